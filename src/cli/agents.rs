@@ -30,6 +30,8 @@ pub enum Command {
     List(Place),
     /// Make an agent from a template
     Create(Create),
+    /// Let an agent report to another agent or to a person
+    ReportsTo(ReportsTo),
     /// Ask an agent one thing and print its answer; ends with 1 when there is none
     Run(Run),
     /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
@@ -74,6 +76,20 @@ pub struct Create {
     /// It runs no programs
     #[arg(long)]
     no_exec: bool,
+    /// The agent or person that it reports to, or none [default: you]
+    #[arg(long, value_name = "WHO")]
+    reports_to: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq agent reports-to`.
+#[derive(Args)]
+pub struct ReportsTo {
+    /// The agent's slug or id
+    agent: String,
+    /// The handle of its manager: an agent, a person, or none
+    to: String,
     #[command(flatten)]
     place: Place,
 }
@@ -197,6 +213,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => list(common, door, &place).await,
         Command::Create(flags) => create(common, door, &flags).await,
+        Command::ReportsTo(flags) => reports_to(common, door, &flags).await,
         Command::Run(flags) => ask(common, door, flags).await,
         Command::Chat(named) => chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
@@ -234,8 +251,10 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
         "ready" if paused => "paused with all work".to_owned(),
         status => status.to_owned(),
     };
-    let line =
-        |one: &Value| format!("{:<24} {:<28} {}", word(one, "slug"), word(one, "name"), state(one));
+    let line = |one: &Value| {
+        let (slug, name, to) = (word(one, "slug"), word(one, "name"), manager(one));
+        format!("{slug:<24} {name:<28} {:<14} {to}", state(one)).trim_end().to_owned()
+    };
     let mut lines: Vec<String> = items(&all).iter().map(line).collect();
     if paused && !lines.is_empty() {
         lines.push("All work stands still: `hq agent resume --all` lets it go on.".to_owned());
@@ -254,6 +273,7 @@ async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, Comm
         ("connection", &flags.connection),
         ("model", &flags.model),
         ("thinking", &flags.thinking),
+        ("reports_to", &flags.reports_to),
     ];
     for (name, value) in words {
         if let Some(value) = value {
@@ -268,6 +288,25 @@ async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, Comm
     let slug = word(&made, "slug");
     let told = format!("{} is made: `hq agent run {slug} TEXT` asks it.", word(&made, "name"));
     print(common, &made, &[told])
+}
+
+/// Whom an agent reports to, in words; nothing when that is nobody.
+fn manager(agent: &Value) -> String {
+    match word(&agent["manager"], "handle") {
+        "" => String::new(),
+        handle => format!("reports to @{handle}"),
+    }
+}
+
+async fn reports_to(common: &Common, door: &Door, flags: &ReportsTo) -> Result<u8, CommandError> {
+    let body = json!({ "reports_to": flags.to });
+    let path = format!("/api/v1/agents/{}", flags.agent);
+    let agent = door.call(Ask::patch(path, &body).within(flags.place.workspace.as_ref())).await?;
+    let told = match manager(&agent).as_str() {
+        "" => "reports to nobody".to_owned(),
+        to => to.to_owned(),
+    };
+    print(common, &agent, &[format!("{} {told}.", word(&agent, "name"))])
 }
 
 /// The question as it was given, or from standard input.

@@ -135,7 +135,7 @@ async fn make_agent(ws: &Ws, who: &(Actor, Cause)) -> anyhow::Result<Agent> {
                 thinking: None,
                 exec: false,
                 budget_micros: None,
-                reports_to: owner,
+                reports_to: owner.map(Into::into),
             };
             agents::create(tx, new, &provision::template_names())
         })

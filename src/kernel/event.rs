@@ -14,8 +14,8 @@ use super::id::{
 };
 use super::notice::Notice;
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Period, Role, RoutineAct, TaskField, TaskStatus, Verdict,
-    WaitFor, WorkspaceState,
+    AgentStatus, Assignee, FactorChange, Manager, Period, Role, RoutineAct, TaskField, TaskStatus,
+    Verdict, WaitFor, WorkspaceState,
 };
 
 /// Something that happened.
@@ -552,5 +552,16 @@ pub enum Event {
         firing: FiringId,
         /// Whose the routine is.
         agent: AgentId,
+    },
+    /// An agent cannot go on with a task and asks whom it reports to.
+    TaskEscalated {
+        /// The task.
+        task: TaskId,
+        /// The agent that asks.
+        agent: AgentId,
+        /// Whom it asks; nobody when it reports to nobody.
+        to: Option<Manager>,
+        /// Why, in its words.
+        text: String,
     },
 }

@@ -30,9 +30,10 @@ pub use notice::{About, Notice};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, DeliverableState,
-    DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind, ItemState, MissedPolicy,
-    NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed, PricedBy, Priority, QueueMode,
-    RelationKind, Role, Route, RoutineAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
-    TaskState, TaskStatus, Thinking, Verdict, WaitFor, WatchReason, WorkspaceState,
+    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, Delegation,
+    DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
+    ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
+    PricedBy, Priority, QueueMode, RelationKind, Role, Route, RoutineAct, RunState, RunTrigger,
+    Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor, WatchReason,
+    WorkspaceState,
 };

@@ -85,12 +85,14 @@ macro_rules! words {
 }
 
 mod groups;
+mod lines;
 mod money;
 mod notices;
 mod routines;
 mod schedule;
 
 pub use groups::{Hue, RelationKind, StreamKind};
+pub use lines::{Delegation, Manager};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct};
@@ -295,6 +297,8 @@ words! {
         RoutineEvent = "routine_event", "Routine, after an event";
         /// The due date of its task has passed.
         TaskOverdue = "task_overdue", "Overdue";
+        /// A task of somebody who reports to it needs help.
+        TaskEscalation = "task_escalation", "Escalated";
     }
 }
 

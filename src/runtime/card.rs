@@ -132,6 +132,9 @@ fn asked(kind: ItemKind) -> &'static str {
         ItemKind::TaskOverdue => {
             "Finish the task now. If it cannot be finished, say in a comment why and by when, and mention whoever decides."
         }
+        ItemKind::TaskEscalation => {
+            "The task stays with whoever has it; you decide how it goes on. Answer in a comment that mentions them, change or reassign the task, or pass it on to your own manager with task_escalate."
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The system prompt: stable parts first, so that providers' prompt caches hit.
 //!
-//! In this order: product rules, who the agent is, how it works, whom it works for,
-//! the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
+//! In this order: product rules, who the agent is, how it works, whom it works for, who stands above and
+//! below it, the workspace; the cache boundary; its memory, the day, and what this run is. The run card is
 //! the first message of the conversation, not a part of this prompt.
 
 use std::path::Path;
@@ -10,11 +10,12 @@ use jiff::tz::TimeZone;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
 use crate::features::runs::model::PromptPart;
 use crate::features::workspace::model::{Member, Settings};
 use crate::git::files::AgentFiles;
-use crate::kernel::text::head_tail;
-use crate::kernel::{RunTrigger, Timestamp};
+use crate::kernel::text::{ellipsis, head_tail};
+use crate::kernel::{AgentId, Manager, RunTrigger, Timestamp};
 use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
 use crate::store::{Range, ReadExt, StoreError};
 
@@ -34,6 +35,11 @@ const MEMORY_CAP: usize = 24 * 1024;
 /// The most of a daily note.
 const NOTE_CAP: usize = 8 * 1024;
 
+/// The most that is said of what somebody is for, in characters.
+const MAX_ABOUT: usize = 80;
+/// How many of those who report to an agent are named.
+const MAX_REPORTS: usize = 20;
+
 /// So much of a file is read however small the model is.
 const LEAST: usize = 1_000;
 
@@ -47,8 +53,12 @@ pub struct Facts {
     pub zone: String,
     /// The people.
     pub people: Vec<String>,
-    /// The colleagues.
+    /// The colleagues that stand neither above nor directly below it.
     pub colleagues: Vec<String>,
+    /// Whom it answers to, such as `Vera (@vera)`.
+    pub manager: String,
+    /// Who reports to it, with what each is for.
+    pub reports: Vec<String>,
     /// What started the run.
     pub trigger: RunTrigger,
     /// Whether programs may run, and with the network.
@@ -75,11 +85,22 @@ impl Facts {
         let agents: Vec<Agent> = tx.list(&Range::all().limit(50))?;
         let people = members.iter().filter(|m| m.left_at.is_none());
         let others = agents.iter().filter(|a| a.archived_at.is_none() && a.id != agent.id);
+        let above = lines::manager(tx, agent)?;
+        let manager = lines::named(tx, above)?;
+        let reports = lines::reports(tx, agent.id)?;
+        let named = |id: AgentId| {
+            above == Some(Manager::Agent(id)) || reports.iter().any(|report| report.id == id)
+        };
+        let others = others.filter(|a| !named(a.id));
         Ok(Self {
             workspace: settings.as_ref().map_or_else(|| ws.slug.clone(), |s| s.name.clone()),
             zone: settings.map_or_else(|| "UTC".to_owned(), |s| s.zone),
             people: people.map(|m| format!("{} (@{}, {})", m.name, m.handle, m.role)).collect(),
             colleagues: others.map(|a| format!("{} (@{})", a.name, a.slug)).collect(),
+            manager: manager
+                .map(|one| position(&one.name, &one.handle, &one.about))
+                .unwrap_or_default(),
+            reports: reports.iter().map(|a| position(&a.name, &a.slug, &a.description)).collect(),
             exec: agent.exec.then_some(agent.network),
             trigger,
             now: ws.app.clock.now(),
@@ -110,6 +131,9 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     }
     if !part {
         stable.extend(file("USER.md", USER_CAP));
+    }
+    if !part {
+        stable.push(lines_of(facts));
     }
     stable.push(place(facts));
     stable.push(match facts.trigger {
@@ -217,6 +241,45 @@ fn last_notes(files: &AgentFiles) -> Vec<String> {
     names.sort();
     let from = names.len().saturating_sub(2);
     names[from..].iter().map(|name| format!("memory/{name}")).collect()
+}
+
+/// Somebody in the line: name, handle, and what an agent is for.
+fn position(name: &str, handle: &str, about: &str) -> String {
+    let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+    match about.as_str() {
+        "" => format!("{name} (@{handle})"),
+        about => format!("{name} (@{handle}): {}", ellipsis(about, MAX_ABOUT)),
+    }
+}
+
+/// Who stands above the agent and who below, and what that means for its work.
+fn lines_of(facts: &Facts) -> String {
+    let mut lines = vec![match facts.manager.as_str() {
+        "" => "Your manager: nobody; the people here decide.".to_owned(),
+        manager => format!("Your manager: {manager}"),
+    }];
+    lines.push(match facts.reports.is_empty() {
+        true => "Nobody reports to you.".to_owned(),
+        false => {
+            let shown = facts.reports.iter().take(MAX_REPORTS);
+            let mut all: Vec<String> = shown.map(|report| format!("- {report}")).collect();
+            if MAX_REPORTS < facts.reports.len() {
+                all.push(format!("- and {} more", facts.reports.len() - MAX_REPORTS));
+            }
+            format!("Report to you:\n{}", all.join("\n"))
+        }
+    });
+    if !facts.reports.is_empty() {
+        lines.push(
+            "Give work down the line with task_delegate: say the goal, what you expect and by when. You are woken with the result."
+                .to_owned(),
+        );
+    }
+    lines.push(
+        "What you cannot do or decide goes up with task_escalate. Ask a person before a colleague who does not report to you gets work."
+            .to_owned(),
+    );
+    lines.join("\n")
 }
 
 fn place(facts: &Facts) -> String {

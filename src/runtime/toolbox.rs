@@ -28,6 +28,8 @@ const WORK: &[&str] = &[
     "exec",
     "tool_search",
 ];
+/// Sent besides to an agent to which others report: it gives work away.
+const LEADS: &str = "task_delegate";
 /// Sent with each chat or API run.
 const TALK: &[&str] = &[
     "task_list",
@@ -134,15 +136,16 @@ fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
 /// The tools that a run is offered whose model has such a window: the core set, then those that were found.
 pub(super) fn offered(
     engine: &Engine,
-    agent: &Agent,
+    (agent, leads): (&Agent, bool),
     (trigger, window): (RunTrigger, u32),
     child: Option<&ChildCx>,
     loaded: &[String],
 ) -> Vec<ToolDef> {
     let core = core(trigger, window);
-    let found = loaded.iter().map(String::as_str).filter(|name| !core.contains(name));
-    core.iter()
-        .copied()
+    let leads = (leads && trigger != RunTrigger::Child && LEAN <= window).then_some(LEADS);
+    let core = || core.iter().copied().chain(leads);
+    let found = loaded.iter().map(String::as_str).filter(|name| core().all(|known| known != *name));
+    core()
         .chain(found)
         .filter_map(|name| engine.tools.get(name))
         .filter(|entry| may_use(agent, trigger, child, entry))
@@ -226,7 +229,9 @@ fn mapped(
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents};
+    use super::{
+        Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
+    };
     use crate::kernel::time::SystemClock;
     use crate::net::client::{ClientParts, HttpClient};
     use crate::providers;
@@ -273,6 +278,7 @@ mod tests {
     fn the_core_sets_exist_and_are_small() {
         assert!(size(WORK) < 6_500, "{}", size(WORK));
         assert!(size(TALK) < 6_000, "{}", size(TALK));
+        assert!(size(&[LEADS]) < 1_000, "{}", size(&[LEADS]));
         assert!(size(PART) < 5_000, "{}", size(PART));
         for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {
             assert!(3 * size(lean) < 2 * size(usual), "{} of {}", size(lean), size(usual));

@@ -223,6 +223,7 @@ impl Turn {
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
         let window = chosen.known.window;
         facts.window = window;
+        let leads = !facts.reports.is_empty();
         request.system = blocking(move || prompt::system(&facts, &folder)).await?;
         for part in &mut request.system {
             if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
@@ -230,8 +231,13 @@ impl Turn {
             }
         }
         let loaded = &session.loaded_tools;
-        request.tools =
-            toolbox::offered(engine, &agent, (run.trigger, window), child.as_ref(), loaded);
+        request.tools = toolbox::offered(
+            engine,
+            (&agent, leads),
+            (run.trigger, window),
+            child.as_ref(),
+            loaded,
+        );
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
         if let Some(client) = &client {

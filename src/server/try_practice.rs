@@ -71,7 +71,7 @@ async fn make(ws: &Ws, who: &Person) -> Result<Agent, PageError> {
             thinking: None,
             exec: false,
             budget_micros: None,
-            reports_to: Some(owner),
+            reports_to: Some(owner.into()),
         };
         agent_rules::create(tx, new, &provision::template_names())
     });

@@ -275,6 +275,7 @@ async fn settled(office: &Office, run: RunId, count: usize) -> FileRevert {
 async fn worked(office: &Office) -> (Agent, Task, Run) {
     let ada = office.agent("Ada").await;
     let bo = office.agent_on("Bo", "other").await;
+    office.under(&bo, &ada).await;
     let resting = hq::features::agents::rules::pause;
     let id = bo.id;
     office.act(move |tx| resting(tx, id)).await;

@@ -21,7 +21,7 @@ use crate::features::workspace::model::SETTINGS;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
     AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, LabelId,
-    Payer, Period, RunId, StreamId, TaskId, Verdict,
+    Manager, Payer, Period, RunId, StreamId, TaskId, Verdict,
 };
 use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
 use crate::web::{format, md};
@@ -285,6 +285,11 @@ impl Speaker<'_> {
             }
             Event::TaskStartAsked { task } => {
                 self.task("asked for a start of", *task, "", "play")?
+            }
+            Event::TaskEscalated { task, to, .. } => {
+                let name = |to: &Manager| format!("to {}", self.people.name((*to).into()));
+                let rest = to.as_ref().map(name).unwrap_or_default();
+                self.task("escalated", *task, &rest, "warn")?
             }
             Event::StreamCreated { stream } => {
                 self.stream("created the stream", *stream, "plus")?

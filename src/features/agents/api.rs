@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::git::Author;
-use crate::kernel::{AccountId, AgentId, AgentStatus, Can, ConnectionId, Thinking};
+use crate::kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -21,6 +21,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
 use super::model::Agent;
+use super::queries::lines;
 use super::rules::{self, AgentError, Changes, ModelWish, NewAgent};
 use super::{files, provision, queries, templates};
 
@@ -135,12 +136,24 @@ struct View {
     budget_micros: Option<i64>,
     budget_soft_pct: u8,
     max_output: u32,
-    reports_to: Option<AccountId>,
+    /// The id of the person or agent that it reports to.
+    reports_to: Option<String>,
+    /// The same by name.
+    manager: Option<ManagerView>,
     /// Open inbox items, counted to 100.
     open_items: usize,
     created_at: String,
     updated_at: String,
     archived_at: Option<String>,
+}
+
+/// Whom an agent reports to.
+#[derive(Serialize, JsonSchema)]
+struct ManagerView {
+    /// `person` or `agent`.
+    kind: &'static str,
+    handle: String,
+    name: String,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -188,6 +201,8 @@ struct NewBody {
     #[serde(default)]
     exec: Option<bool>,
     budget_micros: Option<i64>,
+    /// The handle or id of an agent or a person; whoever makes it when it is left out, `none` for nobody.
+    reports_to: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -206,6 +221,8 @@ struct PatchBody {
     budget_micros: Option<i64>,
     budget_soft_pct: Option<u8>,
     max_output: Option<u32>,
+    /// The handle or id of an agent or a person; `none` for nobody.
+    reports_to: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -240,6 +257,11 @@ struct FileView {
 
 fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
     let activity = queries::activity(tx, &agent, ws.app.clock.now())?;
+    let manager = lines::named(tx, agent.reports_to)?.map(|one| ManagerView {
+        kind: if one.is_person { "person" } else { "agent" },
+        handle: one.handle,
+        name: one.name,
+    });
     Ok(View {
         id: agent.id,
         slug: agent.slug,
@@ -259,7 +281,11 @@ fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
         budget_micros: agent.budget_micros,
         budget_soft_pct: agent.budget_soft_pct,
         max_output: agent.max_output,
-        reports_to: agent.reports_to,
+        reports_to: agent.reports_to.map(|to| match to {
+            Manager::Person(account) => account.to_string(),
+            Manager::Agent(id) => id.to_string(),
+        }),
+        manager,
         open_items: activity.open,
         created_at: agent.created_at.to_string(),
         updated_at: agent.updated_at.to_string(),
@@ -269,6 +295,11 @@ fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
 
 fn find(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
     queries::by_name(tx, name)?.ok_or_else(|| AgentError::NotFound(name.to_owned()).into())
+}
+
+/// Who is meant by a name that was sent.
+fn manager(tx: &impl ReadExt, name: &str) -> Result<Option<Manager>, AgentError> {
+    lines::meant(tx, name)?.map_err(AgentError::NoManager)
 }
 
 fn tagged(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
@@ -309,6 +340,10 @@ async fn create(
     Json(body): Json<NewBody>,
 ) -> Result<Tagged<View>, ApiError> {
     let template = body.template.unwrap_or_else(|| "default".to_owned());
+    let reports_to = match body.reports_to.as_deref() {
+        Some(name) => ws.read(|snap| manager(snap, name))?,
+        None => Some(who.account.into()),
+    };
     let manifest = templates::find(&template).map(|template| &template.manifest);
     let new = NewAgent {
         name: body.name,
@@ -322,7 +357,7 @@ async fn create(
         thinking: body.thinking.or_else(|| manifest.map(|m| m.thinking)),
         exec: body.exec.unwrap_or(true),
         budget_micros: body.budget_micros,
-        reports_to: Some(who.account),
+        reports_to,
         template,
     };
     let made = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
@@ -345,7 +380,12 @@ async fn patch(
         (None, None) => None,
         (connection, model) => Some(ModelWish { connection, model }),
     };
+    let reports_to = match body.reports_to.as_deref() {
+        Some(name) => Some(ws.read(|snap| manager(snap, name))?),
+        None => None,
+    };
     let changes = Changes {
+        reports_to,
         name: body.name,
         emoji: body.emoji,
         description: body.description,

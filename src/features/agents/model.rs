@@ -1,11 +1,15 @@
-//! Agent records.
+//! Agent records. A released layout is frozen in `old`: add it there, raise `VERSION`, extend `upgrade`.
+
+mod old;
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::connections::model::Connection;
-use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
+use crate::kernel::{
+    AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp, TypedId,
+};
+use crate::store::{Class, DecodeError, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
 /// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
@@ -50,8 +54,8 @@ pub struct Agent {
     pub budget_soft_pct: u8,
     /// The most that one answer may have, in tokens.
     pub max_output: u32,
-    /// Who it reports to.
-    pub reports_to: Option<AccountId>,
+    /// Whom it reports to.
+    pub reports_to: Option<Manager>,
     /// When it was made.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -67,6 +71,7 @@ impl Record for Agent {
     type Id = AgentId;
     const TABLE: Table = AGENTS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_SLUG];
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["connection", "model"], &["status", "status_reason"]];
@@ -78,10 +83,20 @@ impl Record for Agent {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Connection>(1, self.connection, OnDelete::Clear);
+        refs.to::<Self>(2, self.reports_to.and_then(Manager::agent), OnDelete::Clear);
     }
-    fn clear(&mut self, _field: u8) {
-        // A model belongs to its connection: the workspace's takes its place.
-        (self.connection, self.model) = (None, None);
+    fn clear(&mut self, field: u8) {
+        match field {
+            // A model belongs to its connection: the workspace's takes its place.
+            1 => (self.connection, self.model) = (None, None),
+            _ => self.reports_to = None,
+        }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => old::agent(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
@@ -102,7 +117,7 @@ impl Record for Agent {
             budget_micros: Some(40_000_000),
             budget_soft_pct: 80,
             max_output: 16_384,
-            reports_to: Some(AccountId::from_bytes([1; 16])),
+            reports_to: Some(Manager::Person(AccountId::from_bytes([1; 16]))),
             created_at: at,
             updated_at: at,
             archived_at: None,

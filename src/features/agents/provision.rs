@@ -13,7 +13,7 @@ use crate::kernel::{Actor, AgentId, AgentStatus, Cause, Part, Timestamp};
 use crate::store::{ReadExt, StoreError};
 
 use super::model::Agent;
-use super::queries;
+use super::queries::{self, lines};
 use super::rules::{self, AgentError};
 use super::templates::{self, MANIFEST, Persona};
 
@@ -30,7 +30,7 @@ pub fn template_names() -> Vec<&'static str> {
 pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentError> {
     let plan = ws.read(|snap| {
         let agent = snap.get::<Agent>(id)?.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
-        let owner = match agent.reports_to {
+        let owner = match lines::first_person(snap, id)? {
             Some(account) => snap.get::<Member>(account)?.map(|member| member.name),
             None => None,
         };

@@ -1,17 +1,17 @@
 //! All writes of agent records. Files are made in `provision`, after the record and before it is
 //! ready.
 
+mod error;
 pub mod manager;
 pub mod reach;
+
+pub use error::AgentError;
 
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::PRACTICE;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{MEMBER_BY_HANDLE, Member};
-use crate::kernel::{
-    AccountId, AgentId, AgentStatus, ConnectionId, Event, FieldError, Problem, ProblemKind, TaskId,
-    Thinking,
-};
+use crate::kernel::{AgentId, AgentStatus, ConnectionId, Event, Manager, TaskId, Thinking};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 use super::model::Agent;
@@ -34,128 +34,6 @@ const RESERVED: &[&str] = &[
     "all", "default", "everyone", "here", "hq", "main", "master", "me", "new", "nobody",
     "openclaw", "practice", "system", "template",
 ];
-
-/// What a rule of agents refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// No such agent.
-    #[error("agent {0} does not exist")]
-    NotFound(String),
-    /// The name is empty or too long.
-    #[error("a name has 1 to {MAX_NAME} characters")]
-    BadName,
-    /// The slug has other characters or another length.
-    #[error(
-        "a handle has 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent"
-    )]
-    BadSlug,
-    /// The slug means something else.
-    #[error("\"{0}\" has a meaning of its own in HQ; choose another handle")]
-    ReservedSlug(String),
-    /// An agent or a person has it.
-    #[error("@{0} is taken; choose another handle")]
-    SlugTaken(String),
-    /// No emoji.
-    #[error("choose one emoji")]
-    BadEmoji,
-    /// Too long.
-    #[error("a description has at most {MAX_DESCRIPTION} characters")]
-    BadDescription,
-    /// No such template.
-    #[error("there is no template \"{0}\"; the page for new agents shows those that are")]
-    NoTemplate(String),
-    /// No such connection.
-    #[error("there is no such connection; choose another model")]
-    NoConnection,
-    /// Not a model's id.
-    #[error("a model's id has 1 to 200 characters and no spaces")]
-    BadModel,
-    /// An amount that cannot be a budget.
-    #[error("a budget is between $0 and $1,000,000 a month; leave it empty for none")]
-    BadBudget,
-    /// Not a share.
-    #[error("the warning comes at 1 to 100 percent of the budget")]
-    BadShare,
-    /// Too little or too much.
-    #[error("an answer may have {} to {} tokens", OUTPUT.start(), OUTPUT.end())]
-    BadOutput,
-    /// The state does not allow it.
-    #[error("{name} is {state}; {hint}")]
-    WrongState {
-        /// The agent.
-        name: String,
-        /// Its state.
-        state: &'static str,
-        /// The way out.
-        hint: &'static str,
-    },
-    /// A message without words.
-    #[error("write what your colleague should know or do")]
-    EmptyMessage,
-    /// A message that is too long.
-    #[error("a message has at most {MAX_MESSAGE} bytes; put more into a comment or a file")]
-    LongMessage,
-    /// A message to oneself.
-    #[error("you cannot send a message to yourself; use `work_snooze` to go on later")]
-    Yourself,
-    /// The message is about a task that is not there.
-    #[error("the task that the message is about does not exist")]
-    NoTask,
-    /// The store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Problem for AgentError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound(_) => "agent_not_found",
-            Self::BadName => "name_invalid",
-            Self::BadSlug => "slug_invalid",
-            Self::ReservedSlug(_) => "slug_reserved",
-            Self::SlugTaken(_) => "slug_taken",
-            Self::BadEmoji => "emoji_invalid",
-            Self::BadDescription => "description_invalid",
-            Self::NoTemplate(_) => "template_not_found",
-            Self::NoConnection => "connection_not_found",
-            Self::BadModel => "model_invalid",
-            Self::BadBudget => "budget_invalid",
-            Self::BadShare => "budget_share_invalid",
-            Self::BadOutput => "max_output_invalid",
-            Self::WrongState { .. } => "agent_state",
-            Self::EmptyMessage => "message_empty",
-            Self::LongMessage => "message_too_long",
-            Self::Yourself => "message_to_self",
-            Self::NoTask => "task_not_found",
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn kind(&self) -> ProblemKind {
-        match self {
-            Self::NotFound(_) => ProblemKind::NotFound,
-            Self::SlugTaken(_) | Self::WrongState { .. } => ProblemKind::Conflict,
-            Self::Store(error) => error.kind(),
-            _ => ProblemKind::Invalid,
-        }
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        let field = match self {
-            Self::BadName => "name",
-            Self::BadSlug | Self::ReservedSlug(_) | Self::SlugTaken(_) => "slug",
-            Self::BadEmoji => "emoji",
-            Self::BadDescription => "description",
-            Self::NoTemplate(_) => "template",
-            Self::NoConnection | Self::BadModel => "model",
-            Self::BadBudget => "budget",
-            Self::BadShare => "budget_soft",
-            Self::BadOutput => "max_output",
-            _ => return Vec::new(),
-        };
-        vec![FieldError::new(field, self.to_string())]
-    }
-}
 
 /// Which model an agent uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,8 +65,8 @@ pub struct NewAgent {
     pub exec: bool,
     /// Monthly budget in micro-dollars.
     pub budget_micros: Option<i64>,
-    /// Who it reports to.
-    pub reports_to: Option<AccountId>,
+    /// Whom it reports to.
+    pub reports_to: Option<Manager>,
 }
 
 /// Makes the record of an agent, which waits for its files. `templates` says which there are.
@@ -209,6 +87,7 @@ pub fn create(
         return Err(AgentError::NoTemplate(new.template));
     }
     let now = tx.now();
+    manager::usable(tx, new.reports_to)?;
     let mut agent = Agent {
         id: tx.new_id(),
         name,
@@ -260,6 +139,8 @@ pub struct Changes {
     pub budget_soft_pct: Option<u8>,
     /// The most that one answer may have, in tokens.
     pub max_output: Option<u32>,
+    /// Whom it reports to; `Some(None)` for nobody.
+    pub reports_to: Option<Option<Manager>>,
 }
 
 /// Changes an agent. What its files say of it is written anew by `provision::tell_files`.
@@ -303,6 +184,9 @@ pub fn update(
     }
     if let Some(tokens) = changes.max_output {
         agent.max_output = good_output(tokens)?;
+    }
+    if let Some(to) = changes.reports_to {
+        manager::set(tx, &mut agent, to)?;
     }
     if agent != before {
         agent.updated_at = tx.now();
@@ -400,7 +284,7 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
 }
 
 /// Puts an agent out of the way: its runs are stopped, its inbox is emptied, its files and its
-/// history stay.
+/// history stay. Who reported to it reports to whom it reported.
 ///
 /// # Errors
 /// `NotFound`.
@@ -410,6 +294,7 @@ pub fn archive(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
         let now = tx.now();
         (agent.archived_at, agent.updated_at) = (Some(now), now);
         tx.put(&agent)?;
+        manager::move_up(tx, &agent)?;
         tx.emit(Event::AgentArchived { agent: id });
     }
     Ok(agent)
@@ -422,6 +307,7 @@ pub fn archive(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
 pub fn restore(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     let mut agent = load(tx, id)?;
     if agent.archived_at.take().is_some() {
+        manager::come_back(tx, &mut agent)?;
         agent.updated_at = tx.now();
         tx.put(&agent)?;
     }

@@ -35,6 +35,8 @@ struct Line {
     name: String,
     does: String,
     now: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reports_to: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     waiting_items: usize,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -74,7 +76,9 @@ impl ReadTool for AgentList {
                 };
                 let key = tasks::key(snap)?;
                 let on = task.map_or_else(String::new, |t| format!(" on {key}-{}", t.number));
+                let manager = queries::lines::named(snap, agent.reports_to)?;
                 lines.push(Line {
+                    reports_to: manager.map(|manager| manager.handle),
                     you: agent.id == cx.agent,
                     does: ellipsis(&agent.description, 160),
                     now: format!("{label}{on}"),

@@ -1,5 +1,7 @@
 //! What becomes work for an agent, in the transaction that caused it.
 
+mod line;
+
 use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
@@ -33,11 +35,25 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         Event::TaskAssigned { task, from, to, assignment } => {
             assigned(tx, *task, *from, *to, *assignment)
         }
-        Event::TaskStatusChanged { task, to, .. } => {
+        Event::TaskStatusChanged { task, from, to, .. } => {
             if !to.is_open() {
                 rules::cancel_for_task(tx, *task, None, "task closed")?;
             }
-            if !to.is_open() || *to == TaskStatus::Blocked { delegated(tx, *task) } else { Ok(()) }
+            match to {
+                TaskStatus::Blocked => {
+                    line::blocked(tx, *task)?;
+                    line::came_back(tx, *task)
+                }
+                to if !to.is_open() => line::came_back(tx, *task),
+                _ if *from == TaskStatus::Blocked => line::taken_up(tx, *task),
+                _ => Ok(()),
+            }
+        }
+        Event::TaskEscalated { task, agent, to, text } => {
+            line::escalated(tx, *task, *agent, *to, text)
+        }
+        Event::DeliverableSubmitted { deliverable, task, .. } => {
+            line::delivered(tx, *deliverable, *task)
         }
         Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
             match tx.get::<Task>(*task)? {
@@ -220,7 +236,8 @@ fn overdue(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
         by: tx.by(),
         reason: reason(tx.by(), format!("Overdue: {}", task.title)),
     };
-    rules::enqueue(tx, new).map(|_| ())
+    rules::enqueue(tx, new)?;
+    line::late(tx, &task, agent, due)
 }
 
 /// Closes the item of a run that has ended. Comments that came too late for it become work.
@@ -231,6 +248,7 @@ fn ended(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), InboxError> {
         && tx.get::<Item>(item)?.is_some()
     {
         rules::close(tx, item, &run)?;
+        line::given_up(tx, item, &run)?;
     }
     let Some(task) = run.task else { return Ok(()) };
     let left = runs::open_inputs(tx, run.session)?;
@@ -299,35 +317,6 @@ fn part_ended(tx: &mut WriteTx<'_>, child: RunId, parent: RunId) -> Result<(), I
         Ok(_) | Err(InboxError::TooDeep) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// A part of a task has been finished or goes no further: the agent that has the whole hears of it,
-/// unless it is at work on the whole and did this itself.
-fn delegated(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
-    let Some(part) = tx.get::<Task>(part)? else { return Ok(()) };
-    let Some(whole) = part.parent else { return Ok(()) };
-    let Some(whole) = tx.get::<Task>(whole)?.filter(is_workable) else { return Ok(()) };
-    let Some(agent) = whole.assignee.and_then(Assignee::agent) else { return Ok(()) };
-    let own = match tx.by().run() {
-        Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(whole.id)),
-        None => false,
-    };
-    if own || part.created_by.agent() != Some(agent) {
-        return Ok(());
-    }
-    let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |s| s.task_key);
-    let summary = format!("{key}-{} \"{}\" is {}", part.number, part.title, part.status);
-    let seq = tx.seq()?;
-    let new = NewItem {
-        agent,
-        kind: ItemKind::DelegationResult,
-        task: Some(whole.id),
-        key: format!("delegation_result:{}:{seq}", part.id),
-        priority: priority(tx.by(), &whole),
-        by: tx.by(),
-        reason: reason(tx.by(), summary),
-    };
-    rules::enqueue(tx, new).map(|_| ())
 }
 
 /// What a task waited for is over. The assignment that has waited with it takes this in; else it is

@@ -116,6 +116,10 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         // It comes back to where the part was given away, like the answer of a question.
         depth = depth.saturating_sub(2);
     }
+    if new.kind == ItemKind::TaskEscalation {
+        // Going up is no step of passing on; what the manager makes of it is.
+        depth = depth.saturating_sub(1);
+    }
     if depth > MAX_DEPTH {
         return Err(InboxError::TooDeep);
     }

@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod labels;
+pub mod lines;
 pub mod order;
 pub mod relations;
 pub mod overdue;
@@ -128,6 +129,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         return Err(TaskError::Invalid(wrong));
     }
     checks::assignee(tx, new.assignee)?;
+    queries::lines::may_give(tx, tx.by(), None, new.assignee)?;
     checks::stream(tx, new.stream)?;
     checks::days(new.start_at, new.due_at)?;
     let mut stream = new.stream;
@@ -337,16 +339,17 @@ pub fn start_now(tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
     Ok(task)
 }
 
-/// Gives a task to somebody, or to nobody.
+/// Gives a task to somebody, or to nobody. An agent gives to those below it only.
 ///
 /// # Errors
-/// When the task is archived, or who should get it is unknown or archived.
+/// When the task is archived, who should get it is unknown or archived, or is none of an agent's reports.
 pub fn assign(tx: &mut WriteTx<'_>, id: TaskId, to: Option<Assignee>) -> Result<Task, TaskError> {
     let mut task = checks::in_use(tx, id)?;
     if task.assignee == to {
         return Ok(task);
     }
     checks::assignee(tx, to)?;
+    queries::lines::may_give(tx, tx.by(), Some(&task), to)?;
     give(tx, &mut task, to)?;
     Ok(task)
 }

@@ -154,7 +154,7 @@ pub struct CreateArgs {
     priority: Option<Priority>,
     /// YYYY-MM-DD
     due: Option<String>,
-    /// me, an agent or a person
+    /// me, a person, or an agent that reports to you
     assignee: Option<String>,
     /// task of which it is a part
     parent: Option<String>,
@@ -378,7 +378,7 @@ pub struct TaskDelegate;
 /// Arguments of `task_delegate`.
 #[derive(Deserialize, JsonSchema)]
 pub struct DelegateArgs {
-    /// slug of the agent
+    /// who reports to you
     to: String,
     title: String,
     /// all that the agent needs to know, Markdown
@@ -396,7 +396,7 @@ impl WriteTool for TaskDelegate {
     const SPEC: ToolSpec = spec(
         "task_delegate",
         Effect::Add,
-        "Give a part of your task to another agent. You are woken when it is done.",
+        "Give work to an agent that reports to you. You are woken with the result.",
     );
 
     fn commit(

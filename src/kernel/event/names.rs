@@ -77,6 +77,7 @@ impl Event {
             Self::LabelDeleted { .. } => 67,
             Self::RoutineChanged { .. } => 68,
             Self::RoutineFired { .. } => 69,
+            Self::TaskEscalated { .. } => 70,
         }
     }
 
@@ -87,7 +88,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 70] = [
+    pub const NAMES: [&'static str; 71] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -158,5 +159,6 @@ impl Event {
         "label.deleted",
         "routine.changed",
         "routine.fired",
+        "task.escalated",
     ];
 }

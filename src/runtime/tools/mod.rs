@@ -1,5 +1,6 @@
 //! Tools that belong to the engine: files, programs, the web, the run itself.
 
+pub(super) mod escalate;
 pub mod exec;
 pub(super) mod fetch;
 pub(super) mod find;
@@ -40,6 +41,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .write(work::WorkDone)
         .write(work::WorkFail)
         .write(work::WorkSnooze)
+        .write(escalate::TaskEscalate)
         .write(progress::Progress)
         .write(wait::AskPerson)
         .write(wait::WaitUntil)

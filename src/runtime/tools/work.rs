@@ -53,7 +53,7 @@ impl WriteTool for WorkDone {
     ) -> Result<ToolOutput, ToolError> {
         let task_state = args.task_state.unwrap_or(TaskState::Leave);
         if let Some(task) = cx.task {
-            leave_task(cx, tx, task, task_state)?;
+            leave_task(cx, tx, task, (task_state, &args.summary))?;
         }
         let summary = args.summary.trim().to_owned();
         Ok(ToolOutput::text("The run is over.").ending(RunEnd::Done { summary, task_state }))
@@ -66,7 +66,7 @@ fn leave_task(
     cx: &ToolCx,
     tx: &mut WriteTx<'_>,
     id: TaskId,
-    state: TaskState,
+    (state, summary): (TaskState, &str),
 ) -> Result<(), ToolError> {
     let Some(task) = tx.get::<Task>(id)?.filter(|task| is_own(task, cx.agent)) else {
         return Ok(());
@@ -77,7 +77,7 @@ fn leave_task(
             tasks::complete(tx, id)?;
         }
         TaskState::Blocked => {
-            tasks::set_status(tx, id, TaskStatus::Blocked)?;
+            tasks::lines::block(tx, id, cx.agent, summary)?;
         }
         TaskState::InReview if OpenEnds::of(tx, id)?.in_review.is_empty() => {
             return refused(
@@ -182,7 +182,7 @@ impl WriteTool for WorkFail {
             && own.status == TaskStatus::InProgress
             && is_own(&own, cx.agent)
         {
-            tasks::set_status(tx, task, TaskStatus::Blocked)?;
+            tasks::lines::block(tx, task, cx.agent, &reason)?;
         }
         Ok(ToolOutput::text("The run is over.").ending(RunEnd::Failed { reason }))
     }

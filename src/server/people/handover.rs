@@ -14,7 +14,7 @@ use crate::features::workspace::model::{Handover, Member};
 use crate::features::workspace::queries;
 use crate::features::workspace::rules::members::Shut;
 use crate::features::workspace::rules::{WorkspaceError, handover as rules};
-use crate::kernel::{AccountId, Actor, Assignee, Cause, Part, Role};
+use crate::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role};
 use crate::store::{Read, ReadExt, StoreError, WriteTx};
 
 /// How many tasks change hands in one transaction.
@@ -39,7 +39,7 @@ impl Load {
     /// # Errors
     /// When the disk fails.
     pub fn of(read: &dyn Read, account: AccountId) -> Result<Self, StoreError> {
-        let agents = agents::reporting_to(read, account)?;
+        let agents = agents::reporting_to(read, Manager::Person(account))?;
         let waits = deliverables::in_review(read, MOST_PIECES)?;
         let theirs = |by: Actor| matches!(by, Actor::Agent { agent, .. } if agents.iter().any(|one| one.id == agent));
         Ok(Self {

@@ -95,6 +95,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("label.deleted", "as labels"),
     ("task.unblocked", "as labels"),
     ("task.start_asked", "as labels"),
+    ("task.escalated", "written as comments are, by tests/it/lines.rs"),
     ("job.input_sent", "needs a program that reads; tests/it/runtime/jobs.rs has one"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
     ("routines", "tests/it/routines and the property test beside their rules kill and jump"),

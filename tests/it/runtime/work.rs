@@ -306,6 +306,7 @@ async fn who_delegates_hears_of_the_end() {
     let office = Office::open().await;
     let ada = office.agent_on("Ada", "for-ada").await;
     let otto = office.agent_on("Otto", "for-otto").await;
+    office.under(&otto, &ada).await;
     let part = json!({ "to": "otto", "title": "Ask for prices", "description": "Two offers." });
     office.model.push(Turn::call("task_delegate", part).for_model("for-ada"));
     office.model.push(done("leave").for_model("for-ada"));
@@ -359,6 +360,7 @@ async fn parts_are_given_away_one_after_the_other_as_often_as_it_takes() {
     let office = Office::open().await;
     let ada = office.agent_on("Ada", "for-ada").await;
     let otto = office.agent_on("Otto", "for-otto").await;
+    office.under(&otto, &ada).await;
     for part in 0..5 {
         let part =
             json!({ "to": "otto", "title": format!("Part {part}"), "description": "Do it." });

@@ -22,8 +22,8 @@ use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::features::usage::model::Usage;
 use hq::features::workspace::model::{Member, Settings};
 use hq::kernel::{
-    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, QueueMode, RunId, RunState, TaskId,
-    Timestamp, Verdict, Via,
+    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, Manager, QueueMode, RunId, RunState,
+    TaskId, Timestamp, Verdict, Via,
 };
 use hq::runtime::Limits;
 use hq::store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
@@ -137,7 +137,7 @@ impl Office {
             thinking: None,
             exec: false,
             budget_micros: None,
-            reports_to: Some(self.owner),
+            reports_to: Some(self.owner.into()),
         };
         change(&mut new);
         let made = self.act(move |tx| agents::create(tx, new, &provision::template_names())).await;
@@ -154,6 +154,12 @@ impl Office {
     /// Changes an agent.
     pub async fn change(&self, agent: AgentId, changes: agents::Changes) -> Agent {
         self.act(move |tx| agents::update(tx, agent, None, changes)).await
+    }
+
+    /// Lets an agent report to another.
+    pub async fn under(&self, agent: &Agent, chief: &Agent) -> Agent {
+        let reports_to = Some(Some(Manager::Agent(chief.id)));
+        self.change(agent.id, agents::Changes { reports_to, ..agents::Changes::default() }).await
     }
 
     /// Gives the connection a price: micro-dollars for a million tokens, input and output.

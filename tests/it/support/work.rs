@@ -50,7 +50,7 @@ pub async fn agent(hq: &TestHq, name: &str) -> Agent {
         thinking: None,
         exec: false,
         budget_micros: None,
-        reports_to: who.0.account(),
+        reports_to: who.0.account().map(Into::into),
     };
     let names = provision::template_names();
     let made = ws.write(&who, move |tx| agents::create(tx, new, &names)).await;

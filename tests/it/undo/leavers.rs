@@ -4,7 +4,7 @@ use hq::features::agents::model::Agent;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
 use hq::features::workspace::queries as people;
-use hq::kernel::{AccountId, Assignee, Role, TaskId};
+use hq::kernel::{AccountId, Assignee, Manager, Role, TaskId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Team {
         let task = office
             .act(move |tx| {
                 let mut agent = agent.clone();
-                agent.reports_to = Some(mo);
+                agent.reports_to = Some(mo.into());
                 tx.put(&agent)?;
                 let assignee = Some(Assignee::Person(mo));
                 tasks::create(tx, NewTask { assignee, ..NewTask::titled("Part 1") })?;
@@ -47,13 +47,13 @@ impl Team {
         Self { office, api, mo, bea, agent, task }
     }
 
-    fn has(&self) -> (Option<Assignee>, Option<AccountId>) {
+    fn has(&self) -> (Option<Assignee>, Option<Manager>) {
         let task = self.office.get::<Task>(self.task).assignee;
         (task, self.office.get::<Agent>(self.agent.id).reports_to)
     }
 
-    fn of(account: AccountId) -> (Option<Assignee>, Option<AccountId>) {
-        (Some(Assignee::Person(account)), Some(account))
+    fn of(account: AccountId) -> (Option<Assignee>, Option<Manager>) {
+        (Some(Assignee::Person(account)), Some(account.into()))
     }
 
     /// Hands the work of Mo over and gives the entry.
@@ -147,7 +147,7 @@ async fn the_rest_of_a_change_goes_back_and_a_task_that_comes_back_is_nobodys() 
     // One change of several fields, the one to whom the agent reports among them.
     let changed = Agent {
         name: "Ada B".into(),
-        reports_to: Some(bea),
+        reports_to: Some(bea.into()),
         description: "Another".into(),
         ..agent.clone()
     };
@@ -165,7 +165,7 @@ async fn the_rest_of_a_change_goes_back_and_a_task_that_comes_back_is_nobodys() 
     ok(undo(&team.api, several).await).await;
     let now: Agent = team.office.get(agent.id);
     assert_eq!((now.name.as_str(), &now.description), ("Ada", &agent.description));
-    assert_eq!(now.reports_to, Some(bea));
+    assert_eq!(now.reports_to, Some(bea.into()));
 
     let seen = preview(&team.api, undone).await;
     let back: Vec<_> = seen["back"].as_array().expect("a list").iter().collect();

@@ -12,7 +12,7 @@ use crate::features::connections::queries::PRACTICE;
 use crate::features::runs::queries as runs;
 use crate::features::tasks::queries as tasks;
 use crate::features::usage::queries as usage;
-use crate::features::workspace::model::{Member, Settings};
+use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentStatus, Can, Thinking, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
@@ -21,11 +21,11 @@ use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tone, Working, percent};
+use crate::web::parts::{Dot, Face, Tab, Tone, Working, percent};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 
-use super::When;
+use super::{When, chart, line};
 
 /// How many runs are looked at for the figure of today.
 const RUNS_LOOKED_AT: usize = 500;
@@ -61,12 +61,12 @@ struct Act {
     posts: bool,
 }
 
-struct Filter {
-    label: &'static str,
-    href: String,
-    dot: &'static str,
-    count: usize,
-    current: bool,
+pub(super) struct Filter {
+    pub label: &'static str,
+    pub href: String,
+    pub dot: &'static str,
+    pub count: usize,
+    pub current: bool,
 }
 
 /// A part of the bar of what agents cost, in thousandths.
@@ -111,6 +111,7 @@ struct Fleet {
     list_href: String,
     new_href: String,
     archive_href: String,
+    switch: Vec<Tab>,
 }
 
 #[derive(Template)]
@@ -129,7 +130,10 @@ struct FleetPart {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
-    state: String,
+    /// The group that is shown.
+    pub state: String,
+    /// `chart`, or the list.
+    view: String,
 }
 
 pub(super) async fn show(
@@ -139,6 +143,9 @@ pub(super) async fn show(
     hx: Hx,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
+    if asked.view == "chart" {
+        return chart::show(&ws, &who, shell, &hx, &asked);
+    }
     let when = When::of(&ws, &who);
     let fleet = ws.read(|snap| fleet(&ws, &who, snap, &when, &asked))?;
     if hx.wants("fleet") {
@@ -172,7 +179,8 @@ fn fleet(
     }
     let summary = summary(ws, snap, when, &costs, &rows, open_items)?;
     let list_href = ws.url("agents");
-    let filters = filters(&list_href, &rows, wanted, in_archive);
+    let groups: Vec<Group> = rows.iter().map(|row| row.group).collect();
+    let filters = filters_of(&list_href, "", &groups, wanted, in_archive);
     let total = rows.len();
     if let Some(wanted) = wanted {
         rows.retain(|row| row.group == wanted);
@@ -196,23 +204,42 @@ fn fleet(
         manages: who.access.may(Can::Agents),
         new_href: ws.url("agents/new"),
         archive_href: format!("{list_href}?state=archived"),
+        switch: switch(&list_href, false),
         list_href,
     })
 }
 
-fn filters(href: &str, rows: &[Row], wanted: Option<Group>, in_archive: bool) -> Vec<Filter> {
+/// The list and the chart, to go from one to the other.
+pub(super) fn switch(href: &str, is_chart: bool) -> Vec<Tab> {
+    let tab = |label, icon, href: String, current| Tab { icon, ..Tab::new(label, href, current) };
+    vec![
+        tab("Fleet", "list", href.to_owned(), !is_chart),
+        tab("Org chart", "chart", format!("{href}?view=chart"), is_chart),
+    ]
+}
+
+/// The groups with how many agents each has, as links to a view of them.
+pub(super) fn filters_of(
+    href: &str,
+    view: &str,
+    agents: &[Group],
+    wanted: Option<Group>,
+    in_archive: bool,
+) -> Vec<Filter> {
+    let view = if view.is_empty() { String::new() } else { format!("view={view}") };
     let all = Filter {
         label: "All",
-        href: href.to_owned(),
+        href: if view.is_empty() { href.to_owned() } else { format!("{href}?{view}") },
         dot: "",
-        count: rows.len(),
+        count: agents.len(),
         current: wanted.is_none() && !in_archive,
     };
+    let and = if view.is_empty() { "" } else { "&" };
     let groups = Group::ALL.into_iter().map(|group| Filter {
         label: group.label(),
-        href: format!("{href}?state={}", group.word()),
+        href: format!("{href}?{view}{and}state={}", group.word()),
         dot: group.dot(),
-        count: rows.iter().filter(|row| row.group == group).count(),
+        count: agents.iter().filter(|one| **one == group).count(),
         current: wanted == Some(group),
     });
     std::iter::once(all).chain(groups).collect()
@@ -232,10 +259,7 @@ fn row(
     let group = activity.group;
     let working = if group == Group::Working { Working::Yes } else { Working::No };
     let (what, title, meta) = now_words(who, snap, when, (agent, &activity))?;
-    let manager = match agent.reports_to {
-        Some(account) => snap.get::<Member>(account)?.map(|member| Face::person(&member.name)),
-        None => None,
-    };
+    let manager = line::face(snap, agent.reports_to)?;
     let (limit, percent, tone) = budget(agent, spent);
     Ok(Row {
         id: agent.slug.clone(),

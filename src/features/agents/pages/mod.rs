@@ -1,7 +1,9 @@
 //! The pages of agents.
 
 mod acts;
+mod chart;
 mod files;
+mod line;
 mod list;
 mod memory;
 mod new;
@@ -47,6 +49,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))
         .post("/agents/{slug}/reach", reach::save.needs(Can::Agents))
         .post("/settings/reach", reach::save_opened.needs(Can::Admin))
+        .post("/agents/{slug}/manager", line::save.needs(Can::Agents))
         .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
         .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))
         .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))

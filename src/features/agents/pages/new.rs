@@ -7,8 +7,11 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::provision;
+use crate::features::agents::queries::lines;
 use crate::features::agents::rules::{self, NewAgent};
 use crate::features::agents::templates;
+use crate::kernel::Manager;
+use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
@@ -20,7 +23,7 @@ use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 
-use super::{acts, model_choices, model_wish, thinking_choices};
+use super::{acts, line, model_choices, model_wish, thinking_choices};
 
 /// Emoji to choose from, with the words that are read out.
 const EMOJIS: &[(&str, &str)] = &[
@@ -87,6 +90,8 @@ pub(super) struct Typed {
     thinking: String,
     budget: String,
     exec: String,
+    /// The handle of its manager, or `none`; whoever makes it when nothing is sent.
+    reports_to: String,
 }
 
 #[derive(Template)]
@@ -99,10 +104,12 @@ struct NewPage {
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
+    managers: Vec<Choice>,
 }
 
 pub(super) async fn form(
     ws: Ws,
+    who: Person,
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
@@ -115,12 +122,16 @@ pub(super) async fn form(
         exec: "on".to_owned(),
         ..typed
     };
-    html::page(&page(&ws, shell, v, Wrong::none())?)
+    html::page(&page(&ws, &who, shell, v, Wrong::none())?)
 }
 
-fn page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
+fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
     let wish = model_wish(&v.model);
-    let models = ws.read(|snap| model_choices(snap, Some(&wish)))?;
+    let (models, managers) = ws.read(|snap| {
+        let now = asked_manager(snap, who, &v.reports_to)?.unwrap_or(Some(who.account.into()));
+        let managers = line::choices(snap, None, now, who.account)?;
+        Ok::<_, StoreError>((model_choices(snap, Some(&wish))?, managers))
+    })?;
     // The plain one first: it fits when nothing else does.
     let mut all: Vec<_> = templates::builtin().iter().collect();
     all.sort_by_key(|template| template.slug != "default");
@@ -135,9 +146,22 @@ fn page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageEr
         emojis: emojis(&v.emoji),
         models,
         thinking: thinking_choices(v.thinking.parse().ok(), crate::kernel::Thinking::ALL),
+        managers,
         v,
         wrong,
     })
+}
+
+/// Who is to be its manager; the name again when nobody is called that.
+fn asked_manager(
+    tx: &impl ReadExt,
+    who: &Person,
+    typed: &str,
+) -> Result<Result<Option<Manager>, String>, StoreError> {
+    match typed.trim() {
+        "" => Ok(Ok(Some(who.account.into()))),
+        name => lines::meant(tx, name),
+    }
 }
 
 pub(super) async fn create(
@@ -148,9 +172,14 @@ pub(super) async fn create(
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let (budget, wrong) = checked(&typed);
+    let (budget, mut wrong) = checked(&typed);
+    let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
+    let manager =
+        wrong.join(manager.map_err(|name| {
+            Wrong::field("reports_to", format!("nobody here is called \"{name}\""))
+        }));
     if wrong.has_fields() {
-        return again(&ws, shell, typed, wrong);
+        return again(&ws, &who, shell, typed, wrong);
     }
     let told = templates::find(&typed.template).map(|t| t.manifest.description.clone());
     let description = match typed.description.trim() {
@@ -167,12 +196,12 @@ pub(super) async fn create(
         thinking: typed.thinking.parse().ok(),
         exec: !typed.exec.is_empty(),
         budget_micros: budget,
-        reports_to: Some(who.account),
+        reports_to: manager.flatten(),
     };
     let made = ws.write(&who, move |tx| rules::create(tx, new, &provision::template_names()));
     let id = match made.await {
         Ok(agent) => agent.id,
-        Err(error) => return again(&ws, shell, typed, Wrong::of(&error)?),
+        Err(error) => return again(&ws, &who, shell, typed, Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
     let url = ws.url(&format!("agents/{}", agent.slug));
@@ -193,6 +222,12 @@ fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
     (budget, wrong)
 }
 
-fn again(ws: &Ws, shell: Shell, typed: Typed, wrong: Wrong) -> Result<Response, PageError> {
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, typed, wrong)?)
+fn again(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, who, shell, typed, wrong)?)
 }

@@ -23,7 +23,6 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::{self as tasks, due, list};
 use crate::features::usage::model::day_of;
 use crate::features::usage::queries as usage;
-use crate::features::workspace::model::Member;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Assignee, Can, ItemState, Outcome, RunState, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError};
@@ -35,11 +34,12 @@ use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::md;
-use crate::web::parts::{Dot, Face, Tone};
+use crate::web::parts::{Dot, Tone};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::{Due, RelTime, Work};
 
+use super::line::{self, LineView};
 use super::list::{budget, took};
 use super::{When, chosen, find};
 
@@ -134,7 +134,7 @@ struct View {
     model: String,
     model_by: &'static str,
     thinking: &'static str,
-    manager: Option<Face>,
+    line: LineView,
     programs: &'static str,
     created: RelTime,
     last: Vec<LastRun>,
@@ -292,15 +292,11 @@ fn view(
         None if chosen.model == PRACTICE => PRACTICE_LABEL.to_owned(),
         None => chosen.model.clone(),
     };
-    let manager = match agent.reports_to {
-        Some(account) => snap.get::<Member>(account)?.map(|member| Face::person(&member.name)),
-        None => None,
-    };
     let last = runs::of_agent(snap, agent.id, None, SHOWN)?.into_iter().map(|hit| hit.record);
     let last = runs::talk::seen(snap, last.filter(|run| !run.is_live()), eye)?;
     Ok(View {
         live: Live::new(head.base.clone())
-            .record("agents", agent.id)
+            .table("agents")
             .table("runs")
             .table("inbox")
             .table("tasks")
@@ -334,7 +330,7 @@ fn view(
             ModelSource::Fallback => "nobody; it is always there",
         },
         thinking: chosen.thinking.label(),
-        manager,
+        line: line::view(ws, snap, agent, who.account)?,
         programs: match (agent.exec, agent.network) {
             (false, _) => "may not run any",
             (true, false) => "in the jail, without network",

@@ -1,6 +1,7 @@
 //! Reads of agents, and what an agent does now.
 
 pub mod head;
+pub mod lines;
 pub mod reach;
 
 use crate::features::inbox::model::Item;
@@ -9,7 +10,7 @@ use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::usage::queries::budgets::{self, Standing};
 use crate::kernel::{
-    AccountId, AgentId, AgentStatus, ItemState, Payer, RunState, Timestamp, WaitFor,
+    AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor,
 };
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
@@ -66,16 +67,16 @@ fn sorted(tx: &impl ReadExt, keep: impl Fn(&Agent) -> bool) -> Result<Vec<Agent>
     Ok(agents)
 }
 
-/// Agents that report to a person, archived ones too, in the order of their names.
+/// Agents that report to somebody directly, archived ones too, in the order of their names.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn reporting_to<R: ReadExt + ?Sized>(
     tx: &R,
-    account: AccountId,
+    manager: Manager,
 ) -> Result<Vec<Agent>, StoreError> {
     let mut agents: Vec<Agent> = tx.list(&Range::all())?;
-    agents.retain(|agent| agent.reports_to == Some(account));
+    agents.retain(|agent| agent.reports_to == Some(manager));
     agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
     Ok(agents)
 }

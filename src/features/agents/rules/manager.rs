@@ -1,9 +1,85 @@
-//! Whom an agent reports to.
+//! Whom an agent reports to. Lines go up to a person or end; no change makes a circle.
 
-use crate::kernel::AccountId;
-use crate::store::{StoreError, WriteTx};
+use crate::features::workspace::model::Member;
+use crate::kernel::{AccountId, AgentId, Manager};
+use crate::store::{ReadExt, StoreError, WriteTx};
 
-use super::super::queries;
+use super::super::model::Agent;
+use super::super::queries::{self, lines};
+use super::AgentError;
+
+/// Lets an agent report to somebody else, or to nobody.
+///
+/// # Errors
+/// When the manager is not here, is the agent itself, or reports to it already.
+pub(super) fn set(
+    tx: &WriteTx<'_>,
+    agent: &mut Agent,
+    to: Option<Manager>,
+) -> Result<(), AgentError> {
+    if agent.reports_to == to {
+        return Ok(());
+    }
+    usable(tx, to)?;
+    if let Some(id) = to.and_then(Manager::agent) {
+        if id == agent.id {
+            return Err(AgentError::OwnManager);
+        }
+        if lines::is_below(tx, id, agent.id)? {
+            let manager = tx.get::<Agent>(id)?.map_or_else(|| id.to_string(), |one| one.name);
+            return Err(AgentError::Circle { agent: agent.name.clone(), manager });
+        }
+    }
+    agent.reports_to = to;
+    Ok(())
+}
+
+/// Who is reported to is here: a member, or an agent that is not archived.
+///
+/// # Errors
+/// When not.
+pub(super) fn usable(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<(), AgentError> {
+    match to {
+        None => Ok(()),
+        Some(Manager::Person(account)) => match tx.get::<Member>(account)? {
+            Some(member) if member.left_at.is_none() => Ok(()),
+            Some(member) => Err(AgentError::NoManager(member.name)),
+            None => Err(AgentError::NoManager(account.to_string())),
+        },
+        Some(Manager::Agent(id)) => match tx.get::<Agent>(id)? {
+            Some(agent) if agent.archived_at.is_some() => {
+                Err(super::wrong_state(agent, "it can report to an agent that works"))
+            }
+            Some(_) => Ok(()),
+            None => Err(AgentError::NoManager(id.to_string())),
+        },
+    }
+}
+
+/// Who reported to an agent that goes reports to whom it reported, archived ones too.
+pub(super) fn move_up(tx: &mut WriteTx<'_>, gone: &Agent) -> Result<(), StoreError> {
+    shift(tx, Manager::Agent(gone.id), gone.reports_to).map(drop)
+}
+
+/// An agent that comes back reports to whom is left of its line: never to somebody who is archived.
+pub(super) fn come_back(tx: &WriteTx<'_>, agent: &mut Agent) -> Result<(), StoreError> {
+    let above: Option<AgentId> = agent.reports_to.and_then(Manager::agent);
+    if above.is_some() {
+        agent.reports_to = lines::manager(tx, agent)?;
+    }
+    Ok(())
+}
+
+fn shift(tx: &mut WriteTx<'_>, from: Manager, to: Option<Manager>) -> Result<usize, StoreError> {
+    let agents = queries::reporting_to(tx, from)?;
+    let count = agents.len();
+    for mut agent in agents {
+        agent.reports_to = to;
+        agent.updated_at = tx.now();
+        tx.put(&agent)?;
+    }
+    Ok(count)
+}
 
 /// Lets the agents that report to one member report to another, archived ones too. Says how many.
 ///
@@ -14,12 +90,8 @@ pub fn hand_over(
     from: AccountId,
     to: AccountId,
 ) -> Result<usize, StoreError> {
-    let agents = queries::reporting_to(tx, from)?;
-    let count = agents.len();
-    for mut agent in agents {
-        agent.reports_to = Some(to);
-        agent.updated_at = tx.now();
-        tx.put(&agent)?;
-    }
-    Ok(count)
+    shift(tx, Manager::Person(from), Some(Manager::Person(to)))
 }
+
+#[cfg(test)]
+mod tests;

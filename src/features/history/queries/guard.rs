@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::app::{Who as _, Ws};
 use crate::features::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
+use crate::features::agents::queries::lines;
 use crate::features::comments::model::{COMMENTS, Comment};
 use crate::features::comments::queries::Power;
 use crate::features::connections::model::{FALLBACKS, Fallbacks};
@@ -27,8 +28,8 @@ use crate::features::tasks::queries::{checks, relations};
 use crate::features::users::queries as users;
 use crate::features::workspace::model::{Member, SETTINGS, Settings};
 use crate::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, Can, DeliverableState, RelationKind, Role, TaskId,
-    Timestamp,
+    AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, RelationKind,
+    Role, TaskId, Timestamp,
 };
 use crate::store::undo::{After, Guard, Hold, Refusal, Row};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
@@ -178,6 +179,29 @@ fn is_decided(state: DeliverableState) -> bool {
     !matches!(state, DeliverableState::Draft | DeliverableState::InReview)
 }
 
+/// An agent reports to one that works, and never in a circle, also when an old manager comes back.
+fn under(after: &After<'_>, agent: AgentId, above: AgentId) -> Result<Option<Refusal>, StoreError> {
+    Ok(match after.get::<Agent>(above)?.filter(|above| above.archived_at.is_none()) {
+        None => Some(no("agent_archived", "the agent that it reported to is archived by now")),
+        Some(_) if above == agent || lines::is_below(after, above, agent)? => {
+            let why = "by now that agent reports to it, be it by way of others";
+            Some(no("manager_circle", why))
+        }
+        Some(_) => None,
+    })
+}
+
+/// Whether an agent that works would report to another.
+fn leads(after: &After<'_>, chief: AgentId) -> Result<bool, StoreError> {
+    for agent in after.now().list::<Agent>(&Range::all())? {
+        let then = after.get::<Agent>(agent.id)?.filter(|agent| agent.archived_at.is_none());
+        if then.is_some_and(|agent| agent.reports_to == Some(Manager::Agent(chief))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Delivered work is as its review says.
 fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
     let sides = Sides::<Deliverable>::of(row)?;
@@ -321,11 +345,17 @@ impl Undoer {
             let why = "its state follows from its files, which do not change with it";
             held.push((&["status"], no("agent_state", why)));
         }
-        if now.reports_to != to.reports_to
-            && let Some(account) = to.reports_to
-            && let Some(refusal) = self.away(after, account)?
-        {
-            held.push((&["reports_to"], refusal));
+        if now.reports_to != to.reports_to {
+            let refusal = match to.reports_to {
+                Some(Manager::Person(account)) => self.away(after, account)?,
+                Some(Manager::Agent(above)) => under(after, to.id, above)?,
+                None => None,
+            };
+            held.extend(refusal.map(|refusal| (&["reports_to"][..], refusal)));
+        }
+        if now.archived_at.is_none() && to.archived_at.is_some() && leads(after, to.id)? {
+            let why = "others report to it by now; archive it on its page";
+            held.push((&["archived_at"], no("agent_leads", why)));
         }
         Ok(held)
     }

@@ -221,5 +221,6 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::StartNow => "play",
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => "repeat",
         ItemKind::TaskOverdue => "clock",
+        ItemKind::TaskEscalation => "warn",
     }
 }

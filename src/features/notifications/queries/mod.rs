@@ -5,6 +5,7 @@ pub mod snooze;
 pub mod view;
 
 use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
 use crate::features::runs::model::{Run, Session};
 use crate::features::runs::queries::talk;
 use crate::features::tasks::model::Task;
@@ -30,12 +31,12 @@ pub const MANY: usize = 100;
 /// The hour at which the e-mail of the day is sent, unless somebody chose another.
 pub const DIGEST_HOUR: u8 = 8;
 
-/// The person that an agent reports to.
+/// The person who answers for an agent: the first one up its line.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn manager(read: &dyn Read, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
-    Ok(read.get::<Agent>(agent)?.and_then(|agent| agent.reports_to))
+    lines::first_person(read, agent)
 }
 
 /// Who watches something because of what its record says, closest reason first.

@@ -80,6 +80,9 @@ pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
         (RunTrigger::Item, Some(ItemKind::RoutineSchedule)) => "a routine",
         (RunTrigger::Item, Some(ItemKind::RoutineEvent)) => "a routine, after an event",
         (RunTrigger::Item, Some(ItemKind::TaskOverdue)) => "a due date that has passed",
+        (RunTrigger::Item, Some(ItemKind::TaskEscalation)) => {
+            "a task that somebody below it is stuck with"
+        }
         (RunTrigger::Item, None) => "work",
     }
 }

@@ -10,7 +10,7 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::json::TaskView;
 use crate::features::tasks::queries::{self, due, overdue};
 use crate::features::tasks::rules::overdue as rules;
-use crate::kernel::Can;
+use crate::kernel::{Can, Delegation};
 use crate::store::WriteTx;
 use crate::web::error::ApiError;
 use crate::web::etag::Tagged;
@@ -37,7 +37,7 @@ pub(super) fn api() -> Routes {
         .patch(
             "/settings/tasks",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Change the rules for tasks").body::<RulesView>().returns::<RulesView>()
+                Doc::new("Change the rules for tasks").body::<RulesBody>().returns::<RulesView>()
             }),
         )
 }
@@ -51,11 +51,20 @@ struct Reopened {
 }
 
 /// Rules for tasks.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize, JsonSchema)]
 struct RulesView {
     /// So many days after its due date a task that nobody is at is missed; 0 is the next day.
     missed_after_days: u16,
+    /// To which other agents an agent may give work.
+    delegation: Delegation,
+}
+
+/// Rules to change; what is left out stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RulesBody {
+    missed_after_days: Option<u16>,
+    delegation: Option<Delegation>,
 }
 
 async fn reopen(
@@ -77,7 +86,8 @@ async fn reopen(
 
 fn view(ws: &Ws) -> Result<Json<RulesView>, ApiError> {
     let rules = ws.read(|snap| overdue::rules(snap))?;
-    Ok(Json(RulesView { missed_after_days: rules.missed_after_days }))
+    let TaskRules { missed_after_days, delegation } = rules;
+    Ok(Json(RulesView { missed_after_days, delegation }))
 }
 
 async fn show(ws: Ws) -> Result<Json<RulesView>, ApiError> {
@@ -88,10 +98,14 @@ async fn change(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(body): Json<RulesView>,
+    Json(body): Json<RulesBody>,
 ) -> Result<Json<RulesView>, ApiError> {
-    let rules = TaskRules { missed_after_days: body.missed_after_days };
     let changed = once.run(move |tx: &mut WriteTx<'_>| -> Result<(), TaskError> {
+        let now = overdue::rules(tx)?;
+        let rules = TaskRules {
+            missed_after_days: body.missed_after_days.unwrap_or(now.missed_after_days),
+            delegation: body.delegation.unwrap_or(now.delegation),
+        };
         rules::set_rules(tx, rules).map(|_| ())
     });
     ws.write(&who, changed).await?;

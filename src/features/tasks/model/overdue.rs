@@ -3,7 +3,8 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{TaskId, Timestamp, TypedId};
+use crate::kernel::{Delegation, TaskId, Timestamp, TypedId};
+use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, Record, Table};
 
 /// Due dates of which people have heard that they passed.
@@ -39,11 +40,19 @@ impl Record for OverdueMark {
 pub struct TaskRules {
     /// So many days after its due date a task that nobody is at is missed; 0 is the next day.
     pub missed_after_days: u16,
+    /// To which other agents an agent may give work.
+    pub delegation: Delegation,
+}
+
+/// The rules before agents had managers.
+#[derive(Deserialize)]
+struct TaskRulesV1 {
+    missed_after_days: u16,
 }
 
 impl Default for TaskRules {
     fn default() -> Self {
-        Self { missed_after_days: 3 }
+        Self { missed_after_days: 3, delegation: Delegation::Line }
     }
 }
 
@@ -51,8 +60,16 @@ impl Record for TaskRules {
     type Id = ();
     const TABLE: Table = TASK_RULES;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     fn id(&self) {}
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version });
+        }
+        let TaskRulesV1 { missed_after_days } = codec::decode(body)?;
+        Ok(Self { missed_after_days, ..Self::default() })
+    }
     fn sample() -> Self {
-        Self { missed_after_days: 7 }
+        Self { missed_after_days: 7, delegation: Delegation::Reports }
     }
 }

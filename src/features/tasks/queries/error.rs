@@ -50,6 +50,24 @@ pub enum TaskError {
     /// An agent that gives a task to itself.
     #[error("a task is delegated to somebody else; use task_create for a part of your own")]
     OwnDelegate,
+    /// An agent that does not report to the one that gives work.
+    #[error("{name} does not report to you, so you cannot give work to them; {hint}")]
+    NotAReport {
+        /// Who was to get it.
+        name: String,
+        /// Who can, and what to do else.
+        hint: String,
+    },
+    /// A task of an agent that has nothing to do with the one that acts.
+    #[error("{task} belongs to {name}, who does not report to you; {hint}")]
+    NotYours {
+        /// The task.
+        task: String,
+        /// Whose it is.
+        name: String,
+        /// What to do in place of it.
+        hint: &'static str,
+    },
     /// No such label.
     #[error("there is no label \"{0}\"; the list of labels shows those there are")]
     NoLabel(String),
@@ -109,6 +127,8 @@ impl Problem for TaskError {
             Self::TooDeep => "task_too_deep",
             Self::NotComplete { .. } => "task_not_complete",
             Self::OwnDelegate => "own_delegate",
+            Self::NotAReport { .. } => "not_a_report",
+            Self::NotYours { .. } => "not_your_task",
             Self::NoLabel(_) => "label_not_found",
             Self::LabelTaken(_) => "label_taken",
             Self::TooManyLabels => "too_many_labels",
@@ -140,6 +160,8 @@ impl Problem for TaskError {
             | Self::Cycle
             | Self::TooDeep
             | Self::OwnDelegate
+            | Self::NotAReport { .. }
+            | Self::NotYours { .. }
             | Self::LabelTaken(_)
             | Self::TooManyLabels
             | Self::OwnRelation
@@ -153,7 +175,10 @@ impl Problem for TaskError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Invalid(fields) => fields.clone(),
-            Self::UnknownAssignee { .. } | Self::ArchivedAgent(_) => {
+            Self::UnknownAssignee { .. }
+            | Self::ArchivedAgent(_)
+            | Self::NotAReport { .. }
+            | Self::NotYours { .. } => {
                 vec![FieldError::new("assignee", self.to_string())]
             }
             Self::Cycle | Self::TooDeep => vec![FieldError::new("parent", self.to_string())],

@@ -6,8 +6,9 @@ use super::columns::Row;
 use super::error::TaskError;
 use super::marks;
 use super::people::{People, assignee_of};
-use super::standing;
+use super::standing::{self, Standing};
 use super::terms::{Dated, Watched};
+use crate::features::agents::queries::lines;
 use crate::features::comments::model::Comment;
 use crate::features::deliverables::model::{self as deliverables, Deliverable};
 use crate::features::files::model::TaskFile;
@@ -140,14 +141,64 @@ pub(super) fn watched(
             };
         }
     }
-    let managed = people.agents().filter(|agent| agent.reports_to == Some(member));
     let mut owners = vec![Assignee::Person(member)];
-    owners.extend(managed.map(|agent| Assignee::Agent(agent.id)));
+    for agent in people.agents() {
+        if lines::first_person(read, agent.id)? == Some(member) {
+            owners.push(Assignee::Agent(agent.id));
+        }
+    }
     Ok(Watched { maker: Assignee::Person(member), owners, with, without })
 }
 
+/// Whether somebody has to act when a task does not go on: who made it, else the first person up the line
+/// of its agent, else everybody.
+fn concerns(read: &dyn Read, task: &Task, who: Option<Assignee>) -> Result<bool, StoreError> {
+    let Some(who) = who else { return Ok(true) };
+    let acts = match (assignee_of(task.created_by), task.assignee) {
+        (Assignee::Person(maker), _) => Some(maker),
+        (_, Some(Assignee::Agent(agent))) | (Assignee::Agent(agent), _) => {
+            lines::first_person(read, agent)?
+        }
+        _ => None,
+    };
+    Ok(acts.is_none_or(|account| who == Assignee::Person(account)))
+}
+
+/// Tasks that nobody is on and somebody has to act in, so many at most, those first that rest longest.
+///
+/// # Errors
+/// When the store fails.
+pub fn alone(
+    read: &dyn Read,
+    who: Assignee,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Task>, StoreError> {
+    let items: Vec<Item> = read.scan(inbox::OPEN_BY_TASK, &Range::all())?;
+    let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
+    let busy = items.iter().filter_map(|item| item.task);
+    let busy: HashSet<TaskId> = busy.chain(live.iter().filter_map(|run| run.task)).collect();
+    let mut resting = Vec::new();
+    for id in quiet(read, &busy, now)? {
+        resting.extend(read.get::<Task>(id)?);
+    }
+    resting.sort_by_key(|task| (task.updated_at, task.id));
+    let mut found = Vec::new();
+    for task in resting {
+        if limit <= found.len() {
+            break;
+        }
+        if concerns(read, &task, Some(who))?
+            && standing::standing(read, &task, now)? == Standing::Alone
+        {
+            found.push(task);
+        }
+    }
+    Ok(found)
+}
+
 /// Tasks in which a person has to act before they go on. A task that a person made waits for that
-/// person; any other for everybody.
+/// person; any other for the first person up the line of its agent, or for everybody if there is none.
 ///
 /// # Errors
 /// When the store fails.
@@ -176,9 +227,7 @@ pub(super) fn waiting(
     let mut wanted = HashSet::with_capacity(found.len());
     for id in found {
         let Some(task) = read.get::<Task>(id)? else { continue };
-        let maker = assignee_of(task.created_by);
-        let for_all = maker.person().is_none();
-        if task.archived_at.is_none() && who.is_none_or(|who| for_all || maker == who) {
+        if task.archived_at.is_none() && concerns(read, &task, who)? {
             wanted.insert(id);
         }
     }

@@ -12,6 +12,7 @@ pub mod history;
 pub mod json;
 pub mod keys;
 pub mod labels;
+pub mod lines;
 pub mod list;
 pub mod looks;
 pub mod marks;
@@ -26,6 +27,8 @@ pub mod summary;
 pub mod templates;
 pub mod terms;
 mod texts;
+
+pub use having::alone;
 
 use super::model::{self, Task};
 use crate::features::streams::queries::{self as streams, StreamError};

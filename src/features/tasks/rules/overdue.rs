@@ -3,6 +3,7 @@
 
 use super::TaskPatch;
 use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::overdue::{OverdueMark, TaskRules};
 use crate::features::tasks::queries::error::TaskError;
@@ -50,8 +51,8 @@ fn tell(tx: &mut WriteTx<'_>, task: &Task) -> Result<(), StoreError> {
         Some(Assignee::Agent(id)) => {
             if let Some(agent) = tx.get::<Agent>(id)? {
                 notice = notice.body(format!("{} has not finished it.", agent.name));
-                if let Some(manager) = agent.reports_to {
-                    notice = notice.to(manager);
+                if let Some(person) = lines::first_person(tx, id)? {
+                    notice = notice.to(person);
                 }
             }
         }

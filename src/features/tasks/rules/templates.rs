@@ -155,9 +155,12 @@ pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawne
     Ok(spawned)
 }
 
+/// Gives a new task to who has its role: a person has chosen that, so it needs no line to who spawns.
 fn assign(tx: &mut WriteTx<'_>, task: TaskId, who: Assignee) -> Result<Task, TaskError> {
     checks::assignee(tx, Some(who))?;
-    super::assign(tx, task, Some(who))
+    let mut task = checks::in_use(tx, task)?;
+    super::give(tx, &mut task, Some(who))?;
+    Ok(task)
 }
 
 /// Who has a role; what is said when nobody has it.

@@ -37,7 +37,7 @@ use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch,
 use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
-    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Priority, Problem,
+    AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Manager, Priority, Problem,
     RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
 };
 use hq::server::{reactions, schema};
@@ -259,7 +259,11 @@ fn new_agent(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
 fn change_agent(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     let id = one::<Agent>(tx, a)?.id;
     let mut changes = agents::Changes::default();
-    match b % 5 {
+    match b % 6 {
+        5 => {
+            let above = one::<Agent>(tx, c)?.id;
+            changes.reports_to = Some((c % 4 != 0).then_some(Manager::Agent(above)));
+        }
         0 => changes.name = Some(format!("Name {}", c % 4)),
         1 => changes.description = Some(format!("For {c}")),
         2 => changes.thinking = Some((c % 2 == 0).then_some(Thinking::High)),

@@ -73,5 +73,8 @@ pub fn template(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 
 /// The rules for all tasks.
 pub fn task_rules(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
-    by_rule(set_rules(tx, TaskRules { missed_after_days: u16::from(a) % 30 }))
+    by_rule(set_rules(
+        tx,
+        TaskRules { missed_after_days: u16::from(a) % 30, ..TaskRules::default() },
+    ))
 }

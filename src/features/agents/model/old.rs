@@ -1,0 +1,62 @@
+//! Former layouts of agents.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::Deserialize;
+
+use super::Agent;
+use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp};
+use crate::store::codec::{self, DecodeError};
+
+#[derive(Deserialize)]
+struct AgentV1 {
+    id: AgentId,
+    name: String,
+    slug: String,
+    emoji: String,
+    description: String,
+    template: String,
+    status: AgentStatus,
+    status_reason: Option<String>,
+    connection: Option<ConnectionId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    exec: bool,
+    network: bool,
+    budget_micros: Option<i64>,
+    budget_soft_pct: u8,
+    max_output: u32,
+    reports_to: Option<AccountId>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+}
+
+/// An agent as it was kept while agents reported to people only.
+pub(super) fn agent(body: &[u8]) -> Result<Agent, DecodeError> {
+    let old: AgentV1 = codec::decode(body)?;
+    Ok(Agent {
+        id: old.id,
+        name: old.name,
+        slug: old.slug,
+        emoji: old.emoji,
+        description: old.description,
+        template: old.template,
+        status: old.status,
+        status_reason: old.status_reason,
+        connection: old.connection,
+        model: old.model,
+        thinking: old.thinking,
+        exec: old.exec,
+        network: old.network,
+        budget_micros: old.budget_micros,
+        budget_soft_pct: old.budget_soft_pct,
+        max_output: old.max_output,
+        reports_to: old.reports_to.map(Manager::Person),
+        created_at: old.created_at,
+        updated_at: old.updated_at,
+        archived_at: old.archived_at,
+    })
+}

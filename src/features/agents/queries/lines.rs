@@ -1,0 +1,169 @@
+//! The lines along which agents report: who stands above whom.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::features::agents::model::Agent;
+use crate::features::workspace::model::Member;
+use crate::kernel::{AccountId, AgentId, Manager};
+use crate::store::{Range, ReadExt, StoreError};
+
+/// Whom an agent answers to now: agents that are archived are passed over.
+///
+/// # Errors
+/// When the disk fails.
+pub fn manager<R: ReadExt + ?Sized>(tx: &R, agent: &Agent) -> Result<Option<Manager>, StoreError> {
+    let mut seen = HashSet::from([agent.id]);
+    let mut at = agent.reports_to;
+    while let Some(Manager::Agent(id)) = at {
+        // A row that is gone, or a circle that no rule has made, ends the line.
+        let Some(above) = tx.get::<Agent>(id)?.filter(|_| seen.insert(id)) else { return Ok(None) };
+        if above.archived_at.is_none() {
+            break;
+        }
+        at = above.reports_to;
+    }
+    Ok(at)
+}
+
+/// The agents above an agent, the nearest first; archived ones too.
+///
+/// # Errors
+/// When the disk fails.
+pub fn above<R: ReadExt + ?Sized>(tx: &R, agent: AgentId) -> Result<Vec<Agent>, StoreError> {
+    let mut seen = HashSet::from([agent]);
+    let mut line = Vec::new();
+    let mut at = tx.get::<Agent>(agent)?.and_then(|agent| agent.reports_to);
+    while let Some(Manager::Agent(id)) = at {
+        let Some(next) = tx.get::<Agent>(id)?.filter(|_| seen.insert(id)) else { break };
+        at = next.reports_to;
+        line.push(next);
+    }
+    Ok(line)
+}
+
+/// Whether an agent reports to another, directly or by way of others.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_below<R: ReadExt + ?Sized>(
+    tx: &R,
+    agent: AgentId,
+    chief: AgentId,
+) -> Result<bool, StoreError> {
+    Ok(above(tx, agent)?.iter().any(|one| one.id == chief))
+}
+
+/// The first person up the line of an agent; nobody when the line ends before.
+///
+/// # Errors
+/// When the disk fails.
+pub fn first_person<R: ReadExt + ?Sized>(
+    tx: &R,
+    agent: AgentId,
+) -> Result<Option<AccountId>, StoreError> {
+    let Some(first) = tx.get::<Agent>(agent)? else { return Ok(None) };
+    let line = above(tx, agent)?;
+    Ok(line.last().unwrap_or(&first).reports_to.and_then(Manager::person))
+}
+
+/// The agents that report to an agent directly and are not archived, in the order of their names.
+///
+/// # Errors
+/// When the disk fails.
+pub fn reports<R: ReadExt + ?Sized>(tx: &R, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
+    let mut found = super::reporting_to(tx, Manager::Agent(chief))?;
+    found.retain(|agent| agent.archived_at.is_none());
+    Ok(found)
+}
+
+/// All agents below an agent that are not archived: those that report to it, then those that report
+/// to them, and so on.
+///
+/// # Errors
+/// When the disk fails.
+pub fn below<R: ReadExt + ?Sized>(tx: &R, chief: AgentId) -> Result<Vec<Agent>, StoreError> {
+    let agents: Vec<Agent> = tx.list(&Range::all())?;
+    let mut under: HashMap<AgentId, Vec<Agent>> = HashMap::new();
+    for agent in agents.into_iter().filter(|agent| agent.archived_at.is_none()) {
+        if let Some(above) = agent.reports_to.and_then(Manager::agent) {
+            under.entry(above).or_default().push(agent);
+        }
+    }
+    // Who is taken out of the map is not met again: this ends in any case.
+    let mut found: Vec<Agent> = Vec::new();
+    let mut next = vec![chief];
+    while !next.is_empty() {
+        let mut level: Vec<Agent> =
+            next.iter().filter_map(|id| under.remove(id)).flatten().collect();
+        level.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
+        next = level.iter().map(|agent| agent.id).collect();
+        found.extend(level);
+    }
+    Ok(found)
+}
+
+/// A manager as people and models see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// What `@` calls it.
+    pub handle: String,
+    /// What it is for, of an agent.
+    pub about: String,
+    /// Whether it is a person.
+    pub is_person: bool,
+    /// The emoji of an agent.
+    pub emoji: String,
+}
+
+/// The name of a manager; nothing for somebody who is not there any more.
+///
+/// # Errors
+/// When the disk fails.
+pub fn named<R: ReadExt + ?Sized>(
+    tx: &R,
+    manager: Option<Manager>,
+) -> Result<Option<Named>, StoreError> {
+    Ok(match manager {
+        None => None,
+        Some(Manager::Person(account)) => tx.get::<Member>(account)?.map(|member| Named {
+            name: member.name,
+            handle: member.handle,
+            about: String::new(),
+            is_person: true,
+            emoji: String::new(),
+        }),
+        Some(Manager::Agent(id)) => tx.get::<Agent>(id)?.map(|agent| Named {
+            name: agent.name,
+            handle: agent.slug,
+            about: agent.description,
+            is_person: false,
+            emoji: agent.emoji,
+        }),
+    })
+}
+
+/// Who is meant by a handle, a slug, an id, or a word for nobody.
+///
+/// # Errors
+/// The name again, when nobody is called that.
+pub fn meant<R: ReadExt>(
+    tx: &R,
+    text: &str,
+) -> Result<Result<Option<Manager>, String>, StoreError> {
+    let word = text.trim().trim_start_matches('@');
+    if ["none", "nobody"].contains(&word) {
+        return Ok(Ok(None));
+    }
+    if let Some(agent) = super::by_name(tx, word)? {
+        return Ok(Ok(Some(Manager::Agent(agent.id))));
+    }
+    let members: Vec<Member> = tx.list(&Range::all())?;
+    let id = word.parse::<AccountId>().ok();
+    let mut here = members.into_iter().filter(|member| member.left_at.is_none());
+    let found = here
+        .find(|one| one.handle.eq_ignore_ascii_case(word) || Some(one.account) == id)
+        .map(|member| Manager::Person(member.account));
+    Ok(found.map_or_else(|| Err(word.chars().take(60).collect()), |manager| Ok(Some(manager))))
+}

@@ -1,0 +1,317 @@
+//! What goes up the line: work that was given away comes back to who gave it, and trouble with a task
+//! goes to the agent that its agent reports to. Who reports to a person is that person's concern:
+//! `notifications` tells them.
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
+use crate::features::comments::model::{BY_TASK, Comment};
+use crate::features::deliverables::model::{self as deliverables, Content, Deliverable, Version};
+use crate::features::inbox::model::{Item, Reason};
+use crate::features::inbox::queries;
+use crate::features::inbox::rules::{self, InboxError, NewItem};
+use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::{self as tasks, relations};
+use crate::kernel::text::{cut, ellipsis};
+use crate::kernel::{
+    AgentId, Assignee, DeliverableId, ItemId, ItemKind, ItemState, Manager, Outcome, Priority,
+    TaskId, TaskStatus, Timestamp,
+};
+use crate::providers::error::ErrorClass;
+use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+
+use super::{is_workable, priority, reason};
+
+/// How much of a text is handed on, in characters.
+const EXCERPT: usize = 400;
+/// The most of all that is handed on, in bytes.
+const MAX_TEXT: usize = 1024;
+/// How many pieces of work and comments are looked at.
+const LOOKED_AT: usize = 10;
+
+/// Adds an item. Work that goes no deeper must not keep what caused it from happening.
+fn add(tx: &mut WriteTx<'_>, new: NewItem) -> Result<(), InboxError> {
+    match rules::enqueue(tx, new) {
+        Ok(_) | Err(InboxError::TooDeep) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// An agent that still works.
+fn at_work(tx: &WriteTx<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
+    Ok(tx.get::<Agent>(id)?.filter(|agent| agent.archived_at.is_none()))
+}
+
+/// The agent that an agent reports to.
+fn chief_of(tx: &WriteTx<'_>, agent: AgentId) -> Result<Option<AgentId>, StoreError> {
+    match tx.get::<Agent>(agent)? {
+        Some(agent) => Ok(lines::manager(tx, &agent)?.and_then(Manager::agent)),
+        None => Ok(None),
+    }
+}
+
+/// The task as a line names it: `MC-3 "Title"`.
+fn named(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
+    let key = tasks::key(tx)?;
+    Ok(format!("{key}-{} \"{}\"", task.number, task.title))
+}
+
+/// The trouble of an agent with a task, for the agent that it reports to.
+struct Trouble {
+    chief: AgentId,
+    key: String,
+    summary: String,
+    text: String,
+}
+
+fn ask(tx: &mut WriteTx<'_>, task: &Task, trouble: Trouble) -> Result<(), InboxError> {
+    let Trouble { chief, key, summary, text } = trouble;
+    let by = tx.by();
+    let new = NewItem {
+        agent: chief,
+        kind: ItemKind::TaskEscalation,
+        task: Some(task.id),
+        key,
+        priority: priority(by, task).max(Priority::High),
+        by,
+        reason: Reason { text: cut(&text, MAX_TEXT).to_owned(), ..reason(by, summary) },
+    };
+    add(tx, new)
+}
+
+/// An agent asks whom it reports to for help.
+pub(super) fn escalated(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    agent: AgentId,
+    to: Option<Manager>,
+    text: &str,
+) -> Result<(), InboxError> {
+    let Some(chief) = to.and_then(Manager::agent) else { return Ok(()) };
+    let (Some(task), Some(agent)) = (tx.get::<Task>(task)?, tx.get::<Agent>(agent)?) else {
+        return Ok(());
+    };
+    let (seq, name) = (tx.seq()?, named(tx, &task)?);
+    let trouble = Trouble {
+        chief,
+        key: format!("task_escalation:{}:{seq}", task.id),
+        summary: format!("{} needs your help with {name}", agent.name),
+        text: text.to_owned(),
+    };
+    ask(tx, &task, trouble)
+}
+
+/// An agent has said that its own task is blocked: who it reports to hears of it, unless it only waits
+/// for other tasks or has asked already.
+pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
+    let by = tx.by();
+    let own = task.assignee.and_then(Assignee::agent).filter(|agent| by.agent() == Some(*agent));
+    let Some(agent) = own else { return Ok(()) };
+    let Some(chief) = chief_of(tx, agent)? else { return Ok(()) };
+    let asked = queries::pending(tx, chief, ItemKind::TaskEscalation, Some(task.id))?;
+    if asked.is_some() || !relations::open_blockers(tx, task.id)?.is_empty() {
+        return Ok(());
+    }
+    let last = last_comments(tx, task.id)?;
+    let said = last.iter().find(|comment| comment.author.run() == by.run());
+    let text = said.map(|comment| ellipsis(&comment.body, 2 * EXCERPT)).unwrap_or_default();
+    let (seq, name) = (tx.seq()?, named(tx, &task)?);
+    let who = tx.get::<Agent>(agent)?.map_or_else(String::new, |agent| agent.name);
+    let trouble = Trouble {
+        chief,
+        key: format!("task_escalation:{}:{seq}", task.id),
+        summary: format!("{who} is stuck with {name}"),
+        text,
+    };
+    ask(tx, &task, trouble)
+}
+
+/// A due date has passed: who the agent reports to hears of it, too, once for each date.
+pub(super) fn late(
+    tx: &mut WriteTx<'_>,
+    task: &Task,
+    agent: AgentId,
+    due: Timestamp,
+) -> Result<(), InboxError> {
+    let Some(chief) = chief_of(tx, agent)? else { return Ok(()) };
+    let who = tx.get::<Agent>(agent)?.map_or_else(String::new, |agent| agent.name);
+    let name = named(tx, task)?;
+    let trouble = Trouble {
+        chief,
+        key: format!("overdue_escalation:{}:{chief}:{}", task.id, due.as_millisecond()),
+        summary: format!("{who} is late with {name}"),
+        text: String::new(),
+    };
+    ask(tx, task, trouble)
+}
+
+/// A run has failed for good: who the agent reports to decides what becomes of its task. A model or a
+/// connection that fails is for people.
+pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<(), InboxError> {
+    let why = match &run.outcome {
+        Some(Outcome::Failed { code, reason }) if ErrorClass::named(code).is_none() => {
+            reason.clone()
+        }
+        Some(Outcome::NoOutcome) => "it did not say what became of the work".to_owned(),
+        Some(Outcome::Limit { which }) => format!("the limit of {which} was reached"),
+        Some(Outcome::CrashLoop) => "HQ broke off three times".to_owned(),
+        _ => return Ok(()),
+    };
+    let over = tx.get::<Item>(item)?.is_some_and(|item| {
+        matches!(item.state, ItemState::Failed | ItemState::DeadLetter) && !item.is_open()
+    });
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?.filter(is_workable),
+        None => None,
+    };
+    // What is blocked has been told already.
+    let own = |task: &Task| {
+        task.assignee == Some(Assignee::Agent(run.agent)) && task.status != TaskStatus::Blocked
+    };
+    let Some(task) = task.filter(|task| over && own(task)) else { return Ok(()) };
+    let Some(chief) = chief_of(tx, run.agent)? else { return Ok(()) };
+    let who = tx.get::<Agent>(run.agent)?.map_or_else(String::new, |agent| agent.name);
+    let name = named(tx, &task)?;
+    let trouble = Trouble {
+        chief,
+        key: format!("task_escalation:{}:{}", task.id, run.id),
+        summary: format!("{who} has failed with {name}"),
+        text: why,
+    };
+    ask(tx, &task, trouble)
+}
+
+/// Another agent has cleared the way for a blocked task: its own agent goes on.
+pub(super) fn taken_up(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(()) };
+    let by = tx.by();
+    let (Some(agent), Some(other)) = (task.assignee.and_then(Assignee::agent), by.agent()) else {
+        return Ok(());
+    };
+    if agent == other || at_work(tx, agent)?.is_none() {
+        return Ok(());
+    }
+    for waiting in [ItemKind::TaskAssignment, ItemKind::TaskReassignment] {
+        if queries::pending(tx, agent, waiting, Some(task.id))?.is_some() {
+            return Ok(());
+        }
+    }
+    let who = tx.get::<Agent>(other)?.map_or_else(String::new, |agent| agent.name);
+    let seq = tx.seq()?;
+    let new = NewItem {
+        agent,
+        kind: ItemKind::BlockerResolved,
+        task: Some(task.id),
+        key: format!("taken_up:{}:{seq}", task.id),
+        priority: priority(by, &task),
+        by,
+        reason: reason(by, format!("{who} wants you to go on with: {}", task.title)),
+    };
+    add(tx, new)
+}
+
+/// Who gave a task away, and the task on which it hears of it: the whole that it has, or the task itself
+/// when that is nobody's part.
+fn giver(tx: &WriteTx<'_>, part: &Task) -> Result<Option<(AgentId, Task)>, StoreError> {
+    let Some(chief) = part.created_by.agent() else { return Ok(None) };
+    let whole = match part.parent {
+        Some(whole) => tx.get::<Task>(whole)?.filter(is_workable),
+        None => None,
+    };
+    let about = match whole.filter(|whole| whole.assignee == Some(Assignee::Agent(chief))) {
+        Some(whole) => whole,
+        None => match part.assignee.and_then(Assignee::agent) {
+            Some(agent) if agent != chief && tx.by().agent() != Some(chief) => part.clone(),
+            _ => return Ok(None),
+        },
+    };
+    // Who is at work on the whole did this itself.
+    let own = match tx.by().run() {
+        Some(run) => tx.get::<Run>(run)?.is_some_and(|run| run.task == Some(about.id)),
+        None => false,
+    };
+    let own = own && about.id != part.id;
+    Ok(at_work(tx, chief)?.filter(|_| !own).map(|agent| (agent.id, about)))
+}
+
+/// A task that was given away has been finished or goes no further: who gave it hears of it, with the
+/// result.
+pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
+    let Some(part) = tx.get::<Task>(part)? else { return Ok(()) };
+    let Some((chief, about)) = giver(tx, &part)? else { return Ok(()) };
+    // Who has been asked for help knows that it is blocked.
+    let asked = queries::pending(tx, chief, ItemKind::TaskEscalation, Some(part.id))?;
+    if part.status.is_open() && asked.is_some() {
+        return Ok(());
+    }
+    let summary = format!("{} is {}", named(tx, &part)?, part.status);
+    let text = result(tx, &part)?;
+    let (by, seq) = (tx.by(), tx.seq()?);
+    let new = NewItem {
+        agent: chief,
+        kind: ItemKind::DelegationResult,
+        task: Some(about.id),
+        key: format!("delegation_result:{}:{seq}", part.id),
+        priority: priority(by, &about),
+        by,
+        reason: Reason { text, ..reason(by, summary) },
+    };
+    add(tx, new)
+}
+
+/// Work on a task that was given away waits for a review: who gave it hears of it.
+pub(super) fn delivered(
+    tx: &mut WriteTx<'_>,
+    deliverable: DeliverableId,
+    part: TaskId,
+) -> Result<(), InboxError> {
+    let (Some(part), Some(piece)) =
+        (tx.get::<Task>(part)?.filter(is_workable), tx.get::<Deliverable>(deliverable)?)
+    else {
+        return Ok(());
+    };
+    let Some((chief, about)) = giver(tx, &part)? else { return Ok(()) };
+    if tx.by().agent() == Some(chief) {
+        return Ok(());
+    }
+    let summary = format!("{}: \"{}\" waits for a review", named(tx, &part)?, piece.title);
+    let text = result(tx, &part)?;
+    let by = tx.by();
+    let new = NewItem {
+        agent: chief,
+        kind: ItemKind::DelegationResult,
+        task: Some(about.id),
+        key: format!("delegation_review:{}", piece.version),
+        priority: priority(by, &about),
+        by,
+        reason: Reason { text, ..reason(by, summary) },
+    };
+    add(tx, new)
+}
+
+/// The last comments on a task, newest first.
+fn last_comments(tx: &WriteTx<'_>, task: TaskId) -> Result<Vec<Comment>, StoreError> {
+    tx.scan(BY_TASK, &Range::prefix(KeyBuf::of(&task)).reverse().limit(LOOKED_AT))
+}
+
+/// What a task has led to, in short: what was delivered, and what its agent said last.
+fn result(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
+    let mut said = Vec::new();
+    let range = Range::prefix(KeyBuf::of(&task.id)).limit(LOOKED_AT);
+    for piece in tx.scan::<Deliverable>(deliverables::BY_TASK, &range)? {
+        let text = match tx.get::<Version>(piece.version)? {
+            Some(Version { content: Content::Text(text), .. }) => {
+                format!(":\n{}", ellipsis(text.trim(), EXCERPT))
+            }
+            _ => String::new(),
+        };
+        said.push(format!("\"{}\" ({}){text}", piece.title, piece.state));
+    }
+    let last = last_comments(tx, task.id)?;
+    let own = last.iter().find(|comment| {
+        comment.author.agent().is_some_and(|who| task.assignee == Some(Assignee::Agent(who)))
+    });
+    said.extend(own.map(|comment| ellipsis(comment.body.trim(), EXCERPT)));
+    Ok(cut(&said.join("\n"), MAX_TEXT).to_owned())
+}

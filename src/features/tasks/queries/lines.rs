@@ -1,0 +1,129 @@
+//! To whom an agent may give work: to itself, to people, and to the agents below it. Whatever tool it
+//! uses, the rules of tasks ask here.
+
+use super::error::TaskError;
+use super::overdue;
+use super::people::People;
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
+use crate::features::tasks::model::Task;
+use crate::kernel::{Actor, AgentId, Assignee, Delegation, Manager};
+use crate::store::{Read, ReadExt as _, StoreError};
+
+/// How many names a refusal lists.
+const NAMED: usize = 10;
+
+/// Whether an agent is within reach of another: it reports to it, as the rules of the workspace want it.
+///
+/// # Errors
+/// When the store fails.
+pub fn reaches(read: &dyn Read, chief: AgentId, agent: AgentId) -> Result<bool, StoreError> {
+    Ok(match overdue::rules(read)?.delegation {
+        Delegation::Open => true,
+        Delegation::Line => lines::is_below(read, agent, chief)?,
+        Delegation::Reports => {
+            let agent = read.get::<Agent>(agent)?;
+            agent.is_some_and(|one| one.reports_to == Some(Manager::Agent(chief)))
+        }
+    })
+}
+
+/// What somebody who acts must keep to when a task is given to somebody: people give to whom they like,
+/// an agent only to whom it reaches, and takes nothing away from others.
+///
+/// # Errors
+/// When it may not; the message says what to do.
+pub fn may_give(
+    read: &dyn Read,
+    by: Actor,
+    task: Option<&Task>,
+    to: Option<Assignee>,
+) -> Result<(), TaskError> {
+    let Some(chief) = by.agent() else { return Ok(()) };
+    if let Some(task) = task {
+        takes(read, chief, task)?;
+    }
+    match to {
+        Some(Assignee::Agent(agent)) if agent != chief && !reaches(read, chief, agent)? => {
+            let name = read.get::<Agent>(agent)?.map_or_else(|| agent.to_string(), |one| one.name);
+            Err(TaskError::NotAReport { name, hint: hint(read, chief)? })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A task that another agent has is changed hands by that agent, by who made it, or by who stands above.
+fn takes(read: &dyn Read, chief: AgentId, task: &Task) -> Result<(), TaskError> {
+    let Some(owner) = task.assignee.and_then(Assignee::agent).filter(|one| *one != chief) else {
+        return Ok(());
+    };
+    if task.created_by.agent() == Some(chief) || reaches(read, chief, owner)? {
+        return Ok(());
+    }
+    // Who is archived works no more: what it left behind is for whoever takes it.
+    match read.get::<Agent>(owner)?.filter(|agent| agent.archived_at.is_none()) {
+        Some(agent) => Err(TaskError::NotYours {
+            task: super::name(read, task.number)?,
+            name: agent.name,
+            hint: "ask them with message_agent, or your manager with task_escalate",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Who can get work from an agent, and what it does else.
+fn hint(read: &dyn Read, chief: AgentId) -> Result<String, TaskError> {
+    let below = match overdue::rules(read)?.delegation {
+        Delegation::Reports => lines::reports(read, chief)?,
+        _ => lines::below(read, chief)?,
+    };
+    let mut names: Vec<String> = below.iter().take(NAMED).map(|agent| agent.slug.clone()).collect();
+    if NAMED < below.len() {
+        names.push(format!("and {} more", below.len() - NAMED));
+    }
+    let can = match names.is_empty() {
+        true => "nobody reports to you".to_owned(),
+        false => format!("you can give it to: {}", names.join(", ")),
+    };
+    Ok(format!(
+        "{can}. Else do it yourself, or tell {} with task_escalate who should do it and why",
+        above(read, chief)?
+    ))
+}
+
+/// Whom an agent asks, as it is told: "your manager @vera".
+///
+/// # Errors
+/// When the store fails.
+pub fn above(read: &dyn Read, agent: AgentId) -> Result<String, StoreError> {
+    let manager = match read.get::<Agent>(agent)? {
+        Some(agent) => lines::named(read, lines::manager(read, &agent)?)?,
+        None => None,
+    };
+    Ok(match manager {
+        Some(manager) => format!("your manager @{}", manager.handle),
+        None => "a person".to_owned(),
+    })
+}
+
+/// Whether an agent may ask for help with a task: it has it, made it, or stands above who has it.
+///
+/// # Errors
+/// When it may not.
+pub fn may_escalate(read: &dyn Read, agent: AgentId, task: &Task) -> Result<(), TaskError> {
+    let owner = task.assignee.and_then(Assignee::agent);
+    let own = owner == Some(agent) || task.created_by.agent() == Some(agent);
+    let below = match owner {
+        Some(owner) => lines::is_below(read, owner, agent)?,
+        None => false,
+    };
+    if own || below {
+        return Ok(());
+    }
+    let who = task.assignee.map(|who| People::read(read).map(|people| people.name(who)));
+    Err(TaskError::NotYours {
+        task: super::name(read, task.number)?,
+        name: who.transpose()?.unwrap_or_else(|| "nobody".to_owned()),
+        hint: "say what you think in a comment on it",
+    })
+}

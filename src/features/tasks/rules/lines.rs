@@ -1,0 +1,70 @@
+//! Work that an agent cannot go on with goes up the line.
+
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines as agents;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::{self, checks, lines, relations};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{AgentId, Event, Manager, TaskId, TaskStatus};
+use crate::store::{ReadExt as _, StoreError, WriteTx};
+
+/// The longest reason that is handed on, in characters.
+const MAX_REASON: usize = 900;
+
+/// An agent asks whom it reports to for help with a task, which is blocked until then. Says whom it asks.
+///
+/// # Errors
+/// When there is no reason, the task is closed, or it is none of its business.
+pub fn escalate(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    agent: AgentId,
+    reason: &str,
+) -> Result<(Task, Option<Manager>), TaskError> {
+    if reason.trim().is_empty() {
+        return Err(TaskError::field("reason", "say what stops you and what would help"));
+    }
+    let task = checks::in_use(tx, id)?;
+    if !task.status.is_open() {
+        return Err(TaskError::Closed(queries::name(tx, task.number)?));
+    }
+    lines::may_escalate(tx, agent, &task)?;
+    let to = manager(tx, agent)?;
+    tell(tx, id, agent, to, reason);
+    Ok((super::set_status(tx, id, TaskStatus::Blocked)?, to))
+}
+
+/// The task of an agent goes no further: it is blocked, and an agent that it reports to hears why. What
+/// only waits for other tasks needs nobody's help.
+///
+/// # Errors
+/// When the task is archived.
+pub fn block(
+    tx: &mut WriteTx<'_>,
+    id: TaskId,
+    agent: AgentId,
+    reason: &str,
+) -> Result<Task, TaskError> {
+    let task = checks::in_use(tx, id)?;
+    let to = manager(tx, agent)?.filter(|to| to.agent().is_some());
+    if to.is_some()
+        && task.status != TaskStatus::Blocked
+        && relations::open_blockers(tx, id)?.is_empty()
+    {
+        tell(tx, id, agent, to, reason);
+    }
+    super::set_status(tx, id, TaskStatus::Blocked)
+}
+
+fn manager(tx: &WriteTx<'_>, agent: AgentId) -> Result<Option<Manager>, StoreError> {
+    match tx.get::<Agent>(agent)? {
+        Some(agent) => agents::manager(tx, &agent),
+        None => Ok(None),
+    }
+}
+
+fn tell(tx: &mut WriteTx<'_>, task: TaskId, agent: AgentId, to: Option<Manager>, reason: &str) {
+    let text = ellipsis(reason.trim(), MAX_REASON);
+    tx.emit(Event::TaskEscalated { task, agent, to, text });
+}
