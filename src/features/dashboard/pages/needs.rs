@@ -15,6 +15,7 @@ use crate::features::inbox::queries as inbox;
 use crate::features::runs::model::{Park, RUNS, Run};
 use crate::features::runs::queries::{self as runs, words};
 use crate::features::tasks::model::{BY_STATUS, TASKS, Task};
+use crate::features::tasks::queries as tasks;
 use crate::features::usage::model::USAGE;
 use crate::features::usage::queries as usage;
 use crate::features::workspace::model::{SETTINGS, Settings};
@@ -100,6 +101,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreE
     rows.extend(broken(tx, scene)?);
     rows.extend(to_review(tx, scene)?);
     rows.extend(failed(tx, scene)?);
+    rows.extend(alone(tx, scene)?);
     rows.extend(overdue(tx, scene)?);
     rows.extend(budgets(tx, scene)?);
     let count = match rows.len() {
@@ -395,6 +397,39 @@ fn failed_row(
         acts,
         href,
     })
+}
+
+/// Tasks that have an agent, and nothing that will wake it.
+fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let me = Assignee::Person(scene.who.account);
+    let may = scene.who.access.may(Can::Write);
+    let found = tasks::alone(tx, me, scene.now, OF_A_KIND)?;
+    let row = |task: Task| {
+        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
+        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
+        let act = |label, act: &str| {
+            let fields = vec![("act", act.to_owned()), ("back", scene.ws.url(""))];
+            Act::post(label, format!("{href}/care"), fields)
+        };
+        let acts = vec![
+            act("Wake", "wake").glyph("play"),
+            act("Take over", "take").quiet(),
+            act("Close", "close").quiet(),
+        ];
+        let mut facts = named(scene, agent, Some(&task));
+        facts.push(format!("last changed {}", scene.time(task.updated_at).text));
+        Row {
+            tone: Tone::Warn,
+            icon: "warn",
+            word: "Nobody is on this",
+            face: agent.map(face),
+            facts,
+            acts: if may { acts } else { vec![Act::go("Open", href.clone()).quiet()] },
+            title: task.title,
+            href,
+        }
+    };
+    Ok(found.into_iter().map(row).collect())
 }
 
 /// Open tasks whose day has passed.

@@ -58,6 +58,8 @@ pub enum Verb {
     Untie,
     /// Its agent begins now.
     Run,
+    /// What is done about a task that nobody is on.
+    Care,
 }
 
 impl std::str::FromStr for Verb {
@@ -80,6 +82,7 @@ impl std::str::FromStr for Verb {
             "tie" => Self::Tie,
             "untie" => Self::Untie,
             "run" => Self::Run,
+            "care" => Self::Care,
             _ => return Err(()),
         })
     }
@@ -105,6 +108,8 @@ pub struct Value {
     /// How a task is tied to the other.
     kind: String,
     other: String,
+    /// What is done about a task that nobody is on: `wake`, `take` or `close`.
+    act: String,
     back: String,
 }
 
@@ -141,7 +146,8 @@ pub async fn act(
         };
         return Ok(empty(ask));
     }
-    let at = if back.starts_with(&ws.url("tasks")) { back } else { scene.href(&task) };
+    let known = back.starts_with(&ws.url("tasks")) || back == ws.url("");
+    let at = if known { back } else { scene.href(&task) };
     let answer = hx.go_to(&at);
     Ok(match verb {
         Verb::Archive => flash::say(&app, Flash::ok(format!("Archived {name}")), answer),
@@ -240,6 +246,12 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
         }
         Verb::Tie | Verb::Untie => Err(TaskError::field("other", "say which task, such as MC-142")),
         Verb::Run => Ok(Change::Run),
+        Verb::Care => match value.act.as_str() {
+            "wake" => Ok(Change::Run),
+            "take" => Ok(Change::Assign(Some(scene.myself()))),
+            "close" => Ok(Change::Status(TaskStatus::Cancelled)),
+            _ => Err(TaskError::field("act", "choose wake, take or close")),
+        },
         Verb::Parent => Ok(Change::Parent(value.parent.clone())),
         Verb::Archive => Ok(Change::Archive),
         Verb::Restore => Ok(Change::Restore),

@@ -98,6 +98,8 @@ struct Head {
     held: String,
     /// Whether a person may let its agent begin in any case.
     may_run: bool,
+    /// Whether nobody is on it, and this person can do something about that.
+    alone: bool,
     stopped: Option<Stopped>,
 }
 
@@ -355,6 +357,7 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         failed_href,
         held: ties::held(scene, read, task)?,
         may_run: standing == Standing::Blocked && scene.may_write,
+        alone: standing == Standing::Alone && scene.may_write,
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Chip {
     pub href: String,
     /// More words, for a tooltip.
     pub hint: String,
+    /// Whether nobody is on the task, so that a person can do something about it.
+    pub alone: bool,
 }
 
 /// Who looks at what, when.
@@ -178,6 +180,7 @@ impl Scene {
                 tone: "warn",
                 glyph: "warn",
                 hint: "It is open and has an agent, but nothing will wake it.".to_owned(),
+                alone: true,
                 ..chip("Nobody is on this".to_owned(), "")
             },
         })
