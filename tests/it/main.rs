@@ -17,6 +17,7 @@ mod readable; // who may read what: the content of every answer and stream
 mod accounts; // accounts that are closed and opened again
 mod prices; // what models cost, as people enter it
 mod proofs; // what cannot be taken back asks once more who it is
+mod lines; // lines between agents: what goes down them and what goes up
 mod leaving; // what somebody has to do who leaves, and who takes it over
 mod streams; // open streams end with what let them in
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves

@@ -28,6 +28,7 @@ const KINDS = [
   '/agents/new',
   '/inbox',
   '/inbox?show=over',
+  '/agents?view=chart',
   '/history/entry/*',
   '/history/tasks/*',
   '/notifications',
@@ -92,6 +93,7 @@ export function kindOf(path) {
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
   if (name === '/tasks' && searchParams.has('layout')) return `${name}?layout=${searchParams.get('layout')}`;
+  if (name === '/agents' && searchParams.has('view')) return `${name}?view=${searchParams.get('view')}`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
 }
 
