@@ -1,4 +1,5 @@
-//! `hq demo`: the whole loop in a temporary folder, with practice and without a key.
+//! `hq demo`: the whole loop in a temporary folder, with practice and without a key. With `--seed` a
+//! company to look at.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::server::{self, Parts, Running};
 use crate::store::key::decode;
 use crate::store::{Entry, KeyBuf, Range, ReadExt, StoreError};
 
+use super::seed::SeedSize;
 use super::{Common, OK, USAGE, complain, say};
 
 /// How long the demo may take before something is wrong.
@@ -37,10 +39,19 @@ pub struct Demo {
     /// Keep the temporary folder and say where it is
     #[arg(long)]
     keep: bool,
+    /// Make a company to look at in the data folder, which must be empty, instead
+    #[arg(long, value_enum, value_name = "SIZE", conflicts_with = "keep")]
+    seed: Option<SeedSize>,
+    /// With --seed: the same number makes the same company
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "seed")]
+    number: u64,
 }
 
 /// Runs the demo; gives the exit code.
 pub fn run(common: &Common, demo: &Demo) -> u8 {
+    if let Some(size) = demo.seed {
+        return super::seed::run(common, size, demo.number);
+    }
     let folder = Config::scratch("hq-demo");
     let outcome = match super::serve::runtime() {
         Ok(runtime) => runtime.block_on(play(common.json, folder.clone())),

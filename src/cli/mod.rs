@@ -19,6 +19,7 @@ mod reach;
 mod rollback;
 mod routines;
 mod runs;
+mod seed;
 mod serve;
 mod tasks;
 mod tokens;
@@ -83,7 +84,7 @@ struct Common {
 enum Command {
     /// Run HQ
     Serve(serve::Serve),
-    /// Watch an agent do a piece of work, with practice, in a temporary folder
+    /// Watch an agent at work, with practice, in a temporary folder, or make a company to look at
     Demo(demo::Demo),
     /// Say whether HQ runs on the data folder, and how it is
     Status(commands::StatusFlags),

@@ -52,7 +52,7 @@ async fn run(ws: Ws) {
 }
 
 /// Makes all that is due and says when more will be.
-async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
     Ok(turn.into_iter().chain(passes).min())
 }

@@ -27,6 +27,7 @@ pub mod restore;
 pub mod router;
 mod routines;
 pub mod schema;
+pub mod seed;
 pub mod socket;
 mod starts;
 mod stream;
@@ -406,7 +407,11 @@ pub struct Offline {
 /// # Errors
 /// When somebody holds it, or a store cannot be opened.
 pub async fn offline(config: Config) -> Result<Offline, StartError> {
-    let parts = Parts::default();
+    offline_with(config, Parts::default()).await
+}
+
+/// The same with other parts, such as another clock.
+async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartError> {
     let lock = lock::take(&config.data, parts.clock.now())?;
     finish_swap(&config.data, &*parts.faults)?;
     let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));

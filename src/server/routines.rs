@@ -62,7 +62,7 @@ async fn run(ws: Ws) {
 }
 
 /// Lets all fire that are due and says when more will be. Nothing begins while all work stands still.
-async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let mut late = 0;
     loop {
         if ws.read(|snap| halt::of_workspace(snap))?.is_some() {

@@ -43,6 +43,7 @@ mod activity; // what happened, narrowed
 mod notifications; // who hears of what, and how it gets to people who do not look
 mod finder; // search and the palette: what is found, by whom, and when no more
 mod files; // files on tasks: sending, fetching, what is shown
+mod seed; // a company that is made up: what `hq demo --seed` leaves behind
 mod commands; // in conversations: what is no message; files with messages
 mod resend; // messages in other words, for another answer, before they were read
 mod keeping; // conversations that begin anew by themselves, and what goes of old ones

@@ -1,0 +1,74 @@
+//! Chance that repeats: the same number gives the same throws.
+
+/// Throws that follow from a number.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    /// The throws of a number.
+    pub fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// SplitMix64: every number, also 0, begins a sequence of its own.
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// One of so many, from 0.
+    pub fn below(&mut self, count: usize) -> usize {
+        let count = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(self.throw() % count).unwrap_or(0)
+    }
+
+    /// A number of this range, with both ends.
+    pub fn within(&mut self, least: usize, most: usize) -> usize {
+        least + self.below(most.saturating_sub(least) + 1)
+    }
+
+    /// Whether something happens that happens so often in a thousand.
+    pub fn chance(&mut self, in_thousand: usize) -> bool {
+        self.below(1_000) < in_thousand
+    }
+
+    /// One of these.
+    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+
+    /// A number that is mostly small and sometimes large: half of them are below the median.
+    pub fn lag(&mut self, median: usize) -> usize {
+        let doublings = (0..4).take_while(|_| self.chance(500)).count();
+        self.within(1, (median << doublings).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dice;
+
+    #[test]
+    fn a_number_gives_the_same_throws_and_another_gives_others() {
+        let throws = |number| {
+            let mut dice = Dice::of(number);
+            (0..50).map(|_| dice.below(1_000)).collect::<Vec<_>>()
+        };
+        assert_eq!(throws(7), throws(7));
+        assert_ne!(throws(7), throws(8));
+        assert!(throws(0).iter().any(|throw| *throw != 0));
+    }
+
+    #[test]
+    fn throws_stay_within_their_bounds() {
+        let mut dice = Dice::of(3);
+        for _ in 0..1_000 {
+            assert!((2..=5).contains(&dice.within(2, 5)));
+            assert!((1..=160).contains(&dice.lag(10)));
+            assert_eq!(dice.below(0), 0);
+        }
+        assert_eq!((0..1_000).filter(|_| dice.chance(0)).count(), 0);
+        assert_eq!((0..1_000).filter(|_| dice.chance(1_000)).count(), 1_000);
+    }
+}
