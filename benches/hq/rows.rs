@@ -15,7 +15,8 @@ use crate::support::program::{self, Program};
 use crate::support::wire;
 use crate::{Figure, model, ms};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+/// The program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const SPAN: Duration = Duration::from_secs(5);
 
 /// Measures one row; it is told what an fsync costs here.
@@ -284,15 +285,18 @@ fn serving() -> Result<(), String> {
     }
 }
 
-fn folder() -> Result<TempDir, String> {
+/// A folder on the disk that holds the build.
+pub fn folder() -> Result<TempDir, String> {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(told("a data folder"))
 }
 
-fn has_change(bytes: &[u8]) -> bool {
+/// Whether a stream tells of a change.
+pub fn has_change(bytes: &[u8]) -> bool {
     bytes.windows(9).any(|window| window == b"event: hq")
 }
 
-fn id(record: &Value) -> Result<String, String> {
+/// The id of a record.
+pub fn id(record: &Value) -> Result<String, String> {
     record["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {record}"))
 }
 
