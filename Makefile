@@ -13,7 +13,7 @@ ASSET_SOURCES := package.json package-lock.json $(wildcard scripts/assets.mjs) \
 	$(shell find static -path static/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run assets test bench crash simulate mutate fixture timings deny lint-image shots fmt clean
+.PHONY: help setup run assets test bench crash simulate mutate fixture timings deny lint-image shots trace fmt clean
 
 help: ## list the goals
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ deny: ## licences, banned crates and sources of all dependencies
 
 lint-image: ## lint the Dockerfile
 	@scripts/lint-image.sh
+
+trace: ## first views and a change on another page in a company of 100,000 tasks, in Chromium (SEED=medium)
+	@SEED=$(SEED) scripts/web.sh trace
 
 shots: ## screenshots of every page, wide and narrow, light and dark
 	@scripts/web.sh shots

@@ -1,10 +1,11 @@
 // Starts the real program on a free port with a temporary data folder, and ends it again.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 const READY = /^HQ is ready at (http:\/\/\S+)$/;
 const SETUP = /^Set up HQ: (http:\/\/\S+)$/;
@@ -62,13 +63,21 @@ async function launch(data, listen, settings, isNew) {
   return { ...lines, end };
 }
 
+/** Fills an empty folder with a company that is made up. */
+async function fill(data, size) {
+  const env = { ...bareEnvironment(), HQ_DATA: data };
+  await promisify(execFile)(process.env.HQ_BIN, ['demo', '--seed', size], { env });
+}
+
 /**
  * A running HQ: `url`, `setupLink` (the one-time link of an empty folder), `stop()` and `restart()`,
  * which ends it by a signal and starts it again on the same folder and port with other settings.
+ * With `seed` it has the company of that size, and no set-up link.
  */
-export async function startServer() {
+export async function startServer({ seed } = {}) {
   const data = await mkdtemp(join(tmpdir(), 'hq-web-'));
-  let running = await launch(data, '127.0.0.1:0', QUICK, true);
+  if (seed) await fill(data, seed);
+  let running = await launch(data, '127.0.0.1:0', QUICK, !seed);
   const { url, setupLink } = running;
   return {
     url,
