@@ -71,9 +71,13 @@ impl Consume for Outbound {
         for change in of(RECIPIENTS.number).filter(|_| !news.is_empty()) {
             let Some(key) = decode(&change.key) else { continue };
             let Some(row) = tx.get::<Recipient>(key)? else { continue };
-            if news.contains(&row.last) && row.read_at.is_none() {
-                sending::queue(tx, &row)?;
+            if row.read_at.is_some() {
+                continue;
             }
+            // Something else may have joined the row before this came to it.
+            let new =
+                sending::New { first: news.contains(&row.first), last: news.contains(&row.last) };
+            sending::queue(tx, &row, new)?;
         }
         Ok(())
     }

@@ -158,7 +158,8 @@ pub fn fan_out(tx: &mut WriteTx<'_>, id: NotificationId) -> Result<(), Notificat
     if let Some(notification) = tx.get::<Notification>(id)? {
         for (member, why) in fanout.left {
             if let Some(row) = tell(tx, &notification, member, why)? {
-                sending::queue(tx, &row)?;
+                let new = sending::New { first: row.count == 1, last: true };
+                sending::queue(tx, &row, new)?;
             }
         }
     }

@@ -160,6 +160,31 @@ async fn a_letter_that_was_put_off_comes_later_and_its_link_ends_such_letters() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_again_before_a_letter_is_written_does_not_lose_it() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&hq).await;
+    wants(&tom, json!({ "app": true, "push": false, "mail": true, "digest": false })).await;
+    task(&mira, json!({ "title": "Prices" })).await;
+    let consumer = async |act: &str| {
+        let path = format!("/api/v1/consumers/notifications-out/{act}");
+        let done = mira.post(&path, &json!({})).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    };
+    // As after a kill: it comes to the first of them when there are two.
+    consumer("pause").await;
+    comment(&mira, "MC-1", "@tom look").await;
+    comment(&mira, "MC-1", "@tom look again").await;
+    consumer("resume").await;
+    let letter = mail.next().await;
+    assert!(letter.contains("To: tom@marlow.example"), "{letter}");
+    until(&hq, <[Delivery]>::is_empty).await;
+    assert!(mail.letters.try_recv().is_err(), "one letter for both");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_letter_of_the_day_tells_once_what_was_not_read() {
     let hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);

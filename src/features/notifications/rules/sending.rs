@@ -26,22 +26,31 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// The longest words of an error that are kept.
 const MAX_ERROR: usize = 300;
 
+/// What of a row is new: only then it is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct New {
+    /// What happened first: a letter goes once for each row.
+    pub first: bool,
+    /// What happened last.
+    pub last: bool,
+}
+
 /// Notes that a row is to be sent, in each way that its person chose.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn queue(tx: &mut WriteTx<'_>, row: &Recipient) -> Result<(), StoreError> {
+pub fn queue(tx: &mut WriteTx<'_>, row: &Recipient, new: New) -> Result<(), StoreError> {
     let own = queries::choices(tx, row.member)?;
     let ways = own.of(row.kind);
     let mail = reading::mail(tx)?.is_some();
-    if ways.push {
+    if ways.push && new.last {
         // One that joins a row replaces the message that is shown.
         queue_one(tx, row, Out::Push)?;
     }
-    if ways.mail && mail && row.count == 1 {
+    if ways.mail && mail && new.first {
         queue_one(tx, row, Out::Mail)?;
     }
-    if ways.digest && mail {
+    if ways.digest && mail && new.last {
         queue_digest(tx, row, &own)?;
     }
     Ok(())
