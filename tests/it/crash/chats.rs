@@ -1,6 +1,7 @@
 //! Conversations with an agent whose model is scripted: messages, messages taken back, programs left
-//! running, runs that are stopped, files that are written and taken back, letters to colleagues, parts
-//! handed to sub-agents, a key that is refused.
+//! running, what people type into them, runs that are stopped and runs that wait for a moment, files that
+//! are written, patched and taken back, letters to colleagues, parts handed to sub-agents, a key that is
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use hq::kernel::Clock as _;
+use hq::kernel::time::SystemClock;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::model::{ModelServer, Seen, Tokens, Turn};
@@ -23,11 +27,17 @@ pub const AGENT: &str = "Moss";
 pub const REFUSED: &str = "Fern";
 /// How long the programs sleep: a word to know them by.
 const SLEEP: &str = "4791";
+/// How some of them read.
+const READS: &str = "read line";
 
 const KINDS: &[&str] = &[
     "messages",
     "files of agents",
+    "patches",
+    "naps",
     "programs",
+    "reading programs",
+    "words for programs",
     "letters",
     "sub-agents",
     "silences",
@@ -74,9 +84,18 @@ fn answer(seen: &Seen) -> Option<Turn> {
         return Some(Turn::silence());
     }
     Some(asked.into_iter().fold(Turn::text("Heard."), |turn, (verb, name)| match verb {
-        "run" => {
-            let command = format!("echo {name}; exec sleep {SLEEP}");
+        "run" | "read" => {
+            let command = command(verb, name);
             turn.and_call("exec", json!({ "command": command, "background": true }))
+        }
+        "patch" => {
+            let file = format!("*** Add File: patched/{name}.md\n+{}", about(name));
+            let input = format!("*** Begin Patch\n{file}*** End Patch");
+            turn.and_call("apply_patch", json!({ "input": input }))
+        }
+        "nap" => {
+            let until = SystemClock.now() + SignedDuration::from_secs(1);
+            turn.and_call("wait_until", json!({ "until": until.to_string(), "reason": name }))
         }
         "write" => {
             let path = format!("notes/{name}.md");
@@ -96,6 +115,12 @@ fn answer(seen: &Seen) -> Option<Turn> {
         "split" => turn.and_call("subagent_spawn", json!({ "task": format!("Look at {name}") })),
         _ => turn,
     }))
+}
+
+/// A program that goes on until it is stopped, and may read before.
+fn command(verb: &str, name: &str) -> String {
+    let reads = if verb == "read" { format!("{READS}; echo got $line; ") } else { String::new() };
+    format!("echo {name}; {reads}exec sleep {SLEEP}")
 }
 
 fn about(name: &str) -> String {
@@ -123,6 +148,8 @@ pub struct Chats {
     missed: bool,
     /// Programs that were seen running.
     programs: Vec<u64>,
+    /// Those of them that read.
+    readers: Vec<u64>,
     undone: Vec<String>,
     tally: Tally,
 }
@@ -134,7 +161,14 @@ impl Chats {
         }
         let mut possible =
             vec!["messages", "messages", "files of agents", "programs", "letters", "silences"];
-        possible.push("sub-agents");
+        possible.extend(["sub-agents", "patches", "reading programs"]);
+        // Everything else that is said waits for as long.
+        if self.tally.of("naps") * 12 <= self.said.len() {
+            possible.push("naps");
+        }
+        if !self.readers.is_empty() {
+            possible.extend(["words for programs", "words for programs"]);
+        }
         possible.extend(["refused keys", "looks at programs"]);
         // Each ends the run that works: were there many, no run would ever come to its program.
         if self.tally.of("new conversations") * 10 <= self.said.len() {
@@ -229,12 +263,13 @@ impl Chats {
                 continue;
             }
             for step in api.items(&format!("/api/v1/runs/{name}/steps")).await {
-                let ended = step["kind"] == "tool_finished" && step["name"] == "write";
+                let writes = step["name"] == "write" || step["name"] == "apply_patch";
+                let ended = step["kind"] == "tool_finished" && writes;
                 let paths = step["paths"].as_array().filter(|_| ended);
                 for path in paths.into_iter().flatten().filter_map(Value::as_str) {
                     let file = api.get(&format!("{moss}/file?path={path}")).await;
-                    let name = path.trim_start_matches("notes/").trim_end_matches(".md");
-                    assert_eq!(file["text"], about(name), "{path}");
+                    let name = path.rsplit('/').next().unwrap_or_default();
+                    assert_eq!(file["text"], about(name.trim_end_matches(".md")), "{path}");
                 }
             }
         }
@@ -296,7 +331,10 @@ pub fn phrase(verb: &str, name: &str) -> String {
 fn verb(kind: &str) -> &'static str {
     match kind {
         "files of agents" => "write",
+        "patches" => "patch",
+        "naps" => "nap",
         "programs" => "run",
+        "reading programs" => "read",
         "letters" => "tell",
         "sub-agents" => "split",
         "silences" => "wait",
@@ -338,6 +376,13 @@ impl Desk for Chats {
                 Ask::post(format!("{moss}/sessions"), json!({})).or(&[409])
             }
             "looks at programs" => Ask::get("/api/v1/jobs?running=true"),
+            "words for programs" => {
+                let reader = self.readers.last().expect("one reads");
+                let body = json!({ "text": format!("{name}\n") });
+                let ask = Ask::post(format!("/api/v1/jobs/{reader}/input"), body);
+                // What went with its program is not typed again: it is for that one alone.
+                ask.again(Again::Harmless).or(&[404, 409])
+            }
             "stopped programs" => {
                 let number = self.programs.pop().expect("one runs");
                 Ask::post(format!("/api/v1/jobs/{number}/stop"), json!({})).or(&[409])
@@ -388,7 +433,16 @@ impl Desk for Chats {
             }
             "looks at programs" => {
                 let items = answer.json["items"].as_array().expect("a list");
-                self.programs = items.iter().filter_map(|job| job["number"].as_u64()).collect();
+                let number = |job: &Value| job["number"].as_u64();
+                let reads = |job: &&Value| job["command"].to_string().contains(READS);
+                self.programs = items.iter().filter_map(number).collect();
+                self.readers = items.iter().filter(reads).filter_map(number).collect();
+            }
+            "words for programs" => {
+                if answer.status != 200 {
+                    self.readers.pop();
+                    return;
+                }
             }
             // It may have gone with the program that was killed.
             "stopped programs" if answer.status == 409 => return,
@@ -444,7 +498,7 @@ impl Desk for Chats {
             }
             let jobs = api.items("/api/v1/jobs").await;
             for said in &self.said {
-                let command = format!("echo {}; exec sleep {SLEEP}", said.name);
+                let command = command(verb(said.kind), &said.name);
                 let of_it = jobs.iter().filter(|job| job["command"] == command.as_str());
                 assert!(of_it.count() <= 1, "the program of {} began twice", said.name);
             }

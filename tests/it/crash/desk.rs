@@ -2,6 +2,7 @@
 //! desk wants until it is answered, across as many ends of the program as it takes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -38,6 +39,8 @@ pub trait Desk: Send {
     fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
         self.check(api, usize::MAX)
     }
+    /// Compares the stores with the ledger, after all. The program has ended.
+    fn closed(&self, _data: &Path) {}
 }
 
 /// How often each kind of thing was done.

@@ -18,11 +18,16 @@ mod covers;
 mod desk;
 mod dice;
 mod follower;
+mod groups;
 mod heirs;
 mod holds;
 mod kill;
+mod notices;
 mod people;
+mod plans;
+mod post;
 mod rounds;
+mod routines;
 mod series;
 mod stores;
 mod tasks;
@@ -99,12 +104,17 @@ async fn one(round: Round) -> Done {
 
     let mut dice = Dice::new(seed);
     let heirs = heirs::Heirs::new(&api).await;
+    let notices = notices::Notices::new(&api).await;
     let desks: Vec<Box<dyn desk::Desk>> = vec![
         // The first to end: what it holds up others wait for.
         Box::new(holds::Holds::default()),
         Box::new(tasks::Tasks::new("writer", control)),
         Box::new(tasks::Tasks::new("other", control)),
         Box::new(series::Series::default()),
+        Box::new(groups::Groups::default()),
+        Box::new(plans::Plans::default()),
+        Box::new(routines::Routines::default()),
+        Box::new(notices),
         Box::new(agents::Agents::default()),
         Box::new(chats::Chats::default()),
         Box::new(connections::Connections::new(model.openai_url())),
@@ -150,6 +160,9 @@ async fn one(round: Round) -> Done {
     assert!(program.stop().success(), "the program ends well after all kills");
     seen.look(&data);
     stores::as_the_program_says(&data);
+    for writer in &writers {
+        writer.desk.closed(&data);
+    }
     seen.has_everything();
     folder.disable_cleanup(false);
     let mut done = Done { rounds: 1, kills: count, tally: Tally::default() };

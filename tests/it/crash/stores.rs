@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hq::server::schema;
 use hq::store::{Kind, Range, Read as _, Schema, Store, StoreError};
+use tempfile::TempDir;
 
 use crate::store::check;
 use crate::support::program::run_json;
@@ -77,6 +78,24 @@ impl Seen {
             .collect();
         assert!(missing.is_empty(), "nothing was ever written of {missing:?}");
     }
+}
+
+/// A copy of the store of a workspace, with the folder that it is in.
+pub fn of_workspace(data: &Path, slug: &str) -> (TempDir, Store) {
+    copied(&data.join("workspaces").join(slug).join("hq.redb"), schema::workspace())
+}
+
+/// A copy of the store of all workspaces, with the folder that it is in.
+pub fn of_system(data: &Path) -> (TempDir, Store) {
+    copied(&data.join("system.redb"), schema::system())
+}
+
+fn copied(file: &Path, schema: Schema) -> (TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("hq.redb");
+    std::fs::copy(file, &path).expect("a copy");
+    let store = check::opened(&path, schema);
+    (folder, store)
 }
 
 /// What the program's own commands say of its stores, with it stopped.

@@ -12,6 +12,7 @@ use crate::support::wire;
 use super::api::{Answer, Api, Ask};
 use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
+use super::{plans, routines, series};
 
 /// The agent that works on tasks, with practice.
 pub const AGENT: &str = "Ada";
@@ -332,12 +333,14 @@ impl Desk for Tasks {
                 }
                 known.check(api).await;
             }
-            // Titles are used once: one that stands there twice was made twice.
+            // Titles are used once: one that stands there twice was made twice. But for those that something
+            // else gives to each of its tasks.
+            let repeated = [series::TITLE, plans::TITLE, routines::TITLE];
             let titles = api.items(wire::TASKS).await;
             let mut titles: Vec<_> = titles
                 .iter()
                 .filter_map(|one| one["title"].as_str())
-                .filter(|title| !title.starts_with(super::series::TITLE))
+                .filter(|title| !repeated.iter().any(|start| title.starts_with(start)))
                 .collect();
             let all = titles.len();
             titles.sort_unstable();
