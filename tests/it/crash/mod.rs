@@ -3,10 +3,11 @@
 //! acknowledged must be there once; what was cut off is repeated with the same key and must then be there
 //! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
 //!
-//! `HQ_CRASH_N` kills (60), `HQ_CRASH_SEED` repeats the choices of another time. Many kills are done in
-//! [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side (1); with
-//! `HQ_CRASH_KEEP=1` the folder of a round that fails stays and is named. What loads which
-//! kind of record stands in [`covers`]; a kind that nothing loads fails.
+//! `HQ_CRASH_N` kills, or as many as fit into six minutes, up to 300; `HQ_CRASH_SEED` repeats the choices
+//! of another time. Many kills are done in [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of
+//! them side by side (1, or 2 when nobody says how many kills); with `HQ_CRASH_KEEP=1` the folder of a
+//! round that fails stays and is named. What loads which kind of record stands in [`covers`]; a kind that
+//! nothing loads fails.
 
 mod accounts;
 mod agents;
@@ -52,11 +53,14 @@ use api::{Api, Ask, Keys, Trap};
 use desk::{Tally, Writer};
 use dice::{Dice, say, setting};
 use kill::{Kill, Kills};
-use rounds::{Done, Round};
+use rounds::{Done, Limit, Round};
 use stores::Seen;
 
 /// Kills, unless it is said how many.
-const USUAL: u64 = 60;
+const USUAL: u64 = 300;
+/// For how long then, and how many at least on a machine that is slow.
+const TIME: Duration = Duration::from_secs(6 * 60);
+const LEAST: u64 = 60;
 /// So long after signing in nobody asks the owner for the password once more.
 const FRESH: Duration = Duration::from_secs(8 * 60);
 /// How often everything is looked at, in kills.
@@ -64,20 +68,23 @@ const WHOLE: u64 = 20;
 
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
-    let kills: u64 = setting("HQ_CRASH_N").unwrap_or(USUAL);
+    let (kills, size, usual_jobs, limit) = match setting("HQ_CRASH_N") {
+        Some(kills) => (kills, rounds::LONG, 1, Limit::none()),
+        None => (USUAL, rounds::SHORT, 2, Limit::of(LEAST, TIME)),
+    };
     let seed: u64 = setting("HQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
     say(&format!("{kills} kills, HQ_CRASH_SEED={seed}"));
     let began = Instant::now();
-    let jobs = setting("HQ_CRASH_JOBS").unwrap_or(1);
-    let sum = rounds::work(rounds::deal(kills, seed), jobs, |round| {
+    let jobs = setting("HQ_CRASH_JOBS").unwrap_or(usual_jobs);
+    let sum = rounds::work(rounds::deal(kills, size, seed), jobs, &limit, |round| {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime").block_on(one(round))
+        runtime.expect("a runtime").block_on(one(round, &limit))
     });
     say(&format!("{sum} in {} s; all as told (HQ_CRASH_SEED={seed})", began.elapsed().as_secs()));
 }
 
 /// One folder from its first start on, killed as often as the round says.
-async fn one(round: Round) -> Done {
+async fn one(round: Round, limit: &Limit) -> Done {
     let Round { kills, seed } = round;
     let began = Instant::now();
     let mut folder = tempfile::tempdir().expect("a temporary folder");
@@ -130,10 +137,14 @@ async fn one(round: Round) -> Done {
         (1..).zip(desks).map(|(n, desk)| Writer::new(desk, Dice::new(seed ^ n))).collect();
     let (mut seen, mut count) = (Seen::default(), Kills::default());
     for n in 1..=kills {
+        if !limit.goes_on() {
+            break;
+        }
         let kill = Kill::choose(&mut dice);
         let trap = kill.trap();
         let api = Api { trap: &trap, ..at(&program) };
         kill.carry_out(program, &api, &mut writers, &mut count).await;
+        limit.count();
         if n % WHOLE == 0 {
             seen.look(&data);
         }
