@@ -155,7 +155,7 @@ async fn hire(
             thinking: Some(Thinking::Low),
             exec: false,
             budget_micros: Some(BUDGET),
-            reports_to: Some(manager.account),
+            reports_to: Some(manager.account.into()),
         };
         let who = (people[0].by, Cause::Setup);
         let names = provision::template_names();

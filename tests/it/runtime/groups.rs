@@ -110,11 +110,8 @@ async fn the_task_of_a_routine_waits_for_its_budget_also_over_a_restart() {
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let path = format!("/api/v1/routines/{}", made.json()["id"].as_str().expect("an id"));
     limit(&api, "routine:Morning%20look", 40).await;
-    let wrong = api.json(
-        "PUT",
-        "/api/v1/budgets/routine:Morning%20look/run",
-        &json!({ "limit_micros": 1 }),
-    );
+    let body = json!({ "limit_micros": 1 });
+    let wrong = api.json("PUT", "/api/v1/budgets/routine:Morning%20look/run", &body);
     assert_eq!(wrong.await.json()["errors"][0]["field"], "period");
     let fired = api.post(&format!("{path}/run"), &json!({})).await;
     assert_eq!(fired.status, StatusCode::OK, "{}", fired.text);
