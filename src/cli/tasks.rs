@@ -52,6 +52,52 @@ pub enum Command {
         which: Which,
         /// Markdown
         text: String,
+        /// The id of the comment that it answers
+        #[arg(long)]
+        reply_to: Option<String>,
+    },
+    /// Comments on a task, oldest first
+    Comments(Which),
+    /// React to a comment, or take a reaction back with --off
+    React {
+        /// Its id
+        comment: String,
+        /// An emoji or its word: thumbs_up, heart, party, laugh, eyes, confused, rocket, thumbs_down
+        reaction: String,
+        /// Take it back
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// What a task is linked to
+    Links(Which),
+    /// Link a task to an address or to another record
+    Link {
+        #[command(flatten)]
+        which: Which,
+        /// https://…, MC-12, @agent, stream:Name, routine:Name, deliverable:id or file:id
+        target: String,
+        /// What it is called
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Take a link away
+    Unlink {
+        /// Its id
+        link: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Settle the talk that a comment belongs to, or open it again
+    Resolve {
+        /// Its id
+        comment: String,
+        /// Open it again
+        #[arg(long)]
+        reopen: bool,
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -138,11 +184,46 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &labels, &or_none(names, "No labels."))
         }
         Command::Done(which) => change(common, door, &which, &json!({ "status": "done" })).await,
-        Command::Comment { which, text } => {
-            let body = json!({ "body": text });
+        Command::Comment { which, text, reply_to } => {
+            let body = json!({ "body": text, "reply_to": reply_to });
             let ask = Ask::post(path(&which, "/comments"), &body).within(at(&which));
             let said = door.call(ask).await?;
             print(common, &said, &["commented".to_owned()])
+        }
+        Command::Comments(which) => {
+            let asked = format!("{}?limit=100", path(&which, "/comments"));
+            let all = door.call(Ask::get(asked).within(at(&which))).await?;
+            let lines = all["items"].as_array().into_iter().flatten().map(said).collect();
+            print(common, &all, &or_none(lines, "No comments."))
+        }
+        Command::React { comment, reaction, off, place } => {
+            let body = json!({ "reaction": reaction, "on": !off });
+            let ask = Ask::post(of_comment(&comment, "reactions"), &body);
+            let comment = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &comment, &[said(&comment)])
+        }
+        Command::Links(which) => {
+            let all = door.call(Ask::get(path(&which, "/links")).within(at(&which))).await?;
+            let lines = all["items"].as_array().into_iter().flatten().map(link).collect();
+            print(common, &all, &or_none(lines, "No links."))
+        }
+        Command::Link { which, target, label } => {
+            let body = json!({ "target": target, "label": label });
+            let ask = Ask::post(path(&which, "/links"), &body).within(at(&which));
+            let made = door.call(ask).await?;
+            print(common, &made, &[link(&made)])
+        }
+        Command::Unlink { link: id, place } => {
+            let id = crate::web::format::query_value(&id);
+            let ask = Ask::delete(format!("/api/v1/links/{id}"));
+            let gone = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &gone, &[link(&gone)])
+        }
+        Command::Resolve { comment, reopen, place } => {
+            let body = json!({ "settled": !reopen });
+            let ask = Ask::post(of_comment(&comment, "settle"), &body);
+            let comment = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &comment, &[said(&comment)])
         }
     }
 }
@@ -179,6 +260,29 @@ fn wish(add: Add) -> (Value, Place) {
 
 fn path(which: &Which, below: &str) -> String {
     format!("/api/v1/tasks/{}{below}", crate::web::format::query_value(&which.task))
+}
+
+fn of_comment(id: &str, verb: &str) -> String {
+    format!("/api/v1/comments/{}/{verb}", crate::web::format::query_value(id))
+}
+
+/// "0198… · mira · settled · 👍 2 · Blue ones, please".
+fn said(comment: &Value) -> String {
+    let mut words = vec![text(comment, "id").to_owned(), text(&comment["author"], "handle").into()];
+    words.extend(comment["parent"].as_str().map(|_| "answer".to_owned()));
+    words.extend(comment["settled_at"].as_str().map(|_| "settled".to_owned()));
+    for one in comment["reactions"].as_array().into_iter().flatten() {
+        let count = one["by"].as_array().map_or(0, Vec::len);
+        words.push(format!("{} {count}", text(one, "emoji")));
+    }
+    words.push(crate::kernel::text::ellipsis(&text(comment, "body").replace('\n', " "), 120));
+    words.join(" · ")
+}
+
+/// "0198… · task · MC-3 Compare prices · the plan".
+fn link(link: &Value) -> String {
+    let words = ["id", "kind", "name", "label"].map(|key| text(link, key));
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
 fn at(which: &Which) -> Option<&String> {

@@ -10,6 +10,7 @@ pub mod views;
 pub mod comments;
 pub mod deliverables;
 pub mod files;
+pub mod links;
 pub mod agents;
 pub mod inbox;
 pub mod routines;
@@ -46,6 +47,7 @@ pub fn routes() -> Routes {
         .merge(comments::routes())
         .merge(deliverables::routes())
         .merge(files::routes())
+        .merge(links::pages::routes())
         .merge(activity::pages::routes())
         .merge(finder::pages::routes())
         .merge(audit::pages::routes())
@@ -85,6 +87,7 @@ pub fn api() -> Routes {
         .merge(comments::api())
         .merge(deliverables::api())
         .merge(files::api())
+        .merge(links::api::routes())
         .merge(usage::api::routes())
         .merge(backups::api::routes())
 }
@@ -103,6 +106,7 @@ pub fn tools() -> Registry {
         .merge(comments::tools())
         .merge(deliverables::tools())
         .merge(files::tools())
+        .merge(links::tools::tools())
         .merge(agents::tools())
         .merge(notifications::tools::tools())
         .merge(routines::tools())

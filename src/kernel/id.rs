@@ -140,6 +140,10 @@ ids! {
     ViewId,
     /// A template of tasks.
     TemplateId,
+    /// A reaction to a comment.
+    ReactionId,
+    /// A link of a record.
+    LinkId,
 }
 
 /// Where new ids come from.

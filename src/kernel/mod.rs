@@ -21,9 +21,10 @@ pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
-    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, NotificationId, PasskeyId,
-    PluginId, PushId, RelationId, ReservationId, RoutineId, RunId, SeriesId, SessionId, SignInId,
-    StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId, ViewId, WorkspaceId,
+    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, LinkId, NotificationId,
+    PasskeyId, PluginId, PushId, ReactionId, RelationId, ReservationId, RoutineId, RunId, SeriesId,
+    SessionId, SignInId, StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId,
+    ViewId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};
@@ -33,7 +34,7 @@ pub use vocab::{
     AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, Delegation,
     DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
     ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
-    PricedBy, Priority, QueueMode, RelationKind, Role, Route, RoutineAct, RunState, RunTrigger,
-    Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor, WatchReason,
-    WorkspaceState,
+    PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct, RunState,
+    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
+    WatchReason, WorkspaceState,
 };

@@ -91,7 +91,7 @@ mod notices;
 mod routines;
 mod schedule;
 
-pub use groups::{Hue, RelationKind, StreamKind};
+pub use groups::{Hue, ReactionKind, RelationKind, StreamKind};
 pub use lines::{Delegation, Manager};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};

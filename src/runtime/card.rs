@@ -6,6 +6,7 @@ use crate::features::agents::model::Agent;
 use crate::features::comments::model::{BY_TASK, Comment};
 use crate::features::deliverables::model as deliverables;
 use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
+use crate::features::deliverables::queries::told;
 use crate::features::inbox::model::{Item, Reason};
 use crate::features::routines::queries as routines;
 use crate::features::streams::model::Stream;
@@ -116,7 +117,7 @@ fn asked(kind: ItemKind) -> &'static str {
             "Answer once with a comment on the task; do what was asked if it asks for something."
         }
         ItemKind::DeliverableReview => {
-            "Read the note. Submit a new version of the same deliverable (revises), or say why not."
+            "Read the note. When changes were asked for, submit a new version of the same deliverable (revises), or say why not; when it was approved, do what is left of the task."
         }
         ItemKind::AgentMessage => "Answer or do what the message asks, if it makes sense.",
         ItemKind::DelegationResult => "Use the result and decide the next step.",
@@ -172,8 +173,9 @@ fn delivered(tx: &impl ReadExt, task: &Task, out: &mut String) -> Result<(), Sto
             "- \"{}\" version {} is {} (id {})\n",
             work.title, work.versions, work.state, work.id
         ));
-        if let Some(review) = tx.get::<Review>(work.version)?.filter(|r| !r.note.is_empty()) {
-            out.push_str(&format!("  Note of the review:\n{}\n", quote(&review.note)));
+        let said = tx.get::<Review>(work.version)?.map(|review| told(&review)).unwrap_or_default();
+        if !said.is_empty() {
+            out.push_str(&format!("  Note of the review:\n{}\n", quote(&said)));
         }
         if let Some(Version { content: Content::Text(text), .. }) = tx.get(work.version)? {
             let text = head_tail(&text, LONG, "\n[…]\n");

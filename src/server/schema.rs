@@ -2,7 +2,7 @@
 
 use crate::features::{
     agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
-    notifications, routines, runs, streams, tasks, usage, users, views, workspace,
+    links, notifications, routines, runs, streams, tasks, usage, users, views, workspace,
 };
 use crate::schema;
 use crate::store::Schema;
@@ -30,10 +30,12 @@ pub fn workspace() -> Schema {
         tasks::model::overdue::TaskRules,
         tasks::model::template::Template,
         comments::model::Comment,
+        comments::model::Reaction,
         deliverables::model::Deliverable,
         deliverables::model::Version,
         deliverables::model::Review,
         files::model::TaskFile,
+        links::model::Link,
         agents::model::Agent,
         agents::model::Reach,
         inbox::model::Item,

@@ -14,6 +14,8 @@ import "./prove.js";
 import "./steps.js";
 import "./follow.js";
 import "./query.js";
+import "./names.js";
+import "./remarks.js";
 import "./select.js";
 import "./drag.js";
 import "./gantt.js";

@@ -11,7 +11,7 @@ document.addEventListener("keydown", (event) => {
   if (!field.matches("textarea") && !(mod && field.matches("input, select"))) return;
   event.preventDefault();
   const files = field.form.querySelector("input[type=file]")?.files.length;
-  if (!send || files || field.value.trim()) field.form.requestSubmit();
+  if (!send || files || field.value.trim()) field.form.requestSubmit(field.form.querySelector("[data-default]"));
 });
 
 document.addEventListener("change", (event) => {

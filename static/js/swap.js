@@ -24,14 +24,26 @@ htmx.registerExtension("hq", {
   },
 });
 
+/* A region keeps still while somebody types in it, and while it holds a form that is open on purpose. */
 const isTyping = (region) => {
   const field = document.activeElement;
   return (
-    region.contains(field) &&
-    field.matches("input, textarea, select") &&
-    (field.matches("select") || field.value !== field.defaultValue)
+    region.querySelector("[data-keep]") ||
+    (region.contains(field) &&
+      field.matches("input, textarea, select") &&
+      (field.matches("select") || field.value !== field.defaultValue))
   );
 };
+
+/* What a region has missed, once it may change again. */
+function catchUp(region) {
+  delete region.dataset.stale;
+  const source = region;
+  setTimeout(() => {
+    const url = region.getAttribute("hx-get");
+    if (region.isConnected) htmx.ajax("GET", url, { source, target: region, swap: "outerMorph" });
+  });
+}
 
 document.addEventListener("htmx:before:request", (event) => {
   const region = event.target;
@@ -43,13 +55,7 @@ document.addEventListener("htmx:before:request", (event) => {
 
 document.addEventListener("focusout", (event) => {
   const region = event.target.closest?.("[data-stale]");
-  if (!region) return;
-  delete region.dataset.stale;
-  const source = region;
-  setTimeout(() => {
-    const url = region.getAttribute("hx-get");
-    if (region.isConnected) htmx.ajax("GET", url, { source, target: region, swap: "outerMorph" });
-  });
+  if (region) catchUp(region);
 });
 
 document.addEventListener("htmx:error", ({ detail }) => {
@@ -64,6 +70,7 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
     if (form?.elements.key && !form.matches("[data-chat]")) form.elements.key.value = fresh();
     if (form?.matches("[data-reset]")) form.reset();
   }
+  document.querySelectorAll("[data-stale]").forEach((region) => isTyping(region) || catchUp(region));
   const wrong = document.querySelector(".htmx-added [aria-invalid=true], .htmx-added[role=alert]");
   wrong?.focus();
   const layer = document.querySelector("#layer > dialog:not([open])");

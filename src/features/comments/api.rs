@@ -14,7 +14,7 @@ use crate::features::tasks::queries::brief::Names;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
-use crate::kernel::{Assignee, Can, CommentId, Timestamp};
+use crate::kernel::{Assignee, Can, CommentId, ReactionKind, Timestamp};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, WriteTx, cursor_key, key_cursor};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -66,6 +66,22 @@ pub fn api() -> Routes {
                 .returns::<CommentView>()
             }),
         )
+        .post(
+            "/comments/{comment}/reactions",
+            react.needs(Can::Write).doc(|| {
+                Doc::new("React to a comment, or take a reaction back")
+                    .body::<ReactBody>()
+                    .returns::<CommentView>()
+            }),
+        )
+        .post(
+            "/comments/{comment}/settle",
+            settle.needs(Can::Write).doc(|| {
+                Doc::new("Settle the talk that a comment belongs to, or open it again")
+                    .body::<SettleBody>()
+                    .returns::<CommentView>()
+            }),
+        )
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -80,16 +96,37 @@ struct CommentView {
     mentions: Vec<WhoView>,
     /// Whether the task's agent was left alone.
     note_only: bool,
+    /// The comment that it answers.
+    parent: Option<CommentId>,
+    /// What people and agents said to it without words.
+    reactions: Vec<ReactionView>,
+    /// Who settled the talk that begins with it.
+    settled_by: Option<WhoView>,
+    #[schemars(with = "Option<String>")]
+    settled_at: Option<Timestamp>,
     #[schemars(with = "String")]
     created_at: Timestamp,
     #[schemars(with = "Option<String>")]
     edited_at: Option<Timestamp>,
 }
 
+#[derive(Serialize, JsonSchema)]
+struct ReactionView {
+    reaction: ReactionKind,
+    emoji: &'static str,
+    by: Vec<WhoView>,
+}
+
 fn view(read: &dyn Read, names: &Names, comment: Comment) -> Result<CommentView, TaskError> {
     let task = tasks::get(read, comment.task)?;
     let agents = comment.mentions.into_iter().map(Assignee::Agent);
     let people = comment.people.into_iter().map(Assignee::Person);
+    let reactions = queries::reactions_to(read, comment.id)?.into_iter();
+    let reaction = |(kind, who): (ReactionKind, Vec<Assignee>)| ReactionView {
+        reaction: kind,
+        emoji: kind.emoji(),
+        by: who.into_iter().map(|one| WhoView::of(names, one)).collect(),
+    };
     Ok(CommentView {
         id: comment.id,
         task: names.of(&task),
@@ -97,6 +134,10 @@ fn view(read: &dyn Read, names: &Names, comment: Comment) -> Result<CommentView,
         body: comment.body,
         mentions: agents.chain(people).map(|who| WhoView::of(names, who)).collect(),
         note_only: comment.note_only,
+        parent: comment.parent,
+        reactions: reactions.map(reaction).collect(),
+        settled_by: comment.settled_by.map(|who| WhoView::of(names, who)),
+        settled_at: comment.settled_at,
         created_at: comment.created_at,
         edited_at: comment.edited_at,
     })
@@ -152,6 +193,8 @@ struct NewBody {
     /// Leaves the task's agent alone.
     #[serde(default)]
     note_only: bool,
+    /// The comment that it answers.
+    reply_to: Option<CommentId>,
 }
 
 async fn create(
@@ -164,7 +207,11 @@ async fn create(
     let task = ws.read(|snap| tasks::resolve(snap, &text))?.id;
     let reach = if body.note_only { Reach::NoteOnly } else { Reach::Usual };
     let made = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::add(tx, task, &body.body, reach).map(|comment| comment.id)
+        let made = match body.reply_to {
+            Some(to) => rules::reply(tx, task, to, (&body.body, reach)),
+            None => rules::add(tx, task, &body.body, reach),
+        };
+        made.map(|comment| comment.id)
     });
     let id = ws.write(&who, made).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
@@ -222,4 +269,55 @@ async fn remove(
     let gone = ws.write(&who, remove).await?;
     let shown = ws.read(|snap| view(snap, &Names::read(snap)?, gone))?;
     Ok(Json(shown))
+}
+
+/// A reaction.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReactBody {
+    /// `thumbs_up`, `thumbs_down`, `heart`, `party`, `laugh`, `eyes`, `confused`, `rocket`, or the emoji.
+    reaction: String,
+    /// `false` takes it back.
+    #[serde(default = "yes")]
+    on: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+async fn react(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<CommentId>,
+    Json(body): Json<ReactBody>,
+) -> Result<Tagged<CommentView>, ApiError> {
+    let kind = queries::reaction_named(&body.reaction)?;
+    let done =
+        once.run(move |tx: &mut WriteTx<'_>| rules::react(tx, id, kind, body.on).map(|_| ()));
+    ws.write(&who, done).await?;
+    tagged(&ws, id)
+}
+
+/// Whether a talk is settled.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SettleBody {
+    /// `false` opens it again.
+    #[serde(default = "yes")]
+    settled: bool,
+}
+
+async fn settle(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<CommentId>,
+    Json(body): Json<SettleBody>,
+) -> Result<Tagged<CommentView>, ApiError> {
+    let done = once
+        .run(move |tx: &mut WriteTx<'_>| rules::settle(tx, id, body.settled).map(|first| first.id));
+    let first = ws.write(&who, done).await?;
+    tagged(&ws, first)
 }

@@ -1,4 +1,5 @@
-//! Finds `@names` in Markdown: with a boundary before them, and not in code.
+//! Finds `@names` in Markdown: with a boundary before them, and neither in code nor in a quote, which
+//! repeats what was said to somebody before.
 
 /// The names mentioned in a text, in order, each once, in lower case.
 #[must_use]
@@ -11,7 +12,7 @@ pub fn mentions(text: &str) -> Vec<String> {
         match (fence, mark) {
             (None, Some(mark)) => fence = Some(mark),
             (Some(open), Some(mark)) if open == mark => fence = None,
-            (None, None) => in_line(line, &mut found),
+            (None, None) if !start.starts_with('>') => in_line(line, &mut found),
             _ => {}
         }
     }
@@ -77,6 +78,11 @@ mod tests {
     fn an_address_is_no_mention() {
         assert_eq!(mentions("mail mira@ada.example or x.@ada, @@ada, a/@b"), [""; 0]);
         assert_eq!(mentions("@ alone and @-"), [""; 0]);
+    }
+
+    #[test]
+    fn a_quote_mentions_nobody() {
+        assert_eq!(mentions("> **Mira:**\n> @ada look\n\nI ask @otto > @kit"), ["otto", "kit"]);
     }
 
     #[test]

@@ -1,16 +1,25 @@
-//! Comment records.
+//! Comment records. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::tasks::model::Task;
-use crate::kernel::{AccountId, Actor, AgentId, CommentId, Part, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::kernel::{
+    AccountId, Actor, AgentId, Assignee, CommentId, Part, ReactionId, ReactionKind, TaskId,
+    Timestamp, TypedId,
+};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 /// Comments.
 pub const COMMENTS: Table = Table::new(30, "comments");
 /// Task, then the order of writing.
 pub const BY_TASK: Index = Index::multi(31, "comments_by_task");
+/// The comment that is answered, then the order of writing.
+pub const BY_PARENT: Index = Index::multi(270, "comments_by_parent");
+/// Reactions to comments.
+pub const REACTIONS: Table = Table::new(271, "reactions");
+/// The comment, the kind, who.
+pub const BY_COMMENT: Index = Index::unique(272, "reactions_by_comment");
 
 /// A comment on a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,28 +44,91 @@ pub struct Comment {
     /// When it was changed last.
     #[serde(with = "millisecond::optional")]
     pub edited_at: Option<Timestamp>,
+    /// The comment that it answers; that one answers none.
+    pub parent: Option<CommentId>,
+    /// Everybody who was ever called by it: nobody is called twice.
+    pub called: Vec<Assignee>,
+    /// Who settled the talk that begins with it.
+    pub settled_by: Option<Assignee>,
+    /// When that was.
+    #[serde(with = "millisecond::optional")]
+    pub settled_at: Option<Timestamp>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct CommentV1 {
+    id: CommentId,
+    task: TaskId,
+    body: String,
+    author: Actor,
+    mentions: Vec<AgentId>,
+    people: Vec<AccountId>,
+    note_only: bool,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    edited_at: Option<Timestamp>,
+}
+
+impl From<CommentV1> for Comment {
+    fn from(old: CommentV1) -> Self {
+        let agents = old.mentions.iter().copied().map(Assignee::Agent);
+        let people = old.people.iter().copied().map(Assignee::Person);
+        Self {
+            called: agents.chain(people).collect(),
+            id: old.id,
+            task: old.task,
+            body: old.body,
+            author: old.author,
+            mentions: old.mentions,
+            people: old.people,
+            note_only: old.note_only,
+            created_at: old.created_at,
+            edited_at: old.edited_at,
+            parent: None,
+            settled_by: None,
+            settled_at: None,
+        }
+    }
 }
 
 impl Record for Comment {
     type Id = CommentId;
     const TABLE: Table = COMMENTS;
     const CLASS: Class = Class::Tracked;
-    const INDEXES: &'static [Index] = &[BY_TASK];
+    const VERSION: u8 = 2;
+    const INDEXES: &'static [Index] = &[BY_TASK, BY_PARENT];
     const TOGETHER: &'static [&'static [&'static str]] =
-        &[&["body", "mentions", "people", "edited_at"]];
+        &[&["body", "mentions", "people", "edited_at", "called"], &["settled_by", "settled_at"]];
     fn id(&self) -> CommentId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_TASK).part(self.task);
+        if let Some(parent) = self.parent {
+            keys.entry(BY_PARENT).part(parent);
+        }
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+        // What answers a comment that goes stands on its own, unless a rule has put it elsewhere.
+        refs.to::<Self>(2, self.parent, OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        self.parent = None;
     }
     fn root(&self) -> Root {
         Root::of::<Task>(self.task)
     }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<CommentV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: COMMENTS.name, version }),
+        }
+    }
     fn sample() -> Self {
+        let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: CommentId::from_bytes([4; 16]),
             task: TaskId::from_bytes([2; 16]),
@@ -65,8 +137,59 @@ impl Record for Comment {
             mentions: vec![AgentId::from_bytes([5; 16])],
             people: vec![AccountId::from_bytes([1; 16])],
             note_only: false,
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: at,
             edited_at: None,
+            parent: Some(CommentId::from_bytes([9; 16])),
+            called: vec![Assignee::Agent(AgentId::from_bytes([5; 16]))],
+            settled_by: Some(Assignee::Person(AccountId::from_bytes([1; 16]))),
+            settled_at: Some(at),
+        }
+    }
+}
+
+/// What somebody says to a comment without words; each kind once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Its id.
+    pub id: ReactionId,
+    /// The comment.
+    pub comment: CommentId,
+    /// The task.
+    pub task: TaskId,
+    /// What.
+    pub kind: ReactionKind,
+    /// Who.
+    pub by: Assignee,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl Record for Reaction {
+    type Id = ReactionId;
+    const TABLE: Table = REACTIONS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_COMMENT];
+    fn id(&self) -> ReactionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_COMMENT).part(self.comment).u8(self.kind as u8).part(self.by);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Comment>(1, Some(self.comment), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        Self {
+            id: ReactionId::from_bytes([25; 16]),
+            comment: CommentId::from_bytes([4; 16]),
+            task: TaskId::from_bytes([2; 16]),
+            kind: ReactionKind::Heart,
+            by: Assignee::Person(AccountId::from_bytes([1; 16])),
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

@@ -1,22 +1,19 @@
 //! Reads of comments.
 
-use super::model::{self, Comment};
+pub mod show;
+
+use super::model::{self, Comment, Reaction};
 use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::people::assignee_of;
-use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::standing;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{
-    Actor, AgentStatus, Can, CommentId, FieldError, Problem, ProblemKind, RunState, TaskId,
+    Actor, AgentStatus, Assignee, Can, CommentId, FieldError, Problem, ProblemKind, ReactionKind,
+    RunState, TaskId, TypedId as _,
 };
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
-use crate::web::html::SafeHtml;
-use crate::web::live::Live;
-use crate::web::parts::Face;
+use crate::store::{BlobId, KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::session::Access;
-use crate::web::time::RelTime;
 
 /// Why a comment is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +33,12 @@ pub enum CommentError {
     /// Somebody else's, and not for this one to remove.
     #[error("only its author or an admin can take a comment away or bring it back")]
     NotYoursToRemove,
+    /// It has changed since it was read; what it says now.
+    #[error("this comment was changed meanwhile; what it says now stands below")]
+    Changed(String),
+    /// No such reaction.
+    #[error("this is no reaction; use one of: {}", reactions())]
+    NoReaction,
     /// The task cannot be commented on.
     #[error("{0} is archived; restore it first")]
     Archived(String),
@@ -54,6 +57,8 @@ impl Problem for CommentError {
             Self::Empty => "comment_empty",
             Self::TooLong => "comment_too_long",
             Self::NotYours | Self::NotYoursToRemove => "comment_not_yours",
+            Self::Changed(_) => "comment_changed",
+            Self::NoReaction => "reaction_unknown",
             Self::Archived(_) => "task_archived",
             Self::Task(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -63,9 +68,9 @@ impl Problem for CommentError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotFound => ProblemKind::NotFound,
-            Self::Empty | Self::TooLong => ProblemKind::Invalid,
+            Self::Empty | Self::TooLong | Self::NoReaction => ProblemKind::Invalid,
             Self::NotYours | Self::NotYoursToRemove => ProblemKind::Forbidden,
-            Self::Archived(_) => ProblemKind::Conflict,
+            Self::Archived(_) | Self::Changed(_) => ProblemKind::Conflict,
             Self::Task(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -74,9 +79,28 @@ impl Problem for CommentError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Empty | Self::TooLong => vec![FieldError::new("body", self.to_string())],
+            Self::NoReaction => vec![FieldError::new("reaction", self.to_string())],
             _ => Vec::new(),
         }
     }
+}
+
+fn reactions() -> String {
+    ReactionKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
+}
+
+/// The reaction that a word or an emoji means.
+///
+/// # Errors
+/// When it means none.
+pub fn reaction_named(text: &str) -> Result<ReactionKind, CommentError> {
+    ReactionKind::read(text).ok_or(CommentError::NoReaction)
+}
+
+/// A short mark of a comment's words: it differs when they do.
+#[must_use]
+pub fn mark(body: &str) -> String {
+    BlobId::of(body.as_bytes()).to_string()[..16].to_owned()
 }
 
 /// Whether somebody wrote a comment: the same account by any way in, or the same agent in any run.
@@ -158,6 +182,59 @@ pub fn expect_rev(read: &dyn Read, id: CommentId, rev: Option<u64>) -> Result<()
     if rev.is_none() || now.is_none() || rev == now { Ok(()) } else { Err(StoreError::Stale) }
 }
 
+/// What answers a comment, in the order of writing.
+///
+/// # Errors
+/// When the store fails.
+pub fn answers(read: &dyn Read, first: CommentId) -> Result<Vec<Comment>, StoreError> {
+    read.scan(model::BY_PARENT, &Range::prefix(KeyBuf::of(&first)))
+}
+
+/// The comment of a task that is meant: by its id, or by the end of it that tools show.
+///
+/// # Errors
+/// When there is none.
+pub fn meant(read: &dyn Read, task: TaskId, text: &str) -> Result<Comment, CommentError> {
+    let text = text.trim().trim_start_matches("c-");
+    if let Ok(id) = text.parse::<CommentId>() {
+        return on_task(read, task, id)?.ok_or(CommentError::NotFound);
+    }
+    let fits = |comment: &Comment| comment.id.short() == text;
+    of_task(read, task)?.into_iter().rev().find(fits).ok_or(CommentError::NotFound)
+}
+
+/// Somebody's reaction of a kind, if it is there.
+///
+/// # Errors
+/// When the store fails.
+pub fn reaction(
+    read: &dyn Read,
+    comment: CommentId,
+    kind: ReactionKind,
+    by: Assignee,
+) -> Result<Option<Reaction>, StoreError> {
+    let key = KeyBuf::of(&comment).with(&(kind as u8)).with(&by);
+    read.find::<Reaction>(model::BY_COMMENT, &key)
+}
+
+/// The reactions to a comment: each kind with those who chose it.
+///
+/// # Errors
+/// When the store fails.
+pub fn reactions_to(
+    read: &dyn Read,
+    comment: CommentId,
+) -> Result<Vec<(ReactionKind, Vec<Assignee>)>, StoreError> {
+    let mut kinds: Vec<(ReactionKind, Vec<Assignee>)> = Vec::new();
+    for one in read.scan::<Reaction>(model::BY_COMMENT, &Range::prefix(KeyBuf::of(&comment)))? {
+        match kinds.last_mut() {
+            Some((kind, who)) if *kind == one.kind => who.push(one.by),
+            _ => kinds.push((one.kind, vec![one.by])),
+        }
+    }
+    Ok(kinds)
+}
+
 /// What a person's comment without a mention will do, in one line for the composer.
 ///
 /// # Errors
@@ -198,87 +275,4 @@ pub struct Reaches {
     pub agent: Option<String>,
     /// What will happen.
     pub text: String,
-}
-
-/// Where people write a comment.
-#[derive(Clone, Debug, Default)]
-pub struct Composer {
-    /// Where it is sent; empty when nothing can be written.
-    pub action: String,
-    /// How the line about whom it reaches renews itself.
-    pub live: Live,
-    /// What will happen.
-    pub reach: String,
-    /// The agent that would hear of it.
-    pub agent: Option<String>,
-    /// What was typed.
-    pub body: String,
-    /// Whether it is for people only.
-    pub note_only: bool,
-    /// What is wrong with it, or empty.
-    pub error: String,
-    /// What a second press of the button is known by.
-    pub key: i64,
-}
-
-/// The composer of a task's page.
-///
-/// # Errors
-/// When the store fails.
-pub fn composer(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Composer, TaskError> {
-    let reaches = reach(read, task)?;
-    let base = scene.href(task);
-    let usable = scene.may_write && task.archived_at.is_none();
-    let live = Live::new(format!("{base}/reach")).record("tasks", task.id);
-    Ok(Composer {
-        action: if usable { format!("{base}/comment") } else { String::new() },
-        live: live.table("inbox").table("agents"),
-        reach: reaches.text,
-        agent: reaches.agent,
-        key: scene.today.now.as_millisecond(),
-        ..Composer::default()
-    })
-}
-
-/// A comment on a page.
-#[derive(Clone, Debug)]
-pub struct CommentView {
-    /// The id of its element.
-    pub key: String,
-    /// Who.
-    pub face: Face,
-    /// When.
-    pub at: RelTime,
-    /// The words.
-    pub body: SafeHtml,
-    /// Where it stands what it said before; empty when it was never changed.
-    pub edited: String,
-    /// Whether the task's agent was left alone.
-    pub note_only: bool,
-    /// Where its author changes it; empty for others.
-    pub edit: String,
-    /// Where it is removed; empty for who may not.
-    pub remove: String,
-}
-
-/// A comment on a page.
-#[must_use]
-pub fn view(scene: &Scene, read: &dyn Read, task: &Task, comment: Comment) -> CommentView {
-    let own = assignee_of(comment.author) == scene.myself() && scene.may_write;
-    let removes =
-        own || scene.may_write && Power::of(scene.access).check(&comment, scene.actor).is_ok();
-    let base = format!("{}/comments/{}", scene.href(task), comment.id);
-    CommentView {
-        key: format!("c-{}", comment.id),
-        face: scene.people.actor(comment.author),
-        at: scene.time(comment.created_at),
-        body: scene.md(read, &comment.body),
-        edited: match comment.edited_at {
-            Some(_) => scene.ws.url(&format!("history/comments/{}", comment.id)),
-            None => String::new(),
-        },
-        note_only: comment.note_only,
-        edit: if own { format!("{base}/edit") } else { String::new() },
-        remove: if removes { format!("{base}/delete") } else { String::new() },
-    }
 }

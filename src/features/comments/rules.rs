@@ -1,16 +1,19 @@
 //! All writes to comments. Everybody changes only what is their own; who looks after a workspace or its
-//! agents may remove what others wrote.
+//! agents may remove what others wrote. Who may comment may react, and may settle a talk.
 
 use super::mentions::mentions;
-use super::model::Comment;
-use super::queries::{CommentError, Power, is_by};
+use super::model::{Comment, Reaction};
+use super::queries::{self, CommentError, Power, is_by};
 use crate::features::agents::model::{self as agents, Agent};
 use crate::features::notifications::queries as notifications;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::people::assignee_of;
 use crate::features::workspace::model::{self as workspace, Member};
 use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{About, AccountId, AgentId, CommentId, Event, Notice, NoticeKind, TaskId};
+use crate::kernel::{
+    About, AccountId, AgentId, Assignee, CommentId, Event, Notice, NoticeKind, ReactionKind, TaskId,
+};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 /// Whether a comment reaches the task's agent without a mention.
@@ -32,6 +35,35 @@ pub fn add(
     body: &str,
     reach: Reach,
 ) -> Result<Comment, CommentError> {
+    write(tx, task, None, (body, reach))
+}
+
+/// Answers a comment. What answers an answer belongs to the same talk, and a talk that was settled is
+/// open again.
+///
+/// # Errors
+/// As [`add`], and when there is no such comment on the task.
+pub fn reply(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    to: CommentId,
+    (body, reach): (&str, Reach),
+) -> Result<Comment, CommentError> {
+    let to = queries::on_task(tx, task, to)?.ok_or(CommentError::NotFound)?;
+    let first = first_of(tx, to)?;
+    let comment = write(tx, task, Some(first.id), (body, reach))?;
+    if first.settled_by.is_some() {
+        tx.put(&Comment { settled_by: None, settled_at: None, ..first })?;
+    }
+    Ok(comment)
+}
+
+fn write(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    parent: Option<CommentId>,
+    (body, reach): (&str, Reach),
+) -> Result<Comment, CommentError> {
     let body = check(body)?;
     usable(tx, task)?;
     let (mentions, people) = named(tx, &body)?;
@@ -40,11 +72,15 @@ pub fn add(
         task,
         body,
         author: tx.by(),
+        called: called(&mentions, &people).collect(),
         mentions,
         people,
         note_only: reach == Reach::NoteOnly,
         created_at: tx.now(),
         edited_at: None,
+        parent,
+        settled_by: None,
+        settled_at: None,
     };
     tx.put(&comment)?;
     tx.emit(Event::CommentAdded {
@@ -56,8 +92,22 @@ pub fn add(
     Ok(comment)
 }
 
-/// Changes the words of one's own comment. Who is mentioned only now hears of it; nobody else is
-/// woken again.
+fn called(agents: &[AgentId], people: &[AccountId]) -> impl Iterator<Item = Assignee> {
+    let agents = agents.iter().copied().map(Assignee::Agent);
+    agents.chain(people.iter().copied().map(Assignee::Person))
+}
+
+/// The comment with which a talk begins.
+fn first_of(tx: &WriteTx<'_>, comment: Comment) -> Result<Comment, StoreError> {
+    let first = match comment.parent {
+        Some(parent) => tx.get::<Comment>(parent)?,
+        None => None,
+    };
+    Ok(first.unwrap_or(comment))
+}
+
+/// Changes the words of one's own comment. Who is mentioned only now hears of it; nobody is called
+/// twice by one comment, also when a mention went and came back.
 ///
 /// # Errors
 /// As [`add`], and when it is somebody else's.
@@ -69,25 +119,45 @@ pub fn edit(tx: &mut WriteTx<'_>, id: CommentId, body: &str) -> Result<Comment, 
         return Ok(comment);
     }
     let (mentions, people) = named(tx, &body)?;
-    let new: Vec<AgentId> =
-        mentions.iter().copied().filter(|agent| !comment.mentions.contains(agent)).collect();
-    let called: Vec<AccountId> =
-        people.iter().copied().filter(|account| !comment.people.contains(account)).collect();
+    let is_new = |who: &Assignee| !comment.called.contains(who);
+    let new: Vec<Assignee> = called(&mentions, &people).filter(is_new).collect();
     comment.body = body;
     comment.mentions = mentions;
     comment.people = people;
     comment.edited_at = Some(tx.now());
+    comment.called.extend(&new);
     tx.put(&comment)?;
-    if !new.is_empty() {
+    let agents: Vec<AgentId> = new.iter().filter_map(|who| who.agent()).collect();
+    if !agents.is_empty() {
         let (comment, task) = (comment.id, comment.task);
-        tx.emit(Event::CommentAdded { comment, task, mentions: new, note_only: true });
+        tx.emit(Event::CommentAdded { comment, task, mentions: agents, note_only: true });
     }
-    if !called.is_empty() {
+    let people: Vec<AccountId> = new.iter().filter_map(|who| who.person()).collect();
+    if !people.is_empty() {
         let mut notice = mention(tx, &comment)?;
-        notice.to = called;
+        notice.to = people;
         tx.emit(notice.event());
     }
     Ok(comment)
+}
+
+/// The same by somebody who saw the comment as `mark` says; refused when it has changed since, with
+/// what it says now.
+///
+/// # Errors
+/// As [`edit`], and `Changed`.
+pub fn edit_seen(
+    tx: &mut WriteTx<'_>,
+    id: CommentId,
+    mark: &str,
+    body: &str,
+) -> Result<Comment, CommentError> {
+    let comment = own(tx, id)?;
+    let same = comment.body == body.replace("\r\n", "\n").trim();
+    if !mark.is_empty() && !same && queries::mark(&comment.body) != mark {
+        return Err(CommentError::Changed(comment.body));
+    }
+    edit(tx, id, body)
 }
 
 /// What those hear whom a changed comment mentions only now.
@@ -100,15 +170,72 @@ fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> 
     Ok(Notice::new(NoticeKind::Mention, about, title).body(&comment.body).only())
 }
 
-/// Removes a comment.
+/// Removes a comment. The talk that began with it goes on with its first answer.
 ///
 /// # Errors
 /// When it is somebody else's, and not for this one to remove.
 pub fn remove(tx: &mut WriteTx<'_>, id: CommentId, power: Power) -> Result<Comment, CommentError> {
     let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
     power.check(&comment, tx.by())?;
+    let mut answers = queries::answers(tx, id)?.into_iter();
+    if let Some(first) = answers.next() {
+        let next = first.id;
+        let (settled_by, settled_at) = (comment.settled_by, comment.settled_at);
+        tx.put(&Comment { parent: None, settled_by, settled_at, ..first })?;
+        for answer in answers {
+            tx.put(&Comment { parent: Some(next), ..answer })?;
+        }
+    }
     tx.delete::<Comment>(id)?;
     Ok(comment)
+}
+
+/// Reacts to a comment, or takes a reaction back. What is so already changes nothing.
+///
+/// # Errors
+/// When there is no such comment, or its task is archived.
+pub fn react(
+    tx: &mut WriteTx<'_>,
+    id: CommentId,
+    kind: ReactionKind,
+    on: bool,
+) -> Result<Comment, CommentError> {
+    let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
+    usable(tx, comment.task)?;
+    let by = assignee_of(tx.by());
+    match (queries::reaction(tx, id, kind, by)?, on) {
+        (None, true) => {
+            let created_at = tx.now();
+            let task = comment.task;
+            tx.put(&Reaction { id: tx.new_id(), comment: id, task, kind, by, created_at })?;
+        }
+        (Some(there), false) => {
+            tx.delete::<Reaction>(there.id)?;
+        }
+        _ => {}
+    }
+    Ok(comment)
+}
+
+/// Settles the talk that a comment belongs to, or opens it again; gives the comment with which it
+/// begins.
+///
+/// # Errors
+/// When there is no such comment, or its task is archived.
+pub fn settle(tx: &mut WriteTx<'_>, id: CommentId, settled: bool) -> Result<Comment, CommentError> {
+    let comment = tx.get::<Comment>(id)?.ok_or(CommentError::NotFound)?;
+    usable(tx, comment.task)?;
+    let first = first_of(tx, comment)?;
+    if first.settled_by.is_some() == settled {
+        return Ok(first);
+    }
+    let (by, at) = match settled {
+        true => (Some(assignee_of(tx.by())), Some(tx.now())),
+        false => (None, None),
+    };
+    let first = Comment { settled_by: by, settled_at: at, ..first };
+    tx.put(&first)?;
+    Ok(first)
 }
 
 fn check(body: &str) -> Result<String, CommentError> {

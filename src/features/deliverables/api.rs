@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Content, Deliverable};
+use super::model::{Answer, Content, Deliverable, Remark};
 use super::queries::{self, Judged, Piece};
 use super::rules::{self, DeliverableError, NewDelivery, NewReview};
 use crate::app::Ws;
@@ -106,6 +106,9 @@ struct VersionView {
     file: Option<FileView>,
     /// What its maker says about it.
     note: String,
+    /// What its maker says to what was asked for in the version before, in the order of asking.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<Answer>,
     run: Option<RunId>,
     review: Option<ReviewView>,
     #[schemars(with = "String")]
@@ -125,6 +128,10 @@ struct ReviewView {
     verdict: Verdict,
     by: WhoView,
     note: String,
+    /// What was said to single places.
+    remarks: Vec<Remark>,
+    /// What was asked for, one thing after the other: the lines of the note, then the remarks.
+    asks: Vec<String>,
     #[schemars(with = "String")]
     created_at: Timestamp,
 }
@@ -167,11 +174,14 @@ fn version(names: &Names, judged: Judged) -> VersionView {
         url,
         file,
         note: version.note,
+        answers: version.answers,
         run: version.run,
         review: review.map(|review| ReviewView {
+            asks: queries::asks(&review),
             verdict: review.verdict,
             by: WhoView::of(names, Assignee::Person(review.by)),
             note: review.note,
+            remarks: review.remarks,
             created_at: review.created_at,
         }),
         created_at: version.created_at,
@@ -231,6 +241,9 @@ struct NewBody {
     note: String,
     /// The piece of which this is the next version.
     revises: Option<DeliverableId>,
+    /// What is said to what was asked for, in the order of asking.
+    #[serde(default)]
+    answers: Vec<Answer>,
 }
 
 async fn create(
@@ -241,7 +254,7 @@ async fn create(
     Json(body): Json<NewBody>,
 ) -> Result<Tagged<PieceView>, ApiError> {
     let task = ws.read(|snap| tasks::resolve(snap, &name))?.id;
-    let content = match (body.text, body.url) {
+    let content = match (body.text.clone(), body.url.clone()) {
         (Some(text), None) => Content::Text(text),
         (None, Some(url)) => Content::Url(url),
         _ => {
@@ -249,10 +262,10 @@ async fn create(
             return Err(DeliverableError::Invalid("text", wrong).into());
         }
     };
-    let (title, note, revises) = (body.title, body.note, body.revises);
+    let NewBody { title, note, revises, answers, .. } = body;
     let made = once.run(move |tx: &mut WriteTx<'_>| {
         let new = NewDelivery { task, title, content, note, revises };
-        rules::submit(tx, new).map(|(piece, _)| piece.id)
+        rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.id)
     });
     let id = ws.write(&who, made).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
@@ -263,9 +276,12 @@ async fn create(
 #[serde(deny_unknown_fields)]
 struct ReviewBody {
     verdict: Verdict,
-    /// Needed unless approved.
+    /// Needed unless approved, or when changes are asked for in remarks.
     #[serde(default)]
     note: String,
+    /// What is said to single places.
+    #[serde(default)]
+    remarks: Vec<Remark>,
     /// The version that was looked at; refused when a newer one has come.
     version: Option<VersionId>,
 }
@@ -277,9 +293,10 @@ async fn review(
     Path(id): Path<DeliverableId>,
     Json(body): Json<ReviewBody>,
 ) -> Result<Tagged<PieceView>, ApiError> {
-    let ReviewBody { verdict, note, version } = body;
+    let ReviewBody { verdict, note, remarks, version } = body;
     let judged = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::review(tx, NewReview { deliverable: id, version, verdict, note }).map(|_| ())
+        let new = NewReview { deliverable: id, version, verdict, note };
+        rules::review_with(tx, new, remarks).map(|_| ())
     });
     ws.write(&who, judged).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })

@@ -1,4 +1,4 @@
-//! Deliverable records.
+//! Deliverable records. A released layout is frozen: add `…V1`, raise `VERSION`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,9 @@ use crate::kernel::{
     AccountId, Actor, DeliverableId, DeliverableState, Part, RunId, TaskId, Timestamp, TypedId,
     Verdict, VersionId,
 };
-use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{
+    BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
 /// Deliverables.
 pub const DELIVERABLES: Table = Table::new(35, "deliverables");
@@ -103,6 +105,28 @@ impl Record for Deliverable {
     }
 }
 
+/// What its maker says to one thing that was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Whether it was done.
+    pub done: bool,
+    /// How, or why not.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// What a reviewer says to one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remark {
+    /// The words of the delivered text that it is about, or empty.
+    #[serde(default)]
+    pub quote: String,
+    /// What is said.
+    pub text: String,
+}
+
 /// One version of a deliverable; never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -123,12 +147,45 @@ pub struct Version {
     /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
+    /// What its maker says to what was asked for in the version before, in the order of asking.
+    pub answers: Vec<Answer>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct VersionV1 {
+    id: VersionId,
+    deliverable: DeliverableId,
+    task: TaskId,
+    number: u32,
+    content: Content,
+    note: String,
+    run: Option<RunId>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+}
+
+impl From<VersionV1> for Version {
+    fn from(old: VersionV1) -> Self {
+        Self {
+            id: old.id,
+            deliverable: old.deliverable,
+            task: old.task,
+            number: old.number,
+            content: old.content,
+            note: old.note,
+            run: old.run,
+            created_at: old.created_at,
+            answers: Vec::new(),
+        }
+    }
 }
 
 impl Record for Version {
     type Id = VersionId;
     const TABLE: Table = VERSIONS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[VERSIONS_BY_DELIVERABLE];
     fn id(&self) -> VersionId {
         self.id
@@ -138,6 +195,12 @@ impl Record for Version {
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Deliverable>(1, Some(self.deliverable), OnDelete::Cascade);
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<VersionV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: VERSIONS.name, version }),
+        }
     }
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|version, blobs| {
         if let Content::File { blob, .. } = &version.content {
@@ -157,6 +220,7 @@ impl Record for Version {
             note: "now with VAT".into(),
             run: Some(RunId::from_bytes([8; 16])),
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            answers: vec![Answer { done: true, note: "in the table".into() }],
         }
     }
 }
@@ -177,12 +241,34 @@ pub struct Review {
     /// When.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
+    /// What was said to single places.
+    pub remarks: Vec<Remark>,
+}
+
+/// The first layout.
+#[derive(Deserialize)]
+struct ReviewV1 {
+    version: VersionId,
+    task: TaskId,
+    by: AccountId,
+    verdict: Verdict,
+    note: String,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+}
+
+impl From<ReviewV1> for Review {
+    fn from(old: ReviewV1) -> Self {
+        let ReviewV1 { version, task, by, verdict, note, created_at } = old;
+        Self { version, task, by, verdict, note, created_at, remarks: Vec::new() }
+    }
 }
 
 impl Record for Review {
     type Id = VersionId;
     const TABLE: Table = REVIEWS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     fn id(&self) -> VersionId {
         self.version
     }
@@ -192,6 +278,12 @@ impl Record for Review {
     fn root(&self) -> Root {
         Root::of::<Task>(self.task)
     }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => codec::decode::<ReviewV1>(body).map(Self::from),
+            _ => Err(DecodeError::UnknownVersion { table: REVIEWS.name, version }),
+        }
+    }
     fn sample() -> Self {
         Self {
             version: VersionId::from_bytes([7; 16]),
@@ -200,6 +292,7 @@ impl Record for Review {
             verdict: Verdict::ChangesRequested,
             note: "add VAT".into(),
             created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            remarks: vec![Remark { quote: "per month".into(), text: "Which VAT?".into() }],
         }
     }
 }

@@ -1,23 +1,30 @@
 //! The review queue, the verdict, and the files that were delivered.
 
+pub mod deliver;
+
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::ToSpan as _;
 use serde::Deserialize;
 
-use super::model::{Content, Deliverable, Version};
+use super::model::{Content, Deliverable, Remark, Version};
 use super::queries::card::{Card, state_of};
 use super::queries::diff::{self, Line};
-use super::queries::{self, Piece};
+use super::queries::{self, Judged, Piece};
 use super::rules::{self, DeliverableError, NewReview};
 use crate::app::{App, Ws};
+use crate::features::runs::model::Run;
+use crate::features::runs::queries::questions::{self, Reader};
+use crate::features::runs::queries::talk;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::open_ends::OpenEnds;
 use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict, VersionId,
+    Assignee, Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict,
+    VersionId,
 };
 use crate::store::{Read, ReadExt as _};
 use crate::web::error::PageError;
@@ -40,6 +47,9 @@ const QUEUE: usize = 100;
 pub fn routes() -> Routes {
     Routes::new()
         .get("/review", queue.needs(Can::Read))
+        .get("/tasks/{task}/deliver", deliver::form.needs(Can::Write))
+        .post("/tasks/{task}/deliver", deliver::send.needs(Can::Write))
+        .get("/deliverables/{piece}/revise", deliver::revise.needs(Can::Write))
         .post("/deliverables/{piece}/review", review.needs(Can::Review))
         .get("/deliverables/{version}/file", file.needs(Can::Read))
         .get("/deliverables/{version}/view", view_file.needs(Can::Read))
@@ -58,11 +68,30 @@ struct Waiting {
     current: bool,
 }
 
-/// A comparison with the version before.
+/// A comparison with another version.
 struct Changes {
     lines: Vec<Line>,
     new: usize,
     old: usize,
+    /// The number of the other version.
+    with: u32,
+    /// When that was delivered.
+    of: RelTime,
+}
+
+/// What was asked for in the version before, and what its maker says to it now.
+struct AskedFor {
+    head: String,
+    lines: Vec<AskedLine>,
+}
+
+/// One thing that was asked for.
+struct AskedLine {
+    ask: String,
+    state: &'static str,
+    tone: &'static str,
+    word: &'static str,
+    note: String,
 }
 
 /// The piece that is looked at.
@@ -74,8 +103,12 @@ struct Desk {
     task_status: (&'static str, &'static str),
     /// Versions as tabs; the newest is the last.
     versions: Vec<Tab>,
-    /// What changed since the version before, when that is asked for.
+    /// What changed since another version, when that is asked for.
     changes: Option<Changes>,
+    /// The versions with which it can be compared.
+    against: Vec<Tab>,
+    /// What was asked for before this version.
+    asked: Option<AskedFor>,
     /// What approval does to the task.
     after: String,
     /// The run that made it, if it was an agent's.
@@ -84,6 +117,8 @@ struct Desk {
     place: (usize, usize),
     next: String,
     note: String,
+    /// Remarks that were typed: the place and the words.
+    remarks: Vec<(String, String)>,
     error: String,
 }
 
@@ -94,6 +129,7 @@ struct ReviewPage {
     live: Live,
     desk_live: Live,
     waiting: Vec<Waiting>,
+    asks: Vec<Waiting>,
     back: Vec<Waiting>,
     decided: Vec<Waiting>,
     desk: Option<Desk>,
@@ -104,8 +140,10 @@ struct ReviewPage {
 struct Asked {
     piece: String,
     version: u32,
-    /// Whether the comparison with the version before is shown.
+    /// Whether the comparison with a version before is shown.
     changes: String,
+    /// With which one; the one right before when it is 0.
+    against: u32,
     part: String,
 }
 
@@ -163,13 +201,17 @@ fn view(
     if !asked.changes.is_empty() {
         version.push_str("&changes=1");
     }
+    if asked.against != 0 {
+        version.push_str(&format!("&against={}", asked.against));
+    }
     let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
     let desk_live = region("desk").table("deliverables");
     Ok(ReviewPage {
         shell: Shell::default(),
-        live: region("queue").table("deliverables"),
+        live: region("queue").table("deliverables").table("parks"),
         desk_live,
         waiting: waiting.iter().map(line).collect::<Result<_, _>>()?,
+        asks: asks(&scene, who, read)?,
         back: back.iter().map(line).collect::<Result<_, _>>()?,
         decided: decided.iter().map(line).collect::<Result<_, _>>()?,
         desk,
@@ -207,6 +249,26 @@ fn line(
     })
 }
 
+/// What agents ask people, as far as this person may see it.
+fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, DeliverableError> {
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let sees = |run: &Run| talk::may_see_run(&read, run, who.account, who.role);
+    let cards = questions::all(&read, &reader, &sees)?;
+    let line = |card: questions::Card| Waiting {
+        title: ellipsis(&card.question, 120),
+        face: card.face,
+        at: card.since,
+        tone: "warn",
+        word: "Question",
+        more: card.task.map_or(card.run, |(name, _)| format!("waits · {name}")),
+        href: card.href,
+        quiet: false,
+        current: false,
+    };
+    Ok(cards.into_iter().take(QUEUE).map(line).collect())
+}
+
 fn desk(
     scene: &Scene,
     read: &dyn Read,
@@ -229,7 +291,15 @@ fn desk(
     });
     let mut tabs: Vec<Tab> = tabs.collect();
     let at = versions.iter().position(|judged| judged.version.number == number);
-    let changed = at.and_then(|at| changes(&versions, at));
+    let changed = at.and_then(|at| changes(scene, &versions, at, asked.against));
+    let others = at.map(|at| texts_before(&versions, at)).unwrap_or_default();
+    let with = changed.as_ref().map(|changes| changes.with);
+    let against = others.into_iter().map(|n| {
+        let href = format!("{url}&version={number}&changes=1&against={n}");
+        Tab::new(format!("Version {n}"), href, with == Some(n))
+    });
+    let against = against.collect();
+    let asked_for = at.and_then(|at| asked_for(scene, &versions, at));
     if changed.is_some() {
         let label = format!("Changes in version {number}");
         let href = format!("{url}&version={number}&changes=1");
@@ -241,7 +311,7 @@ fn desk(
     };
     let run = judged.as_ref().and_then(|judged| judged.version.run);
     let run = match run {
-        Some(id) => read.get::<crate::features::runs::model::Run>(id)?.map(|run| {
+        Some(id) => read.get::<Run>(id)?.map(|run| {
             let label = crate::web::format::count(u64::from(run.steps), "step", "steps");
             (format!("R-{}, {label}", run.number), scene.run_href(run.number))
         }),
@@ -259,25 +329,66 @@ fn desk(
         card: Card::at(scene, read, &deliverable, judged),
         versions: tabs,
         changes: changed.filter(|_| compare),
+        against,
+        asked: asked_for,
         run,
         place: (place, waiting.len()),
         next: next
             .map(|piece| scene.ws.url(&format!("review?piece={}", piece.id)))
             .unwrap_or_default(),
         note: String::new(),
+        remarks: Vec::new(),
         error: String::new(),
     })
 }
 
-/// What changed in a version, if it and the one before are texts.
-fn changes(versions: &[queries::Judged], at: usize) -> Option<Changes> {
-    let before = &versions[at.checked_sub(1)?].version.content;
-    let (Content::Text(old), Content::Text(new)) = (before, &versions[at].version.content) else {
+/// The numbers of the texts before a version, if it is one itself.
+fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
+    let is_text = |judged: &&Judged| matches!(judged.version.content, Content::Text(_));
+    match is_text(&&versions[at]) {
+        true => versions[..at].iter().filter(is_text).map(|one| one.version.number).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// What changed in a text since one of those before it: the one that is named, else the last.
+fn changes(scene: &Scene, versions: &[Judged], at: usize, against: u32) -> Option<Changes> {
+    let all = texts_before(versions, at);
+    let with = all.iter().copied().find(|n| *n == against).or(all.last().copied())?;
+    let before = &versions.iter().find(|judged| judged.version.number == with)?.version;
+    let (Content::Text(old), Content::Text(new)) = (&before.content, &versions[at].version.content)
+    else {
         return None;
     };
     let lines = diff::changes(old, new);
     let (new, old) = diff::words(&lines);
-    Some(Changes { lines, new, old })
+    Some(Changes { lines, new, old, with, of: scene.time(before.created_at) })
+}
+
+/// What was asked for in the version before, with what its maker says to it.
+fn asked_for(scene: &Scene, versions: &[Judged], at: usize) -> Option<AskedFor> {
+    let review = versions[at.checked_sub(1)?].review.as_ref()?;
+    let asks = queries::asks(review);
+    if asks.is_empty() {
+        return None;
+    }
+    let who = match review.by == scene.me {
+        true => "You".to_owned(),
+        false => scene.people.name(Assignee::Person(review.by)),
+    };
+    let answers = &versions[at].version.answers;
+    let line = |(n, ask): (usize, String)| {
+        let answer = answers.get(n);
+        let (state, tone, word) = match answer.map(|answer| answer.done) {
+            Some(true) => ("done", "", "Done"),
+            Some(false) => ("blocked", "warn", "Not done"),
+            None => ("todo", "", "Not answered"),
+        };
+        let note = answer.map(|answer| answer.note.clone()).unwrap_or_default();
+        AskedLine { ask, state, tone, word, note }
+    };
+    let head = format!("{who} asked for, {}", scene.time(review.created_at).text);
+    Some(AskedFor { head, lines: asks.into_iter().enumerate().map(line).collect() })
 }
 
 /// What will become of the task when this piece is approved.
@@ -304,14 +415,35 @@ fn after(
     })
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 struct Typed {
     verdict: String,
     note: String,
     version: String,
     /// `review` when it comes from the review page.
     from: String,
+    remarks: Vec<Remark>,
+}
+
+impl From<Vec<(String, String)>> for Typed {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "verdict" => typed.verdict = value,
+                "note" => typed.note = value,
+                "version" => typed.version = value,
+                "from" => typed.from = value,
+                "quote" => typed.remarks.push(Remark { quote: value, text: String::new() }),
+                "remark" => match typed.remarks.last_mut() {
+                    Some(remark) if remark.text.is_empty() => remark.text = value,
+                    _ => typed.remarks.push(Remark { quote: String::new(), text: value }),
+                },
+                _ => {}
+            }
+        }
+        typed
+    }
 }
 
 /// Approves, asks for changes or rejects.
@@ -322,8 +454,9 @@ async fn review(
     hx: Hx,
     shell: Shell,
     Path(id): Path<DeliverableId>,
-    Form(typed): Form<Typed>,
+    Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
+    let typed = Typed::from(pairs);
     let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
         let wrong = "choose approve, ask for changes or reject".to_owned();
         return Err(DeliverableError::Invalid("verdict", wrong).into());
@@ -335,7 +468,8 @@ async fn review(
         verdict,
         note: typed.note.clone(),
     };
-    let piece = match ws.write(&who, move |tx| rules::review(tx, new)).await {
+    let remarks = typed.remarks.clone();
+    let piece = match ws.write(&who, move |tx| rules::review_with(tx, new, remarks)).await {
         Ok(piece) => piece,
         Err(error) if error.kind() == ProblemKind::Invalid => {
             return refused((&ws, &who), (&hx, shell), id, (&typed, &error));
@@ -397,6 +531,9 @@ fn refused(
     page.shell = shell;
     if let Some(desk) = &mut page.desk {
         desk.note.clone_from(&typed.note);
+        let typed =
+            typed.remarks.iter().filter(|one| !(one.quote.is_empty() && one.text.is_empty()));
+        desk.remarks = typed.map(|one| (one.quote.clone(), one.text.clone())).collect();
         desk.error = error.to_string();
     }
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

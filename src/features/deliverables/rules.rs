@@ -2,11 +2,11 @@
 
 use url::Url;
 
-use super::model::{Content, Deliverable, Review, Version};
+use super::model::{Answer, Content, Deliverable, Remark, Review, Version};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::error::TaskError;
-use crate::kernel::text::MAX_TEXT;
+use crate::kernel::text::{MAX_TEXT, ellipsis};
 use crate::kernel::{
     DeliverableId, DeliverableState, Event, FieldError, Problem, ProblemKind, TaskId, Verdict,
     VersionId,
@@ -19,6 +19,12 @@ const MAX_TITLE: usize = 200;
 const MAX_URL: usize = 2_048;
 /// The longest note, in bytes.
 const MAX_NOTE: usize = 8 * 1024;
+/// The longest remark or answer, in bytes.
+const MAX_REMARK: usize = 2 * 1024;
+/// How many of them there may be.
+const MAX_REMARKS: usize = 50;
+/// The longest place that a remark names, in bytes.
+const MAX_QUOTE: usize = 300;
 /// The largest file (25 MB).
 pub const MAX_FILE: u64 = 25 * 1024 * 1024;
 
@@ -112,7 +118,21 @@ pub fn submit(
     tx: &mut WriteTx<'_>,
     new: NewDelivery,
 ) -> Result<(Deliverable, Version), DeliverableError> {
+    submit_answering(tx, new, Vec::new())
+}
+
+/// The same, with what its maker says to each thing that was asked for in the version before, in the
+/// order of asking.
+///
+/// # Errors
+/// As [`submit`].
+pub fn submit_answering(
+    tx: &mut WriteTx<'_>,
+    new: NewDelivery,
+    answers: Vec<Answer>,
+) -> Result<(Deliverable, Version), DeliverableError> {
     let task = usable(tx, new.task)?;
+    let answers = check_answers(answers)?;
     let content = check_content(new.content)?;
     let note = new.note.trim().to_owned();
     if MAX_NOTE < note.len() {
@@ -139,6 +159,7 @@ pub fn submit(
         note,
         run: tx.by().run(),
         created_at: now,
+        answers,
     };
     let deliverable = Deliverable {
         id,
@@ -175,6 +196,19 @@ pub struct NewReview {
 /// # Errors
 /// When an agent asks, a note is missing, it is not in review, or a newer version has come.
 pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, DeliverableError> {
+    review_with(tx, new, Vec::new())
+}
+
+/// The same, with remarks to single places.
+///
+/// # Errors
+/// As [`review`].
+pub fn review_with(
+    tx: &mut WriteTx<'_>,
+    new: NewReview,
+    remarks: Vec<Remark>,
+) -> Result<Deliverable, DeliverableError> {
+    let remarks = check_remarks(remarks)?;
     let by = tx.by().account().ok_or(DeliverableError::OnlyPeople)?;
     let mut piece = tx
         .get::<Deliverable>(new.deliverable)?
@@ -188,7 +222,9 @@ pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, Deliv
         return Err(DeliverableError::NotInReview { title, state });
     }
     let note = new.note.replace("\r\n", "\n").trim().to_owned();
-    if note.is_empty() && new.verdict != Verdict::Approved {
+    // What is said to single places is a reason to change them, and none to reject all of it.
+    let said = !note.is_empty() || !remarks.is_empty() && new.verdict == Verdict::ChangesRequested;
+    if !said && new.verdict != Verdict::Approved {
         let what = match new.verdict {
             Verdict::Rejected => "Say why, so that the next one is better.",
             _ => "Say what should change.",
@@ -199,7 +235,8 @@ pub fn review(tx: &mut WriteTx<'_>, new: NewReview) -> Result<Deliverable, Deliv
         return Err(DeliverableError::Invalid("note", "A note has at most 8 KB.".to_owned()));
     }
     let (version, task, now) = (piece.version, piece.task, tx.now());
-    tx.put(&Review { version, task, by, verdict: new.verdict, note, created_at: now })?;
+    let verdict = new.verdict;
+    tx.put(&Review { version, task, by, verdict, note, created_at: now, remarks })?;
     piece.state = match new.verdict {
         Verdict::Approved => DeliverableState::Approved,
         Verdict::ChangesRequested => DeliverableState::ChangesRequested,
@@ -232,6 +269,32 @@ fn of_task(
 ) -> Result<Deliverable, DeliverableError> {
     let piece = tx.get::<Deliverable>(id)?.filter(|piece| piece.task == task);
     piece.ok_or_else(|| DeliverableError::NotFound(id.to_string()))
+}
+
+fn check_answers(answers: Vec<Answer>) -> Result<Vec<Answer>, DeliverableError> {
+    let long = answers.iter().any(|answer| MAX_REMARK < answer.note.len());
+    if long || MAX_REMARKS < answers.len() {
+        let wrong = format!("At most {MAX_REMARKS} answers, each of at most 2 KB.");
+        return Err(DeliverableError::Invalid("answers", wrong));
+    }
+    let tidy = |answer: Answer| Answer { note: answer.note.trim().to_owned(), ..answer };
+    Ok(answers.into_iter().map(tidy).collect())
+}
+
+/// Remarks without those in which nothing is said.
+fn check_remarks(remarks: Vec<Remark>) -> Result<Vec<Remark>, DeliverableError> {
+    let tidy = |one: Remark| Remark {
+        quote: ellipsis(&one.quote.split_whitespace().collect::<Vec<_>>().join(" "), MAX_QUOTE),
+        text: one.text.replace("\r\n", "\n").trim().to_owned(),
+    };
+    let mut remarks: Vec<Remark> = remarks.into_iter().map(tidy).collect();
+    remarks.retain(|one| !one.text.is_empty());
+    let long = remarks.iter().any(|one| MAX_REMARK < one.text.len());
+    if long || MAX_REMARKS < remarks.len() {
+        let wrong = format!("At most {MAX_REMARKS} remarks, each of at most 2 KB.");
+        return Err(DeliverableError::Invalid("remarks", wrong));
+    }
+    Ok(remarks)
 }
 
 fn check_title(text: &str) -> Result<String, DeliverableError> {

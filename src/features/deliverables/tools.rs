@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::model::{Content, Deliverable};
+use super::model::{Answer, Content, Deliverable};
 use super::queries;
 use super::rules::{self, MAX_FILE, NewDelivery};
 use crate::features::tasks::model::Task;
@@ -85,7 +85,7 @@ impl WriteTool for DeliverableSubmit {
         };
         let content = content(args.kind, args.body, stored);
         let note = args.note.unwrap_or_default();
-        deliver(tx, &task, revises, (args.title, content, note))
+        deliver(tx, &task, revises, (args.title, content, note, Vec::new()))
     }
 }
 
@@ -105,6 +105,9 @@ pub struct ReviseArgs {
     body: String,
     /// what has changed
     note: Option<String>,
+    /// to each line of the review's note, in order
+    #[serde(default)]
+    answers: Vec<Answer>,
 }
 
 impl WriteTool for DeliverableRevise {
@@ -127,7 +130,7 @@ impl WriteTool for DeliverableRevise {
         let revises = queries::resolve(tx, task.id, &args.deliverable)?;
         let content = content(args.kind.unwrap_or_default(), args.body, stored);
         let note = args.note.unwrap_or_default();
-        deliver(tx, &task, Some(revises), (String::new(), content, note))
+        deliver(tx, &task, Some(revises), (String::new(), content, note, args.answers))
     }
 }
 
@@ -135,11 +138,11 @@ fn deliver(
     tx: &mut WriteTx<'_>,
     task: &Task,
     revises: Option<Deliverable>,
-    (title, content, note): (String, Content, String),
+    (title, content, note, answers): (String, Content, String, Vec<Answer>),
 ) -> Result<ToolOutput, ToolError> {
     let revises = revises.map(|piece| piece.id);
     let new = NewDelivery { task: task.id, title, content, note, revises };
-    let (piece, version) = rules::submit(tx, new)?;
+    let (piece, version) = rules::submit_answering(tx, new, answers)?;
     let name = tasks::name(tx, task.number)?;
     Ok(ToolOutput::text(format!(
         "Delivered \"{}\" (id {}, version {}) on {name}. A person reviews it now.",

@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::{BY_TASK, Comment};
-use crate::features::deliverables::model::{Deliverable, Review};
+use crate::features::deliverables::model::{self as deliverables, Deliverable, Review};
+use crate::features::deliverables::queries::told;
 use crate::features::routines::model::{Firing, Routine};
 use crate::features::runs::model::{Child, Run, Session};
 use crate::features::runs::queries as runs;
@@ -14,8 +15,9 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
 use crate::kernel::{
-    About, Actor, AgentId, Assignee, CommentId, DeliverableId, Event, FiredBy, FiringId, ItemKind,
-    NoticeKind, Outcome, Priority, RunId, TaskField, TaskId, TaskStatus, Verdict, VersionId,
+    About, Actor, AgentId, Assignee, CommentId, DeliverableId, DeliverableState, Event, FiredBy,
+    FiringId, ItemKind, NoticeKind, Outcome, Priority, RunId, TaskField, TaskId, TaskStatus,
+    Verdict, VersionId,
 };
 use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 
@@ -68,7 +70,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), InboxError> {
         }
         Event::DeliverableReviewed { deliverable, version, task, verdict, submitter } => {
             match submitter {
-                Some(agent) if *verdict != Verdict::Approved => {
+                Some(agent) if *verdict != Verdict::Approved || is_left(tx, *task, *agent)? => {
                     reviewed(tx, *deliverable, *version, *task, *agent)
                 }
                 _ => Ok(()),
@@ -388,6 +390,18 @@ fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     rules::enqueue(tx, new).map(|_| ())
 }
 
+/// Whether something of a task is left for its agent after a yes: it is open, and nothing else of it
+/// waits for a person.
+fn is_left(tx: &WriteTx<'_>, task: TaskId, agent: AgentId) -> Result<bool, InboxError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(is_workable) else { return Ok(false) };
+    if task.assignee != Some(Assignee::Agent(agent)) {
+        return Ok(false);
+    }
+    let pieces: Vec<Deliverable> =
+        tx.scan(deliverables::BY_TASK, &Range::prefix(KeyBuf::of(&task.id)))?;
+    Ok(pieces.iter().all(|piece| piece.state != DeliverableState::InReview))
+}
+
 fn reviewed(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -402,11 +416,12 @@ fn reviewed(
     };
     let summary = match review.verdict {
         Verdict::Rejected => format!("Deliverable rejected: {}", work.title),
-        _ => format!("Changes requested on deliverable: {}", work.title),
+        Verdict::Approved => format!("Deliverable approved: {}", work.title),
+        Verdict::ChangesRequested => format!("Changes requested on deliverable: {}", work.title),
     };
     let reason = Reason {
         deliverable: Some(deliverable),
-        text: cut(&review.note, 1024).to_owned(),
+        text: cut(&told(&review), 1024).to_owned(),
         ..reason(tx.by(), summary)
     };
     let new = NewItem {

@@ -2,7 +2,8 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::{Deliverable, Version};
+use crate::features::deliverables::model::{Deliverable, Review, Version};
+use crate::features::deliverables::queries::told;
 use crate::features::inbox::model::Item;
 use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
@@ -11,9 +12,9 @@ use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::{
-    About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, Event, ItemId, ItemState,
-    Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus, Timestamp, VersionId,
-    WaitFor, WatchReason,
+    About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
+    ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
+    Timestamp, Verdict, VersionId, WaitFor, WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -40,6 +41,9 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
         Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
         Event::DeliverableSubmitted { version, task, .. } => delivered(tx, *version, *task),
+        Event::DeliverableReviewed { deliverable, version, .. } => {
+            reviewed(tx, *deliverable, *version)
+        }
         Event::ItemEnded { item, .. } => given_up(tx, *item),
         Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
         Event::RunEnded { agent, item: Some(item), .. } => gets_nowhere(tx, *agent, *item),
@@ -176,6 +180,31 @@ fn delivered(
         format!("{} handed in \u{201c}{}\u{201d}{again}", queries::name(tx, tx.by())?, piece.title);
     let notice = Notice::new(NoticeKind::DeliverableSubmitted, About::Task(task.id), title);
     rules::notify(tx, notice.body(called(tx, &task)?).or_admins()).map(drop)
+}
+
+/// Who delivered work hears what became of it; an agent does so in its inbox.
+fn reviewed(
+    tx: &mut WriteTx<'_>,
+    deliverable: DeliverableId,
+    version: VersionId,
+) -> Result<(), NotificationError> {
+    let (Some(piece), Some(review)) =
+        (tx.get::<Deliverable>(deliverable)?, tx.get::<Review>(version)?)
+    else {
+        return Ok(());
+    };
+    let Some(account) = piece.submitted_by.account().filter(|account| *account != review.by) else {
+        return Ok(());
+    };
+    let verb = match review.verdict {
+        Verdict::Approved => "approved",
+        Verdict::ChangesRequested => "asks for changes in",
+        Verdict::Rejected => "rejected",
+    };
+    let title = format!("{} {verb} \u{201c}{}\u{201d}", queries::name(tx, tx.by())?, piece.title);
+    let about = About::Task(piece.task);
+    let notice = Notice::new(NoticeKind::DeliverableReviewed, about, title);
+    rules::notify(tx, notice.body(told(&review)).only().to(account)).map(drop)
 }
 
 /// Work that was tried as often as allowed.

@@ -50,6 +50,54 @@ words! {
     }
 }
 
+words! {
+    /// What somebody says to a comment without words.
+    ReactionKind {
+        /// Yes.
+        ThumbsUp = "thumbs_up", "Thumbs up";
+        /// No.
+        ThumbsDown = "thumbs_down", "Thumbs down";
+        /// Love.
+        Heart = "heart", "Heart";
+        /// Something to celebrate.
+        Party = "party", "Hooray";
+        /// Laughter.
+        Laugh = "laugh", "Laugh";
+        /// Somebody looks at it.
+        Eyes = "eyes", "Looking";
+        /// It is not clear.
+        Confused = "confused", "Confused";
+        /// It goes on.
+        Rocket = "rocket", "Rocket";
+    }
+}
+
+impl ReactionKind {
+    /// How it is drawn.
+    #[must_use]
+    pub fn emoji(self) -> &'static str {
+        match self {
+            Self::ThumbsUp => "👍",
+            Self::ThumbsDown => "👎",
+            Self::Heart => "❤️",
+            Self::Party => "🎉",
+            Self::Laugh => "😄",
+            Self::Eyes => "👀",
+            Self::Confused => "😕",
+            Self::Rocket => "🚀",
+        }
+    }
+
+    /// The one that a word, an emoji or a label with colons (`:heart:`) means.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim().trim_matches(':');
+        let plain =
+            |emoji: &str| emoji.trim_end_matches('\u{fe0f}') == text.trim_end_matches('\u{fe0f}');
+        Self::ALL.iter().copied().find(|one| one.word() == text || plain(one.emoji()))
+    }
+}
+
 impl Hue {
     /// A colour for a name whose maker chose none: always the same one.
     #[must_use]

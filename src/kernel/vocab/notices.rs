@@ -89,6 +89,8 @@ words! {
         UpdateAvailable = "update_available", "Update available";
         /// A person commented.
         Comment = "comment", "Comment";
+        /// Somebody decided on work that the person delivered.
+        DeliverableReviewed = "deliverable_reviewed", "Work reviewed";
     }
 }
 
@@ -101,7 +103,7 @@ impl NoticeKind {
             | Self::QuestionAsked
             | Self::PairingRequested
             | Self::AgentSuggestion => NoticeGroup::Questions,
-            Self::DeliverableSubmitted => NoticeGroup::Reviews,
+            Self::DeliverableSubmitted | Self::DeliverableReviewed => NoticeGroup::Reviews,
             Self::AgentComment | Self::Comment | Self::Mention => NoticeGroup::Comments,
             Self::FollowUp
             | Self::StaleContact

@@ -22,6 +22,8 @@ pub struct Said {
     pub label: &'static str,
     /// The note, rendered.
     pub note: SafeHtml,
+    /// What was said to single places: the place, or nothing, and the words.
+    pub remarks: Vec<(String, String)>,
     /// When.
     pub at: RelTime,
 }
@@ -81,6 +83,8 @@ pub struct Card {
     pub action: String,
     /// Whether this person may decide now.
     pub open: bool,
+    /// Where the next version is delivered; empty for who may not.
+    pub again: String,
 }
 
 impl Card {
@@ -112,6 +116,10 @@ impl Card {
             said: None,
             href: scene.ws.url(&format!("review?piece={}", piece.id)),
             action,
+            again: match scene.may_write {
+                true => scene.ws.url(&format!("deliverables/{}/revise", piece.id)),
+                false => String::new(),
+            },
             open: piece.state == DeliverableState::InReview && scene.may_review,
         };
         let Some(Judged { version, review }) = judged else { return card };
@@ -135,6 +143,7 @@ impl Card {
             state: state_of(review.verdict),
             label: review.verdict.label(),
             note: scene.md(read, &review.note),
+            remarks: review.remarks.into_iter().map(|one| (one.quote, one.text)).collect(),
             at: scene.time(review.created_at),
         });
         card

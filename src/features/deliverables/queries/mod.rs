@@ -44,10 +44,55 @@ impl Piece {
 
     /// What a person last said of it, if that was not only a yes.
     #[must_use]
-    pub fn last_note(&self) -> Option<&str> {
+    pub fn last_note(&self) -> Option<String> {
         let review = self.versions.iter().rev().find_map(|judged| judged.review.as_ref())?;
-        let matters = review.verdict != Verdict::Approved && !review.note.is_empty();
-        matters.then_some(review.note.as_str())
+        let told = told(review);
+        (review.verdict != Verdict::Approved && !told.is_empty()).then_some(told)
+    }
+}
+
+/// The note of a review with its remarks, as a model reads them.
+#[must_use]
+pub fn told(review: &Review) -> String {
+    let mut text = review.note.clone();
+    for remark in &review.remarks {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        match remark.quote.as_str() {
+            "" => text.push_str(&format!("- {}", remark.text)),
+            quote => text.push_str(&format!("- On \u{201c}{quote}\u{201d}: {}", remark.text)),
+        }
+    }
+    text
+}
+
+/// What was asked for, one thing after the other: the lines of the note, then the remarks.
+#[must_use]
+pub fn asks(review: &Review) -> Vec<String> {
+    if review.verdict != Verdict::ChangesRequested {
+        return Vec::new();
+    }
+    let remarks = review.remarks.iter().map(|remark| match remark.quote.as_str() {
+        "" => remark.text.clone(),
+        quote => format!("\u{201c}{quote}\u{201d}: {}", remark.text),
+    });
+    let lines = review.note.lines().map(ask).filter(|line| !line.is_empty());
+    lines.map(str::to_owned).chain(remarks).collect()
+}
+
+/// A line without the mark of a list before it.
+fn ask(line: &str) -> &str {
+    let line = line.trim();
+    let line = ["- [ ] ", "- ", "* ", "+ "]
+        .iter()
+        .find_map(|mark| line.strip_prefix(mark))
+        .unwrap_or(line);
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &line[digits..];
+    match rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")) {
+        Some(rest) if 0 < digits => rest.trim(),
+        _ => line.trim(),
     }
 }
 
@@ -163,4 +208,27 @@ pub fn decided(
         }
     }
     Ok((back, decided))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{asks, told};
+    use crate::features::deliverables::model::{Remark, Review};
+    use crate::kernel::Verdict;
+    use crate::store::Record as _;
+
+    #[test]
+    fn what_is_asked_for_are_the_lines_of_the_note_and_the_remarks() {
+        let remark = |quote: &str, text: &str| Remark { quote: quote.into(), text: text.into() };
+        let review = Review {
+            note: "Please:\n\n- [ ] add VAT\n2. say when\n* 36 months".into(),
+            remarks: vec![remark("per month", "Which?"), remark("", "Shorter")],
+            ..Review::sample()
+        };
+        let asked =
+            ["Please:", "add VAT", "say when", "36 months", "“per month”: Which?", "Shorter"];
+        assert_eq!(asks(&review), asked);
+        assert!(told(&review).ends_with("\n- On “per month”: Which?\n- Shorter"));
+        assert!(asks(&Review { verdict: Verdict::Rejected, ..review }).is_empty());
+    }
 }

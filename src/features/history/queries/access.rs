@@ -3,7 +3,7 @@
 
 use crate::features::agents::model::{AGENTS, REACH};
 use crate::features::audit::model::KEEPING;
-use crate::features::comments::model::COMMENTS;
+use crate::features::comments::model::{COMMENTS, REACTIONS};
 use crate::features::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
 };
@@ -12,6 +12,7 @@ use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::inbox::model::pace::PACES;
 use crate::features::jobs::model::JOBS;
+use crate::features::links::model::LINKS;
 use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::features::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
@@ -50,11 +51,13 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     // A slot that was used stays used.
     (OCCURRENCES.number, Can::Read, None),
     (COMMENTS.number, Can::Read, Some(Can::Write)),
+    (REACTIONS.number, Can::Read, Some(Can::Write)),
     // As a review: to take one back is to decide anew.
     (DELIVERABLES.number, Can::Read, Some(Can::Review)),
     (VERSIONS.number, Can::Read, Some(Can::Write)),
     (REVIEWS.number, Can::Read, Some(Can::Review)),
     (TASK_FILES.number, Can::Read, Some(Can::Write)),
+    (LINKS.number, Can::Read, Some(Can::Write)),
     (AGENTS.number, Can::Read, Some(Can::Agents)),
     (REACH.number, Can::Read, Some(Can::Agents)),
     (PACES.number, Can::Read, Some(Can::Agents)),

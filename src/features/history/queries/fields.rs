@@ -26,6 +26,7 @@ const QUIET: &[&str] = &[
     "blob",
     "rank",
     "waits_from",
+    "called",
 ];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] =
@@ -44,6 +45,9 @@ const LABELS: &[(&str, &str)] = &[
     ("body", "Text"),
     ("mentions", "Agents mentioned"),
     ("people", "People mentioned"),
+    ("target", "Leads to"),
+    ("settled_by", "Settled by"),
+    ("settled_at", "Settled"),
     ("version", "Current version"),
     ("submitted_by", "Delivered by"),
     ("status_reason", "Reason"),
@@ -258,6 +262,9 @@ impl Speaker<'_> {
                     let id = who.get("agent").or_else(|| who.get("account"));
                     self.names.somebody(id.and_then(Value::as_str).unwrap_or_default())
                 }
+                ("Task", Value::String(id)) => self.names.of("task", id)?,
+                ("Stream", Value::String(id)) => self.names.of("stream", id)?,
+                ("Piece", Value::String(id)) => self.names.of("deliverable", id)?,
                 ("System", _) => Word::plain("HQ"),
                 ("File", Value::Object(file)) => {
                     let name = file.get("name").and_then(Value::as_str).unwrap_or_default();

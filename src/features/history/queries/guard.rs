@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::app::{Who as _, Ws};
 use crate::features::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
 use crate::features::agents::queries::lines;
-use crate::features::comments::model::{COMMENTS, Comment};
+use crate::features::comments::model::{COMMENTS, Comment, REACTIONS, Reaction};
 use crate::features::comments::queries::Power;
 use crate::features::connections::model::{FALLBACKS, Fallbacks};
 use crate::features::deliverables::model::{
@@ -18,6 +18,7 @@ use crate::features::deliverables::model::{
 use crate::features::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
 use crate::features::files::queries::{FileError, MOST};
 use crate::features::inbox::model::{INBOX, Item};
+use crate::features::links::model::{LINKS, Link};
 use crate::features::runs::model::{INPUTS, Input, Run, Session};
 use crate::features::runs::queries::talk;
 use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
@@ -138,12 +139,16 @@ impl Guard for Undoer {
                 }
                 t if t == RELATIONS.number => relation(after, row)?,
                 t if t == COMMENTS.number => self.comment(after, row)?,
+                t if t == REACTIONS.number => self.reaction(after, row)?,
                 t if t == DELIVERABLES.number => deliverable(after, row)?,
                 t if t == VERSIONS.number => {
                     whole(in_use(after, Sides::<Version>::of(row)?.get(|one| one.task))?)
                 }
                 t if t == REVIEWS.number => self.review(after, row)?,
                 t if t == TASK_FILES.number => file(after, row, &mut coming)?,
+                t if t == LINKS.number => {
+                    whole(in_use(after, Sides::<Link>::of(row)?.get(|one| one.task))?)
+                }
                 t if t == AGENTS.number => self.agent(after, row)?,
                 t if t == SETTINGS.number => settings(row)?,
                 t if t == FALLBACKS.number => self.fallbacks(row)?,
@@ -368,13 +373,32 @@ impl Undoer {
         if after.now().get::<Task>(comment.task)?.is_none() {
             return Ok(Vec::new());
         }
-        if let Err(error) = Power::of(self.access).check(comment, self.by) {
+        // What a talk is, and whether it is settled, is not its author's alone.
+        let words = |one: &Comment| (one.body.clone(), one.note_only);
+        let said = sides.now.as_ref().map(words) != sides.to.as_ref().map(words);
+        if said && let Err(error) = Power::of(self.access).check(comment, self.by) {
             return Ok(whole(Some(Refusal::of(&error))));
         }
         match sides.to {
             Some(_) => Ok(whole(in_use(after, Some(comment.task))?)),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// A reaction is its maker's, or an admin's, to take back. It goes and comes with its comment.
+    fn reaction(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let sides = Sides::<Reaction>::of(row)?;
+        let Some((comment, by, task)) = sides.get(|one| (one.comment, one.by, one.task)) else {
+            return Ok(Vec::new());
+        };
+        let stays = after.now().get::<Comment>(comment)?.is_some()
+            && after.get::<Comment>(comment)?.is_some();
+        let own = by == Assignee::Person(self.account);
+        if stays && !own && !self.access.may(Can::Admin) {
+            let why = "only who reacted or an admin can take a reaction back";
+            return Ok(whole(Some(no("reaction_not_yours", why))));
+        }
+        Ok(whole(in_use(after, Some(task))?))
     }
 
     /// What somebody decided is for that one, or an admin, to take back.

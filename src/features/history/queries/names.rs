@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::features::agents::model::{AGENTS, REACH};
 use crate::features::audit::model::KEEPING;
-use crate::features::comments::model::COMMENTS;
+use crate::features::comments::model::{COMMENTS, REACTIONS};
 use crate::features::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING,
 };
@@ -15,6 +15,7 @@ use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, V
 use crate::features::files::model::TASK_FILES;
 use crate::features::inbox::model::INBOX;
 use crate::features::inbox::model::pace::PACES;
+use crate::features::links::model::LINKS;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::streams::model::{STREAMS, Stream};
@@ -174,6 +175,10 @@ impl<'r> Names<'r> {
                 };
                 Word { text: cut(format!("Comment on {}", on.text)), path }
             }
+            t if t == REACTIONS.number => {
+                let on = self.of("task", text("task"))?;
+                Word { text: cut(format!("Reaction on {}", on.text)), path: on.path }
+            }
             t if t == DELIVERABLES.number => {
                 let on = self.of("task", text("task"))?;
                 Word { text: cut(text("title").to_owned()), path: on.path }
@@ -221,6 +226,10 @@ impl<'r> Names<'r> {
             t if t == TASK_FILES.number => {
                 let on = self.of("task", text("task"))?;
                 Word { text: cut(text("name").to_owned()), path: on.path }
+            }
+            t if t == LINKS.number => {
+                let on = self.of("task", text("task"))?;
+                Word { text: cut(format!("Link of {}", on.text)), path: on.path }
             }
             t if t == MEMBERS.number => {
                 Word { text: cut(text("name").to_owned()), path: "settings/members".into() }
@@ -313,6 +322,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "task_rules" => ("rules for tasks", "rules for tasks"),
         "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),
+        "reactions" => ("reaction", "reactions"),
+        "links" => ("link", "links"),
         "deliverables" => ("piece of delivered work", "pieces of delivered work"),
         "deliverable_versions" => ("version of delivered work", "versions of delivered work"),
         "reviews" => ("review", "reviews"),

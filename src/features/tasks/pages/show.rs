@@ -10,9 +10,10 @@ use super::rows::Row;
 use super::ties::{self, Rail, Ties};
 use super::timeline::{self, Entry, RunView};
 use crate::app::Ws;
-use crate::features::comments::queries::{self as comments, Composer};
+use crate::features::comments::queries::show::{self as comments, Begun, Composer};
 use crate::features::files::queries::{self as files, Line};
 use crate::features::inbox::model::Item;
+use crate::features::links::queries as links;
 use crate::features::notifications::queries::{self as notifications, Following};
 use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::runs::queries::{self as runs, onward};
@@ -45,6 +46,10 @@ pub struct Asked {
     part: String,
     /// Whether title and description are to be edited.
     edit: String,
+    /// The comment that the box below quotes.
+    quote: String,
+    /// The comment that it answers.
+    reply: String,
 }
 
 /// Title and description being edited.
@@ -184,7 +189,7 @@ struct RunPart {
 }
 
 #[derive(Template, Default)]
-#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "ties", "files", "time"])]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "ties", "links", "files", "time"])]
 struct ShowPage {
     shell: Shell,
     name: String,
@@ -202,6 +207,7 @@ struct ShowPage {
     props: Props,
     parts: Parts,
     ties: Ties,
+    links: links::Section,
     files: Files,
     time: Time,
     composer: Composer,
@@ -235,9 +241,14 @@ pub async fn show(
         "props" => html::fragment(&page.as_props()),
         "parts" => html::fragment(&page.as_parts()),
         "ties" => html::fragment(&page.as_ties()),
+        "links" => html::fragment(&page.as_links()),
         "files" => html::fragment(&page.as_files()),
         "time" => html::fragment(&page.as_time()),
         _ => {
+            let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
+            page.composer = ws.read(|snap| {
+                comments::composer(&Scene::new(&ws, &who, snap)?, snap, &task, begun)
+            })?;
             page.shell = shell;
             html::page(&page)
         }
@@ -301,6 +312,9 @@ fn view(
     if wants("ties") {
         page.ties = ties::ties(&scene, read, task, live(&scene, task, "ties"))?;
     }
+    if wants("links") {
+        page.links = links::section(&scene, read, task, live(&scene, task, "links"))?;
+    }
     if wants("files") {
         page.files = files_of(&scene, read, task)?;
     }
@@ -309,7 +323,7 @@ fn view(
         page.time = Time { live, entries: timeline::entries(&scene, read, task)? };
     }
     if part.is_empty() {
-        page.composer = comments::composer(&scene, read, task)?;
+        page.composer = comments::composer(&scene, read, task, Begun::default())?;
         let above = queries::ancestors(read, task)?.into_iter();
         page.chain = above.map(|t| (scene.name(&t), scene.href(&t), t.title)).collect();
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::features::comments::queries as comments;
+use crate::features::comments::queries::show as comments;
 use crate::features::deliverables::queries::{self as deliverables, card::Card};
 use crate::features::runs::model::{CallStatus, Run};
 use crate::features::runs::queries::doing::{doing, now};
@@ -34,7 +34,7 @@ pub enum Entry {
     /// A small fact.
     Fact(FactView),
     /// Somebody's words.
-    Comment(comments::CommentView),
+    Comment(Box<comments::CommentView>),
     /// Delivered work.
     Piece(Box<Card>),
     /// The newest run.
@@ -109,9 +109,8 @@ pub fn entries(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Vec<Entry>
         let at = fact.at;
         all.push((at, Entry::Fact(fact_view(scene, &fact))));
     }
-    for comment in comments::of_task(read, task.id)? {
-        let at = comment.created_at;
-        all.push((at, Entry::Comment(comments::view(scene, read, task, comment))));
+    for (at, talk) in comments::talks(scene, read, task)? {
+        all.push((at, Entry::Comment(Box::new(talk))));
     }
     for piece in deliverables::of_task(read, task.id)? {
         delivered(scene, read, piece, &mut all);

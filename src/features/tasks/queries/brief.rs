@@ -7,11 +7,12 @@ use super::people::People;
 use super::{due, labels, open_ends::OpenEnds, relations};
 use crate::features::comments::queries as comments;
 use crate::features::deliverables::queries as deliverables;
+use crate::features::links::queries as links;
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::{cut, ellipsis};
-use crate::kernel::{Priority, TaskStatus};
+use crate::kernel::{Priority, TaskStatus, TypedId};
 use crate::store::{Read, ReadExt, StoreError};
 
 /// How much of a description a model gets, in bytes.
@@ -43,12 +44,20 @@ pub struct Line {
 /// A comment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Said {
+    /// What tools call it.
+    pub id: String,
     /// Who.
     pub by: String,
     /// When.
     pub at: String,
     /// What.
     pub text: String,
+    /// The comment that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
+    /// Whether the talk that begins with it is settled.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
 }
 
 /// A piece of delivered work.
@@ -100,6 +109,9 @@ pub struct Brief {
     /// What was delivered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deliverables: Vec<Piece>,
+    /// What it is linked to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
     /// The last comments, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Said>,
@@ -175,6 +187,10 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
         None => None,
     };
     let blockers = relations::open_blockers(read, task.id)?;
+    let mut linked = Vec::new();
+    for link in links::of_task(read, task.id)? {
+        linked.extend(links::told(read, &link)?);
+    }
     let called = |tasks: Vec<Task>| tasks.iter().map(|t| names.of(t)).collect();
     Ok(Brief {
         line: names.line(task),
@@ -193,13 +209,17 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
                 title: piece.deliverable.title.clone(),
                 state: piece.deliverable.state.word(),
                 version: piece.deliverable.versions,
-                review_note: piece.last_note().map(str::to_owned),
+                review_note: piece.last_note(),
             })
             .collect(),
+        links: linked,
         comments: all
             .iter()
             .skip(earlier_comments)
             .map(|comment| Said {
+                id: comment.id.short(),
+                answers: comment.parent.map(TypedId::short),
+                settled: comment.settled_by.is_some(),
                 by: names.people.actor_handle(comment.author),
                 at: comment.created_at.to_string(),
                 text: ellipsis(&comment.body, MAX_COMMENT),

@@ -1,0 +1,307 @@
+//! Comments on a task's page: talks with their answers and reactions, and the box for the next one.
+
+use jiff::Timestamp;
+
+use super::super::model::Comment;
+use super::{Power, of_task, on_task, reach, reactions_to};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::people::assignee_of;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::text::cut;
+use crate::kernel::{CommentId, ReactionKind};
+use crate::store::{Read, StoreError};
+use crate::web::format;
+use crate::web::html::SafeHtml;
+use crate::web::live::Live;
+use crate::web::md;
+use crate::web::parts::Face;
+use crate::web::time::RelTime;
+
+/// How much of a comment is quoted, in bytes.
+const QUOTED: usize = 2_000;
+/// How many names stand beside a reaction.
+const NAMED: usize = 8;
+
+/// Where people write a comment.
+#[derive(Clone, Debug, Default)]
+pub struct Composer {
+    /// Where it is sent; empty when nothing can be written.
+    pub action: String,
+    /// How the line about whom it reaches renews itself.
+    pub live: Live,
+    /// What will happen.
+    pub reach: String,
+    /// The agent that would hear of it.
+    pub agent: Option<String>,
+    /// What was typed.
+    pub body: String,
+    /// Whether it is for people only.
+    pub note_only: bool,
+    /// What is wrong with it, or empty.
+    pub error: String,
+    /// What a second press of the button is known by.
+    pub key: i64,
+    /// Where the names after @ and # are found.
+    pub names: String,
+    /// The comment that it answers: its id and whose it is.
+    pub answers: Option<(String, String)>,
+    /// The task's page.
+    pub page: String,
+    /// Whether it has the focus at once.
+    pub focus: bool,
+}
+
+/// What the box begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    /// What was typed already.
+    pub body: String,
+    /// The comment that is quoted.
+    pub quote: Option<CommentId>,
+    /// The comment that is answered.
+    pub reply: Option<CommentId>,
+}
+
+impl Begun {
+    /// From the words of an address; what is no id means nothing.
+    #[must_use]
+    pub fn of(body: String, quote: &str, reply: &str) -> Self {
+        // ok: an address that names nothing is the page without it.
+        Self { body, quote: quote.parse().ok(), reply: reply.parse().ok() }
+    }
+}
+
+/// The composer of a task's page.
+///
+/// # Errors
+/// When the store fails.
+pub fn composer(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    begun: Begun,
+) -> Result<Composer, TaskError> {
+    let reaches = reach(read, task)?;
+    let base = scene.href(task);
+    let usable = scene.may_write && task.archived_at.is_none();
+    let live = Live::new(format!("{base}/reach")).record("tasks", task.id);
+    let find = |id: Option<CommentId>| -> Result<Option<Comment>, StoreError> {
+        id.map_or(Ok(None), |id| on_task(read, task.id, id))
+    };
+    let (quoted, answered) = (find(begun.quote)?, find(begun.reply)?);
+    let focus = quoted.is_some() || answered.is_some();
+    let body = match quoted {
+        Some(comment) => {
+            quote(&begun.body, &scene.people.actor(comment.author).name, &comment.body)
+        }
+        None => begun.body,
+    };
+    Ok(Composer {
+        action: if usable { format!("{base}/comment") } else { String::new() },
+        live: live.table("inbox").table("agents"),
+        reach: reaches.text,
+        agent: reaches.agent,
+        key: scene.today.now.as_millisecond(),
+        names: scene.ws.url("names"),
+        answers: answered
+            .map(|comment| (comment.id.to_string(), scene.people.actor(comment.author).name)),
+        page: base,
+        body,
+        focus,
+        ..Composer::default()
+    })
+}
+
+/// What was typed, then the words of somebody as a quote, then room for more.
+fn quote(typed: &str, name: &str, body: &str) -> String {
+    let mut text = match typed.trim_end() {
+        "" => String::new(),
+        typed => format!("{typed}\n\n"),
+    };
+    let words = cut(body, QUOTED);
+    let more = if words.len() < body.len() { " […]" } else { "" };
+    text.push_str(&format!("> **{}:**\n", name.replace(['*', '`'], "")));
+    for line in format!("{words}{more}").lines() {
+        text.push_str("> ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// A reaction to a comment, with those who chose it.
+#[derive(Clone, Debug)]
+pub struct ReactionView {
+    /// How it is drawn.
+    pub emoji: &'static str,
+    /// What it is, how often, and whose, in words.
+    pub label: String,
+    /// How often.
+    pub count: usize,
+    /// Whether this person is among them.
+    pub mine: bool,
+    /// What pressing it sends: the word with a sign.
+    pub press: String,
+}
+
+/// A comment on a page.
+#[derive(Clone, Debug)]
+pub struct CommentView {
+    /// The id of its element.
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// Who.
+    pub face: Face,
+    /// When.
+    pub at: RelTime,
+    /// The words.
+    pub body: SafeHtml,
+    /// The words in short, without marks.
+    pub short: String,
+    /// Where it stands what it said before; empty when it was never changed.
+    pub edited: String,
+    /// Whether the task's agent was left alone.
+    pub note_only: bool,
+    /// Where its author changes it; empty for others.
+    pub edit: String,
+    /// Where it is removed; empty for who may not.
+    pub remove: String,
+    /// The task's page; empty for who may not write.
+    pub page: String,
+    /// Where a reaction is sent; empty for who may not.
+    pub react: String,
+    /// The reactions to it.
+    pub reactions: Vec<ReactionView>,
+    /// Whether it answers another.
+    pub is_answer: bool,
+    /// Where its talk is settled or opened again; empty for who may not, and for answers.
+    pub settle: String,
+    /// Who settled its talk, and when.
+    pub settled: Option<(String, RelTime)>,
+    /// What answers it.
+    pub answers: Vec<CommentView>,
+    /// How many that are, in words, or empty.
+    pub answered: String,
+}
+
+/// A comment on a page, without what answers it.
+///
+/// # Errors
+/// When the store fails.
+pub fn view(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    comment: Comment,
+) -> Result<CommentView, StoreError> {
+    let usable = scene.may_write && task.archived_at.is_none();
+    let own = assignee_of(comment.author) == scene.myself() && scene.may_write;
+    let removes =
+        own || scene.may_write && Power::of(scene.access).check(&comment, scene.actor).is_ok();
+    let page = scene.href(task);
+    let base = format!("{page}/comments/{}", comment.id);
+    let when = |yes: bool, verb: &str| if yes { format!("{base}/{verb}") } else { String::new() };
+    let (is_answer, by) = (comment.parent.is_some(), comment.settled_by);
+    let settled = comment.settled_at.zip(by).filter(|_| !is_answer);
+    Ok(CommentView {
+        key: format!("c-{}", comment.id),
+        id: comment.id.to_string(),
+        face: scene.people.actor(comment.author),
+        at: scene.time(comment.created_at),
+        body: scene.md(read, &comment.body),
+        short: md::excerpt(&comment.body, 80),
+        edited: match comment.edited_at {
+            Some(_) => scene.ws.url(&format!("history/comments/{}", comment.id)),
+            None => String::new(),
+        },
+        note_only: comment.note_only,
+        edit: when(own, "edit"),
+        remove: when(removes, "delete"),
+        react: when(usable, "react"),
+        settle: when(usable && !is_answer, "settle"),
+        settled: settled.map(|(at, by)| (scene.people.name(by), scene.time(at))),
+        page: if usable { page } else { String::new() },
+        reactions: reactions(scene, read, comment.id)?,
+        is_answer,
+        answers: Vec::new(),
+        answered: String::new(),
+    })
+}
+
+fn reactions(
+    scene: &Scene,
+    read: &dyn Read,
+    comment: CommentId,
+) -> Result<Vec<ReactionView>, StoreError> {
+    let kinds = reactions_to(read, comment)?.into_iter();
+    let one = |(kind, who): (ReactionKind, Vec<crate::kernel::Assignee>)| {
+        let mine = who.contains(&scene.myself());
+        let mut names: Vec<String> =
+            who.iter().take(NAMED).map(|one| scene.people.name(*one)).collect();
+        if NAMED < who.len() {
+            names.push(format!("{} more", who.len() - NAMED));
+        }
+        ReactionView {
+            emoji: kind.emoji(),
+            label: format!("{}: {}", kind.label(), names.join(", ")),
+            count: who.len(),
+            mine,
+            press: format!("{}{}", if mine { "-" } else { "+" }, kind.word()),
+        }
+    };
+    Ok(kinds.map(one).collect())
+}
+
+/// The talks of a task, each with the moment at which it begins; an answer stands with what it answers.
+///
+/// # Errors
+/// When the store fails.
+pub fn talks(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+) -> Result<Vec<(Timestamp, CommentView)>, StoreError> {
+    let mut talks: Vec<(CommentId, Timestamp, CommentView)> = Vec::new();
+    let mut answers = Vec::new();
+    for comment in of_task(read, task.id)? {
+        match comment.parent {
+            Some(parent) => answers.push((parent, comment)),
+            None => {
+                let (id, at) = (comment.id, comment.created_at);
+                talks.push((id, at, view(scene, read, task, comment)?));
+            }
+        }
+    }
+    for (parent, comment) in answers {
+        let at = comment.created_at;
+        let id = comment.id;
+        let shown = view(scene, read, task, comment)?;
+        match talks.iter_mut().find(|(first, ..)| *first == parent) {
+            Some((.., talk)) => talk.answers.push(shown),
+            None => talks.push((id, at, shown)),
+        }
+    }
+    Ok(talks
+        .into_iter()
+        .map(|(_, at, mut talk)| {
+            if !talk.answers.is_empty() {
+                talk.answered = format::count(talk.answers.len() as u64, "answer", "answers");
+            }
+            (at, talk)
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn a_quote_stands_below_what_was_typed_and_leaves_room() {
+        assert_eq!(quote("", "Ada", "one\n\ntwo"), "> **Ada:**\n> one\n> \n> two\n\n");
+        assert_eq!(quote("hm ", "A*da", "one"), "hm\n\n> **Ada:**\n> one\n\n");
+    }
+}

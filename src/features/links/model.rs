@@ -1,0 +1,116 @@
+//! The record of a link. A released layout is frozen: add `…V1`, raise `VERSION`; kinds of targets are
+//! only ever appended.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::features::agents::model::Agent;
+use crate::features::deliverables::model::Deliverable;
+use crate::features::files::model::TaskFile;
+use crate::features::routines::model::Routine;
+use crate::features::streams::model::Stream;
+use crate::features::tasks::model::Task;
+use crate::kernel::{
+    Actor, AgentId, DeliverableId, FileId, LinkId, Part, RoutineId, StreamId, TaskId, Timestamp,
+    TypedId,
+};
+use crate::store::{Class, Index, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Links.
+pub const LINKS: Table = Table::new(275, "links");
+/// The task, then what it leads to.
+pub const BY_TASK: Index = Index::unique(276, "links_by_task");
+/// What is linked.
+pub const BY_TARGET: Index = Index::multi(277, "links_by_target");
+
+/// What a link leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// An address on the web.
+    Url(String),
+    /// A task.
+    Task(TaskId),
+    /// An agent.
+    Agent(AgentId),
+    /// A stream.
+    Stream(StreamId),
+    /// A routine.
+    Routine(RoutineId),
+    /// Delivered work.
+    Piece(DeliverableId),
+    /// A file.
+    File(FileId),
+}
+
+impl Target {
+    /// Adds it to a key.
+    pub fn encode(&self, key: &mut KeyBuf) {
+        match self {
+            Self::Url(url) => key.u8(0).text(url),
+            Self::Task(id) => key.u8(1).part(*id),
+            Self::Agent(id) => key.u8(2).part(*id),
+            Self::Stream(id) => key.u8(3).part(*id),
+            Self::Routine(id) => key.u8(4).part(*id),
+            Self::Piece(id) => key.u8(5).part(*id),
+            Self::File(id) => key.u8(6).part(*id),
+        };
+    }
+}
+
+/// A link of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its id.
+    pub id: LinkId,
+    /// The task.
+    pub task: TaskId,
+    /// What it leads to.
+    pub target: Target,
+    /// What it is called; empty for the name of what it leads to.
+    pub label: String,
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl Record for Link {
+    type Id = LinkId;
+    const TABLE: Table = LINKS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_TASK, BY_TARGET];
+    fn id(&self) -> LinkId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        let key = keys.entry(BY_TASK).part(self.task);
+        self.target.encode(key);
+        self.target.encode(keys.entry(BY_TARGET));
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+        match self.target {
+            Target::Url(_) => {}
+            Target::Task(id) => refs.to::<Task>(2, Some(id), OnDelete::Cascade),
+            Target::Agent(id) => refs.to::<Agent>(3, Some(id), OnDelete::Cascade),
+            Target::Stream(id) => refs.to::<Stream>(4, Some(id), OnDelete::Cascade),
+            Target::Routine(id) => refs.to::<Routine>(5, Some(id), OnDelete::Cascade),
+            Target::Piece(id) => refs.to::<Deliverable>(6, Some(id), OnDelete::Cascade),
+            Target::File(id) => refs.to::<TaskFile>(7, Some(id), OnDelete::Cascade),
+        }
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        Self {
+            id: LinkId::from_bytes([26; 16]),
+            task: TaskId::from_bytes([2; 16]),
+            target: Target::Url("https://example.com/prices".into()),
+            label: "Prices ü".into(),
+            by: Actor::System(Part::Setup),
+            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Reads of links: what a task leads to, what leads to it, and what somebody means by a word.
+
+use url::Url;
+
+use super::model::{self, Link, Target};
+use crate::features::agents::model::Agent;
+use crate::features::deliverables::model::Deliverable;
+use crate::features::files::model::TaskFile;
+use crate::features::routines::model::Routine;
+use crate::features::routines::queries as routines;
+use crate::features::streams::model::Stream;
+use crate::features::streams::queries as streams;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::list::{self, Cut, Filter, Sort};
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
+use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::web::live::Live;
+
+/// How many links a task may have.
+pub const MOST: usize = 100;
+/// The longest address, in bytes.
+const MAX_URL: usize = 2_048;
+/// How many tasks are offered.
+const OFFERS: usize = 20;
+
+/// Why a link is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No such link.
+    #[error("this link does not exist any more")]
+    NotFound,
+    /// There are enough.
+    #[error("a task has at most {MOST} links; take one away first")]
+    TooMany,
+    /// Something in the input is wrong.
+    #[error("{1}")]
+    Invalid(&'static str, String),
+    /// The task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for LinkError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "link_not_found",
+            Self::TooMany => "too_many_links",
+            Self::Invalid(..) => "invalid",
+            Self::Task(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound => ProblemKind::NotFound,
+            Self::TooMany => ProblemKind::Conflict,
+            Self::Invalid(..) => ProblemKind::Invalid,
+            Self::Task(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(field, message) => vec![FieldError::new(*field, message.clone())],
+            Self::Task(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The links of a task, in the order of making.
+///
+/// # Errors
+/// When the store fails.
+pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Link>, StoreError> {
+    let mut all: Vec<Link> = read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
+    all.sort_by_key(|link| link.id);
+    Ok(all)
+}
+
+/// The links that lead to something.
+///
+/// # Errors
+/// When the store fails.
+pub fn to(read: &dyn Read, target: &Target) -> Result<Vec<Link>, StoreError> {
+    let mut key = KeyBuf::new();
+    target.encode(&mut key);
+    read.scan(model::BY_TARGET, &Range::prefix(key).limit(MOST))
+}
+
+/// The link of a task to something, if there is one.
+///
+/// # Errors
+/// When the store fails.
+pub fn find(read: &dyn Read, task: TaskId, target: &Target) -> Result<Option<Link>, StoreError> {
+    let mut key = KeyBuf::of(&task);
+    target.encode(&mut key);
+    read.find::<Link>(model::BY_TASK, &key)
+}
+
+/// What a target is called, and its page below the workspace; nothing when it is not here.
+///
+/// # Errors
+/// When the store fails.
+pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>, StoreError> {
+    Ok(match target {
+        Target::Url(url) => Some((url.clone(), url.clone())),
+        Target::Task(id) => match read.get::<Task>(*id)? {
+            Some(task) => {
+                let name = tasks::name(read, task.number)?;
+                Some((format!("{name} {}", task.title), format!("tasks/{name}")))
+            }
+            None => None,
+        },
+        Target::Agent(id) => {
+            read.get::<Agent>(*id)?.map(|agent| (agent.name, format!("agents/{}", agent.slug)))
+        }
+        Target::Stream(id) => {
+            read.get::<Stream>(*id)?.map(|one| (one.name, format!("streams/{id}")))
+        }
+        Target::Routine(id) => {
+            read.get::<Routine>(*id)?.map(|one| (one.name, format!("routines/{id}")))
+        }
+        Target::Piece(id) => {
+            read.get::<Deliverable>(*id)?.map(|one| (one.title, format!("review?piece={id}")))
+        }
+        Target::File(id) => read.get::<TaskFile>(*id)?.map(|one| (one.name, format!("files/{id}"))),
+    })
+}
+
+/// What kind of thing a target is, and its icon.
+#[must_use]
+pub fn kind(target: &Target) -> (&'static str, &'static str) {
+    match target {
+        Target::Url(_) => ("Link", "link"),
+        Target::Task(_) => ("Task", "tasks"),
+        Target::Agent(_) => ("Agent", "users"),
+        Target::Stream(_) => ("Stream", "layers"),
+        Target::Routine(_) => ("Routine", "repeat"),
+        Target::Piece(_) => ("Delivered work", "box"),
+        Target::File(_) => ("File", "file"),
+    }
+}
+
+/// What somebody means: an address, a task by its name, `@agent`, `stream:name`, `routine:name`,
+/// `deliverable:id`, `file:id`.
+///
+/// # Errors
+/// When there is nothing like that.
+pub fn meant(read: &dyn Read, text: &str) -> Result<Target, LinkError> {
+    let text = text.trim();
+    let wrong = |message: String| LinkError::Invalid("target", message);
+    if text.is_empty() {
+        return Err(wrong("Say what it leads to: an address, MC-12, @agent, stream:Name.".into()));
+    }
+    if let Some(slug) = text.strip_prefix('@') {
+        let people = People::read(read)?;
+        let agent = people.agent_called(slug).map(|agent| Target::Agent(agent.id));
+        return agent.ok_or_else(|| wrong(format!("There is no agent \u{201c}{slug}\u{201d}.")));
+    }
+    let none =
+        |what: &str, name: &str| wrong(format!("There is no {what} \u{201c}{name}\u{201d}."));
+    if let Some((kind, name)) = text.split_once(':') {
+        let name = name.trim();
+        match kind.trim().to_lowercase().as_str() {
+            "http" | "https" => return address(text).map(Target::Url).map_err(wrong),
+            "stream" => {
+                let found = streams::called(read, name)?;
+                return found.map(|one| Target::Stream(one.id)).ok_or_else(|| none("stream", name));
+            }
+            "routine" => {
+                let all = routines::all(read)?;
+                let found = all.iter().find(|one| one.name.eq_ignore_ascii_case(name));
+                let found = found.map(|one| Target::Routine(one.id));
+                return found.ok_or_else(|| none("routine", name));
+            }
+            "deliverable" => {
+                let found = match name.parse() {
+                    Ok(id) => read.get::<Deliverable>(id)?,
+                    Err(_) => None,
+                };
+                let found = found.map(|one| Target::Piece(one.id));
+                return found.ok_or_else(|| none("deliverable", name));
+            }
+            "file" => {
+                let found = match name.parse() {
+                    Ok(id) => read.get::<TaskFile>(id)?,
+                    Err(_) => None,
+                };
+                return found.map(|one| Target::File(one.id)).ok_or_else(|| none("file", name));
+            }
+            _ => {}
+        }
+    }
+    match tasks::resolve(read, text) {
+        Ok(task) => Ok(Target::Task(task.id)),
+        Err(_) => Err(wrong(format!(
+            "\u{201c}{}\u{201d} is neither an address nor a task; give https://…, MC-12, @agent, \
+             stream:Name, routine:Name, deliverable:id or file:id.",
+            crate::kernel::text::ellipsis(text, 60)
+        ))),
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let plain = |url: &Url| {
+        url.host_str().is_some() && url.username().is_empty() && url.password().is_none()
+    };
+    match Url::parse(text).ok().filter(plain) {
+        Some(url) if url.as_str().len() <= MAX_URL => Ok(url.into()),
+        Some(_) => Err("This address is too long.".to_owned()),
+        None => Err("Give a whole address, such as https://example.com/page.".to_owned()),
+    }
+}
+
+/// A link on a page.
+#[derive(Clone, Debug)]
+pub struct LinkView {
+    /// What people read.
+    pub text: String,
+    /// Where it leads.
+    pub href: String,
+    /// Whether that is out of the workspace.
+    pub out: bool,
+    /// "Task", "Link".
+    pub kind: &'static str,
+    /// Icon.
+    pub glyph: &'static str,
+    /// Where it is taken away; empty for who may not, and for those of others.
+    pub remove: String,
+}
+
+/// The links on a task's page.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// How it renews itself.
+    pub live: Live,
+    /// What the task leads to.
+    pub own: Vec<LinkView>,
+    /// The tasks that lead to it.
+    pub back: Vec<LinkView>,
+    /// What can be chosen: how it is written, and what it is.
+    pub offers: Vec<(String, String)>,
+}
+
+/// Reads the links of a task's page.
+///
+/// # Errors
+/// When the store fails.
+pub fn section(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    live: Live,
+) -> Result<Section, TaskError> {
+    let mut own = Vec::new();
+    for link in of_task(read, task.id)? {
+        let remove = match scene.may_write && task.archived_at.is_none() {
+            true => scene.ws.url(&format!("links/{}/delete", link.id)),
+            false => String::new(),
+        };
+        own.extend(view(scene, read, &link.target, (&link.label, remove))?);
+    }
+    let mut back = Vec::new();
+    for link in to(read, &Target::Task(task.id))? {
+        back.extend(view(scene, read, &Target::Task(link.task), ("", String::new()))?);
+    }
+    Ok(Section {
+        live: live.table("links"),
+        own,
+        back,
+        offers: if scene.may_write { offers(scene, read)? } else { Vec::new() },
+    })
+}
+
+fn view(
+    scene: &Scene,
+    read: &dyn Read,
+    target: &Target,
+    (label, remove): (&str, String),
+) -> Result<Option<LinkView>, StoreError> {
+    let Some((name, path)) = name(read, target)? else { return Ok(None) };
+    let (kind, glyph) = kind(target);
+    let out = matches!(target, Target::Url(_));
+    Ok(Some(LinkView {
+        text: if label.is_empty() { name } else { label.to_owned() },
+        href: if out { path } else { scene.ws.url(&path) },
+        out,
+        kind,
+        glyph,
+        remove,
+    }))
+}
+
+/// What can be linked: the tasks that changed last, agents, streams, routines.
+fn offers(scene: &Scene, read: &dyn Read) -> Result<Vec<(String, String)>, TaskError> {
+    let cut = Cut { after: None, limit: OFFERS };
+    let filter = Filter { status: list::OPEN.to_vec(), ..Filter::default() };
+    let found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;
+    let mut all: Vec<(String, String)> =
+        found.into_iter().map(|task| (scene.name(&task), task.title)).collect();
+    all.extend(scene.people.agents().map(|one| (format!("@{}", one.slug), one.name.clone())));
+    let streams = streams::in_use(read)?.into_iter();
+    all.extend(streams.map(|one| (format!("stream:{}", one.name), "Stream".to_owned())));
+    let routines = routines::all(read)?.into_iter();
+    all.extend(routines.map(|one| (format!("routine:{}", one.name), "Routine".to_owned())));
+    Ok(all)
+}
+
+/// A link in one line for a model.
+///
+/// # Errors
+/// When the store fails.
+pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
+    let Some((name, _)) = name(read, &link.target)? else { return Ok(None) };
+    let what = match &link.target {
+        Target::Url(url) => url.clone(),
+        Target::Piece(id) => format!("deliverable {name} (id {})", id.short()),
+        Target::File(id) => format!("file {name} (id {})", id.short()),
+        target => format!("{} {name}", kind(target).0.to_lowercase()),
+    };
+    Ok(Some(match link.label.as_str() {
+        "" => what,
+        label => format!("{label}: {what}"),
+    }))
+}

@@ -1,0 +1,60 @@
+//! All writes to links.
+
+use super::model::{Link, Target};
+use super::queries::{self, LinkError, MOST};
+use crate::features::tasks::queries::checks;
+use crate::kernel::{LinkId, TaskId};
+use crate::store::{KeyBuf, Range, ReadExt as _, WriteTx};
+
+/// The longest label, in characters.
+const MAX_LABEL: usize = 120;
+
+/// Links a task to something. What is linked already gets the label, if one is given.
+///
+/// # Errors
+/// When the task is archived, there is no such target, or there are enough.
+pub fn add(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    target: Target,
+    label: &str,
+) -> Result<Link, LinkError> {
+    checks::in_use(tx, task)?;
+    let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
+    if MAX_LABEL < label.chars().count() {
+        return Err(LinkError::Invalid("label", "A label has at most 120 characters.".to_owned()));
+    }
+    if target == Target::Task(task) {
+        return Err(LinkError::Invalid("target", "A task is not linked to itself.".to_owned()));
+    }
+    if queries::name(tx, &target)?.is_none() {
+        return Err(LinkError::Invalid("target", "There is nothing like that here.".to_owned()));
+    }
+    if let Some(there) = queries::find(tx, task, &target)? {
+        if label.is_empty() || label == there.label {
+            return Ok(there);
+        }
+        let link = Link { label, ..there };
+        tx.put(&link)?;
+        return Ok(link);
+    }
+    let range = Range::prefix(KeyBuf::of(&task));
+    if MOST <= tx.len(super::model::BY_TASK, &range)? {
+        return Err(LinkError::TooMany);
+    }
+    let (by, created_at) = (tx.by(), tx.now());
+    let link = Link { id: tx.new_id(), task, target, label, by, created_at };
+    tx.put(&link)?;
+    Ok(link)
+}
+
+/// Takes a link away.
+///
+/// # Errors
+/// When there is none, or its task is archived.
+pub fn remove(tx: &mut WriteTx<'_>, id: LinkId) -> Result<Link, LinkError> {
+    let link = tx.get::<Link>(id)?.ok_or(LinkError::NotFound)?;
+    checks::in_use(tx, link.task)?;
+    tx.delete::<Link>(id)?;
+    Ok(link)
+}
