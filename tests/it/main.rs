@@ -39,6 +39,9 @@ mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod routines; // what begins by itself: at a time, after an event, by hand
 mod work; // the same as people and programs meet it, over HTTP
+mod talks; // comments that are changed, quoted, answered, settled and reacted to
+mod links; // links of tasks: to addresses and to other records
+mod delivering; // work that people deliver, remarks and answers, comparisons
 mod activity; // what happened, narrowed
 mod notifications; // who hears of what, and how it gets to people who do not look
 mod finder; // search and the palette: what is found, by whom, and when no more

@@ -352,7 +352,8 @@ async fn every_region_of_a_task_answers_with_itself() {
     let page = mira.get(&format!("{TASKS}/MC-1")).await;
     assert_eq!(page.texts(".sub .title"), ["Call them"]);
     assert!(!page.text.contains("style="), "no inline style");
-    let regions = ["task-head", "task-text", "task-parts", "task-time", "task-props", "reach"];
+    let regions =
+        ["task-head", "task-text", "task-parts", "task-time", "task-props", "reach", "task-links"];
     for id in regions {
         let url = page.attr(&format!("#{id}"), "hx-get");
         let part = mira.clone().htmx(id).get(&url).await;

@@ -81,3 +81,25 @@ fn only_whole_web_addresses_and_plain_file_names_are_delivered() {
         assert_eq!(error.fields()[0].field, "body", "{shown}");
     }
 }
+
+#[test]
+fn a_yes_wakes_the_agent_when_something_is_left_to_do() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("Compare prices"));
+    desk.task(NewTask { parent: Some(task.id), ..NewTask::titled("Call them") });
+    let (first, second) = (desk.deliver(task.id, "Prices"), desk.deliver(task.id, "Calls"));
+    let woken = |desk: &Desk| {
+        let items = desk.items().into_iter().filter(|one| one.kind == ItemKind::DeliverableReview);
+        items.map(|item| item.reasons[0].summary.clone()).collect::<Vec<_>>()
+    };
+    desk.review(&first, Verdict::Approved, "").unwrap();
+    assert!(woken(&desk).is_empty(), "the other one still waits for a person");
+    desk.review(&second, Verdict::Approved, "").unwrap();
+    assert_eq!(woken(&desk), ["Deliverable approved: Calls"]);
+
+    let alone = desk.task(for_ada("Write it down"));
+    let piece = desk.deliver(alone.id, "Text");
+    desk.review(&piece, Verdict::Approved, "").unwrap();
+    assert_eq!(desk.get(alone.id).status, TaskStatus::Done);
+    assert_eq!(woken(&desk).len(), 1, "finished work wakes nobody");
+}

@@ -30,6 +30,7 @@ use jiff::SignedDuration;
 
 mod asked; // lists asked in the filter language
 mod delivered; // delivered work and its reviews
+mod talks; // comments that are changed, answered, quoted
 mod recurring; // recurring tasks
 mod groups; // streams, labels, relations, order
 mod templates; // templates made into tasks

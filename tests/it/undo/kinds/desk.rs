@@ -38,7 +38,8 @@ use hq::kernel::id::SeededIds;
 use hq::kernel::time::{ManualClock, from_ms};
 use hq::kernel::{
     AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Manager, Priority, Problem,
-    RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict, Via,
+    ReactionKind, RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict,
+    Via,
 };
 use hq::server::{reactions, schema};
 use hq::store::{
@@ -100,9 +101,13 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     groups::series,
     groups::template,
     groups::task_rules,
+    groups::links,
     comment,
     reword,
     uncomment,
+    answer,
+    settle,
+    react,
     deliver,
     review,
     attach,
@@ -195,6 +200,22 @@ fn reword(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
 fn uncomment(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     let id = one::<Comment>(tx, a)?.id;
     by_rule(comments::remove(tx, id, Power::All))
+}
+
+fn answer(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
+    let to = one::<Comment>(tx, a)?;
+    by_rule(comments::reply(tx, to.task, to.id, (&format!("Answer {c}"), Reach::NoteOnly)))
+}
+
+fn settle(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let id = one::<Comment>(tx, a)?.id;
+    by_rule(comments::settle(tx, id, b % 5 != 0))
+}
+
+fn react(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let id = one::<Comment>(tx, a)?.id;
+    let kind = ReactionKind::ALL[usize::from(c) % ReactionKind::ALL.len()];
+    by_rule(comments::react(tx, id, kind, b % 5 != 0))
 }
 
 fn deliver(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

@@ -1,5 +1,8 @@
-//! Acts on what makes tasks: series, templates, and the rules for all of them.
+//! Acts on what makes tasks, and on what hangs on them: series, templates, the rules for all of them; links.
 
+use hq::features::links::model::{Link, Target};
+use hq::features::links::rules as all_links;
+use hq::features::tasks::model::Task;
 use hq::features::tasks::model::overdue::TaskRules;
 use hq::features::tasks::model::series::Series;
 use hq::features::tasks::model::template::{Template, TemplateItem};
@@ -77,4 +80,19 @@ pub fn task_rules(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
         tx,
         TaskRules { missed_after_days: u16::from(a) % 30, ..TaskRules::default() },
     ))
+}
+
+/// Links, and links that go.
+pub fn links(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if b % 3 == 0
+        && let Ok(link) = one::<Link>(tx, a)
+    {
+        return by_rule(all_links::remove(tx, link.id));
+    }
+    let task = one::<Task>(tx, a)?.id;
+    let target = match c % 2 {
+        0 => Target::Url(format!("https://example.com/{}", c % 5)),
+        _ => Target::Task(one::<Task>(tx, c / 2)?.id),
+    };
+    by_rule(all_links::add(tx, task, target, ["", "One", "Two"][usize::from(b) % 3]))
 }
