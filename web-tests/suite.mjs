@@ -18,6 +18,7 @@ import * as onward from './stories/onward.mjs';
 import * as palette from './stories/palette.mjs';
 import * as people from './stories/people.mjs';
 import * as plain from './stories/plain.mjs';
+import * as review from './stories/review.mjs';
 import * as runs from './stories/runs.mjs';
 import * as talk from './stories/talk.mjs';
 
@@ -43,6 +44,7 @@ chat.tell(given);
 history.tell(given);
 palette.tell(given);
 board.tell(given);
+review.tell(given);
 people.tell(given);
 runs.tell(given);
 onward.tell(given);
