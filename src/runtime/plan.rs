@@ -194,7 +194,8 @@ impl Plan {
             };
             let back =
                 waiting.waits_for == WaitFor::Provider && is_answered(tx, &run, agents, now)?;
-            if paid || back || waiting.until.is_some_and(|until| until <= now) {
+            let due = waiting.until.is_some_and(|until| until <= now);
+            if paid || back || due || runs::park::is_in_vain(tx, &run)? {
                 self.wakes.push(run.id);
             }
             return Ok(());

@@ -38,7 +38,10 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         }
         Event::TaskChanged { task, fields } if fields.contains(&TaskField::Archived) => {
             match tx.get::<Task>(*task)? {
-                Some(task) if task.archived_at.is_some() => stop_on(tx, task.id, None),
+                Some(task) if task.archived_at.is_some() => {
+                    rules::park::task_archived(tx, task.id)?;
+                    stop_on(tx, task.id, None)
+                }
                 _ => Ok(()),
             }
         }
@@ -82,7 +85,8 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
         }
         None => {
             let text = job_ended(tx, job)?;
-            rules::tell(tx, session, &text, Wake::Now)
+            rules::tell(tx, session, &text, Wake::Now)?;
+            rules::park::job_ended(tx, session)
         }
     }
 }

@@ -6,10 +6,11 @@ use serde::Deserialize;
 
 use crate::features::runs::model::Park;
 use crate::features::runs::rules::park;
+use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{Can, Timestamp, WaitFor};
-use crate::store::WriteTx;
+use crate::store::{ReadExt, WriteTx};
 use crate::tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool};
 
 /// The longest wait for a moment.
@@ -112,7 +113,7 @@ impl WriteTool for WaitUntil {
     type Args = WaitArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "wait_until",
+        name: park::WAIT_UNTIL,
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
@@ -127,8 +128,8 @@ impl WriteTool for WaitUntil {
         (): (),
     ) -> Result<ToolOutput, ToolError> {
         let refused = |text: &str| Err(ToolError::refused("invalid_args", text));
-        let now = tx.now();
-        let until = match (args.minutes, &args.until) {
+        let (now, known) = (tx.now(), tx.get::<Park>((cx.run, cx.step))?);
+        let given = match (args.minutes, &args.until) {
             (Some(minutes), None) => {
                 Some(now + SignedDuration::from_mins(minutes.clamp(1, 86_400)))
             }
@@ -139,30 +140,57 @@ impl WriteTool for WaitUntil {
             (None, None) => None,
             (Some(_), Some(_)) => return refused("give minutes or until, one of them"),
         };
-        let task = match &args.task {
-            Some(name) => Some(tasks::resolve(tx, name)?),
-            None => None,
+        let named = known.as_ref().and_then(|park| park.task);
+        let task = match (named, &args.task) {
+            (Some(id), _) => tx.get::<Task>(id)?,
+            // What it waited for went.
+            (None, Some(_)) if known.is_some() => return over(cx, tx, park::TASK_GONE),
+            (None, Some(name)) => Some(tasks::resolve(tx, name)?),
+            (None, None) => None,
         };
-        if let Some(task) = task.as_ref().filter(|task| !task.status.is_open()) {
-            return Ok(ToolOutput::text(format!("The task is {} already.", task.status.label())));
+        if let Some(task) = &task {
+            if !task.status.is_open() {
+                return over(cx, tx, &format!("The task is {} already.", task.status.label()));
+            }
+            if task.archived_at.is_some() {
+                return over(cx, tx, "The task is archived.");
+            }
         }
-        if until.is_none() && task.is_none() {
+        if given.is_none() && task.is_none() {
             return refused("say until when: minutes, until or task");
         }
-        if until.is_some_and(|at| now + LONGEST < at) {
+        if given.is_some_and(|at| now + LONGEST < at) {
             return refused("the moment is within the next 60 days");
         }
-        if until.is_some_and(|at| at <= now) {
-            return Ok(ToolOutput::text("It is time."));
+        if given.is_some_and(|at| at <= now) {
+            return over(cx, tx, "It is time.");
         }
-        let wish = Park { until, task: task.map(|task| task.id), ..nothing(cx, now) };
-        Ok(match park::park(tx, wish)? {
-            Some(known) => ToolOutput::text("It waits.").waiting(ToolWait {
-                waits_for: WaitFor::Timer,
-                detail: ellipsis(args.reason.trim(), 200),
-                until: known.until,
-            }),
-            None => ToolOutput::text("It is time."),
-        })
+        let name = match &task {
+            Some(task) => Some(tasks::name(tx, task.number)?),
+            None => None,
+        };
+        let reason = args.reason.trim();
+        let detail = match &name {
+            Some(name) => format!("{name} to end: {reason}"),
+            None => reason.to_owned(),
+        };
+        let wish = Park { until: given, task: task.map(|task| task.id), ..nothing(cx, now) };
+        // For the end of a task alone it waits no longer than for a moment.
+        let limit = |park: &Park| park.until.unwrap_or(park.at + LONGEST);
+        let Some(known) = park::park(tx, wish)?.filter(|known| now < limit(known)) else {
+            let late = name.map(|name| format!("It is time; {name} has not ended."));
+            return over(cx, tx, late.as_deref().unwrap_or("It is time."));
+        };
+        Ok(ToolOutput::text("It waits.").waiting(ToolWait {
+            waits_for: WaitFor::Timer,
+            detail: ellipsis(&detail, 200),
+            until: Some(limit(&known)),
+        }))
     }
+}
+
+/// A call that waits no longer, with its answer.
+fn over(cx: &ToolCx, tx: &mut WriteTx<'_>, text: &str) -> Result<ToolOutput, ToolError> {
+    park::close(tx, cx.run, cx.step)?;
+    Ok(ToolOutput::text(text))
 }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::Run;
+use hq::features::runs::model::{Park, Run};
 use hq::features::runs::rules::{self as runs, RunError};
 use hq::features::tasks::rules as tasks;
 use hq::kernel::{Outcome, RunState, TaskStatus, WaitFor};
+use hq::store::{Range, ReadExt as _, StoreError};
 use serde_json::json;
 
 use crate::support::model::Turn;
@@ -174,5 +175,109 @@ async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ende
     office.act(move |tx| tasks::set_status(tx, id, TaskStatus::Done)).await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     assert_eq!(office.results(run)[0].2, "The task is Done now.");
+    office.hq.finish().await;
+}
+
+fn wait() -> Turn {
+    Turn::call("wait_until", json!({ "minutes": 90, "reason": "the shop opens" }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_moment_goes_on_when_somebody_speaks_to_it() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(wait()).push(Turn::text("Here I am."));
+    let run = office.say(&ada, "Call the shop").await;
+    office.in_state(run, RunState::Waiting).await;
+    assert_eq!(office.say(&ada, "Are you there?").await, run, "the same run reads it");
+    assert_eq!(office.ended(run).await.summary, "Here I am.");
+    assert_eq!(office.results(run)[0].2, "Somebody spoke to you meanwhile.");
+    assert!(office.model.last().text().contains("Are you there?"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_lets_it_go_on_by_page_and_api_and_a_comment_does_not() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(wait());
+    let task = office.task("Call the shop", &ada).await;
+    let run = office.run_on(task.id).await;
+    office.in_state(run, RunState::Waiting).await;
+    office.comment(task.id, "It is closed today.").await;
+    office.hq.settle().await;
+    assert_eq!(office.get::<Run>(run).state, RunState::Waiting, "a comment is read later");
+    let (mira, api) = (office.hq.owner(), office.hq.api().await);
+    let at = |run: &Run, act: &str| format!("/w/marlow-cargo/runs/{}{act}", run.name());
+    let waiting = office.get::<Run>(run);
+    let page = mira.get(&at(&waiting, "")).await;
+    let deeds = page.attrs(".banner form", "action");
+    assert_eq!(deeds, [at(&waiting, "/go-on")], "{}", page.text);
+    office.model.push(done());
+    mira.form(&at(&waiting, "/go-on"), &[]).await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    assert_eq!(office.results(run)[0].2, "Mira Lindqvist lets you go on now.");
+    assert!(office.model.last().text().contains("It is closed today."));
+
+    office.model.push(wait()).push(Turn::text("Going on."));
+    let run = office.say(&ada, "Call the shop").await;
+    let waiting = office.in_state(run, RunState::Waiting).await;
+    let go_on = format!("/api/v1/runs/{}/go-on", waiting.name());
+    let gone = api.post(&go_on, &json!({})).await;
+    assert!(gone.status.is_success(), "{}", gone.text);
+    assert_eq!(office.ended(run).await.summary, "Going on.");
+    let late = api.post(&go_on, &json!({})).await;
+    assert_eq!((late.status.as_u16(), &late.json()["code"]), (409, &json!("no_wait")));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_task_that_is_archived_goes_on_and_says_which_it_is() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let other = office.act(|tx| tasks::create(tx, tasks::NewTask::titled("Deliver"))).await;
+    let wait = json!({ "task": "MC-1", "reason": "the delivery" });
+    office.model.push(Turn::call("wait_until", wait.clone())).push(Turn::text("I see."));
+    let run = office.say(&ada, "Write the invoice after it").await;
+    let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("a reason");
+    assert_eq!(waiting.detail, "MC-1 to end: the delivery");
+    assert!(waiting.until.is_some(), "it has an end in any case");
+    let id = other.id;
+    office.act(move |tx| tasks::archive(tx, id)).await;
+    assert_eq!(office.ended(run).await.summary, "I see.");
+    assert_eq!(office.results(run)[0].2, "The task was archived.");
+
+    office.model.push(Turn::call("wait_until", wait)).push(Turn::text("At once."));
+    let run = office.say(&ada, "And again").await;
+    assert_eq!(office.ended(run).await.summary, "At once.");
+    assert_eq!(office.results(run)[0].2, "The task is archived.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_task_that_is_not_there_any_more_is_woken() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.act(|tx| tasks::create(tx, tasks::NewTask::titled("Deliver"))).await;
+    let wait = json!({ "task": "MC-1", "reason": "the delivery" });
+    office.model.push(Turn::call("wait_until", wait)).push(Turn::text("I see."));
+    let run = office.say(&ada, "Write the invoice after it").await;
+    office.in_state(run, RunState::Waiting).await;
+    // What the end of the task's record leaves, in a store of before it was looked for.
+    office
+        .act(move |tx| {
+            let mut waits = tx.get::<Run>(run)?.expect("it is there");
+            waits.waiting.as_mut().expect("a reason").until = None;
+            tx.put(&waits)?;
+            let parks: Vec<Park> = tx.list(&Range::all())?;
+            for park in parks {
+                tx.put(&Park { task: None, until: None, ..park })?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    office.hq.advance(Duration::from_secs(61)).await;
+    assert_eq!(office.ended(run).await.summary, "I see.");
+    assert_eq!(office.results(run)[0].2, "The task is not there any more.");
     office.hq.finish().await;
 }

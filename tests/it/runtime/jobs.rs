@@ -10,7 +10,7 @@ use hq::features::connections::model::Wire;
 use hq::features::jobs::model::{Job, JobOutcome};
 use hq::features::runs::model::{EventKind, Input, InputState};
 use hq::features::workspace::model::Member;
-use hq::kernel::Outcome;
+use hq::kernel::{Outcome, RunState};
 use hq::store::{Faults, Range, ReadExt as _};
 use serde_json::json;
 
@@ -100,6 +100,22 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
     // Whether a run works just then or not, the conversation hears of it, once.
     let told = told(&office, "[Job 1 has ended after").await;
     assert!(told.text.contains("exit code 0") && told.text.contains("over"), "{}", told.text);
+    assert!(office.model.last().text().contains("[Job 1 has ended after"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_its_program_ends_the_wait_of_a_run() {
+    let (office, ada) = office().await;
+    let command = "while [ ! -e go ]; do sleep 0.05; done; echo over";
+    office.model.push(Turn::call("exec", json!({ "command": command, "background": true })));
+    let wait = json!({ "minutes": 90, "reason": "the program" });
+    office.model.push(Turn::call("wait_until", wait)).push(Turn::text("It is over."));
+    let run = office.say(&ada, "Wait for it").await;
+    office.in_state(run, RunState::Waiting).await;
+    std::fs::write(office.ws().agent_folder(&ada.slug).join("go"), "").expect("a file");
+    assert_eq!(office.ended(run).await.summary, "It is over.");
+    assert_eq!(office.results(run)[1].2, "A program of yours has ended.");
     assert!(office.model.last().text().contains("[Job 1 has ended after"));
     office.hq.finish().await;
 }

@@ -98,6 +98,13 @@ pub fn routes() -> Routes {
                     .returns::<RunOut>()
             }),
         )
+        .post(
+            "/runs/{name}/go-on",
+            go_on.needs(Can::Chat).doc(|| {
+                Doc::new("Let a run go on now that waits for a moment or for the end of a task")
+                    .returns::<RunOut>()
+            }),
+        )
         .merge(sessions::routes())
         .merge(compare::routes())
         .merge(context::routes())
@@ -318,6 +325,20 @@ async fn answer(
     let run = find(&ws, &who, &name)?;
     let by = who.account;
     let write = once.run(move |tx| rules::park::answer(tx, run.id, &body.text, by).map(drop));
+    ws.write(&who, write).await?;
+    let run = find(&ws, &who, &name)?;
+    Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))
+}
+
+async fn go_on(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Json<RunOut>, ApiError> {
+    let run = find(&ws, &who, &name)?;
+    let by = who.account;
+    let write = once.run(move |tx| rules::park::let_go_on(tx, run.id, by).map(drop));
     ws.write(&who, write).await?;
     let run = find(&ws, &who, &name)?;
     Ok(Json(ws.read(|snap| RunOut::of(snap, &run, who.account))?))

@@ -52,6 +52,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/halt", halt::of_agent.needs(Can::Agents))
         .post("/runs/{name}/stop", show::stop.needs(Can::Chat))
         .post("/runs/{name}/answer", queue::answer.needs(Can::Chat))
+        .post("/runs/{name}/go-on", queue::go_on.needs(Can::Chat))
         .post("/runs/{name}/say", show::say.needs(Can::Chat))
         .get("/agents/{slug}/chat", chat::show.needs(Can::Read))
         .post("/agents/{slug}/chat", say::say.needs(Can::Chat))

@@ -169,6 +169,19 @@ pub(super) async fn answer(
     Ok(hx.done("Answered; the run goes on", &ws.url(&format!("runs/{}", run.name()))))
 }
 
+/// `POST /runs/{name}/go-on`
+pub(super) async fn go_on(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, by) = (run.id, who.account);
+    ws.write(&who, move |tx| rules::park::let_go_on(tx, id, by)).await?;
+    Ok(hx.done("It goes on", &ws.url(&format!("runs/{}", run.name()))))
+}
+
 /// What a form says of queues.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -1,6 +1,7 @@
 //! What runs wait for by their own wish.
 
 use crate::features::runs::model::{PARKS_BY_TASK, Park, Run};
+use crate::features::tasks::model::Task;
 use crate::kernel::{RunId, RunState, TaskId, WaitFor};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 
@@ -14,6 +15,35 @@ pub fn question_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreEr
         return Ok(None);
     }
     open_of(tx, run.id)
+}
+
+/// The moment, or the end of a task, that a run waits for by its own wish.
+///
+/// # Errors
+/// When the disk fails.
+pub fn timer_of(tx: &impl ReadExt, run: &Run) -> Result<Option<Park>, StoreError> {
+    let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
+    if run.state != RunState::Waiting || !timer {
+        return Ok(None);
+    }
+    open_of(tx, run.id)
+}
+
+/// Whether a run waits for what will never come: the end of a task that has ended or was archived, or,
+/// without a time, of one that is not there any more.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_in_vain(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+    let timer = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Timer);
+    // One that has not begun waits for more messages of its turn.
+    if run.state != RunState::Waiting || !timer || run.started_at.is_none() {
+        return Ok(false);
+    }
+    let Some(park) = open_of(tx, run.id)? else { return Ok(true) };
+    let Some(task) = park.task else { return Ok(park.until.is_none()) };
+    let open = |task: &Task| task.status.is_open() && task.archived_at.is_none();
+    Ok(!tx.get::<Task>(task)?.as_ref().is_some_and(open))
 }
 
 /// What a run waits for.

@@ -5,7 +5,7 @@ use crate::features::runs::model::Run;
 use crate::kernel::{AgentStatus, RunState};
 use crate::store::{ReadExt, StoreError};
 
-use super::{branches, halt, live_of_agent, words};
+use super::{branches, halt, live_of_agent, park, words};
 
 /// Why a run does not go on, with where a person can help.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +30,13 @@ impl Why {
 /// When the disk fails.
 pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>, StoreError> {
     if run.state != RunState::Queued {
-        let why = words::waits(run).map(|(text, door)| Why {
+        let Some((text, door)) = words::waits(run) else { return Ok(None) };
+        let waits = park::timer_of(tx, run)?.is_some();
+        return Ok(Some(Why {
             text,
             door: door.map(|(path, label)| (path.to_owned(), label)),
-            deed: None,
-        });
-        return Ok(why);
+            deed: waits.then(|| (format!("runs/{}/go-on", run.name()), "Go on now")),
+        }));
     }
     let Some(agent) = agent else {
         return Ok(Some(Why::says("The agent is not there any more.")));

@@ -24,6 +24,7 @@ use super::fork;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::park;
+use super::queue::SPOKEN;
 
 /// The most of a task for a sub-agent, in bytes.
 const MAX_TASK: usize = 32 * 1024;
@@ -329,7 +330,7 @@ pub(super) fn release(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
 /// Somebody speaks to a run that waits for its sub-agents: it goes on and hears it.
 pub(super) fn spoken_to(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), RunError> {
     if let Some(park) = queries::park::open_of(tx, run.id)? {
-        settle(tx, run.id, park.step, Some("Somebody spoke to you meanwhile."))?;
+        settle(tx, run.id, park.step, Some(SPOKEN))?;
     }
     Ok(())
 }

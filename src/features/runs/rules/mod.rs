@@ -102,6 +102,9 @@ pub enum RunError {
     /// It waits for nobody's answer.
     #[error("{0} asks nothing now; somebody may have answered already")]
     NoQuestion(String),
+    /// It waits for no moment.
+    #[error("{0} waits for no moment and for the end of no task now")]
+    NoWait(String),
     /// It waits for no results of a program's tools.
     #[error("{0} waits for no results of tools now")]
     NoCalls(String),
@@ -209,6 +212,7 @@ impl Problem for RunError {
             Self::BadPause => "queue_pause",
             Self::BadCap => "queue_cap",
             Self::NoQuestion(_) => "no_question",
+            Self::NoWait(_) => "no_wait",
             Self::NoCalls(_) => "no_open_calls",
             Self::MissingResult(_) => "missing_result",
             Self::NotDropped => "message_not_dropped",
@@ -251,6 +255,7 @@ impl Problem for RunError {
             | Self::Taken
             | Self::Moved
             | Self::NoQuestion(_)
+            | Self::NoWait(_)
             | Self::Part(..)
             | Self::NotBegun(_)
             | Self::Live(_)

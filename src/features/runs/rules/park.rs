@@ -5,12 +5,17 @@ use crate::features::runs::model::{Body, CallStatus, EventKind, Input, Park, Run
 use crate::features::runs::queries::{self, client, park as reading};
 use crate::features::workspace::model::Member;
 use crate::kernel::text::{MAX_TEXT, cut};
-use crate::kernel::{AccountId, Event, RunId, RunState, TaskId, TaskStatus, WaitFor};
-use crate::store::{ReadExt, WriteTx};
+use crate::kernel::{AccountId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor};
+use crate::store::{ReadExt, StoreError, WriteTx};
 
 use super::RunError;
 use super::pen::Pen;
 use super::talk;
+
+/// The tool with which a run waits for a moment or for the end of a task.
+pub const WAIT_UNTIL: &str = "wait_until";
+/// What a run hears whose task is gone.
+pub const TASK_GONE: &str = "The task is not there any more.";
 
 /// Notes what a call waits for; a call that is made again after a restart waits for the same. Answers
 /// nothing when its time has come.
@@ -69,8 +74,7 @@ fn answer_and(
     if text.len() > MAX_TEXT {
         return Err(RunError::TooLong(text.len() / 1024));
     }
-    let name = tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name);
-    let told = format!("{name} answered: {text}");
+    let told = format!("{} answered: {text}", name_of(tx, by)?);
     let (id, text) = (input.map(|input| input.id), Body::Inline(text.to_owned()));
     let mut then = vec![EventKind::Answered { input: id, by: tx.by(), text }];
     if let Some(Input { id, attached, .. }) = input.filter(|input| !input.attached.is_empty()) {
@@ -84,15 +88,74 @@ fn answer_and(
 /// # Errors
 /// When the store refuses.
 pub fn task_ended(tx: &mut WriteTx<'_>, task: TaskId, now: TaskStatus) -> Result<(), RunError> {
+    nothing_comes(tx, task, &format!("The task is {} now.", now.label()))
+}
+
+/// A task was archived: who waits for its end goes on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn task_archived(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), RunError> {
+    nothing_comes(tx, task, "The task was archived.")
+}
+
+fn nothing_comes(tx: &mut WriteTx<'_>, task: TaskId, why: &str) -> Result<(), RunError> {
     for park in reading::of_task(tx, task)? {
         match tx.get::<Run>(park.run)?.filter(|run| run.state == RunState::Waiting) {
-            Some(run) => {
-                settle(tx, park, run, &format!("The task is {} now.", now.label())).map(drop)?;
-            }
+            Some(run) => settle(tx, park, run, why).map(drop)?,
             None => over(tx, park)?,
         }
     }
     Ok(())
+}
+
+/// Lets a run go on that waits for a moment or for the end of a task; answers nothing when it does not.
+///
+/// # Errors
+/// When the store refuses.
+pub fn go_on(tx: &mut WriteTx<'_>, run: &Run, why: &str) -> Result<Option<Run>, RunError> {
+    match reading::timer_of(tx, run)? {
+        Some(park) => settle(tx, park, run.clone(), why).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A person lets a run go on that waits for a moment or for the end of a task.
+///
+/// # Errors
+/// `NoWait` when it waits for neither, `Private` in somebody else's conversation.
+pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run, RunError> {
+    let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
+    talk::own(tx, &run)?;
+    let why = format!("{} lets you go on now.", name_of(tx, by)?);
+    go_on(tx, &run, &why)?.ok_or_else(|| RunError::NoWait(run.name()))
+}
+
+/// A conversation was told that a program of its own has ended: its run waits no longer.
+///
+/// # Errors
+/// When the store refuses.
+pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
+    let run = tx.get::<Session>(session)?.and_then(|session| session.active_run);
+    match run.map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
+        Some(run) => go_on(tx, &run, "A program of yours has ended.").map(drop),
+        None => Ok(()),
+    }
+}
+
+/// A call waits no longer: it has an answer.
+///
+/// # Errors
+/// When the store refuses.
+pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError> {
+    match tx.get::<Park>((run, step))?.filter(|park| park.over_at.is_none()) {
+        Some(park) => over(tx, park),
+        None => Ok(()),
+    }
+}
+
+fn name_of(tx: &WriteTx<'_>, by: AccountId) -> Result<String, StoreError> {
+    Ok(tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name))
 }
 
 fn over(tx: &mut WriteTx<'_>, mut park: Park) -> Result<(), RunError> {

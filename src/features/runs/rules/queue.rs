@@ -33,6 +33,8 @@ pub use super::dropped::{bring_back, dismiss, withdraw};
 /// How many messages that went are told in one line each.
 const MAX_TOLD: usize = 50;
 const TOO_MANY: &str = "too many messages waited";
+/// What a run hears whose wait ends because of a message.
+pub(super) const SPOKEN: &str = "Somebody spoke to you meanwhile.";
 const ANEW: &str = "the conversation began anew";
 
 /// Something said.
@@ -182,6 +184,14 @@ pub(super) fn place(
         tx.put(&input)?;
         tx.put(&session)?;
         children::spoken_to(tx, &run)?;
+        tx.emit(told);
+        return Ok(sent(Placed::Steered, 0));
+    }
+    let waits = reading_park::timer_of(tx, &run)?.is_some();
+    if waits && input.mode == QueueMode::Steer && input.is_talk() {
+        tx.put(&input)?;
+        tx.put(&session)?;
+        park::go_on(tx, &run, SPOKEN)?;
         tx.emit(told);
         return Ok(sent(Placed::Steered, 0));
     }
