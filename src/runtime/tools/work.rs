@@ -76,6 +76,11 @@ fn leave_task(
         TaskState::Complete => {
             tasks::complete(tx, id)?;
         }
+        TaskState::Blocked if !is_awaited(tx, cx, id)? => {
+            return refused(
+                "nothing would ever take the task up again: name the task that must end first (task_update with blocked_by), ask who can help (ask_person), come back later (work_snooze), or end with work_fail and what would help, which a person sees",
+            );
+        }
         TaskState::Blocked => {
             tasks::lines::block(tx, id, cx.agent, summary)?;
         }
@@ -97,7 +102,7 @@ fn leave_task(
                 return Err(ToolError::refused(
                     "task_state_missing",
                     format!(
-                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked, or handed_over; nothing else would ever take it up again",
+                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked (by another task), or handed_over; nothing else would ever take it up again",
                         task.title
                     ),
                 ));
@@ -105,6 +110,18 @@ fn leave_task(
         }
     }
     Ok(())
+}
+
+/// Whether something will come that takes a task up again: what it waits for, a part, a review, another
+/// item of anybody's, another run.
+fn is_awaited(tx: &impl ReadExt, cx: &ToolCx, task: TaskId) -> Result<bool, StoreError> {
+    if !OpenEnds::of(tx, task)?.is_empty() || !relations::open_blockers(tx, task)?.is_empty() {
+        return Ok(true);
+    }
+    let items = inbox::open_of_task(tx, task)?;
+    let live = runs::live_on_task(tx, task)?;
+    let other = live.iter().any(|run| run.id != cx.run && run.item.is_some());
+    Ok(other || items.iter().any(|item| Some(item.id) != cx.item))
 }
 
 fn is_own(task: &Task, agent: AgentId) -> bool {
@@ -131,9 +148,7 @@ pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<
     let Some(task) = task.filter(|task| assigned && is_own(task, run.agent)) else {
         return Ok(false);
     };
-    if task.status == TaskStatus::Blocked
-        || !OpenEnds::of(tx, task.id)?.is_empty()
-        || !relations::open_blockers(tx, task.id)?.is_empty()
+    if !OpenEnds::of(tx, task.id)?.is_empty() || !relations::open_blockers(tx, task.id)?.is_empty()
     {
         return Ok(false);
     }

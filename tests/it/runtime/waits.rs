@@ -103,3 +103,32 @@ async fn an_agent_marks_ties_and_groups_with_its_tools() {
     assert_eq!(names, ["offer", "price"]);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_ends_as_blocked_only_by_something_that_will_end() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let first = office.act(|tx| tasks::create(tx, NewTask::titled("Ask for prices"))).await;
+    let blocked =
+        || Turn::call("work_done", json!({ "summary": "Waits.", "task_state": "blocked" }));
+    office.model.push(blocked());
+    let status = json!({ "task": "MC-2", "status": "blocked" });
+    office.model.push(Turn::call("task_update", status));
+    office.model.push(Turn::call("work_done", json!({ "summary": "Waits." })));
+    let by = json!({ "task": "MC-2", "blocked_by": ["+MC-1"] });
+    office.model.push(Turn::call("task_update", by)).push(blocked());
+    let task = office.task("Compare prices", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Done));
+    let results = office.results(run.id);
+    let refused: Vec<&str> = results.iter().filter(|r| !r.1).map(|r| r.2.as_str()).collect();
+    assert_eq!(refused.len(), 2, "{results:?}");
+    assert!(refused[0].contains("ask_person") && refused[0].contains("work_fail"), "{refused:?}");
+    assert!(refused[1].contains("task_state_missing"), "also when it says so by its status");
+    assert_eq!(office.get::<Task>(task.id).status, TaskStatus::Blocked);
+
+    office.model.push(done());
+    office.act(move |tx| tasks::set_status(tx, first.id, TaskStatus::Done)).await;
+    assert_eq!(office.worked(task.id, 2).await.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}

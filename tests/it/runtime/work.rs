@@ -116,7 +116,7 @@ async fn practice_answers_a_review_with_a_second_version() {
 async fn work_may_not_end_so_that_its_task_falls_asleep() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    for state in ["leave", "in_review", "handed_over"] {
+    for state in ["leave", "in_review", "handed_over", "blocked"] {
         office.model.push(done(state));
     }
     office.model.push(deliver("Offer A."));
@@ -126,11 +126,12 @@ async fn work_may_not_end_so_that_its_task_falls_asleep() {
     let run = office.worked(task.id, 1).await;
     let results = office.results(run.id);
     let refusals: Vec<&str> = results.iter().filter(|r| !r.1).map(|r| r.2.as_str()).collect();
-    assert_eq!(refusals.len(), 4, "{results:?}");
+    assert_eq!(refusals.len(), 5, "{results:?}");
     assert!(refusals[0].contains("task_state"), "{refusals:?}");
     assert!(refusals[1].contains("deliverable_submit"), "{refusals:?}");
     assert!(refusals[2].contains("still yours"), "{refusals:?}");
-    assert!(refusals[3].contains("has yet to review"), "{refusals:?}");
+    assert!(refusals[3].contains("task_update with blocked_by"), "{refusals:?}");
+    assert!(refusals[4].contains("has yet to review"), "{refusals:?}");
     assert_eq!(run.outcome, Some(Outcome::Done));
     office.hq.finish().await;
 }
