@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::guard::{HEADINGS, Missing, Must, has};
+use super::guard::{HEADINGS, Missing, Must, WORD_FOR_WORD, has, without};
 use super::plan::{Piece, Speaker};
 use crate::kernel::text::{cut, ellipsis};
 
@@ -33,10 +33,19 @@ pub(super) fn mend(text: Option<&str>, missing: &Missing, part: &Part<'_>, must:
     let Some(text) = text else { return extract(part, must) };
     let mut out = cut(text.trim(), LONGEST * 2 / 3).to_owned();
     let lost = &missing.lost;
-    list(&mut out, "Constraints and preferences, word for word", &lost.rules);
+    let rules = must.summed_up(&lost.rules);
+    list(&mut out, "Constraints and preferences, as they were summed up", &rules);
     list(&mut out, "Pending asks, word for word", &lost.asks);
     list(&mut out, "More key identifiers", &lost.names);
-    cut(&out, LONGEST).to_owned()
+    with_rules(&out, must)
+}
+
+/// A summary with what people laid down behind it, word for word: a model may have written the opposite.
+pub(super) fn with_rules(text: &str, must: &Must) -> String {
+    let mut rules = String::new();
+    list(&mut rules, WORD_FOR_WORD, &must.exact);
+    let text = without(text, WORD_FOR_WORD);
+    format!("{}{rules}", cut(&text, LONGEST - rules.len()))
 }
 
 /// A summary made by rules alone. Nobody has read the one of what came before: it stands behind it as it
@@ -48,9 +57,10 @@ pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
     let failed = by(Speaker::Tool).filter(|piece| piece.text.contains("Error("));
     let errors: Vec<String> = last(failed, 4, 200);
     let words: Vec<String> = last(by(Speaker::Agent), 1, 1_500);
+    let rules = must.summed_up(&must.rules);
     let mut out = String::new();
     let sections: [&[String]; 9] =
-        [&asked, &must.rules, &[], &calls, &[], &must.asks, &must.names, &errors, &words];
+        [&asked, &rules, &[], &calls, &[], &must.asks, &must.names, &errors, &words];
     for (heading, lines) in HEADINGS.into_iter().zip(sections) {
         list(&mut out, heading, lines);
         if lines.is_empty() {
@@ -59,11 +69,11 @@ pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
         }
     }
     let Some(before) = part.before.map(str::trim).filter(|before| !before.is_empty()) else {
-        return cut(out.trim(), LONGEST).to_owned();
+        return with_rules(&out, must);
     };
     let before = cut(before, BEFORE);
     let own = cut(out.trim(), LONGEST - before.len() - EARLIER.len());
-    format!("{own}{EARLIER}{before}")
+    with_rules(&format!("{own}{EARLIER}{before}"), must)
 }
 
 fn last<'p>(
@@ -92,7 +102,7 @@ fn list(out: &mut String, heading: &str, lines: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, Part, extract, mend};
+    use super::{LONGEST, Part, extract, mend, with_rules};
     use crate::runtime::compact::guard::{HEADINGS, Must};
     use crate::runtime::compact::plan::{Piece, Speaker};
 
@@ -127,6 +137,25 @@ mod tests {
         assert!(must.missing(&mended).is_nothing(), "{mended}");
         let none = mend(Some("I cannot do that."), &must.missing(""), &part, &must);
         assert!(must.missing(&none).is_nothing() && !none.contains("I cannot"), "{none}");
+    }
+
+    #[test]
+    fn what_people_laid_down_stands_word_for_word_whatever_a_model_makes_of_it() {
+        let must = Must::of(&pieces(), None);
+        let opposite: String = HEADINGS
+            .iter()
+            .map(|h| format!("## {h}\nAlways order from South; offers/a.md\n"))
+            .collect();
+        let opposite =
+            format!("{opposite}## Constraints and preferences, word for word\n- Order.\n");
+        let text = with_rules(&opposite, &must);
+        let end = "## Constraints and preferences, word for word\n- Never order from South.";
+        assert!(text.ends_with(end) && !text.contains("- Order."), "{text}");
+        // It is taken up again, however often.
+        let again = Must::of(&[], Some(&text));
+        assert_eq!(with_rules("## Goal\nnone", &again), format!("## Goal\nnone\n\n{end}"));
+        let long = with_rules(&"a long story ".repeat(3_000), &must);
+        assert!(long.ends_with(end) && long.len() <= LONGEST, "{}", long.len());
     }
 
     #[test]

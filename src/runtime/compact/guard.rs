@@ -22,6 +22,9 @@ pub(super) const HEADINGS: [&str; 9] = [
     "Next step",
 ];
 
+/// Below it stands what people laid down, put there by rules and never by a model.
+pub(super) const WORD_FOR_WORD: &str = "Constraints and preferences, word for word";
+
 /// The most rules, asks and identifiers that are looked for.
 const MOST: (usize, usize, usize) = (24, 8, 80);
 /// A longer sentence is no rule.
@@ -63,7 +66,10 @@ fn expression(pattern: &str) -> Regex {
 /// What has to be found again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Must {
+    /// What people laid down, and what the summary of before made of it.
     pub rules: Vec<String>,
+    /// What people laid down, in their own words.
+    pub exact: Vec<String>,
     pub asks: Vec<String>,
     pub names: Vec<String>,
 }
@@ -80,6 +86,7 @@ impl Must {
     pub(super) fn of(pieces: &[Piece], before: Option<&str>) -> Self {
         Self {
             rules: rules(pieces, before),
+            exact: exact(pieces, before),
             asks: asks(pieces, before),
             names: names(pieces, before),
         }
@@ -89,6 +96,12 @@ impl Must {
         self.rules.is_empty() && self.asks.is_empty() && self.names.is_empty()
     }
 
+    /// Of these rules those that are not in people's own words.
+    pub(super) fn summed_up(&self, rules: &[String]) -> Vec<String> {
+        let exact: HashSet<String> = self.exact.iter().map(|rule| normal(rule)).collect();
+        rules.iter().filter(|rule| !exact.contains(&normal(rule))).cloned().collect()
+    }
+
     /// What a summary has lost of it.
     pub(super) fn missing(&self, summary: &str) -> Missing {
         let lower = summary.to_lowercase();
@@ -96,6 +109,7 @@ impl Must {
         let is_lost = |text: &&String| !says(&words, text);
         let lost = Self {
             rules: self.rules.iter().filter(is_lost).cloned().collect(),
+            exact: Vec::new(),
             asks: self.asks.iter().filter(is_lost).cloned().collect(),
             names: self
                 .names
@@ -164,6 +178,22 @@ pub(super) fn below<'s>(summary: &'s str, heading: &str) -> Vec<&'s str> {
     lines
 }
 
+/// A text without the parts below headings that begin so.
+pub(super) fn without(text: &str, heading: &str) -> String {
+    let wanted = heading.to_lowercase();
+    let (mut out, mut inside) = (String::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with('#') {
+            inside = plain(line).starts_with(&wanted);
+        }
+        if !inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out.trim().to_owned()
+}
+
 fn words(lower: &str) -> impl Iterator<Item = &str> {
     let telling =
         |word: &&str| 4 <= word.chars().count() || word.contains(|c: char| c.is_ascii_digit());
@@ -182,14 +212,36 @@ fn says(there: &HashSet<&str>, text: &str) -> bool {
 
 fn rules(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     let former = before.into_iter().flat_map(|text| below(text, HEADINGS[1]));
+    newest(former.chain(laid_down(pieces)).collect())
+}
+
+/// What people laid down, word for word: what a model made of it before is none of it.
+fn exact(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
+    let former = before.into_iter().flat_map(|text| below(text, WORD_FOR_WORD));
+    newest(former.chain(laid_down(pieces)).map(|rule| cut(rule, LONGEST_RULE)).collect())
+}
+
+fn laid_down(pieces: &[Piece]) -> impl Iterator<Item = &str> {
     let said = pieces.iter().filter(|piece| piece.who == Speaker::Person);
-    let laid_down = said.flat_map(|piece| sentences(&piece.text)).filter(|sentence| {
+    let lines = said.flat_map(|piece| sentences(&piece.text));
+    lines.map(|line| line.trim_start_matches(['-', '*', ' '])).filter(|sentence| {
         sentence.len() <= LONGEST_RULE && !sentence.ends_with('?') && RULE.is_match(sentence)
-    });
-    let mut all: Vec<String> = former.chain(laid_down).map(str::to_owned).collect();
-    all.dedup();
-    let from = all.len().saturating_sub(MOST.0);
-    all.split_off(from)
+    })
+}
+
+/// The newest of them, each once, in order.
+fn newest(all: Vec<&str>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let fresh = all.into_iter().rev().filter(|rule| seen.insert(normal(rule)));
+    let mut kept: Vec<String> = fresh.take(MOST.0).map(str::to_owned).collect();
+    kept.reverse();
+    kept
+}
+
+/// A sentence without what makes no difference.
+fn normal(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    text.trim_end_matches(['.', '!']).to_owned()
 }
 
 /// The sentences and lines of a text.
@@ -327,6 +379,7 @@ mod tests {
     fn a_summary_is_held_against_it() {
         let must = Must {
             rules: vec!["Never write to suppliers directly.".into()],
+            exact: Vec::new(),
             asks: vec!["What does South want for the van?".into()],
             names: vec!["offers/north.md".into()],
         };
@@ -338,6 +391,20 @@ mod tests {
         assert_eq!(missing.lost, must);
         assert!(missing.told().contains("offers/north.md"), "{}", missing.told());
         assert_eq!(must.missing("no headings at all").headings.len(), HEADINGS.len());
+    }
+
+    #[test]
+    fn only_words_of_people_are_taken_up_word_for_word() {
+        let former = "## Constraints and preferences\n- Always write to suppliers\n\
+            ## Constraints and preferences, word for word\n- Never write to suppliers.\n- At most 5 vans.";
+        let pieces =
+            [piece(Speaker::Person, "Fine.\n- never  write to suppliers!\nOnly North.", false, 1)];
+        let must = Must::of(&pieces, Some(former));
+        assert_eq!(must.exact, ["At most 5 vans.", "never  write to suppliers!", "Only North."]);
+        assert_eq!(must.summed_up(&must.rules), ["Always write to suppliers"]);
+        let many: String = (0..40).map(|n| format!("Only {n} vans.\n")).collect();
+        let must = Must::of(&[piece(Speaker::Person, &many, false, 1)], Some(former));
+        assert_eq!((must.exact.len(), must.exact[0].as_str()), (24, "Only 16 vans."));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! what is said meanwhile waits as it does during any other call.
 //!
 //! A summary is held against what it may not lose (`guard`). One that loses it is written once more;
-//! then what is missing is put behind it by rules, or all of it is (`extract`). A run never ends for
-//! want of a summary.
+//! then what is missing is put behind it by rules, or all of it is (`extract`). What people laid down is put
+//! behind every summary in their own words. A run never ends for want of a summary.
 
 mod extract;
 mod guard;
@@ -240,7 +240,8 @@ impl Turn {
         let mut summary = cut(&text, extract::LONGEST).to_owned();
         if let Some(card) = &plan.card {
             summary.push_str("\n\n## What this run is about, word for word\n\n");
-            summary.push_str(card);
+            // Its headings are nobody's rules.
+            summary.push_str(&guard::without(card, guard::WORD_FOR_WORD));
         }
         let first_kept = plan.first_kept;
         if let Some(plan) = shown.plan_before(first_kept) {
@@ -353,7 +354,8 @@ impl Turn {
         let first = so_far.unwrap_or_default();
         let missing = must.missing(&first);
         if missing.is_nothing() {
-            return Ok(Told::Summary(first, SummaryBy::Model));
+            let text = extract::with_rules(&first, &must);
+            return Ok(Told::Summary(text, SummaryBy::Model));
         }
         question.push(Message::assistant(vec![Part::text(first.as_str())]));
         question.push(Message::user(missing.told()));
@@ -364,7 +366,7 @@ impl Turn {
         };
         let missing = must.missing(&better);
         Ok(match missing.is_nothing() {
-            true => Told::Summary(better, SummaryBy::Mended),
+            true => Told::Summary(extract::with_rules(&better, &must), SummaryBy::Mended),
             false => {
                 let text = extract::mend(Some(&better), &missing, &part, &must);
                 Told::Summary(text, SummaryBy::Extract)

@@ -78,18 +78,7 @@ pub(super) fn for_memory(summary: &str) -> (String, Vec<String>) {
     let lines = guard::below(summary, MEMORY);
     let lines =
         lines.into_iter().take(MOST_LINES).map(|line| ellipsis(line, LONGEST_LINE)).collect();
-    let mut out = String::new();
-    let mut inside = false;
-    for line in summary.lines() {
-        if line.trim_start().starts_with('#') {
-            inside = guard::has(line, MEMORY);
-        }
-        if !inside {
-            out.push_str(line);
-            out.push('\n');
-        }
-    }
-    (out.trim().to_owned(), lines)
+    (guard::without(summary, MEMORY), lines)
 }
 
 /// A summary needs little thought.

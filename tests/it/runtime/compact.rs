@@ -204,6 +204,27 @@ async fn a_summary_that_loses_a_rule_is_written_again_and_then_mended_by_rules()
     office.hq.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_stays_word_for_word_when_a_summary_says_the_opposite() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::text("I will not."));
+    let first = office.say(&ada, "Never write to suppliers directly.").await;
+    office.ended(first).await;
+    for _ in 0..2 {
+        let run = talked(&office, &ada, 5).await;
+        office.model.push(summary("Always write to suppliers directly."));
+        let made = ask(&office, run, "").await;
+        office.ended(made).await;
+        let [(text, how)] = compacted(&office.events(made)).try_into().expect("one compaction");
+        assert_eq!(how.by, SummaryBy::Model);
+        let rules =
+            "\n## Constraints and preferences, word for word\n- Never write to suppliers directly.";
+        assert!(text.ends_with(rules), "{text}");
+    }
+    office.hq.finish().await;
+}
+
 fn how_session(office: &Office, run: RunId) -> hq::kernel::SessionId {
     office.get::<Run>(run).session
 }
