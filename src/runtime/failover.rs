@@ -179,6 +179,11 @@ impl Turn {
         self.chain.is_single() || (!error.class.is_wait() && self.failures < TRIES)
     }
 
+    /// The same for a question aside: when others can answer, nobody waits for who has too much to do.
+    pub(super) fn is_worth_asking_again(&self, error: &ProviderError) -> bool {
+        error.retryable() && (self.chain.is_single() || !error.class.is_wait())
+    }
+
     /// Before a call: whether somebody may be asked. Changes over to another when the one that is due rests, and
     /// waits when all do. Nothing means that the call can be made; else whether the run goes on.
     pub(super) async fn ready(&mut self) -> Result<Option<bool>, EngineError> {
@@ -223,10 +228,7 @@ impl Turn {
         if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
             return self.give_up(error).await;
         }
-        let label = label(&self.journal.ws, &who)?;
-        self.chain.said.push(format!("{label}: {}", error.class.word()));
-        self.chain.tried.push((who, error.class));
-        let why = format!("{label} did not: {} ({})", error.message, error.class.word());
+        let why = self.counts_as_tried(who, error)?;
         loop {
             let at = self.journal.ws.app.clock.now();
             let chain = &self.chain;
@@ -245,6 +247,42 @@ impl Turn {
                 (None, _) => return self.nobody_answers(error).await,
             }
         }
+    }
+
+    /// After a question aside that failed: leaves who failed alone for a while and lets the next one answer.
+    /// Answers whether there is one; nobody is waited for.
+    pub(super) async fn next_answers(
+        &mut self,
+        error: &ProviderError,
+    ) -> Result<bool, EngineError> {
+        if self.chain.is_single() || rests::scope(error.class).is_none() {
+            return Ok(false);
+        }
+        let who = self.chain.now.clone();
+        self.leave_alone(&who, error).await?;
+        let why = self.counts_as_tried(who, error)?;
+        loop {
+            let at = self.journal.ws.app.clock.now();
+            let chain = &self.chain;
+            let Some(next) = self.journal.ws.read(|snap| chain.next(snap, at))? else {
+                return Ok(false);
+            };
+            if self.changed_over(next, &why).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Notes that somebody failed; answers why another is asked.
+    fn counts_as_tried(
+        &mut self,
+        who: Candidate,
+        error: &ProviderError,
+    ) -> Result<String, EngineError> {
+        let label = label(&self.journal.ws, &who)?;
+        self.chain.said.push(format!("{label}: {}", error.class.word()));
+        self.chain.tried.push((who, error.class));
+        Ok(format!("{label} did not: {} ({})", error.message, error.class.word()))
     }
 
     /// Whether work waits for as long as the only one who can answer asks for. In a chat nobody sits there

@@ -12,7 +12,7 @@ use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
 use crate::kernel::time::from_ms;
 use crate::kernel::{CallKind, ConnectionId, ReservationId, RunId, Timestamp};
 use crate::live::{BlockKind, Hub};
-use crate::net::retry::{self, Next};
+use crate::net::retry::{self, Backoff, Next};
 use crate::providers::bound::{Size, cut_off};
 use crate::providers::catalog::Model;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -45,10 +45,23 @@ pub(super) enum Called {
 pub(super) enum Aside {
     /// An answer that is paid.
     Said(Box<Reply>, Spent),
-    /// There is none: nobody can pay it, or the provider failed.
+    /// There is none: nobody can pay it, or nobody answers.
     Silent,
-    /// It was cut off: a person stopped the run, or the program ends.
-    Stopped(Box<CutOff>),
+    /// Who was asked failed, and another answers now: it is worth asking anew.
+    Other,
+    /// It was cut off, in the middle or between two tries: a person stopped the run, or the program ends.
+    Stopped(Option<Box<CutOff>>),
+}
+
+/// What became of one try of such a question.
+enum Tried {
+    Came(Aside),
+    /// The same one is asked once more from this moment on.
+    Again {
+        from: Timestamp,
+        at: Timestamp,
+    },
+    Failed(ProviderError),
 }
 
 /// An answer that is not written down yet.
@@ -267,13 +280,39 @@ impl Turn {
     }
 
     /// Asks the model something that is no part of the conversation. Nothing of it is shown while it
-    /// comes; what it cost is booked like any other call of the run.
+    /// comes; what it cost is booked like any other call of the run. Who fails by something that passes is
+    /// asked once more, then the next of the list is to be asked.
     pub(super) async fn aside(
         &mut self,
-        request: ChatRequest,
+        request: &ChatRequest,
         limit: Duration,
     ) -> Result<Aside, EngineError> {
-        let size = Size::of(&request);
+        let mut last = false;
+        loop {
+            match self.try_aside(request, limit, last).await? {
+                Tried::Came(aside) => return Ok(aside),
+                Tried::Again { from, at } => {
+                    let app = self.journal.ws.app.clone();
+                    tokio::select! {
+                        () = app.sleep_from(from, at) => last = true,
+                        () = self.cancel.cancelled() => return Ok(Aside::Stopped(None)),
+                    }
+                }
+                Tried::Failed(error) => {
+                    let other = self.next_answers(&error).await?;
+                    return Ok(if other { Aside::Other } else { Aside::Silent });
+                }
+            }
+        }
+    }
+
+    async fn try_aside(
+        &mut self,
+        request: &ChatRequest,
+        limit: Duration,
+        last: bool,
+    ) -> Result<Tried, EngineError> {
+        let size = Size::of(request);
         let question = Question {
             connection: self.chosen.connection,
             provider: self.chosen.provider.name(),
@@ -291,11 +330,11 @@ impl Turn {
         });
         let (call, admitted) = match asked.await {
             Ok(asked) => asked,
-            Err(EngineError::Usage(_)) => return Ok(Aside::Silent),
+            Err(EngineError::Usage(_)) => return Ok(Tried::Came(Aside::Silent)),
             Err(error) => return Err(error),
         };
         self.calls = call;
-        let request = ChatRequest { max_output: admitted.bound.max_output, ..request };
+        let request = ChatRequest { max_output: admitted.bound.max_output, ..request.clone() };
         let mut received = Received::default();
         let mut sink = |delta: Delta| received.push(&delta);
         let outcome = tokio::select! {
@@ -310,23 +349,34 @@ impl Turn {
                 let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
                 let spent = self.spent(&admitted, tokens, &reply.model, known);
-                let (reservation, booked) = (admitted.reservation, spent.clone());
+                let (reservation, well) = (admitted.reservation, self.answered_well());
+                let paid = Paid { reservation, spent: spent.clone(), well };
                 self.journal
                     .write(move |tx, pen| {
-                        money::settle(tx, reservation, booked)?;
+                        paid.write(tx)?;
                         save(tx, pen).map(|appended| ((), appended))
                     })
                     .await?;
-                Ok(Aside::Said(Box::new(reply), spent))
+                Ok(Tried::Came(Aside::Said(Box::new(reply), spent)))
             }
             Some(Err(error)) => {
-                // It is not asked again: whoever asked aside goes on without an answer.
-                self.note_failure(call, admitted, size, error, &received, None).await?;
-                Ok(Aside::Silent)
+                let from = self.journal.ws.app.clock.now();
+                // Nobody saw what came of it: a broken answer is asked for anew like none.
+                let pause = match !last && self.is_worth_asking_again(&error) {
+                    true => Backoff::TRANSIENT.next(1, error.retry_after, retry::random()),
+                    false => Next::GiveUp(None),
+                };
+                let at = match pause {
+                    Next::Wait(pause) => Some(later(from.as_millisecond(), pause)),
+                    Next::GiveUp(_) => None,
+                };
+                let error = self.note_failure(call, admitted, size, error, &received, at).await?;
+                Ok(at.map_or(Tried::Failed(error), |at| Tried::Again { from, at }))
             }
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
-                Ok(Aside::Stopped(Box::new(CutOff { call, admitted, spent })))
+                let cut_off = Box::new(CutOff { call, admitted, spent });
+                Ok(Tried::Came(Aside::Stopped(Some(cut_off))))
             }
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! A summary is held against what it may not lose (`guard`). One that loses it is written once more;
 //! then what is missing is put behind it by rules, or all of it is (`extract`). What people laid down is put
-//! behind every summary in their own words. A run never ends for want of a summary.
+//! behind every summary in their own words. A call that fails by something that passes is made once more, then the
+//! next model of the list is asked. A run never ends for want of a summary.
 
 mod extract;
 mod guard;
@@ -81,7 +82,7 @@ enum Came {
 /// A summary, or none.
 enum Told {
     Summary(String, SummaryBy),
-    Stopped(Box<CutOff>),
+    Stopped(Option<Box<CutOff>>),
 }
 
 /// What the calls for a summary came to.
@@ -230,7 +231,7 @@ impl Turn {
         let (text, by) = match told {
             Told::Summary(text, by) => (text, by),
             Told::Stopped(cut_off) => {
-                return self.stopped(Some(cut_off)).await.map(|_| Came::Over);
+                return self.stopped(cut_off).await.map(|_| Came::Over);
             }
         };
         let clean = ws.app.redactor.text(&text);
@@ -379,23 +380,26 @@ impl Turn {
         messages: Vec<Message>,
         sum: &mut Sum,
     ) -> Result<Answered, EngineError> {
-        let most = MAX_SUMMARY.min(self.chosen.known.max_output);
-        let mut request = ChatRequest::new(self.chosen.model.clone(), most);
-        let text = words::SYSTEM.trim().to_owned();
-        request.system = vec![SystemPart { text, cache: false }];
-        request.messages = messages;
-        request.thinking = words::little(self.chosen.thinking);
-        Ok(match self.aside(request, LIMIT).await? {
-            Aside::Said(reply, spent) => {
-                sum.add(&spent);
-                match reply.text().trim() {
-                    "" => Answered::Nothing,
-                    text => Answered::Text(text.to_owned()),
+        loop {
+            let most = MAX_SUMMARY.min(self.chosen.known.max_output);
+            let mut request = ChatRequest::new(self.chosen.model.clone(), most);
+            let text = words::SYSTEM.trim().to_owned();
+            request.system = vec![SystemPart { text, cache: false }];
+            request.messages.clone_from(&messages);
+            request.thinking = words::little(self.chosen.thinking);
+            return Ok(match self.aside(&request, LIMIT).await? {
+                Aside::Said(reply, spent) => {
+                    sum.add(&spent);
+                    match reply.text().trim() {
+                        "" => Answered::Nothing,
+                        text => Answered::Text(text.to_owned()),
+                    }
                 }
-            }
-            Aside::Silent => Answered::Nothing,
-            Aside::Stopped(cut_off) => Answered::Stopped(cut_off),
-        })
+                Aside::Other => continue,
+                Aside::Silent => Answered::Nothing,
+                Aside::Stopped(cut_off) => Answered::Stopped(cut_off),
+            });
+        }
     }
 }
 
@@ -403,5 +407,5 @@ impl Turn {
 enum Answered {
     Text(String),
     Nothing,
-    Stopped(Box<CutOff>),
+    Stopped(Option<Box<CutOff>>),
 }

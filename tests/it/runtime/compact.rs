@@ -1,5 +1,6 @@
 //! Compaction: when it happens, what it keeps, what it costs, and what a stop or a kill leaves of it.
 
+use hq::features::connections::model::Cooldown;
 use hq::features::runs::model::{
     Asked, Compaction, CompactionWhy, Context, EventKind, Input, InputState, Run, Session,
     SummaryBy,
@@ -9,6 +10,7 @@ use hq::kernel::{Outcome, RunId, RunState};
 use hq::store::{Range, ReadExt as _};
 use serde_json::{Value, json};
 
+use super::failover::{fall_back, named, second, switches};
 use crate::support::model::{Gate, Seen, Tokens, Turn};
 use crate::support::office::Office;
 
@@ -29,6 +31,10 @@ pub const HEADINGS: [&str; 9] = [
 fn summary(body: &str) -> Turn {
     let sections = HEADINGS.iter().map(|heading| format!("## {heading}\n{body}\n"));
     Turn::text(&sections.collect::<String>())
+}
+
+fn down() -> Turn {
+    Turn::error(500, "api_error", "down")
 }
 
 /// Tokens with which the window of the scripted model is nearly full.
@@ -192,10 +198,11 @@ async fn a_summary_that_loses_a_rule_is_written_again_and_then_mended_by_rules()
     assert_eq!(how.by, SummaryBy::Extract);
     assert!(text.contains("only vans") && text.contains("Never write to suppliers"), "{text}");
 
-    // A model that fails leaves an extract, and the run goes on all the same.
+    // A model that fails again leaves an extract, and the run goes on all the same.
     talked(&office, &ada, 5).await;
-    office.model.push(Turn::error(500, "api_error", "down"));
+    office.model.push(down()).push(down());
     let made = ask(&office, run, "").await;
+    office.pass_retry(made, 1).await;
     assert_eq!(office.ended(made).await.outcome, Some(Outcome::Done));
     let [(text, how)] = compacted(&office.events(made)).try_into().expect("one compaction");
     assert_eq!(how.by, SummaryBy::Extract);
@@ -222,6 +229,51 @@ async fn a_rule_stays_word_for_word_when_a_summary_says_the_opposite() {
             "\n## Constraints and preferences, word for word\n- Never write to suppliers directly.";
         assert!(text.ends_with(rules), "{text}");
     }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hiccup_is_no_reason_for_a_poor_summary() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let run = talked(&office, &ada, 6).await;
+    office.model.push(down()).push(summary("vans"));
+    let made = ask(&office, run, "").await;
+    office.pass_retry(made, 1).await;
+    assert_eq!(office.ended(made).await.outcome, Some(Outcome::Done));
+    let [(_, how)] = compacted(&office.events(made)).try_into().expect("one compaction");
+    assert_eq!(how.by, SummaryBy::Model);
+    assert!(office.all::<Cooldown>().is_empty(), "the only one is not left alone for it");
+
+    // Who is stopped between the two tries changes nothing.
+    talked(&office, &ada, 5).await;
+    office.model.push(down());
+    let made = ask(&office, run, "").await;
+    office.happened(made, |kind| matches!(kind, EventKind::CallFailed { .. })).await;
+    office.stop(made).await;
+    let ended = office.ended(made).await;
+    assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{:?}", ended.outcome);
+    assert!(compacted(&office.events(made)).is_empty());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_of_the_list_writes_the_summary_when_the_first_is_down() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let run = talked(&office, &ada, 6).await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.model.push(down()).push(down());
+    other.push(summary("vans"));
+    let made = ask(&office, run, "").await;
+    office.pass_retry(made, 1).await;
+    assert_eq!(office.ended(made).await.outcome, Some(Outcome::Done));
+    let [(_, how)] = compacted(&office.events(made)).try_into().expect("one compaction");
+    assert_eq!((how.by, how.model.as_str()), (SummaryBy::Model, "spare"));
+    let switched = ("mock (Scripted)".to_owned(), "spare (Second)".to_owned());
+    assert_eq!(switches(&office, made), [switched]);
+    assert_eq!(other.requests().len(), 1);
     office.hq.finish().await;
 }
 

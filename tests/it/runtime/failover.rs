@@ -26,7 +26,7 @@ use crate::support::office::{KEY, Office};
 mod probes; // who rests is tried out
 
 /// One more server with a connection to it.
-async fn second(office: &Office, model: &str) -> (ModelServer, ConnectionId) {
+pub(super) async fn second(office: &Office, model: &str) -> (ModelServer, ConnectionId) {
     second_called(office, "Second", model).await
 }
 
@@ -44,17 +44,17 @@ async fn second_called(office: &Office, name: &str, model: &str) -> (ModelServer
     (server, id)
 }
 
-fn named(connection: ConnectionId, model: &str) -> Named {
+pub(super) fn named(connection: ConnectionId, model: &str) -> Named {
     Named { connection: Some(connection), model: model.to_owned() }
 }
 
-async fn fall_back(office: &Office, agent: Option<&Agent>, models: Vec<Named>) {
+pub(super) async fn fall_back(office: &Office, agent: Option<&Agent>, models: Vec<Named>) {
     let agent = agent.map(|agent| agent.id);
     office.act::<_, ConnectionError>(move |tx| turns::set_fallbacks(tx, agent, models)).await;
 }
 
 /// Who answered in place of whom, as the run's timeline says it.
-fn switches(office: &Office, run: RunId) -> Vec<(String, String)> {
+pub(super) fn switches(office: &Office, run: RunId) -> Vec<(String, String)> {
     let events = office.events(run).into_iter();
     let switched = |kind| match kind {
         EventKind::ModelSwitched { from, to, .. } => Some((from, to)),
