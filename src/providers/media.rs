@@ -1,10 +1,10 @@
-//! Pictures and documents for models that cannot take them: words in their place, so that the model knows that
-//! something was there and the request is not refused.
+//! Pictures, documents and tools for models that cannot take them: words in their place, so that the model knows
+//! that something was there and the request is not refused.
 
 use std::borrow::Cow;
 
 use super::catalog::Model;
-use super::model::{ChatRequest, Part};
+use super::model::{ChatRequest, Part, ToolChoice};
 
 /// The most of a text file that is written into the conversation, in bytes.
 const TEXT_FILE: usize = 64 * 1024;
@@ -39,12 +39,19 @@ pub(super) fn fit<'a>(
         Part::File { media_type, .. } => {
             carries.documents && sees && media_type == "application/pdf"
         }
+        Part::ToolCall { .. } | Part::ToolResult { .. } => !request.no_tools,
         _ => true,
     };
-    if request.messages.iter().flat_map(|message| &message.parts).all(taken) {
+    let offers = !request.tools.is_empty() || request.tool_choice != ToolChoice::Auto;
+    let is_fit = request.messages.iter().flat_map(|message| &message.parts).all(taken);
+    if is_fit && !(request.no_tools && offers) {
         return Cow::Borrowed(request);
     }
     let mut fitted = request.clone();
+    if request.no_tools {
+        fitted.tools.clear();
+        fitted.tool_choice = ToolChoice::Auto;
+    }
     for part in fitted.messages.iter_mut().flat_map(|message| &mut message.parts) {
         if !taken(part) {
             *part = Part::text(words(part, sees));
@@ -71,6 +78,11 @@ fn words(part: &Part, vision: bool) -> String {
             };
             format!("[picture ({media_type}, {} KB): {why}]", kilobytes(data))
         }
+        Part::ToolCall { name, arguments, .. } => format!("[tool {name} was called: {arguments}]"),
+        Part::ToolResult { text, is_error, .. } => {
+            let what = if *is_error { "the tool failed" } else { "the tool answered" };
+            format!("[{what}]\n{text}")
+        }
         _ => String::new(),
     }
 }
@@ -87,7 +99,7 @@ fn is_text(media_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::Message;
+    use crate::providers::model::{Message, ToolDef};
 
     fn request(part: Part) -> ChatRequest {
         ChatRequest::new("m", 10).message(Message::results(vec![Part::text("Look"), part]))
@@ -132,5 +144,41 @@ mod tests {
         };
         let words = said(note, true, Carries::DOCUMENTS).expect("words");
         assert!(words.contains("Grüße") && words.contains("a.txt"), "{words}");
+    }
+
+    #[test]
+    fn a_model_without_tools_gets_none_and_words_for_former_calls() {
+        let call = |id: &str| Part::ToolCall {
+            id: id.into(),
+            name: "read".into(),
+            arguments: "{\"path\":\"a\"}".into(),
+        };
+        let result =
+            |is_error| Part::ToolResult { call_id: "1".into(), text: "Grüße".into(), is_error };
+        let tool = ToolDef {
+            name: "read".into(),
+            description: String::new(),
+            schema: serde_json::json!({}),
+        };
+        let mut request = ChatRequest::new("m", 10)
+            .message(Message::assistant(vec![call("1")]))
+            .message(Message::results(vec![result(false), result(true)]))
+            .tool(tool);
+        request.tool_choice = ToolChoice::None;
+        let model = Model::unknown("m");
+        assert!(matches!(fit(&request, &model, Carries::PICTURES), Cow::Borrowed(_)));
+        request.no_tools = true;
+        let fitted = fit(&request, &model, Carries::PICTURES);
+        assert_eq!((fitted.tools.len(), &fitted.tool_choice), (0, &ToolChoice::Auto));
+        let said: Vec<Part> = fitted.messages.iter().flat_map(|m| m.parts.clone()).collect();
+        let words = [
+            "[tool read was called: {\"path\":\"a\"}]",
+            "[the tool answered]\nGrüße",
+            "[the tool failed]\nGrüße",
+        ];
+        assert_eq!(said, words.map(Part::text));
+        // Nothing is copied where there is nothing to leave out.
+        let plain = ChatRequest { no_tools: true, ..ChatRequest::new("m", 10) };
+        assert!(matches!(fit(&plain, &model, Carries::PICTURES), Cow::Borrowed(_)));
     }
 }

@@ -36,6 +36,8 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     /// Set when the server says that the model sees no pictures: words stand in their place, then.
     pub blind: bool,
+    /// Set when the model takes no tools: none are sent, and words stand in the place of former calls, then.
+    pub no_tools: bool,
     /// What helps the provider but changes no answer.
     pub metadata: Metadata,
 }
@@ -57,6 +59,7 @@ impl ChatRequest {
             top_p: None,
             stop: Vec::new(),
             blind: false,
+            no_tools: false,
             metadata: Metadata::default(),
         }
     }

@@ -187,6 +187,45 @@ impl Turn {
     /// Before a call: whether somebody may be asked. Changes over to another when the one that is due rests, and
     /// waits when all do. Nothing means that the call can be made; else whether the run goes on.
     pub(super) async fn ready(&mut self) -> Result<Option<bool>, EngineError> {
+        if let Some(goes_on) = self.seek_the_well().await? {
+            return Ok(Some(goes_on));
+        }
+        self.seek_tools().await
+    }
+
+    /// Work is nothing for a model that takes no tools: the next of the list is asked in its place. Talk is.
+    async fn seek_tools(&mut self) -> Result<Option<bool>, EngineError> {
+        let is_work = matches!(self.trigger, RunTrigger::Item | RunTrigger::Child);
+        let first = self.chosen.model.clone();
+        while is_work && !self.chosen.known.tools && self.wrap_up.is_none() {
+            let who = self.chain.now.clone();
+            let why = format!("{} takes no tools", label(&self.journal.ws, &who)?);
+            self.chain.said.push(why.clone());
+            // No other key of this model takes any, either.
+            self.chain.tried.push((who, ErrorClass::NotFoundModel));
+            loop {
+                let (at, chain) = (self.journal.ws.app.clock.now(), &self.chain);
+                let read = self.journal.ws.read(|snap| {
+                    Ok::<_, StoreError>((chain.next(snap, at)?, chain.soonest(snap, at)?))
+                })?;
+                match read {
+                    (Some(next), _) => {
+                        if self.changed_over(next, &why).await? {
+                            break;
+                        }
+                    }
+                    (None, Some(until)) if self.chain.waits < MOST_WAITS => {
+                        return self.wait_until(until).await.map(Some);
+                    }
+                    (None, _) => return Err(EngineError::NoTools(first)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Somebody who does not rest, or a wait for them.
+    async fn seek_the_well(&mut self) -> Result<Option<bool>, EngineError> {
         if self.chain.is_single() {
             return Ok(None);
         }

@@ -132,6 +132,9 @@ pub enum EngineError {
     /// A tool failed that must not.
     #[error("{0}")]
     Tool(String),
+    /// Work needs tools, and nobody who may answer takes any.
+    #[error("{0} takes no tools: it can talk and not work; choose another model")]
+    NoTools(String),
     /// What is written does not fit together.
     #[error("{0}")]
     Broken(&'static str),
@@ -154,6 +157,7 @@ impl EngineError {
             Self::Store(e) => e.code(),
             Self::Blob(_) => "storage_failed",
             Self::Tool(_) => "tool",
+            Self::NoTools(_) => "no_tools",
             Self::Broken(_) => "internal",
         }
     }

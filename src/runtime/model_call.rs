@@ -234,6 +234,7 @@ impl Turn {
         self.request.messages = self.journal.history.take();
         self.request.max_output = admitted.bound.max_output;
         self.request.blind = !self.chosen.known.vision;
+        self.request.no_tools = !self.chosen.known.tools;
         self.request.tool_choice = match &self.client {
             _ if self.wrap_up.is_some() || self.aside => ToolChoice::None,
             Some(client) => client.choice(&self.request),
@@ -334,7 +335,9 @@ impl Turn {
             Err(error) => return Err(error),
         };
         self.calls = call;
-        let request = ChatRequest { max_output: admitted.bound.max_output, ..request.clone() };
+        let no_tools = !self.chosen.known.tools;
+        let request =
+            ChatRequest { max_output: admitted.bound.max_output, no_tools, ..request.clone() };
         let mut received = Received::default();
         let mut sink = |delta: Delta| received.push(&delta);
         let outcome = tokio::select! {

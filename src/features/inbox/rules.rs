@@ -32,6 +32,7 @@ const FINAL: &[&str] = &[
     "empty_answer",
     "internal",
     "key_unreadable",
+    "no_tools",
 ];
 /// How many reasons one item gathers.
 const MAX_REASONS: usize = 10;

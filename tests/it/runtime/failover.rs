@@ -570,3 +570,18 @@ async fn a_list_or_key_that_makes_no_sense_is_refused() {
     assert_eq!(kept.expect("a list").len(), 1);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_passes_over_a_model_that_takes_no_tools() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let (other, id) = second(&office, "spare").await;
+    fall_back(&office, None, vec![named(id, "spare")]).await;
+    office.takes_no_tools("mock").await;
+    other.push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!(run.outcome, Some(Outcome::Done), "{run:?}");
+    assert_eq!((office.model.requests().len(), switches(&office, run.id).len()), (0, 1));
+    office.hq.finish().await;
+}

@@ -289,3 +289,37 @@ async fn a_message_that_cannot_even_be_begun_is_answered_once_with_why() {
     assert_eq!(left, [InputState::Dropped(reason.clone())]);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_takes_no_tools_talks_and_does_no_work() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::call("task_list", json!({ "assignee": "any" })));
+    office.model.push(Turn::text("There is nothing."));
+    let run = office.say(&ada, "What is there to do?").await;
+    assert_eq!(office.ended(run).await.summary, "There is nothing.");
+    assert!(!office.model.last().tools().is_empty());
+
+    office.takes_no_tools("mock").await;
+    office.model.push(Turn::text("Well, thank you."));
+    let run = office.say(&ada, "How are you?").await;
+    assert_eq!(office.ended(run).await.summary, "Well, thank you.");
+    let asked = office.model.last();
+    assert!(asked.tools().is_empty() && asked.body["tool_choice"].is_null(), "{}", asked.text());
+    assert!(asked.text().contains("[tool task_list was called"), "{}", asked.text());
+    assert!(!asked.text().contains("tool_call_id"), "{}", asked.text());
+
+    let before = office.model.requests().len();
+    let task = office.task("Compare two offers", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
+    assert_eq!(code, "no_tools");
+    assert!(
+        reason.contains("mock takes no tools") && reason.contains("choose another"),
+        "{reason}"
+    );
+    assert_eq!(office.model.requests().len(), before, "it was not asked");
+    let item = office.items(ada.id).pop().expect("an item");
+    assert_eq!(item.not_before, None, "a person has to act first");
+    office.hq.finish().await;
+}

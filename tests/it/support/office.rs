@@ -7,9 +7,9 @@ use hq::app::Ws;
 use hq::features::agents::model::Agent;
 use hq::features::agents::{provision, rules as agents};
 use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::connections::model::Wire;
+use hq::features::connections::model::{ListedModel, Offer, Wire};
 use hq::features::connections::provider;
-use hq::features::connections::rules::{self as connections, NewConnection};
+use hq::features::connections::rules::{self as connections, Listed, NewConnection};
 use hq::features::deliverables::model::Deliverable;
 use hq::features::deliverables::rules::{self as deliverables, NewReview};
 use hq::features::inbox::model::Item;
@@ -168,6 +168,23 @@ impl Office {
         let price = Some(Some((input, output)));
         let changes = connections::Changes { price, ..connections::Changes::default() };
         self.act(move |tx| connections::update(tx, connection, None, changes)).await;
+    }
+
+    /// The server says of its model that it takes no tools.
+    pub async fn takes_no_tools(&self, model: &str) {
+        let connection = self.connection;
+        let offer = Offer {
+            id: model.to_owned(),
+            window: None,
+            max_output: None,
+            tools: Some(false),
+            vision: None,
+            thinking: None,
+            price: None,
+        };
+        let listed = ListedModel { id: model.to_owned(), name: model.to_owned() };
+        let listed = Listed { models: vec![listed], offers: vec![offer] };
+        self.act(move |tx| connections::set_models(tx, connection, listed)).await;
     }
 
     /// A task for an agent.
