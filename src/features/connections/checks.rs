@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::app::{Who, Ws};
-use crate::kernel::{ConnectionId, Problem, ProblemKind};
+use crate::features::usage::queries::budgets;
+use crate::kernel::{ConnectionId, Payer, Problem, ProblemKind, Timestamp};
 use crate::providers::Provider;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::model::{Echo, ModelInfo, Probe, Usage};
-use crate::store::ReadExt;
+use crate::store::{ReadExt, StoreError};
 use crate::web::format;
 
 use super::model::{Connection, ListedModel, Offer, Tested};
@@ -61,13 +62,22 @@ pub struct Checked {
     pub millis: Option<u64>,
 }
 
+/// Whether nothing is left of what the workspace may spend: calls that no agent makes are not made, either.
+pub(super) fn is_spent(tx: &impl ReadExt, now: Timestamp) -> Result<bool, StoreError> {
+    let all = budgets::standings(tx, &[Payer::Workspace], now)?;
+    Ok(all.iter().any(|one| one.budget.hard && one.is_used_up()))
+}
+
 /// Asks the provider for its models and for one word, and keeps what it said.
 ///
 /// # Errors
-/// `NotFound` when there is no such connection; what the provider answers is no error but the
+/// `NotFound` when there is no such connection; `OverBudget` when nobody pays for the call; what the provider answers is no error but the
 /// result.
 pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
     let stored = stored(ws, id)?;
+    if ws.read(|snap| is_spent(snap, ws.app.clock.now()))? {
+        return Err(ConnectionError::OverBudget);
+    }
     // The server may have learned something since.
     ws.app.accounts.of(id).forget_lessons();
     let provider = match provider(ws, Some(id)) {

@@ -2,7 +2,8 @@
 //! and no run has to find out that somebody is not.
 //!
 //! Only those are tried out that agents would ask first and that have others behind them, and only for what may heal
-//! by itself or by a payment. What a person has to mend at a connection is tested by whoever mends it.
+//! by itself or by a payment. What a person has to mend at a connection is tested by whoever mends it. Nobody is tried
+//! out while all work stands still or the workspace's budget is used up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -124,12 +125,19 @@ pub async fn keep_trying(ws: Ws) {
     }
 }
 
-/// Waits until something about connections has changed. Answers false when the store is closed.
+/// Waits until something has changed about connections, or about whether anybody may be asked. Answers false when the store is closed.
 async fn changed(entries: &mut Receiver<Arc<Entry>>) -> bool {
     loop {
         match entries.recv().await {
             Ok(entry) => {
-                let is = |event: &Event| matches!(event, Event::ConnectionChanged { .. });
+                let is = |event: &Event| {
+                    matches!(
+                        event,
+                        Event::ConnectionChanged { .. }
+                            | Event::BudgetChanged { .. }
+                            | Event::WorkGoesOn { .. }
+                    )
+                };
                 if entry.events.iter().any(is) {
                     return true;
                 }
@@ -149,7 +157,7 @@ fn resting(ws: &Ws, now: Timestamp) -> Result<Vec<Resting>, StoreError> {
     ws.read(|snap| {
         let mut rests: Vec<Cooldown> = snap.list(&Range::all())?;
         rests.retain(|rest| is_tried(rest.class) && rest.goes_on(now));
-        if rests.is_empty() || halt::of_workspace(snap)?.is_some() {
+        if rests.is_empty() || halt::of_workspace(snap)?.is_some() || checks::is_spent(snap, now)? {
             return Ok(Vec::new());
         }
         let mut found: Vec<Resting> = Vec::new();

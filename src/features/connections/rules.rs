@@ -68,6 +68,9 @@ pub enum ConnectionError {
     /// The workspace has no settings yet.
     #[error("the workspace is not set up yet")]
     NoWorkspace,
+    /// A call to a provider would cost money that there is not.
+    #[error("the workspace's budget is used up")]
+    OverBudget,
     /// No such agent.
     #[error("agent {0} does not exist")]
     NoAgent(AgentId),
@@ -112,6 +115,7 @@ impl Problem for ConnectionError {
             Self::BadPrice => "price_invalid",
             Self::Unreadable(_) => "key_unreadable",
             Self::NoWorkspace => "workspace_not_set_up",
+            Self::OverBudget => "over_budget",
             Self::NoAgent(_) => "agent_not_found",
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyModels => "too_many_models",
@@ -131,6 +135,7 @@ impl Problem for ConnectionError {
             Self::NameTaken(_)
             | Self::Unreadable(_)
             | Self::NoWorkspace
+            | Self::OverBudget
             | Self::NoSignIn
             | Self::NoKeys
             | Self::NoLogin => ProblemKind::Conflict,

@@ -308,3 +308,27 @@ async fn a_provider_that_counts_beyond_all_measure_ends_what_it_may_cost() {
     assert!(office.runs_on(task.id).is_empty() && office.model.requests().len() == 1);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_is_tested_when_the_budget_is_used_up() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    let ada = office.agent("Ada").await;
+    let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 20_000 };
+    office.model.push(Turn::text("That was dear.").usage(spent));
+    office.ended(office.say(&ada, "Begin").await).await;
+    office.limits(Some(1), 0).await;
+    let asked = office.model.requests().len();
+    let api = office.hq.api().await;
+    let path = format!("/api/v1/connections/{}/test", office.connection);
+    let refused = api.call("POST", &path).await;
+    assert_eq!(refused.status.as_u16(), 409, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "over_budget");
+    assert!(refused.text.contains("the workspace's budget is used up"), "{}", refused.text);
+    assert_eq!(office.model.requests().len(), asked, "it was not asked");
+    office.limits(None, 0).await;
+    office.model.usually(Turn::text("ready"));
+    let tested = api.call("POST", &path).await.json();
+    assert_eq!(tested["ok"], true, "{tested}");
+    office.hq.finish().await;
+}

@@ -20,7 +20,7 @@ use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::parts::colour_of;
 use crate::web::session::Person;
-use crate::web::shell::Shell;
+use crate::web::shell::{Flash, Shell};
 
 use super::{HERE, MENU, sign_in, told};
 
@@ -154,7 +154,15 @@ pub(super) async fn create(
     if !typed.key.trim().is_empty() {
         watch_key(&app, id, &typed.key);
     }
-    let checked = checks::test(&ws, &who, id).await?;
+    let checked = match checks::test(&ws, &who, id).await {
+        Ok(checked) => checked,
+        Err(error @ ConnectionError::OverBudget) => {
+            let words = format!("It is kept, but it was not tested: {error}.");
+            let next = hx.go_to(&ws.url(&format!("{HERE}/{id}")));
+            return Ok(flash::say(&app, Flash::danger(words), next));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let next = if checked.tested.ok { HERE.to_owned() } else { format!("{HERE}/{id}") };
     Ok(flash::say(&app, told(&checked), hx.go_to(&ws.url(&next))))
 }
