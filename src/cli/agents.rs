@@ -12,7 +12,7 @@ use super::commands::{or_none, print};
 use super::door::{Ask, Door, Pieces};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::{Common, FAILED, OK, complain, say};
+use super::{Common, OK, fail, say};
 
 /// The largest question.
 const MAX_QUESTION: u64 = 1 << 20;
@@ -175,7 +175,10 @@ pub struct Run {
     /// Another model for this question
     #[arg(long)]
     model: Option<String>,
-    /// How many seconds it may take
+    /// How much it thinks: none, low, medium, high or max
+    #[arg(long, value_name = "LEVEL")]
+    thinking: Option<String>,
+    /// How many seconds it may take; it ends with 2 then
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
@@ -310,7 +313,7 @@ async fn reports_to(common: &Common, door: &Door, flags: &ReportsTo) -> Result<u
 }
 
 /// The question as it was given, or from standard input.
-fn question(text: &[String]) -> Result<String, CommandError> {
+pub fn question(text: &[String]) -> Result<String, CommandError> {
     if text != ["-"] {
         return Ok(text.join(" "));
     }
@@ -324,24 +327,31 @@ fn question(text: &[String]) -> Result<String, CommandError> {
 async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandError> {
     let text = question(&flags.text)?;
     let workspace = flags.place.workspace.as_ref();
-    let body = json!({
+    let mut body = json!({
         "model": format!("hq/{}", flags.agent), "input": text, "instructions": flags.instructions,
     });
+    if let Some(level) = &flags.thinking {
+        body["reasoning"] = json!({ "effort": level });
+    }
     let ask = Ask::post("/v1/responses", &body)
         .within(workspace)
         .header("x-hq-session-key", flags.session.as_ref())
         .header("x-hq-model", flags.model.as_ref());
     let longest = Duration::from_secs(flags.timeout);
     let answered = tokio::time::timeout(longest, door.call(ask)).await;
-    let answered = answered.unwrap_or_else(|_| {
-        let seconds = flags.timeout;
-        Err(CommandError::Refused(format!("there was no answer within {seconds} seconds")))
-    });
+    let (status, answered) = match answered {
+        Ok(answered) => ("failed", answered),
+        Err(_) => {
+            let seconds = crate::web::format::count(flags.timeout, "second", "seconds");
+            let words = format!("there was no answer within {seconds}");
+            ("timeout", Err(CommandError::Failed(words)))
+        }
+    };
     let answer = match answered {
-        Err(CommandError::Refused(words)) if common.json => {
-            let error = json!({ "message": words });
-            print(common, &json!({ "ok": false, "status": "failed", "error": error }), &[])?;
-            return Ok(FAILED);
+        Err(error @ (CommandError::Refused(_) | CommandError::Failed(_))) if common.json => {
+            let told = json!({ "message": error.to_string() });
+            print(common, &json!({ "ok": false, "status": status, "error": told }), &[])?;
+            return Ok(error.code());
         }
         answered => answered?,
     };
@@ -391,7 +401,7 @@ async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
         let text = line.trim();
         if text.starts_with('/') && !text.starts_with("//") {
             match command(common, door, named, text).await {
-                Err(CommandError::Refused(words)) => complain(&words),
+                Err(CommandError::Refused(words)) => fail(common, &words),
                 done => done?,
             }
             continue;

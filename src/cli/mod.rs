@@ -8,6 +8,7 @@ mod connections;
 mod demo;
 mod door;
 mod inbox;
+mod jobs;
 mod models;
 mod money;
 mod operate;
@@ -94,6 +95,9 @@ enum Command {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
+    /// Programs that agents left running: list, show, follow, write, stop
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Tasks: list, show, add, assign, label, done, comment
     #[command(subcommand)]
     Task(tasks::Command),
@@ -209,7 +213,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Ok(None) => {}
         Ok(Some(remote)) => return elsewhere(common, command, &remote),
         Err(error) => {
-            complain(&error.to_string());
+            fail(common, &error.to_string());
             return USAGE;
         }
     }
@@ -221,7 +225,7 @@ fn run(common: &Common, command: Command) -> u8 {
     let config = match common.config([], false) {
         Ok(config) => config,
         Err(error) => {
-            complain(&error.to_string());
+            fail(common, &error.to_string());
             return USAGE;
         }
     };
@@ -232,6 +236,9 @@ fn run(common: &Common, command: Command) -> u8 {
         }
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
+        }
+        Command::Jobs(command) => {
+            block_on(async { jobs::run(common, &Door::here(&config).await?, command).await })
         }
         Command::Task(command) => {
             block_on(async { tasks::run(common, &Door::here(&config).await?, command).await })
@@ -293,7 +300,7 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Serve(_) | Command::Demo(_) => Ok(OK),
     };
     done.unwrap_or_else(|error| {
-        complain(&error.to_string());
+        fail(common, &error.to_string());
         error.code()
     })
 }
@@ -308,6 +315,9 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         }
         Command::Runs(command) => {
             block_on(async { runs::run(common, &Door::there(remote), command).await })
+        }
+        Command::Jobs(command) => {
+            block_on(async { jobs::run(common, &Door::there(remote), command).await })
         }
         Command::Task(command) => {
             block_on(async { tasks::run(common, &Door::there(remote), command).await })
@@ -342,12 +352,12 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         _ => {
             let text = "this is done on the machine itself; leave out --url and --token, and unset \
                         HQ_URL and HQ_TOKEN (an address for people is --public-url)";
-            complain(text);
+            fail(common, text);
             return USAGE;
         }
     };
     done.unwrap_or_else(|error| {
-        complain(&error.to_string());
+        fail(common, &error.to_string());
         error.code()
     })
 }
@@ -358,6 +368,14 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // ok: nobody reads what is printed; `hq status | head -1` is no error.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Tells why a command failed: to people, and as a value to programs that asked for one.
+fn fail(common: &Common, why: &str) {
+    if common.json {
+        say(&serde_json::json!({ "ok": false, "error": { "message": why } }).to_string());
+    }
+    complain(why);
 }
 
 /// Prints what went wrong.

@@ -168,6 +168,48 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_much_is_thought_and_what_fails_is_told_at_the_terminal() {
+    let terminal = Terminal::open().await;
+    terminal.model.push(Turn::text("After some thought."));
+    let deep = ["agent", "run", "ada", "Why?", "--thinking", "high", "--json"];
+    let told: Value = serde_json::from_str(&out(&terminal.hq(&deep).await)).expect("JSON");
+    let path = format!("/api/v1/runs/{}", told["run"].as_str().expect("a run"));
+    let request = reqwest::Client::new().get(format!("{}{path}", terminal.program.url()));
+    let run = request.bearer_auth(&terminal.token).send().await.expect("an answer");
+    let run: Value = run.json().await.expect("JSON");
+    assert_eq!(run["thinking"], "high", "{run}");
+    let strange = ["agent", "run", "ada", "Why?", "--thinking", "huge"];
+    let strange = refused(&terminal.hq(&strange).await, 1);
+    assert!(strange.contains("is no effort"), "{strange}");
+
+    // What takes too long is an error of its own kind.
+    terminal.model.usually(Turn::silence());
+    let slow = ["agent", "run", "ada", "Slowly", "--timeout", "1"];
+    let late = refused(&terminal.hq(&slow).await, 2);
+    assert!(late.contains("no answer within 1 second"), "{late}");
+    let late = terminal.hq(&[&slow[..], &["--json"]].concat()).await;
+    assert_eq!(late.status.code(), Some(2), "{late:?}");
+    let told: Value = serde_json::from_slice(&late.stdout).expect("JSON");
+    assert_eq!((&told["ok"], &told["status"]), (&false.into(), &"timeout".into()), "{told}");
+
+    let none = out(&terminal.hq(&["jobs", "list"]).await);
+    assert_eq!(none, "No jobs.\n");
+    let empty = out(&terminal.hq(&["jobs", "list", "--running", "--json"]).await);
+    let empty: Value = serde_json::from_str(&empty).expect("JSON");
+    assert_eq!(empty["items"], serde_json::json!([]));
+    for verb in [["jobs", "show", "7"], ["jobs", "follow", "7"], ["jobs", "stop", "7"]] {
+        let nothing = terminal.hq(&[&verb[..], &["--json"]].concat()).await;
+        assert!(refused(&nothing, 1).contains("not found"), "{nothing:?}");
+        let told: Value = serde_json::from_slice(&nothing.stdout).expect("JSON");
+        let words = told["error"]["message"].as_str().expect("words");
+        assert!(told["ok"] == false && words.contains("not found"), "{told}");
+    }
+    let nothing = refused(&terminal.hq(&["jobs", "write", "7", "yes"]).await, 1);
+    assert!(nothing.contains("not found"), "{nothing}");
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let terminal = Terminal::open().await;
     let gate = Gate::new();
