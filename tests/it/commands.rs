@@ -1,14 +1,16 @@
 //! Commands in a conversation, files with messages, and what a page that is out of date may not do.
 
+use hq::features::agents::model::Agent;
 use hq::features::runs::model::{EventKind, Input, Run, Session};
-use hq::kernel::{Fast, Role, Thinking};
+use hq::features::usage::rules::budgets::{Limits, set_limits};
+use hq::kernel::{AgentStatus, Fast, Role, Thinking};
 use hq::store::StoreError;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Reply, TestHq};
 use crate::support::model::{Gate, Tokens, Turn};
-use crate::support::work::{all, scene};
+use crate::support::work::{all, owner, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const COMMANDS: &str = "/api/v1/agents/ada/commands";
@@ -367,5 +369,60 @@ async fn a_question_beside_a_conversation_is_answered_in_words_and_leaves_nothin
     assert!(aside.text_of("#talk").contains("Red."), "{}", aside.text);
     let listed = api.get("/api/v1/agents/ada/sessions").await.json();
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_budgets_and_the_agent_itself_are_commands_too() {
+    let (hq, _model) = scene().await;
+    let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
+    assert_eq!(told("/tasks").await, "You have no open tasks.");
+    let form = told("/task Call the shop").await;
+    assert!(form.contains("tasks/new?title=Call%20the%20shop&assignee=ada"), "{form}");
+    let page = form.split(['(', ')']).nth(1).expect("an address");
+    let page = hq.owner().get(page).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("Call the shop"), "{}", page.text);
+    let api = hq.api().await;
+    let new = json!({ "title": "Call `the` shop", "assignee": "me" });
+    let made = api.post("/api/v1/tasks", &new).await;
+    assert!(made.status.is_success(), "{}", made.text);
+    let mine = told("/tasks").await;
+    assert!(mine.contains("-1](/w/marlow-cargo/tasks/"), "{mine}");
+    assert!(mine.contains("`Call 'the' shop`, to do"), "{mine}");
+    assert_eq!(told("/task").await, mine);
+    let one = told("/task 1").await;
+    assert!(one.contains("`Call 'the' shop`") && one.contains("priority: medium"), "{one}");
+    assert!(told("/task 77").await.contains("there is no task"));
+
+    assert!(told("/budget").await.contains("Ada this month: $0"));
+    let limits = Limits { month_micros: Some(40_000_000), run_micros: 0 };
+    let limited = hq.ws().write(&owner(&hq), move |tx| set_limits(tx, limits)).await;
+    limited.expect("a limit");
+    let budget = told("/budget").await;
+    assert!(budget.contains("The workspace's budget of this month: $0"), "{budget}");
+    assert!(budget.contains("of $40 (0 %)"), "{budget}");
+    assert!(told("/agent").await.contains("[Talk with Ada](/w/marlow-cargo/agents/ada/chat)"));
+    assert!(told("/agent @ADA").await.contains("agents/ada/chat"));
+    assert!(told("/agent eve").await.contains("No agent is called `eve`"));
+
+    let status = || {
+        let agents = all::<Agent>(&hq).into_iter();
+        agents.filter(|agent| agent.slug == "ada").map(|agent| agent.status).next()
+    };
+    assert_eq!(told("/resume").await, "Ada was not paused.");
+    assert!(told("/pause").await.starts_with("Ada is paused"));
+    assert_eq!(status(), Some(AgentStatus::Paused));
+    assert_eq!(told("/resume").await, "Ada takes work again.");
+    assert_eq!(status(), Some(AgentStatus::Ready));
+    // Paused on its page, it goes on by the command, too.
+    assert!(api.call("POST", "/api/v1/agents/ada/pause").await.status.is_success());
+    assert_eq!(status(), Some(AgentStatus::Paused));
+    let program = hq.token(&["read", "chat"]).await;
+    let refused = program.post(COMMANDS, &json!({ "text": "/resume" })).await.json();
+    assert!(refused["answer"].as_str().is_some_and(|text| text.contains("Nothing was changed")));
+    assert_eq!(status(), Some(AgentStatus::Paused));
+    assert_eq!(told("/resume").await, "Ada takes work again.");
+    assert_eq!(status(), Some(AgentStatus::Ready));
     hq.finish().await;
 }

@@ -156,6 +156,12 @@ impl Place<'_> {
             }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
             Command::Approve => "Nothing waits for an approval.".to_owned(),
+            Command::Task(Some(text)) => self.task(&text)?,
+            Command::Task(None) | Command::Tasks => self.tasks()?,
+            Command::Budget => self.budget()?,
+            Command::Pause => self.pause(once).await?,
+            Command::Resume => self.resume(once).await?,
+            Command::Agent(name) => self.other_agent(name.as_deref())?,
             Command::Rename(name) => {
                 self.choose(once, move |tx, id, by| rules::sessions::rename(tx, id, by, &name))
                     .await?;

@@ -5,6 +5,7 @@
 //! `/model` and `/fast` in front of text hold for that message alone.
 
 mod act;
+mod around;
 mod tell;
 
 use crate::features::runs::model::{QueueWish, pause_ms};
@@ -53,10 +54,16 @@ pub const ALL: &[Spec] = &[
         "Ask beside the conversation: no tools, and nothing of it is kept here",
     ),
     spec("jobs", "", "Show what goes on besides: programs, sub-agents, timers"),
+    spec("task", "[title|id]", "Show a task, or make one for the agent here"),
+    spec("tasks", "", "Show your open tasks"),
     spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
     spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
     spec("approve", "id once|run|always|deny", "Decide what waits for an approval"),
     spec("rename", "[name]", "Name the conversation"),
+    spec("budget", "", "Show what the agent and the workspace may spend"),
+    spec("pause", "", "Let the agent stop after its step and take no work"),
+    spec("resume", "", "Let the agent take work again"),
+    spec("agent", "[name]", "Talk with another agent"),
 ];
 
 /// What a message is.
@@ -120,6 +127,18 @@ pub enum Command {
     Approve,
     /// `/rename`
     Rename(String),
+    /// `/task`: one by its name, or a new one; none for the person's own.
+    Task(Option<String>),
+    /// `/tasks`
+    Tasks,
+    /// `/budget`
+    Budget,
+    /// `/pause`
+    Pause,
+    /// `/resume`
+    Resume,
+    /// `/agent`: one of them, or all.
+    Agent(Option<String>),
 }
 
 /// Why a command cannot be.
@@ -338,6 +357,12 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "btw" if rest.is_empty() => Err(wrong(spec, "say what to ask")),
         "btw" => Ok(Command::Aside(rest.to_owned())),
         "jobs" => alone(Command::Jobs),
+        "task" => Ok(Command::Task(given)),
+        "tasks" => alone(Command::Tasks),
+        "budget" => alone(Command::Budget),
+        "pause" => alone(Command::Pause),
+        "resume" => alone(Command::Resume),
+        "agent" => Ok(Command::Agent(given)),
         "reasoning" => match rest.to_ascii_lowercase().as_str() {
             "" => Ok(Command::Reasoning(None)),
             "on" => Ok(Command::Reasoning(Some(Some(true)))),
@@ -473,6 +498,12 @@ mod tests {
         let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
         assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
         assert_eq!(command("/answer the red one"), of(None));
+        assert_eq!(command("/task"), Command::Task(None));
+        assert_eq!(command("/task Call  the shop"), Command::Task(Some("Call  the shop".into())));
+        assert_eq!(command("/tasks"), Command::Tasks);
+        assert_eq!(command("/budget"), Command::Budget);
+        assert_eq!((command("/pause"), command("/resume")), (Command::Pause, Command::Resume));
+        assert_eq!(command("/agent @otto"), Command::Agent(Some("@otto".into())));
         assert_eq!(command("/queue"), Command::Queue(None));
         let wish = QueueWish {
             mode: Some(QueueMode::Collect),
@@ -513,7 +544,9 @@ mod tests {
     #[test]
     fn what_cannot_be_says_what_would_be_right() {
         assert!(refused("/stpo").contains("near: /stop"), "{}", refused("/stpo"));
-        assert!(matches!(read("/stop now"), Err(CommandError::Arguments { .. })));
+        for text in ["/stop now", "/pause now", "/resume all", "/tasks mine", "/budget 5"] {
+            assert!(matches!(read(text), Err(CommandError::Arguments { .. })), "{text}");
+        }
         assert!(refused("/think a lot").contains("none, low"), "{}", refused("/think a lot"));
         assert!(refused("/queue sideways").contains("steer"), "{}", refused("/queue sideways"));
         for text in [

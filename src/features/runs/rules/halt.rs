@@ -4,7 +4,7 @@
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{EventKind, Halt, HaltOf, Run, Session};
 use crate::features::runs::queries::halt as reading;
-use crate::kernel::{Event, HaltHow, RunId, RunState};
+use crate::kernel::{AgentId, AgentStatus, Event, HaltHow, RunId, RunState};
 use crate::store::{ReadExt, WriteTx};
 
 use super::RunError;
@@ -47,6 +47,22 @@ pub fn lift(tx: &mut WriteTx<'_>, of: HaltOf) -> Result<bool, RunError> {
         HaltOf::Agent(id) => Some(id),
     };
     tx.emit(Event::WorkGoesOn { agent });
+    Ok(true)
+}
+
+/// Lets an agent take work again that stands still or was paused; says whether it was.
+///
+/// # Errors
+/// When there is no such agent.
+pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
+    let agent = tx.get::<Agent>(id)?.ok_or(RunError::NoAgent(id))?;
+    if lift(tx, HaltOf::Agent(id))? {
+        return Ok(true);
+    }
+    if agent.status != AgentStatus::Paused {
+        return Ok(false);
+    }
+    tx.emit(Event::WorkGoesOn { agent: Some(id) });
     Ok(true)
 }
 
