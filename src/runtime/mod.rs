@@ -31,6 +31,7 @@ mod pictures;
 mod plan;
 mod prompt;
 mod prune;
+mod questions;
 mod resume;
 mod reverts;
 mod toolbox;

@@ -9,8 +9,8 @@ use crate::providers::model::ToolDef;
 use crate::tool::registry::{Entry, Registry};
 use crate::tool::{ChildCx, Effect};
 
-use super::Engine;
 use super::tools::subagents;
+use super::{Engine, questions};
 
 /// Sent with each run that serves an item, in this order, so that the prefix stays cached.
 const WORK: &[&str] = &[
@@ -186,7 +186,9 @@ fn meant(name: &str, arguments: &str) -> (String, String) {
     let as_it_is = |name: &str| (name.to_owned(), arguments.to_owned());
     match name {
         "ls" => as_it_is("list"),
-        "ask_user" | "ask_human" => as_it_is("ask_person"),
+        "ask_person" | "ask_user" | "ask_human" => {
+            mapped("ask_person", arguments, questions::put_into_one)
+        }
         "glob" => mapped("search", arguments, |given| {
             if let Some(pattern) = given.remove("pattern") {
                 given.insert("glob".to_owned(), pattern);
@@ -272,6 +274,10 @@ mod tests {
         assert_eq!(grep, own("search", r#"{"pattern":"a+","regex":true}"#));
         assert_eq!(call("result_read", r#"{"id":3}"#), own("read", r#"{"path":"result:3"}"#));
         assert_eq!(call("ls", "{broken"), own("list", "{broken"));
+        let (name, arguments) = call("ask_user", r#"{"questions":[{"question":"Who?"}]}"#);
+        let given: serde_json::Value = serde_json::from_str(&arguments).unwrap();
+        let wanted = serde_json::json!({ "question": "Who?", "options": [] });
+        assert_eq!((name.as_str(), given), ("ask_person", wanted));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{Park, Run};
+use hq::features::runs::model::{EventKind, Park, Run};
 use hq::features::runs::rules::{self as runs, RunError};
 use hq::features::tasks::rules as tasks;
 use hq::kernel::{Outcome, RunState, TaskStatus, WaitFor};
@@ -279,5 +279,43 @@ async fn who_waits_for_a_task_that_is_not_there_any_more_is_woken() {
     office.hq.advance(Duration::from_secs(61)).await;
     assert_eq!(office.ended(run).await.summary, "I see.");
     assert_eq!(office.results(run)[0].2, "The task is not there any more.");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_questions_at_once_are_one_text_and_one_has_its_buttons() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let colour = json!({ "header": "Colour", "question": "Which one?", "options": [
+        { "label": "Red", "description": "as before" }, { "label": "Blue" },
+    ] });
+    let days =
+        json!({ "question": "Which days?", "options": ["Monday", "Friday"], "multiSelect": true });
+    office.model.push(Turn::call("ask_user", json!({ "questions": [colour] })));
+    office.model.push(Turn::call("ask_person", json!({ "questions": [colour, days] })));
+    office.model.push(Turn::text("I see."));
+    let run = office.say(&ada, "Order paint").await;
+    office.in_state(run, RunState::Waiting).await;
+    let api = office.hq.api().await;
+    let listed = api.get("/api/v1/questions").await.json();
+    let first = &listed["items"][0];
+    assert_eq!(first["options"], json!(["Red", "Blue"]), "{listed}");
+    assert_eq!(first["question"], "Colour: Which one?\n- Red: as before", "{listed}");
+    let answer = format!("/api/v1/runs/{run}/answer");
+    let given = api.post(&answer, &json!({ "text": "Red" })).await;
+    assert!(given.status.is_success(), "{}", given.text);
+    office.happened(run, |kind| matches!(kind, EventKind::Answered { .. })).await;
+    let listed = office
+        .until("the second question", |snap| {
+            let all: Vec<Park> = snap.list(&Range::all())?;
+            Ok(all.into_iter().find(|park| park.question.contains("2. ") && park.over_at.is_none()))
+        })
+        .await;
+    let all = "1. Colour: Which one?\n- Red: as before\n- Blue\n\n2. Which days?\n- Monday\n- Friday\n\
+               (several may be chosen)";
+    assert_eq!((listed.question.as_str(), listed.options.len()), (all, 0));
+    let given = api.post(&answer, &json!({ "text": "Red, and Friday" })).await;
+    assert!(given.status.is_success(), "{}", given.text);
+    assert_eq!(office.ended(run).await.summary, "I see.");
     office.hq.finish().await;
 }
