@@ -123,6 +123,34 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_subscription_pays_is_drawn_by_its_list_price_or_its_tokens() {
+    let hq = TestHq::start().await;
+    book(&hq, vec![Usage { billed_micros: Some(0), ..call() }]).await;
+    hq.settle().await;
+    let mira = hq.owner();
+    let page = mira.get(PAGE).await;
+    assert!(page.text.contains("Nothing was billed for"), "{}", page.text);
+    assert!(page.text.contains("By the list price"), "{}", page.text);
+    assert!(page.texts(".legend li").is_empty());
+    let links = page.attrs("a", "href");
+    assert!(links.iter().any(|link| link.contains("by=agent") && link.ends_with("&of=list")));
+
+    let page = mira.get(&format!("{PAGE}?range=30&by=model&of=list")).await;
+    assert_eq!(page.text_of("#by-day"), "List price by day");
+    let legend = page.texts(".legend li");
+    assert!(legend.len() == 1 && legend[0].contains("$0.0091"), "{legend:?}");
+    // The days that are chosen next are drawn in the same way.
+    let links = page.attrs("a", "href");
+    assert!(links.iter().any(|link| link.ends_with("range=7&by=model&of=list")), "{links:?}");
+    assert!(links.iter().any(|link| link.ends_with("range=30&by=model")), "{links:?}");
+    assert_eq!(page.attrs("input[name=of]", "value"), ["list"]);
+    let page = mira.get(&format!("{PAGE}?range=30&by=day&of=tokens")).await;
+    let legend = page.texts(".legend li");
+    assert!(legend.len() == 1 && legend[0].ends_with("tokens"), "{legend:?}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_hold_every_call_once_and_no_formula() {
     let hq = TestHq::start().await;
     let many = |n: u32| Usage { call: n, ..call() };

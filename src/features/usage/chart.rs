@@ -1,16 +1,17 @@
-//! The chart of what each day cost, drawn here: stacked bars, with the same as a table.
+//! The chart of what each day cost or took, drawn here: stacked bars, with the same as a table.
 
 use std::collections::BTreeMap;
 
 use crate::web::format;
 
 use super::period::Month;
+use super::queries::report::Of;
 use super::span::{Kind, Span};
 
 const WIDTH: u32 = 880;
 const LEFT: u32 = 44;
 const TOP: u32 = 12;
-/// Height of the part that stands for money.
+/// Height of the part that stands for amounts.
 const HEIGHT: i64 = 156;
 const BASE: u32 = 168;
 /// More days than this are drawn by the week.
@@ -110,18 +111,19 @@ pub fn draw(
     past: u32,
     days: &BTreeMap<u32, BTreeMap<String, i64>>,
     series: &[Series],
+    of: Of,
 ) -> Chart {
     let palette = Palette::of(series);
     let step_days = if MAX_BARS < span.count() { 7 } else { 1 };
     let slots = slots(span, step_days, days, &palette);
     let most = slots.iter().map(Slot::sum).max().unwrap_or(0);
-    let (step, steps) = scale(most);
+    let (step, steps) = scale(most, of);
     let whole = (step * steps).max(1);
     let high =
         |micros: i64| u32::try_from((micros.max(0) * HEIGHT + whole / 2) / whole).unwrap_or(0);
     let lines = (0..=steps).map(|n| {
         let y = BASE - high(step * n);
-        Line { y, text_y: y + 4, label: short(step * n) }
+        Line { y, text_y: y + 4, label: short(step * n, of) }
     });
     let count = u32::try_from(slots.len()).unwrap_or(1).max(1);
     let wide = (WIDTH - LEFT) / count;
@@ -131,7 +133,7 @@ pub fn draw(
         Bar {
             x,
             width,
-            title: format!("{}: {}", slot.words, format::money(slot.sum())),
+            title: format!("{}: {}", slot.words, words(slot.sum(), of)),
             pieces: pieces(&slot.parts, high),
             label: label(span, n, count, past),
             label_x: x + width / 2,
@@ -147,7 +149,7 @@ pub fn draw(
     let keys = sums.iter().map(|(colour, micros)| Key {
         colour: *colour,
         name: palette.name(*colour).to_owned(),
-        sum: format::money(*micros),
+        sum: words(*micros, of),
     });
     Chart {
         lines: lines.collect(),
@@ -156,13 +158,13 @@ pub fn draw(
         entries: slots
             .iter()
             .filter(|slot| !slot.parts.is_empty())
-            .map(|s| s.entry(&palette))
+            .map(|s| s.entry(&palette, of))
             .collect(),
         words: format!(
             "{} in {}, at most {} a {}",
-            format::money(total),
+            words(total, of),
             format::count(u64::from(past), "day", "days"),
-            format::money(most),
+            words(most, of),
             if step_days == 1 { "day" } else { "week" },
         ),
         right: WIDTH,
@@ -210,13 +212,13 @@ impl Slot {
         self.parts.iter().map(|(_, micros)| micros).sum()
     }
 
-    fn entry(&self, palette: &Palette<'_>) -> Entry {
+    fn entry(&self, palette: &Palette<'_>, of: Of) -> Entry {
         let by = self.parts.iter();
-        let by = by.map(|(colour, n)| format!("{} {}", palette.name(*colour), format::money(*n)));
+        let by = by.map(|(colour, n)| format!("{} {}", palette.name(*colour), words(*n, of)));
         Entry {
             date: self.words.clone(),
             by: by.collect::<Vec<_>>().join(", "),
-            sum: format::money(self.sum()),
+            sum: words(self.sum(), of),
         }
     }
 }
@@ -276,8 +278,9 @@ fn pieces(parts: &[(u8, i64)], high: impl Fn(i64) -> u32) -> Vec<Piece> {
 }
 
 /// The step between two lines, a round amount, and how many steps hold `most`.
-fn scale(most: i64) -> (i64, i64) {
-    let mut step = 10_000;
+fn scale(most: i64, of: Of) -> (i64, i64) {
+    // A cent, or a hundred tokens.
+    let mut step = if of == Of::Tokens { 100 } else { 10_000 };
     for factor in [2, 5, 10].iter().cycle().take(60) {
         if most <= step * 5 {
             break;
@@ -292,9 +295,19 @@ fn scale(most: i64) -> (i64, i64) {
     (step, ((most + step - 1) / step).max(1))
 }
 
+/// An amount, for people.
+fn words(amount: i64, of: Of) -> String {
+    match of {
+        Of::Billed | Of::List => format::money(amount),
+        Of::Tokens => format!("{} tokens", format::tokens(amount.max(0).unsigned_abs())),
+    }
+}
+
 /// An amount beside a line.
-fn short(micros: i64) -> String {
-    if micros % 1_000_000 == 0 {
+fn short(micros: i64, of: Of) -> String {
+    if of == Of::Tokens {
+        format::tokens(micros.max(0).unsigned_abs())
+    } else if micros % 1_000_000 == 0 {
         format!("${}", format::grouped((micros / 1_000_000).unsigned_abs()))
     } else {
         format!("${}.{:02}", micros / 1_000_000, micros / 10_000 % 100)
@@ -305,6 +318,7 @@ fn short(micros: i64) -> String {
 mod tests {
     use super::{COLOURS, Series, draw, scale};
     use crate::features::usage::period::Month;
+    use crate::features::usage::queries::report::Of;
     use crate::features::usage::span::{Asked, Span, read};
     use std::collections::BTreeMap;
 
@@ -324,13 +338,13 @@ mod tests {
 
     #[test]
     fn steps_are_round_and_few() {
-        assert_eq!(scale(0), (10_000, 1));
-        assert_eq!(scale(60_000), (20_000, 3));
-        assert_eq!(scale(4_700_000), (1_000_000, 5));
-        assert_eq!(scale(5_100_000), (2_000_000, 3));
-        assert_eq!(scale(48_000_000), (10_000_000, 5));
+        assert_eq!(scale(0, Of::Billed), (10_000, 1));
+        assert_eq!(scale(60_000, Of::Billed), (20_000, 3));
+        assert_eq!(scale(4_700_000, Of::Billed), (1_000_000, 5));
+        assert_eq!(scale(5_100_000, Of::Billed), (2_000_000, 3));
+        assert_eq!(scale(48_000_000, Of::Billed), (10_000_000, 5));
         for most in (0..2_000_000_000).step_by(7_654_321) {
-            let (step, steps) = scale(most);
+            let (step, steps) = scale(most, Of::Billed);
             assert!(step * steps >= most && (1..=5).contains(&steps), "{most}: {step} {steps}");
         }
     }
@@ -339,7 +353,13 @@ mod tests {
     fn pieces_stand_on_each_other_and_stay_in_the_picture() {
         let span = days("2026-11");
         let cost = parts(&[("a", 3_000_000), ("b", 1_700_000), ("c", 1)]);
-        let chart = draw(span, 1, &BTreeMap::from([(span.first, cost)]), &series(&["b", "a", "c"]));
+        let chart = draw(
+            span,
+            1,
+            &BTreeMap::from([(span.first, cost)]),
+            &series(&["b", "a", "c"]),
+            Of::Billed,
+        );
         let bar = &chart.bars[0];
         assert_eq!(bar.pieces[0].y + bar.pieces[0].height, 168);
         assert_eq!(bar.pieces[1].y + bar.pieces[1].height, bar.pieces[0].y);
@@ -350,7 +370,7 @@ mod tests {
         assert!(chart.entries[0].by.ends_with("C $0.0000"), "{}", chart.entries[0].by);
         let labels: Vec<_> = chart.bars.iter().filter(|bar| !bar.label.is_empty()).collect();
         assert_eq!(labels.len(), 7, "the first, and each fifth");
-        assert_eq!(draw(span, 0, &BTreeMap::new(), &[]).entries.len(), 0);
+        assert_eq!(draw(span, 0, &BTreeMap::new(), &[], Of::Billed).entries.len(), 0);
     }
 
     #[test]
@@ -362,7 +382,7 @@ mod tests {
             Asked { from: "2023-10-07".into(), to: "2024-10-04".into(), ..Asked::default() };
         let span = read(&asked, 20_000).unwrap();
         let all = BTreeMap::from([(span.first, cost.clone()), (span.first + 6, cost)]);
-        let chart = draw(span, span.count(), &all, &series(&keys));
+        let chart = draw(span, span.count(), &all, &series(&keys), Of::Billed);
         assert_eq!(chart.bars.len(), span.count().div_ceil(7) as usize);
         assert!(chart.bars.iter().all(|bar| bar.x + bar.width <= 880));
         assert!(chart.bars.iter().filter(|bar| !bar.label.is_empty()).count() <= 10);
@@ -373,8 +393,21 @@ mod tests {
         );
         assert_eq!(chart.entries.len(), 1, "both days are in one week");
         assert!(chart.entries[0].date.starts_with("7 October to"), "{}", chart.entries[0].date);
-        let ninety = draw(days("90"), 90, &BTreeMap::new(), &[]);
+        let ninety = draw(days("90"), 90, &BTreeMap::new(), &[], Of::Billed);
         assert_eq!(ninety.bars.len(), 90);
         assert_eq!(ninety.bars[0].label, Month::date_of(19_911).strftime("%-d %b").to_string());
+    }
+
+    #[test]
+    fn tokens_are_drawn_like_money() {
+        let span = days("2026-11");
+        let used = BTreeMap::from([(span.first, parts(&[("a", 1_200), ("b", 300)]))]);
+        let chart = draw(span, 1, &used, &series(&["a", "b"]), Of::Tokens);
+        let labels: Vec<&str> = chart.lines.iter().map(|line| line.label.as_str()).collect();
+        assert_eq!(labels, ["0", "500", "1.0K", "1.5K"]);
+        assert_eq!(chart.bars[0].pieces.iter().map(|piece| piece.height).sum::<u32>(), 156);
+        assert_eq!(chart.keys[0].sum, "1.2K tokens");
+        assert!(chart.words.starts_with("1.5K tokens in 1 day"), "{}", chart.words);
+        assert_eq!(chart.entries[0].by, "A 1.2K tokens, B 300 tokens");
     }
 }

@@ -25,6 +25,8 @@ pub struct Asked {
     pub to: String,
     /// By what it is summed up.
     pub by: String,
+    /// What of it is drawn.
+    pub of: String,
 }
 
 /// Which days they are.
@@ -206,8 +208,8 @@ mod tests {
 
     fn asked(range: &str, month: &str, from: &str, to: &str) -> Asked {
         let own = str::to_owned;
-        let by = String::new();
-        Asked { range: own(range), month: own(month), from: own(from), to: own(to), by }
+        let (range, month, from, to) = (own(range), own(month), own(from), own(to));
+        Asked { range, month, from, to, ..Asked::default() }
     }
 
     #[test]

@@ -410,7 +410,11 @@ fn facts(
         (true, None) => Some("price not known".to_owned()),
         (false, cap) => cap,
     };
-    add("Cost", format::money(cost), small.unwrap_or_default());
+    let sums = |of: fn(&Usage) -> Option<i64>| used.iter().filter_map(of).sum::<i64>();
+    let (list, billed) = (sums(|u| u.list_micros.or(u.billed_micros)), sums(|u| u.billed_micros));
+    let list = (list != billed).then(|| format!("list price {}", format::money(list)));
+    let small: Vec<String> = small.into_iter().chain(list).collect();
+    add("Cost", format::money(cost), small.join(", "));
     let took = look.duration(run).map(format::duration);
     let small = if run.attempt > 1 {
         format!("went on {}", format::count(u64::from(run.attempt - 1), "time", "times"))

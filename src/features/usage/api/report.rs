@@ -8,7 +8,7 @@ use crate::app::Ws;
 use crate::features::usage::model::day::{Sums, day_in};
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily;
-use crate::features::usage::queries::report::{By, report};
+use crate::features::usage::queries::report::{By, Of, report};
 use crate::features::usage::span::{self, Asked};
 use crate::kernel::Can;
 use crate::web::error::ApiError;
@@ -81,13 +81,13 @@ struct ReportAsked {
 
 impl From<DaysAsked> for Asked {
     fn from(DaysAsked { range, month, from, to }: DaysAsked) -> Self {
-        Self { range, month, from, to, by: String::new() }
+        Self { range, month, from, to, ..Self::default() }
     }
 }
 
 impl From<ReportAsked> for Asked {
     fn from(ReportAsked { range, month, from, to, by }: ReportAsked) -> Self {
-        Self { range, month, from, to, by }
+        Self { range, month, from, to, by, ..Self::default() }
     }
 }
 
@@ -165,7 +165,7 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportAsked>) -> Result<Json<ReportV
             let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
             let span = span::read(&asked, today)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
-            let report = report(snap, &rolled, by)?;
+            let report = report(snap, &rolled, by, Of::Billed)?;
             let holds_today = span.first <= today && today <= span.last;
             let month = Month::of_day(today);
             let items = report.lines.into_iter().map(|line| LineView {

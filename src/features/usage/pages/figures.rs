@@ -7,7 +7,7 @@ use crate::features::usage::chart::{self, Chart, Series};
 use crate::features::usage::model::day::{Sums, day_in};
 use crate::features::usage::period::Month;
 use crate::features::usage::queries::daily::{self, Rolled, at_pace};
-use crate::features::usage::queries::report::{ALL, By, Report, report};
+use crate::features::usage::queries::report::{ALL, By, Of, Report, report};
 use crate::features::usage::queries::{self, unmetered};
 use crate::features::usage::span::{self, Asked, Kind, NoSpan, Span};
 use crate::features::workspace::model::Settings;
@@ -60,6 +60,7 @@ pub(super) struct View {
     pub here: String,
     pub ranges: Vec<Tab>,
     pub groups: Vec<Tab>,
+    pub measures: Vec<Tab>,
     /// What was typed of the days, and what is wrong with it.
     pub from: String,
     pub to: String,
@@ -83,6 +84,10 @@ pub(super) struct View {
     /// How many calls stand in no sum of money; empty when there are none.
     pub unmetered: String,
     pub chart: Chart,
+    /// What of the calls it shows.
+    pub of: Of,
+    /// What stands below a chart of nothing.
+    pub nothing: String,
     pub by: &'static str,
     pub lines: Vec<LineRow>,
     pub more: String,
@@ -107,9 +112,10 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
         Err(wrong) => (month_of(month), Some(wrong)),
     };
     let by = By::parse(&asked.by).unwrap_or_default();
+    let of = Of::parse(&asked.of).unwrap_or_default();
     let past = span.past(today);
     let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
-    let report = report(snap, &rolled, by)?;
+    let report = report(snap, &rolled, by, of)?;
     let spent = report.total.billed_micros;
     let (first, last) = span.before(today);
     let former = daily::billed(&daily::rolled(ws, snap, first..=last)?.days);
@@ -120,7 +126,14 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
     let budget = snap.get::<Settings>(())?.and_then(|settings| settings.budget_micros);
     let reserved: i64 = queries::reservations(snap, now)?.iter().map(|r| r.micros).sum();
     let is_present = forecast.is_some();
-    let own = |query: String| ws.url(&format!("{HERE}?{query}&by={}", by.word()));
+    let address = |query: &str, by: By, of: Of| {
+        let drawn = match of {
+            Of::Billed => String::new(),
+            of => format!("&of={}", of.word()),
+        };
+        ws.url(&format!("{HERE}?{query}&by={}{drawn}", by.word()))
+    };
+    let own = |query: String| address(&query, by, of);
     let all = agents(snap)?;
     let (before_href, after_href) = match span.kind {
         Kind::Month(shown) => {
@@ -145,9 +158,13 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
         groups: By::ALL
             .into_iter()
             .map(|one| {
-                let href = ws.url(&format!("{HERE}?{}&by={}", span.query(), one.word()));
+                let href = address(&span.query(), one, of);
                 Tab::new(one.label(), href, one == by)
             })
+            .collect(),
+        measures: Of::ALL
+            .into_iter()
+            .map(|one| Tab::new(one.label(), address(&span.query(), by, one), one == of))
             .collect(),
         from: typed(&asked.from, span, span.first),
         to: typed(&asked.to, span, span.last),
@@ -179,7 +196,9 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
             _ => String::new(),
         },
         unmetered: unmetered_words(ws, snap, report.total.unpriced)?,
-        chart: drawn(span, past, &report, by),
+        chart: drawn(span, past, &report, by, of),
+        of,
+        nothing: nothing(&span.label(), of, &report.total),
         by: by.label(),
         more: match report.lines.len().saturating_sub(SHOWN) {
             0 => String::new(),
@@ -258,16 +277,31 @@ fn line(ws: &Ws, name: &str, note: &str, path: &str, sums: &Sums) -> LineRow {
     }
 }
 
-fn drawn(span: Span, past: u32, report: &Report, by: By) -> Chart {
+fn drawn(span: Span, past: u32, report: &Report, by: By, of: Of) -> Chart {
     let series: Vec<Series> = match by {
         By::Day => vec![Series { key: ALL.to_owned(), name: "All calls".to_owned() }],
         By::Agent | By::Model | By::Task | By::Stream | By::Routine | By::Source | By::Kind => {
-            let paid = report.lines.iter().filter(|line| line.sums.billed_micros != 0);
-            let series = paid.map(|line| Series { key: line.key.clone(), name: line.name.clone() });
+            let shown = report.lines.iter().filter(|line| of.amount(&line.sums) != 0);
+            let series =
+                shown.map(|line| Series { key: line.key.clone(), name: line.name.clone() });
             series.collect()
         }
     };
-    chart::draw(span, past, &report.days, &series)
+    chart::draw(span, past, &report.days, &series, of)
+}
+
+/// What stands below a chart of nothing.
+fn nothing(days: &str, of: Of, total: &Sums) -> String {
+    match of {
+        Of::Billed if 0 < total.list_micros => {
+            format!("Nothing was billed for {days}. By the list price, the same calls have a cost.")
+        }
+        Of::Billed => {
+            format!("Nothing was billed for {days}. Practice and models of your own cost nothing.")
+        }
+        Of::List => format!("Nothing has a list price for {days}."),
+        Of::Tokens => format!("No tokens were used for {days}."),
+    }
 }
 
 /// What is missing in the figures, in words; empty when nothing is.

@@ -96,6 +96,63 @@ impl By {
     }
 }
 
+/// What of the calls is drawn by day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Of {
+    /// What is billed, in micro-dollars.
+    #[default]
+    Billed,
+    /// What the same costs by the list, in micro-dollars: also of calls that a subscription pays.
+    List,
+    /// Tokens, sent and received.
+    Tokens,
+}
+
+impl Of {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Billed, Self::List, Self::Tokens];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Billed => "billed",
+            Self::List => "list",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Billed => "Billed",
+            Self::List => "List price",
+            Self::Tokens => "Tokens",
+        }
+    }
+
+    /// The one of this word; nothing when there is none.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|of| of.word() == word.trim())
+    }
+
+    /// So much of these calls.
+    #[must_use]
+    pub fn amount(self, sums: &Sums) -> i64 {
+        match self {
+            Self::Billed => sums.billed_micros,
+            Self::List => sums.list_micros,
+            Self::Tokens => {
+                let sent = sums.input.saturating_add(sums.cache_read);
+                let all = sent.saturating_add(sums.cache_write).saturating_add(sums.output);
+                i64::try_from(all).unwrap_or(i64::MAX)
+            }
+        }
+    }
+}
+
 /// One of what it is summed up by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -116,25 +173,26 @@ pub struct Line {
 pub struct Report {
     /// All of them.
     pub total: Sums,
-    /// The dearest first; days in their order.
+    /// Those with the most first; days in their order.
     pub lines: Vec<Line>,
-    /// What was billed on each day, by the key of the line, in micro-dollars; all together under
-    /// [`ALL`] where the lines are days.
+    /// What was asked for of each day, by the key of the line; all together under [`ALL`] where the
+    /// lines are days.
     pub days: BTreeMap<u32, BTreeMap<String, i64>>,
 }
 
-/// Sums up.
+/// Sums up; `of` is what is told of each day.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By) -> Result<Report, StoreError> {
+pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By, of: Of) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut lines: BTreeMap<Which, Sums> = BTreeMap::new();
     let mut add = |day: u32, which: Which, sums: Sums| {
         report.total += sums;
-        if sums.billed_micros != 0 {
+        let amount = of.amount(&sums);
+        if amount != 0 {
             let at = report.days.entry(day).or_default().entry(which.series()).or_default();
-            *at = at.saturating_add(sums.billed_micros);
+            *at = at.saturating_add(amount);
         }
         *lines.entry(which).or_default() += sums;
     };
@@ -155,7 +213,7 @@ pub fn report(read: &impl ReadExt, rolled: &Rolled, by: By) -> Result<Report, St
         report.lines.push(Line { key: which.key(), name, note, path, sums });
     }
     if by != By::Day {
-        report.lines.sort_by_key(|line| Reverse((line.sums.billed_micros, line.sums.calls)));
+        report.lines.sort_by_key(|line| Reverse((of.amount(&line.sums), line.sums.calls)));
     }
     Ok(report)
 }
