@@ -29,6 +29,8 @@ pub(super) struct Chosen {
     pub model: String,
     pub source: ModelSource,
     pub thinking: Thinking,
+    /// Who chose how much it thinks.
+    pub thinking_source: ModelSource,
     /// What a call costs that is to be answered sooner, in percent of a usual one, where that can be.
     pub fast_percent: Option<u32>,
     /// Window, limits and the price that counts.
@@ -116,7 +118,16 @@ pub(super) fn connect(
     let Candidate { connection, slot, model } = candidate.clone();
     let provider = provider::with_key(ws, connection, slot)?;
     let known = provider::known(ws, connection, &*provider, &model)?;
-    let Choice { source, thinking, .. } = *choice;
+    let Choice { source, thinking, thinking_source, .. } = *choice;
     let fast_percent = ws.read(|snap| turns::fast_percent(snap, connection))?;
-    Ok(Chosen { provider, connection, model, source, thinking, fast_percent, known })
+    Ok(Chosen {
+        provider,
+        connection,
+        model,
+        source,
+        thinking,
+        thinking_source,
+        fast_percent,
+        known,
+    })
 }

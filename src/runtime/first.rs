@@ -24,10 +24,11 @@ pub(super) struct FirstEvents {
 
 impl FirstEvents {
     pub(super) fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
-        let Chosen { connection, model, source, thinking, .. } = self.chosen;
+        let Chosen { connection, model, source, thinking, thinking_source, .. } = self.chosen;
         let mut pen = rules::begin(tx, run)?;
         (pen.run.connection, pen.run.model_source) = (connection, source);
         (pen.run.model, pen.run.thinking) = (model.clone(), thinking);
+        pen.run.thinking_source = Some(thinking_source);
         let attempt = pen.run.attempt;
         pen.append(
             tx,

@@ -35,6 +35,7 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
         // What was chosen, whoever answers now: a wait for a budget ends when something else is chosen.
         (pen.run.connection, pen.run.model) = (home.connection, home.model);
         (pen.run.model_source, pen.run.thinking) = (chosen.source, thinking);
+        pen.run.thinking_source = Some(chosen.thinking_source);
         pen.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes: 0 })?;
         let open = queries::open_calls(tx, &pen.run)?;
         let epoch = pen.run.epoch;

@@ -8,6 +8,7 @@ use crate::kernel::{
     AccountId, AgentId, ConnectionId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
     TaskId, Thinking, Timestamp, TypedId, WaitFor,
 };
+use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod attachment;
@@ -170,6 +171,8 @@ pub struct Run {
     /// When it ended.
     #[serde(with = "millisecond::optional")]
     pub ended_at: Option<Timestamp>,
+    /// Who chose how much it thinks; not known of runs that began before that was kept.
+    pub thinking_source: Option<ModelSource>,
 }
 
 /// A request to stop.
@@ -253,6 +256,7 @@ impl Record for Run {
     type Id = RunId;
     const TABLE: Table = RUNS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[RUN_BY_NUMBER, RUN_BY_AGENT, RUN_LIVE, RUN_BY_TASK];
     fn id(&self) -> RunId {
         self.id
@@ -310,6 +314,16 @@ impl Record for Run {
             working_since: None,
             worked_ms: 48_000,
             ended_at: None,
+            thinking_source: Some(ModelSource::Task),
         }
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(DecodeError::UnknownVersion { table: RUNS.name, version });
+        }
+        // It was the same without the last field, of which nothing is known: that is a zero.
+        let mut body = body.to_vec();
+        body.push(0);
+        codec::decode(&body)
     }
 }

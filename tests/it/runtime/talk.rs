@@ -1,16 +1,18 @@
 //! Talk: what is said to an agent, when it is read, and what it costs the disk.
 
 use hq::features::agents::rules::{self as agents, Changes, ModelWish};
+use hq::features::connections::model::Wire;
 use hq::features::inbox::model::Item;
-use hq::features::runs::model::{EventKind, Input, InputState, Run, Session};
+use hq::features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
 use hq::features::runs::queries;
 use hq::features::runs::rules::RunError;
 use hq::features::tasks::model::Task;
-use hq::kernel::{ItemKind, Outcome, RunState, RunTrigger, SessionId, TaskId};
+use hq::kernel::{ItemKind, Outcome, RunState, RunTrigger, SessionId, TaskId, Thinking};
 use hq::runtime::Limits;
 use hq::store::{Range, ReadExt as _, Record as _, StoreError};
 use serde_json::json;
 
+use crate::support::hq::Setup;
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
 
@@ -317,5 +319,21 @@ async fn an_old_conversation_stays_in_the_list_however_many_tasks_come_after_it(
     let found = "/api/v1/agents/ada/sessions/search?q=zebra";
     let found = office.hq.api().await.get(found).await.json();
     assert!(found["items"].as_array().is_some_and(|items| !items.is_empty()), "{found}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_chose_how_much_is_thought_stands_in_the_run() {
+    let office = Office::with(Setup::default(), Wire::Anthropic, "claude-3-5-haiku").await;
+    let ada = office.agent_with("Ada", |new| new.thinking = Some(Thinking::High)).await;
+    office.model.usually(Turn::text("I see."));
+    let run = office.say(&ada, "Hello").await;
+    let run = office.ended(run).await;
+    assert_eq!((run.thinking, run.thinking_source), (Thinking::High, Some(ModelSource::Agent)));
+    let told = office.hq.api().await.get(&format!("/api/v1/runs/{}", run.name())).await.json();
+    assert_eq!((&told["thinking"], &told["thinking_source"]), (&json!("high"), &json!("agent")));
+    let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
+    let rail = page.text_of("#run-rail");
+    assert!(rail.contains("high, chosen by the agent; used none"), "{rail}");
     office.hq.finish().await;
 }

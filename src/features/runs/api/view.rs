@@ -130,6 +130,9 @@ pub(super) struct RunOut {
     model: String,
     /// How much it thinks.
     thinking: Thinking,
+    /// Who chose that: `message`, `session`, `task`, `routine`, `agent`, `workspace` or `default`; none before it
+    /// has begun.
+    thinking_source: Option<&'static str>,
     /// Model calls so far.
     calls: u32,
     /// Tool calls so far.
@@ -200,6 +203,7 @@ impl RunOut {
             summary: run.summary.clone(),
             model: run.model.clone(),
             thinking: run.thinking,
+            thinking_source: run.thinking_source.map(words::source_word),
             calls: run.calls,
             steps: run.steps,
             activity: run.activity.clone(),

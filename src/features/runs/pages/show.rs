@@ -461,6 +461,9 @@ fn rail(
     if !run.model.is_empty() {
         add("Asked", run.model.clone(), String::new());
         add("Chosen by", words::source(run.model_source).to_owned(), String::new());
+        if let Some(thinking) = words::thinking(tx, run)? {
+            add("Thinking", thinking, String::new());
+        }
     }
     if let Some(used) = steps.model.clone().filter(|used| *used != run.model) {
         add("Used", used, String::new());

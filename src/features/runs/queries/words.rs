@@ -1,10 +1,12 @@
 //! Words for the states and ends of runs, the same on every page.
 
+use crate::features::connections::queries::turns;
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::{
     CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy,
 };
-use crate::kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, WaitFor};
+use crate::kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
+use crate::store::{ReadExt, StoreError};
 
 /// A state word that the style sheet colours, with the word for people.
 #[must_use]
@@ -167,6 +169,48 @@ pub fn source(source: ModelSource) -> &'static str {
     }
 }
 
+/// The same for programs.
+#[must_use]
+pub fn source_word(source: ModelSource) -> &'static str {
+    match source {
+        ModelSource::Message => "message",
+        ModelSource::Session => "session",
+        ModelSource::Task => "task",
+        ModelSource::Routine => "routine",
+        ModelSource::Agent => "agent",
+        ModelSource::Workspace => "workspace",
+        ModelSource::Fallback => "default",
+    }
+}
+
+/// How much a run thinks, who chose that, and what its model makes of it; nothing of a run that has
+/// not begun.
+///
+/// # Errors
+/// When the disk fails.
+pub fn thinking(tx: &impl ReadExt, run: &Run) -> Result<Option<String>, StoreError> {
+    let Some(by) = run.thinking_source else { return Ok(None) };
+    let used = used(&turns::levels(tx, run.connection, &run.model)?, run.thinking);
+    let mut text = format!("{}, chosen by {}", run.thinking.word(), source(by));
+    if used != run.thinking {
+        text.push_str(&format!("; used {}", used.word()));
+    }
+    Ok(Some(text))
+}
+
+/// The level that a model with these uses when another is asked for: no more than that, if it can.
+fn used(levels: &[Thinking], asked: Thinking) -> Thinking {
+    if levels.contains(&asked) {
+        return asked;
+    }
+    if asked == Thinking::None {
+        return levels.first().copied().unwrap_or(asked);
+    }
+    let thinks = || levels.iter().copied().filter(|level| *level != Thinking::None);
+    let below = thinks().rfind(|level| (*level as u8) < asked as u8);
+    below.or_else(|| thinks().next()).unwrap_or(Thinking::None)
+}
+
 /// Whether a model is the built-in one without AI.
 #[must_use]
 pub fn is_practice(model: &str) -> bool {
@@ -203,5 +247,27 @@ pub fn summary_by(by: SummaryBy) -> &'static str {
         SummaryBy::Model => "model",
         SummaryBy::Mended => "mended",
         SummaryBy::Extract => "extract",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::used;
+    use crate::kernel::Thinking::{High, Low, Max, Medium, None};
+
+    #[test]
+    fn a_level_that_a_model_does_not_have_becomes_one_that_it_has() {
+        for (levels, asked, is) in [
+            (&[None, Low, Medium, High, Max][..], Max, Max),
+            (&[None][..], High, None),
+            (&[None, High][..], Low, High),
+            (&[None, High][..], Max, High),
+            (&[Low, Medium, High][..], None, Low),
+            (&[Low, Medium, High][..], Max, High),
+            (&[None, Low, Medium][..], High, Medium),
+            (&[][..], High, None),
+        ] {
+            assert_eq!(used(levels, asked), is, "{asked:?} of {levels:?}");
+        }
     }
 }

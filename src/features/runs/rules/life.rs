@@ -91,6 +91,7 @@ pub(super) fn make_run(
         working_since: None,
         worked_ms: 0,
         ended_at: None,
+        thinking_source: None,
     };
     tx.put(&run)?;
     session.active_run = Some(run.id);
