@@ -126,7 +126,7 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
 async fn what_a_subscription_pays_is_drawn_by_its_list_price_or_its_tokens() {
     let hq = TestHq::start().await;
     book(&hq, vec![Usage { billed_micros: Some(0), ..call() }]).await;
-    hq.settle().await;
+    hq.counted().await;
     let mira = hq.owner();
     let page = mira.get(PAGE).await;
     assert!(page.text.contains("Nothing was billed for"), "{}", page.text);
