@@ -4,19 +4,23 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::features::agents::model::Agent;
+use crate::features::agents::queries::lines;
 use crate::features::inbox::model::Item;
 use crate::features::inbox::queries as inbox;
-use crate::features::runs::model::Run;
+use crate::features::runs::model::{CallStatus, EventKind, Run, SessionEvent};
 use crate::features::runs::queries as runs;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::open_ends::OpenEnds;
 use crate::features::tasks::queries::relations;
 use crate::features::tasks::rules as tasks;
 use crate::kernel::{
-    AgentId, Assignee, Can, ItemId, ItemKind, TaskId, TaskState, TaskStatus, Timestamp,
+    AgentId, Assignee, Can, ItemId, ItemKind, Manager, TaskId, TaskState, TaskStatus, Timestamp,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+use super::escalate::TaskEscalate;
 
 /// The longest snooze.
 const MAX_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 60);
@@ -76,9 +80,9 @@ fn leave_task(
         TaskState::Complete => {
             tasks::complete(tx, id)?;
         }
-        TaskState::Blocked if !is_awaited(tx, cx, id)? => {
+        TaskState::Blocked if !is_awaited(tx, cx, &task)? => {
             return refused(
-                "nothing would ever take the task up again: name the task that must end first (task_update with blocked_by), ask who can help (ask_person), come back later (work_snooze), or end with work_fail and what would help, which a person sees",
+                "nothing would ever take the task up again: name the task that must end first (task_update with blocked_by), ask whom you report to (task_escalate) or who else can help (ask_person), come back later (work_snooze), or end with work_fail and what would help, which a person sees",
             );
         }
         TaskState::Blocked => {
@@ -102,7 +106,7 @@ fn leave_task(
                 return Err(ToolError::refused(
                     "task_state_missing",
                     format!(
-                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked (by another task), or handed_over; nothing else would ever take it up again",
+                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked (by another task, or after task_escalate), or handed_over; nothing else would ever take it up again",
                         task.title
                     ),
                 ));
@@ -113,15 +117,46 @@ fn leave_task(
 }
 
 /// Whether something will come that takes a task up again: what it waits for, a part, a review, another
-/// item of anybody's, another run.
-fn is_awaited(tx: &impl ReadExt, cx: &ToolCx, task: TaskId) -> Result<bool, StoreError> {
-    if !OpenEnds::of(tx, task)?.is_empty() || !relations::open_blockers(tx, task)?.is_empty() {
+/// item of anybody's, another run, somebody above who hears of it.
+fn is_awaited(tx: &impl ReadExt, cx: &ToolCx, task: &Task) -> Result<bool, StoreError> {
+    let id = task.id;
+    if !OpenEnds::of(tx, id)?.is_empty() || !relations::open_blockers(tx, id)?.is_empty() {
         return Ok(true);
     }
-    let items = inbox::open_of_task(tx, task)?;
-    let live = runs::live_on_task(tx, task)?;
+    let items = inbox::open_of_task(tx, id)?;
+    let live = runs::live_on_task(tx, id)?;
     let other = live.iter().any(|run| run.id != cx.run && run.item.is_some());
-    Ok(other || items.iter().any(|item| Some(item.id) != cx.item))
+    if other || items.iter().any(|item| Some(item.id) != cx.item) {
+        return Ok(true);
+    }
+    // An agent above hears of what is blocked; a person has to be asked.
+    let agent = tx.get::<Agent>(cx.agent)?;
+    let above = agent.map(|agent| lines::manager(tx, &agent)).transpose()?.flatten();
+    if above.and_then(Manager::agent).is_some() {
+        return Ok(true);
+    }
+    match tx.get::<Run>(cx.run)? {
+        Some(run) => is_asked(tx, &run, task),
+        None => Ok(false),
+    }
+}
+
+/// Whether somebody above was asked about a task that is blocked.
+fn is_asked(tx: &impl ReadExt, run: &Run, task: &Task) -> Result<bool, StoreError> {
+    if task.status != TaskStatus::Blocked {
+        return Ok(false);
+    }
+    let items = inbox::open_of_task(tx, task.id)?;
+    if items.iter().any(|item| item.kind == ItemKind::TaskEscalation) {
+        return Ok(true);
+    }
+    let asked = |event: &SessionEvent| match &event.kind {
+        EventKind::ToolFinished { name, status, .. } => {
+            *status == CallStatus::Ok && name == TaskEscalate::SPEC.name
+        }
+        _ => false,
+    };
+    Ok(runs::events_of_run(tx, run, usize::MAX)?.iter().any(asked))
 }
 
 fn is_own(task: &Task, agent: AgentId) -> bool {
@@ -148,7 +183,9 @@ pub(crate) fn would_sleep(tx: &impl ReadExt, run: &Run, item: ItemId) -> Result<
     let Some(task) = task.filter(|task| assigned && is_own(task, run.agent)) else {
         return Ok(false);
     };
-    if !OpenEnds::of(tx, task.id)?.is_empty() || !relations::open_blockers(tx, task.id)?.is_empty()
+    if !OpenEnds::of(tx, task.id)?.is_empty()
+        || !relations::open_blockers(tx, task.id)?.is_empty()
+        || is_asked(tx, run, &task)?
     {
         return Ok(false);
     }

@@ -123,12 +123,30 @@ async fn work_ends_as_blocked_only_by_something_that_will_end() {
     let results = office.results(run.id);
     let refused: Vec<&str> = results.iter().filter(|r| !r.1).map(|r| r.2.as_str()).collect();
     assert_eq!(refused.len(), 2, "{results:?}");
-    assert!(refused[0].contains("ask_person") && refused[0].contains("work_fail"), "{refused:?}");
+    assert!(
+        refused[0].contains("task_escalate") && refused[0].contains("work_fail"),
+        "{refused:?}"
+    );
     assert!(refused[1].contains("task_state_missing"), "also when it says so by its status");
     assert_eq!(office.get::<Task>(task.id).status, TaskStatus::Blocked);
 
     office.model.push(done());
     office.act(move |tx| tasks::set_status(tx, first.id, TaskStatus::Done)).await;
     assert_eq!(office.worked(task.id, 2).await.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_ends_as_blocked_once_somebody_above_is_asked() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let help = json!({ "reason": "I have no phone number." });
+    office.model.push(Turn::call("task_escalate", help));
+    let blocked = json!({ "summary": "Waits.", "task_state": "blocked" });
+    office.model.push(Turn::call("work_done", blocked));
+    let task = office.task("Ask the shops", &ada).await;
+    let run = office.worked(task.id, 1).await;
+    assert_eq!((run.outcome, run.calls), (Some(Outcome::Done), 2));
+    assert_eq!(office.get::<Task>(task.id).status, TaskStatus::Blocked);
     office.hq.finish().await;
 }
