@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
@@ -14,12 +16,16 @@ use crate::features::runs::model::{Child, ModelSource, Run, Session};
 use crate::features::runs::queries as runs;
 use crate::features::runs::queries::choice::{Wish, in_session, thinking_asked};
 use crate::features::tasks::model::Task;
-use crate::kernel::{ConnectionId, RunTrigger, Thinking};
+use crate::kernel::{ConnectionId, Fast, RunTrigger, Thinking};
 use crate::providers::Provider;
 use crate::providers::catalog::Model;
 use crate::store::{ReadExt, StoreError};
 
 use super::EngineError;
+use super::turn::Turn;
+
+/// For how long from the beginning of a run somebody may wait for it.
+const AWAITED: SignedDuration = SignedDuration::from_secs(60);
 
 /// Which model a run uses, and what is known of it.
 #[derive(Clone)]
@@ -130,4 +136,21 @@ pub(super) fn connect(
         fast_percent,
         known,
     })
+}
+
+impl Turn {
+    /// Says in the request whether it is to be answered sooner, where that can be. Answers what it costs
+    /// then, in percent of a usual one.
+    pub(super) fn pace(&mut self) -> u32 {
+        let wanted = self.chosen.fast_percent.zip(self.fast);
+        let now = self.journal.ws.app.clock.now();
+        let since = now.duration_since(self.run.started_at.unwrap_or(now));
+        let fast = wanted.map(|(percent, fast)| match fast {
+            Fast::On => Some(percent),
+            Fast::Auto => Some(percent).filter(|_| since < AWAITED),
+            Fast::Off => None,
+        });
+        self.request.fast = fast.map(|percent| percent.is_some());
+        fast.flatten().unwrap_or(100)
+    }
 }

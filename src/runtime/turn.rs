@@ -40,8 +40,6 @@ use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
 
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
-/// For how long from the beginning of a run somebody may wait for it.
-const AWAITED: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a run's task is held by.
 #[derive(Clone)]
@@ -443,21 +441,6 @@ impl Turn {
                 other => return other,
             }
         }
-    }
-
-    /// Says in the request whether it is to be answered sooner, where that can be. Answers what it costs
-    /// then, in percent of a usual one.
-    fn pace(&mut self) -> u32 {
-        let wanted = self.chosen.fast_percent.zip(self.fast);
-        let now = self.journal.ws.app.clock.now();
-        let since = now.duration_since(self.run.started_at.unwrap_or(now));
-        let fast = wanted.map(|(percent, fast)| match fast {
-            Fast::On => Some(percent),
-            Fast::Auto => Some(percent).filter(|_| since < AWAITED),
-            Fast::Off => None,
-        });
-        self.request.fast = fast.map(|percent| percent.is_some());
-        fast.flatten().unwrap_or(100)
     }
 
     async fn try_begin(&mut self) -> Result<Begun, EngineError> {

@@ -1,0 +1,48 @@
+//! Budgets of agents, of the workspace and of single runs: where they stand, and which one counts.
+
+use super::*;
+
+#[test]
+fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
+    let bench = Bench::new(Some(1_000), None, 300);
+    let agent = Payer::Agent(agent_id(0));
+    let of = |payer| bench.store.read(|s| standing::of(s, payer)).unwrap();
+    assert_eq!(of(agent).len(), 1);
+    bench.set(Wish {
+        limit_tokens: Some(5_000),
+        soft_pct: 50,
+        hard: false,
+        ..money(agent, Period::Month, 2_000)
+    });
+    let kept = bench.store.read(|s| s.get::<Agent>(agent_id(0))).unwrap().unwrap();
+    assert_eq!((kept.budget_micros, kept.budget_soft_pct), (Some(2_000), 50));
+    let [one] = &of(agent)[..] else { panic!("one budget") };
+    assert_eq!((one.limit_micros, one.limit_tokens), (Some(2_000), Some(5_000)));
+    assert_eq!((one.soft_pct, one.hard), (50, false));
+    // A soft budget stops nothing.
+    bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
+    let id = bench.reserve(0, 250).unwrap();
+    bench.write(move |tx| settle(tx, id, spent(250))).unwrap();
+    assert!(!bench.notice(Payer::Workspace, Period::Month).unwrap().reached);
+    assert!(bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
+    assert!(!bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
+    assert!(of(agent).is_empty());
+    assert!(bench.store.read(|s| s.get::<Budget>((agent, Period::Month))).unwrap().is_none());
+    assert!(bench.write(|tx| remove(tx, Payer::Workspace, Period::Run)).unwrap());
+    bench.reserve(0, 10_000).unwrap();
+}
+
+#[test]
+fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
+    let bench = Bench::new(None, None, 500);
+    assert!(lack(&bench.reserve(0, 600).unwrap_err()).budget.is_of_run());
+    bench.set(money(Payer::Run(run_id(0)), Period::Total, 900));
+    let id = bench.reserve(0, 600).unwrap();
+    let error = bench.reserve(0, 600).unwrap_err();
+    assert_eq!(lack(&error).budget.payer, Payer::Run(run_id(0)));
+    bench.write(move |tx| release(tx, id)).unwrap();
+    // Each run of an agent may have a limit, too: the tightest counts.
+    bench.set(money(Payer::Agent(agent_id(1)), Period::Run, 100));
+    assert!(bench.reserve(2, 101).is_err());
+    bench.reserve(2, 100).unwrap();
+}
