@@ -388,7 +388,9 @@ async fn a_run_that_goes_on_is_stopped_on_the_way_to_its_undo() {
 /// belongs to.
 const OFFERED: &[(&str, &str)] = &[
     ("tasks", "src/features/tasks/pages/show.rs"),
-    ("comments", "src/features/comments/queries.rs"),
+    ("comments", "src/features/comments/queries/show.rs"),
+    ("reactions", ""),
+    ("task_links", ""),
     ("streams", "src/features/streams/pages.rs"),
     ("labels", "src/features/tasks/pages/labels.rs"),
     ("task_labels", ""),

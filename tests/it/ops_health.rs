@@ -350,7 +350,12 @@ async fn a_snapshot_in_pages_has_every_row_and_no_secret_and_says_where_to_go_on
 
 /// What the health of HQ says of one of its parts, if it says anything.
 async fn said_of(hq: &TestHq, name: &str) -> Option<Value> {
-    let health = hq.owner().get("/api/v1/health").await.json();
+    said_to(&hq.owner(), name).await
+}
+
+/// The same, for who asks.
+async fn said_to(person: &Person, name: &str) -> Option<Value> {
+    let health = person.get("/api/v1/health").await.json();
     let parts = health["parts"].as_array().expect("parts").clone();
     parts.into_iter().find(|part| part["name"] == name)
 }
@@ -426,6 +431,8 @@ async fn a_restore_drill_proves_the_record_and_what_it_found_outlives_a_restart(
     hq.restart().await;
     let (how, said) = record(&hq).await;
     assert!(how == "ok" && said.contains("with the last restore drill"), "{how} {said}");
+    // In life no start is within the millisecond of the one before: rows are in the order of their ids.
+    hq.advance(Duration::from_secs(60)).await;
     misspell(&mut hq).await;
     let failed = run(&hq, Deed::Drill).await.expect_err("a letter was changed");
     assert!(failed.to_string().contains("do not fit their hashes"), "{failed}");
@@ -449,7 +456,8 @@ async fn what_was_not_verified_for_long_is_not_fine() {
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
     assert_eq!(said_of(&hq, "record").await.expect("a part")["how"], "ok", "it is new");
     hq.advance(Duration::from_secs(16 * 86_400)).await;
-    let part = said_of(&hq, "record").await.expect("a part");
+    // By now Mira would have to sign in again; her program goes on.
+    let part = said_to(&api, "record").await.expect("a part");
     assert_eq!(part["how"], "degraded", "{part}");
     hq.finish().await;
 }

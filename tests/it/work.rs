@@ -249,7 +249,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     deliver(&hq, &ada, "MC-1", "Prices", Content::Text(text)).await;
     let queue = mira.get("/w/marlow-cargo/review").await;
     assert_eq!(queue.texts("#queue li a"), ["Prices"]);
-    assert_eq!(queue.text_of(".verdict .meta"), "After approval MC-1 is done");
+    assert_eq!(queue.text_of(".verdict .line .meta"), "After approval MC-1 is done");
     assert!(!queue.text.contains("onerror") && queue.attrs(".piece img", "src").is_empty());
 
     let page = mira.get(&format!("{TASKS}/MC-1")).await;

@@ -43,7 +43,7 @@ pub fn routes() -> Routes {
             "/history/{table}/{id}",
             history.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "What became of a record, newest first. Tables: tasks, comments, reactions, links, streams, labels, \
+                    "What became of a record, newest first. Tables: tasks, comments, reactions, task_links, streams, labels, \
                      task_labels, task_relations, series, occurrences, task_templates, views, \
                      deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, \
                      routines, members, invites, connections, connection_keys, \

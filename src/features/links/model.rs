@@ -17,7 +17,7 @@ use crate::kernel::{
 use crate::store::{Class, Index, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Links.
-pub const LINKS: Table = Table::new(275, "links");
+pub const LINKS: Table = Table::new(275, "task_links");
 /// The task, then what it leads to.
 pub const BY_TASK: Index = Index::unique(276, "links_by_task");
 /// What is linked.

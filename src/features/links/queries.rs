@@ -275,7 +275,7 @@ pub fn section(
         back.extend(view(scene, read, &Target::Task(link.task), ("", String::new()))?);
     }
     Ok(Section {
-        live: live.table("links"),
+        live: live.table("task_links"),
         own,
         back,
         offers: if scene.may_write { offers(scene, read)? } else { Vec::new() },

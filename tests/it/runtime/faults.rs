@@ -222,7 +222,8 @@ async fn a_conversation_that_is_too_long_is_made_shorter() {
     }
     // Nobody writes a summary that holds what it must: an extract takes its place.
     office.model.push(too_long());
-    office.model.push(Turn::error(500, "api_error", "down")).push(Turn::text("Short."));
+    let refused = Turn::error(400, "invalid_request_error", "not like this");
+    office.model.push(refused).push(Turn::text("Short."));
     let run = office.say(&ada, "And now?").await;
     assert_eq!(office.ended(run).await.summary, "Short.");
     let requests = office.model.requests();

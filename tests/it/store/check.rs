@@ -126,7 +126,14 @@ fn rebuilt(tables: &Tables, schema: &Schema, entries: &[Entry]) {
             || [REFERENCES, BLOBS].contains(&info.number)
         {
             let wanted = wanted.remove(&info.number).unwrap_or_default();
-            assert_eq!(tables[&info.number], wanted, "{} is not what a rebuild makes", info.name);
+            let mut there = tables[&info.number].clone();
+            if info.number == BLOBS {
+                // What retention has dropped leaves its key behind until a sweep.
+                there.retain(|key, _| {
+                    key[32..34] != FEED.to_be_bytes() || tables[&FEED].contains_key(&key[34..])
+                });
+            }
+            assert_eq!(there, wanted, "{} is not what a rebuild makes", info.name);
         }
     }
 }

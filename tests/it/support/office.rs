@@ -357,9 +357,10 @@ impl Office {
     pub async fn worked(&self, task: TaskId, count: usize) -> Run {
         self.until(&format!("run {count} on the task"), |snap| {
             let mut runs: Vec<Run> = snap.list(&Range::all())?;
-            runs.retain(|run| run.task == Some(task) && run.state == RunState::Ended);
+            runs.retain(|run| run.task == Some(task));
             runs.sort_by_key(|run| run.number);
-            Ok(runs.into_iter().nth(count - 1))
+            // A later one may end before it.
+            Ok(runs.into_iter().nth(count - 1).filter(|run| run.state == RunState::Ended))
         })
         .await
     }

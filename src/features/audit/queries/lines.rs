@@ -113,10 +113,7 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
 }
 
 /// What an entry tells, as one sentence; empty when it is not there.
-///
-/// # Errors
-/// When the disk fails.
-pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
+fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
     ws.read(|snap| {
         let schema = ws.store.schema();
         let entries = crate::store::feed::entries(snap, schema, seq.saturating_sub(1), 1)?;
@@ -132,6 +129,12 @@ pub fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
         });
         Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
     })
+}
+
+/// What an entry tells, as one sentence, for a person who looks for what is wrong: what cannot be read is said to
+/// be so. Empty when it is not there.
+pub fn told_or_why(ws: &Ws, seq: u64) -> String {
+    told(ws, seq).unwrap_or_else(|error| format!("what this entry tells cannot be read: {error}"))
 }
 
 struct Teller<'r> {

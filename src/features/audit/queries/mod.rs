@@ -11,7 +11,7 @@ use super::model::Keeping;
 
 pub use ask::{Asked, CAUSES, Source, Wish};
 pub use choices::{events, whose};
-pub use lines::{Line, Page, RowLine, as_json_now, lines, told};
+pub use lines::{Line, Page, RowLine, as_json_now, lines, told_or_why};
 pub use work::{
     Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,
     store_with, with_a_past,

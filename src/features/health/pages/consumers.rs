@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::audit::queries::told;
+use crate::features::audit::queries::told_or_why;
 use crate::features::finder::queries::standing as index;
 use crate::kernel::Problem;
 use crate::store::StoreError;
@@ -70,7 +70,7 @@ pub(super) fn rows(
                 letters.push(LetterRow {
                     consumer: one.name,
                     seq: *seq,
-                    said: told(ws, *seq)?,
+                    said: told_or_why(ws, *seq),
                     error: sentence(&letter.error),
                     at: RelTime::new(crate::kernel::time::from_ms(letter.at), now, zone),
                     url: ws.url(&format!("settings/health/dead-letters/{}/{seq}", one.name)),

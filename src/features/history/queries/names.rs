@@ -323,7 +323,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),
         "reactions" => ("reaction", "reactions"),
-        "links" => ("link", "links"),
+        "task_links" => ("link", "links"),
         "deliverables" => ("piece of delivered work", "pieces of delivered work"),
         "deliverable_versions" => ("version of delivered work", "versions of delivered work"),
         "reviews" => ("review", "reviews"),
