@@ -406,6 +406,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("task_files", "src/features/files/pages.rs"),
     ("agents", "src/features/agents/pages/settings.rs"),
     ("agent_reach", ""),
+    ("inbox_paces", ""),
     ("routines", "src/features/routines/pages/show.rs"),
     ("routine_rules", ""),
     ("members", "src/server/people/pages.rs"),

@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
                 Doc::new(
                     "What became of a record, newest first. Tables: tasks, comments, reactions, task_links, streams, labels, \
                      task_labels, task_relations, series, occurrences, task_templates, views, \
-                     deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, \
+                     deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
                      inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \

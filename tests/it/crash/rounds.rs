@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::desk::Tally;
 use super::dice::say;
 use super::kill::Kills;
+use super::stores::Seen;
 
 /// Kills of one folder at most, when it is said how many there are to be.
 pub const LONG: u64 = 250;
@@ -59,6 +60,8 @@ pub struct Done {
     pub rounds: u64,
     pub kills: Kills,
     pub tally: Tally,
+    /// Which kinds of records and events were ever there.
+    pub seen: Seen,
 }
 
 impl Done {
@@ -68,6 +71,7 @@ impl Done {
         self.kills.answers += other.kills.answers;
         self.kills.starts += other.kills.starts;
         self.tally.add(&other.tally);
+        self.seen.add(&other.seen);
     }
 }
 

@@ -179,10 +179,21 @@ fn fresh(ws: &Ws, from: Cursor) -> Result<BTreeSet<Found>, StoreError> {
             if MOST_FRESH <= found.len() {
                 break;
             }
-            found.extend(follow::concerned(snap, entry)?);
+            found.extend(readable(follow::concerned(snap, entry))?.into_iter().flatten());
         }
         Ok(found)
     })
+}
+
+/// One record that cannot be read keeps nobody from finding the others.
+fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Decode(error)) => {
+            tracing::warn!(%error, "a record that was found cannot be read");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 struct Gathering<'a> {
@@ -204,7 +215,7 @@ impl Gathering<'_> {
     fn take_fresh(&mut self, wanted: &Wanted, fresh: &BTreeSet<Found>) -> Result<(), StoreError> {
         let mut fits: Vec<(i64, Found, Document)> = Vec::new();
         for one in fresh {
-            let Some(document) = self.reader.document(one)? else { continue };
+            let Some(document) = self.document(one)? else { continue };
             let texts = [&document.title, &document.subtitle, &document.tags, &document.body];
             if self.admits(&document) && wanted.is_in(&texts.map(String::as_str)) {
                 fits.push((document.at, one.clone(), document));
@@ -221,9 +232,14 @@ impl Gathering<'_> {
         Ok(())
     }
 
+    /// What is found of a record; nothing of one that cannot be read.
+    fn document(&mut self, one: &Found) -> Result<Option<Document>, StoreError> {
+        Ok(readable(self.reader.document(one))?.flatten())
+    }
+
     /// A hit of the index, as its record is now.
     fn take(&mut self, one: &Found) -> Result<(), StoreError> {
-        if let Some(document) = self.reader.document(one)?
+        if let Some(document) = self.document(one)?
             && self.admits(&document)
         {
             self.keep(one, document);
