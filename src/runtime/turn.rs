@@ -193,10 +193,7 @@ impl Turn {
             let mut agent = snap.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
             let child = child::of(snap, &run)?;
             child::narrow(child.as_ref(), &mut agent);
-            let item = match run.item {
-                Some(item) => snap.get::<Item>(item)?,
-                None => None,
-            };
+            let item = run.item.map(|item| snap.get::<Item>(item)).transpose()?.flatten();
             let heard = runs::queue::heard(snap, session.id, run.id)?;
             let wish = heard.into_iter().find_map(|input| input.model);
             let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;

@@ -93,6 +93,7 @@ export function kindOf(path) {
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
   if (name === '/tasks' && searchParams.has('layout')) return `${name}?layout=${searchParams.get('layout')}`;
+  if (name === '/inbox' && searchParams.get('show') === 'over') return `${name}?show=over`;
   if (name === '/agents' && searchParams.has('view')) return `${name}?view=${searchParams.get('view')}`;
   return turns.length > 0 ? `${name}?${turns.join('&')}` : name;
 }

@@ -83,7 +83,7 @@ export function tell(given) {
     await reloadUntil(page, main.getByRole('button', { name: 'Retry', exact: true }));
     await server.restart();
     await press('Retry');
-    await says('It is tried again now.');
+    await says('It begins as soon as its agent is free.');
     await open(page, 'Tasks');
     await main.getByRole('link', { name: 'Sweep the yard' }).click();
     await reloadUntil(page, waiting(page));

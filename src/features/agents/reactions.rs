@@ -1,7 +1,7 @@
 //! What happens to agents when something else changes.
 
 use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, AgentStatus, Event};
+use crate::kernel::{AgentStatus, Event};
 use crate::store::{ReadExt, WriteTx};
 
 use super::rules::{self, AgentError};
@@ -11,14 +11,16 @@ use super::rules::{self, AgentError};
 /// # Errors
 /// When the store refuses.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), AgentError> {
-    let (id, from, to): (_, _, fn(&mut WriteTx<'_>, AgentId) -> Result<Agent, AgentError>) =
-        match event {
-            Event::WorkHalted { agent: Some(id), .. } => (*id, AgentStatus::Ready, rules::pause),
-            Event::WorkGoesOn { agent: Some(id) } => (*id, AgentStatus::Paused, rules::resume),
-            _ => return Ok(()),
-        };
-    match tx.get::<Agent>(id)? {
-        Some(agent) if agent.status == from && agent.archived_at.is_none() => to(tx, id).map(drop),
+    let (Event::WorkHalted { agent: Some(id), .. } | Event::WorkGoesOn { agent: Some(id) }) = event
+    else {
+        return Ok(());
+    };
+    let Some(agent) = tx.get::<Agent>(*id)?.filter(|agent| agent.archived_at.is_none()) else {
+        return Ok(());
+    };
+    match (event, agent.status) {
+        (Event::WorkHalted { .. }, AgentStatus::Ready) => rules::pause(tx, *id).map(drop),
+        (Event::WorkGoesOn { .. }, AgentStatus::Paused) => rules::resume(tx, *id).map(drop),
         _ => Ok(()),
     }
 }

@@ -328,9 +328,9 @@ fn made(
     }
     if let Some((kind, other)) = tie {
         // The other may be out of the way by now; the task is there all the same.
-        match tx.attempt(|tx| relations::relate(tx, whole.id, kind, other)) {
-            Err(TaskError::Store(error)) => return Err(error.into()),
-            Ok(_) | Err(_) => {}
+        let related = tx.attempt(|tx| relations::relate(tx, whole.id, kind, other));
+        if let Err(TaskError::Store(error)) = related {
+            return Err(error.into());
         }
     }
     Ok(Out::Tasks(all))

@@ -135,14 +135,8 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
     };
     let own = |query: String| address(&query, by, of);
     let all = agents(snap)?;
-    let (before_href, after_href) = match span.kind {
-        Kind::Month(shown) => {
-            let href = |month: Month| own(format!("month={month}"));
-            let after = if shown == month { String::new() } else { href(shown.after()) };
-            (href(shown.before()), after)
-        }
-        Kind::Today | Kind::Last(_) | Kind::Between => (String::new(), String::new()),
-    };
+    let (before_href, after_href) = beside(span, month, &own);
+    let shown = report.lines.iter().take(SHOWN);
     let file = |name: &str| ws.url(&format!("{HERE}/{name}.csv?{}", span.query()));
     Ok(View {
         live: Live::new(own(span.query())).table("usage").table("agents").table("settings"),
@@ -157,10 +151,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
         ranges: ranges(span, &own),
         groups: By::ALL
             .into_iter()
-            .map(|one| {
-                let href = address(&span.query(), one, of);
-                Tab::new(one.label(), href, one == by)
-            })
+            .map(|one| Tab::new(one.label(), address(&span.query(), one, of), one == by))
             .collect(),
         measures: Of::ALL
             .into_iter()
@@ -205,17 +196,20 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
             n => format!("and {} more, in the sum", format::grouped(n as u64)),
         },
         in_all: line(ws, "All calls", "", "", &report.total),
-        lines: report
-            .lines
-            .iter()
-            .take(SHOWN)
-            .map(|one| line(ws, &one.name, &one.note, &one.path, &one.sums))
-            .collect(),
+        lines: shown.map(|one| line(ws, &one.name, &one.note, &one.path, &one.sums)).collect(),
         rows: match span.kind {
             Kind::Month(shown) => Some(rows(ws, snap, &all, shown, past)?),
             Kind::Today | Kind::Last(_) | Kind::Between => None,
         },
     })
+}
+
+/// Where the months before and after lead, of a month that is shown.
+fn beside(span: Span, month: Month, own: impl Fn(String) -> String) -> (String, String) {
+    let Kind::Month(shown) = span.kind else { return Default::default() };
+    let href = |month: Month| own(format!("month={month}"));
+    let after = if shown == month { String::new() } else { href(shown.after()) };
+    (href(shown.before()), after)
 }
 
 fn month_of(month: Month) -> Span {

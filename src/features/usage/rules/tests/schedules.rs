@@ -149,13 +149,16 @@ fn add(all: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
 /// Who pays, and the runs that may count for it.
 type Counted<'a> = (Whose, &'a [u8]);
 
+/// A run, and the stream that its task was in.
+type By = (u8, Option<u8>);
+
 /// What was held and spent, and the limits, kept apart from the store. Each call is noted with its run
 /// and the stream that its task was in when it began.
 #[derive(Default)]
 struct Ledger {
     open: Vec<Open>,
     /// Whose, money, tokens, until when.
-    lingering: Vec<((u8, Option<u8>), i64, i64, Timestamp)>,
+    lingering: Vec<(By, i64, i64, Timestamp)>,
     rows: Vec<Row>,
     limits: BTreeMap<usize, (Option<i64>, Option<i64>, bool)>,
     /// Where the tasks are: the second is a part of the first.
@@ -233,6 +236,26 @@ impl Ledger {
 fn used(billed: i64, tokens: i64) -> Spent {
     let input = u64::try_from(tokens).unwrap();
     Spent { tokens: Tokens { input, ..Tokens::default() }, ..spent(billed) }
+}
+
+/// What stands as spent is what the ledger says, for everybody who pays.
+fn agree(bench: &Bench, ledger: &Ledger) -> Result<(), TestCaseError> {
+    let now = bench.now();
+    for (whose, _, runs) in LIMITS {
+        if matches!(whose, Whose::Run(_)) {
+            continue;
+        }
+        for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
+            let payer = whose.payer();
+            let booked = bench.store.read(|s| {
+                let money = standing::spent(s, payer, period, now)?;
+                Ok::<_, StoreError>((money, standing::tokens(s, payer, period, now)?))
+            });
+            let wanted = ledger.booked((whose, runs), period, now);
+            prop_assert_eq!(booked.unwrap(), wanted, "{:?} {}", whose, period);
+        }
+    }
+    Ok(())
 }
 
 fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
@@ -328,21 +351,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Settle { .. } | Step::Refuse { .. } | Step::Lose { .. } => {}
         }
-        let now = bench.now();
-        for (whose, _, runs) in LIMITS {
-            if matches!(whose, Whose::Run(_)) {
-                continue;
-            }
-            for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
-                let payer = whose.payer();
-                let booked = bench.store.read(|s| {
-                    let money = standing::spent(s, payer, period, now)?;
-                    Ok::<_, StoreError>((money, standing::tokens(s, payer, period, now)?))
-                });
-                let wanted = ledger.booked((whose, runs), period, now);
-                prop_assert_eq!(booked.unwrap(), wanted, "{:?} {}", whose, period);
-            }
-        }
+        agree(&bench, &ledger)?;
     }
     Ok(())
 }
