@@ -148,7 +148,8 @@ pub fn bulk(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         let tasks = newest(&mut program, MANY).await?;
         let mut times = Vec::new();
         for count in 0..ACTS {
-            let body = json!({ "tasks": tasks, "priority": ["low", "high"][count % 2] });
+            let priority = if count % 2 == 0 { "low" } else { "high" };
+            let body = json!({ "tasks": tasks, "priority": priority });
             let began = Instant::now();
             program.call("POST", "/api/v1/tasks/bulk", Some(&body)).await?;
             times.push(began.elapsed());

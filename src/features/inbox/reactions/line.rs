@@ -101,6 +101,12 @@ pub(super) fn escalated(
     ask(tx, &task, trouble)
 }
 
+/// Whether somebody was asked for help with a task and is not done with that, perhaps at work on it now.
+fn is_asked(tx: &WriteTx<'_>, chief: AgentId, task: TaskId) -> Result<bool, StoreError> {
+    let is_it = |item: &Item| item.kind == ItemKind::TaskEscalation && item.task == Some(task);
+    Ok(queries::open(tx, chief, usize::MAX)?.iter().any(is_it))
+}
+
 /// An agent has said that its own task is blocked: who it reports to hears of it, unless it only waits
 /// for other tasks or has asked already.
 pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
@@ -109,8 +115,7 @@ pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxErr
     let own = task.assignee.and_then(Assignee::agent).filter(|agent| by.agent() == Some(*agent));
     let Some(agent) = own else { return Ok(()) };
     let Some(chief) = chief_of(tx, agent)? else { return Ok(()) };
-    let asked = queries::pending(tx, chief, ItemKind::TaskEscalation, Some(task.id))?;
-    if asked.is_some() || !relations::open_blockers(tx, task.id)?.is_empty() {
+    if is_asked(tx, chief, task.id)? || !relations::open_blockers(tx, task.id)?.is_empty() {
         return Ok(());
     }
     let last = last_comments(tx, task.id)?;
@@ -241,8 +246,7 @@ pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxE
     let Some(part) = tx.get::<Task>(part)? else { return Ok(()) };
     let Some((chief, about)) = giver(tx, &part)? else { return Ok(()) };
     // Who has been asked for help knows that it is blocked.
-    let asked = queries::pending(tx, chief, ItemKind::TaskEscalation, Some(part.id))?;
-    if part.status.is_open() && asked.is_some() {
+    if part.status.is_open() && is_asked(tx, chief, part.id)? {
         return Ok(());
     }
     let summary = format!("{} is {}", named(tx, &part)?, part.status);

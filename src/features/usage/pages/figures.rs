@@ -135,7 +135,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &Asked) -> Result<View, Stor
     };
     let own = |query: String| address(&query, by, of);
     let all = agents(snap)?;
-    let (before_href, after_href) = beside(span, month, &own);
+    let (before_href, after_href) = beside(span, month, own);
     let shown = report.lines.iter().take(SHOWN);
     let file = |name: &str| ws.url(&format!("{HERE}/{name}.csv?{}", span.query()));
     Ok(View {
