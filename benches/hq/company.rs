@@ -35,7 +35,9 @@ const TYPED: [&str; 10] =
 
 /// The company, and a program that serves it.
 struct Company {
-    program: Program,
+    url: String,
+    // Nobody speaks with it but by its address.
+    _program: Mutex<Program>,
     token: String,
     cookie: String,
     // Dropped last, when the program has ended.
@@ -56,14 +58,16 @@ async fn company() -> Result<Arc<Company>, String> {
     let token = ["token", "create", "--name", "bench", "--email", EMAIL];
     let made = program::run_json(Path::new(BINARY), &data, &token);
     let token = made["token"].as_str().ok_or("`hq token create` printed no token")?.to_owned();
-    let browser = Browser::new(program.url());
+    let url = program.url().to_owned();
+    let browser = Browser::new(&url);
     let form = browser.open("/login").await.form("Sign in");
     let page = browser.submit(form.fill("Email", EMAIL).fill("Password", PASSWORD)).await;
     if !page.status.is_success() {
         return Err(format!("signing in is answered with {}", page.status));
     }
     let cookie = browser.cookie_header();
-    let company = Arc::new(Company { program, token, cookie, _folder: folder });
+    let company =
+        Arc::new(Company { url, _program: Mutex::new(program), token, cookie, _folder: folder });
     *COMPANY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&company));
     Ok(company)
 }
@@ -75,11 +79,11 @@ pub fn close() {
 
 impl Company {
     async fn person(&self) -> Result<Client, String> {
-        Client::connect(self.program.url(), ("cookie", self.cookie.clone())).await
+        Client::connect(&self.url, ("cookie", self.cookie.clone())).await
     }
 
     async fn program(&self) -> Result<Client, String> {
-        Client::connect(self.program.url(), bearer(&self.token)).await
+        Client::connect(&self.url, bearer(&self.token)).await
     }
 
     fn path(rest: &str) -> String {
