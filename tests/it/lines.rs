@@ -19,7 +19,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
-use crate::support::model::Turn;
+use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
 
 const HOME: &str = "/w/marlow-cargo";
@@ -475,7 +475,9 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     let help = json!({ "reason": "I have no phone number." });
     script("for-otto", vec![Turn::call("task_escalate", help), done("blocked")]);
     let go_on = json!({ "status": "in_progress", "description": "Use the list in the shop." });
-    script("for-ada", vec![Turn::call("task_update", go_on), done("leave")]);
+    // Otto has ended by then: what Ada clears is not blocked before.
+    let gate = Gate::new();
+    script("for-ada", vec![Turn::call("task_update", go_on).behind(&gate), done("leave")]);
     script("for-otto", vec![deliver("Prices", "The first shop is cheaper."), done("in_review")]);
     // Ada hears that it waits for a review.
     script("for-ada", vec![done("leave")]);
@@ -485,6 +487,7 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     let shops = called(&office, "Ask the shops").await;
     let asked = office.worked(shops, 1).await;
     assert_eq!(asked.agent, otto.id);
+    gate.open();
     let helped = office.worked(shops, 2).await;
     assert_eq!((helped.agent, helped.outcome), (ada.id, Some(Outcome::Done)));
     let delivered = office.worked(shops, 3).await;
