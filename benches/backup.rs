@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -180,6 +181,7 @@ fn run() -> Result<bool, Failure> {
         data: data.clone(),
         key_id: "bench".to_owned(),
         left_out: Vec::new(),
+        listed: Arc::new(|| Ok(BTreeSet::from(["bench".to_owned()]))),
         owner: Owner("bench".to_owned()),
         beside_others: false,
         clock: Arc::clone(&clock),

@@ -32,7 +32,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::redact::Redactor;
 use crate::git::{AgentsRepo, GitError};
 use crate::kernel::id::IdSource;
-use crate::kernel::{Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState};
+use crate::kernel::{AccountId, Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
 use crate::net::client::HttpClient;
 use crate::sandbox::spawn::Spawner;
@@ -108,12 +108,16 @@ pub struct AppParts {
     pub spawn: Spawn,
     /// Set when the program is to end.
     pub stopping: CancellationToken,
+    /// Set before that, and with it at the latest: what is under way may end, and no work is begun.
+    pub closing: CancellationToken,
     /// Raised when a test moves the clock: timers look again.
     pub clock_moved: Notify,
     /// Open workspaces by slug.
     pub workspaces: RwLock<Vec<Ws>>,
     /// Workspaces that are here and cannot be opened.
     pub broken: RwLock<Vec<Broken>>,
+    /// Whether the data folder is where it was.
+    pub anchor: Box<dyn Ground>,
     /// Held by whoever adds or takes away a workspace.
     pub list_turn: tokio::sync::Mutex<()>,
     /// Held by whoever closes an account or takes away an owner: whether a workspace keeps one that
@@ -123,13 +127,23 @@ pub struct AppParts {
     pub on_open: RwLock<Option<OnOpen>>,
 }
 
+/// What the program stands on: its data folder.
+pub trait Ground: Send + Sync {
+    /// Whether it is still the folder that was opened; once it was not, never again.
+    fn is_here(&self) -> bool;
+}
+
 /// A workspace that cannot be opened.
 #[derive(Clone, Debug)]
 pub struct Broken {
     /// Its name in addresses, which is the name of its folder.
     pub slug: String,
-    /// Why, and what to do.
+    /// Why, and, where no backup brings it back, what to do.
     pub reason: String,
+    /// Whether a backup brings it back.
+    pub restore: bool,
+    /// Accounts that belonged to it when that was looked at last.
+    pub people: Vec<AccountId>,
 }
 
 /// Whether a workspace is worked in, and until when it is kept.
@@ -165,6 +179,18 @@ impl App {
     #[must_use]
     pub fn workspace(&self, slug: &str) -> Option<Ws> {
         self.workspaces.read().iter().find(|ws| ws.slug == slug).cloned()
+    }
+
+    /// Whether the data folder is still the one that was opened.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.anchor.is_here()
+    }
+
+    /// The workspace of this slug, if it is here and cannot be opened.
+    #[must_use]
+    pub fn broken_workspace(&self, slug: &str) -> Option<Broken> {
+        self.broken.read().iter().find(|broken| broken.slug == slug).cloned()
     }
 
     /// An open workspace by its id.

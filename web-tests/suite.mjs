@@ -17,10 +17,14 @@ import * as loop from './stories/loop.mjs';
 import * as onward from './stories/onward.mjs';
 import * as palette from './stories/palette.mjs';
 import * as people from './stories/people.mjs';
+import * as places from './stories/places.mjs';
 import * as plain from './stories/plain.mjs';
+import * as quick from './stories/quick.mjs';
 import * as review from './stories/review.mjs';
+import * as routines from './stories/routines.mjs';
 import * as runs from './stories/runs.mjs';
 import * as talk from './stories/talk.mjs';
+import * as writer from './stories/writer.mjs';
 
 const given = {};
 
@@ -44,9 +48,13 @@ chat.tell(given);
 history.tell(given);
 palette.tell(given);
 board.tell(given);
+writer.tell(given);
+quick.tell(given);
 review.tell(given);
 people.tell(given);
+places.tell(given);
 runs.tell(given);
+routines.tell(given);
 onward.tell(given);
 danger.tell(given);
 faults.tell(given);

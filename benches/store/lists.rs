@@ -180,7 +180,14 @@ fn make(tx: &mut WriteTx<'_>, begin: usize, furniture: &Furniture) -> Result<(),
         }
         if n % 5 == 0 {
             let (id, mentions, people) = (tx.new_id(), Vec::new(), Vec::new());
-            tx.put(&Comment { id, task: task.id, mentions, people, ..Comment::sample() })?;
+            tx.put(&Comment {
+                id,
+                task: task.id,
+                parent: None,
+                mentions,
+                people,
+                ..Comment::sample()
+            })?;
         }
     }
     Ok(())

@@ -97,6 +97,17 @@ impl Jobs {
         job.map(|job| job.state.lock().clone())
     }
 
+    /// What is under way in a place: its kind, and how it stands.
+    #[must_use]
+    pub fn under_way(&self, place: &str) -> Vec<(&'static str, JobState)> {
+        let all = self.0.lock();
+        let here = all.iter().filter(|((at, _), _)| at == place);
+        let here: Vec<_> = here.map(|((_, kind), job)| (*kind, Arc::clone(job))).collect();
+        drop(all);
+        let states = here.into_iter().map(|(kind, job)| (kind, job.state.lock().clone()));
+        states.filter(|(_, state)| state.ended.is_none()).collect()
+    }
+
     /// Asks a piece of work to end early; says whether it was under way.
     pub fn call_off(&self, place: &str, kind: &'static str) -> bool {
         let job = self.0.lock().get(&(place.to_owned(), kind)).cloned();

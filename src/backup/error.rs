@@ -177,6 +177,50 @@ pub enum BackupError {
     /// Told to stop.
     #[error("the backup was stopped because HQ ends; the next one goes on from what is there")]
     Stopped,
+    /// There are workspaces, and none of them can be taken.
+    #[error(
+        "none of the workspaces ({missing}) could be taken, so this would be a backup of nothing: {why}; \
+         check that the data folder is in its place and its disk mounted, or put the workspaces back with \
+         `hq restore`"
+    )]
+    Nothing {
+        /// Which are on the list.
+        missing: String,
+        /// Why they are not in it.
+        why: String,
+    },
+    /// The data folder is not where it was.
+    #[error(
+        "{data} is not there any more, so there is nothing to back up: put the folder back or mount its \
+         disk, then start HQ again"
+    )]
+    DataGone {
+        /// Where it was.
+        data: String,
+    },
+    /// What opens a place cannot be read.
+    #[error(
+        "{name} at {place} {why}, and without it nothing there is opened; the backups beside it may be \
+         whole: make it anew with `hq backup mend --to {place}`, or, if they are encrypted, put a copy of \
+         that file back (the key is in it)"
+    )]
+    Head {
+        /// Where.
+        place: String,
+        /// The file.
+        name: String,
+        /// How it is.
+        why: &'static str,
+    },
+    /// What opens encrypted backups cannot be made anew.
+    #[error(
+        "the backups at {place} are encrypted, and their key was in hq-backups.json and \
+         hq-backups.spare.json alone; put a copy of one of the two back: without it nobody can open them"
+    )]
+    HeadSealed {
+        /// Where.
+        place: String,
+    },
     /// A store.
     #[error("{which}: {source}")]
     Store {
@@ -244,6 +288,10 @@ impl Problem for BackupError {
             Self::Passphrase(_) => "backup_passphrase",
             Self::Busy { .. } => "backup_busy",
             Self::Stopped => "backup_stopped",
+            Self::Nothing { .. } => "backup_of_nothing",
+            Self::DataGone { .. } => "backup_data_gone",
+            Self::Head { .. } => "backup_head_damaged",
+            Self::HeadSealed { .. } => "backup_head_sealed",
             Self::Store { .. } => "backup_store",
             Self::Disk { .. } => "backup_disk",
             Self::Restore(_) => "restore_refused",
@@ -268,9 +316,13 @@ impl Problem for BackupError {
             | Self::OtherPlace { .. }
             | Self::Others { .. } => ProblemKind::Conflict,
             Self::Stopped => ProblemKind::Unavailable,
-            Self::Missing { .. } | Self::Damaged { .. } | Self::Disk { .. } => {
-                ProblemKind::Internal
-            }
+            Self::Missing { .. }
+            | Self::Damaged { .. }
+            | Self::Head { .. }
+            | Self::HeadSealed { .. }
+            | Self::Nothing { .. }
+            | Self::DataGone { .. }
+            | Self::Disk { .. } => ProblemKind::Internal,
             Self::Store { source, .. } => source.kind(),
         }
     }

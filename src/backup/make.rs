@@ -32,6 +32,9 @@ const LOOK: usize = 500;
 /// How many that are missing are named.
 const NAMED: usize = 100;
 
+/// Tells the workspaces that the accounts know, by their names in addresses.
+pub type Listed = Arc<dyn Fn() -> Result<BTreeSet<String>, StoreError> + Send + Sync>;
+
 /// What is backed up.
 pub struct Source {
     /// `system.redb`.
@@ -44,6 +47,8 @@ pub struct Source {
     pub key_id: String,
     /// What is known to be missing from the start.
     pub left_out: Vec<String>,
+    /// Which workspaces the accounts know.
+    pub listed: Listed,
     /// Who makes it.
     pub owner: Owner,
     /// Whether backups of another master key may be at the place: somebody knows of them.
@@ -71,8 +76,8 @@ pub struct SourceWorkspace {
 /// has no room for that do pieces go straight to a target that is a folder.
 ///
 /// # Errors
-/// When the target or a store fails; then there is no new backup, and what was written is cleaned
-/// up by the next.
+/// When the target or a store fails, or when there are workspaces and none of them can be taken; then
+/// there is no new backup, and what was written is cleaned up by the next.
 pub fn make(repo: &Repository, source: &Source, meter: &Meter) -> Result<Manifest, BackupError> {
     let spool = source.data.join("backups").join("spool");
     remove(&spool)?;
@@ -108,6 +113,7 @@ fn make_with(
     };
     meter.begin(Phase::Stores, sizes.all());
     let taken_at = source.clock.now();
+    let listed = (source.listed)()?;
     let mut left_out = source.left_out.clone();
     let mut stores = Vec::new();
     for ws in &source.workspaces {
@@ -141,6 +147,13 @@ fn make_with(
         parts.push(store);
         parts.extend(files);
     }
+    // Who came or went meanwhile is not missing.
+    let still = (source.listed)()?;
+    let is_missing = |slug: &&String| still.contains(*slug) && !workspaces.contains(*slug);
+    let missing: Vec<String> = listed.iter().filter(is_missing).cloned().collect();
+    if workspaces.is_empty() && !missing.is_empty() {
+        return Err(BackupError::Nothing { missing: missing.join(", "), why: left_out.join("; ") });
+    }
     meter.enter(Phase::Sending);
     sink.flush()?;
     repo.target.settle()?;
@@ -157,6 +170,7 @@ fn make_with(
         parts,
         new_bytes: meter.new_bytes(),
         left_out,
+        missing,
     };
     repo.put_manifest(&manifest)?;
     Ok(manifest)

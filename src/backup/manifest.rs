@@ -103,6 +103,9 @@ pub struct Manifest {
     /// What could not be taken, with the reason.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// Workspaces that were on the list of the accounts all the while and are not in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 impl Manifest {
@@ -110,6 +113,12 @@ impl Manifest {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
+    }
+
+    /// Whether every workspace that was on the list is in it.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
     }
 
     /// The same without the pieces: what is worth knowing of many at once.

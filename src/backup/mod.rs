@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! hq-backups.json         format, id, and the wrapped key if the repository is encrypted
+//! hq-backups.spare.json   the same once more
 //! manifests/<id>          one for each backup; it exists when this is there
 //! chunks/ab/abcd…         pieces of content, packed with zstd, named by their SHA-256
 //!                         (by HMAC-SHA-256 and sealed with AES-256-GCM if encrypted)
@@ -20,6 +21,7 @@
 mod address;
 mod check;
 mod error;
+mod head;
 mod make;
 mod manifest;
 mod pieces;
@@ -37,7 +39,8 @@ mod walk;
 pub use address::{Address, S3Address, Style, apart};
 pub use check::{Checked, verify};
 pub use error::BackupError;
-pub use make::{Source, SourceWorkspace, make};
+pub use head::mend as mend_head;
+pub use make::{Listed, Source, SourceWorkspace, make};
 pub use manifest::{Manifest, Part, PartKind, StoreFacts};
 pub use progress::{Busy, Desk, Held, Meter, Phase, Progress};
 pub use prune::{Pruned, Retention, Taken, prune};

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Timestamp;
 
 use super::BackupError;
-use super::manifest::{ChunkRef, Manifest};
+use super::manifest::Manifest;
 use super::progress::{Meter, Phase};
-use super::repo::{Owner, Repository, Work, piece_path};
+use super::repo::{Owner, Repository, Work, is_whole, piece_path};
 
 /// What retention knows of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Taken {
     pub at: Timestamp,
     /// The order of making.
     pub serial: u64,
-    /// Whether nothing is known to be wrong with it.
+    /// Whether nothing is known to be wrong with it, and every workspace is in it.
     pub good: bool,
 }
 
@@ -31,7 +31,7 @@ type Period = (i16, i16);
 /// How many backups are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
-    /// Of so many days the last one each.
+    /// Of so many days the last good one each, or the last where none is good.
     pub daily: u16,
     /// Of so many weeks the last one each.
     pub weekly: u16,
@@ -80,15 +80,22 @@ impl Retention {
         let rules: [(u16, &dyn Fn(Timestamp) -> Period); 3] =
             [(self.daily, &day), (self.weekly, &week), (self.monthly, &month)];
         for (count, period) in rules {
-            let mut seen = HashSet::new();
-            for one in &newest {
-                if usize::from(count) <= seen.len() && !seen.contains(&period(one.at)) {
-                    break;
-                }
-                if seen.insert(period(one.at)) {
-                    kept.insert(one.id.clone());
+            let mut chosen: Vec<(Period, &Taken)> = Vec::new();
+            for &one in &newest {
+                let now = period(one.at);
+                if chosen.last().is_none_or(|(current, _)| *current != now) {
+                    if usize::from(count) <= chosen.len() {
+                        break;
+                    }
+                    chosen.push((now, one));
+                } else if let Some((_, taken)) = chosen.last_mut()
+                    && !taken.good
+                    && one.good
+                {
+                    *taken = one;
                 }
             }
+            kept.extend(chosen.into_iter().map(|(_, taken)| taken.id.clone()));
         }
         kept
     }
@@ -121,16 +128,10 @@ pub fn prune(
     meter.enter(Phase::Pruning);
     let _begun = repo.begin(Work::Prune, owner, since)?;
     let there = repo.pieces()?;
-    let is_whole = |manifest: &Manifest| {
-        let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
-        pieces.all(|ChunkRef(name, _, stored)| {
-            there.get(name).is_some_and(|(size, _)| size == stored)
-        })
-    };
     let (mut all, mut others) = (Vec::new(), Vec::new());
     let damaged = repo.each_manifest(&mut |manifest| {
         if manifest.key_id == own {
-            let good = is_whole(&manifest);
+            let good = manifest.is_complete() && is_whole(&manifest, &there);
             let Manifest { id, taken_at: at, serial, .. } = manifest;
             all.push(Taken { id, at, serial, good });
         } else {
@@ -208,6 +209,24 @@ mod tests {
         for id in ["032", "021", "019", "018", "017", "016", "015"] {
             assert!(kept.contains(&id.to_owned()), "{id} of {kept:?}");
         }
+    }
+
+    #[test]
+    fn what_lacks_something_takes_no_day_from_what_is_whole() {
+        let start: jiff::Timestamp = "2026-01-01T02:30:00Z".parse().unwrap();
+        let mut all = Vec::new();
+        for day in 0..9i64 {
+            let at = start + jiff::SignedDuration::from_hours(24 * day);
+            let serial = u64::try_from(day).unwrap() * 2;
+            all.push(taken(serial, at));
+            let later = at + jiff::SignedDuration::from_hours(2);
+            all.push(Taken { good: false, ..taken(serial + 1, later) });
+        }
+        let kept = ids(&all);
+        // Of the second but last day both go by the rules; the whole one stays.
+        assert!(kept.contains(&"012".to_owned()), "{kept:?}");
+        assert!(!kept.contains(&"013".to_owned()), "{kept:?}");
+        assert!(kept.contains(&"017".to_owned()), "the last one stays in any case: {kept:?}");
     }
 
     #[test]

@@ -7,41 +7,32 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::crypto::keyring::Secret;
-use crate::crypto::passphrase::{DataKey, WrappedKey};
+use crate::crypto::passphrase::DataKey;
 use crate::kernel::Timestamp;
 
+use super::head::{self, Head};
 use super::manifest::{ChunkRef, Manifest, checked, with_sum};
 use super::target::Target;
 use super::{BackupError, FORMAT};
 
-const HEAD: &str = "hq-backups.json";
 /// In front of each piece: a mark and whether it is sealed.
 const PLAIN: &[u8; 4] = b"HQC0";
 const SEALED: &[u8; 4] = b"HQC1";
 const SUM: usize = 32;
 /// No piece is longer at the target.
 const MAX_PIECE: u64 = 4 * 1024 * 1024;
-const MAX_MANIFEST: u64 = 1024 * 1024 * 1024;
+pub(super) const MAX_MANIFEST: u64 = 1024 * 1024 * 1024;
 /// A marker of somebody who did not come back is heeded no longer, in hours.
 const MARKER_HOURS: i64 = 24;
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
-#[derive(Serialize, Deserialize)]
-struct Head {
-    format: u32,
-    id: String,
-    made_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<WrappedKey>,
-}
-
 /// The first line of a manifest: what may be known without a passphrase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Label {
+pub(super) struct Label {
     format: u32,
     id: String,
-    sealed: bool,
+    pub(super) sealed: bool,
 }
 
 /// Says that somebody is at work.
@@ -81,6 +72,9 @@ pub struct Repository {
     key: Option<DataKey>,
 }
 
+/// Backups, each with whether all its pieces are there, and those that cannot be read.
+pub type States = (Vec<(Manifest, bool)>, Vec<Unreadable>);
+
 impl Repository {
     /// Opens the repository at a target.
     ///
@@ -88,7 +82,7 @@ impl Repository {
     /// When there is none, the passphrase is missing or wrong, or it is not of this program.
     pub fn open(target: Arc<dyn Target>, passphrase: Option<&Secret>) -> Result<Self, BackupError> {
         let place = target.place().to_owned();
-        let Some(head) = head(&*target)? else {
+        let Some(head) = head::read(&*target)? else {
             return Err(BackupError::NoRepository { place });
         };
         if head.format != FORMAT {
@@ -127,11 +121,24 @@ impl Repository {
                     None => (None, None),
                 };
                 let head = Head { format: FORMAT, id: random_hex(), made_at: now, key: stored };
-                target.put(HEAD, with_sum(json(&head)?))?;
+                head::put(&*target, &head)?;
                 Ok(Self { target, id: head.id, key })
             }
-            opened => opened,
+            Err(error) => Err(error),
+            Ok(repo) => {
+                head::keep(&*repo.target)?;
+                Ok(repo)
+            }
         }
+    }
+
+    /// Which of its two heads are not as they were, in sentences. One that has no second one yet is
+    /// from a program that made none.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn bad_heads(&self) -> Result<Vec<String>, BackupError> {
+        head::bad(&*self.target)
     }
 
     /// The id of the repository at a target, without opening it; none where there is none.
@@ -139,7 +146,7 @@ impl Repository {
     /// # Errors
     /// When the target cannot be asked, or what stands there is no head.
     pub fn id_at(target: &dyn Target) -> Result<Option<String>, BackupError> {
-        Ok(head(target)?.map(|head| head.id))
+        Ok(head::read(target)?.map(|head| head.id))
     }
 
     /// Its id, made at its beginning.
@@ -253,14 +260,39 @@ impl Repository {
             .collect())
     }
 
-    /// The backup that was made last, whatever clocks have said meanwhile.
+    /// The backup that was made last, whatever clocks have said meanwhile; of this master key, where one is
+    /// given: others may keep theirs at the same place.
     ///
     /// # Errors
     /// When there is none, or one that may be newer is damaged.
-    pub fn newest(&self) -> Result<Manifest, BackupError> {
+    pub fn newest(&self, of: Option<&str>) -> Result<Manifest, BackupError> {
+        self.newest_of(of, &|_| true)
+    }
+
+    /// The last one that lacks no workspace; where all lack some, the last of all.
+    ///
+    /// # Errors
+    /// As `newest`.
+    pub fn newest_complete(&self, of: Option<&str>) -> Result<Manifest, BackupError> {
+        match self.newest_of(of, &Manifest::is_complete) {
+            Err(BackupError::NoBackup { .. }) => self.newest(of),
+            found => found,
+        }
+    }
+
+    /// The last one that is wanted.
+    ///
+    /// # Errors
+    /// As `newest`.
+    pub fn newest_of(
+        &self,
+        of: Option<&str>,
+        wanted: &dyn Fn(&Manifest) -> bool,
+    ) -> Result<Manifest, BackupError> {
         let mut newest: Option<Manifest> = None;
         let damaged = self.each_manifest(&mut |one| {
-            if newest.as_ref().is_none_or(|newest| newest.order() < one.order()) {
+            let is_meant = of.is_none_or(|key_id| one.key_id == key_id) && wanted(&one);
+            if is_meant && newest.as_ref().is_none_or(|newest| newest.order() < one.order()) {
                 newest = Some(one);
             }
             Ok(())
@@ -272,11 +304,28 @@ impl Repository {
         match (newest, newer) {
             (_, Some((_, error))) => Err(error),
             (Some(newest), None) => Ok(newest),
-            (None, None) => Err(BackupError::NoBackup {
-                place: self.place().to_owned(),
-                wanted: "at all".to_owned(),
-            }),
+            (None, None) => Err(self.no_backup("at all")),
         }
+    }
+
+    /// The name of the one backup that begins so.
+    ///
+    /// # Errors
+    /// When none does, or several.
+    pub fn find(&self, start: &str) -> Result<String, BackupError> {
+        let mut fitting: Vec<_> =
+            self.ids()?.into_iter().filter(|id| id.starts_with(start)).collect();
+        match (fitting.len(), fitting.pop()) {
+            (1, Some(id)) => Ok(id),
+            (_, None) => Err(self.no_backup(start)),
+            (several, Some(_)) => Err(BackupError::Restore(format!(
+                "{several} backups begin with {start:?}; write more of the name"
+            ))),
+        }
+    }
+
+    fn no_backup(&self, wanted: &str) -> BackupError {
+        BackupError::NoBackup { place: self.place().to_owned(), wanted: wanted.to_owned() }
     }
 
     /// What a backup holds.
@@ -290,10 +339,7 @@ impl Repository {
             return Err(BackupError::NoBackup { place: place(), wanted: id.to_owned() });
         };
         let damaged = |why| BackupError::Damaged { place: place(), name: name.clone(), why };
-        let text = checked(&bytes).ok_or_else(|| damaged("its sum does not fit"))?;
-        let (label, body) = text.split_once('\n').ok_or_else(|| damaged("it is cut short"))?;
-        let label: Label =
-            serde_json::from_str(label).map_err(|_| damaged("its first line is no label"))?;
+        let (label, body) = labelled(&bytes).map_err(&damaged)?;
         if label.format != FORMAT {
             return Err(BackupError::Format { place: place(), found: label.format, known: FORMAT });
         }
@@ -369,6 +415,21 @@ impl Repository {
         Ok((good, bad))
     }
 
+    /// The same, each with whether all its pieces are there: what a check finds damaged it puts aside.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn states(&self) -> Result<States, BackupError> {
+        let there = self.pieces()?;
+        let mut good = Vec::new();
+        let bad = self.each_manifest(&mut |manifest| {
+            let is_whole = is_whole(&manifest, &there);
+            good.push((manifest.outline(), is_whole));
+            Ok(())
+        })?;
+        Ok((good, bad))
+    }
+
     // ── Markers ──
 
     /// Says that work begins, and looks whether somebody else does what does not go beside it.
@@ -410,12 +471,18 @@ impl Repository {
 /// A backup whose manifest cannot be read, and why.
 pub type Unreadable = (String, BackupError);
 
-fn head(target: &dyn Target) -> Result<Option<Head>, BackupError> {
-    let Some(bytes) = target.get(HEAD, 64 * 1024)? else { return Ok(None) };
-    let place = target.place().to_owned();
-    let damaged = |why| BackupError::Damaged { place, name: HEAD.to_owned(), why };
-    let Some(text) = checked(&bytes) else { return Err(damaged("its sum does not fit")) };
-    serde_json::from_str(text).map(Some).map_err(|_| damaged("it is no head"))
+/// Whether all pieces that a backup names are there, as long as they should be.
+pub(super) fn is_whole(manifest: &Manifest, there: &HashMap<String, (u64, Timestamp)>) -> bool {
+    let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
+    pieces.all(|ChunkRef(name, _, stored)| there.get(name).is_some_and(|(size, _)| size == stored))
+}
+
+/// The first line of a manifest and what follows, if its sum fits.
+pub(super) fn labelled(bytes: &[u8]) -> Result<(Label, &str), &'static str> {
+    let text = checked(bytes).ok_or("its sum does not fit")?;
+    let (label, body) = text.split_once('\n').ok_or("it is cut short")?;
+    let label = serde_json::from_str(label).map_err(|_| "its first line is no label")?;
+    Ok((label, body))
 }
 
 fn alive(marker: &Marker, own: &Owner, now: Timestamp) -> bool {

@@ -198,10 +198,17 @@ impl S3 {
                     modified: modified.unwrap_or(from_ms(i64::MAX)),
                 });
             }
-            token = page.next_continuation_token;
-            if token.is_none() {
+            let next = page.next_continuation_token;
+            if next.is_none() {
                 break;
             }
+            if next == token {
+                // Nothing may be made of half a list: what is not in it would be removed.
+                let why = "its list does not come to an end, the same page comes again and again; \
+                           does it know version 2 of lists?";
+                return Err(BackupError::Target { place: self.place.clone(), why: why.to_owned() });
+            }
+            token = next;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)

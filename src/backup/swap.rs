@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Timestamp;
@@ -37,6 +38,20 @@ impl Swap {
         let stamp = now.strftime("%Y%m%dT%H%M%SZ");
         let (staged, kept) = (format!("{STAGED}{stamp}"), format!("before-restore-{stamp}"));
         Self { staged, kept, names }
+    }
+
+    /// The same, aside of what former restores have set aside: two may be within a second, or a clock may
+    /// have been set back.
+    #[must_use]
+    pub fn beside(data: &Path, now: Timestamp, names: &[String]) -> Self {
+        let mut at = now;
+        loop {
+            let swap = Self::at(at, names.to_vec());
+            if !data.join(&swap.kept).exists() {
+                return swap;
+            }
+            at += SignedDuration::from_secs(1);
+        }
     }
 
     /// The folder in which the restored things are put.
@@ -194,6 +209,23 @@ mod tests {
     use super::{Swap, finish};
     use crate::store::NoFaults;
     use std::fs;
+
+    #[test]
+    fn what_former_restores_have_set_aside_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, now) = (folder.path(), "2026-11-20T12:00:59Z".parse().unwrap());
+        let names = ["system.redb".to_owned()];
+        for n in 0..3 {
+            fs::write(data.join("system.redb"), format!("{n}")).unwrap();
+            let swap = Swap::beside(data, now, &names);
+            let staged = swap.stage(data).unwrap();
+            fs::write(staged.join("system.redb"), "new").unwrap();
+            swap.carry_out(data, &NoFaults).unwrap();
+            let kept = data.join(&swap.kept).join("system.redb");
+            assert_eq!(fs::read_to_string(kept).unwrap(), format!("{n}"));
+        }
+        assert!(data.join("before-restore-20261120T120101Z").exists());
+    }
 
     #[test]
     fn a_swap_that_was_cut_off_anywhere_is_finished_by_the_next_start() {

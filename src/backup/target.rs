@@ -142,6 +142,14 @@ impl Folder {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 BackupError::Full { place, free_mb: free >> 20, need_mb: (free >> 20) + 1 }
             }
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                let path = path.display();
+                let why = format!(
+                    "{path}: a file lies where a folder is needed, there or above it; was the folder moved \
+                     away?"
+                );
+                BackupError::Target { place, why }
+            }
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 let why = format!("{} cannot be written or read ({error})", path.display());
                 BackupError::Target { place, why }

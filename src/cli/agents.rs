@@ -12,6 +12,7 @@ use super::commands::{or_none, print};
 use super::door::{Ask, Door, Pieces};
 use super::operate::Place;
 use super::reach::CommandError;
+use super::show::plain;
 use super::{Common, OK, fail, say};
 
 /// The largest question.
@@ -450,7 +451,7 @@ fn write(common: &Common, text: &str) {
     if !common.json {
         let mut out = std::io::stdout().lock();
         // ok: nobody reads what is printed.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let _ = out.write_all(plain(text).as_bytes()).and_then(|()| out.flush());
     }
 }
 

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::backup::{Address, Manifest, Means, Meter, Repository, S3Keys, open_target};
+use crate::backup::{
+    Address, Manifest, Means, Meter, Repository, S3Keys, Target, mend_head, open_target,
+};
 use crate::config::Config;
 use crate::crypto::keyring::Secret;
 use crate::features::backups::job;
 use crate::features::backups::model::{BackupRun, Deed, Outcome};
+use crate::kernel::Clock as _;
 use crate::kernel::time::SystemClock;
 use crate::net::client::{ClientParts, HttpClient};
 use crate::net::message::Policy;
-use crate::server::backups::{LocalList, LocalRun, LocalWish, local_list};
+use crate::server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish, local_list};
 use crate::server::restore::{Mode, RestoreWish, Which, key_file, restore};
 
 use super::commands::print;
@@ -44,11 +48,13 @@ enum BackupDeed {
     List,
     /// Check every hash of a backup
     Verify {
-        /// Which; the newest when it is left out
+        /// Which, by its name or the beginning of it; the newest when it is left out
         id: Option<String>,
     },
     /// Remove the backups that the rules do not keep, and what no other one names
     Prune,
+    /// Make a missing or damaged hq-backups.json at a place that is not encrypted anew
+    Mend,
 }
 
 /// Where backups are.
@@ -78,7 +84,7 @@ pub struct Restore {
     /// Where the backups are: a folder or s3://bucket/folder?endpoint=https://…
     from: String,
     /// Which: the beginning of its name, or a moment like 2026-11-20T12:00:00Z, also between two backups
-    /// [default: the newest]
+    /// [default: the newest that lacks no workspace]
     #[arg(long, value_name = "ID|TIME")]
     at: Option<String>,
     /// Only this workspace; with --into together with the accounts
@@ -87,6 +93,9 @@ pub struct Restore {
     /// Check everything and say what would be restored
     #[arg(long)]
     dry_run: bool,
+    /// Only what the backup holds: workspaces that are there and not in it are put aside, too
+    #[arg(long, conflicts_with_all = ["workspace", "into", "dry_run"])]
+    exactly: bool,
     /// Make a new data folder here, which must be empty or missing
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
@@ -136,6 +145,10 @@ fn read_small(file: &Path) -> Result<String, CommandError> {
 
 /// `hq backup`, `list`, `verify`, `prune`.
 pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, CommandError> {
+    let Place { to, keys } = &flags.place;
+    if to.is_none() && (keys.passphrase_file.is_some() || keys.credentials_file.is_some()) {
+        return Err(CommandError::Failed(KEYS_GO_WITH_TO.to_owned()));
+    }
     match flags.deed {
         Some(BackupDeed::List) => list(common, config, &flags.place),
         Some(BackupDeed::Verify { id }) => match &flags.place.to {
@@ -146,6 +159,7 @@ pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, Comm
                 ask(common, config, &flags.place, wish)
             }
         },
+        Some(BackupDeed::Mend) => mend(common, &flags.place),
         Some(BackupDeed::Prune) => {
             let wish = LocalWish { deed: Some(Deed::Prune), ..LocalWish::default() };
             ask(common, config, &flags.place, wish)
@@ -186,6 +200,11 @@ fn ask(
             }
         }
     })?;
+    if run.is_incomplete() {
+        // It is there, and it is no success.
+        print(common, &run, &[line(&run)])?;
+        return Ok(FAILED);
+    }
     if run.outcome == Outcome::Failed {
         return Err(CommandError::Refused(run.note.unwrap_or_default()));
     }
@@ -213,6 +232,11 @@ async fn follow(
 fn line(run: &BackupRun) -> String {
     let note = run.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
     match (run.deed, &run.backup) {
+        (Deed::Backup, Some(id)) if run.is_incomplete() => format!(
+            "INCOMPLETE: the backup {id} at {}: {}",
+            run.place,
+            run.note.as_deref().unwrap_or_default()
+        ),
         (Deed::Backup, Some(id)) => format!(
             "Backup {id} is at {}: {}, {} new{note}",
             run.place,
@@ -229,26 +253,48 @@ fn size(bytes: u64) -> String {
     crate::web::format::size(bytes)
 }
 
-fn manifest_line(manifest: &Manifest) -> String {
+/// A backup in a list that a command asks of the place itself.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    manifest: Manifest,
+    /// Whether pieces of it are missing: a check has put them aside, or somebody has removed them.
+    damaged: bool,
+}
+
+fn listed_line(one: &Listed) -> String {
+    let manifest = &one.manifest;
+    let mark = if one.damaged { "damaged" } else { "" };
     format!(
-        "{}  {}  {:>10}  {:>10} new  {}",
+        "{}  {}  {:>10}  {:>10} new  {}{}  {mark}",
         manifest.id,
         manifest.taken_at,
         size(manifest.bytes()),
         size(manifest.new_bytes),
-        manifest.workspaces.join(", ")
+        manifest.workspaces.join(", "),
+        lacks(&manifest.missing)
     )
+}
+
+fn lacks(missing: &[String]) -> String {
+    if missing.is_empty() {
+        String::new()
+    } else {
+        format!("  INCOMPLETE, without {}", missing.join(", "))
+    }
 }
 
 fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandError> {
     if let Some(to) = &place.to {
         let repo = with_repository(common, to, &place.keys, |repo, _| {
-            repo.outlines().map_err(|e| refused(&e))
+            repo.states().map_err(|e| refused(&e))
         });
-        let (manifests, damaged) = repo?;
-        let lines: Vec<_> = manifests.iter().rev().map(manifest_line).collect();
-        damaged.iter().for_each(|(_, error)| complain(&error.to_string()));
-        return match (print(common, &manifests, &lines)?, damaged.is_empty()) {
+        let (all, unreadable) = repo?;
+        let all: Vec<_> =
+            all.into_iter().map(|(manifest, whole)| Listed { manifest, damaged: !whole }).collect();
+        let lines: Vec<_> = all.iter().rev().map(listed_line).collect();
+        unreadable.iter().for_each(|(_, error)| complain(&error.to_string()));
+        return match (print(common, &all, &lines)?, unreadable.is_empty()) {
             (code, true) => Ok(code),
             _ => Ok(FAILED),
         };
@@ -261,22 +307,28 @@ fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandErr
     })?;
     let mut lines = vec![format!("Backups at {}:", found.place)];
     lines.extend(found.backups.iter().map(|one| {
-        let mark = match (&one.fault, one.verified_at) {
+        let mark = match (one.damage(), one.verified_at) {
             (Some(_), _) => "damaged",
             (None, Some(_)) => "checked",
             (None, None) => "",
         };
         format!(
-            "{}  {}  {:>10}  {:>10} new  {}  {mark}",
+            "{}  {}  {:>10}  {:>10} new  {}{}  {mark}",
             one.id,
             one.taken_at,
             size(one.bytes),
             size(one.new_bytes),
-            one.workspaces.join(", ")
+            one.workspaces.join(", "),
+            lacks(&one.missing())
         )
     }));
-    if found.backups.is_empty() {
-        lines.push("none yet; `hq backup` makes one".to_owned());
+    match (found.backups.is_empty(), found.unread) {
+        (true, 0) => lines.push("none yet; `hq backup` makes one".to_owned()),
+        (_, 0) => {}
+        (_, more) => lines.push(format!(
+            "{more} that HQ has not read yet; `hq backup list --to {}` does",
+            found.place
+        )),
     }
     print(common, &found, &lines)
 }
@@ -287,6 +339,21 @@ fn with_repository<T: Send + 'static>(
     to: &str,
     keys: &Keys,
     work: impl FnOnce(&Repository, &Meter) -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_target(common, to, keys, move |target, passphrase, meter| {
+        let repo = Repository::open(target, passphrase.as_ref()).map_err(|e| refused(&e))?;
+        work(&repo, meter)
+    })
+}
+
+/// The same with the place itself, whatever lies there.
+fn with_target<T: Send + 'static>(
+    common: &Common,
+    to: &str,
+    keys: &Keys,
+    work: impl FnOnce(Arc<dyn Target>, Option<Secret>, &Meter) -> Result<T, CommandError>
+    + Send
+    + 'static,
 ) -> Result<T, CommandError> {
     let address: Address = to.parse().map_err(|e| refused(&e))?;
     let passphrase = keys.passphrase()?.map(Secret::new);
@@ -300,26 +367,50 @@ fn with_repository<T: Send + 'static>(
         let target = open_target(&address, s3, &means).map_err(|e| refused(&e))?;
         let meter = Arc::new(Meter::default());
         let counted = Arc::clone(&meter);
-        let done = tokio::task::spawn_blocking(move || {
-            let repo = Repository::open(target, passphrase.as_ref()).map_err(|e| refused(&e))?;
-            work(&repo, &counted)
-        });
+        let done = tokio::task::spawn_blocking(move || work(target, passphrase, &counted));
         let done = watched(common, || Some(meter.progress()), done).await;
         done.map_err(|e| failed(&e))?
     })
 }
 
+/// `hq backup mend`: needs no data folder.
+fn mend(common: &Common, place: &Place) -> Result<u8, CommandError> {
+    let Some(to) = &place.to else {
+        let words = "say which place with --to; `hq backup list` names that of the settings";
+        return Err(CommandError::Failed(words.to_owned()));
+    };
+    let work = |target: Arc<dyn Target>, _: Option<Secret>, _: &Meter| {
+        let made = mend_head(&*target, SystemClock.now()).map_err(|e| refused(&e))?;
+        Ok((target.place().to_owned(), made))
+    };
+    let (place, made) = with_target(common, to, &place.keys, work)?;
+    let words = match made {
+        None => format!("hq-backups.json at {place} can be read; nothing had to be made anew"),
+        Some(backups) => format!(
+            "hq-backups.json at {place} is made anew: {backups} backups lie there; check them with `hq \
+             backup verify --to {place}`. Should the next backup say that others lie there than before, \
+             say once with `hq backup --new-place` that these are meant"
+        ),
+    };
+    print(common, &serde_json::json!({ "place": place, "backups": made }), &[words])
+}
+
 fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<u8, CommandError> {
     let done = with_repository(common, to, keys, move |repo, meter| {
         let manifest = match id {
-            Some(id) => repo.manifest(&id),
-            None => repo.newest(),
+            Some(start) => repo.find(&start).and_then(|id| repo.manifest(&id)),
+            None => repo.newest(None),
         };
         let manifest = manifest.map_err(|e| refused(&e))?;
         let checked = crate::backup::verify(repo, &manifest, None, meter);
-        Ok((manifest.id, checked.map_err(|e| refused(&e))?))
+        let bad_heads = repo.bad_heads().map_err(|e| refused(&e))?;
+        Ok((manifest.id, checked.map_err(|e| refused(&e))?, bad_heads))
     });
-    let (id, checked) = done?;
+    let (id, checked, bad_heads) = done?;
+    bad_heads.iter().for_each(|bad| complain(bad));
+    if checked.faults.is_empty() && !bad_heads.is_empty() {
+        return Ok(FAILED);
+    }
     if !checked.faults.is_empty() {
         checked.faults.iter().for_each(|fault| complain(&fault.to_string()));
         complain(&format!("damaged are the backups {}", checked.damaged.join(", ")));
@@ -350,6 +441,7 @@ pub fn restore_command(
     let mode = match (flags.dry_run, &flags.into) {
         (true, _) => Mode::DryRun,
         (false, Some(_)) => Mode::IntoEmpty,
+        (false, None) if flags.exactly => Mode::Exactly,
         (false, None) => Mode::Restore,
     };
     let data = flags.into.unwrap_or_else(|| config.data.clone());
@@ -366,6 +458,7 @@ pub fn restore_command(
         done.backup,
         done.taken_at
     )];
+    let what = if what.is_empty() { "the accounts alone" } else { &what };
     if done.dry_run {
         lines.push(format!("Nothing was written. Would be restored: {what}"));
     } else {

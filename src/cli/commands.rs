@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::config::remote::Remote;
 use crate::config::{Config, Setting};
+use crate::features::backups::queries::damaged::Damaged;
 use crate::features::users::queries;
 use crate::kernel::{Actor, Part, Scope, Via};
 use crate::ops::{blobs, connections};
@@ -25,7 +26,7 @@ use crate::web::format;
 
 use super::door::Door;
 use super::models;
-use super::operate::Place;
+use super::operate::{Place, unchosen};
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK, say};
 
@@ -87,8 +88,9 @@ pub enum Doctor {
     Sandbox,
     /// Make every index, reference and sum anew from the records, and compare
     Store(super::stores::DoctorStore),
-    /// Look whether every file that a record holds is there and whole; reads all of them
-    Blobs,
+    /// Look whether every file that a record holds is there and whole; reads all of them. Those of all
+    /// workspaces, unless one is named
+    Blobs(Place),
     /// Look whether each connection to a provider can be used, and why not; asks nobody outside
     Connections,
 }
@@ -177,7 +179,10 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
         (None, None) => "Backups: none yet".to_owned(),
     });
     lines.extend(status.workspaces.iter().flat_map(workspace_lines));
-    print(common, &status, &lines)
+    let damaged = |one: &Damaged| format!("{}: DAMAGED: {}", one.slug, one.words());
+    lines.extend(status.damaged.iter().map(damaged));
+    print(common, &status, &lines)?;
+    Ok(if status.damaged.is_empty() { OK } else { FAILED })
 }
 
 /// Really asks the providers of a workspace, and keeps what came of it.
@@ -336,12 +341,18 @@ pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
 }
 
 /// `hq doctor blobs`.
-pub fn doctor_blobs(common: &Common, config: Config) -> Result<u8, CommandError> {
+pub fn doctor_blobs(common: &Common, config: Config, place: &Place) -> Result<u8, CommandError> {
+    let slug = place.workspace.as_deref();
     let found: Vec<blobs::Found> = block_on(async {
         match reach::reach(config).await? {
-            Reach::Running(local) => local.call(Method::GET, "/local/doctor/blobs", NOTHING).await,
+            Reach::Running(local) => {
+                let query = slug.map(|slug| format!("?workspace={slug}")).unwrap_or_default();
+                let path = format!("/local/doctor/blobs{query}");
+                local.call(Method::GET, &path, NOTHING).await
+            }
             Reach::Stopped(offline) => {
-                blobs::look(&offline.app).await.map_err(CommandError::Failed)
+                let all = local::looked_through(&offline.app, slug).map_err(unchosen)?;
+                blobs::look(all).await.map_err(CommandError::Failed)
             }
         }
     })?;

@@ -114,6 +114,10 @@ impl Door {
         while let Some(piece) = pieces.next().await? {
             text.extend_from_slice(&piece);
         }
+        if text.is_empty() {
+            // It is done, and there is nothing to tell of it.
+            return Ok(Value::Null);
+        }
         serde_json::from_slice(&text)
             .map_err(|error| CommandError::Failed(format!("the answer is no JSON: {error}")))
     }
@@ -199,9 +203,8 @@ fn request(remote: &Remote, ask: Ask<'_>) -> Request {
 
 fn refused(text: &[u8], who: &str) -> CommandError {
     let text = String::from_utf8_lossy(text);
-    CommandError::Refused(
-        words_of(&text).unwrap_or_else(|| format!("{who} refused without a word")),
-    )
+    let words = words_of(&text).unwrap_or_else(|| format!("{who} refused without a word"));
+    reach::refusal(reach::code_of(&text).as_deref(), words)
 }
 
 fn silent(error: crate::net::error::NetError) -> CommandError {

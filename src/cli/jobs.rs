@@ -1,6 +1,6 @@
 //! `hq jobs …`: programs that agents left running.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -14,6 +14,7 @@ use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
+use super::show::plain;
 use super::{Common, FAILED, OK, say};
 
 /// How often a job that is followed is looked at.
@@ -152,14 +153,18 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
     }
 }
 
-/// Prints a piece of an output as it came.
+/// Prints a piece of an output: as it came, but to a terminal, which must not obey it.
 fn pass_on(common: &Common, output: &Value, text: &str) {
     if common.json {
         return say(&output.to_string());
     }
     let mut out = std::io::stdout().lock();
+    let shown = match out.is_terminal() {
+        true => plain(&text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => text.to_owned(),
+    };
     // ok: nobody reads what is printed.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
 }
 
 async fn write(common: &Common, door: &Door, flags: &Write) -> Result<u8, CommandError> {

@@ -1,6 +1,7 @@
 //! The commands. `hq serve` is the program; the others ask it through the socket in its data folder,
 //! or, when it does not run, the stores themselves.
 
+mod activity;
 mod agents;
 mod backup;
 mod commands;
@@ -9,10 +10,16 @@ mod demo;
 mod door;
 mod inbox;
 mod jobs;
+mod labels;
 mod models;
 mod money;
+mod notifications;
 mod operate;
+mod search;
+mod series;
+mod show;
 mod stores;
+mod streams;
 mod portable;
 mod prices;
 mod progress;
@@ -23,8 +30,11 @@ mod runs;
 mod seed;
 mod serve;
 mod tasks;
+mod templates;
 mod tokens;
 mod users;
+mod views;
+mod work;
 mod workspaces;
 
 use std::collections::BTreeMap;
@@ -89,38 +99,8 @@ enum Command {
     Demo(demo::Demo),
     /// Say whether HQ runs on the data folder, and how it is
     Status(commands::StatusFlags),
-    /// Agents: list, ask, talk, stop
-    #[command(subcommand)]
-    Agent(agents::Command),
-    /// Runs of agents: list, show, follow, stop
-    #[command(subcommand)]
-    Runs(runs::Command),
-    /// Programs that agents left running: list, show, follow, write, stop
-    #[command(subcommand)]
-    Jobs(jobs::Command),
-    /// Tasks: list, show, add, assign, label, done, comment
-    #[command(subcommand)]
-    Task(tasks::Command),
-    /// What waits for agents: list, retry, front, cancel, drop
-    #[command(subcommand)]
-    Inbox(inbox::Command),
-    /// Routines: list, run, pause, resume, what became of them
-    #[command(subcommand)]
-    Routine(routines::Command),
-    /// What calls cost: any days, by agent, model, task, source, kind or day
-    Usage(money::Usage),
-    /// Budgets: list, set, clear, raise
-    #[command(subcommand)]
-    Budget(money::Budget),
-    /// Prices of models: list, set, remove, and how tokens are counted
-    #[command(subcommand)]
-    Prices(prices::Command),
-    /// Connections to providers: list, sign in, sign out
-    #[command(subcommand)]
-    Connection(connections::Command),
-    /// Models: which can be chosen, and whether those who offer them answer
-    #[command(subcommand)]
-    Models(models::Command),
+    #[command(flatten)]
+    Work(work::Work),
     /// Accounts: list, disable, enable, a link for a new password
     #[command(subcommand)]
     User(users::Command),
@@ -231,38 +211,8 @@ fn run(common: &Common, command: Command) -> u8 {
     };
     let done = match command {
         Command::Status(flags) => commands::status(common, &config, &flags),
-        Command::Agent(command) => {
-            block_on(async { agents::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Runs(command) => {
-            block_on(async { runs::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Jobs(command) => {
-            block_on(async { jobs::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Task(command) => {
-            block_on(async { tasks::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Inbox(command) => {
-            block_on(async { inbox::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Routine(command) => {
-            block_on(async { routines::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Usage(flags) => {
-            block_on(async { money::usage(common, &Door::here(&config).await?, flags).await })
-        }
-        Command::Budget(command) => {
-            block_on(async { money::budget(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Prices(command) => {
-            block_on(async { prices::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Connection(command) => {
-            block_on(async { connections::run(common, &Door::here(&config).await?, command).await })
-        }
-        Command::Models(command) => {
-            block_on(async { models::run(common, &Door::here(&config).await?, command).await })
+        Command::Work(work) => {
+            block_on(async { work.run(common, &Door::here(&config).await?).await })
         }
         Command::User(command) => users::run(common, config, command),
         Command::Workspace(command) => workspaces::run(common, config, command),
@@ -290,7 +240,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Store(command) => stores::store(common, config, command),
         Command::Consumer(command) => stores::consumer(common, config, command),
         Command::Doctor(commands::Doctor::Store(flags)) => stores::doctor(common, config, flags),
-        Command::Doctor(commands::Doctor::Blobs) => commands::doctor_blobs(common, config),
+        Command::Doctor(commands::Doctor::Blobs(place)) => {
+            commands::doctor_blobs(common, config, &place)
+        }
         Command::Doctor(commands::Doctor::Connections) => {
             commands::doctor_connections(common, config)
         }
@@ -310,39 +262,7 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
     let done = match command {
         Command::Status(flags) => commands::remote_status(common, remote, &flags),
         Command::Healthcheck => commands::remote_healthcheck(remote),
-        Command::Agent(command) => {
-            block_on(async { agents::run(common, &Door::there(remote), command).await })
-        }
-        Command::Runs(command) => {
-            block_on(async { runs::run(common, &Door::there(remote), command).await })
-        }
-        Command::Jobs(command) => {
-            block_on(async { jobs::run(common, &Door::there(remote), command).await })
-        }
-        Command::Task(command) => {
-            block_on(async { tasks::run(common, &Door::there(remote), command).await })
-        }
-        Command::Inbox(command) => {
-            block_on(async { inbox::run(common, &Door::there(remote), command).await })
-        }
-        Command::Routine(command) => {
-            block_on(async { routines::run(common, &Door::there(remote), command).await })
-        }
-        Command::Usage(flags) => {
-            block_on(async { money::usage(common, &Door::there(remote), flags).await })
-        }
-        Command::Budget(command) => {
-            block_on(async { money::budget(common, &Door::there(remote), command).await })
-        }
-        Command::Prices(command) => {
-            block_on(async { prices::run(common, &Door::there(remote), command).await })
-        }
-        Command::Connection(command) => {
-            block_on(async { connections::run(common, &Door::there(remote), command).await })
-        }
-        Command::Models(command) => {
-            block_on(async { models::run(common, &Door::there(remote), command).await })
-        }
+        Command::Work(work) => block_on(async { work.run(common, &Door::there(remote)).await }),
         Command::Token(commands::Token::List(place)) => {
             block_on(async { tokens::list(common, &Door::there(remote), &place).await })
         }
@@ -362,12 +282,17 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
     })
 }
 
-/// Prints a line for people or programs.
+/// Prints a line for people or programs: nothing in it is obeyed by a terminal.
 fn say(line: &str) {
+    // ok: nobody reads what is printed; `hq status | head -1` is no error.
+    let _ = is_said(line);
+}
+
+/// The same; says whether somebody still reads it.
+fn is_said(line: &str) -> bool {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    // ok: nobody reads what is printed; `hq status | head -1` is no error.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    writeln!(out, "{}", show::plain(line)).and_then(|()| out.flush()).is_ok()
 }
 
 /// Tells why a command failed: to people, and as a value to programs that asked for one.
@@ -381,5 +306,5 @@ fn fail(common: &Common, why: &str) {
 /// Prints what went wrong.
 #[expect(clippy::print_stderr, reason = "what a command complains about stands on standard error")]
 fn complain(line: &str) {
-    eprintln!("hq: {line}");
+    eprintln!("hq: {}", show::plain(line));
 }

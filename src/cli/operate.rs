@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::app::jobs::JobState;
 use crate::config::Config;
 use crate::features::audit::queries::{VERIFY, VERIFY_BLOBS};
+use crate::features::users::rules::UsersError;
 use crate::server::operate::{
     ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen, export_piece, redact_in,
 };
@@ -81,7 +82,7 @@ pub struct Redact {
     /// The kind of record, such as tasks; accounts, api_tokens, workspaces and backup_settings are those
     /// of the whole HQ
     table: String,
-    /// Its id
+    /// Its id; of a task also its key, such as AW-1
     id: String,
     #[command(flatten)]
     place: Place,
@@ -95,7 +96,12 @@ pub(super) fn failed(error: impl std::fmt::Display) -> CommandError {
 }
 
 pub(super) fn refused(error: &crate::web::error::ApiError) -> CommandError {
-    CommandError::Refused(error.0.detail.clone())
+    reach::refusal(Some(&error.0.code), error.0.detail.clone())
+}
+
+/// Why no workspace was chosen.
+pub(super) fn unchosen(error: UsersError) -> CommandError {
+    refused(&error.into())
 }
 
 /// Tells on a terminal how far a piece of work is.
@@ -153,7 +159,7 @@ pub fn audit_verify(common: &Common, config: Config, flags: Verify) -> Result<u8
         match reach::reach(config).await? {
             Reach::Running(local) => run_job(common, &local, kind, &place).await,
             Reach::Stopped(offline) => {
-                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(failed)?;
+                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(unchosen)?;
                 let look = |store: &Store, blobs: Option<(&Blobs, Depth)>| {
                     verify_with(store, blobs, &mut |Progress { what, done, total }| {
                         show(common, what, done, total);
@@ -238,15 +244,12 @@ pub fn audit_export(common: &Common, config: Config, flags: Export) -> Result<u8
 
 /// `hq redact`.
 pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, CommandError> {
-    if !flags.yes {
-        let text = format!(
-            "all former versions of {} {} would go, and nobody could bring them back; backups and other \
-             copies keep them; say so with --yes",
-            flags.table, flags.id
-        );
-        return Err(CommandError::Refused(text));
-    }
-    let wish = RedactWish { workspace: flags.place.workspace, table: flags.table, id: flags.id };
+    let wish = RedactWish {
+        workspace: flags.place.workspace,
+        table: flags.table.clone(),
+        id: flags.id.clone(),
+        look: !flags.yes,
+    };
     let done: Redacted = block_on(async {
         match reach::reach(config).await? {
             Reach::Running(local) => local.call(Method::POST, "/local/redact", Some(&wish)).await,
@@ -256,6 +259,17 @@ pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, Comm
             }
         }
     })?;
+    if !flags.yes {
+        let named = match done.id == flags.id {
+            true => flags.id,
+            false => format!("{} ({})", flags.id, done.id),
+        };
+        return Err(CommandError::Refused(format!(
+            "all former versions of {} {named} would go, and nobody could bring them back; backups and other \
+             copies keep them; say so with --yes",
+            flags.table
+        )));
+    }
     let line = format!("{} former versions are gone; what the record is now stays.", done.removed);
     let lines: Vec<String> = std::iter::once(line).chain(REMAINS.map(str::to_owned)).collect();
     print(common, &done, &lines)

@@ -50,6 +50,12 @@ fn refused(error: &impl std::fmt::Display) -> CommandError {
 
 /// `hq export`.
 pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
+    if flags.file == Path::new("-") {
+        // The program that runs writes it, and that has another standard output.
+        let words = "`hq export` writes a file, not to standard output: give a name, as in `hq export \
+                     --workspace SLUG FILE && cat FILE`; a file of that very name is `./-`";
+        return Err(CommandError::Failed(words.to_owned()));
+    }
     let file = absolute(&flags.file)?;
     let wish = ExportWish { workspace: flags.workspace.clone(), file: file.clone() };
     let so_far = |seconds: u64| {

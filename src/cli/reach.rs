@@ -210,7 +210,8 @@ impl Local {
         if status.is_success() {
             return Ok(text);
         }
-        Err(CommandError::Refused(words_of(&text).unwrap_or_else(|| text.trim().to_owned())))
+        let words = words_of(&text).unwrap_or_else(|| text.trim().to_owned());
+        Err(refusal(code_of(&text).as_deref(), words))
     }
 
     /// Sends a request; its answer is still to be read.
@@ -246,9 +247,46 @@ fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
-/// What an answer that refuses says, in the form of either API.
+/// A refusal: a command that does not say which workspace it means is used wrongly.
+pub fn refusal(code: Option<&str>, words: String) -> CommandError {
+    match code {
+        Some("workspace_required") => CommandError::Failed(words),
+        _ => CommandError::Refused(words),
+    }
+}
+
+/// The stable word of an answer that refuses.
+pub fn code_of(text: &str) -> Option<String> {
+    let problem: Value = serde_json::from_str(text).ok()?;
+    problem["code"].as_str().map(str::to_owned)
+}
+
+/// What an answer that refuses says, in the form of either API, with what is wrong in which field.
 pub fn words_of(text: &str) -> Option<String> {
     let problem: Value = serde_json::from_str(text).ok()?;
-    let words = problem["detail"].as_str().or(problem["error"]["message"].as_str());
-    words.map(str::to_owned)
+    let words = problem["detail"].as_str().or(problem["error"]["message"].as_str())?;
+    let mut said = words.to_owned();
+    for fault in problem["errors"].as_array().into_iter().flatten() {
+        let (field, message) = (fault["field"].as_str(), fault["message"].as_str());
+        if let (Some(field), Some(message)) = (field, message)
+            && !said.contains(message)
+        {
+            said = format!("{said}; {field}: {message}");
+        }
+    }
+    Some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CommandError, code_of, refusal};
+
+    #[test]
+    fn who_does_not_say_which_workspace_has_used_the_command_wrongly() {
+        let code = |text: &str| refusal(code_of(text).as_deref(), "no".to_owned()).code();
+        assert_eq!(code(r#"{"code":"workspace_required","detail":"which?"}"#), 2);
+        assert_eq!(code(r#"{"code":"workspace_damaged","detail":"damaged"}"#), 1);
+        assert_eq!(code("no problem at all"), 1);
+        assert!(matches!(refusal(None, String::new()), CommandError::Refused(_)));
+    }
 }

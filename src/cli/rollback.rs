@@ -1,5 +1,7 @@
 //! `hq rollback`: the data of before an upgrade, for the program version that wrote it.
 
+use std::path::Path;
+
 use clap::Args;
 use serde_json::json;
 
@@ -7,8 +9,8 @@ use crate::config::Config;
 use crate::kernel::Clock as _;
 use crate::kernel::time::SystemClock;
 use crate::server::{lock, upgrade};
-use crate::store::FORMAT;
 use crate::store::migrate::{self, UpgradeError};
+use crate::store::{FORMAT, StoreError};
 
 use super::reach::CommandError;
 use super::{Common, FAILED, OK, commands};
@@ -28,6 +30,19 @@ fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
+/// Why the format of a store is not known: nothing was written, so its words for writes do not fit.
+fn unreadable(file: &Path, error: &StoreError) -> String {
+    let why = match error {
+        StoreError::Failed(why) | StoreError::Damaged(why) => why.clone(),
+        other => other.to_string(),
+    };
+    format!(
+        "{}: this store is damaged or cannot be read ({why}), and nothing was changed; `hq rollback` only goes \
+         back to before an upgrade, so restore a backup with `hq restore` first",
+        file.display()
+    )
+}
+
 /// Puts the kept files of all stores back. What was changed since the upgrade is set aside.
 pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, CommandError> {
     let now = SystemClock.now();
@@ -35,8 +50,7 @@ pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, Com
     let files = upgrade::files(config).map_err(failed)?;
     let mut formats = Vec::new();
     for file in files {
-        let found = migrate::format_of(&file)
-            .map_err(|error| failed(format!("{}: {error}", file.display())))?;
+        let found = migrate::format_of(&file).map_err(|error| failed(unreadable(&file, &error)))?;
         formats.push((file, found));
     }
     let newest = formats.iter().map(|(_, found)| *found).max().unwrap_or(FORMAT);

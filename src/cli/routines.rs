@@ -3,11 +3,15 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::web::format;
+
 use super::Common;
+use super::agents::{items, word};
 use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
+use super::show::{listed, moment, pick, quoted, short};
 
 /// `hq routine …`
 #[derive(Subcommand)]
@@ -19,6 +23,16 @@ pub enum Command {
         agent: Option<String>,
         #[command(flatten)]
         place: Place,
+    },
+    /// One routine: when it fires, what it does, and when it fires next
+    Show(Which),
+    /// Try one out: its conditions, what the agent would read, the next times; begins nothing, costs nothing
+    Test {
+        #[command(flatten)]
+        which: Which,
+        /// With this task or agent, as if the event had happened to it
+        #[arg(long, value_name = "RECORD", default_value = "")]
+        with: String,
     },
     /// Let one fire now
     Run {
@@ -39,7 +53,7 @@ pub enum Command {
 /// Which routine.
 #[derive(Args)]
 pub struct Which {
-    /// Its name, or its id
+    /// Its name, its id, or the end of it
     routine: String,
     #[command(flatten)]
     place: Place,
@@ -48,7 +62,7 @@ pub struct Which {
 /// Which routine, or all.
 #[derive(Args)]
 pub struct WhichOrAll {
-    /// Its name, or its id
+    /// Its name, its id, or the end of it
     #[arg(required_unless_present = "all")]
     routine: Option<String>,
     /// All of them
@@ -72,8 +86,16 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
                 None => "/api/v1/routines".to_owned(),
             };
             let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
-            let lines = items(&all).map(line).collect();
-            print(common, &all, &or_none(lines, "No routines yet."))
+            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
+            print(common, &all, &listed(&all, &rows, "No routines yet."))
+        }
+        Command::Show(which) => show(common, door, &which).await,
+        Command::Test { which, with } => {
+            let path = path(door, &which.routine, &which.place).await?;
+            let body = json!({ "record": with });
+            let ask = Ask::post(format!("{path}/test"), &body);
+            let trial = door.call(ask.within(which.place.workspace.as_ref())).await?;
+            print(common, &trial, &trial_words(&trial))
         }
         Command::Run { which, with } => {
             let path = path(door, &which.routine, &which.place).await?;
@@ -88,7 +110,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let path = path(door, &which.routine, &which.place).await?;
             let ask = Ask::get(format!("{path}/runs"));
             let past = door.call(ask.within(which.place.workspace.as_ref())).await?;
-            let lines = items(&past).map(fired_words).collect();
+            let lines = items(&past).iter().map(fired_words).collect();
             print(common, &past, &or_none(lines, "It has not fired yet."))
         }
     }
@@ -116,33 +138,25 @@ async fn stand(
     print(common, &routine, &[line(&routine)])
 }
 
-fn items(all: &Value) -> impl Iterator<Item = &Value> {
-    all["items"].as_array().into_iter().flatten()
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
-}
-
-/// "Morning look · ready · Weekdays at 9:00, Europe/Berlin · next 2026-11-23T08:00:00Z".
+/// ""Morning look" · ready · Weekdays at 9:00, Europe/Berlin · next 2026-11-23T08:00:00Z".
 fn line(routine: &Value) -> String {
-    let name = text(&routine["routine"], "name");
-    let next = match text(routine, "next_at") {
+    let name = quoted(word(&routine["routine"], "name"));
+    let next = match word(routine, "next_at") {
         "" => String::new(),
         at => format!(" · next {at}"),
     };
-    format!("{name} · {} · {}{next}", text(routine, "state"), text(routine, "sentence"))
+    format!("{name} · {} · {}{next}", word(routine, "state"), word(routine, "sentence"))
 }
 
 /// "2026-11-23T08:00:00Z · schedule · done".
 fn fired_words(fired: &Value) -> String {
     let mut words = vec![
-        text(fired, "at").to_owned(),
-        text(fired, "by").to_owned(),
-        text(fired, "state").to_owned(),
+        word(fired, "at").to_owned(),
+        word(fired, "by").to_owned(),
+        word(fired, "state").to_owned(),
     ];
     for key in ["subject", "task", "why"] {
-        words.extend(Some(text(fired, key).to_owned()).filter(|text| !text.is_empty()));
+        words.extend(Some(word(fired, key).to_owned()).filter(|text| !text.is_empty()));
     }
     words.join(" · ")
 }
@@ -151,17 +165,63 @@ fn fired_words(fired: &Value) -> String {
 async fn path(door: &Door, name: &str, place: &Place) -> Result<String, CommandError> {
     let ask = Ask::get("/api/v1/routines").within(place.workspace.as_ref());
     let all = door.call(ask).await?;
-    let meant = |one: &&Value| {
-        text(one, "id") == name || text(&one["routine"], "name").eq_ignore_ascii_case(name)
-    };
-    let mut found = items(&all).filter(meant);
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(format!("/api/v1/routines/{}", text(one, "id"))),
-        (Some(_), Some(_)) => Err(CommandError::Refused(format!(
-            "several routines are called {name}; give the id (`hq routine list --json`)"
-        ))),
-        (None, _) => Err(CommandError::Refused(format!(
-            "there is no routine {name}; `hq routine list` shows all"
-        ))),
+    let noun = ("routine", "hq routine list");
+    let one = pick(&all, name, noun, |one| vec![word(&one["routine"], "name")])?;
+    Ok(format!("/api/v1/routines/{}", word(one, "id")))
+}
+
+/// A routine in a list: "ab12cd34  ready  2026-11-23T08:00:00Z  "Morning look" · Weekdays at 9:00".
+fn row(routine: &Value) -> Vec<String> {
+    let name = quoted(word(&routine["routine"], "name"));
+    vec![
+        short(word(routine, "id")).to_owned(),
+        word(routine, "state").to_owned(),
+        moment(routine, "next_at"),
+        format!("{name} · {}", word(routine, "sentence")),
+    ]
+}
+
+/// A routine with what it does.
+async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
+    let path = path(door, &which.routine, &which.place).await?;
+    let routine = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
+    let wish = &routine["routine"];
+    let mut lines = vec![line(&routine)];
+    let runs = routine["runs"].as_u64().unwrap_or_default();
+    let pairs = [
+        ("Agent", word(wish, "agent").to_owned()),
+        ("Stopped", word(&routine, "stopped").to_owned()),
+        ("Last", word(&routine, "last_at").to_owned()),
+        ("Began", format::count(runs, "piece of work", "pieces of work")),
+        ("Task", word(&wish["task"], "title").to_owned()),
+    ];
+    let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    lines.extend(pairs.map(|(name, value)| format!("{name}: {value}")));
+    let instruction = word(wish, "instruction");
+    if !instruction.is_empty() {
+        lines.extend([String::new(), instruction.to_owned()]);
     }
+    print(common, &routine, &lines)
+}
+
+/// What would happen.
+fn trial_words(trial: &Value) -> Vec<String> {
+    let fires = trial["fires"] == true;
+    let mut lines = vec![if fires { "It would fire." } else { "It would not fire." }.to_owned()];
+    for one in trial["conditions"].as_array().into_iter().flatten() {
+        let holds = if one["holds"] == true { "true" } else { "not true" };
+        let (words, found) = (word(one, "words"), quoted(word(one, "found")));
+        lines.push(format!("{words}: {holds}, it is {found}"));
+    }
+    let title = word(trial, "title");
+    lines.extend((!title.is_empty()).then(|| format!("Makes the task {}", quoted(title))));
+    let held = word(trial, "held_until");
+    lines.extend((!held.is_empty()).then(|| format!("What it begins would wait until {held}")));
+    let next = trial["next"].as_array().into_iter().flatten();
+    lines.extend(next.filter_map(Value::as_str).map(|at| format!("Next: {at}")));
+    let instruction = word(trial, "instruction");
+    if !instruction.is_empty() {
+        lines.extend([String::new(), instruction.to_owned()]);
+    }
+    lines
 }

@@ -34,6 +34,10 @@ pub struct Serve {
     /// The master key's file, when it is not in the data folder
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<String>,
+    /// Begin without accounts when system.redb is lost and there is no backup of it: a new owner is asked
+    /// for, and the workspaces that are there are taken in
+    #[arg(long)]
+    begin_anew: bool,
     /// Serve the component gallery at /design
     #[arg(long)]
     dev: bool,
@@ -61,7 +65,9 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
         return failed(&error);
     }
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve_until_told(config, redactor, common.json)),
+        Ok(runtime) => {
+            runtime.block_on(serve_until_told(config, (redactor, serve.begin_anew), common.json))
+        }
         Err(error) => failed(&error),
     }
 }
@@ -77,18 +83,22 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve_until_told(config: Config, redactor: Arc<Redactor>, as_json: bool) -> u8 {
+async fn serve_until_told(
+    config: Config,
+    (redactor, begin_anew): (Arc<Redactor>, bool),
+    as_json: bool,
+) -> u8 {
     if rustix::process::geteuid().is_root() && std::process::id() != 1 {
         tracing::warn!("HQ runs as root; a user of its own keeps what agents do smaller");
     }
     // Heard from the beginning: the first process of a container is not ended by a signal that it
     // does not listen to.
-    let ending = match Ending::listen() {
+    let mut ending = match Ending::listen() {
         Ok(ending) => ending,
         Err(error) => return failed(&format!("signals cannot be heard: {error}")),
     };
     let runs = Limits { active: config.max_active, ..Limits::default() };
-    let parts = Parts { redactor, runs, ..Parts::default() };
+    let parts = Parts { redactor, runs, begin_anew, ..Parts::default() };
     let running = match server::start(config, parts).await {
         Ok(running) => running,
         Err(error) => return failed(&error),
@@ -103,7 +113,18 @@ async fn serve_until_told(config: Config, redactor: Arc<Redactor>, as_json: bool
         }
     }
     ending.told().await;
-    tracing::info!("stopping");
+    let patience = running.app.config.end_within;
+    let seconds = patience.as_secs();
+    tracing::info!(
+        "stopping: nothing is begun any more, and what agents are doing may end within {seconds} s; a second \
+         signal ends it at once"
+    );
+    tokio::select! {
+        settled = running.settle(patience) => if !settled {
+            tracing::info!("agents are still at work; it is cut off and goes on after the next start");
+        },
+        () = ending.told() => tracing::info!("told again: stopping at once"),
+    }
     running.stop().await;
     OK
 }
@@ -123,7 +144,7 @@ impl Ending {
     }
 
     /// Waits for either.
-    async fn told(mut self) {
+    async fn told(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -20,7 +20,7 @@ use crate::store::{Store, StoreError};
 use crate::web::format;
 
 use super::commands::{actor, print};
-use super::operate::{Place, clear, failed, refused, run_job, show};
+use super::operate::{Place, clear, failed, refused, run_job, show, unchosen};
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK};
 
@@ -99,7 +99,7 @@ fn on_both<T: Serialize + Send>(
         match reach::reach(config).await? {
             Reach::Running(local) => run_job(common, &local, kind, &place).await,
             Reach::Stopped(offline) => {
-                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(failed)?;
+                let ws = chosen(&offline.app, place.workspace.as_deref()).map_err(unchosen)?;
                 // The stores may not be worked on from a thread of the async runtime.
                 let (own, system) = (ws.store.clone(), offline.app.system.clone());
                 std::thread::scope(|scope| {

@@ -1,38 +1,90 @@
 //! `hq task …`: the board at the terminal.
 
-use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+mod change;
+mod deliver;
+mod flags;
+mod talk;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::kernel::TaskStatus;
 
 use super::Common;
+use super::agents::{items, word};
 use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
+use super::show::{self, handle, listed, quoted};
+
+use flags::{Add, Claim, Deliver, Edit, List, Move, Review, Which, Whiches};
 
 /// `hq task …`
 #[derive(Subcommand)]
 pub enum Command {
     /// Tasks, the most urgent first; the open ones unless said otherwise
-    List {
-        /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch'
-        #[arg(default_value = "")]
-        query: String,
-        /// How many at most, up to 100
-        #[arg(long, default_value_t = 25)]
-        limit: usize,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// One task with its description
+    List(List),
+    /// One task with everything that is known of it
     Show(Which),
     /// Make a task
     Add(Add),
+    /// Change fields of a task; none takes away what a field has
+    Edit(Box<Edit>),
     /// Give a task to an agent or a person
     Assign {
         #[command(flatten)]
         which: Which,
         /// A slug, a handle, me, or none
         to: String,
+    },
+    /// Take a task for yourself and begin it
+    Claim(Claim),
+    /// Set where a task stands
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// Where
+        #[arg(value_parser = flags::status)]
+        status: TaskStatus,
+    },
+    /// Mark a task as done
+    Done(Which),
+    /// Open a task again that was missed, with a new date
+    Reopen {
+        #[command(flatten)]
+        which: Which,
+        /// A day (2026-11-20) or a moment, still to come
+        #[arg(long)]
+        due: String,
+    },
+    /// Say what must be done before a task can go on
+    Block {
+        #[command(flatten)]
+        which: Which,
+        /// The tasks that it waits for
+        #[arg(required = true)]
+        by: Vec<String>,
+    },
+    /// Say that a task waits for others no more: for those that are named, or for none with --all
+    Unblock {
+        #[command(flatten)]
+        which: Which,
+        /// The tasks that it no longer waits for
+        #[arg(required_unless_present = "all")]
+        by: Vec<String>,
+        /// For nothing at all
+        #[arg(long, conflicts_with = "by")]
+        all: bool,
+    },
+    /// Let the agent of a task begin now, also when the task waits for others
+    Start(Which),
+    /// Set when a task is due
+    Due {
+        #[command(flatten)]
+        which: Which,
+        /// A day (2026-11-20, today, tomorrow), a moment, or none
+        when: String,
     },
     /// Put labels on a task, and take those off that stand after --off
     Label {
@@ -44,13 +96,29 @@ pub enum Command {
         #[arg(long, value_delimiter = ',')]
         off: Vec<String>,
     },
-    /// Mark a task as done
-    Done(Which),
+    /// Put a task into another stream, under another task, or elsewhere in the order by hand
+    Move(Move),
+    /// Put tasks out of the way
+    Archive(Whiches),
+    /// Bring archived tasks back
+    Restore(Whiches),
+    /// Hear of what becomes of a task, or no more with --off
+    Watch {
+        #[command(flatten)]
+        which: Which,
+        /// No more
+        #[arg(long)]
+        off: bool,
+    },
+    /// Deliver work on a task: a text or an address
+    Deliver(Deliver),
+    /// Delivered work that waits for a review; with its id or task, approve it, ask for changes or reject it
+    Review(Review),
     /// Comment on a task; @slug gives an agent work
     Comment {
         #[command(flatten)]
         which: Which,
-        /// Markdown
+        /// Markdown; - reads standard input
         text: String,
         /// The id of the comment that it answers
         #[arg(long)]
@@ -67,6 +135,16 @@ pub enum Command {
         /// Take it back
         #[arg(long)]
         off: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Settle the talk that a comment belongs to, or open it again
+    Resolve {
+        /// Its id
+        comment: String,
+        /// Open it again
+        #[arg(long)]
+        reopen: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -89,58 +167,6 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Settle the talk that a comment belongs to, or open it again
-    Resolve {
-        /// Its id
-        comment: String,
-        /// Open it again
-        #[arg(long)]
-        reopen: bool,
-        #[command(flatten)]
-        place: Place,
-    },
-}
-
-/// Which task.
-#[derive(Args)]
-pub struct Which {
-    /// Its name (MC-142), number or id
-    task: String,
-    #[command(flatten)]
-    place: Place,
-}
-
-/// Flags of `hq task add`.
-#[derive(Args)]
-pub struct Add {
-    /// What is to be done, in one line
-    title: String,
-    /// More, in Markdown
-    #[arg(long)]
-    description: Option<String>,
-    /// A slug, a handle, or me
-    #[arg(long)]
-    assignee: Option<String>,
-    /// low, medium, high or urgent
-    #[arg(long)]
-    priority: Option<String>,
-    /// A day (2026-11-20) or a moment
-    #[arg(long)]
-    due: Option<String>,
-    /// When it may begin: a day or a moment
-    #[arg(long)]
-    start: Option<String>,
-    /// The name of a stream
-    #[arg(long)]
-    stream: Option<String>,
-    /// Names of labels, with commas
-    #[arg(long, value_delimiter = ',')]
-    labels: Vec<String>,
-    /// The task that it is a part of
-    #[arg(long)]
-    parent: Option<String>,
-    #[command(flatten)]
-    place: Place,
 }
 
 /// Runs one of them.
@@ -149,86 +175,118 @@ pub struct Add {
 /// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::List { query, limit, place } => {
-            let status =
-                if query.contains("status:") || query.contains("is:") { "" } else { "open" };
-            let asked = [("q", query), ("status", status.to_owned()), ("limit", limit.to_string())];
-            let asked = serde_urlencoded::to_string(asked).unwrap_or_default();
-            let ask = Ask::get(format!("/api/v1/tasks?{asked}"));
-            let all = door.call(ask.within(place.workspace.as_ref())).await?;
-            let lines = all["items"].as_array().into_iter().flatten().map(line).collect();
-            print(common, &all, &or_none(lines, "No tasks."))
-        }
-        Command::Show(which) => {
-            let task = door.call(Ask::get(path(&which, "")).within(at(&which))).await?;
-            let mut lines = vec![line(&task)];
-            lines.extend(Some(text(&task, "description").to_owned()).filter(|t| !t.is_empty()));
-            print(common, &task, &lines)
-        }
+        Command::List(flags) => list(common, door, &flags).await,
+        Command::Show(which) => details(common, door, &which).await,
         Command::Add(add) => {
-            let (body, place) = wish(add);
+            let (body, place) = add.body();
             let ask = Ask::post("/api/v1/tasks", &body).within(place.workspace.as_ref());
             let task = door.call(ask).await?;
             print(common, &task, &[line(&task)])
         }
+        Command::Edit(edit) => change::edit(common, door, *edit).await,
         Command::Assign { which, to } => {
-            let to = if to == "none" { Value::Null } else { Value::String(to) };
-            change(common, door, &which, &json!({ "assignee": to })).await
+            let to = flags::or_null(to);
+            patch(common, door, &which, &json!({ "assignee": to })).await
+        }
+        Command::Claim(claim) => change::claim(common, door, &claim).await,
+        Command::Status { which, status } => {
+            patch(common, door, &which, &json!({ "status": status })).await
+        }
+        Command::Done(which) => patch(common, door, &which, &json!({ "status": "done" })).await,
+        Command::Reopen { which, due } => {
+            post(common, door, &which, ("/reopen", &json!({ "due_at": due }))).await
+        }
+        Command::Block { which, by } => change::block(common, door, &which, &by).await,
+        Command::Unblock { which, by, all } => {
+            change::unblock(common, door, &which, (&by, all)).await
+        }
+        Command::Start(which) => post(common, door, &which, ("/start", &json!({}))).await,
+        Command::Due { which, when } => {
+            patch(common, door, &which, &json!({ "due_at": flags::or_null(when) })).await
         }
         Command::Label { which, names, off } => {
             let body = json!({ "add": names, "remove": off });
             let ask = Ask::post(path(&which, "/labels"), &body).within(at(&which));
             let labels = door.call(ask).await?;
-            let names = labels["items"].as_array().into_iter().flatten();
-            let names: Vec<String> = names.map(|label| text(label, "name").to_owned()).collect();
+            let names: Vec<String> =
+                items(&labels).iter().map(|label| word(label, "name").to_owned()).collect();
             print(common, &labels, &or_none(names, "No labels."))
         }
-        Command::Done(which) => change(common, door, &which, &json!({ "status": "done" })).await,
+        Command::Move(flags) => change::place(common, door, flags).await,
+        Command::Archive(which) => change::archive(common, door, &which, true).await,
+        Command::Restore(which) => change::archive(common, door, &which, false).await,
+        Command::Watch { which, off } => change::watch(common, door, &which, !off).await,
+        Command::Deliver(flags) => deliver::deliver(common, door, flags).await,
+        Command::Review(flags) => deliver::review(common, door, flags).await,
         Command::Comment { which, text, reply_to } => {
-            let body = json!({ "body": text, "reply_to": reply_to });
-            let ask = Ask::post(path(&which, "/comments"), &body).within(at(&which));
-            let said = door.call(ask).await?;
-            print(common, &said, &["commented".to_owned()])
+            talk::comment(common, door, &which, (&text, reply_to)).await
         }
-        Command::Comments(which) => {
-            let asked = format!("{}?limit=100", path(&which, "/comments"));
-            let all = door.call(Ask::get(asked).within(at(&which))).await?;
-            let lines = all["items"].as_array().into_iter().flatten().map(said).collect();
-            print(common, &all, &or_none(lines, "No comments."))
-        }
+        Command::Comments(which) => talk::comments(common, door, &which).await,
         Command::React { comment, reaction, off, place } => {
             let body = json!({ "reaction": reaction, "on": !off });
-            let ask = Ask::post(of_comment(&comment, "reactions"), &body);
-            let comment = door.call(ask.within(place.workspace.as_ref())).await?;
-            print(common, &comment, &[said(&comment)])
-        }
-        Command::Links(which) => {
-            let all = door.call(Ask::get(path(&which, "/links")).within(at(&which))).await?;
-            let lines = all["items"].as_array().into_iter().flatten().map(link).collect();
-            print(common, &all, &or_none(lines, "No links."))
-        }
-        Command::Link { which, target, label } => {
-            let body = json!({ "target": target, "label": label });
-            let ask = Ask::post(path(&which, "/links"), &body).within(at(&which));
-            let made = door.call(ask).await?;
-            print(common, &made, &[link(&made)])
-        }
-        Command::Unlink { link: id, place } => {
-            let id = crate::web::format::query_value(&id);
-            let ask = Ask::delete(format!("/api/v1/links/{id}"));
-            let gone = door.call(ask.within(place.workspace.as_ref())).await?;
-            print(common, &gone, &[link(&gone)])
+            talk::act(common, door, (&comment, "reactions"), (&body, &place)).await
         }
         Command::Resolve { comment, reopen, place } => {
             let body = json!({ "settled": !reopen });
-            let ask = Ask::post(of_comment(&comment, "settle"), &body);
-            let comment = door.call(ask.within(place.workspace.as_ref())).await?;
-            print(common, &comment, &[said(&comment)])
+            talk::act(common, door, (&comment, "settle"), (&body, &place)).await
         }
+        Command::Links(which) => talk::links(common, door, &which).await,
+        Command::Link { which, target, label } => {
+            talk::link(common, door, &which, (&target, &label)).await
+        }
+        Command::Unlink { link, place } => talk::unlink(common, door, &link, &place).await,
     }
 }
 
-async fn change(
+async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {
+    let names = |term: &str| flags.query.split_whitespace().any(|word| word.contains(term));
+    let status = match names("status:") || names("is:") || flags.archived {
+        true => None,
+        false => Some("open"),
+    };
+    let limit = flags.limit.to_string();
+    let query = show::query(&[
+        ("q", Some(flags.query.as_str()).filter(|query| !query.is_empty())),
+        ("status", status),
+        ("archived", flags.archived.then_some("true")),
+        ("sort", flags.sort.as_deref()),
+        ("limit", Some(limit.as_str())),
+        ("after", flags.after.as_deref()),
+    ]);
+    let ask = Ask::get(format!("/api/v1/tasks{query}")).within(flags.place.workspace.as_ref());
+    let all = door.call(ask).await?;
+    let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
+    print(common, &all, &listed(&all, &rows, "No tasks."))
+}
+
+/// A task with what else is known of it.
+async fn details(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
+    let task = door.call(Ask::get(path(which, "")).within(at(which))).await?;
+    let mut lines = vec![line(&task)];
+    let pairs = [
+        ("Priority", word(&task, "priority").to_owned()),
+        ("Stream", word(&task, "stream").to_owned()),
+        ("Part of", word(&task, "parent").to_owned()),
+        ("Begins", word(&task, "start_at").to_owned()),
+        ("Model", word(&task, "model").to_owned()),
+        ("Thinking", word(&task, "thinking").to_owned()),
+        ("Archived", word(&task, "archived_at").to_owned()),
+    ];
+    let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    lines.extend(pairs.map(|(name, value)| format!("{name}: {value}")));
+    for one in task["blocked_by"].as_array().into_iter().flatten() {
+        let (key, status) = (word(one, "key"), word(one, "status").replace('_', " "));
+        lines.push(format!("Waits for {key} {} ({status})", quoted(word(one, "title"))));
+    }
+    let about = word(&task, "description");
+    if !about.is_empty() {
+        lines.extend([String::new(), about.to_owned()]);
+    }
+    print(common, &task, &lines)
+}
+
+/// Changes fields of a task, and shows it.
+async fn patch(
     common: &Common,
     door: &Door,
     which: &Which,
@@ -238,94 +296,81 @@ async fn change(
     print(common, &task, &[line(&task)])
 }
 
-/// What is asked for, without what was not said.
-fn wish(add: Add) -> (Value, Place) {
-    let mut body = Map::new();
-    body.insert("title".to_owned(), Value::String(add.title));
-    let fields = [
-        ("description", add.description),
-        ("assignee", add.assignee),
-        ("priority", add.priority),
-        ("due_at", add.due),
-        ("start_at", add.start),
-        ("stream", add.stream),
-        ("parent", add.parent),
-    ];
-    for (name, value) in fields {
-        body.extend(value.map(|value| (name.to_owned(), Value::String(value))));
-    }
-    body.insert("labels".to_owned(), json!(add.labels));
-    (Value::Object(body), add.place)
+/// Does something with a task, and shows it.
+async fn post(
+    common: &Common,
+    door: &Door,
+    which: &Which,
+    (below, body): (&str, &Value),
+) -> Result<u8, CommandError> {
+    let task = door.call(Ask::post(path(which, below), body).within(at(which))).await?;
+    print(common, &task, &[line(&task)])
 }
 
 fn path(which: &Which, below: &str) -> String {
-    format!("/api/v1/tasks/{}{below}", crate::web::format::query_value(&which.task))
-}
-
-fn of_comment(id: &str, verb: &str) -> String {
-    format!("/api/v1/comments/{}/{verb}", crate::web::format::query_value(id))
-}
-
-/// "0198… · mira · settled · 👍 2 · Blue ones, please".
-fn said(comment: &Value) -> String {
-    let mut words = vec![text(comment, "id").to_owned(), text(&comment["author"], "handle").into()];
-    words.extend(comment["parent"].as_str().map(|_| "answer".to_owned()));
-    words.extend(comment["settled_at"].as_str().map(|_| "settled".to_owned()));
-    for one in comment["reactions"].as_array().into_iter().flatten() {
-        let count = one["by"].as_array().map_or(0, Vec::len);
-        words.push(format!("{} {count}", text(one, "emoji")));
-    }
-    words.push(crate::kernel::text::ellipsis(&text(comment, "body").replace('\n', " "), 120));
-    words.join(" · ")
-}
-
-/// "0198… · task · MC-3 Compare prices · the plan".
-fn link(link: &Value) -> String {
-    let words = ["id", "kind", "name", "label"].map(|key| text(link, key));
-    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
+    format!("/api/v1/tasks/{}{below}", show::part(&which.task))
 }
 
 fn at(which: &Which) -> Option<&String> {
     which.place.workspace.as_ref()
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
-}
-
-/// "MC-3 · In progress · Compare prices · ada · due 2026-11-25T22:59:59Z · [launch, offer]".
-fn line(task: &Value) -> String {
-    let mut words = vec![
-        text(task, "key").to_owned(),
-        text(task, "status").replace('_', " "),
-        text(task, "title").to_owned(),
-    ];
-    let handle = text(&task["assignee"], "handle");
-    words.extend(Some(handle.to_owned()).filter(|handle| !handle.is_empty()));
-    words.extend(
-        Some(text(task, "due_at")).filter(|at| !at.is_empty()).map(|at| format!("due {at}")),
-    );
+/// What is said of a task beside its title: the labels, and what it waits for.
+fn besides(task: &Value) -> Vec<String> {
     let names = |key: &str, of: fn(&Value) -> &str| -> Vec<String> {
         task[key].as_array().into_iter().flatten().map(|one| of(one).to_owned()).collect()
     };
     let labels = names("labels", |label| label.as_str().unwrap_or_default());
-    words.extend((!labels.is_empty()).then(|| format!("[{}]", labels.join(", "))));
-    let blockers = names("blocked_by", |task| text(task, "key"));
-    words.extend((!blockers.is_empty()).then(|| format!("waits for {}", blockers.join(", "))));
+    let blockers = names("blocked_by", |task| word(task, "key"));
+    let labels = (!labels.is_empty()).then(|| format!("[{}]", labels.join(", ")));
+    let blockers = (!blockers.is_empty()).then(|| format!("waits for {}", blockers.join(", ")));
+    labels.into_iter().chain(blockers).collect()
+}
+
+/// A task in a list: "MC-3  in progress  high  ada  2026-11-25T22:59:59Z  "Compare prices" [launch]".
+pub fn row(task: &Value) -> Vec<String> {
+    let title = quoted(word(task, "title"));
+    let title: Vec<String> = std::iter::once(title).chain(besides(task)).collect();
+    vec![
+        word(task, "key").to_owned(),
+        word(task, "status").replace('_', " "),
+        word(task, "priority").to_owned(),
+        handle(&task["assignee"]),
+        show::moment(task, "due_at"),
+        title.join(" "),
+    ]
+}
+
+/// "MC-3 · in progress · "Compare prices" · ada · due 2026-11-25T22:59:59Z · [launch, offer]".
+pub fn line(task: &Value) -> String {
+    let mut words = vec![
+        word(task, "key").to_owned(),
+        word(task, "status").replace('_', " "),
+        quoted(word(task, "title")),
+    ];
+    let handle = word(&task["assignee"], "handle");
+    words.extend(Some(handle.to_owned()).filter(|handle| !handle.is_empty()));
+    words.extend(
+        Some(word(task, "due_at")).filter(|at| !at.is_empty()).map(|at| format!("due {at}")),
+    );
+    words.extend(besides(task));
     words.join(" · ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{line, row};
     use serde_json::json;
 
     #[test]
     fn a_line_says_what_there_is() {
         let task = json!({
             "key": "MC-3", "status": "in_progress", "title": "Compare", "assignee": null,
-            "labels": ["launch"], "blocked_by": [{ "key": "MC-1" }],
+            "labels": ["launch"], "blocked_by": [{ "key": "MC-1" }], "priority": "high",
         });
-        assert_eq!(line(&task), "MC-3 · in progress · Compare · [launch] · waits for MC-1");
+        assert_eq!(line(&task), "MC-3 · in progress · \"Compare\" · [launch] · waits for MC-1");
+        let cells =
+            ["MC-3", "in progress", "high", "-", "-", "\"Compare\" [launch] waits for MC-1"];
+        assert_eq!(row(&task), cells);
     }
 }

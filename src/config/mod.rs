@@ -42,6 +42,8 @@ pub struct Config {
     pub practice_pause: Duration,
     /// After so many starts within minutes that did not end well all work stands still; 0 for never.
     pub pause_after_crashes: u32,
+    /// How long model calls and tools that are under way may go on when the program is asked to end.
+    pub end_within: Duration,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -211,7 +213,10 @@ const PAUSE_AFTER_CRASHES: Known = Known {
     variable: "HQ_RUNS_PAUSE_AFTER_CRASHES",
     default: "3",
 };
-const ALL: [&Known; 13] = [
+/// What sends the signal gives ten seconds as a rule before it kills; the rest is for closing the stores.
+const END_WITHIN: Known =
+    Known { name: "runs.end_within_secs", variable: "HQ_RUNS_END_WITHIN_SECS", default: "6" };
+const ALL: [&Known; 14] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -225,6 +230,7 @@ const ALL: [&Known; 13] = [
     &MAX_ACTIVE,
     &PRACTICE_PAUSE,
     &PAUSE_AFTER_CRASHES,
+    &END_WITHIN,
 ];
 
 /// What was given from outside, before it is understood.
@@ -266,6 +272,7 @@ impl Config {
             max_active: 32,
             practice_pause: Duration::ZERO,
             pause_after_crashes: 3,
+            end_within: Duration::from_secs(6),
             settings: Vec::new(),
         }
     }
@@ -325,12 +332,14 @@ impl Config {
         };
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
         let pause_after_crashes = number(&PAUSE_AFTER_CRASHES)?;
+        let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
         let (active, from) = take(&MAX_ACTIVE);
         let wanted = "a number from 1 on";
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
         Ok(Self {
             practice_pause,
             pause_after_crashes,
+            end_within,
             max_active: max_active.get(),
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,

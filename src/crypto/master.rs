@@ -65,16 +65,27 @@ pub enum KeyError {
         mode: u32,
     },
     /// The text is too short to be a key.
-    #[error(
-        "a master key needs at least {MIN_TEXT} characters; make one with `openssl rand -hex 32`"
-    )]
+    #[error("a master key has at least {MIN_TEXT} characters")]
     TooShort,
     /// The text is longer than any key.
-    #[error("a master key has at most {MAX_FILE} bytes; check that this is the right file")]
+    #[error("a master key has at most {MAX_FILE} bytes")]
     TooLong,
     /// The text holds white space or control characters.
-    #[error("a master key is one word of text; remove the spaces, line breaks or binary data")]
+    #[error("a master key is one word of text, without spaces, line breaks or binary data")]
     NotText,
+    /// The file is there and holds no key.
+    #[error(
+        "{} holds no master key ({why}); put the right one back from where you keep its copy: a new one \
+         opens nothing that was sealed with it. Only where there is no data yet remove the file, and HQ \
+         makes one",
+        path.display()
+    )]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Box<KeyError>,
+    },
     /// Not one of the three encodings of 32 bytes.
     #[error("the former key is not 32 bytes as base64url, base64 or hex")]
     NotRaw,
@@ -115,7 +126,9 @@ impl MasterKey {
         File::open(path)
             .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
             .map_err(|source| KeyError::Unreadable { path: path.into(), source })?;
-        MasterKey::from_text(std::str::from_utf8(&text).or(Err(KeyError::NotText))?)
+        let unfit = |why| KeyError::Unfit { path: path.into(), why: Box::new(why) };
+        let text = std::str::from_utf8(&text).or(Err(KeyError::NotText)).map_err(unfit)?;
+        MasterKey::from_text(text).map_err(unfit)
     }
 
     /// A key given as text; white space around it does not count.
@@ -285,7 +298,11 @@ mod tests {
             fs::write(&path, &content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             let error = MasterKey::load_or_create(&path).unwrap_err();
-            assert_eq!(format!("{error:?}"), name);
+            let KeyError::Unfit { why, .. } = &error else { panic!("{error:?}") };
+            assert_eq!(format!("{why:?}"), name);
+            let words = error.to_string();
+            assert!(words.contains("master.key holds no master key"), "{words}");
+            assert!(words.contains("put the right one back"), "{words}");
             assert_eq!(fs::read(&path).unwrap(), content);
         }
     }

@@ -28,7 +28,9 @@ impl Problem for KeyError {
             Self::Unreadable { .. } => "master_key_unreadable",
             Self::NotMade { .. } => "master_key_not_made",
             Self::Exposed { .. } => "master_key_exposed",
-            Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => "master_key_invalid",
+            Self::Unfit { .. } | Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => {
+                "master_key_invalid"
+            }
         }
     }
 
@@ -37,7 +39,9 @@ impl Problem for KeyError {
             Self::Unreadable { .. } | Self::NotMade { .. } | Self::Exposed { .. } => {
                 ProblemKind::Internal
             }
-            Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => ProblemKind::Invalid,
+            Self::Unfit { .. } | Self::TooShort | Self::TooLong | Self::NotText | Self::NotRaw => {
+                ProblemKind::Invalid
+            }
         }
     }
 }

@@ -103,6 +103,9 @@ pub fn openai_api() -> Routes {
 pub fn tools() -> Registry {
     Registry::new()
         .merge(tasks::tools())
+        .merge(streams::tools::tools())
+        .merge(views::tools::tools())
+        .merge(inbox::tools::tools())
         .merge(comments::tools())
         .merge(deliverables::tools())
         .merge(files::tools())

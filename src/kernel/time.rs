@@ -1,6 +1,8 @@
 //! Time: one clock for the process, milliseconds everywhere.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 pub use jiff::Timestamp;
 
@@ -12,6 +14,10 @@ pub trait Clock: Send + Sync {
     fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
     }
+    /// How much time has passed since some moment of this process. It goes on evenly, whatever becomes of
+    /// [`Clock::now`]: what is measured by it is neither shortened nor made longer by a clock that is put
+    /// right.
+    fn passed(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -22,27 +28,45 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         from_ms(Timestamp::now().as_millisecond())
     }
+
+    fn passed(&self) -> Duration {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        BEGUN.get_or_init(Instant::now).elapsed()
+    }
 }
 
 /// A clock that tests move.
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    passed: AtomicI64,
+}
 
 impl ManualClock {
     /// Starts at a moment.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
-        Self(AtomicI64::new(start.as_millisecond()))
+        Self { now: AtomicI64::new(start.as_millisecond()), passed: AtomicI64::new(0) }
     }
 
-    /// Moves on (or, with a negative number, back) by milliseconds.
+    /// Lets so many milliseconds pass; with a negative number it is set back.
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.passed.fetch_add(ms.max(0), Ordering::SeqCst);
+        self.jump_ms(ms);
+    }
+
+    /// Is put forward or back by milliseconds, in no time.
+    pub fn jump_ms(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        from_ms(self.0.load(Ordering::SeqCst))
+        from_ms(self.now.load(Ordering::SeqCst))
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.passed.load(Ordering::SeqCst)).unwrap_or(0))
     }
 }
 
@@ -57,4 +81,20 @@ pub fn from_ms(ms: i64) -> Timestamp {
 pub fn month_of(at: Timestamp) -> u32 {
     let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
     u32::try_from(i32::from(date.year()) * 12 + i32::from(date.month()) - 1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Clock, ManualClock, from_ms};
+
+    #[test]
+    fn what_passes_does_not_heed_jumps() {
+        let clock = ManualClock::at(from_ms(10_000));
+        clock.advance_ms(1_000);
+        clock.jump_ms(60_000);
+        clock.advance_ms(-5_000);
+        assert_eq!((clock.now_ms(), clock.passed()), (66_000, Duration::from_secs(1)));
+    }
 }

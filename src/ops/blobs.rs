@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Ws};
+use crate::app::Ws;
 use crate::store::blob::check::{self, Report};
 
 /// What was found in a workspace.
@@ -14,12 +14,11 @@ pub struct Found {
     pub report: Report,
 }
 
-/// Looks through all workspaces; reads every file.
+/// Looks through these workspaces; reads every file.
 ///
 /// # Errors
 /// What stood in the way, in words.
-pub async fn look(app: &App) -> Result<Vec<Found>, String> {
-    let all: Vec<Ws> = app.workspaces.read().clone();
+pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
     let looked = tokio::task::spawn_blocking(move || {
         let found = all.iter().map(|ws| {
             let report = check::check(&ws.store, &ws.blobs).map_err(|error| error.to_string())?;
@@ -46,7 +45,12 @@ pub fn lines(found: &[Found]) -> Vec<String> {
             lines.push(format!("  {}: {}, held by {holders}", fault.what, fault.blob));
         }
         if !report.is_fine() {
-            lines.push("  put these files back from a backup, below blobs/<2 letters>/".to_owned());
+            lines.push(format!(
+                "  send the same files once more on the page, or take them out of a backup: `hq restore PLACE \
+                 --workspace {workspace} --into NEW-FOLDER` (of a backup from before the fault, with --at), \
+                 then copy blobs/<first 2 characters>/<the others> from there into workspaces/{workspace}/blobs \
+                 of this data folder"
+            ));
         }
     }
     lines

@@ -1,6 +1,8 @@
 //! Our own words for a conversation with a model. No provider's wire format is visible here, and everything
 //! that is stored (`Message`, `Part`, `Usage`, `Reply`) can be written by a codec that is not self-describing.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Thinking;
@@ -18,6 +20,9 @@ pub struct ChatRequest {
     pub system: Vec<SystemPart>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
+    /// Which of the messages another model has written, by their places: what that one signed goes to no
+    /// other.
+    pub of_others: BTreeSet<usize>,
     /// The tools on offer, in an order that the caller keeps stable.
     pub tools: Vec<ToolDef>,
     /// Whether a tool has to be called.
@@ -50,6 +55,7 @@ impl ChatRequest {
             model: model.into(),
             system: Vec::new(),
             messages: Vec::new(),
+            of_others: BTreeSet::new(),
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
             max_output,

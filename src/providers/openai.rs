@@ -64,6 +64,15 @@ pub(super) fn tier(fast: bool) -> &'static str {
     if fast { "priority" } else { "default" }
 }
 
+/// What a server says of the tier in which it has answered: whether that was sooner than usual.
+pub(super) fn sooner(tier: Option<&Value>) -> Option<bool> {
+    match tier?.as_str()? {
+        "priority" => Some(true),
+        "default" | "flex" | "standard" => Some(false),
+        _ => None,
+    }
+}
+
 /// The models at a server, best known first.
 ///
 /// # Errors

@@ -236,12 +236,27 @@ impl Connection {
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<Reply, ProviderError> {
+        let (begun, mut id) = (Instant::now(), None);
+        let answer = self.exchange(request, asked, decoder, sink, &mut id).await;
+        told(asked, begun.elapsed(), id.as_deref(), &answer);
+        answer
+    }
+
+    /// The same; `id` becomes what the server calls the request.
+    async fn exchange(
+        &self,
+        request: Request,
+        asked: &ChatRequest,
+        decoder: &mut dyn Decode,
+        sink: Sink<'_>,
+        id: &mut Option<String>,
+    ) -> Result<Reply, ProviderError> {
         let timeouts =
             Timeouts { headers: self.limits.header, idle: self.limits.idle, total: None };
         let request = request.timeouts(timeouts).max_body(self.limits.total);
         let first = First::of(asked, self.limits.first);
         let response = self.send(request).await?;
-        let request_id = request_id(&response.headers);
+        *id = request_id(&response.headers);
         let result = match self.read(response, first, decoder, sink).await {
             Ok(()) => decoder.reply(&asked.model),
             Err(error) => Err(error),
@@ -249,7 +264,7 @@ impl Connection {
         result.map_err(|error| {
             let error = error.with_received(decoder.received());
             self.clean(ProviderError {
-                request_id: error.request_id.clone().or(request_id),
+                request_id: error.request_id.clone().or_else(|| id.clone()),
                 ..error
             })
         })
@@ -386,6 +401,29 @@ impl std::fmt::Debug for Connection {
             .field("base", &self.base)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+/// One line of the log for each call, without a word of what was said in it: what a provider's support asks
+/// for.
+fn told(
+    asked: &ChatRequest,
+    took: Duration,
+    id: Option<&str>,
+    answer: &Result<Reply, ProviderError>,
+) {
+    let (model, millis) = (asked.model.as_str(), took.as_millis());
+    match answer {
+        Ok(reply) => {
+            let tokens = reply.usage.unwrap_or_default();
+            let (input, output) = (tokens.input_total(), tokens.output);
+            tracing::info!(model, millis, request.id = id, input, output, "a model answered");
+        }
+        Err(error) => {
+            let (id, class) = (error.request_id.as_deref().or(id), error.class.word());
+            let status = error.status;
+            tracing::info!(model, millis, request.id = id, class, status, "a model did not answer");
+        }
     }
 }
 

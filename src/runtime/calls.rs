@@ -18,10 +18,11 @@ use crate::tool::{AnyTool, Effect, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolO
 use super::ending::{LimitReached, outcome_of};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
+use super::model_call::not_halted;
 use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, may_use};
 use super::tools::{exec, progress};
 use super::turn::Turn;
-use super::{EngineError, child, commit};
+use super::{EngineError, before, child, commit};
 
 /// How many calls that only look run at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -127,9 +128,14 @@ impl Turn {
                 self.answer(std::slice::from_ref(call), CallStatus::Error, why).await?;
                 return self.skip(&calls[at + 1..], AFTER_BLOCK).await.map(|()| true);
             }
-            if self.run_tool(call).await? {
-                self.journal.ws.live.finish(self.journal.run);
-                return Ok(false);
+            match self.run_tool(call).await {
+                Ok(true) => {
+                    self.journal.ws.live.finish(self.journal.run);
+                    return Ok(false);
+                }
+                Ok(false) => {}
+                Err(EngineError::Halted) => return self.rest().await,
+                Err(error) => return Err(error),
             }
             if std::mem::take(&mut self.blocked) {
                 return self.skip(&calls[at + 1..], SAME_AGAIN).await.map(|()| true);
@@ -167,9 +173,7 @@ impl Turn {
     /// Tells the guard of a result; what it says about it goes to the model with the result.
     fn note(&mut self, call: &Call, text: &str, is_error: bool) -> Option<&'static str> {
         let entry = self.engine.tools.get(&call.name);
-        let changes = entry.is_some_and(|entry| {
-            !matches!(entry.tool, AnyTool::Read(_)) && entry.spec.effect != Effect::Control
-        });
+        let changes = entry.is_some_and(before::changes);
         let seen = Seen { text, is_error, unknown: entry.is_none(), changes };
         let note = self.guard.after(&call.name, &call.arguments, &seen);
         self.blocked |= note.block;
@@ -410,9 +414,11 @@ impl Turn {
         let (made, redactor) = (call.clone(), self.journal.ws.app.redactor.clone());
         let (run, epoch, effective) =
             (self.journal.run, self.journal.epoch, self.journal.effective);
+        let worked = self.journal.works();
         let (text, is_error, left, load) = self
             .journal
             .write(move |tx, pen| {
+                not_halted(tx, &pen)?;
                 // What is said to a run that is about to end is heard before it ends.
                 let heard = runs::queue::heard(tx, pen.session.id, run)?;
                 // What its sub-agents say is what it waits for.
@@ -428,7 +434,7 @@ impl Turn {
                     }
                 };
                 // Opened again: what the tool did may have touched the run and its session.
-                let mut pen = Pen::open(tx, run, epoch)?;
+                let mut pen = Pen::open(tx, run, epoch)?.measured(worked);
                 pen.run.effective |= effective;
                 if let Some(committed) = committed {
                     pen.append(tx, committed)?;
@@ -489,6 +495,7 @@ impl Turn {
     pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
         self.journal
             .write(move |tx, mut pen| {
+                not_halted(tx, &pen)?;
                 if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
                     &begun
                 {

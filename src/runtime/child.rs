@@ -75,7 +75,8 @@ impl Turn {
         let (agent, run) = (self.agent.id, self.journal.run);
         let (mut live, others) = self.journal.ws.read(|snap| {
             let live = runs::live_of_agent(snap, agent)?;
-            Ok::<_, EngineError>((live, commit::held_by_live(snap, agent, run)?))
+            let others = commit::held_by(snap, &live, run)?;
+            Ok::<_, EngineError>((live, others))
         })?;
         live.retain(|run| run.trigger == RunTrigger::Child);
         let theirs: Vec<String> =

@@ -52,6 +52,11 @@ impl Client {
         Self { demand, names, wanted, tools }
     }
 
+    /// Whether a tool is one of the program's.
+    pub(super) fn has(&self, tool: &str) -> bool {
+        self.names.contains(tool)
+    }
+
     /// Puts what the program asks for into the request.
     pub(super) fn shape(&self, request: &mut ChatRequest) {
         let thousandths = |n: Option<u16>| n.map(|n| f32::from(n) / 1_000.0);
@@ -73,8 +78,7 @@ impl Client {
 impl Turn {
     /// Carries out the calls of one message: ours, then the program's. Answers whether the run goes on.
     pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
-        let is_theirs =
-            |call: &Call| self.client.as_ref().is_some_and(|own| own.names.contains(&call.name));
+        let is_theirs = |call: &Call| self.client.as_ref().is_some_and(|own| own.has(&call.name));
         let (theirs, ours): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(is_theirs);
         if !ours.is_empty() && !self.run_own_tools(ours).await? {
             return Ok(false);

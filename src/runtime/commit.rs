@@ -86,14 +86,14 @@ fn held(snap: &impl ReadExt, run: &Run) -> Result<BTreeSet<String>, StoreError> 
     Ok(paths)
 }
 
-/// What other runs of the agent that are at work have written or are writing.
-pub(super) fn held_by_live(
+/// What these runs have written or are writing, all but one.
+pub(super) fn held_by(
     snap: &impl ReadExt,
-    agent: AgentId,
-    run: RunId,
+    runs: &[Run],
+    but: RunId,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut paths = BTreeSet::new();
-    for other in runs::live_of_agent(snap, agent)?.iter().filter(|other| other.id != run) {
+    for other in runs.iter().filter(|other| other.id != but) {
         paths.append(&mut held(snap, other)?);
     }
     Ok(paths)
@@ -177,11 +177,10 @@ fn of_others(
     run: &Run,
     own: &[String],
 ) -> Result<BTreeSet<String>, EngineError> {
-    let mut paths = held_by_live(snap, run.agent, run.id)?;
-    let is_other = |other: &&Run| other.agent == run.agent && other.id != run.id;
-    for other in lately(ws, snap)?.iter().filter(is_other) {
-        paths.append(&mut held(snap, other)?);
-    }
+    let mut others = runs::live_of_agent(snap, run.agent)?;
+    let has_ended = |other: &Run| other.agent == run.agent && !other.is_live();
+    others.extend(lately(ws, snap)?.into_iter().filter(has_ended));
+    let mut paths = held_by(snap, &others, run.id)?;
     for path in own {
         paths.remove(path);
     }

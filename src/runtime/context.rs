@@ -14,7 +14,7 @@ use crate::kernel::{AgentId, RunId, SessionId};
 use crate::store::ReadExt;
 
 use super::history::{History, People};
-use super::journal::{Journal, Seen};
+use super::journal::{Journal, Seen, Watch};
 use super::prune::Level;
 use super::tools::progress;
 use super::{EngineError, commit, inbox};
@@ -128,6 +128,12 @@ impl Shown {
         if let Some(summary) = &self.summary {
             history.begin_with(summary);
         }
+        for event in &self.own {
+            // The answer to its last call may be the first that is shown.
+            if let EventKind::CallStarted { provider, model, .. } = &event.kind {
+                history.was_asked(provider, model);
+            }
+        }
         let mut old = self.old_pictures();
         for event in &self.events {
             match self.short(event) {
@@ -179,11 +185,16 @@ impl Shown {
         old
     }
 
+    /// What was written of the run itself, in order.
+    pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = &SessionEvent> {
+        let all = self.own.iter().chain(&self.events);
+        all.filter(move |event| event.run == Some(run))
+    }
+
     /// The run's pen with the conversation so far.
     pub(super) fn journal(&self, ws: &Ws, run: &Run) -> Journal {
         let mut seen = Seen::default();
-        let all = || self.own.iter().chain(&self.events);
-        for event in all().filter(|event| event.run == Some(run.id)) {
+        for event in self.of_run(run.id) {
             seen.push(&event.kind);
         }
         Journal {
@@ -194,10 +205,9 @@ impl Shown {
             epoch: run.epoch,
             history: self.history(ws),
             steps: run.steps,
-            worked_ms: run.worked_ms,
-            since: ws.app.clock.now(),
+            watch: Watch::of(run.worked_ms, ws.app.clock.passed()),
             seen,
-            paths: commit::noted(run, all()),
+            paths: commit::noted(run, self.of_run(run.id)),
             unsure: false,
             effective: run.effective,
             kept: std::sync::atomic::AtomicU64::new(0),

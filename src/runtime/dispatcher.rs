@@ -474,8 +474,12 @@ impl Dispatcher {
         Ok(plan.next.into_iter().chain(again).min())
     }
 
-    /// Gives a run its task, if the host has a slot and the agent's folder no other writer.
+    /// Gives a run its task, if the host has a slot and the agent's folder no other writer. When the program
+    /// is about to end, the next start does.
     fn begin(&self, run: &Run) {
+        if self.0.ws.app.closing.is_cancelled() {
+            return;
+        }
         let mut working = self.0.working.lock();
         let background = run.item.is_some();
         let busy = background
@@ -540,6 +544,9 @@ impl Dispatcher {
     }
 
     async fn start_item(&self, item: Item, agent: Agent) -> Result<(), EngineError> {
+        if self.0.ws.app.closing.is_cancelled() {
+            return Ok(());
+        }
         if self.0.engine.slots.available_permits() == 0 {
             self.0.memory.lock().starved = true;
             return Ok(());

@@ -27,6 +27,8 @@ const CUT: &str = "The conversation had become too long, so older parts were lef
 
 const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
 const CUT_CALL: &str = "Your last answer was cut off at the limit of output tokens, so its last call may not be whole. Write long files in several calls.";
+/// Why a run stands still that was put back because the program was about to end.
+const CLOSING: &str = "HQ was stopped";
 /// How often an answer that is cut off is gone on with.
 const GOES_ON: u32 = 2;
 
@@ -55,24 +57,41 @@ impl LimitReached {
         Self::new(used_up(lack))
     }
 
+    /// The same; its model was told of this limit already, if it is the one of `told`.
+    pub(super) fn told_before(self, told: Option<&str>) -> Self {
+        Self { told: self.told || told == Some(self.which), ..self }
+    }
+
     /// What the model is told, once.
     pub(super) fn notice(&mut self) -> Option<String> {
         if std::mem::replace(&mut self.told, true) {
             return None;
         }
-        let why = match self.which {
-            "loop" => "You keep making the same calls without getting further".to_owned(),
-            which => format!("You have reached this run's limit ({which})"),
-        };
-        Some(format!(
-            "{why}. Say in a few lines what is done and what is left. No tools can be used any more."
-        ))
+        Some(limit_words(self.which))
+    }
+
+    /// The limit that a notice tells of.
+    pub(super) fn told_in(notice: &str) -> Option<&'static str> {
+        LIMITS.into_iter().find(|which| limit_words(which) == notice)
     }
 
     /// It was not told after all.
     pub(super) fn untold(&mut self) {
         self.told = false;
     }
+}
+
+/// All limits of a run, by their words.
+const LIMITS: [&str; 6] = ["calls", "tools", "time", "cost", "tokens", "loop"];
+
+fn limit_words(which: &str) -> String {
+    let why = match which {
+        "loop" => "You keep making the same calls without getting further".to_owned(),
+        which => format!("You have reached this run's limit ({which})"),
+    };
+    format!(
+        "{why}. Say in a few lines what is done and what is left. No tools can be used any more."
+    )
 }
 
 /// What a budget of a run has no more of.
@@ -308,7 +327,8 @@ impl Turn {
         Ok(false)
     }
 
-    /// Takes no further step until somebody lets work go on: the run goes back to the queue.
+    /// Takes no further step until somebody lets work go on, or the program has begun anew: the run goes
+    /// back to the queue.
     pub(super) async fn rest(&mut self) -> Result<bool, EngineError> {
         self.parked = true;
         self.journal.ws.live.finish(self.journal.run);
@@ -319,6 +339,7 @@ impl Turn {
             }
             return Ok(false);
         }
+        let closing = self.journal.ws.app.closing.is_cancelled();
         let committed = commit::files(&mut self.journal).await?;
         let effective = self.journal.effective;
         self.journal
@@ -327,7 +348,12 @@ impl Turn {
                     pen.append(tx, committed)?;
                 }
                 pen.run.effective |= effective;
-                halt::rest(tx, pen)?;
+                if closing {
+                    pen.append(tx, EventKind::Interrupted { what: CLOSING.to_owned() })?;
+                    pen.requeue(tx)?;
+                } else {
+                    halt::rest(tx, pen)?;
+                }
                 Ok(((), Vec::new()))
             })
             .await?;

@@ -434,6 +434,8 @@ impl Turn {
         self.chain.waits += 1;
         tokio::select! {
             () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
+            // The next step sees it.
+            () = app.closing.cancelled() => return Ok(true),
             () = self.cancel.cancelled() => return self.stopped(None).await,
         }
         self.begin_again().await?;
@@ -460,11 +462,13 @@ impl Turn {
         let first = self.first_events(self.fixed);
         let (run, epoch) = (self.journal.run, self.journal.epoch);
         let switched = self.switched.take();
+        let worked = self.journal.works();
         let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = match first {
+            let pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
+            let mut pen = pen.measured(worked);
             for kind in committed.into_iter().chain(switched) {
                 pen.append(tx, kind)?;
             }
@@ -482,6 +486,7 @@ impl Turn {
         };
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
         let (epoch, appended) = self.journal.ws.store.write(actor, cause, write).await?;
+        self.journal.pauses();
         self.journal.epoch = epoch;
         self.journal.take(&appended);
         self.journal.ws.live.finish(self.journal.run);

@@ -79,6 +79,13 @@ const SAME_RESULT: &str = "[Different calls keep giving this same result.]";
 const SAME_ERROR: &str = "[This error keeps coming. Try another way.]";
 const UNKNOWN: &str = "[Use only tools that are listed; tool_search finds more.]";
 
+/// The text of a result without what the guard has said about it.
+pub fn without_warning(text: &str) -> &str {
+    let mut all = [REPEATED, SAME_RESULT, SAME_ERROR, UNKNOWN].into_iter();
+    let plain = all.find_map(|warning| text.strip_suffix(warning)?.strip_suffix('\n'));
+    plain.unwrap_or(text)
+}
+
 impl Guard {
     /// Before a call: whether it is made.
     pub fn before(&mut self, tool: &str, arguments: &str) -> Advice {

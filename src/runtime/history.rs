@@ -5,7 +5,7 @@
 //! a crash or a stop, is answered with an error, so that no provider ever sees a dangling call.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::crypto::redact::Redactor;
@@ -32,6 +32,12 @@ const REFUSED: &str = "[A picture or document stood here; the model's provider d
 #[derive(Clone, Debug, Default)]
 pub struct History {
     messages: Vec<Message>,
+    /// Who wrote each of them; nobody for what was said to the model, and where it is not known.
+    authors: Vec<Option<Arc<Author>>>,
+    /// Who was asked last.
+    asked: Option<Arc<Author>>,
+    /// The ids of all calls that were ever in it.
+    calls: HashSet<String>,
     /// The message with the newest run card: what a run is about is never cut off.
     card: Option<usize>,
     /// Takes secrets out of what people and tasks say.
@@ -45,6 +51,9 @@ pub struct History {
     /// Whether there are pictures that nobody has looked at yet.
     pictured: bool,
 }
+
+/// A model as it was asked: the provider's stable word, and the model's name.
+type Author = (String, String);
 
 /// The place of a part in a conversation: its message, and its number there.
 pub type Place = (usize, usize);
@@ -137,8 +146,23 @@ impl History {
     /// Whether a call with this id was made before.
     #[must_use]
     pub fn has_call(&self, wanted: &str) -> bool {
-        let is_it = |part: &Part| matches!(part, Part::ToolCall { id, .. } if id == wanted);
-        self.messages.iter().flat_map(|m| &m.parts).any(is_it)
+        self.calls.contains(wanted)
+    }
+
+    /// The answers that another model has written, or nobody knows which: what it thought is its own.
+    #[must_use]
+    pub fn of_others(&self, provider: &str, model: &str) -> BTreeSet<usize> {
+        let own = |author: &Author| author.0 == provider && author.1 == model;
+        let all = self.messages.iter().zip(&self.authors).enumerate();
+        let others = all.filter(|(_, (message, by))| {
+            message.role == Role::Assistant && !by.as_deref().is_some_and(own)
+        });
+        others.map(|(at, _)| at).collect()
+    }
+
+    /// Says who was asked before the first event that is taken in.
+    pub fn was_asked(&mut self, provider: &str, model: &str) {
+        self.asked = Some(Arc::new((provider.to_owned(), model.to_owned())));
     }
 
     /// How many bytes the messages have, about.
@@ -191,8 +215,8 @@ impl History {
             // What was counted before holds no more.
             EventKind::Compacted { .. } => self.counted = None,
             EventKind::RunEnded { .. } => self.close("the run ended before this call was made"),
+            EventKind::CallStarted { provider, model, .. } => self.was_asked(provider, model),
             EventKind::RunStarted { .. }
-            | EventKind::CallStarted { .. }
             | EventKind::CallFailed { .. }
             | EventKind::ToolStarted { .. }
             | EventKind::Waiting { .. }
@@ -330,7 +354,10 @@ impl History {
     fn user(&mut self, part: Part) {
         match self.messages.last_mut() {
             Some(last) if last.role == Role::User => last.parts.push(part),
-            _ => self.messages.push(Message { role: Role::User, parts: vec![part] }),
+            _ => {
+                self.messages.push(Message { role: Role::User, parts: vec![part] });
+                self.authors.push(None);
+            }
         }
     }
 
@@ -344,8 +371,10 @@ impl History {
                 _ => None,
             })
             .collect();
+        self.calls.extend(self.open.iter().cloned());
         if !parts.is_empty() {
             self.messages.push(Message::assistant(parts));
+            self.authors.push(self.asked.clone());
         }
     }
 
@@ -383,6 +412,7 @@ impl History {
     fn cut(&mut self, from: usize) {
         self.counted = None;
         self.messages.drain(..from);
+        self.authors.drain(..from);
         self.card = self.card.and_then(|card| card.checked_sub(from));
         // Results whose calls were left out would dangle.
         if from > 0 {
@@ -453,8 +483,10 @@ impl History {
     pub fn drop_thinking(&mut self) -> bool {
         self.counted = None;
         let before: usize = self.messages.iter().map(|m| m.parts.len()).sum();
-        let messages = std::mem::take(&mut self.messages);
-        self.messages = messages.into_iter().filter_map(Message::without_thinking).collect();
+        let messages = std::mem::take(&mut self.messages).into_iter();
+        let said = messages.zip(std::mem::take(&mut self.authors));
+        let rest = said.filter_map(|(message, by)| Some((message.without_thinking()?, by)));
+        (self.messages, self.authors) = rest.unzip();
         before > self.messages.iter().map(|m| m.parts.len()).sum::<usize>()
     }
 }

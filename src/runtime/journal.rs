@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::app::Ws;
 use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
 use crate::features::runs::rules::Pen;
 use crate::kernel::text::head_tail;
-use crate::kernel::{Actor, AgentId, Cause, RunId, Timestamp};
+use crate::kernel::{Actor, AgentId, Cause, RunId};
 use crate::providers::model::Reply;
 use crate::store::WriteTx;
 use crate::tool::{MAX_OUTPUT, Picture};
@@ -35,10 +36,8 @@ pub(super) struct Journal {
     pub history: History,
     /// Tool calls so far; the number of the last step.
     pub steps: u32,
-    /// How long the run had worked when this task took it up, in milliseconds.
-    pub worked_ms: i64,
-    /// When this task took it up.
-    pub since: Timestamp,
+    /// How long the run works.
+    pub watch: Watch,
     /// The agent's files as the run knows them.
     pub seen: Seen,
     /// Paths of the agent's files that changed since the last commit.
@@ -49,6 +48,40 @@ pub(super) struct Journal {
     pub effective: bool,
     /// How many bytes of results were kept as a whole since this task took the run up.
     pub kept: AtomicU64,
+}
+
+/// How long a run works, measured by what passes and not by what the clock says: a clock that jumps neither
+/// ends a run nor gives it more time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    /// Up to `since`.
+    worked: Duration,
+    /// Since when it works; nothing while it pauses.
+    since: Option<Duration>,
+}
+
+impl Watch {
+    /// Of a run that has worked for so many milliseconds and goes on now.
+    pub(super) fn of(worked_ms: i64, now: Duration) -> Self {
+        let worked = Duration::from_millis(u64::try_from(worked_ms).unwrap_or(0));
+        Self { worked, since: Some(now) }
+    }
+
+    fn worked(&self, now: Duration) -> Duration {
+        self.worked + self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    fn worked_ms(&self, now: Duration) -> i64 {
+        i64::try_from(self.worked(now).as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn hold(&mut self, now: Duration) {
+        *self = Self { worked: self.worked(now), since: None };
+    }
+
+    fn go_on(&mut self, now: Duration) {
+        self.since.get_or_insert(now);
+    }
 }
 
 /// The most that is kept of all results of a run beside what its model reads, in bytes.
@@ -77,14 +110,31 @@ impl Journal {
         + Send
         + 'static,
     ) -> Result<T, EngineError> {
-        let (run, epoch) = (self.run, self.epoch);
-        let (value, appended) = self
-            .ws
-            .store
-            .write(self.actor(), self.cause(), move |tx| body(tx, Pen::open(tx, run, epoch)?))
-            .await?;
+        let (run, epoch, worked) = (self.run, self.epoch, self.works());
+        let write = move |tx: &mut WriteTx<'_>| {
+            let pen = Pen::open(tx, run, epoch)?.measured(worked);
+            body(tx, pen)
+        };
+        let (value, appended) = self.ws.store.write(self.actor(), self.cause(), write).await?;
         self.take(&appended);
         Ok(value)
+    }
+
+    /// Whoever writes works, also after a pause. Answers how long the run has worked, in milliseconds.
+    pub(super) fn works(&mut self) -> i64 {
+        let now = self.ws.app.clock.passed();
+        self.watch.go_on(now);
+        self.watch.worked_ms(now)
+    }
+
+    /// The run pauses until something is written.
+    pub(super) fn pauses(&mut self) {
+        self.watch.hold(self.ws.app.clock.passed());
+    }
+
+    /// How long the run has worked, in milliseconds.
+    pub(super) fn worked_ms(&self) -> i64 {
+        self.watch.worked_ms(self.ws.app.clock.passed())
     }
 
     /// Appends events and nothing else.
@@ -287,7 +337,24 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::{KEEPS, KEEPS_THEN, within};
+    use std::time::Duration;
+
+    use super::{KEEPS, KEEPS_THEN, Watch, within};
+
+    #[test]
+    fn what_passes_while_a_run_pauses_does_not_count() {
+        let at = Duration::from_secs;
+        let mut watch = Watch::of(5_000, at(100));
+        assert_eq!(watch.worked_ms(at(103)), 8_000);
+        watch.hold(at(103));
+        assert_eq!(watch.worked_ms(at(200)), 8_000);
+        watch.go_on(at(200));
+        watch.go_on(at(201));
+        assert_eq!(watch.worked_ms(at(202)), 10_000);
+        watch.hold(at(202));
+        watch.hold(at(300));
+        assert_eq!(watch.worked_ms(at(300)), 10_000);
+    }
 
     #[test]
     fn a_run_keeps_so_much_as_a_whole_and_of_what_comes_then_a_part() {

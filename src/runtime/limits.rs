@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::ending::LimitReached;
+use super::turn::Turn;
+
 /// How long an answer may take although nothing is left of its run's time: it may be the last word.
 const LEAST_ANSWER: Duration = Duration::from_mins(10);
 
@@ -49,6 +52,34 @@ impl Limits {
     /// How long an answer may take when so much of the run's time is left.
     pub(super) fn answer_within(&self, left: SignedDuration) -> Duration {
         Duration::try_from(left).unwrap_or_default().max(LEAST_ANSWER).min(self.answer)
+    }
+}
+
+impl Turn {
+    /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
+    pub(super) fn time_left(&self) -> SignedDuration {
+        let own = self.child.as_ref().and_then(|child| child.minutes);
+        let own = own.map(|minutes| SignedDuration::from_mins(i64::from(minutes)));
+        let all = own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time));
+        all - SignedDuration::from_millis(self.journal.worked_ms())
+    }
+
+    /// Whether one of them is reached: one more call, then.
+    pub(super) fn check_limits(&mut self) {
+        if self.wrap_up.is_some() {
+            return;
+        }
+        let limits = self.engine.limits;
+        let which = if self.calls >= limits.calls {
+            "calls"
+        } else if self.journal.steps >= limits.steps {
+            "tools"
+        } else if self.time_left().is_negative() {
+            "time"
+        } else {
+            return;
+        };
+        self.wrap_up = Some(LimitReached::new(which).told_before(self.told));
     }
 }
 

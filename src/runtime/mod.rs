@@ -4,6 +4,7 @@
 //! session, appended through the store before it goes on. What streams is in memory only. The
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
+mod before;
 mod calls;
 mod card;
 mod child;
@@ -93,6 +94,13 @@ impl Engine {
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
     }
+
+    /// Waits until no run is worked on. While somebody waits for that, none gets a slot.
+    pub async fn rests(&self) {
+        let all = u32::try_from(self.limits.active).unwrap_or(u32::MAX);
+        // ok: they are never closed.
+        let _ = self.slots.acquire_many(all).await;
+    }
 }
 
 /// Resumes what a crash interrupted and begins to dispatch; takes back files that an undo ordered.
@@ -139,12 +147,15 @@ pub enum EngineError {
     /// What is written does not fit together.
     #[error("{0}")]
     Broken(&'static str),
+    /// Somebody has ordered that nothing is begun, when this was about to be.
+    #[error("all work stands still")]
+    Halted,
 }
 
 impl EngineError {
-    /// Whether somebody else writes this run now: this writer just stops.
+    /// Whether somebody else writes this run now, or nobody is to: this writer just stops.
     fn is_fenced(&self) -> bool {
-        matches!(self, Self::Run(RunError::Fenced | RunError::Ended(_)))
+        matches!(self, Self::Halted | Self::Run(RunError::Fenced | RunError::Ended(_)))
     }
 
     /// The stable word that stands in a failed run's outcome.
@@ -160,6 +171,7 @@ impl EngineError {
             Self::Tool(_) => "tool",
             Self::NoTools(_) => "no_tools",
             Self::Broken(_) => "internal",
+            Self::Halted => "halted",
         }
     }
 }

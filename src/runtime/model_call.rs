@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
+
 use crate::crypto::redact::RedactStream;
 use crate::features::connections::rests::Candidate;
 use crate::features::connections::rules::turns;
 use crate::features::runs::model::{Attachment, Body, EventKind};
+use crate::features::runs::queries as runs;
 use crate::features::runs::rules::Pen;
 use crate::features::usage::queries as usage;
 use crate::features::usage::rules::{self as money, Admitted, Ask, Spent};
@@ -171,6 +174,7 @@ impl Question {
         tx: &mut WriteTx<'_>,
         pen: &mut Pen,
     ) -> Result<(u32, Admitted), EngineError> {
+        not_halted(tx, pen)?;
         let mut size = self.size;
         for kind in &pen.appended {
             // What was read into the conversation by this very transaction is sent too.
@@ -212,6 +216,17 @@ impl Question {
     }
 }
 
+/// Whether something may be begun: an order to stand still counts from its own transaction on.
+///
+/// # Errors
+/// `Halted`.
+pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &Pen) -> Result<(), EngineError> {
+    match runs::halt::of_agent(tx, pen.run.agent)? {
+        Some(_) => Err(EngineError::Halted),
+        None => Ok(()),
+    }
+}
+
 /// The most that a file of a message adds to a request.
 fn size_of(file: &Attachment) -> Size {
     if file.is_picture() {
@@ -231,6 +246,8 @@ impl Turn {
         admitted: Admitted,
     ) -> Result<Called, EngineError> {
         self.fit_pictures().await;
+        let (provider, model) = (self.chosen.provider.name(), &self.chosen.model);
+        self.request.of_others = self.journal.history.of_others(provider, model);
         self.request.messages = self.journal.history.take();
         self.request.max_output = admitted.bound.max_output;
         self.request.blind = !self.chosen.known.vision;
@@ -250,8 +267,9 @@ impl Turn {
                 received.push(&delta);
                 live.push(&delta);
             };
+            let asking = self.chosen.provider.stream(&self.request, &mut sink);
             let outcome = tokio::select! {
-                reply = self.chosen.provider.stream(&self.request, &mut sink) => Some(reply),
+                reply = asking.instrument(self.span(call)) => Some(reply),
                 () = self.cancel.cancelled() => None,
                 () = tokio::time::sleep(within) => Some(Err(ProviderError::new(
                     ErrorClass::Timeout,
@@ -267,7 +285,7 @@ impl Turn {
             Some(Ok(reply)) => {
                 let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
-                let spent = self.spent(&admitted, tokens, &reply.model, known);
+                let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
                 let well = self.answered_well();
                 let answer = Answer { reply, admitted, spent, call, millis, well };
                 Ok(Called::Answered(Box::new(answer)))
@@ -278,6 +296,11 @@ impl Turn {
                 Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent })))
             }
         }
+    }
+
+    /// What the log says of whose call it is.
+    fn span(&self, call: u32) -> tracing::Span {
+        tracing::info_span!("call", run = %self.run.name(), call)
     }
 
     /// Asks the model something that is no part of the conversation. Nothing of it is shown while it
@@ -331,7 +354,10 @@ impl Turn {
         });
         let (call, admitted) = match asked.await {
             Ok(asked) => asked,
-            Err(EngineError::Usage(_)) => return Ok(Tried::Came(Aside::Silent)),
+            // The next step sees that all stands still.
+            Err(EngineError::Usage(_) | EngineError::Halted) => {
+                return Ok(Tried::Came(Aside::Silent));
+            }
             Err(error) => return Err(error),
         };
         self.calls = call;
@@ -340,8 +366,9 @@ impl Turn {
             ChatRequest { max_output: admitted.bound.max_output, no_tools, ..request.clone() };
         let mut received = Received::default();
         let mut sink = |delta: Delta| received.push(&delta);
+        let asking = self.chosen.provider.stream(&request, &mut sink);
         let outcome = tokio::select! {
-            reply = self.chosen.provider.stream(&request, &mut sink) => Some(reply),
+            reply = asking.instrument(self.span(call)) => Some(reply),
             () = self.cancel.cancelled() => None,
             () = tokio::time::sleep(limit.min(self.engine.limits.answer)) => Some(Err(
                 ProviderError::new(ErrorClass::Timeout, "the model took too long"),
@@ -351,7 +378,7 @@ impl Turn {
             Some(Ok(reply)) => {
                 let tokens = reply.usage.unwrap_or_else(|| self.guess(&admitted, size, &received));
                 let known = reply.usage.map(|_| size);
-                let spent = self.spent(&admitted, tokens, &reply.model, known);
+                let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
                 let (reservation, well) = (admitted.reservation, self.answered_well());
                 let paid = Paid { reservation, spent: spent.clone(), well };
                 self.journal
@@ -406,11 +433,19 @@ impl Turn {
     fn spent_so_far(&self, admitted: &Admitted, size: Size, received: &Received) -> Spent {
         let tokens = self.guess(admitted, size, received);
         let known = received.usage.filter(|counted| 0 < counted.input_total()).map(|_| size);
-        self.spent(admitted, tokens, "", known)
+        self.spent(admitted, tokens, ("", None), known)
     }
 
-    /// What is booked. `size` is the request's, when the provider counted its tokens.
-    fn spent(&self, admitted: &Admitted, tokens: Usage, model: &str, size: Option<Size>) -> Spent {
+    /// What is booked: for which model, and whether it was answered sooner, is what the answer says. `size` is
+    /// the request's, when the provider counted its tokens.
+    fn spent(
+        &self,
+        admitted: &Admitted,
+        tokens: Usage,
+        (model, sooner): (&str, Option<bool>),
+        size: Option<Size>,
+    ) -> Spent {
+        let priced = admitted.priced(sooner, self.chosen.fast_percent.unwrap_or(100));
         let model = if model.is_empty() { self.chosen.model.as_str() } else { model };
         let tokens = usage::believed_tokens(tokens);
         Spent {
@@ -419,7 +454,7 @@ impl Turn {
             model: model.to_owned(),
             tokens,
             counted: size.is_some(),
-            billed_micros: usage::believed(usage::bill(&admitted.model, &tokens)),
+            billed_micros: usage::believed(usage::bill(&priced, &tokens)),
             size,
         }
     }
@@ -483,6 +518,9 @@ impl Turn {
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await?;
+        if again.is_some() {
+            self.journal.pauses();
+        }
         Ok(error)
     }
 }

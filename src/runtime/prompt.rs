@@ -271,7 +271,7 @@ fn lines_of(facts: &Facts) -> String {
     });
     if !facts.reports.is_empty() {
         lines.push(
-            "Give work down the line with task_delegate: say the goal, what you expect and by when. You are woken with the result."
+            "Give work to your reports with task_delegate: say the goal, what you expect and by when. You are woken with the result."
                 .to_owned(),
         );
     }

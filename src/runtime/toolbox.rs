@@ -76,6 +76,16 @@ const NOT_FOR_PARTS: &[&str] = &[
     "message_agent",
     "task_delegate",
     "task_escalate",
+    "task_claim",
+    "task_archive",
+    "series_save",
+    "series_control",
+    "stream_save",
+    "label_save",
+    "template_save",
+    "template_spawn",
+    "inbox_list",
+    "inbox_drop",
     "routine_save",
     "routine_delete",
     "memory_append",
@@ -283,7 +293,7 @@ mod tests {
     #[test]
     fn the_core_sets_exist_and_are_small() {
         assert!(size(WORK) < 6_500, "{}", size(WORK));
-        assert!(size(TALK) < 6_000, "{}", size(TALK));
+        assert!(size(TALK) < 6_100, "{}", size(TALK));
         assert!(size(&[LEADS]) < 1_000, "{}", size(&[LEADS]));
         assert!(size(PART) < 5_000, "{}", size(PART));
         for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {

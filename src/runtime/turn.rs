@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
-use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Ws;
@@ -26,6 +25,7 @@ use crate::providers::model::ChatRequest;
 use crate::store::{ReadExt, WriteTx};
 use crate::tool::ChildCx;
 
+use super::before::Before;
 use super::chosen::{self, Chosen};
 use super::client::Client;
 use super::compact;
@@ -111,6 +111,8 @@ pub(super) struct Turn {
     pub blocked: bool,
     /// Set when the next call is the last one.
     pub wrap_up: Option<LimitReached>,
+    /// The limit that its model was told of before this task took the run up.
+    pub told: Option<&'static str>,
     /// Whether it answers a question beside a conversation, in words alone.
     pub aside: bool,
     /// What messages asked for since the last call.
@@ -226,13 +228,9 @@ impl Turn {
             }
         }
         let loaded = &session.loaded_tools;
-        request.tools = toolbox::offered(
-            engine,
-            (&agent, leads),
-            (run.trigger, window),
-            child.as_ref(),
-            loaded,
-        );
+        let who = (&agent, leads);
+        request.tools =
+            toolbox::offered(engine, who, (run.trigger, window), child.as_ref(), loaded);
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(session.id.to_string());
         if let Some(client) = &client {
@@ -240,6 +238,7 @@ impl Turn {
         }
         let fixed = Size::of(&request);
         let journal = shown.journal(ws, &run);
+        let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
         Ok(Self {
             engine: engine.clone(),
             journal,
@@ -270,9 +269,10 @@ impl Turn {
             nudged: false,
             cut: CutWords::default(),
             warned: None,
-            guard: Guard::default(),
+            wrap_up: before.wrap_up(),
+            told: before.told,
+            guard: before.guard,
             blocked: false,
-            wrap_up: None,
             aside,
             wish: None,
             parked: false,
@@ -299,9 +299,11 @@ impl Turn {
         if let Some(goes_on) = self.condense().await? {
             return Ok(goes_on);
         }
-        let (call, admitted) = match self.begin_call().await? {
-            Begun::Admitted(call, admitted) => (call, admitted),
-            Begun::Over => return Ok(false),
+        let (call, admitted) = match self.begin_call().await {
+            Ok(Begun::Admitted(call, admitted)) => (call, admitted),
+            Ok(Begun::Over) => return Ok(false),
+            Err(EngineError::Halted) => return self.rest().await,
+            Err(error) => return Err(error),
         };
         match self.call(call, *admitted).await? {
             Called::Answered(answer) => {
@@ -315,6 +317,8 @@ impl Turn {
                 // The run keeps its slot and this task; the next call takes it out of waiting.
                 tokio::select! {
                     () = app.sleep_from(from, at) => Ok(true),
+                    // The next step sees it.
+                    () = app.closing.cancelled() => Ok(true),
                     () = self.cancel.cancelled() => self.stopped(None).await,
                 }
             }
@@ -336,8 +340,11 @@ impl Turn {
         }
     }
 
-    /// Whether somebody has ordered that no further step is taken.
+    /// Whether no further step is taken: somebody has ordered that, or the program is about to end.
     pub(super) fn is_halted(&self) -> Result<bool, EngineError> {
+        if self.journal.ws.app.closing.is_cancelled() {
+            return Ok(true);
+        }
         let agent = self.agent.id;
         Ok(self.journal.ws.read(|snap| runs::halt::of_agent(snap, agent))?.is_some())
     }
@@ -430,7 +437,7 @@ impl Turn {
                 Err(EngineError::Usage(UsageError::OverBudget(lack)))
                     if lack.budget.is_of_run() && self.wrap_up.is_none() =>
                 {
-                    self.wrap_up = Some(LimitReached::of(&lack));
+                    self.wrap_up = Some(LimitReached::of(&lack).told_before(self.told));
                 }
                 Err(EngineError::Usage(UsageError::OverBudget(lack))) => {
                     return self.refused(lack).await;
@@ -460,11 +467,13 @@ impl Turn {
         let told: Vec<String> = self.warned.clone().into_iter().chain(notice).collect();
         let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let worked = self.journal.works();
         let ask = move |tx: &mut WriteTx<'_>| {
-            let mut pen = match first {
+            let pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
+            let mut pen = pen.measured(worked);
             debug_assert!(begun || pen.run.attempt > 0);
             if let Some(switched) = switched {
                 pen.append(tx, switched)?;
@@ -504,11 +513,13 @@ impl Turn {
         let (run, epoch) = (self.journal.run, self.journal.epoch);
         let limit = self.wrap_up.as_ref().map(|limit| limit.which);
         let switched = self.switched.take();
+        let worked = self.journal.works();
         let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = match first {
+            let pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
+            let mut pen = pen.measured(worked);
             for kind in switched.into_iter().chain(committed) {
                 pen.append(tx, kind)?;
             }
@@ -519,32 +530,6 @@ impl Turn {
         let parked = self.journal.ws.store.write(actor, cause, write).await?;
         self.parked = parked;
         Ok(Begun::Over)
-    }
-
-    /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
-    pub(super) fn time_left(&self) -> SignedDuration {
-        let own = self.child.as_ref().and_then(|child| child.minutes);
-        let own = own.map(|minutes| SignedDuration::from_mins(i64::from(minutes)));
-        let all = own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time));
-        let here = self.journal.ws.app.clock.now().duration_since(self.journal.since);
-        all - SignedDuration::from_millis(self.journal.worked_ms) - here
-    }
-
-    fn check_limits(&mut self) {
-        if self.wrap_up.is_some() {
-            return;
-        }
-        let limits = self.engine.limits;
-        let which = if self.calls >= limits.calls {
-            "calls"
-        } else if self.journal.steps >= limits.steps {
-            "tools"
-        } else if self.time_left().is_negative() {
-            "time"
-        } else {
-            return;
-        };
-        self.wrap_up = Some(LimitReached::new(which));
     }
 
     /// Writes an answer down and does what it asks for.

@@ -16,7 +16,7 @@ use crate::features::backups::job::{self, Newness, Place, Wish};
 use crate::features::backups::model::{BackupRun, Deed, Kept};
 use crate::features::backups::rules::{self, BackupsError};
 use crate::features::backups::{queries, telling};
-use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
+use crate::kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
 use crate::net::message::Policy;
 use crate::store::StoreError;
 use crate::web::error::ApiError;
@@ -95,6 +95,11 @@ pub fn local_routes() -> Routes {
         .get("/backups/{id}", look.needs(Can::Local))
 }
 
+/// Why what opens a place is not taken without one.
+pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file open the place that --to \
+    names: give --to, or leave them out; whether the place of the settings is encrypted, and with what it \
+    opens, stands in Settings, Backups";
+
 /// What a command wants done.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct LocalWish {
@@ -118,9 +123,15 @@ impl LocalWish {
     /// address may lie anywhere.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is none, or there is what opens a place and no place.
     pub fn place(&self) -> Result<Option<Place>, BackupsError> {
-        let Some(to) = &self.to else { return Ok(None) };
+        let Some(to) = &self.to else {
+            // What opens the place of the settings stands there; given here it would be passed over.
+            return match self.passphrase.is_some() || self.keys.is_some() {
+                true => Err(BackupsError::Fields(vec![FieldError::new("to", KEYS_GO_WITH_TO)])),
+                false => Ok(None),
+            };
+        };
         let mut address: Address = to.parse()?;
         if let Address::Folder(path) = &mut address {
             *path = std::path::absolute(&*path).unwrap_or(PathBuf::from(to));
@@ -164,6 +175,8 @@ pub struct LocalList {
     pub place: String,
     /// Those that are there, newest first.
     pub backups: Vec<Kept>,
+    /// How many more lie there that were not read yet.
+    pub unread: usize,
     /// What was done last, newest first.
     pub runs: Vec<BackupRun>,
 }
@@ -192,5 +205,6 @@ pub fn local_list(app: &App) -> Result<LocalList, BackupsError> {
         Ok::<_, StoreError>((settings, queries::kept(snap)?, queries::runs(snap, 20)?))
     })?;
     let place = queries::address(app, &settings)?.to_string();
-    Ok(LocalList { place, backups, runs })
+    let (backups, unread) = queries::lying(app, &settings, backups);
+    Ok(LocalList { place, backups, unread, runs })
 }

@@ -11,15 +11,15 @@ pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the stores can be read. Ready to be set up counts: a load balancer must let the
-/// first person in.
+/// `GET /readyz`: the stores can be read, and work is begun. Ready to be set up counts: a load balancer
+/// must let the first person in.
 pub async fn ready(app: App) -> Response {
     let system = app.system.read(|snap| users::queries::any_account(snap));
     let all: Vec<_> = app.workspaces.read().clone();
     let readable = all
         .iter()
         .all(|ws| ws.read(|snap| crate::features::workspace::queries::settings(snap)).is_ok());
-    if system.is_ok() && readable && !app.stopping.is_cancelled() {
+    if system.is_ok() && readable && !app.closing.is_cancelled() {
         (StatusCode::OK, "ready\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()

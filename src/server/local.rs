@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Ws};
 use crate::crypto::token::{Token, TokenKind};
 use crate::features::backups::queries as backups;
+use crate::features::backups::queries::damaged::{self, Damaged};
 use crate::features::connections::queries::standing::{Standing, standings};
 use crate::features::users::model::{Account, Purpose};
 use crate::features::users::rules::{self, NewToken, UsersError};
@@ -23,7 +24,7 @@ use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId
 use crate::ops::{blobs, connections};
 use crate::store::StoreError;
 use crate::web::error::{ApiError, Failure};
-use crate::web::extract::Json;
+use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Peer;
 
@@ -82,6 +83,9 @@ pub struct Status {
     pub key_trouble: Option<String>,
     /// Its workspaces.
     pub workspaces: Vec<WorkspaceStatus>,
+    /// Those that cannot be opened.
+    #[serde(default)]
+    pub damaged: Vec<Damaged>,
 }
 
 /// How a workspace is, for those who may read it from another machine.
@@ -154,15 +158,17 @@ fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let workspaces = all.iter().map(workspace_status).collect::<Result<Vec<_>, _>>()?;
     let owned = app.system.read(|snap| queries::any_account(snap))?;
-    let (last_backup, trouble) = app
-        .system
-        .read(|snap| Ok::<_, StoreError>((backups::last_made(snap)?, backups::trouble(snap)?)))?;
+    let place = backups::usual_place(app)?;
+    let (last_backup, trouble) = app.system.read(|snap| {
+        let last = backups::last_made(snap, &place)?;
+        Ok::<_, StoreError>((last, backups::trouble(snap, &place)?))
+    })?;
     let misfit = app.system.read(|snap| queries::key_trouble(snap, &app.keyring))?;
     Ok(Status {
         key_trouble: misfit.map(|misfit| misfit.words),
         last_backup,
         backup_trouble: trouble
-            .map(|run| format!("{} failed: {}", run.deed.label(), run.note.unwrap_or_default())),
+            .map(|run| format!("{}: {}", run.words(), run.note.unwrap_or_default())),
         pid: std::process::id(),
         since: lock::holder(&app.config.data).map(|holder| holder.since),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -170,6 +176,7 @@ fn status(app: &App, here: &Here) -> Result<Status, StoreError> {
         setup_required: !owned,
         memory_kib: memory_kib(Path::new("/proc/self/smaps_rollup")),
         workspaces,
+        damaged: damaged::all(app)?,
     })
 }
 
@@ -220,8 +227,22 @@ async fn show_config(app: App) -> Json<Value> {
     Json(json!({ "settings": app.config.settings }))
 }
 
-async fn look_at_blobs(app: App) -> Result<Json<Vec<blobs::Found>>, ApiError> {
-    let found = blobs::look(&app).await;
+/// The workspaces that a look at files is about: the one that is named, or all.
+///
+/// # Errors
+/// When there is none of that name, or it cannot be opened.
+pub fn looked_through(app: &App, slug: Option<&str>) -> Result<Vec<Ws>, UsersError> {
+    match slug {
+        Some(slug) => Ok(vec![super::operate::chosen(app, Some(slug))?]),
+        None => Ok(app.workspaces.read().clone()),
+    }
+}
+
+async fn look_at_blobs(
+    app: App,
+    Query(place): Query<super::operate::Where>,
+) -> Result<Json<Vec<blobs::Found>>, ApiError> {
+    let found = blobs::look(looked_through(&app, place.workspace.as_deref())?).await;
     Ok(Json(found.map_err(|error| ApiError(Failure::internal(error)))?))
 }
 

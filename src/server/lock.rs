@@ -45,6 +45,9 @@ pub struct Lock {
     _file: File,
 }
 
+/// Its name in the data folder.
+pub const NAME: &str = "lock";
+
 /// How long the lock of a program that was killed may outlive it: what it was just about to start holds
 /// it until it has become a program of its own.
 const LINGER: Duration = Duration::from_secs(3);
@@ -66,7 +69,7 @@ pub fn take(folder: &Path, now: Timestamp) -> Result<Lock, LockError> {
         std::fs::create_dir_all(folder)?;
         std::fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
-    let path = folder.join("lock");
+    let path = folder.join(NAME);
     let mut options = OpenOptions::new();
     let mut file =
         options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
@@ -98,7 +101,7 @@ pub fn take(folder: &Path, now: Timestamp) -> Result<Lock, LockError> {
 pub fn holder(folder: &Path) -> Option<Holder> {
     let mut text = String::new();
     // ok: an unreadable file tells no name, and the message says "another program".
-    File::open(folder.join("lock")).ok()?.take(4096).read_to_string(&mut text).ok()?;
+    File::open(folder.join(NAME)).ok()?.take(4096).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 

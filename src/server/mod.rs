@@ -4,6 +4,7 @@
 //! answered while the stores open, and hands back a [`Running`] server.
 
 pub mod access;
+pub mod anchor;
 pub mod again;
 pub mod consumers;
 mod due;
@@ -76,6 +77,7 @@ use crate::store::migrate::UpgradeError;
 use crate::store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
 use crate::web::routes::Mounted;
 
+use anchor::Anchor;
 use listen::{Front, Patience, Stage};
 use lock::{Lock, LockError};
 use socket::Socket;
@@ -107,6 +109,8 @@ pub struct Parts {
     pub consumers: Consumers,
     /// What may happen to disks; nothing is injected in the program.
     pub faults: Arc<dyn Faults>,
+    /// Whether to begin without accounts where there are workspaces and no `system.redb`.
+    pub begin_anew: bool,
 }
 
 impl Default for Parts {
@@ -121,6 +125,7 @@ impl Default for Parts {
             patience: Patience::default(),
             consumers: consumers::all(),
             faults: Arc::new(NoFaults),
+            begin_anew: false,
         }
     }
 }
@@ -144,6 +149,17 @@ pub enum StartError {
         "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
     )]
     Exposed(SocketAddr),
+    /// The accounts are gone and the workspaces are not.
+    #[error(
+        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of          workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`.          Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in;          nobody else can sign in to them then",
+        data.join("system.redb").display(), data.display()
+    )]
+    NoAccounts {
+        /// The data folder.
+        data: PathBuf,
+        /// The workspaces in it.
+        workspaces: String,
+    },
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -185,6 +201,7 @@ pub struct Running {
     pub setup_link: Option<String>,
     /// All routes with what they need.
     pub routes: Arc<Vec<Mounted>>,
+    engine: Engine,
     tasks: Tasks,
     socket: Option<Socket>,
     _lock: Lock,
@@ -222,9 +239,11 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     people::withdraw_strange_tokens(&app).await?;
     place::heed(&app, in_container()).await;
     starts::heed(&app).await;
-    begin_work(&app, limits).await;
+    let engine = begin_work(&app, limits).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
+    let holding = app.clone();
+    tasks.keep("data folder", move || Box::pin(anchor::watch(holding.clone())));
     let keeping = app.clone();
     tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
@@ -238,7 +257,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let setup_link = if owned { None } else { Some(setup_link(&app, &url).await?) };
     guard.disarm();
     let routes = site.routes;
-    Ok(Running { app, address, url, setup_link, routes, tasks, socket, _lock: lock })
+    Ok(Running { app, address, url, setup_link, routes, engine, tasks, socket, _lock: lock })
 }
 
 async fn listen(
@@ -292,6 +311,20 @@ fn open(
     spawn: crate::app::Spawn,
     (stopping, front): (CancellationToken, Front),
 ) -> Result<App, StartError> {
+    let path = config.data.join("system.redb");
+    let left = if path.exists() { Vec::new() } else { workspaces::folders(&config.data)? };
+    if !left.is_empty() && !parts.begin_anew {
+        let names = left.iter().filter_map(|folder| folder.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        return Err(StartError::NoAccounts {
+            data: config.data.clone(),
+            workspaces: names.join(", "),
+        });
+    }
+    if !left.is_empty() {
+        tracing::warn!("there is no system.redb: HQ begins without accounts, as it was told to");
+    }
+    let anchor = Anchor::of(&config.data.join(lock::NAME));
     let key = match &config.master_key_file {
         Some(file) => MasterKey::load(file)?,
         None => MasterKey::load_or_create(&config.key_file())?,
@@ -307,7 +340,6 @@ fn open(
         faults: Arc::clone(&parts.faults),
         front,
     };
-    let path = config.data.join("system.redb");
     let system = upgrader.open(&path, schema::system, formats, || -> Result<_, StartError> {
         let options = Options {
             path: path.clone(),
@@ -345,10 +377,12 @@ fn open(
         challenges: crate::app::challenges::Challenges::default(),
         proofs: crate::app::proofs::Proofs::default(),
         spawn,
+        closing: stopping.child_token(),
         stopping,
         clock_moved: Notify::new(),
         workspaces: RwLock::default(),
         broken: RwLock::default(),
+        anchor,
         list_turn: tokio::sync::Mutex::default(),
         people_turn: tokio::sync::Mutex::default(),
         on_open: RwLock::default(),
@@ -367,7 +401,7 @@ fn open(
 
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
 /// half made is finished first, so that nobody meets it.
-async fn begin_work(app: &App, limits: Limits) {
+async fn begin_work(app: &App, limits: Limits) -> Engine {
     let jobs = runtime::jobs::Jobs::default();
     let own = runtime::tools::Own {
         jobs: jobs.clone(),
@@ -377,6 +411,7 @@ async fn begin_work(app: &App, limits: Limits) {
     };
     let tools = runtime::tools::registry(features::tools(), own);
     let engine = Engine::new(Arc::new(tools), limits, jobs);
+    let made = engine.clone();
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
         life::prepare(app, ws).await;
@@ -391,6 +426,7 @@ async fn begin_work(app: &App, limits: Limits) {
     };
     *app.on_open.write() = Some(Arc::new(begin));
     all.iter().for_each(|ws| app.begin_work(ws));
+    made
 }
 
 /// The stores of a folder whose program does not run, for commands that work on them directly.
@@ -440,6 +476,14 @@ pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
 }
 
 impl Running {
+    /// Begins no work any more and waits, at most so long, until no agent is at work: what a model or a
+    /// tool is doing may end, and its run is put back before the next step. Says whether all are at rest.
+    /// Pages and the API go on meanwhile; what is asked is kept for the next start.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.app.closing.cancel();
+        tokio::time::timeout(patience, self.engine.rests()).await.is_ok()
+    }
+
     /// Stops taking work, lets open requests end, closes the stores. Says whether all was over in
     /// time.
     pub async fn stop(self) -> bool {
@@ -454,6 +498,10 @@ impl Running {
         if !ended {
             tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
         }
+        let all: Vec<Ws> = self.app.workspaces.read().clone();
+        for ws in all.iter().filter(|_| self.app.is_here()) {
+            workspaces::labels::note_people(ws).await;
+        }
         // The engine and the program own each other.
         *self.app.on_open.write() = None;
         let mut stores: Vec<Store> =
@@ -464,7 +512,9 @@ impl Running {
         if let Err(error) = closed.await {
             tracing::error!(%error, "a store did not close well");
         }
-        starts::ended_well(&self.app.config.data);
+        if self.app.is_here() {
+            starts::ended_well(&self.app.config.data);
+        }
         ended
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::features::audit::queries::{self as audit, Asked, Reach, Wish};
+use crate::features::backups::queries::damaged;
 use crate::features::finder::queries::standing as index;
 use crate::features::health::api::ConsumerView;
 use crate::features::health::queries as health;
@@ -42,22 +43,30 @@ pub fn routes() -> Routes {
 /// The workspace that is meant: the only one, unless it is named.
 ///
 /// # Errors
-/// When there is none of that name, or several and none is named.
+/// When there is none of that name, it cannot be opened, or there are several and none is named.
 pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
+    let broken = damaged::all(app)?;
     let mut fitting = all.iter().filter(|ws| slug.is_none_or(|slug| ws.slug == slug));
-    let ws = fitting.next().ok_or(UsersError::NotFound("workspace"))?;
-    if slug.is_none() && fitting.next().is_some() {
-        return Err(several(&all));
+    let mut unfit = broken.iter().filter(|one| slug.is_none_or(|slug| one.slug == slug));
+    match (fitting.next(), fitting.next(), unfit.next(), unfit.next()) {
+        (Some(ws), None, None, _) => Ok(ws.clone()),
+        (None, _, Some(one), None) => Err(UsersError::Damaged(one.words())),
+        (None, _, None, _) => Err(UsersError::NotFound("workspace")),
+        _ => Err(UsersError::WhichWorkspace(
+            all.iter()
+                .map(|ws| ws.slug.clone())
+                .chain(broken.iter().map(|one| format!("{} (damaged)", one.slug)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        )),
     }
-    Ok(ws.clone())
 }
 
 /// Why a command must name its workspace, with all that it could mean.
 pub fn several(all: &[Ws]) -> UsersError {
     let slugs: Vec<&str> = all.iter().map(|ws| ws.slug.as_str()).collect();
-    let text = format!("say which workspace with --workspace: {}", slugs.join(", "));
-    UsersError::field("workspace", text)
+    UsersError::WhichWorkspace(slugs.join(", "))
 }
 
 /// Which workspace.
@@ -145,13 +154,19 @@ pub struct RedactWish {
     pub workspace: Option<String>,
     /// The table.
     pub table: String,
-    /// The id.
+    /// The id, or the key of a task.
     pub id: String,
+    /// Only say which record is meant.
+    #[serde(default)]
+    pub look: bool,
 }
 
 /// What went.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Redacted {
+    /// The record's id.
+    #[serde(default)]
+    pub id: String,
     /// Former versions that are gone.
     pub removed: usize,
 }
@@ -166,8 +181,12 @@ pub async fn redact_in(app: &App, by: Actor, wish: RedactWish) -> Result<Redacte
         false => chosen(app, wish.workspace.as_deref())?.store.clone(),
     };
     let who = (by, Cause::Setup);
-    let removed = audit::redact(&store, &who, &wish.table, &wish.id).await?;
-    Ok(Redacted { removed })
+    let id = audit::to_redact(&store, &wish.table, &wish.id)?;
+    if wish.look {
+        return Ok(Redacted { id, removed: 0 });
+    }
+    let removed = audit::redact(&store, &who, &wish.table, &id).await?;
+    Ok(Redacted { id, removed })
 }
 
 async fn redact(app: App, peer: Peer, Json(wish): Json<RedactWish>) -> Result<Response, ApiError> {

@@ -248,7 +248,10 @@ fn checked_slug(app: &App, slug: &str) -> Result<String, BackupError> {
     let taken =
         app.workspace(slug).is_some() || app.config.data.join("workspaces").join(slug).exists();
     match taken {
-        true => Err(refused(format!("there is a workspace {slug} already; give another name"))),
+        true => Err(refused(format!(
+            "there is a workspace {slug} already; give it another name in addresses with --as (`?slug=` over \
+             the API)"
+        ))),
         false => Ok(slug.to_owned()),
     }
 }

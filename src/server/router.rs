@@ -31,11 +31,11 @@ use crate::web::routes::{Mounted, Needs, Routes, is_api};
 use crate::web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use crate::web::shell::Theme;
 use crate::web::trouble::{Act, Trouble};
-use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow};
+use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
 
 use super::{
-    access, again, backups, exports, first_boot, health, local, openapi, operate, people, tasks,
-    transfer, try_practice, workspaces,
+    access, again, anchor, backups, exports, first_boot, health, local, openapi, operate, people,
+    tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -118,7 +118,9 @@ fn own_routes(config: &Config) -> Routes {
         .get("/readyz", health::ready.needs(Can::Open))
         .get("/s/{file}", assets::serve.needs(Can::Open))
         .get("/favicon.ico", assets::favicon.needs(Can::Open))
+        .get("/ahead.json", assets::ahead.needs(Can::Open))
         .post("/theme", shell::switch_theme.needs(Can::Open))
+        .post("/week", week::choose.needs(Can::Open))
         .get("/w/{ws}", slash.needs(Can::Read))
         .get("/dashboard", former.needs(Can::Account))
         .get("/dashboard/{*rest}", former.needs(Can::Account))
@@ -201,7 +203,8 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
         method = %asked.method,
         path = crate::kernel::text::cut(asked.uri.path(), MAX_LOGGED),
     );
-    let refused = refuse(&app.config, &request);
+    let refused = refuse(&app.config, &request)
+        .or_else(|| anchor::gone(&app).filter(|_| request.uri().path() != "/healthz"));
     let at_machine = is_command(&request);
     let work = async {
         let answered = async {
@@ -368,7 +371,8 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     }
     let html = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let shows = html.is_some_and(|kind| kind.starts_with("text/html")) && !asked.hx.is_partial();
-    if shows {
+    // A page that is fetched before it is opened leaves the message for when it is looked at.
+    if shows && !kept.headers.contains_key("sec-purpose") {
         flash::clear(&kept.headers, &mut response);
     }
     response

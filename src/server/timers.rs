@@ -11,7 +11,8 @@ use crate::features::audit::{self, model::Keeping};
 use crate::features::notifications::rules::NotificationError;
 use crate::features::notifications::rules::keeping;
 use crate::features::runs;
-use crate::features::runs::rules::{RunError, forget};
+use crate::features::runs::rules::RunError;
+use crate::features::runs::rules::forget::{self, Count, Why};
 use crate::features::users::{self, session};
 use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
 use crate::store::stats::stats;
@@ -215,8 +216,7 @@ async fn notifications(ws: &Ws) -> Result<(), NotificationError> {
 
 /// What goes of sessions.
 async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
-    let by = Actor::System(Part::Timer);
-    let mut after: Option<SessionId> = None;
+    let (mut after, mut count) = (None, Count::default());
     loop {
         let now = ws.app.clock.now();
         let (looked, over) = ws.read(|snap| -> Result<_, StoreError> {
@@ -228,25 +228,36 @@ async fn old_sessions(ws: &Ws) -> Result<(), StoreError> {
             }
             Ok((looked, over))
         })?;
+        looked.iter().filter(|one| !over.contains(&one.id)).for_each(|one| count.take(one));
         for id in over {
-            loop {
-                let forgotten = ws.store.write_in(Lane::Second, by, Cause::Retention, move |tx| {
-                    forget::forget(tx, id, PIECE)
-                });
-                match forgotten.await {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(RunError::Store(error)) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(session = %id, "it could not be removed: {error}");
-                        break;
-                    }
-                }
-            }
+            forget_one(ws, id, Why::Age).await?;
         }
         match looked.last() {
             Some(last) if looked.len() == PIECE => after = Some(last.id),
-            _ => return Ok(()),
+            _ => break,
+        }
+    }
+    for id in count.too_many() {
+        forget_one(ws, id, Why::Number).await?;
+    }
+    Ok(())
+}
+
+/// Removes what goes of a session, piece by piece.
+async fn forget_one(ws: &Ws, id: SessionId, why: Why) -> Result<(), StoreError> {
+    let by = Actor::System(Part::Timer);
+    loop {
+        let forgotten = ws.store.write_in(Lane::Second, by, Cause::Retention, move |tx| {
+            forget::forget(tx, id, why, PIECE)
+        });
+        match forgotten.await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(RunError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(session = %id, "it could not be removed: {error}");
+                return Ok(());
+            }
         }
     }
 }

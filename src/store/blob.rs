@@ -78,6 +78,8 @@ pub struct Blobs {
     gate: Arc<Gate>,
     /// Blobs that somebody wanted and that are not there.
     missing: Mutex<BTreeSet<BlobId>>,
+    /// Blobs that a look at all their bytes has found to be something else.
+    corrupt: Mutex<BTreeSet<BlobId>>,
     faults: Arc<dyn Faults>,
 }
 
@@ -118,6 +120,7 @@ impl Blobs {
             condemned: Arc::default(),
             gate: Arc::default(),
             missing: Mutex::default(),
+            corrupt: Mutex::default(),
             faults,
         })
     }
@@ -185,6 +188,16 @@ impl Blobs {
         self.fresh.lock().insert(id, Instant::now());
         self.condemned.spare(id);
         self.missing.lock().remove(&id);
+        self.corrupt.lock().remove(&id);
+    }
+
+    /// Notes what a look at all bytes of a blob has found: one that is damaged is not handed out any more.
+    fn judge(&self, id: BlobId, is_whole: bool) {
+        let mut corrupt = self.corrupt.lock();
+        match is_whole {
+            true => corrupt.remove(&id),
+            false => corrupt.insert(id),
+        };
     }
 
     /// Makes a blob's name durable. Also when it was there before: whoever put it may still be on
@@ -204,8 +217,11 @@ impl Blobs {
     /// Opens a blob for reading.
     ///
     /// # Errors
-    /// `NotFound` when it is not there.
+    /// `NotFound` when it is not there, `InvalidData` when it is known to be damaged.
     pub fn open_blob(&self, id: BlobId) -> io::Result<File> {
+        if self.corrupt.lock().contains(&id) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let opened = File::open(self.path(id));
         if let Err(error) = &opened
             && error.kind() == io::ErrorKind::NotFound

@@ -73,6 +73,39 @@ impl WriteTx<'_> {
         }
         Ok(dropped)
     }
+
+    /// Drops these answers.
+    fn forget_once(&mut self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        keys.into_iter().try_for_each(|key| self.set(builtin::ONCE, key, None))
+    }
+}
+
+/// Drops all answers of `once` that are younger than a moment: what they tell of was taken back. Blocking;
+/// nobody else writes.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget_after(
+    store: &Store,
+    (actor, cause): (Actor, Cause),
+    moment: Timestamp,
+) -> Result<(), StoreError> {
+    // Answers are kept for a day, so their keys fit into the memory.
+    let at = moment.as_millisecond();
+    let mut young = Vec::new();
+    store.read(|snap| {
+        snap.raw_scan(builtin::ONCE, &Range::all(), &mut |key, row| {
+            if !is_before(row, at.saturating_add(1)) {
+                young.push(key.to_vec());
+            }
+            stop_at(false)
+        })
+    })?;
+    for keys in young.chunks(PIECE) {
+        let keys = keys.to_vec();
+        store.write_blocking(actor, cause, move |tx| tx.forget_once(keys))?;
+    }
+    Ok(())
 }
 
 /// Drops all answers of `once` from before a moment; says how many. They are looked for in short

@@ -17,6 +17,7 @@ pub mod edits;
 pub mod globs;
 pub mod leaks;
 pub mod media;
+pub mod merge;
 pub mod patch;
 pub mod pdf;
 pub mod picture;

@@ -78,6 +78,19 @@ pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     answer(&file, &headers)
 }
 
+/// What browsers may fetch before it is opened: links say so themselves (`static/js/ahead.js`).
+const AHEAD: &str = include_str!("ahead.json");
+
+/// `GET /ahead.json`: the rules that every page names by a header.
+pub async fn ahead() -> Response {
+    let mut response = AHEAD.into_response();
+    let kept = response.headers_mut();
+    kept.insert(CONTENT_TYPE, HeaderValue::from_static("application/speculationrules+json"));
+    kept.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    headers::secure(kept);
+    response
+}
+
 /// `GET /favicon.ico`, which browsers ask for unasked.
 pub async fn favicon(headers: HeaderMap) -> Response {
     answer(links().favicon.trim_start_matches("/s/"), &headers)

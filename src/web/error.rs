@@ -99,7 +99,15 @@ impl Failure {
 }
 
 fn not_allowed(can: Can) -> Failure {
-    let detail = format!("This needs the right to \"{}\". Ask an owner or admin.", can.label());
+    let detail = match can {
+        // No scope of a token has these: who can sign in has them, or asks who has.
+        Can::Account | Can::Own => format!(
+            "This needs the right to \"{}\", which no token has: sign in to HQ in a browser{}.",
+            can.label(),
+            if can == Can::Own { " as an owner" } else { "" }
+        ),
+        _ => format!("This needs the right to \"{}\". Ask an owner or admin.", can.label()),
+    };
     Failure::new(ProblemKind::Forbidden, "forbidden", detail)
 }
 

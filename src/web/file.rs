@@ -165,6 +165,12 @@ fn missing(error: &std::io::Error) -> PageError {
                         blobs` lists what is missing)";
             PageError(Failure::new(ProblemKind::Gone, "file_missing", text))
         }
+        std::io::ErrorKind::InvalidData => {
+            let text = "the content of this file is damaged on the server's disk, so it is not handed out; \
+                        everything else works on. Send the file again, or have its workspace brought back \
+                        from a backup (`hq doctor blobs` lists what is damaged)";
+            PageError(Failure::new(ProblemKind::Gone, "file_damaged", text))
+        }
         _ => PageError(Failure::internal(format!("a file: {error}"))),
     }
 }

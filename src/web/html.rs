@@ -23,7 +23,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use axum::response::{IntoResponse, Response};
 
 use crate::web::headers;
@@ -33,7 +33,10 @@ use crate::web::headers;
 /// # Errors
 /// When the template fails to render.
 pub fn page<T: Template, E: From<askama::Error>>(template: &T) -> Result<Response, E> {
-    document(StatusCode::OK, template)
+    let mut response = document::<_, E>(StatusCode::OK, template)?;
+    let rules = HeaderValue::from_static("\"/ahead.json\"");
+    response.headers_mut().insert(HeaderName::from_static("speculation-rules"), rules);
+    Ok(response)
 }
 
 /// Answers with a whole document under another status, such as 404 or 422.

@@ -2,25 +2,37 @@
 //!
 //! Tables, task lists, strike-through and bare links work; raw HTML is dropped; headings move one
 //! level down, below the page's own; pictures from elsewhere become links, because a page loads
-//! nothing from a third party. Words such as `MC-142` and `@ada` become links if the caller knows
+//! nothing from a third party; those that lie here, as files of tasks, are shown. Words such as `MC-142` and `@ada` become links if the caller knows
 //! them. What comes out of the renderer is sanitised once more by a list of allowed tags.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use comrak::nodes::{AstNode, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 
-use crate::web::assets;
-use crate::web::html::SafeHtml;
+use crate::web::html::{SafeHtml, escape};
+use crate::web::{assets, checklist};
 
 /// Where a word in running text leads, if it names something: called with `MC-142` or `@ada`.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Renders Markdown and links the words that `find` knows.
 pub fn render(text: &str, find: &Lookup<'_>) -> SafeHtml {
+    drawn(text, find, false)
+}
+
+/// The same with items of checklists that are pressed: each is a button of the form around the text and
+/// sends what [`checklist::Tick`] reads as `tick`.
+pub fn with_ticks(text: &str, find: &Lookup<'_>) -> SafeHtml {
+    drawn(text, find, true)
+}
+
+fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let arena = Arena::new();
     let options = options();
     let root = parse_document(&arena, text, &options);
+    let boxes = if pressed { buttons(root, text) } else { Vec::new() };
     let nodes: Vec<_> = root.descendants().collect();
     for node in nodes {
         rework(node);
@@ -32,14 +44,35 @@ pub fn render(text: &str, find: &Lookup<'_>) -> SafeHtml {
     if format_html(root, &options, &mut html).is_err() {
         return SafeHtml::default();
     }
-    SafeHtml::vouched(copied(&CLEANER.clean(&html).to_string()))
+    SafeHtml::vouched(framed(&CLEANER.clean(&html).to_string(), boxes))
 }
 
-/// Puts each block of code, which is clean already, into a frame with a button that copies it.
-fn copied(html: &str) -> String {
-    if !html.contains("<pre") {
+/// A button for each item of a checklist, in their order; empty for one that cannot be ticked.
+fn buttons<'a>(root: &'a AstNode<'a>, text: &str) -> Vec<String> {
+    let items = checklist::of(root, text);
+    let known: Vec<_> = items.iter().flatten().cloned().collect();
+    let mut ticks = checklist::ticks(text, &known).into_iter();
+    let mut button = |(n, item): (usize, &Option<checklist::Item>)| match item {
+        Some(item) => ticks.next().map_or_else(String::new, |tick| {
+            format!(
+                "<button class=\"tick\" id=\"tick-{n}\" role=\"checkbox\" aria-checked=\"{}\" \
+                 name=\"tick\" value=\"{tick}\" aria-label=\"{}\"></button>",
+                item.ticked,
+                escape(&item.words)
+            )
+        }),
+        None => String::new(),
+    };
+    items.iter().enumerate().map(&mut button).collect()
+}
+
+/// Puts each block of code, which is clean already, into a frame with a button that copies it, and buttons
+/// in the place of the boxes of a checklist.
+fn framed(html: &str, boxes: Vec<String>) -> String {
+    if !html.contains("<pre") && boxes.is_empty() {
         return html.to_owned();
     }
+    let mut boxes = boxes.into_iter();
     let mut out = String::with_capacity(html.len() + 512);
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -49,14 +82,17 @@ fn copied(html: &str) -> String {
         if tag.starts_with("<pre") {
             out.push_str("<div class=\"code\">");
         }
-        out.push_str(tag);
+        let pressed = tag.starts_with("<input").then(|| boxes.next()).flatten();
+        out.push_str(pressed.as_deref().filter(|button| !button.is_empty()).unwrap_or(tag));
         if tag == "</pre>" {
-            out.push_str(&format!(
+            // ok: writing into a text does not fail.
+            let _ = write!(
+                out,
                 "<button class=\"btn\" type=\"button\" data-icon data-kind=\"ghost\" data-size=\"s\" \
                  data-copy-code aria-label=\"Copy code\" title=\"Copy code\"><svg class=\"i\" \
                  data-size=\"s\" aria-hidden=\"true\"><use href=\"{}#i-copy\"/></svg></button></div>",
                 assets::sprite()
-            ));
+            );
         }
         rest = after;
     }
@@ -108,7 +144,7 @@ pub fn excerpt(text: &str, max: usize) -> String {
     }
 }
 
-fn options() -> Options<'static> {
+pub(super) fn options() -> Options<'static> {
     let mut options = Options::default();
     options.extension.table = true;
     options.extension.tasklist = true;
@@ -129,19 +165,36 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .set_tag_attribute_value("table", "tabindex", "0")
         .set_tag_attribute_value("pre", "tabindex", "0")
         .add_allowed_classes("a", ["at", "ref"])
-        .rm_tags(["img"])
+        .set_tag_attribute_value("img", "loading", "lazy")
+        .set_tag_attribute_value("img", "decoding", "async")
+        .attribute_filter(|tag, attribute, value| {
+            let foreign = tag == "img" && attribute == "src" && !lies_here(value);
+            (!foreign).then_some(value.into())
+        })
         .rm_generic_attributes(["title", "lang"])
         .url_schemes(["http", "https", "mailto"].into())
         .link_rel(Some("noopener noreferrer nofollow"));
     cleaner
 });
 
-/// Moves headings down and turns pictures into links.
+/// Whether an address is that of the content of a file on a task: `/w/<workspace>/files/<id>/content`.
+fn lies_here(url: &str) -> bool {
+    let Some((place, file)) = url.strip_prefix("/w/").and_then(|rest| rest.split_once("/files/"))
+    else {
+        return false;
+    };
+    let plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    plain(place) && file.strip_suffix("/content").is_some_and(plain)
+}
+
+/// Moves headings down and turns pictures from elsewhere into links.
 fn rework<'a>(node: &'a AstNode<'a>) {
     let value = &mut node.data.borrow_mut().value;
     match value {
         NodeValue::Heading(heading) => heading.level = (heading.level + 1).min(6),
-        NodeValue::Image(link) => *value = NodeValue::Link(link.clone()),
+        NodeValue::Image(link) if !lies_here(&link.url) => *value = NodeValue::Link(link.clone()),
         _ => {}
     }
 }
@@ -212,7 +265,7 @@ fn is_number(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{excerpt, plain, render};
+    use super::{excerpt, plain, render, with_ticks};
 
     #[test]
     fn known_words_become_links_and_code_stays_as_it_is() {
@@ -238,7 +291,8 @@ mod tests {
         assert!(html.contains("<div class=\"code\"><pre"), "{html}");
         assert!(html.contains("ls &lt;/pre&gt; &lt;pre&gt;\n</code></pre><button"), "{html}");
         // A sign inside an attribute ends nothing.
-        let odd = super::copied("<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>");
+        let odd = "<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>";
+        let odd = super::framed(odd, Vec::new());
         assert!(odd.ends_with("</div><a href=\"</pre>\">b</a>"), "{odd}");
     }
 
@@ -266,6 +320,31 @@ mod tests {
         assert!(html.as_str().contains("checked"));
         assert!(html.as_str().contains("class=\"tick\""));
         assert!(html.as_str().contains("<td>1</td>"));
+    }
+
+    #[test]
+    fn items_of_a_checklist_are_buttons_where_they_can_be_pressed() {
+        let text = "- [x] done\n- [ ] a < \"b\"\n\n```\n- [ ] code\n```\n\n<input type=checkbox>";
+        let html = with_ticks(text, &|_| None);
+        let html = html.as_str();
+        assert_eq!(html.matches("role=\"checkbox\"").count(), 2, "{html}");
+        assert!(html.contains("aria-checked=\"true\"") && !html.contains("<input"), "{html}");
+        assert!(html.contains("aria-label=\"a &lt; &quot;b&quot;\""), "{html}");
+        assert!(!plain(text).as_str().contains("<button class=\"tick\""));
+    }
+
+    #[test]
+    fn pictures_that_lie_here_are_shown() {
+        let here = "/w/marlow/files/0190-ab/content";
+        let html = plain(&format!("![A plan]({here})"));
+        assert!(html.as_str().contains("<img"), "{html}");
+        assert!(html.as_str().contains(&format!("src=\"{here}\"")), "{html}");
+        assert!(html.as_str().contains("alt=\"A plan\""), "{html}");
+        for other in ["//w/m/files/1/content", "/w/m/files/1", "/w/../x/files/1/content", "/logout"]
+        {
+            let html = plain(&format!("![A plan]({other})"));
+            assert!(!html.as_str().contains("<img"), "{html}");
+        }
     }
 
     #[test]

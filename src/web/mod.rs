@@ -1,11 +1,13 @@
 //! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
 
 pub mod assets;
+pub mod checklist;
 pub mod draw;
 pub mod fields;
 pub mod form;
 pub mod format;
 pub mod gallery;
+pub mod have;
 pub mod headers;
 pub mod html;
 pub mod hx;
@@ -20,6 +22,7 @@ pub mod term;
 pub mod time;
 pub mod trouble;
 pub mod upload;
+pub mod week;
 pub mod error;
 pub mod etag;
 pub mod extract;

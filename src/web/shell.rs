@@ -87,7 +87,7 @@ pub async fn switch_theme(headers: HeaderMap) -> Response {
 }
 
 /// The path of an address, so that going back cannot lead to another host.
-fn own_path(referer: &str) -> Option<&str> {
+pub(super) fn own_path(referer: &str) -> Option<&str> {
     let rest = referer.split_once("://")?.1;
     let path = &rest[rest.find('/')?..];
     (!path.starts_with("//") && !path.starts_with("/\\")).then_some(path)

@@ -142,6 +142,9 @@ impl From<&Failure> for Trouble {
             ProblemKind::Conflict | ProblemKind::Stale => "Somebody was faster",
             ProblemKind::Slow => "This took too long to arrive",
             ProblemKind::Limited => "Too many at once",
+            ProblemKind::Unavailable if failure.code == "workspace_damaged" => {
+                "This workspace is damaged"
+            }
             ProblemKind::Unavailable => "Not possible right now",
             _ => "This did not work",
         };

@@ -2,6 +2,7 @@
 // Behaviour hangs on data-* attributes and is delegated from the document, so that swapped-in
 // regions need no set-up.
 import "./swap.js";
+import "./keep.js";
 import "./live.js";
 import "./keys.js";
 import "./layers.js";
@@ -15,10 +16,16 @@ import "./steps.js";
 import "./follow.js";
 import "./query.js";
 import "./names.js";
+import "./writer.js";
+import "./kept.js";
 import "./remarks.js";
 import "./select.js";
+import "./guess.js";
 import "./drag.js";
+import "./swipe.js";
+import "./ahead.js";
 import "./gantt.js";
 import "./news.js";
 import "./push.js";
 import "./time.js";
+import "./stay.js";

@@ -2,7 +2,8 @@
 // dragged to anything with data-drop; what changes is sent to its data-move. By pointer (a long press on
 // a touch screen), and by keyboard on the handle: Space lifts, arrows move, Space drops, Escape leaves.
 // The page shows the change at once; when HQ refuses, everything goes back.
-import { toast } from "./toast.js";
+import { show } from "./guess.js";
+import { send } from "./send.js";
 
 const threshold = 6;
 const press = 250;
@@ -39,7 +40,7 @@ function place(box, before) {
 
 function letGo() {
   held.item.removeAttribute("data-lifted");
-  held.item.style.cssText = "";
+  held.item.removeAttribute("style");
   held.line?.remove();
   document.querySelectorAll("[data-over]").forEach((one) => one.removeAttribute("data-over"));
 }
@@ -64,22 +65,6 @@ function ask(item, body, why) {
   form.requestSubmit();
 }
 
-async function send(item, body, back) {
-  try {
-    const headers = { "hx-request": "true", "hx-request-type": "partial", accept: "text/html, application/problem+json" };
-    const answer = await fetch(item.dataset.move, { method: "POST", headers, body });
-    if (answer.ok) return refresh();
-    back();
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const why = (page.querySelector("p") ?? page.body).textContent.trim();
-    if (answer.status === 409 && body.get("status") === "done") ask(item, body, why);
-    else toast({ tone: "danger", text: why || "HQ refused it." });
-  } catch {
-    back();
-    toast({ tone: "danger", text: "Not moved: no connection." });
-  }
-}
-
 function drop() {
   const { item, from, next, box, before } = held;
   letGo();
@@ -99,7 +84,14 @@ function drop() {
   }
   if (![...body].length) return refresh();
   say(`Moved ${item.dataset.task} to ${box.dataset.label}.`);
-  send(item, body, () => from.insertBefore(item, next?.isConnected ? next : null));
+  const looks = [...body].map(([name, value]) => show(item, name, value));
+  const undo = () => {
+    looks.forEach((look) => look());
+    from.insertBefore(item, next?.isConnected ? next : null);
+    say(`${item.dataset.task} is back where it was.`);
+  };
+  const refused = (status, why) => status === 409 && body.get("status") === "done" && (ask(item, body, why), true);
+  send({ url: item.dataset.move, body, undo, refused });
 }
 
 /* ── Pointer ── */

@@ -1,6 +1,6 @@
 // Bars along the days: their ends are dragged, or moved with the arrow keys (the start with Shift). What
 // was shown comes back when HQ refuses.
-import { toast } from "./toast.js";
+import { send } from "./send.js";
 
 let held;
 const refresh = () => document.body.dispatchEvent(new CustomEvent("hq:tasks"));
@@ -24,26 +24,20 @@ function draw(bar, end, days) {
   last?.setAttribute("x", right - 7);
 }
 
-async function send(bar, end, days) {
+async function move(bar, end, days) {
   const to = shifted(bar.dataset[end], days);
   const other = end === "start" ? bar.dataset.due : bar.dataset.start;
   const wrong = end === "start" ? to > other : to < other;
   if (!days || wrong) return refresh();
-  const back = () => draw(bar, end, 0);
-  try {
-    const answer = await fetch(bar.dataset.move, { method: "POST", headers: { "hx-request": "true" }, body: new URLSearchParams({ [end]: to }) });
-    if (!answer.ok) {
-      back();
-      toast({ tone: "danger", text: `${bar.dataset.task} was not moved.` });
-    } else {
-      const says = document.getElementById("drag-says");
-      if (says) says.textContent = `${bar.dataset.task}: ${end} ${to}`;
-    }
-  } catch {
-    back();
-    toast({ tone: "danger", text: "Not moved: no connection." });
-  }
-  refresh();
+  const says = document.getElementById("drag-says");
+  if (says) says.textContent = `${bar.dataset.task}: ${end} ${to}`;
+  const { was } = bar;
+  const undo = () => {
+    bar.was = was;
+    draw(bar, end, 0);
+  };
+  await send({ url: bar.dataset.move, body: new URLSearchParams({ [end]: to }), undo });
+  delete bar.was;
 }
 
 document.addEventListener("pointerdown", (event) => {
@@ -63,7 +57,7 @@ document.addEventListener("pointerup", () => {
   if (!held) return;
   const { bar, end, days } = held;
   held = undefined;
-  send(bar, end, days);
+  move(bar, end, days);
 });
 document.addEventListener("keydown", (event) => {
   const bar = event.target.closest?.(".span[data-move]");
@@ -75,7 +69,7 @@ document.addEventListener("keydown", (event) => {
   const end = event.shiftKey ? "start" : "due";
   draw(bar, end, days);
   const { id } = bar;
-  send(bar, end, days).then(() => setTimeout(() => document.getElementById(id)?.focus(), 200));
+  move(bar, end, days).then(() => setTimeout(() => document.getElementById(id)?.focus(), 200));
 });
 document.addEventListener("htmx:before:request", (event) => {
   if (held && event.target.hasAttribute?.("data-region")) event.preventDefault();

@@ -2,6 +2,7 @@
 // know listen on <body> and fetch themselves. Running text of a model call comes as `hq-run`.
 const page = document.body.dataset;
 const pill = document.getElementById("link-state");
+const banner = document.getElementById("offline");
 const bytes = (text) => new TextEncoder().encode(text).length;
 const fire = (name) => document.body.dispatchEvent(new CustomEvent(name));
 
@@ -11,6 +12,7 @@ let wait = 1000;
 let retry;
 let away;
 let late;
+let gone;
 
 function changed(event) {
   after = event.lastEventId || after;
@@ -81,6 +83,25 @@ function writing(event) {
 
 document.addEventListener("htmx:after:swap", () => document.querySelectorAll(".writing[data-run]").forEach(goOn));
 
+/** Without a connection: a word in the bar after three seconds; a banner when the machine has none, or it lasts. */
+function lost() {
+  const show = (part) => part && (part.hidden = false);
+  late ??= setTimeout(show, 3000, pill);
+  gone ??= setTimeout(show, 10000, banner);
+  if (!navigator.onLine) show(banner);
+}
+
+function found() {
+  wait = 1000;
+  clearTimeout(late);
+  clearTimeout(gone);
+  const was = late !== undefined;
+  late = gone = undefined;
+  if (pill) pill.hidden = true;
+  if (banner) banner.hidden = true;
+  if (was) document.body.dispatchEvent(new CustomEvent("hq:back", { bubbles: true }));
+}
+
 function open() {
   clearTimeout(retry);
   source?.close();
@@ -91,15 +112,10 @@ function open() {
     after = event.lastEventId || after;
     fire("hq:resync");
   });
-  source.onopen = () => {
-    wait = 1000;
-    clearTimeout(late);
-    late = undefined;
-    if (pill) pill.hidden = true;
-  };
+  source.onopen = found;
   source.onerror = () => {
     source.close();
-    late ??= setTimeout(() => pill && (pill.hidden = false), 3000);
+    lost();
     retry = setTimeout(open, wait * (0.7 + Math.random() * 0.6));
     wait = Math.min(wait * 2, 30000);
   };
@@ -116,6 +132,11 @@ if (page.stream) {
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());
   addEventListener("online", open);
+  // HQ may run on this very machine, so that only a try can tell.
+  addEventListener("offline", open);
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.("[data-reconnect]")) open();
+  });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(away);
     if (document.hidden) away = setTimeout(close, 30000);

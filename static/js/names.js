@@ -1,6 +1,23 @@
 // Names in a text: what could stand behind an @ or a # at the cursor, chosen with the arrow keys and
-// Enter or Tab. The server knows them; without script the box is a plain field.
+// Enter or Tab. The server knows them. In a field with data-slash a / offers pieces of Markdown. Without
+// script the box is a plain field.
 const TYPED = /(?:^|[\s([>*_])([@#][\p{L}\p{N}_-]{0,30})$/u;
+const SLASH = /(?:^|\s)(\/[a-z]{0,12})$/i;
+// What a ^ begins has a line of its own; the cursor stands behind it, in code where the | is.
+const PIECES = [
+  ["Heading", "^# "],
+  ["Subheading", "^## "],
+  ["Bulleted list", "^- "],
+  ["Numbered list", "^1. "],
+  ["Checklist", "^- [ ] "],
+  ["Quote", "^> "],
+  ["Code block", "^```\n|\n```"],
+  ["Table", "^| Column | Column |\n| --- | --- |\n|  |  |"],
+  ["Divider", "^---\n"],
+  ["Mention somebody", "@"],
+  ["Name a task", "#"],
+  ["File or picture", ""],
+];
 let field;
 let box;
 let wait;
@@ -15,7 +32,29 @@ function close() {
   box = undefined;
 }
 
-const typed = () => field.selectionStart === field.selectionEnd && TYPED.exec(field.value.slice(0, field.selectionStart))?.[1];
+const typed = () => {
+  if (field.selectionStart !== field.selectionEnd) return;
+  const before = field.value.slice(0, field.selectionStart);
+  return (TYPED.exec(before) ?? ("slash" in field.dataset && SLASH.exec(before)))?.[1];
+};
+const pieces = (q) =>
+  PIECES.filter(([name]) => name.toLowerCase().split(" ").some((word) => word.startsWith(q.slice(1).toLowerCase()))).map(
+    ([about, piece]) => ({ put: about, about: "", piece }),
+  );
+
+/* Where the line of the cursor ends in a field, drawn once more in a box of the same shape. */
+function below() {
+  const twin = document.createElement("div");
+  twin.className = "twin";
+  twin.textContent = field.value.slice(0, field.selectionStart);
+  const at = document.createElement("span");
+  at.textContent = "\u200b";
+  twin.append(at);
+  field.after(twin);
+  const y = at.offsetTop + at.offsetHeight - field.scrollTop;
+  twin.remove();
+  return field.offsetTop + y;
+}
 
 function mark(at) {
   [...box.children].forEach((line, n) => line.setAttribute("aria-selected", String(n === at)));
@@ -30,10 +69,11 @@ function show(offers) {
   box = document.createElement("ul");
   Object.assign(box, { id: "names-list", className: "menu offers names", role: "listbox", ariaLabel: "Who or what is meant" });
   box.append(
-    ...offers.map(({ put, about }, n) => {
+    ...offers.map(({ put, about, piece }, n) => {
       const line = document.createElement("li");
       Object.assign(line, { id: `name-${n}`, role: "option" });
       line.dataset.put = put;
+      if (piece !== undefined) line.dataset.piece = piece;
       const name = document.createElement("b");
       name.textContent = put;
       const says = document.createElement("span");
@@ -42,7 +82,9 @@ function show(offers) {
       return line;
     }),
   );
+  const top = "slash" in field.dataset && below();
   field.after(box);
+  if (top) box.style.top = `${top}px`;
   field.setAttribute("aria-controls", box.id);
   mark(0);
 }
@@ -51,6 +93,7 @@ async function offer() {
   const mine = ++asked;
   const q = typed();
   if (!q) return close();
+  if (q[0] === "/") return show(pieces(q));
   try {
     const answer = await fetch(`${field.dataset.names}?${new URLSearchParams({ q })}`, { headers: { accept: "application/json" } });
     if (mine === asked && answer.ok && document.activeElement === field) show(await answer.json());
@@ -59,11 +102,25 @@ async function offer() {
   }
 }
 
+/* Puts words in the place of what was typed, the cursor behind them or where they say. */
+function put(words, from, at) {
+  const back = words.lastIndexOf("|\n```");
+  field.setRangeText(back < 0 ? words : words.replace("|\n", "\n"), from, at, "end");
+  if (0 <= back) field.setSelectionRange(from + back, from + back);
+}
+
 function take(line) {
   const at = field.selectionStart;
-  field.setRangeText(`${line.dataset.put} `, at - typed().length, at, "end");
+  const from = at - typed().length;
+  const { piece } = line.dataset;
+  const begun = /[^\n]*$/.exec(field.value.slice(0, from))[0].trim();
+  if (piece === undefined) put(`${line.dataset.put} `, from, at);
+  else put(piece.replace("^", begun && "\n"), from, at);
   close();
   field.focus();
+  // Who keeps what is written hears of it; an @ goes on by itself.
+  field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+  if (piece === "") field.form.querySelector("[data-into]")?.click();
 }
 
 document.addEventListener("input", ({ target }) => {

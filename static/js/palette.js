@@ -165,6 +165,14 @@ list?.addEventListener("pointermove", ({ target }) => {
 });
 
 list?.addEventListener("click", (event) => {
+  const deed = event.target.closest?.("[data-post]");
+  if (deed) {
+    event.preventDefault();
+    dialog.close();
+    const form = Object.assign(document.createElement("form"), { method: "post", action: deed.dataset.post, hidden: true });
+    document.body.append(form);
+    return form.requestSubmit();
+  }
   const line = event.target.closest?.("[data-press]");
   if (!line) {
     // The same page with another anchor does not load anew.

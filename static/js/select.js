@@ -1,5 +1,6 @@
 // Choosing several tasks: a tick in each row, x for the row under the cursor, Shift for all up to here,
-// Escape for none. The bar at the bottom changes all of them as one piece of work.
+// Escape for none. The bar at the bottom changes all of them as one piece of work; s, p, a, d and l open its
+// menus, for the row under the cursor when none is chosen. "More" of a row opens the menu for that one.
 const chosen = new Set();
 const ticks = () => [...document.querySelectorAll("input.tick[data-task]")];
 let last;
@@ -22,6 +23,33 @@ function none() {
   last = undefined;
   show();
 }
+
+const menus = { s: "status", p: "priority", a: "assignee", d: "due", l: "label" };
+
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  const bar = document.getElementById("bulk");
+  const opener = bar?.querySelector(`[popovertarget="bulk-${menus[key]}"]`);
+  if (!opener || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (target.matches?.("input:not([type=checkbox]), textarea, select") || document.querySelector("dialog:modal, [popover]:popover-open:not(.side)")) return;
+  const row = document.querySelector("[data-record][data-cursor]");
+  if (!chosen.size && row) chosen.add(row.dataset.record);
+  if (!chosen.size) return;
+  event.preventDefault();
+  show();
+  opener.focus();
+  opener.click();
+});
+
+document.addEventListener("click", ({ target }) => {
+  const menu = document.getElementById("row-menu");
+  const more = target.closest?.('[popovertarget="row-menu"]');
+  if (more) menu.elements.tasks.value = more.closest("[data-record]").dataset.record;
+  if (!target.closest?.("[data-choose-row]")) return;
+  chosen.add(menu.elements.tasks.value);
+  menu.hidePopover();
+  show();
+});
 
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-choose-none]")) return none();

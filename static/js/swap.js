@@ -1,6 +1,7 @@
 // htmx, with evaluation switched off and with manners: it neither runs text as code nor takes a
 // region away from somebody who is typing in it.
 import htmx from "htmx.org";
+import { again, arrived, isAhead, lastAnswer } from "./send.js";
 import { toast } from "./toast.js";
 
 /* A key under which a form is sent: sent once more with it, it is done once. */
@@ -45,32 +46,51 @@ function catchUp(region) {
   });
 }
 
+const catchAllUp = () => {
+  if (!isAhead()) document.querySelectorAll("[data-stale]").forEach((region) => isTyping(region) || catchUp(region));
+};
+document.addEventListener("hq:settled", catchAllUp);
+
+const isRegion = ({ target }) => target.hasAttribute?.("data-region");
+const putOff = (event) => {
+  event.target.dataset.stale = "";
+  event.preventDefault();
+};
+
 document.addEventListener("htmx:before:request", (event) => {
-  const region = event.target;
-  if (region.hasAttribute?.("data-region") && isTyping(region)) {
-    region.dataset.stale = "";
-    event.preventDefault();
-  }
+  if (!isRegion(event)) return;
+  if (isAhead() || isTyping(event.target)) putOff(event);
+  else event.detail.ctx.begun = performance.now();
+});
+
+// What was asked before a change was answered may show how it was before.
+document.addEventListener("htmx:before:swap", (event) => {
+  if (!isRegion(event) || !(isAhead() || event.detail.ctx.begun < lastAnswer())) return;
+  putOff(event);
+  catchAllUp();
 });
 
 document.addEventListener("focusout", (event) => {
   const region = event.target.closest?.("[data-stale]");
-  if (region) catchUp(region);
+  if (region && !isAhead()) catchUp(region);
 });
 
 document.addEventListener("htmx:error", ({ detail }) => {
-  if (detail.ctx?.request.method === "POST") {
-    toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
-  }
+  if (detail.ctx?.request.method !== "POST" || detail.ctx.sourceElement?.matches?.("[data-quiet]")) return;
+  const { form, submitter } = detail.ctx.request;
+  if (form?.elements.key && detail.ctx.sourceElement === form) {
+    if (again(form, submitter)) toast({ tone: "warn", text: "Not sent: no connection. It is sent when HQ is back." });
+  } else toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
 });
 
 document.addEventListener("htmx:after:swap", ({ detail }) => {
   const form = detail.ctx?.sourceElement?.closest?.("form");
   if (detail.ctx?.response?.status < 400) {
+    arrived(form);
     if (form?.elements.key && !form.matches("[data-chat]")) form.elements.key.value = fresh();
     if (form?.matches("[data-reset]")) form.reset();
   }
-  document.querySelectorAll("[data-stale]").forEach((region) => isTyping(region) || catchUp(region));
+  catchAllUp();
   const wrong = document.querySelector(".htmx-added [aria-invalid=true], .htmx-added[role=alert]");
   wrong?.focus();
   const layer = document.querySelector("#layer > dialog:not([open])");

@@ -1,14 +1,19 @@
-//! The activity page: narrowed by who, what, to which record and when, and through what it was done.
+//! What happened, on its page and for programs: narrowed by who, what, to which record and when, and through
+//! what it was done.
 
 use std::time::Duration;
 
 use hq::kernel::Role;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
+use crate::support::model::{ModelServer, Turn};
+use crate::support::work;
 
 const PAGE: &str = "/w/marlow-cargo/activity";
+const API: &str = "/api/v1/activity";
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn lines(person: &Person, query: &str) -> Vec<String> {
     let page = person.get(&format!("{PAGE}?{query}")).await;
@@ -39,5 +44,146 @@ async fn what_happened_is_narrowed_by_who_what_where_and_when() {
     let wrong = mira.get(&format!("{PAGE}?record=MC-99&event=no.such")).await;
     assert_eq!(wrong.status, StatusCode::OK);
     assert!(!wrong.texts(".error").is_empty(), "{}", wrong.text);
+    hq.finish().await;
+}
+
+async fn read(person: &Person, query: &str) -> Value {
+    let reply = person.get(&format!("{API}?{query}")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{query}: {}", reply.text);
+    reply.json()
+}
+
+fn texts(page: &Value) -> Vec<String> {
+    let items = page["items"].as_array().expect("a list").iter();
+    items.map(|item| item["text"].as_str().expect("words").to_owned()).collect()
+}
+
+async fn task(person: &Person, title: &str) {
+    let made = person.post("/api/v1/tasks", &json!({ "title": title })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_read_what_happened_page_by_page_and_wait_for_more() {
+    let hq = TestHq::start().await;
+    let (mira, vera) = (hq.owner(), hq.another("Vera", Some(Role::Viewer)).await);
+    task(&mira, "Prices").await;
+    task(&mira, "Florists").await;
+    let page = read(&mira, "event=task.*&by=me").await;
+    let told = ["Mira Lindqvist created MC-2 Florists", "Mira Lindqvist created MC-1 Prices"];
+    assert_eq!(texts(&page), told);
+    let newest = &page["items"][0];
+    assert_eq!((&newest["who"]["handle"], &newest["cause"]), (&json!("mira"), &json!("request")));
+    assert_eq!(newest["said"][0]["url"], "/w/marlow-cargo/tasks/MC-2");
+    assert_eq!(newest["events"][0], "task.created");
+    assert_eq!((&newest["undo"]["possible"], &newest["via"]), (&json!(true), &Value::Null));
+    // What leads further leads somewhere.
+    for place in [&newest["url"], &newest["undo"]["url"]] {
+        let page = mira.get(place.as_str().expect("an address")).await;
+        assert_eq!(page.status, StatusCode::OK, "{place}: {}", page.text);
+    }
+    let seen = read(&vera, "event=task.created").await;
+    assert_eq!(texts(&seen).len(), 2);
+    assert_eq!(seen["items"][0]["undo"]["possible"], false, "a viewer undoes nothing");
+    assert!(seen["items"][0]["undo"]["why"].is_string());
+
+    let one = read(&mira, "event=task.created&limit=1").await;
+    assert_eq!(texts(&one), told[..1]);
+    let next = one["next"].as_str().expect("there is more");
+    assert_eq!(texts(&read(&mira, &format!("event=task.created&before={next}")).await), told[1..]);
+    let cursor = one["cursor"].as_str().expect("a place").to_owned();
+    assert_eq!(texts(&read(&mira, &format!("after={cursor}")).await), [""; 0]);
+    let waits = format!("event=task.created&wait=20&after={cursor}");
+    let (heard, ()) = tokio::join!(read(&mira, &waits), task(&mira, "Vans"));
+    assert_eq!(texts(&heard), ["Mira Lindqvist created MC-3 Vans"]);
+    assert_eq!(heard["next"], Value::Null);
+    let from_start = read(&mira, "after=start&event=task.created").await;
+    assert!(texts(&from_start)[0].contains("MC-1"), "oldest first: {from_start}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_asked_is_named_and_what_is_private_is_not_there() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    let (mira, vera) = (hq.owner(), hq.another("Vera", Some(Role::Viewer)).await);
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("area=nowhere", "area"),
+        ("by=nobodyhere", "by"),
+        ("event=no.such", "event"),
+        ("event=task.created,no.*", "event"),
+        ("record=MC-99", "record"),
+        ("cause=luck", "cause"),
+        ("run=R-9", "run"),
+        ("routine=Nothing", "routine"),
+        ("from=yesterday", "from"),
+        ("before=x", "before"),
+        ("after=x", "after"),
+        ("wait=3", "wait"),
+    ] {
+        let wrong = mira.get(&format!("{API}?{query}")).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}: {}", wrong.text);
+        assert_eq!(wrong.json()["errors"][0]["field"], field, "{query}: {}", wrong.text);
+    }
+    let head = read(&mira, "limit=1").await["cursor"].as_str().expect("a place").to_owned();
+    let both = mira.get(&format!("{API}?before={head}&after={head}")).await;
+    assert_eq!(both.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", both.text);
+
+    // Whose private conversation a run is in is not told by asking for it.
+    work::connect(&hq, &model).await;
+    work::agent(&hq, "Ada").await;
+    model.push(Turn::text("I heard you"));
+    let said = mira.form("/w/marlow-cargo/agents/ada/chat", &[("body", "Between us")]).await;
+    assert!(said.status.is_redirection(), "{}", said.text);
+    hq.settle().await;
+    for query in ["run=R-1", "record=R-1"] {
+        read(&mira, query).await;
+        let refused = vera.get(&format!("{API}?{query}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+        let page = vera.get(&format!("{PAGE}?{query}")).await;
+        assert!(!page.texts(".error").is_empty(), "{}", page.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_without_an_event_are_told_and_what_a_routine_did_leads_to_it() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    work::agent(&hq, "Ada").await;
+    task(&mira, "Prices").await;
+    let said = mira.post("/api/v1/tasks/MC-1/comments", &json!({ "body": "Good" })).await.json();
+    let comment = format!("/api/v1/comments/{}", said["id"].as_str().expect("an id"));
+    let changed = mira.json("PATCH", &comment, &json!({ "body": "Better" })).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let page = read(&mira, "by=me&limit=1").await;
+    assert!(texts(&page)[0].contains("changed Comment on MC-1"), "{page}");
+    assert_eq!(page["items"][0]["undo"]["possible"], true, "{page}");
+    let url = page["items"][0]["said"][0]["url"].as_str().expect("an address");
+    assert!(url.starts_with("/w/marlow-cargo/tasks/MC-1"), "{url}");
+
+    let routine = json!({
+        "agent": "ada", "name": "Plants", "instruction": "With a can.",
+        "schedule": { "cadence_type": "every_n_minutes", "interval_n": 30 },
+        "task": { "title": "Water the plants", "unassigned": true },
+    });
+    let made = mira.post("/api/v1/routines", &routine).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    hq.advance(31 * MINUTE).await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    let fired = loop {
+        let page = read(&mira, "routine=plants").await;
+        if texts(&page).iter().any(|text| text.contains("Water the plants")) {
+            break page;
+        }
+        assert!(tokio::time::Instant::now() < end, "{page}");
+        tokio::task::yield_now().await;
+    };
+    let via = &fired["items"][0]["via"];
+    assert_eq!((&via["kind"], &via["name"]), (&json!("routine"), &json!("Plants")), "{fired}");
+    assert_eq!(mira.get(via["url"].as_str().expect("an address")).await.status, StatusCode::OK);
+    assert_eq!(fired["items"][0]["undo"]["possible"], false, "HQ did it by itself");
+    assert!(!lines(&mira, "routine=Plants").await.is_empty());
+    assert!(lines(&mira, "cause=undo").await.is_empty());
     hq.finish().await;
 }

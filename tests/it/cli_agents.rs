@@ -13,20 +13,31 @@ use crate::support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
-struct Terminal {
-    folder: tempfile::TempDir,
-    program: Program,
-    model: ModelServer,
-    token: String,
+/// The program, and commands beside it.
+pub struct Terminal {
+    /// Its data.
+    pub folder: tempfile::TempDir,
+    /// The program.
+    pub program: Program,
+    /// What its model says.
+    pub model: ModelServer,
+    /// Of its owner.
+    pub token: String,
 }
 
 impl Terminal {
     /// The program with Ada, who answers through a scripted model.
     async fn open() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (binary, data) = (Path::new(BINARY), folder.path());
         let model = ModelServer::start().await;
-        let mut program = Program::start(binary, data);
+        let mut serve = command(binary, data, &["serve"]);
+        let mut program = Program::start_with(serve.envs(settings.iter().copied()));
         Browser::new(program.url()).set_up(&program.setup_link()).await;
         let made = run_json(binary, data, &["token", "create", "--name", "terminal"]);
         let token = made["token"].as_str().expect("a token").to_owned();
@@ -36,7 +47,8 @@ impl Terminal {
         terminal
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Value {
+    /// A request that is granted.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
         let request = reqwest::Client::new().post(format!("{}{path}", self.program.url()));
         let sent = request.bearer_auth(&self.token).json(body).send().await.expect("an answer");
         assert!(sent.status().is_success(), "{path}: {}", sent.status());
@@ -44,7 +56,7 @@ impl Terminal {
     }
 
     /// A command, waited for beside the runtime: the model answers from it.
-    async fn hq(&self, arguments: &[&str]) -> Output {
+    pub async fn hq(&self, arguments: &[&str]) -> Output {
         let data = self.folder.path().to_owned();
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let work = move || {
@@ -55,7 +67,8 @@ impl Terminal {
     }
 }
 
-fn out(output: &Output) -> String {
+/// What a command said that went well.
+pub fn out(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -82,6 +82,30 @@ async fn agents_work_and_the_history_stays_whole_while_the_clock_jumps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_neither_ends_a_run_nor_gives_it_more_time() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let gates = [Gate::new(), Gate::new()];
+    for gate in &gates {
+        office.model.push(Turn::call("task_list", json!({})).behind(gate));
+    }
+    office.model.push(Turn::text("It took too long."));
+    let run = office.say(&ada, "Take your time").await;
+    gates[0].reached().await;
+    office.hq.jump(5 * HOUR).await;
+    gates[0].open();
+    // It is asked once more: no time has passed.
+    gates[1].reached().await;
+    office.hq.set_back(LONG).await;
+    office.hq.advance(2 * HOUR + Duration::from_secs(60)).await;
+    gates[1].open();
+    let ended = office.ended(run).await;
+    assert_eq!(ended.outcome, Some(Outcome::Limit { which: "time".into() }));
+    assert_eq!(ended.worked_ms, (2 * 3600 + 60) * 1000, "what passed while it worked");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_and_a_sign_in_live_as_long_as_the_clock_says() {
     const PATH: &str = "/api/v1/tasks";
     let hq = TestHq::start().await;

@@ -307,9 +307,82 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
         acts.text
     );
 
+    let pause = hq.owner().get(&lines("%3Epause%20ada")).await;
+    assert_eq!(pause.texts("[role=option] .nowrap"), ["Pause Ada"], "{}", pause.text);
+    let deed = pause.attr("[role=option]", "data-post");
+    assert_eq!(deed, "/w/marlow-cargo/agents/ada/pause");
+    assert_eq!(hq.owner().form(&deed, &[]).await.location(), Some("/w/marlow-cargo/agents/ada"));
+    let resume = hq.owner().get(&lines("resume%20ada")).await;
+    assert!(resume.texts("[role=option] .nowrap").contains(&"Resume Ada".to_owned()));
+
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    assert_eq!(viewer.get(&lines("%3Eresume%20ada")).await.texts("[role=option]").len(), 0);
     let theirs = viewer.get(&lines("%3E")).await;
     assert!(!theirs.text.contains("New task") && theirs.text.contains("Sign out"));
     assert_eq!(viewer.get(&lines("%3Exyzzy")).await.texts("[role=option]").len(), 0);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_views_links_and_reviews_are_found_by_whom_they_are_for() {
+    let hq = unhurried().await;
+    let api = hq.api().await;
+    let name = task(&api, "Compare the offers", "").await;
+    let made = async |path: &str, body: Value| {
+        let reply = api.post(path, &body).await;
+        assert!(reply.status.is_success(), "{path}: {}", reply.text);
+        reply.json()
+    };
+    let items = json!([{ "ref": "a", "title": "Book the gooseberry stand" }]);
+    made("/api/v1/task-templates", json!({ "name": "Fair", "items": items })).await;
+    let own = json!({ "name": "Walrus watch", "look": { "q": "is:open priority:high" } });
+    made("/api/v1/views", own).await;
+    let links = format!("/api/v1/tasks/{name}/links");
+    let link = json!({ "target": "https://quince.example/list", "label": "Tariffs" });
+    made(&links, link).await;
+    let piece = json!({ "title": "Offers", "text": "# Two of them" });
+    let piece = made(&format!("/api/v1/tasks/{name}/deliverables"), piece).await;
+    let id = piece["id"].as_str().expect("an id").to_owned();
+    let verdict = json!({ "verdict": "changes_requested", "note": "Add the persimmon tax." });
+    made(&format!("/api/v1/deliverables/{id}/reviews"), verdict).await;
+
+    for (word, kind, title, path) in [
+        ("gooseberry", "template", "Fair", "/settings/task-templates/"),
+        ("walrus", "view", "Walrus watch", "/tasks?view=walrus-watch"),
+        ("tariffs", "link", "Tariffs", "#task-links"),
+        ("quince", "link", "Tariffs", "#task-links"),
+        ("persimmon", "review", "Offers", "#piece-"),
+    ] {
+        let found = ask(&api, word).await;
+        assert_eq!(found["items"][0]["type"], kind, "{word}: {found}");
+        assert_eq!(titles(&found), [title], "{word}");
+        let url = found["items"][0]["url"].as_str().expect("an address");
+        assert!(url.contains(path), "{word}: {url}");
+        let page = hq.owner().get(url.split('#').next().expect("a page")).await;
+        assert_eq!(page.status, StatusCode::OK, "{word}: {url}");
+        // In the index, too, and in the palette under the name of its kind.
+        until(&api, word, |found| found["facets"] == json!([{ "type": kind, "count": 1 }])).await;
+        let offered = hq.owner().get(&format!("{PALETTE}?q={word}")).await;
+        let plain = offered.text.replace("<mark>", "").replace("</mark>", "");
+        assert!(plain.contains(title), "{word}: {plain}");
+    }
+    let only = ask(&api, "persimmon&type=review&status=changes_requested").await;
+    assert_eq!(titles(&only), ["Offers"]);
+    let page = hq.owner().get(&format!("{PAGE}?q=persimmon")).await;
+    assert!(page.text.contains("Reviews"), "{}", page.text);
+
+    // A view that somebody keeps for themselves is nobody else's, until it is shared.
+    let other = hq.another("Otto", Some(Role::Admin)).await;
+    assert_eq!(titles(&ask(&other, "gooseberry").await), ["Fair"]);
+    let theirs = ask(&other, "walrus").await;
+    assert_eq!((&theirs["items"], &theirs["facets"]), (&json!([]), &json!([])), "{theirs}");
+    let palette = other.get(&format!("{PALETTE}?q=walrus")).await;
+    assert!(!palette.text.contains("Walrus"), "{}", palette.text);
+    let view = api.get("/api/v1/views").await.json()["items"][0]["id"].clone();
+    let view = format!("/w/marlow-cargo/views/{}", view.as_str().expect("an id"));
+    assert!(hq.owner().form(&format!("{view}/share"), &[]).await.status.is_redirection());
+    until(&other, "walrus", |found| titles(found) == ["Walrus watch"]).await;
+    assert!(hq.owner().form(&format!("{view}/delete"), &[]).await.status.is_redirection());
+    assert_eq!(titles(&ask(&other, "walrus").await), [""; 0]);
     hq.finish().await;
 }

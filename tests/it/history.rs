@@ -398,7 +398,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("series", "src/features/tasks/pages/recurring.rs"),
     ("occurrences", ""),
     ("task_templates", "src/features/tasks/pages/templates.rs"),
-    ("task_rules", ""),
+    ("task_rules", "templates/tasks/habits.html"),
     ("views", "src/features/tasks/pages/frame.rs"),
     ("deliverables", "src/features/deliverables/pages.rs"),
     ("deliverable_versions", ""),

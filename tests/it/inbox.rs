@@ -369,6 +369,11 @@ async fn people_move_cancel_and_drop_what_waits() {
     }
     let cancelled = owner.form(&format!("{ALL}/{}/cancel", items[1]), &[]).await;
     assert_eq!(cancelled.location(), Some(OF_ADA));
+    let again = api.call("POST", &format!("/api/v1/inbox/{}/cancel", items[1])).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    assert!(again.text.contains("there is nothing left to cancel"), "{}", again.text);
+    let again = owner.form(&format!("{ALL}/{}/cancel", items[1]), &[]).await;
+    assert_eq!(again.location(), Some(OF_ADA), "a person is told in place");
     let page = owner.get(&format!("{ALL}?show=cancelled&agent=ada")).await;
     assert_eq!(page.attrs(".items > li", "id").len(), 2, "{}", page.text);
     let nobody = owner.get(&format!("{ALL}?agent=nobody")).await;
@@ -485,5 +490,29 @@ async fn five_failures_in_a_row_are_told_once() {
         assert_eq!(over(&office, item).await.state, ItemState::Failed, "item {n}");
         assert_eq!(told(), usize::from(4 <= n), "after item {n}");
     }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_declines_what_no_person_asked_for() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let id = ada.id;
+    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    let asked = office.task("Call the shop", &ada).await;
+    let asked = office.items(id).into_iter().find(|item| item.task == Some(asked.id));
+    let asked = asked.expect("an item").id;
+    let said = tell(&office, &ada, "one", Priority::Medium).await;
+    let ws = office.ws();
+    let decline = |item: ItemId| ws.write(&BY, move |tx| rules::decline(tx, item, " It is done. "));
+    let kept = decline(asked).await.expect_err("a person asked for it").to_string();
+    assert!(kept.contains("asked for by a person; do it, or say in a comment"), "{kept}");
+    assert_eq!(office.get::<Item>(asked).state, ItemState::Pending);
+    decline(said).await.expect("no person asked for it");
+    let item = office.get::<Item>(said);
+    let why = item.last_error.as_deref();
+    assert_eq!((item.state, why), (ItemState::Cancelled, Some("declined: It is done.")));
+    let again = decline(said).await.expect_err("it is over").to_string();
+    assert!(again.contains("this item is cancelled"), "{again}");
     office.hq.finish().await;
 }

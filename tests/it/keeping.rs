@@ -1,9 +1,12 @@
 //! Conversations that begin anew by themselves, and what goes of old ones.
 
 use hq::features::runs::model::{Run, Session, SessionEvent};
+use hq::features::runs::rules::forget;
 use hq::features::tasks::model::Task;
-use hq::kernel::SessionId;
+use hq::kernel::{Actor, Cause, Part, SessionId};
 use hq::server::timers;
+use hq::store::StoreError;
+use jiff::SignedDuration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -121,5 +124,40 @@ async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays()
     assert_eq!(left["items"], json!([]), "{left}");
     assert_eq!(say(&hq, &api, "And now?").await, talk, "what people said stays");
     assert!(model.last().text().contains("About vans"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_with_too_many_sub_agents_of_the_past_keeps_the_newest() {
+    let (hq, _) = scene().await;
+    let api = hq.api().await;
+    let talk = say(&hq, &api, "About vans").await;
+    let sample = all::<Session>(&hq).pop().expect("a conversation");
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    let ws = hq.ws();
+    let made = ws.write(&by, move |tx| {
+        for n in 0..forget::MOST + 3 {
+            let (id, rest) = (tx.new_id(), i64::try_from(n).expect("a small number"));
+            let key = format!("agent:ada:subagent:{id}");
+            let last_at = sample.last_at - SignedDuration::from_secs(rest);
+            let (owner, active_run) = (None, None);
+            tx.put(&Session { id, key, owner, active_run, last_at, leaf: None, ..sample.clone() })?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    made.await.expect("they are kept");
+    let left = |hq: &TestHq| {
+        let mut all = all::<Session>(hq);
+        all.retain(|session| session.key.contains(":subagent:"));
+        all.sort_by_key(|session| session.last_at);
+        (all.len(), all[0].last_at)
+    };
+    let (_, oldest) = left(&hq);
+    timers::sweep(&hq.running().app).await;
+    assert_eq!(left(&hq).0, forget::MOST + 3, "what somebody may still ask for stays");
+    hours(&hq, 25).await;
+    timers::sweep(&hq.running().app).await;
+    assert_eq!(left(&hq), (forget::MOST, oldest + SignedDuration::from_secs(3)));
+    assert_eq!(say(&hq, &api, "And now?").await, talk, "what people said stays");
     hq.finish().await;
 }

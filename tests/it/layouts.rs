@@ -1,9 +1,13 @@
 //! Tasks as a board, a calendar and a timeline, and changes of many at once.
 
+use hq::features::tasks::queries::error::TaskError;
+use hq::features::tasks::rules::{self as tasks, NewTask};
+use hq::kernel::Timestamp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
+use crate::support::work;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 
@@ -128,6 +132,14 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     assert_eq!(calendar.status, StatusCode::OK);
     assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
     assert_eq!(calendar.text_of(".month-head .link"), "1 without a date");
+    let days = |page: &crate::support::hq::Reply| page.texts(".cal th");
+    assert_eq!(days(&calendar)[0], "Mon");
+    let chosen = mira.form("/week", &[("week", "sunday")]).await;
+    assert_eq!(chosen.status, StatusCode::SEE_OTHER);
+    let calendar = mira.get(&format!("{TASKS}?layout=calendar&month={month}")).await;
+    assert_eq!((&*days(&calendar)[0], &*days(&calendar)[6]), ("Sun", "Sat"));
+    assert_eq!(calendar.texts("#week-start [aria-current]"), ["Sunday"]);
+    assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
     let part = mira.clone().htmx("tasks-month");
     let to = day(3);
     let dropped = part.form(&format!("{TASKS}/{soon}/move"), &[("due", to.as_str())]).await;
@@ -151,5 +163,43 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     {
         assert_eq!(mira.get(&format!("{TASKS}?{odd}")).await.status, StatusCode::OK, "{odd}");
     }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calendar_hides_no_day_behind_one_that_is_full() {
+    let hq = TestHq::start().await;
+    let (mira, who) = (hq.owner(), work::owner(&hq));
+    let full: Timestamp = "2031-03-03T12:00:00Z".parse().expect("a time");
+    let late: Timestamp = "2031-03-27T12:00:00Z".parse().expect("a time");
+    let ws = hq.ws();
+    for piece in 0..5 {
+        let made = ws.write(&who, move |tx| {
+            for n in 0..450 {
+                let new =
+                    NewTask { due_at: Some(full), ..NewTask::titled(format!("Count {piece}.{n}")) };
+                tasks::create(tx, new)?;
+            }
+            Ok::<_, TaskError>(())
+        });
+        made.await.expect("tasks of a day");
+    }
+    let last = ws.write(&who, move |tx| {
+        tasks::create(tx, NewTask { due_at: Some(late), ..NewTask::titled("At the end") })
+    });
+    last.await.expect("a task of another day");
+
+    let month = mira.get(&format!("{TASKS}?layout=calendar&month=2031-03")).await;
+    assert_eq!(month.status, StatusCode::OK, "{}", month.text);
+    let pills = month.texts(".due-pill a");
+    assert_eq!(pills.len(), 5, "four of the full day, and one: {pills:?}");
+    assert!(pills[4].ends_with("At the end"), "{pills:?}");
+    let more = month.text_of(".cal .more");
+    assert!(more.starts_with("+2246 more"), "{more}");
+    let day = mira.get(&month.attr(".cal .more", "href")).await;
+    assert_eq!(day.status, StatusCode::OK);
+    assert!(day.text.contains("Count 0.") && !day.text.contains("At the end"));
+    let none = mira.get(&format!("{TASKS}?layout=calendar&month=2031-05")).await;
+    assert_eq!(none.texts(".due-pill a"), [""; 0]);
     hq.finish().await;
 }

@@ -253,8 +253,21 @@ impl Team {
 async fn agents_give_work_down_the_line_and_nowhere_else() {
     let team = Team::open().await;
     let Team { office, ada, bo, cy, dan } = &team;
+    let api = office.hq.api().await;
+    let rules = async |word: &str| {
+        let body = json!({ "delegation": word });
+        let now = api.json("PATCH", "/api/v1/settings/tasks", &body).await.json();
+        assert_eq!(
+            (&now["delegation"], &now["missed_after_days"]),
+            (&json!(word), &json!(3)),
+            "{now}"
+        );
+    };
     assert!(team.give(ada, bo).await.is_ok());
     assert!(team.give(ada, ada).await.is_ok(), "to itself");
+    let told = team.give(ada, cy).await.expect_err("only by way of Bo").to_string();
+    assert!(told.contains("you can give it to: bo."), "{told}");
+    rules("line").await;
     let indirect = team.give(ada, cy).await.expect("by way of Bo");
     let refused = team.give(ada, dan).await.expect_err("beside her");
     assert_eq!(refused.code(), "not_a_report");
@@ -281,19 +294,6 @@ async fn agents_give_work_down_the_line_and_nowhere_else() {
     let to = Some(Assignee::Agent(dan.id));
     office.act(move |tx| tasks::assign(tx, id, to)).await;
 
-    let api = office.hq.api().await;
-    let rules = async |word: &str| {
-        let body = json!({ "delegation": word });
-        let now = api.json("PATCH", "/api/v1/settings/tasks", &body).await.json();
-        assert_eq!(
-            (&now["delegation"], &now["missed_after_days"]),
-            (&json!(word), &json!(3)),
-            "{now}"
-        );
-    };
-    rules("reports").await;
-    assert_eq!(team.give(ada, cy).await.expect_err("not directly").code(), "not_a_report");
-    assert!(team.give(ada, bo).await.is_ok());
     rules("open").await;
     assert!(team.give(dan, ada).await.is_ok());
     team.office.hq.finish().await;

@@ -23,12 +23,16 @@ mod streams; // open streams end with what let them in
 mod people; // members, invitations, roles: who may change whom, and what ends when somebody leaves
 mod passkeys; // passkeys, with a device in software
 mod factors; // codes from an app, recovery codes, who must have a second step
+mod damage; // what is damaged or gone: shown to whom it concerns, and nothing is made of it
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
 mod cli; // the commands, with the real program
 mod cli_agents; // agents at the terminal
+mod ending; // the program is asked to end while agents are at work
+mod cli_work; // work at the terminal: tasks and what groups them, activity, search
 mod history; // what became of each record, and undo, as people and programs meet them
 mod grouped; // streams, labels, relations and the order by hand, through the API
 mod layouts; // tasks as a board, a calendar and a timeline; many at once
+mod quick; // what makes pages quick: rows that stay, pages fetched ahead, changes shown at once
 mod views; // saved views, and the query in the address
 mod twice; // forms that are sent twice
 mod undo; // undo: what nobody may do by it, what goes stale, what races
@@ -38,6 +42,7 @@ mod overdue; // due dates that pass
 mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod routines; // what begins by itself: at a time, after an event, by hand
+mod writing; // title and description in place, what two write at once, checklists
 mod work; // the same as people and programs meet it, over HTTP
 mod talks; // comments that are changed, quoted, answered, settled and reacted to
 mod links; // links of tasks: to addresses and to other records

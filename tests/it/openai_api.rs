@@ -133,6 +133,28 @@ async fn long_messages_and_new_instructions_reach_the_model() {
     for words in ["The first word.", "Begin.", "The last word.", "message-3.md"] {
         assert!(asked.contains(words), "{words}");
     }
+    // What is made of long words counts for none of the files that a program may send.
+    let file = |n: usize| {
+        let data = "data:text/plain;base64,VGhlIGdhdGUgaXMgbmV3Lg==";
+        json!({ "type": "file", "file": { "filename": format!("{n}.txt"), "file_data": data } })
+    };
+    let asked = |files: usize| {
+        let mut parts = vec![json!({ "type": "text", "text": format!("Read them. {long}") })];
+        parts.extend((0..files).map(file));
+        json!({ "model": "hq", "messages": [
+            { "role": "user", "content": format!("Before that. {long}") },
+            { "role": "assistant", "content": "Go on." },
+            { "role": "user", "content": parts },
+        ]})
+    };
+    let answer = program.post(CHAT, &asked(8)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let seen = model.last().text();
+    for words in ["Read them.", "message-3.md", "7.txt", "The gate is new."] {
+        assert!(seen.contains(words), "{words}");
+    }
+    let refused = program.post(CHAT, &asked(9)).await;
+    assert_eq!(refused.json()["error"]["code"], "too_many_files", "{}", refused.text);
     let with = |system: &str| {
         json!({ "model": "hq", "user": "u", "messages": [
             { "role": "system", "content": system }, { "role": "user", "content": "Hello" }] })
@@ -410,12 +432,17 @@ async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
     hq.settle().await;
 
     let by = (who.0, Cause::Retention);
-    let early = ws.write(&by, move |tx| rules::forget::forget(tx, id, 3)).await;
+    let early =
+        ws.write(&by, move |tx| rules::forget::forget(tx, id, rules::forget::Why::Age, 3)).await;
     assert!(early.expect("nothing to do"), "it was used just now");
     assert_eq!(single_sessions(&hq).len(), 1);
     hq.advance_unnoticed(Duration::from_secs(24 * 3600));
     let mut pieces = 0;
-    while !ws.write(&by, move |tx| rules::forget::forget(tx, id, 3)).await.expect("a piece") {
+    while !ws
+        .write(&by, move |tx| rules::forget::forget(tx, id, rules::forget::Why::Age, 3))
+        .await
+        .expect("a piece")
+    {
         pieces += 1;
         assert_eq!(single_sessions(&hq).len(), 1, "the session goes last");
     }

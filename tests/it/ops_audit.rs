@@ -298,7 +298,7 @@ async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_
     }
     hq.stop().await;
     let export = run(Path::new(BINARY), &hq.data(), &["audit", "export", "--accounts"]);
-    assert_eq!(export.status.code(), Some(1), "which workspace is not said");
+    assert_eq!(export.status.code(), Some(2), "which workspace is not said");
     let words = ["audit", "export", "--accounts", "--workspace", "marlow-cargo"];
     let export = run(Path::new(BINARY), &hq.data(), &words);
     let text = String::from_utf8_lossy(&export.stdout).into_owned();

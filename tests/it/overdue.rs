@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hq::features::inbox::model::Item;
 use hq::features::tasks::model::Task;
-use hq::kernel::{ItemKind, TaskStatus};
+use hq::kernel::{ItemKind, Role, TaskStatus};
 use hq::store::{Range, ReadExt as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -138,5 +138,45 @@ async fn people_hear_of_a_due_date_once() {
     });
     heard.await.expect("another date is told of anew");
     drop((feed, ws));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_chooses_the_rules_for_tasks_on_a_page() {
+    const RULES: &str = "/w/marlow-cargo/settings/tasks";
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let page = owner.get(RULES).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_eq!(page.attr("input[name=delegation][checked]", "value"), "reports", "as usual");
+    assert_eq!(page.attr("#f-missed_after_days", "value"), "3");
+    assert!(page.attrs(".history-fold a", "href").is_empty(), "nobody has chosen anything yet");
+
+    let wrong = [("delegation", "upwards"), ("missed_after_days", "soon")];
+    let refused = owner.form(RULES, &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("Choose one of these."), "{}", refused.text);
+    assert!(refused.text.contains("Write a whole number of days"), "all that is wrong at once");
+    assert_eq!(refused.attr("#f-missed_after_days", "value"), "soon", "what was typed stays");
+    let far = owner.form(RULES, &[("delegation", "line"), ("missed_after_days", "366")]).await;
+    assert_eq!(far.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(far.text.contains("Use 0 to 365 days"), "{}", far.text);
+
+    let saved = owner.form(RULES, &[("delegation", "line"), ("missed_after_days", "7")]).await;
+    assert_eq!(saved.location(), Some(RULES), "{}", saved.text);
+    let now = hq.api().await.get("/api/v1/settings/tasks").await.json();
+    assert_eq!(now, json!({ "missed_after_days": 7, "delegation": "line" }));
+    let page = owner.get(RULES).await;
+    assert_eq!(page.attr("input[name=delegation][checked]", "value"), "line");
+    let history = page.attr(".history-fold a", "href");
+    assert_eq!(owner.get(&history).await.status, StatusCode::OK);
+
+    let member = hq.another("Jonas", Some(Role::Member)).await;
+    let theirs = member.get(RULES).await;
+    assert!(
+        theirs.text.contains("Everybody below it") && !theirs.text.contains("name=\"delegation\"")
+    );
+    let refused = member.form(RULES, &[("delegation", "open"), ("missed_after_days", "1")]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
     hq.finish().await;
 }

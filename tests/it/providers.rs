@@ -511,6 +511,7 @@ fn a_conversation_can_be_stored_by_the_record_codec() {
         stop: StopReason::Pause,
         response_id: None,
         model: "mock".into(),
+        sooner: None,
     };
     let whole = (Message::assistant(parts), reply, ErrorClass::Replay);
     let bytes = postcard::to_stdvec(&whole).expect("it can be written");

@@ -188,3 +188,66 @@ async fn a_person_makes_changes_pauses_and_deletes_a_series_in_the_browser() {
     );
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn this_and_all_that_follow_holds_for_every_field() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let body = json!({
+        "title": "Check the chargers",
+        "schedule": { "cadence_type": "daily", "time_of_day": "09:00" },
+        "due_after": { "days": 1, "time": "17:00" },
+    });
+    let made = api.post("/api/v1/series", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let path = format!("/api/v1/series/{}", made.json()["id"].as_str().expect("an id"));
+    assert_eq!(made.json()["due_after"], json!({ "days": 1, "time": "17:00" }));
+    let spawn = format!("{path}/spawn");
+    let task = api.post(&spawn, &json!({})).await.json();
+    assert_eq!(task["due_at"], "2026-11-22T16:00:00Z", "at a time of the day after: {task:#}");
+    let key = task["key"].as_str().expect("a key").to_owned();
+    let at = format!("/api/v1/tasks/{key}");
+
+    let change = json!({
+        "priority": "urgent", "labels": ["Yard"], "assignee": "me", "description": "All four.",
+        "due_at": "2026-11-24", "thinking": "low", "model": "mock-2", "scope": "following",
+    });
+    let changed = api.json("PATCH", &at, &change).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let series = api.get(&path).await.json();
+    assert_eq!(
+        (&series["priority"], &series["labels"], &series["description"]),
+        (&json!("urgent"), &json!(["Yard"]), &json!("All four."))
+    );
+    assert_eq!((&series["thinking"], &series["model"]), (&json!("low"), &json!("mock-2")));
+    assert_eq!(series["assignee"]["kind"], "person");
+    assert_eq!(series["due_after"], json!({ "days": 3, "time": null }));
+
+    // What changes for one alone is told on its page, and one press lets all follow.
+    let just = json!({ "priority": "low", "title": "Check them", "scope": "this" });
+    api.json("PATCH", &at, &just).await;
+    assert_eq!(api.get(&path).await.json()["priority"], "urgent");
+    let page = format!("/w/marlow-cargo/tasks/{key}");
+    let shown = mira.get(&page).await;
+    assert!(shown.text.contains("Only this one has another title, priority."), "{}", shown.text);
+    let followed = mira.form(&format!("{page}/following"), &[]).await;
+    assert_eq!(followed.status, StatusCode::SEE_OTHER, "{}", followed.text);
+    let series = api.get(&path).await.json();
+    assert_eq!((&series["priority"], &series["title"]), (&json!("low"), &json!("Check them")));
+    assert!(!mira.get(&page).await.text.contains("Only this one has another"));
+    let next = api.post(&spawn, &json!({})).await.json();
+    assert_eq!((&next["title"], &next["labels"][0]), (&json!("Check them"), &json!("Yard")));
+    assert_eq!(next["due_at"], "2026-11-25T22:59:59Z", "three days after its day, at its end");
+
+    let nothing = json!({ "status": "done", "scope": "following" });
+    let refused = api.json("PATCH", &at, &nothing).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let early = json!({ "due_at": "2026-11-01", "scope": "following" });
+    let refused = api.json("PATCH", &at, &early).await;
+    assert!(refused.text.contains("before its day"), "{}", refused.text);
+    let never = api.json("PATCH", &path, &json!({ "due_after": null })).await.json();
+    assert_eq!(never["due_after"], Value::Null);
+    let wrong = api.json("PATCH", &path, &json!({ "due_after": { "time": "noon" } })).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    hq.finish().await;
+}

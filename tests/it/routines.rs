@@ -252,3 +252,191 @@ async fn one_or_all_stand_still_and_one_runs_by_hand() {
     assert_eq!(api.get("/api/v1/tasks/MC-1").await.status, StatusCode::OK, "what it began stays");
     office.hq.finish().await;
 }
+
+/// Makes a template of two tasks that name fields of an event.
+async fn follow_up(api: &Person) {
+    let template = json!({
+        "name": "Follow-up",
+        "items": [
+            { "ref": "ask", "title": "Ask about {title}", "description": "It is {new}, {not_this}." },
+            { "ref": "note", "title": "Note it", "priority": "high", "blocked_by": ["ask"],
+              "assignee_role": "scribe" },
+        ],
+    });
+    let made = api.post("/api/v1/task-templates", &template).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_is_made_once_with_values_and_goes_back_as_one() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    follow_up(&api).await;
+    let mut body = json!({
+        "agent": "ada",
+        "name": "After work",
+        "instruction": "What follows {title}.",
+        "event": { "when": "task.status", "all": [{ "field": "new", "value": "done" }] },
+        "task": { "title": "After {title}", "unassigned": true, "template": "nothing such" },
+    });
+    let refused = api.post("/api/v1/routines", &body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "task.template");
+    body["task"]["template"] = json!("follow-up");
+    body["task"]["roles"] = json!({ "nobody": "me" });
+    let refused = api.post("/api/v1/routines", &body).await;
+    assert!(refused.text.contains("it has: scribe"), "{}", refused.text);
+    body["task"]["roles"] = json!({});
+    let path = made(&api, &body).await;
+
+    let task = api.post("/api/v1/tasks", &json!({ "title": "Compare offers" })).await.json();
+    assert_eq!(task["key"], "MC-1");
+    let tried = api.post(&format!("{path}/test"), &json!({ "record": "MC-1" })).await.json();
+    assert_eq!(tried["title"], "After Compare offers", "{tried:#}");
+    assert_eq!(tried["tasks"][0]["title"], "Ask about Compare offers");
+    assert_eq!(
+        (&tried["tasks"][1]["step"], &tried["tasks"][1]["after"][0]),
+        (&json!(2), &json!("Ask about Compare offers"))
+    );
+    assert!(tried["warnings"][0].as_str().is_some_and(|said| said.contains("scribe")), "{tried:#}");
+    let all = api.get("/api/v1/tasks").await.json();
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(1), "a test makes nothing");
+
+    let done = json!({ "status": "done" });
+    api.json("PATCH", "/api/v1/tasks/MC-1", &done).await;
+    let runs = format!("{path}/runs");
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["task"].is_string()).await;
+    let fired = &past["items"][0];
+    assert_eq!((&fired["task"], &fired["tasks"]), (&json!("MC-2"), &json!(["MC-3", "MC-4"])));
+    assert!(fired["why"].as_str().is_some_and(|why| why.contains("scribe")), "{fired:#}");
+    let ask = api.get("/api/v1/tasks/MC-3").await.json();
+    assert_eq!(ask["title"], "Ask about Compare offers");
+    let said = ask["description"].as_str().expect("words");
+    assert!(said.starts_with("It is [new], {not_this}."), "{said}");
+    assert!(said.contains("[new] done"), "{said}");
+    let page = office.hq.owner().get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
+    assert!(page.text.contains("MC-2") && page.text.contains("with 2 parts"), "{}", page.text);
+    assert!(page.text.contains("Take back what it made"));
+
+    let gone = api.call("DELETE", "/api/v1/task-templates/follow-up").await;
+    assert_eq!(gone.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", gone.text);
+    assert!(gone.text.contains("After work"), "it says what needs it: {}", gone.text);
+
+    let entry = fired["entry"].as_u64().expect("an entry");
+    let undo = format!("/w/marlow-cargo/undo/entry/{entry}");
+    let undone = office.hq.owner().form(&undo, &[]).await;
+    assert_eq!(undone.status, StatusCode::SEE_OTHER, "{}", undone.text);
+    for key in ["MC-2", "MC-3", "MC-4"] {
+        let found = api.get(&format!("/api/v1/tasks/{key}")).await;
+        assert_eq!(found.status, StatusCode::NOT_FOUND, "{key} went with it");
+    }
+    office.hq.settle().await;
+    let again = api.get(&runs).await.json();
+    assert_eq!(
+        again["items"],
+        json!([]),
+        "its line went with what it made, and it does not fire again"
+    );
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_record_can_be_waited_for_and_conditions_are_checked_by_type() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let events = api.get("/api/v1/routines/events").await.json();
+    let all = events["items"].as_array().expect("events");
+    assert!(100 < all.len(), "{} events", all.len());
+    let one = all.iter().find(|one| one["event"] == "stream.changed").expect("of streams");
+    let fields = one["fields"].as_array().expect("fields");
+    let former = fields.iter().find(|field| field["name"] == "old_title").expect("what it was");
+    assert_eq!(former["type"], "text");
+    let page = office.hq.owner().get("/w/marlow-cargo/routines/events").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("When a stream changes"), "{}", page.text);
+    let part = "/w/marlow-cargo/routines/fields?when=event&event=stream.changed";
+    let part = office.hq.owner().get(part).await;
+    assert!(part.text.contains("the former name") && !part.text.contains("the task’s title"));
+
+    let mut body = json!({
+        "agent": "ada",
+        "name": "New names",
+        "event": { "when": "stream.changed", "all": [{ "field": "title", "op": "greater", "value": "a" }] },
+        "task": { "title": "{old_title} is {title} now", "unassigned": true },
+    });
+    for (field, op, value, says) in [
+        ("title", "greater", "a", "neither greater nor less"),
+        ("target_date", "less", "soon", "a day such as"),
+        ("view:none-such", "greater", "3", "no saved view"),
+        ("old_name", "is", "x", "old_title"),
+    ] {
+        body["event"]["all"] = json!([{ "field": field, "op": op, "value": value }]);
+        let refused = api.post("/api/v1/routines", &body).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {}", refused.text);
+        assert!(refused.text.contains(says), "{field}: {}", refused.text);
+    }
+    body["event"]["all"] = json!([
+        { "field": "changed", "op": "contains", "value": "title" },
+        { "field": "old_title", "value": "Launch" },
+        { "field": "view:open", "op": "less", "value": "5" },
+    ]);
+    let path = made(&api, &body).await;
+    let stream = api.post("/api/v1/streams", &json!({ "name": "Launch" })).await.json();
+    let at = format!("/api/v1/streams/{}", stream["id"].as_str().expect("an id"));
+    let goal = api.json("PATCH", &at, &json!({ "goal": "Fly." })).await;
+    assert_eq!(goal.status, StatusCode::OK, "{}", goal.text);
+    let named = api.json("PATCH", &at, &json!({ "name": "Liftoff" })).await;
+    assert_eq!(named.status, StatusCode::OK, "{}", named.text);
+    let runs = format!("{path}/runs");
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["task"].is_string()).await;
+    assert_eq!(past["items"].as_array().map(Vec::len), Some(1), "{past:#}");
+    let task = api.get("/api/v1/tasks/MC-1").await.json();
+    assert_eq!(task["title"], "Launch is Liftoff now");
+    let page = office.hq.owner().get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
+    assert!(page.text.contains("the number of tasks in the view open is less than 5"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    follow_up(&api).await;
+    let template = api.get("/api/v1/task-templates/follow-up").await.json();
+    let id = template["id"].as_str().expect("an id").to_owned();
+    let owner = office.hq.owner();
+    let roles = owner.get(&format!("/w/marlow-cargo/routines/roles?template={id}")).await;
+    assert_eq!(roles.attr("input[name=role_name_0]", "value"), "scribe", "{}", roles.text);
+    let preview =
+        format!("/w/marlow-cargo/routines/preview?when=schedule&action=task&template={id}");
+    let preview = owner.get(&preview).await;
+    assert!(preview.text.contains("It makes 2 parts: Ask about {title}"), "{}", preview.text);
+    let fields = [
+        ("name", "Weekly round"),
+        ("agent", "ada"),
+        ("when", "schedule"),
+        ("cadence_type", "weekly"),
+        ("day_1", "on"),
+        ("action", "task"),
+        ("template", id.as_str()),
+        ("role_name_0", "scribe"),
+        ("role_0", "ada"),
+        ("task_unassigned", "on"),
+    ];
+    let made = owner.form("/w/marlow-cargo/routines", &fields).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
+    let at = made.location().expect("its page").to_owned();
+    let shown = owner.get(&at).await;
+    assert!(shown.text.contains("makes the task “Weekly round” with the tasks of a template"));
+    let edit = owner.get(&format!("{at}/edit")).await;
+    assert_eq!(edit.attr("#f-template option[selected]", "value"), id);
+    assert_eq!(edit.attr("#f-role_0 option[selected]", "value"), "ada", "{}", edit.text);
+    let ran = owner.form(&format!("{at}/run"), &[]).await;
+    assert_eq!(ran.status, StatusCode::SEE_OTHER, "{}", ran.text);
+    let note = api.get("/api/v1/tasks/MC-3").await.json();
+    assert_eq!((&note["title"], &note["assignee"]["kind"]), (&json!("Note it"), &json!("agent")));
+    office.hq.finish().await;
+}

@@ -176,16 +176,17 @@ async fn two_people_who_edit_at_once_lose_nothing() {
     new_task(&mira, &[("title", "Offer"), ("description", "old")]).await;
     let path = format!("{TASKS}/MC-1");
     let editing = mira.get(&format!("{path}?edit=1")).await;
-    let was = editing.attr("#task-text input[name=was]", "value");
-    let theirs = [("title", "Offer"), ("description", "theirs"), ("was", was.as_str())];
+    let was = editing.text_of("#task-text textarea[name=description_base]");
+    let theirs =
+        [("title", "Offer"), ("description", "theirs"), ("description_base", was.as_str())];
     assert_eq!(mira.form(&path, &theirs).await.status, StatusCode::SEE_OTHER);
-    let mine = [("title", "Offer"), ("description", "mine"), ("was", was.as_str())];
+    let mine = [("title", "Offer"), ("description", "mine"), ("description_base", was.as_str())];
     let reply = mira.form(&path, &mine).await;
     assert_eq!(reply.status, StatusCode::CONFLICT);
     assert_eq!(reply.text_of("#f-description"), "mine");
     assert_eq!(reply.text_of(".theirs p"), "theirs");
-    let now = reply.attr("#task-text input[name=was]", "value");
-    let again = [("title", "Offer"), ("description", "mine"), ("was", now.as_str())];
+    let now = reply.text_of("#task-text textarea[name=description_base]");
+    let again = [("title", "Offer"), ("description", "mine"), ("description_base", now.as_str())];
     assert_eq!(mira.form(&path, &again).await.status, StatusCode::SEE_OTHER);
     assert_eq!(mira.get(&path).await.text_of("#task-text .md"), "mine");
     let empty = [("title", ""), ("description", "mine too")];

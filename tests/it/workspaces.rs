@@ -395,7 +395,7 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     hq.start_again().await;
     let owner = sign_in(&hq).await;
     assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
-    assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::SERVICE_UNAVAILABLE);
     let page = owner.get("/workspaces").await;
     assert!(page.text.contains("Cannot be opened") && page.text.contains("northwind"));
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;

@@ -94,7 +94,7 @@ export async function joinCompany(browser, server, page, { place, send }) {
     await who.goto(`${task}?edit=1`);
     await who.getByLabel('Title', { exact: true }).fill(title);
     if (description) await who.getByLabel('Description').fill(description);
-    await who.getByRole('button', { name: 'Save' }).click();
+    await who.getByRole('button', { name: 'Done', exact: true }).click();
     await who.getByRole('heading', { level: 1, name: title }).waitFor();
   };
   await edit(page, 'Prepare the winter service days', 'Three days in a row, in the north and in the south.\nEvery bike is looked at once.');

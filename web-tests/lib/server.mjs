@@ -30,6 +30,8 @@ async function launch(data, listen, settings, isNew) {
       HQ_LISTEN: listen,
       HQ_LOG: 'warn',
       HQ_RUNS_PAUSE_AFTER_CRASHES: '0',
+      // What is at work when a story ends HQ goes on after the next start.
+      HQ_RUNS_END_WITHIN_SECS: '0',
       ...settings,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

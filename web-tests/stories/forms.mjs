@@ -14,8 +14,9 @@ const LONG = 'Donaudampfschifffahrtsgesellschaft'.repeat(120);
 /** Each form: where, what is typed into it, which button, and which fields must be refused. */
 const FORMS = [
   { path: '/tasks/new', button: 'Create', typed: { title: LONG, description: HOSTILE, parent: HOSTILE }, wrong: ['title', 'parent'] },
-  { path: '/tasks/MC-1?edit=1', button: 'Save', typed: { title: LONG, description: HOSTILE }, wrong: ['title'] },
-  { path: '/tasks/MC-1', button: 'Comment', typed: { body: ' \n ' }, wrong: ['body'] },
+  { path: '/tasks/MC-1?edit=1', button: 'Done', typed: { title: LONG, description: HOSTILE }, wrong: ['title'] },
+  // The title that was refused above comes back by itself, with what is wrong with it.
+  { path: '/tasks/MC-1', button: 'Comment', typed: { body: ' \n ' }, wrong: ['body', 'title'] },
   { path: '/tasks', button: 'Add', typed: { title: LONG }, wrong: ['title'] },
   { path: '/agents/new', button: 'Create agent', typed: { name: LONG, slug: HOSTILE, emoji_other: HOSTILE, description: HOSTILE, budget: 'much' }, wrong: ['name', 'slug', 'emoji_other', 'budget'] },
   { path: '/agents/ada/settings', button: 'Save', typed: { name: '', max_output: '-1', budget: '1e9999', budget_soft: '900' }, wrong: ['name', 'max_output', 'budget', 'budget_soft'] },
@@ -35,7 +36,7 @@ export function tell(given) {
     const remarks = [];
     for (const { path, button, typed, wrong } of FORMS) {
       await page.goto(`${place}${path}`);
-      const send = page.getByRole('main').getByRole('button', { name: button, exact: true });
+      const send = page.getByRole('main').getByRole('button', { name: button, exact: true }).first();
       const form = send.locator('xpath=ancestor::form');
       // What the browser would stop by itself must be stopped by the server, too.
       await form.evaluate((one) => {

@@ -66,7 +66,7 @@ export function tell(given) {
     await main.getByRole('link', { name: 'Sweep the yard' }).click();
     await page.getByRole('link', { name: 'Edit task' }).click();
     await page.getByLabel('Description').fill('All **four** corners.');
-    await press('Save');
+    await press('Done');
     await says('All four corners.');
     await pick('m-status', 'in_progress');
     await pick('m-priority', 'high');

@@ -1,4 +1,7 @@
-//! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes.
+//! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes; and
+//! `/api/v1/activity`, what happened in words.
+
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,20 +47,23 @@ pub fn routes() -> Routes {
                      the first page: /api/v1/changes after it tells what happened meanwhile";
         Doc::new(about).query::<SnapshotAsked>().returns::<SnapshotDoc>()
     };
-    Routes::new().get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot)).get(
-        "/changes",
-        changes.needs(Can::Read).doc(|| {
-            Doc::new(
-                "Everything that changed, in order; a page ends early when it is large, and is \
+    Routes::new()
+        .get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot))
+        .get(
+            "/changes",
+            changes.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "Everything that changed, in order; a page ends early when it is large, and is \
                  empty when nothing of what you asked for was found for a second: go on after its \
                  `next`. With `Accept: text/event-stream` a stream that can be resumed by \
                  `Last-Event-ID`",
-            )
-            .query::<Asked>()
-            .returns::<PageDoc>()
-            .media("text/event-stream")
-        }),
-    )
+                )
+                .query::<Asked>()
+                .returns::<PageDoc>()
+                .media("text/event-stream")
+            }),
+        )
+        .merge(told::routes())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

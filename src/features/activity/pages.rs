@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Ws};
 use crate::features::audit::queries as audit;
 use crate::features::history::queries::error::HistoryError;
-use crate::features::history::queries::{self as history, access, readable::Looker};
+use crate::features::history::queries::{self as history, readable::Looker};
 use crate::features::runs::queries::talk;
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{Can, ProblemKind, Timestamp, Via};
-use crate::store::Cursor;
+use crate::store::{Cursor, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::Query;
 use crate::web::form::Wrong;
+use crate::web::have::Have;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -27,11 +28,13 @@ use crate::web::shell::Shell;
 use crate::web::sse::{self, Hears, PageStream};
 use crate::web::time::RelTime;
 
-use super::queries::{self, Area, By, Filter};
+use super::queries::{self, Area, By, Filter, Undo};
 use super::words::Words;
 
 /// Lines of one page.
 const PAGE: usize = 50;
+/// What somebody stored of a text within so long is one line.
+const WRITING_MS: i64 = 600_000;
 
 /// Routes below the workspace.
 #[must_use]
@@ -55,6 +58,15 @@ struct Asked {
     /// Only what was done to this: `MC-12`, `R-7`.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<String>,
+    /// Only for this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// Only through this run: `R-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    /// Only through this routine: its name or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routine: Option<String>,
     /// Only from this day on.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
@@ -63,6 +75,9 @@ struct Asked {
     to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<String>,
+    /// How many lines the page shows already.
+    #[serde(skip_serializing)]
+    have: Have,
 }
 
 impl Asked {
@@ -76,9 +91,13 @@ impl Asked {
             by: word(self.by),
             event: word(self.event),
             record: word(self.record),
+            cause: word(self.cause),
+            run: word(self.run),
+            routine: word(self.routine),
             from: word(self.from),
             to: word(self.to),
             before: word(self.before),
+            have: self.have,
         }
     }
 
@@ -86,11 +105,15 @@ impl Asked {
     fn narrow(&self) -> Option<audit::Asked> {
         let by = self.by.clone();
         let one = by.as_deref().is_some_and(|by| By::ALL.iter().all(|known| known.word() != by));
-        let more = [&self.event, &self.record, &self.from, &self.to];
-        (one || more.into_iter().any(Option::is_some)).then(|| audit::Asked {
+        let what = [&self.event, &self.record, &self.cause, &self.run, &self.routine];
+        let mut more = what.into_iter().chain([&self.from, &self.to]);
+        (one || more.any(Option::is_some)).then(|| audit::Asked {
             by,
             record: self.record.clone(),
             event: self.event.clone(),
+            cause: self.cause.clone(),
+            run: self.run.clone(),
+            routine: self.routine.clone(),
             from: self.from.clone(),
             to: self.to.clone(),
             before: self.before.clone(),
@@ -123,8 +146,8 @@ struct Row {
     who: Face,
     words: Words,
     href: String,
-    /// Through which run or routine: its name and its page.
-    via: Option<(String, String)>,
+    /// Through which run or routine: an icon, its name and its page.
+    via: Option<(&'static str, String, String)>,
     /// Everything that it changed.
     entry: String,
     /// Where it can be undone, or empty.
@@ -144,6 +167,8 @@ struct Show {
     people: Vec<Tab>,
     whose: Vec<Choice>,
     events: Vec<Choice>,
+    causes: Vec<Choice>,
+    routines: Vec<Choice>,
     asked: Asked,
     /// What is wrong with a filter.
     wrong: Wrong,
@@ -174,13 +199,15 @@ async fn show(
     let asked = asked.tidy();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let (found, wrong) = match asked.narrow() {
-        None => (simple(&ws, &who, asked.filter(&ws)?).await?, Wrong::none()),
+        None => {
+            (simple(&ws, &who, asked.filter(&ws)?, asked.have.of("", PAGE)).await?, Wrong::none())
+        }
         Some(more) => match search(&ws, &who, (&asked, more), &zone).await? {
             Ok(found) => (found, Wrong::none()),
             Err(wrong) => (queries::Lines { lines: Vec::new(), next: None }, wrong),
         },
     };
-    let days = by_day(&ws, &who, found.lines, (app.clock.now(), &zone));
+    let days = by_day(&ws, found.lines, (app.clock.now(), &zone));
     let at = |before: Option<u64>| {
         let before = before.map(|seq| history::next_place(&ws.store, seq));
         address(&ws, &Asked { before, ..asked.clone() })
@@ -189,18 +216,28 @@ async fn show(
     // Only the first page grows at its top.
     let live = asked.before.is_none().then(|| {
         let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs", "settings"];
-        tables.into_iter().fold(Live::new(at(None)), Live::table)
+        let tables = tables.into_iter().chain(["streams", "labels", "series", "routines"]);
+        tables.fold(Live::new(at(None)), Live::table)
     });
     if hx.is_partial() {
         return html::fragment(&Days { days, live, next });
     }
-    let people = ws.look(|ws| ws.read(|snap| People::read(snap))).await?;
+    let routine = asked.routine.clone();
+    let choices = ws.look(move |ws| {
+        ws.read(|snap| {
+            let routines = audit::routines(snap, routine.as_deref())?;
+            Ok::<_, StoreError>((People::read(snap)?, routines))
+        })
+    });
+    let (people, routines) = choices.await?;
     let page = Show {
         shell,
         areas: areas(&ws, &asked),
         people: groups(&ws, &asked),
         whose: audit::whose(&people, who.account, asked.by.as_deref()),
         events: audit::events(asked.event.as_deref()),
+        causes: audit::causes(asked.cause.as_deref()),
+        routines,
         narrow: asked.narrow().is_some(),
         asked,
         wrong,
@@ -212,10 +249,15 @@ async fn show(
 }
 
 /// What happened, by the simple filters.
-async fn simple(ws: &Ws, who: &Person, filter: Filter) -> Result<queries::Lines, PageError> {
+async fn simple(
+    ws: &Ws,
+    who: &Person,
+    filter: Filter,
+    limit: usize,
+) -> Result<queries::Lines, PageError> {
     let wanted = (Looker::of(who), filter);
     let found =
-        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, PAGE)));
+        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, limit)));
     Ok(found.await?)
 }
 
@@ -228,16 +270,15 @@ async fn search(
 ) -> Result<Result<queries::Lines, Wrong>, PageError> {
     let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
     let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
+    let limit = asked.have.of("", PAGE);
     ws.look(move |ws| {
-        let wish = match audit::Wish::new(ws, &more, (Some(account), &zone)) {
+        let wish = audit::Wish::new(ws, &more, (Some(account), &zone));
+        let wish = match wish.and_then(|wish| wish.asked_by(ws, looker, &more)) {
             Ok(wish) => wish,
             Err(error) => return Ok(Err(Wrong::of(&error)?)),
         };
-        let found = wish.search(ws, PAGE)?;
-        let (schema, next) = (ws.store.schema(), found.next);
-        let lines =
-            ws.read(|snap| queries::lines_of(snap, schema, (looker, area), &found.entries))?;
-        Ok(Ok(queries::Lines { lines, next }))
+        let found = queries::search(ws, &wish, (looker, area), limit)?;
+        Ok(Ok(queries::Lines { lines: found.lines, next: found.next }))
     })
     .await
 }
@@ -262,16 +303,22 @@ fn groups(ws: &Ws, asked: &Asked) -> Vec<Tab> {
     std::iter::once(tab("Anyone", None)).chain(each).collect()
 }
 
-fn by_day(
-    ws: &Ws,
-    who: &Person,
-    lines: Vec<queries::Line>,
-    (now, zone): (Timestamp, &TimeZone),
-) -> Vec<Day> {
-    let may = |table: u16| access::may_undo(who.access, table) && who.access.may(Can::Write);
+fn by_day(ws: &Ws, lines: Vec<queries::Line>, (now, zone): (Timestamp, &TimeZone)) -> Vec<Day> {
     let today = now.to_zoned(zone.clone()).date();
     let mut days: Vec<Day> = Vec::new();
+    let mut last: Option<(Timestamp, Words)> = None;
     for line in lines {
+        let writing = line.words.is_writing();
+        // The last row of them stands for all that somebody stored while they wrote.
+        if let Some((at, words)) = last.as_mut().filter(|_| writing)
+            && *words == line.words
+            && at.as_millisecond() - line.at.as_millisecond() <= WRITING_MS
+            && days.last().and_then(|day| day.rows.last()).is_some_and(|row| row.who == line.who)
+        {
+            *at = line.at;
+            continue;
+        }
+        last = writing.then(|| (line.at, line.words.clone()));
         let date = line.at.to_zoned(zone.clone()).date();
         let label = match date {
             date if date == today => "Today".to_owned(),
@@ -279,15 +326,17 @@ fn by_day(
             date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
             date => date.strftime("%A, %-d %B %Y").to_string(),
         };
-        let undoable = line.tables.iter().any(|table| may(*table));
         let row = Row {
             entry: ws.url(&format!("history/entry/{}", line.seq)),
-            undo: match undoable {
-                true => ws.url(&format!("undo?entry={}", line.seq)),
-                false => String::new(),
+            undo: match line.undo {
+                Some(Undo::Possible) => ws.url(&format!("undo?entry={}", line.seq)),
+                _ => String::new(),
             },
             at: RelTime::new(line.at, now, zone),
-            via: line.via.map(|(name, path)| (name, ws.url(&path))),
+            via: line.via.map(|via| {
+                let icon = if via.kind == "routine" { "repeat" } else { "play" };
+                (icon, via.name, ws.url(&via.path))
+            }),
             who: line.who,
             href: match line.words.path.is_empty() {
                 true => String::new(),

@@ -1,17 +1,22 @@
 //! Reads of the feed: lines for people, and the words that programs read.
 
+use std::cell::OnceCell;
+
 use serde_json::{Value, json};
 
+use crate::app::Ws;
+use crate::features::audit::queries::{Wish, cause_word, fired_in};
+use crate::features::history::queries::names::Names;
 use crate::features::history::queries::readable::{Eye, Looker};
 use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
-use crate::features::tasks::queries::people::People;
-use crate::kernel::{Actor, Cause, Event, Timestamp};
-use crate::store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed};
+use crate::features::tasks::queries::people::{People, assignee_of};
+use crate::kernel::{Actor, Assignee, Cause, Event, Timestamp};
+use crate::store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
 use crate::web::parts::Face;
 
-use super::words;
 pub use super::words::Words;
+use super::words::{self, rows};
 
 /// How many entries one page looks through at most.
 const MAX_LOOK: usize = 2_000;
@@ -109,6 +114,26 @@ pub struct Filter {
     pub before: Option<u64>,
 }
 
+/// Through which run or routine something was done.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// `run` or `routine`.
+    pub kind: &'static str,
+    /// What it is called.
+    pub name: String,
+    /// Its page below the workspace.
+    pub path: String,
+}
+
+/// Whether an entry can be undone, as far as one look at it tells; a preview of the undo says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// It can.
+    Possible,
+    /// It cannot, and why.
+    No(&'static str),
+}
+
 /// One thing that happened.
 pub struct Line {
     /// The entry.
@@ -116,13 +141,21 @@ pub struct Line {
     /// When.
     pub at: Timestamp,
     /// Who.
+    pub by: Assignee,
+    /// The same as a picture.
     pub who: Face,
+    /// In which part of the program.
+    pub area: Area,
     /// What, in words.
     pub words: Words,
-    /// Through which run or routine: its name, and its page below the workspace.
-    pub via: Option<(String, String)>,
-    /// The tables in which it changed something; only on the first line of an entry.
-    pub tables: Vec<u16>,
+    /// Through which run or routine.
+    pub via: Option<Via>,
+    /// For which reason, in a word.
+    pub cause: &'static str,
+    /// The kinds of the entry's events.
+    pub events: Vec<&'static str>,
+    /// Whether it can be undone; told on the first line of an entry.
+    pub undo: Option<Undo>,
 }
 
 /// A page of lines, newest first, and the entry before which to go on.
@@ -131,6 +164,20 @@ pub struct Lines {
     pub lines: Vec<Line>,
     /// Give this back as `before`.
     pub next: Option<u64>,
+}
+
+/// A page of what a search finds, with how far was looked.
+pub struct Found {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// Where to go on: before this entry, or after it when what comes after a place is looked for.
+    pub next: Option<u64>,
+    /// Whether there is more to look at in this direction.
+    pub more: bool,
+    /// How many entries were looked at.
+    pub looked: u64,
+    /// The time of the oldest of them.
+    pub reached: Option<Timestamp>,
 }
 
 /// What happened, newest first, as far as this person may know it.
@@ -143,7 +190,7 @@ pub fn lines(
     (who, filter): (Looker, Filter),
     limit: usize,
 ) -> Result<Lines, StoreError> {
-    let (people, eye) = (People::read(read)?, Eye::new(read, who));
+    let teller = Teller::new(read, schema, (who, filter.area))?;
     let mut found = Lines { lines: Vec::new(), next: None };
     let (mut before, mut looked) = (filter.before, 0);
     while found.lines.len() < limit && looked < MAX_LOOK {
@@ -155,7 +202,7 @@ pub fn lines(
             if filter.by.is_some_and(|by| !by.covers(entry.actor)) {
                 continue;
             }
-            found.lines.extend(told(read, schema, (&people, &eye), (&entry, filter.area))?);
+            found.lines.extend(teller.told(&entry)?);
             if limit <= found.lines.len() {
                 break;
             }
@@ -168,80 +215,189 @@ pub fn lines(
     Ok(found)
 }
 
-/// What these entries say, as far as this person may know it.
+/// A page of what a wish finds, newest first, as far as this person may know it: about so many entries.
+/// Ends early when it was looked through much. May take a while.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn lines_of(
-    read: &dyn Read,
-    schema: &Schema,
-    (who, area): (Looker, Option<Area>),
-    entries: &[Entry],
-) -> Result<Vec<Line>, StoreError> {
-    let (people, eye) = (People::read(read)?, Eye::new(read, who));
-    let mut lines = Vec::new();
-    for entry in entries {
-        lines.extend(told(read, schema, (&people, &eye), (entry, area))?);
-    }
-    Ok(lines)
-}
-
-/// The lines of one entry.
-fn told(
-    read: &dyn Read,
-    schema: &Schema,
-    (people, eye): (&People, &Eye<'_>),
-    (entry, area): (&Entry, Option<Area>),
-) -> Result<Vec<Line>, StoreError> {
-    let mut tables: Vec<u16> = entry.changes.iter().map(|change| change.table).collect();
-    if matches!(entry.actor, Actor::System(_)) {
-        // What HQ does by itself is not offered to be undone.
-        tables.clear();
-    }
-    tables.sort_unstable();
-    tables.dedup();
-    let mut lines = Vec::new();
-    for (of, words) in words::of(read, schema, entry, (people, Some(eye)))? {
-        if area.is_none_or(|only| only == of) {
-            let who = match words.by {
-                Some(by) => people.face(by),
-                None => people.actor(entry.actor),
-            };
-            lines.push(Line {
-                seq: entry.seq,
-                at: crate::kernel::time::from_ms(entry.at),
-                who,
-                words,
-                via: via(read, eye, entry)?,
-                tables: std::mem::take(&mut tables),
-            });
+pub fn search(
+    ws: &Ws,
+    wish: &Wish,
+    of: (Looker, Option<Area>),
+    limit: usize,
+) -> Result<Found, StoreError> {
+    let schema = ws.store.schema();
+    let (lines, next) = (Vec::new(), wish.before());
+    let mut found = Found { lines, next, more: true, looked: 0, reached: None };
+    let mut told = 0;
+    loop {
+        let piece = wish.search_before(ws, found.next, PIECE)?;
+        found.looked += piece.looked;
+        found.reached = piece.reached.map(|(_, at)| crate::kernel::time::from_ms(at));
+        found.next = piece.next;
+        ws.read(|snap| {
+            let teller = Teller::new(snap, schema, of)?;
+            for entry in &piece.entries {
+                let lines = teller.told(entry)?;
+                told += usize::from(!lines.is_empty());
+                found.lines.extend(lines);
+                if limit <= told {
+                    found.next = Some(entry.seq);
+                    break;
+                }
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        found.more = found.next.is_some();
+        if limit <= told || !found.more || MAX_LOOK as u64 <= found.looked {
+            return Ok(found);
         }
     }
-    Ok(lines)
 }
 
-/// Through which run or routine something was done, if this person may see that.
-fn via(
-    read: &dyn Read,
-    eye: &Eye<'_>,
-    entry: &Entry,
-) -> Result<Option<(String, String)>, StoreError> {
-    let run = match entry.cause {
-        Cause::Step(run, _) => Some(run),
-        _ => entry.actor.run(),
-    };
-    if let Some(run) = run {
-        let run = read.get::<Run>(run)?;
-        return match run {
-            Some(run) if eye.sees_run(&run)? => {
-                Ok(Some((run.name(), format!("runs/{}", run.name()))))
+/// What a wish finds after an entry, oldest first, as far as this person may know it, and the entry up
+/// to which was looked. May take a while.
+///
+/// # Errors
+/// When the disk fails.
+pub fn after(
+    ws: &Ws,
+    wish: &Wish,
+    of: (Looker, Option<Area>),
+    (seq, limit): (u64, usize),
+) -> Result<Found, StoreError> {
+    let begun = wish.begun(ws);
+    let found = ws.read(|snap| {
+        let teller = Teller::new(snap, ws.store.schema(), of)?;
+        let (lines, next) = (Vec::new(), Some(seq));
+        let mut found = Found { lines, next, more: true, looked: 0, reached: None };
+        let (mut last, mut told) = (seq, 0);
+        while told < limit && found.looked < MAX_LOOK as u64 {
+            let Some(entry) = feed::entry(snap, last + 1)? else {
+                found.more = false;
+                break;
+            };
+            last = entry.seq;
+            found.looked += 1;
+            let at = crate::kernel::time::from_ms(entry.at);
+            found.reached = found.reached.or(Some(at));
+            if wish.covers(&entry) && begun.covers(&entry) {
+                let lines = teller.told(&entry)?;
+                told += usize::from(!lines.is_empty());
+                found.lines.extend(lines);
             }
-            _ => Ok(None),
-        };
+        }
+        found.next = Some(last);
+        Ok::<_, StoreError>(found)
+    })?;
+    begun.worked()?;
+    Ok(found)
+}
+
+/// Puts entries into words for somebody.
+struct Teller<'r> {
+    read: &'r dyn Read,
+    schema: &'r Schema,
+    area: Option<Area>,
+    people: People,
+    eye: Eye<'r>,
+    /// What records are called; read when it is asked for.
+    names: OnceCell<Names<'r>>,
+}
+
+impl<'r> Teller<'r> {
+    fn new(
+        read: &'r dyn Read,
+        schema: &'r Schema,
+        (who, area): (Looker, Option<Area>),
+    ) -> Result<Self, StoreError> {
+        let (people, eye) = (People::read(read)?, Eye::new(read, who));
+        Ok(Self { read, schema, area, people, eye, names: OnceCell::new() })
     }
-    let Cause::Routine(id, _) = entry.cause else { return Ok(None) };
-    let routine = read.get::<Routine>(id)?;
-    Ok(routine.map(|routine| (routine.name, format!("routines/{id}"))))
+
+    /// The lines of one entry.
+    fn told(&self, entry: &Entry) -> Result<Vec<Line>, StoreError> {
+        let mut said = words::of(self.read, self.schema, entry, (&self.people, Some(&self.eye)))?;
+        if said.is_empty() {
+            said.extend(self.rows(entry)?);
+        }
+        said.retain(|(of, _)| self.area.is_none_or(|only| only == *of));
+        if said.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (via, mut undo) = (self.via(entry)?, Some(self.undo(entry)?));
+        let lines = said.into_iter().map(|(area, words)| {
+            let by = words.by.unwrap_or_else(|| assignee_of(entry.actor));
+            Line {
+                seq: entry.seq,
+                at: crate::kernel::time::from_ms(entry.at),
+                who: self.people.face(by),
+                by,
+                area,
+                words,
+                via: via.clone(),
+                cause: cause_word(entry.cause),
+                events: entry.events.iter().map(Event::name).collect(),
+                undo: undo.take(),
+            }
+        });
+        Ok(lines.collect())
+    }
+
+    /// What somebody changed without an event of its own: by the rows.
+    fn rows(&self, entry: &Entry) -> Result<Option<(Area, Words)>, StoreError> {
+        if !rows::is_told(entry) {
+            return Ok(None);
+        }
+        let names = match self.names.get() {
+            Some(names) => names,
+            None => {
+                let names = Names::new(self.read)?;
+                self.names.get_or_init(|| names)
+            }
+        };
+        rows::words(self.read, self.schema, entry, (names, &self.eye))
+    }
+
+    fn undo(&self, entry: &Entry) -> Result<Undo, StoreError> {
+        if matches!(entry.actor, Actor::System(_)) {
+            // What HQ does by itself is not offered to be undone.
+            return Ok(Undo::No("HQ did this by itself"));
+        }
+        let mut why = "you can undo nothing of this";
+        for (n, change) in entry.changes.iter().enumerate() {
+            if self.eye.may_undo(change.table) {
+                if keep::taken(self.read, self.schema, entry, n)?.is_none() {
+                    return Ok(Undo::Possible);
+                }
+                why = "what was there before is not kept any more";
+            }
+        }
+        Ok(Undo::No(why))
+    }
+
+    /// Through which run or routine something was done, if this person may see that.
+    fn via(&self, entry: &Entry) -> Result<Option<Via>, StoreError> {
+        let run = match entry.cause {
+            Cause::Step(run, _) => Some(run),
+            _ => entry.actor.run(),
+        };
+        if let Some(run) = run {
+            return match self.read.get::<Run>(run)? {
+                Some(run) if self.eye.sees_run(&run)? => {
+                    let path = format!("runs/{}", run.name());
+                    Ok(Some(Via { kind: "run", name: run.name(), path }))
+                }
+                _ => Ok(None),
+            };
+        }
+        // What somebody did is not done through the routine that it made fire.
+        let by_itself = matches!(entry.actor, Actor::System(_));
+        let Some(id) = fired_in(entry).filter(|_| by_itself) else { return Ok(None) };
+        let routine = self.read.get::<Routine>(id)?;
+        let path = format!("routines/{id}");
+        Ok(routine.map(|routine| Via { kind: "routine", name: routine.name, path }))
+    }
 }
 
 /// Sentences for an entry, for who may know everything; none for what only machines want to know.

@@ -1,6 +1,7 @@
 //! A sentence for each thing that happened: a verb, what it was done to, and where that is.
 
 mod routines;
+pub(super) mod rows;
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
@@ -11,8 +12,8 @@ use crate::features::history::queries::readable::Eye;
 use crate::features::jobs::model::Job;
 use crate::features::runs::model::Run;
 use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::Label;
+use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
 use crate::features::usage::model::budget::Budget;
@@ -49,6 +50,14 @@ pub struct Words {
     pub icon: &'static str,
 }
 
+impl Words {
+    /// Whether somebody was writing a text, which is stored again and again until they are done.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        ["changed the title of", "changed the description of"].contains(&self.verb.as_str())
+    }
+}
+
 struct Speaker<'r> {
     read: &'r dyn Read,
     people: &'r People,
@@ -74,7 +83,12 @@ pub fn of(
     for event in &entry.events {
         // One sentence for all that changes hands at once.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
-            all.extend(speaker.event(event)?);
+            let mut told = speaker.event(event)?;
+            if let (Event::UndoApplied { of, run: None, .. }, Some((_, words))) = (event, &mut told)
+            {
+                speaker.undone(*of, entry, words)?;
+            }
+            all.extend(told);
         }
     }
     let settings = entry.changes.iter().any(|change| change.table == SETTINGS.number);
@@ -357,6 +371,25 @@ impl Speaker<'_> {
             icon,
             ..Words::default()
         }))
+    }
+
+    /// Names the task that an undo was about, with the entry that was undone behind it; of several, how
+    /// many there are.
+    fn undone(&self, of: u64, entry: &Entry, words: &mut Words) -> Result<(), StoreError> {
+        let changed = entry.changes.iter().filter(|change| change.table == TASKS.number);
+        let mut ids = changed.filter_map(|change| crate::store::key::decode::<TaskId>(&change.key));
+        let (first, others) = (ids.next(), ids.count());
+        let Some(first) = first else { return Ok(()) };
+        let rest = format!("(entry {of})");
+        if let Some(task) = self.task("undid a change of", first, &rest, "undo")? {
+            let more = format::count(others as u64, "other task", "other tasks");
+            let thing = match others {
+                0 => task.thing,
+                _ => format!("{} and {more}", task.thing),
+            };
+            *words = Words { thing, path: words.path.clone(), ..task };
+        }
+        Ok(())
     }
 
     fn comment(&self, id: CommentId, task: TaskId) -> Result<Option<Words>, StoreError> {

@@ -28,7 +28,7 @@ use crate::web::time::RelTime;
 
 use super::api::export;
 use super::model::Keeping;
-use super::queries::{self, Asked, CAUSES, Line, Reach, Source, Wish};
+use super::queries::{self, Asked, Line, Reach, Source, Wish};
 use super::rules::{self, AuditError};
 
 /// Lines of one page.
@@ -238,7 +238,7 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
         here: "audit",
         sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
         whose: queries::whose(&people, who.account, asked.by.as_deref()),
-        causes: causes(asked.cause.as_deref()),
+        causes: queries::causes(asked.cause.as_deref()),
         events: queries::events(asked.event.as_deref()),
         export: format!("{}?{export}", ws.url("settings/audit/export")),
         clear: address(ws, &clear),
@@ -270,16 +270,6 @@ fn keep_words(store: &crate::store::Store) -> Result<String, StoreError> {
             format::size(images.bytes)
         ),
     })
-}
-
-fn causes(chosen: Option<&str>) -> Vec<Choice> {
-    let any = Choice::new("", "Any reason", chosen.is_none());
-    let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
-    // One of a kind stays chosen.
-    let one =
-        chosen.filter(|text| !text.is_empty() && !CAUSES.iter().any(|(word, _)| word == text));
-    let one = one.map(|text| Choice::new(text, text, true));
-    std::iter::once(any).chain(one).chain(all).collect()
 }
 
 fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {

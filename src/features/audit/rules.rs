@@ -1,6 +1,6 @@
-//! The one write of the audit itself: how long former versions are kept.
+//! What the audit itself writes: how long former versions are kept, and that a verification found something.
 
-use crate::kernel::{FieldError, Problem, ProblemKind};
+use crate::kernel::{About, FieldError, Notice, NoticeKind, Problem, ProblemKind};
 use crate::store::{StoreError, WriteTx};
 
 use super::model::Keeping;
@@ -72,4 +72,17 @@ pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditErro
     }
     tx.put(&keeping)?;
     Ok(keeping)
+}
+
+/// Tells those who look after a workspace that a verification found what does not fit its hash. What it
+/// found is in memory alone, and whoever asked for it may look no more.
+pub fn tell_faults(tx: &mut WriteTx<'_>, faults: u64) {
+    let title = match faults {
+        1 => "Verification: 1 fault in the record".to_owned(),
+        n => format!("Verification: {n} faults in the record"),
+    };
+    let why = "Something was changed behind HQ's back, or the disk has damaged it. Settings, Audit names it, \
+               after a restart when it is verified once more.";
+    let notice = Notice::new(NoticeKind::OperationFailed, About::Workspace, title);
+    tx.emit(notice.body(why).only().admins().event());
 }

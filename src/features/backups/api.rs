@@ -36,7 +36,7 @@ pub fn routes() -> Routes {
         .post(
             "/backups",
             begin.needs(Can::Admin).doc(|| {
-                Doc::new("Make a backup, check one, tidy up, or try a restore")
+                Doc::new("Make a backup, check one, tidy up, or try a restore; /backups/runs/{id} follows it")
                     .body::<Begin>()
                     .returns::<RunView>()
                     .status(202)
@@ -69,6 +69,8 @@ struct List {
     /// The place, without keys.
     place: String,
     items: Vec<KeptView>,
+    /// How many more lie there that the next backup or check will list.
+    unread: usize,
     /// Always null: there are no further pages.
     next: Option<String>,
     /// When the next one is made by itself.
@@ -89,12 +91,17 @@ struct KeptView {
     version: String,
     /// When every hash of it was found right last.
     verified_at: Option<String>,
+    /// Workspaces that were on the list and are not in it: then it is incomplete.
+    missing: Vec<String>,
+    /// What the last check found wrong.
     fault: Option<String>,
 }
 
 impl From<Kept> for KeptView {
     fn from(kept: Kept) -> Self {
         Self {
+            missing: kept.missing(),
+            fault: kept.damage().map(str::to_owned),
             id: kept.id,
             taken_at: kept.taken_at.to_string(),
             bytes: kept.bytes,
@@ -102,7 +109,6 @@ impl From<Kept> for KeptView {
             workspaces: kept.workspaces,
             version: kept.app,
             verified_at: kept.verified_at.map(|at| at.to_string()),
-            fault: kept.fault,
         }
     }
 }
@@ -118,7 +124,8 @@ struct RunView {
     bytes: u64,
     new_bytes: u64,
     note: Option<String>,
-    /// The stable name of what went wrong.
+    /// The stable name of what went wrong; `backup_incomplete` for a backup that is there and lacks
+    /// workspaces.
     code: Option<String>,
     /// 0 to 100, while it is at work.
     percent: Option<u8>,
@@ -152,7 +159,7 @@ impl RunView {
 struct Begin {
     /// `backup`, `verify`, `prune` or `drill`.
     deed: Deed,
-    /// Which backup to check; the newest when it is left out.
+    /// Which backup to check, or the beginning of its name; the newest when it is left out.
     #[serde(default)]
     backup: Option<String>,
     /// For a backup: what is at the place now is meant, although other backups were made there before.
@@ -227,13 +234,17 @@ async fn list(app: App, ws: Ws, who: Person) -> Result<Json<List>, ApiError> {
 
 /// What there is. May take a while.
 fn all(app: &App) -> Result<List, BackupsError> {
+    let place = queries::usual_place(app)?;
     let (settings, kept, next, trouble) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(app, &settings);
         let next = queries::next_backup(snap, &settings, &zone, app.clock.now())?;
-        Ok::<_, StoreError>((settings, queries::kept(snap)?, next, queries::trouble(snap)?))
+        let trouble = queries::trouble(snap, &place)?;
+        Ok::<_, StoreError>((settings, queries::kept(snap)?, next, trouble))
     })?;
+    let (kept, unread) = queries::lying(app, &settings, kept);
     Ok(List {
+        unread,
         place: queries::address(app, &settings)?.to_string(),
         items: kept.into_iter().map(KeptView::from).collect(),
         next: None,

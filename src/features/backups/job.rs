@@ -251,6 +251,9 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
         tracing::error!(%error, "{} failed", deed.noun());
     }
     let run = app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, ended)).await?;
+    if run.is_incomplete() {
+        tracing::error!("{}: {}", run.words(), run.note.as_deref().unwrap_or_default());
+    }
     telling::tell(app).await;
     Ok(match failed {
         None => Ok(run),
@@ -291,6 +294,7 @@ fn source(app: &App, beside_others: bool) -> Source {
             .iter()
             .map(|one| format!("the workspace {} cannot be opened ({})", one.slug, one.reason))
             .collect(),
+        listed: queries::listed(&app.system),
         owner: owner(app),
         beside_others,
         clock: Arc::clone(&app.clock),
@@ -298,6 +302,11 @@ fn source(app: &App, beside_others: bool) -> Source {
 }
 
 fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
+    let data = &app.config.data;
+    if !data.join("system.redb").is_file() {
+        // Open stores outlive the names of their files; a place below them must not be begun anew.
+        return Err(BackupError::DataGone { data: data.display().to_string() }.into());
+    }
     let (address, usual) = (task.place.address.to_string(), task.usual);
     let known = app.system.read(|snap| queries::place(snap, &task.place.address))?;
     let repo = task.place.begin(app, task.newness)?;
@@ -315,6 +324,7 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         bytes: made.bytes(),
         new_bytes: made.new_bytes,
         note: None,
+        missing: made.missing.clone(),
     };
     if !made.left_out.is_empty() {
         let n = made.left_out.len();
@@ -356,7 +366,7 @@ fn prune_by_rules(
         .read(|snap| Ok::<_, StoreError>((queries::settings(snap)?, queries::kept(snap)?)))?;
     let (rules, zone): (Retention, TimeZone) =
         (settings.retention(), queries::zone(app, &settings));
-    let faulty: Vec<_> = kept.into_iter().filter(|one| one.fault.is_some()).collect();
+    let faulty: Vec<_> = kept.into_iter().filter(|one| one.damage().is_some()).collect();
     let keep = |all: &[Taken]| {
         let mut all = all.to_vec();
         for one in &mut all {
@@ -382,8 +392,8 @@ fn check(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         refresh(app, &repo)?;
     }
     let manifest = match task.backup {
-        Some(id) => repo.manifest(&id)?,
-        None => repo.newest()?,
+        Some(start) => repo.manifest(&repo.find(&start)?)?,
+        None => own_newest(app, &repo, Deed::Verify)?,
     };
     let checked = sound(app, &repo, &manifest, held)?;
     let id = manifest.id.clone();
@@ -391,9 +401,27 @@ fn check(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     Ok(Ended {
         backup: Some(manifest.id),
         bytes: checked.bytes,
-        new_bytes: 0,
         note: Some(format!("{} rows and {} files are right", checked.rows, checked.files)),
+        ..Ended::default()
     })
+}
+
+/// The backup that this HQ made last: at a place that it shares the last one may be another's. While there
+/// is none with its master key, the last of all. For a restore the last that lacks no workspace, if there
+/// is one.
+fn own_newest(app: &App, repo: &Repository, deed: Deed) -> Result<Manifest, BackupError> {
+    let key_id = app.keyring.key_id().to_string();
+    for of in [Some(key_id.as_str()), None] {
+        let newest = match deed {
+            Deed::Drill => repo.newest_complete(of),
+            _ => repo.newest(of),
+        };
+        match newest {
+            Err(BackupError::NoBackup { .. }) => {}
+            found => return found,
+        }
+    }
+    Err(BackupError::NoBackup { place: repo.place().to_owned(), wanted: "at all".to_owned() })
 }
 
 /// Checks every hash; notes all backups that name something damaged.
@@ -404,7 +432,12 @@ fn sound(
     held: &Held,
 ) -> Result<Checked, BackupsError> {
     let checked = verify(repo, manifest, None, &held.meter)?;
-    let Some(fault) = checked.fault() else { return Ok(checked) };
+    let Some(fault) = checked.fault() else {
+        return match repo.bad_heads()?.into_iter().next() {
+            Some(bad) => Err(BackupsError::Faults(bad)),
+            None => Ok(checked),
+        };
+    };
     let words = fault.clone();
     note(app, move |tx| rules::note_damaged(tx, &checked.damaged, &words))?;
     Err(BackupsError::Faults(fault))
@@ -417,14 +450,14 @@ fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         refresh(app, &repo)?;
     }
     let note = format!("{} backups and {} pieces removed", pruned.backups.len(), pruned.pieces);
-    Ok(Ended { backup: None, bytes: 0, new_bytes: pruned.bytes, note: Some(note) })
+    Ok(Ended { new_bytes: pruned.bytes, note: Some(note), ..Ended::default() })
 }
 
 /// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it. Then it
 /// compares all that HQ keeps with its hashes.
 fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let repo = place.open(app)?;
-    let manifest = repo.newest()?;
+    let manifest = own_newest(app, &repo, Deed::Drill)?;
     let checked = sound(app, &repo, &manifest, held)?;
     let folder: PathBuf = app.config.data.join("backups").join("drill");
     let tried = (app.rehearse)(&repo, &manifest, &folder, &held.meter)?;
@@ -434,7 +467,7 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
         checked.rows, checked.files
     );
     let (backup, bytes) = (Some(manifest.id.clone()), manifest.bytes());
-    Ok(Ended { backup, bytes, new_bytes: 0, note: Some(note) })
+    Ok(Ended { backup, bytes, note: Some(note), ..Ended::default() })
 }
 
 /// Reads every entry, former version and record of what HQ works on and compares them with their hashes;

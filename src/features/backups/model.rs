@@ -244,12 +244,33 @@ pub struct BackupRun {
     pub code: Option<String>,
 }
 
+/// The name of the failure of a backup that is there and lacks workspaces.
+pub const INCOMPLETE: &str = "backup_incomplete";
 /// How the note of a restore drill ends that found all that HQ keeps as it was written.
 pub const FITS: &str = "fit their hashes";
 /// The name of the failure of one that did not.
 pub const RECORD_DAMAGED: &str = "record_damaged";
 
 impl BackupRun {
+    /// Whether a backup was made that lacks workspaces which are on the list.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.deed == Deed::Backup && self.code.as_deref() == Some(INCOMPLETE)
+    }
+
+    /// What is wrong, in front of the reason: "Backup failed".
+    #[must_use]
+    pub fn words(&self) -> String {
+        let how = if self.is_incomplete() { "is incomplete" } else { "failed" };
+        format!("{} {how}", self.deed.label())
+    }
+
+    /// Whether it was done at a place, or before any place was known.
+    #[must_use]
+    pub fn is_at(&self, place: &str) -> bool {
+        self.place == place || self.place.is_empty()
+    }
+
     /// Whether what HQ keeps was compared with its hashes: all of it was as it was written, or not. None
     /// when that was not done.
     #[must_use]
@@ -353,8 +374,41 @@ pub struct Kept {
     /// When every hash of it was checked last, and found right.
     #[serde(with = "millisecond::optional")]
     pub verified_at: Option<Timestamp>,
-    /// What the last check found wrong.
+    /// What the last check found wrong, behind what it lacks; both by `missing` and `damage`.
     pub fault: Option<String>,
+}
+
+/// How a fault begins that tells which workspaces a backup lacks.
+const LACKS: &str = "it lacks ";
+
+impl Kept {
+    /// Workspaces that were on the list when it was made and are not in it.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let lacks = self.fault.as_deref().and_then(|fault| fault.strip_prefix(LACKS));
+        let names = lacks.map(|lacks| lacks.split_once("; ").map_or(lacks, |(names, _)| names));
+        names.map(|names| names.split(", ").map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// What the last check found wrong.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        let fault = self.fault.as_deref()?;
+        match fault.strip_prefix(LACKS) {
+            Some(lacks) => lacks.split_once("; ").map(|(_, damage)| damage),
+            None => Some(fault),
+        }
+    }
+
+    /// What is wrong with a backup, as one text.
+    #[must_use]
+    pub fn judged(missing: &[String], damage: Option<String>) -> Option<String> {
+        let lacks = (!missing.is_empty()).then(|| format!("{LACKS}{}", missing.join(", ")));
+        match (lacks, damage) {
+            (Some(lacks), Some(damage)) => Some(format!("{lacks}; {damage}")),
+            (lacks, damage) => lacks.or(damage),
+        }
+    }
 }
 
 impl Record for Kept {
@@ -447,5 +501,27 @@ impl Record for Restoration {
             workspaces: vec!["acme".into()],
             notes: vec!["everybody signs in again".into()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kept;
+    use crate::store::Record as _;
+
+    #[test]
+    fn what_a_backup_lacks_and_what_is_damaged_are_told_apart() {
+        let of = |missing: &[&str], damage: Option<&str>| {
+            let missing: Vec<_> = missing.iter().map(|one| (*one).to_owned()).collect();
+            let fault = Kept::judged(&missing, damage.map(str::to_owned));
+            let kept = Kept { fault, ..Kept::sample() };
+            assert_eq!(kept.missing(), missing);
+            assert_eq!(kept.damage(), damage);
+            kept.fault
+        };
+        assert_eq!(of(&[], None), None);
+        assert_eq!(of(&[], Some("a piece; it is gone")).as_deref(), Some("a piece; it is gone"));
+        assert_eq!(of(&["acme", "north"], None).as_deref(), Some("it lacks acme, north"));
+        of(&["acme"], Some("chunks/ab is damaged; make a new one"));
     }
 }

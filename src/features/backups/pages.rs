@@ -57,6 +57,8 @@ struct Row {
     size: String,
     new: String,
     checked: Option<RelTime>,
+    /// Which workspaces it lacks.
+    missing: String,
     fault: String,
     verify: String,
 }
@@ -101,6 +103,8 @@ struct View {
     next: Option<RelTime>,
     drill: Option<Line>,
     rows: Vec<Row>,
+    /// How many more lie there that were not read yet.
+    unread: usize,
     lines: Vec<Line>,
 }
 
@@ -206,20 +210,23 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
     let reader = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = app.clock.now();
     let at = |moment: Timestamp| RelTime::new(moment, now, &reader);
+    let usual = queries::usual_place(app)?;
     let (settings, kept, runs, next, trouble) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(app, &settings);
         let next = queries::next_backup(snap, &settings, &zone, now)?;
-        let (kept, runs) = (queries::kept(snap)?, queries::runs(snap, SHOWN)?);
-        Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap)?))
+        let (kept, runs) = (queries::kept(snap)?, queries::runs(snap, usize::MAX)?);
+        Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap, &usual)?))
     })?;
+    let (kept, unread) = queries::lying(app, &settings, kept);
     let address = queries::address(app, &settings);
     let place = address.map_or_else(|error| error.to_string(), |address| address.to_string());
     let restored = app.system.read(|snap| queries::restored(snap, now))?;
     let lost = queries::lost_place(app, &settings)?;
     let is_done = |deed| move |run: &&BackupRun| run.deed == deed && run.outcome == Outcome::Done;
-    let last = runs.iter().find(is_done(Deed::Backup)).map(|run| at(run.started_at));
-    let drill = runs.iter().find(|run| run.deed == Deed::Drill).map(|run| line(run, &at));
+    let here = || runs.iter().filter(|run| run.is_at(&usual));
+    let last = here().find(is_done(Deed::Backup)).map(|run| at(run.started_at));
+    let drill = here().find(|run| run.deed == Deed::Drill).map(|run| line(run, &usual, &at));
     Ok(View {
         url: ws.url(HERE),
         working: app.backups.busy().map(|busy| {
@@ -243,13 +250,14 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         place,
         trouble: trouble.map_or_else(String::new, |run| {
             let note = run.note.as_deref().unwrap_or("it was cut off");
-            format!("{} failed {}: {note}", run.deed.label(), at(run.started_at).text)
+            format!("{} {}: {note}", run.words(), at(run.started_at).text)
         }),
         last,
         next: next.map(at),
         drill,
         rows: kept.into_iter().map(|one| row(ws, one, &at)).collect(),
-        lines: runs.iter().map(|run| line(run, &at)).collect(),
+        unread,
+        lines: runs.iter().take(SHOWN).map(|run| line(run, &usual, &at)).collect(),
     })
 }
 
@@ -275,16 +283,18 @@ fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
         size: format::size(one.bytes),
         new: format::size(one.new_bytes),
         checked: one.verified_at.map(at),
-        fault: one.fault.unwrap_or_default(),
+        missing: one.missing().join(", "),
+        fault: one.damage().unwrap_or_default().to_owned(),
         verify: ws.url(&format!("{HERE}/{}/verify", one.id)),
         id: one.id,
     }
 }
 
-fn line(run: &BackupRun, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
+fn line(run: &BackupRun, usual: &str, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
     let (state, word) = match run.outcome {
         Outcome::Running => ("working", "At work"),
         Outcome::Done => ("done", "Done"),
+        Outcome::Failed if run.is_incomplete() => ("error", "Incomplete"),
         Outcome::Failed => ("error", "Failed"),
     };
     let figures = match (run.outcome, run.deed) {
@@ -293,8 +303,10 @@ fn line(run: &BackupRun, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
         }
         _ => String::new(),
     };
+    let place = if run.is_at(usual) { String::new() } else { format!("at {}", run.place) };
     let note = run.note.clone().unwrap_or_default();
-    let note = [figures, note].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    let note =
+        [place, figures, note].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
     Line { what: run.deed.label(), at: at(run.started_at), state, word, note: note.join(" · ") }
 }
 

@@ -1,15 +1,20 @@
 //! Reads of backups: settings, what was done, what is due.
 
+pub mod damaged;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 
 use crate::app::{App, Ws};
-use crate::backup::{Address, BackupError, Folder, Repository, Target, apart};
+use crate::backup::{Address, BackupError, Folder, Listed, Repository, Target, apart};
 use crate::features::users::queries as users;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
-use crate::store::{Range, Read, ReadExt, StoreError};
+use crate::store::{Range, Read, ReadExt, Store, StoreError};
 
 use super::model::{
     BackupRun, BackupSettings, Deed, Kept, KnownPlace, Outcome, Restoration, Schedule, Trigger,
@@ -44,6 +49,38 @@ pub fn address(app: &App, settings: &BackupSettings) -> Result<Address, BackupEr
         "" => Ok(Address::Folder(app.config.data.join("backups").join("local"))),
         given => given.parse(),
     }
+}
+
+/// The same in words, as rows of what was done name it; empty when it is none.
+///
+/// # Errors
+/// When the store fails.
+pub fn usual_place(app: &App) -> Result<String, StoreError> {
+    let settings = app.system.read(|snap| settings(snap))?;
+    Ok(address(app, &settings).map_or_else(|_| String::new(), |address| address.to_string()))
+}
+
+/// Tells which workspaces the accounts know at each time that it is asked.
+#[must_use]
+pub fn listed(system: &Store) -> Listed {
+    let system = system.clone();
+    Arc::new(move || {
+        let rows = system.read(|snap| users::workspaces(snap))?;
+        Ok(rows.into_iter().map(|row| row.slug).collect())
+    })
+}
+
+/// Of the backups that were seen those that still lie at the place of the settings, and how many lie there
+/// that were not seen yet. Of a bucket what was seen last: a page does not wait for a network.
+#[must_use]
+pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<Kept>, usize) {
+    let Ok(Address::Folder(folder)) = address(app, settings) else { return (seen, 0) };
+    let Ok(all) = Folder::new(folder).list("manifests/") else { return (seen, 0) };
+    let there: BTreeSet<&str> =
+        all.iter().filter_map(|one| one.name.strip_prefix("manifests/")).collect();
+    seen.retain(|one| there.contains(one.id.as_str()));
+    let more = there.len() - seen.len();
+    (seen, more)
 }
 
 /// What is known of a place from the backups that were made there.
@@ -109,19 +146,33 @@ pub fn zone(app: &App, settings: &BackupSettings) -> TimeZone {
     name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// What was done, newest first.
+/// What was done, newest first. That is the order in which it was written: ids and moments are those of
+/// clocks, and what a clock that ran ahead has noted would be the newest for as long as it was wrong.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn runs<R: Read + ?Sized>(read: &R, limit: usize) -> Result<Vec<BackupRun>, StoreError> {
-    read.list(&Range::all().reverse().limit(limit))
+    let mut all = Vec::new();
+    for run in read.list::<BackupRun>(&Range::all())? {
+        all.extend(read.get_rev::<BackupRun>(run.id)?);
+    }
+    all.sort_by_key(|(run, rev)| std::cmp::Reverse((*rev, run.id)));
+    Ok(all.into_iter().take(limit).map(|(run, _)| run).collect())
 }
 
-/// What was done until now, newest first.
+/// What was done until now, newest first by the clock.
 fn runs_until<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<BackupRun>, StoreError> {
     let mut all = runs(read, usize::MAX)?;
     all.retain(|run| run.started_at <= now);
     all.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+    Ok(all)
+}
+
+/// What was done at a place, newest first. What is done elsewhere mends nothing here, and what fails there
+/// is no trouble here.
+fn runs_at<R: Read + ?Sized>(read: &R, place: &str) -> Result<Vec<BackupRun>, StoreError> {
+    let mut all = runs(read, usize::MAX)?;
+    all.retain(|run| run.is_at(place));
     Ok(all)
 }
 
@@ -153,12 +204,12 @@ pub fn restored<R: Read + ?Sized>(
     Ok(last.filter(|one| now.duration_since(one.at) < NEWS))
 }
 
-/// When the last backup was made.
+/// When the last complete backup was made at a place.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn last_made<R: Read + ?Sized>(read: &R) -> Result<Option<Timestamp>, StoreError> {
-    let all = runs(read, usize::MAX)?;
+pub fn last_made<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<Timestamp>, StoreError> {
+    let all = runs_at(read, place)?;
     let made = all.iter().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
     Ok(made.map(|run| run.started_at))
 }
@@ -185,13 +236,16 @@ pub fn next_backup<R: Read + ?Sized>(
         return Ok(next_at(settings, zone, changed_at));
     };
     let usual = next_at(settings, zone, last.started_at);
-    if last.outcome != Outcome::Failed {
+    // What one lacks an hour brings back seldom; the reason is told.
+    if last.outcome != Outcome::Failed || last.is_incomplete() {
         return Ok(usual);
     }
-    // A success since then, by whoever asked, is as good.
-    let mended = all
-        .iter()
-        .any(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done && last.id < run.id);
+    // A success there since then, by whoever asked, is as good.
+    let written = runs(read, usize::MAX)?;
+    let mut since = written.iter().take_while(|run| run.id != last.id);
+    let is_there = |run: &&BackupRun| run.place == last.place || last.place.is_empty();
+    let made = |run: &&BackupRun| run.deed == Deed::Backup && run.outcome == Outcome::Done;
+    let mended = since.any(|run| made(&run) && is_there(&run));
     let ended_at = last.ended_at.filter(|at| *at <= now);
     let again = ended_at.unwrap_or(last.started_at) + RETRY;
     Ok(if mended { usual } else { Some(usual.map_or(again, |usual| usual.min(again))) })
@@ -232,12 +286,12 @@ pub fn next_drill<R: Read + ?Sized>(
     Ok(Some(last.map_or(first.started_at, |run| run.started_at) + DRILL_EVERY))
 }
 
-/// What is wrong with backups, for banners and health; empty when all is well.
+/// What is wrong with backups at a place, for banners and health; empty when all is well.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn trouble<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError> {
-    let all = runs(read, 100)?;
+pub fn trouble<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupRun>, StoreError> {
+    let all = runs_at(read, place)?;
     let worst = [Deed::Backup, Deed::Drill, Deed::Verify].into_iter().find_map(|deed| {
         all.iter()
             .find(|run| run.deed == deed && run.outcome != Outcome::Running)
@@ -254,21 +308,22 @@ pub fn proof<R: Read + ?Sized>(read: &R) -> Result<Option<BackupRun>, StoreError
     Ok(runs(read, usize::MAX)?.into_iter().find(|run| run.proof().is_some()))
 }
 
-/// What failed last, and since when it has failed each time: the moment at which the first of these
-/// failures in a row began. None when it went well, or was never done.
+/// What failed last at a place, and all of these failures in a row, that one first. None when it went
+/// well, or was never done.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn failing<R: Read + ?Sized>(
     read: &R,
     deed: Deed,
-) -> Result<Option<(BackupRun, Timestamp)>, StoreError> {
-    let mut ended = runs(read, usize::MAX)?;
+    place: &str,
+) -> Result<Option<(BackupRun, Vec<JobId>)>, StoreError> {
+    let mut ended = runs_at(read, place)?;
     ended.retain(|run| run.deed == deed && run.outcome != Outcome::Running);
-    let mut in_a_row = ended.into_iter().take_while(|run| run.outcome == Outcome::Failed);
-    let Some(last) = in_a_row.next() else { return Ok(None) };
-    let since = in_a_row.last().map_or(last.started_at, |first| first.started_at);
-    Ok(Some((last, since)))
+    let failed = |run: &&BackupRun| run.outcome == Outcome::Failed;
+    let in_a_row: Vec<JobId> = ended.iter().take_while(failed).map(|run| run.id).collect();
+    let last = ended.into_iter().next().filter(|_| !in_a_row.is_empty());
+    Ok(last.map(|last| (last, in_a_row)))
 }
 
 /// Whether a backup failed because another HQ keeps its own at this place: somebody is to say whether
@@ -282,12 +337,12 @@ pub fn is_shared(failed: &BackupRun, place: &str) -> bool {
 }
 
 /// Whether this person administers every workspace: backups hold them all. Who administers one that
-/// cannot be opened is not known, so nobody does then: what is to be done is done on the machine.
+/// cannot be opened is not known; who keeps this HQ may then, since a backup is to bring it back.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
-    if !app.broken.read().is_empty() {
+    if !app.broken.read().is_empty() && !damaged::keeps(app, account)? {
         return Ok(false);
     }
     let all = app.ask_each(|ws| ws.read(|snap| workspace::member(snap, account)))?;

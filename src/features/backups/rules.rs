@@ -7,14 +7,15 @@ use crate::crypto::keyring::Sealed;
 use crate::crypto::passphrase::PassphraseError;
 use crate::features::notifications::queries as notifications;
 use crate::kernel::{
-    About, Event, FieldError, JobId, Notice, NoticeKind, Problem, ProblemKind, Timestamp,
+    About, Cause, Event, FieldError, JobId, Notice, NoticeKind, Problem, ProblemKind, Timestamp,
 };
 use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
-    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, Kept, KnownPlace, Outcome,
-    PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, Trigger,
+    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, INCOMPLETE, Kept, KnownPlace,
+    Outcome, PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, Trigger,
 };
+use super::queries;
 
 /// How many former runs are kept.
 const KEPT_RUNS: usize = 400;
@@ -29,7 +30,7 @@ pub enum BackupsError {
     Fields(Vec<FieldError>),
     /// Backups hold all workspaces.
     #[error(
-        "backups hold every workspace of this HQ; only who administers all of them, while all can be opened, may do this"
+        "backups hold every workspace of this HQ; only who administers all of them may do this, and while one cannot be opened only who keeps this HQ"
     )]
     NotAll,
     /// No such run.
@@ -171,6 +172,12 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
         return Err(BackupsError::Fields(wrong));
     }
     settings.changed_at = tx.now();
+    if queries::settings(tx)?.target != settings.target {
+        // What was seen lies at the former place.
+        for seen in tx.list::<Kept>(&Range::all())? {
+            tx.delete::<Kept>(seen.id)?;
+        }
+    }
     for (name, secret) in [(PASSPHRASE, new.passphrase), (S3_SECRET, new.s3_secret)] {
         if let NewSecret::Set(sealed) = secret {
             tx.put(&BackupSecret { name: name.to_owned(), sealed })?;
@@ -192,9 +199,7 @@ pub fn begin(
     place: String,
     started_at: Timestamp,
 ) -> Result<BackupRun, StoreError> {
-    let former = tx.list::<BackupRun>(&Range::all())?;
-    let too_many = (former.len() + 1).saturating_sub(KEPT_RUNS);
-    for run in former.into_iter().take(too_many) {
+    for run in queries::runs(tx, usize::MAX)?.into_iter().skip(KEPT_RUNS - 1) {
         tx.delete::<BackupRun>(run.id)?;
     }
     let run = BackupRun {
@@ -226,6 +231,8 @@ pub struct Ended {
     pub new_bytes: u64,
     /// What is worth knowing.
     pub note: Option<String>,
+    /// Workspaces that are on the list and not in the backup: it is there, and it is no success.
+    pub missing: Vec<String>,
 }
 
 /// How something failed.
@@ -259,6 +266,16 @@ pub fn end(
             run.outcome = Outcome::Done;
             (run.backup, run.note) = (ended.backup, ended.note);
             (run.bytes, run.new_bytes) = (ended.bytes, ended.new_bytes);
+            if !ended.missing.is_empty() {
+                let why = run.note.take().map(|note| format!(": {note}")).unwrap_or_default();
+                let words = format!(
+                    "it was made, but {} is not in it{why}; the last complete backup stays until there is \
+                     a newer one, and `hq restore` takes that",
+                    ended.missing.join(", ")
+                );
+                run.outcome = Outcome::Failed;
+                (run.note, run.code) = (Some(words), Some(INCOMPLETE.to_owned()));
+            }
         }
         Err(Failed { code, words }) => {
             run.outcome = Outcome::Failed;
@@ -291,7 +308,8 @@ pub fn note_kept(
 ) -> Result<(), StoreError> {
     for mut former in tx.list::<Kept>(&Range::all())? {
         if let Some((_, fault)) = unreadable.iter().find(|(id, _)| *id == former.id) {
-            (former.verified_at, former.fault) = (None, Some(fault.clone()));
+            former.fault = Kept::judged(&former.missing(), Some(fault.clone()));
+            former.verified_at = None;
             tx.put(&former)?;
         } else if !manifests.iter().any(|manifest| manifest.id == former.id) {
             tx.delete::<Kept>(former.id)?;
@@ -307,7 +325,10 @@ pub fn note_kept(
             workspaces: manifest.workspaces.clone(),
             app: manifest.app.clone(),
             verified_at: former.as_ref().and_then(|kept| kept.verified_at),
-            fault: former.and_then(|kept| kept.fault),
+            fault: Kept::judged(
+                &manifest.missing,
+                former.as_ref().and_then(Kept::damage).map(str::to_owned),
+            ),
         })?;
     }
     Ok(())
@@ -349,6 +370,23 @@ pub fn forget_place(tx: &mut WriteTx<'_>, address: &str) -> Result<(), StoreErro
     tx.delete::<KnownPlace>(address.to_owned()).map(drop)
 }
 
+/// Notes in a store that was restored what became of the backup that it comes from: it was at work when
+/// the store was read, and it was whole.
+///
+/// # Errors
+/// When the store fails.
+pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<(), StoreError> {
+    for mut run in tx.list::<BackupRun>(&Range::all())? {
+        if run.deed == Deed::Backup && run.outcome == Outcome::Running {
+            (run.outcome, run.ended_at) = (Outcome::Done, Some(tx.now()));
+            (run.backup, run.bytes) = (Some(backup.to_owned()), bytes);
+            run.note = Some("all of this was restored from it".to_owned());
+            tx.put(&run)?;
+        }
+    }
+    Ok(())
+}
+
 /// Notes that what a killed program was at has failed. At start, when nothing can be at work.
 ///
 /// # Errors
@@ -364,20 +402,21 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells those who look after a workspace that something fails, unless they were told since the first of
-/// these failures in a row. Says whether it did.
+/// Tells those who look after a workspace that something fails, unless they were told because of one of
+/// these failures in a row; by what caused it, since a clock may have been set back between two of them.
+/// Says whether it did. The cause of the transaction is the job that failed.
 ///
 /// # Errors
 /// When the store fails.
 pub fn tell_failed(
     tx: &mut WriteTx<'_>,
-    deed: Deed,
-    since: Timestamp,
+    title: &str,
+    in_a_row: &[JobId],
     why: &str,
 ) -> Result<bool, StoreError> {
-    let title = format!("{} failed", deed.label());
     let (about, kind) = (About::Workspace, NoticeKind::BackupFailed);
-    if notifications::was_told(tx, (about, kind), &title, since)? {
+    let of_these = |cause| matches!(cause, Cause::Job(job) if in_a_row.contains(&job));
+    if notifications::was_told(tx, (about, kind), title, &of_these)? {
         return Ok(false);
     }
     tx.emit(Notice::new(kind, about, title).body(why).only().admins().event());
@@ -395,7 +434,7 @@ pub fn note_checked(
 ) -> Result<(), StoreError> {
     if let Some(mut kept) = tx.get::<Kept>(id)? {
         kept.verified_at = if fault.is_none() { Some(tx.now()) } else { None };
-        kept.fault = fault;
+        kept.fault = Kept::judged(&kept.missing(), fault);
         tx.put(&kept)?;
     }
     Ok(())

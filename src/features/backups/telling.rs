@@ -6,8 +6,8 @@
 
 use crate::app::{App, Ws};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{Actor, Cause, Part, Role, Timestamp};
-use crate::store::StoreError;
+use crate::kernel::{Actor, Cause, JobId, Part, Role};
+use crate::store::{StoreError, WriteTx};
 
 use super::model::{BackupRun, Deed};
 use super::{queries, rules};
@@ -27,26 +27,30 @@ pub async fn tell(app: &App) {
 }
 
 async fn tell_of(app: &App, deed: Deed) -> Result<(), StoreError> {
-    let Some((run, since)) = app.system.read(|snap| queries::failing(snap, deed))? else {
+    let place = queries::usual_place(app)?;
+    let failing = app.system.read(|snap| queries::failing(snap, deed, &place))?;
+    let Some((run, in_a_row)) = failing else {
         return Ok(());
     };
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in all {
-        if let Err(error) = tell_in(&ws, &run, since).await {
+        if let Err(error) = tell_in(&ws, &run, in_a_row.clone()).await {
             tracing::warn!(%error, "that {} failed could not be told in {}", deed.noun(), ws.slug);
         }
     }
     Ok(())
 }
 
-async fn tell_in(ws: &Ws, run: &BackupRun, since: Timestamp) -> Result<(), StoreError> {
+async fn tell_in(ws: &Ws, run: &BackupRun, in_a_row: Vec<JobId>) -> Result<(), StoreError> {
     let why = match may_all_read(ws)? {
         true => run.note.clone().unwrap_or_default(),
         false => ELSEWHERE.to_owned(),
     };
-    let (deed, cause) = (run.deed, Cause::Job(run.id));
+    let (title, cause) = (run.words(), Cause::Job(run.id));
     let by = Actor::System(Part::Timer);
-    ws.store.write(by, cause, move |tx| rules::tell_failed(tx, deed, since, &why).map(drop)).await
+    let tell =
+        move |tx: &mut WriteTx<'_>| rules::tell_failed(tx, &title, &in_a_row, &why).map(drop);
+    ws.store.write(by, cause, tell).await
 }
 
 /// Whether all who look after a workspace look after all of them.

@@ -1,22 +1,32 @@
-//! What agents can do with delivered work: deliver it, and deliver it again. They never review.
+//! What agents can do with delivered work: see what became of it, deliver it, and deliver it again. They
+//! never review.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Answer, Content, Deliverable};
 use super::queries;
 use super::rules::{self, MAX_FILE, NewDelivery};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
-use crate::kernel::{Can, TypedId as _};
-use crate::store::WriteTx;
+use crate::features::tasks::queries::brief::Names;
+use crate::kernel::{Can, DeliverableState, TypedId as _, Verdict};
+use crate::store::{ReadExt as _, WriteTx};
 use crate::tool::take::{Taken, take_file};
-use crate::tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use crate::tool::{
+    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+};
+
+/// How many of the newest pieces are looked at.
+const LOOKED_AT: usize = 500;
+/// How many are told.
+const SHOWN: usize = 50;
 
 /// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
-    Registry::new().write(DeliverableSubmit).write(DeliverableRevise)
+    let all = Registry::new().write(DeliverableSubmit).write(DeliverableRevise);
+    all.read(DeliverableList).read(DeliverableGet)
 }
 
 const fn spec(name: &'static str, about: &'static str) -> ToolSpec {
@@ -167,5 +177,160 @@ async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError
     match kind {
         Kind::File => Ok(Stored(Some(take_file(cx, path, MAX_FILE).await?))),
         Kind::Text | Kind::Url => Ok(Stored(None)),
+    }
+}
+
+/// A deliverable in one line.
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    title: String,
+    task: String,
+    state: DeliverableState,
+    version: u32,
+    by: String,
+    since: String,
+}
+
+fn line(names: &Names, task: u32, piece: &Deliverable) -> Line {
+    Line {
+        id: piece.id.short(),
+        title: piece.title.clone(),
+        task: format!("{}-{task}", names.key),
+        state: piece.state,
+        version: piece.versions,
+        by: names.people.actor_handle(piece.submitted_by),
+        since: piece.updated_at.to_string(),
+    }
+}
+
+/// Lists delivered work.
+pub struct DeliverableList;
+
+/// Arguments of `deliverable_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {
+    /// of this task; default: yours
+    task: Option<String>,
+    state: Option<DeliverableState>,
+    /// of everybody
+    #[serde(default)]
+    all: bool,
+}
+
+impl ReadTool for DeliverableList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "deliverable_list",
+        group: Group::Tasks,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "List delivered work: what waits for a review, what was sent back, what was approved.",
+    };
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let names = Names::read(snap)?;
+            let of = args.task.as_deref().map(|text| tasks::resolve(snap, text)).transpose()?;
+            let mut all = match &of {
+                Some(task) => queries::pieces(snap, task.id)?,
+                None => queries::newest(snap, LOOKED_AT)?,
+            };
+            let own = |piece: &Deliverable| piece.submitted_by.agent() == Some(cx.agent);
+            all.retain(|piece| {
+                let wanted = args.state.is_none_or(|state| state == piece.state);
+                wanted && (args.all || of.is_some() || own(piece))
+            });
+            let mut lines = Vec::new();
+            for piece in all.iter().take(SHOWN) {
+                if let Some(task) = snap.get::<Task>(piece.task)? {
+                    lines.push(line(&names, task.number, piece));
+                }
+            }
+            Ok::<_, ToolError>(ToolOutput::of(&lines))
+        })
+    }
+}
+
+/// What a person said of a version.
+#[derive(Serialize)]
+struct Said {
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    /// What was asked for, in the order in which answers are given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asks: Vec<String>,
+}
+
+/// A version of a deliverable.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    line: Line,
+    shown: u32,
+    kind: &'static str,
+    content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<Said>,
+}
+
+/// Shows delivered work.
+pub struct DeliverableGet;
+
+/// Arguments of `deliverable_get`.
+#[derive(Deserialize, JsonSchema)]
+pub struct GetArgs {
+    /// its id or title
+    deliverable: String,
+    /// default: the one you work on
+    task: Option<String>,
+    /// default: the newest
+    version: Option<u32>,
+}
+
+impl ReadTool for DeliverableGet {
+    type Args = GetArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "deliverable_get",
+        group: Group::Tasks,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Read delivered work and what the review of it says and asks for.",
+    };
+
+    async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let names = Names::read(snap)?;
+            let task = tasks::meant(snap, args.task.as_deref(), cx.task)?;
+            let piece = queries::resolve(snap, task.id, &args.deliverable)?;
+            let piece = queries::with_versions(snap, piece)?;
+            let wanted = args.version.unwrap_or(piece.deliverable.versions);
+            let judged = piece.versions.iter().find(|one| one.version.number == wanted);
+            let Some(judged) = judged else {
+                let last = piece.deliverable.versions;
+                let message = format!("there are versions 1 to {last}");
+                return Err(ToolError::refused("version_not_found", message));
+            };
+            let (kind, content) = match &judged.version.content {
+                Content::Text(text) => ("text", text.clone()),
+                Content::Url(address) => ("url", address.clone()),
+                Content::File { name, size, .. } => ("file", format!("{name}, {size} bytes")),
+            };
+            Ok(ToolOutput::of(&Whole {
+                line: line(&names, task.number, &piece.deliverable),
+                shown: wanted,
+                kind,
+                content,
+                note: judged.version.note.clone(),
+                review: judged.review.as_ref().map(|review| Said {
+                    verdict: review.verdict,
+                    note: queries::told(review),
+                    asks: queries::asks(review),
+                }),
+            }))
+        })
     }
 }

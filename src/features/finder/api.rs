@@ -26,9 +26,9 @@ pub fn routes() -> Routes {
         search.needs(Can::Read).doc(|| {
             Doc::new(
                 "What fits some words, best first: tasks, comments, deliverables, files, agents, people, \
-                 streams, labels, routines, recurring tasks and what was said in conversations that you may see. All words must fit; \
-                 the last one may be a beginning, words of five letters may have a typo, words in \
-                 quotation marks stand together",
+                 streams, labels, routines, recurring tasks, templates, views, links, reviews and what was said \
+                 in conversations that you may see. All words must fit; the last one may be a \
+                 beginning, words of five letters may have a typo, words in quotation marks stand together",
             )
             .query::<Asked>()
             .returns::<Answer>()
@@ -57,7 +57,7 @@ struct Asked {
 #[schemars(rename = "SearchHit")]
 struct Item {
     /// `task`, `comment`, `deliverable`, `file`, `agent`, `person`, `message`, `stream`, `label`,
-    /// `routine` or `series`.
+    /// `routine`, `series`, `template`, `view`, `link` or `review`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// Its id; of a message the conversation's and its number in it.

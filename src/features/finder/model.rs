@@ -2,14 +2,17 @@
 
 use crate::features::agents::model::AGENTS;
 use crate::features::comments::model::COMMENTS;
-use crate::features::deliverables::model::DELIVERABLES;
+use crate::features::deliverables::model::{DELIVERABLES, REVIEWS};
 use crate::features::files::model::TASK_FILES;
+use crate::features::links::model::LINKS;
 use crate::features::routines::model::ROUTINES;
 use crate::features::runs::model::SESSION_EVENTS;
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::model::label::LABELS;
 use crate::features::tasks::model::series::SERIES;
+use crate::features::tasks::model::template::TEMPLATES;
+use crate::features::views::model::VIEWS;
 use crate::features::workspace::model::MEMBERS;
 
 /// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
@@ -40,11 +43,19 @@ pub enum Kind {
     Routine = 10,
     /// A task that comes again.
     Series = 11,
+    /// Tasks that are made together.
+    Template = 12,
+    /// A saved view.
+    View = 13,
+    /// A link of a task.
+    Link = 14,
+    /// What was said of delivered work.
+    Review = 15,
 }
 
 impl Kind {
     /// All, in the order of groups.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Task,
         Self::Agent,
         Self::Person,
@@ -52,10 +63,14 @@ impl Kind {
         Self::Label,
         Self::Routine,
         Self::Series,
+        Self::Template,
+        Self::View,
         Self::Deliverable,
+        Self::Review,
         Self::Comment,
         Self::Message,
         Self::File,
+        Self::Link,
         Self::Page,
     ];
 
@@ -75,6 +90,10 @@ impl Kind {
             Self::Page => "page",
             Self::Routine => "routine",
             Self::Series => "series",
+            Self::Template => "template",
+            Self::View => "view",
+            Self::Link => "link",
+            Self::Review => "review",
         }
     }
 
@@ -94,6 +113,10 @@ impl Kind {
             Self::Page => "Pages",
             Self::Routine => "Routines",
             Self::Series => "Recurring tasks",
+            Self::Template => "Task templates",
+            Self::View => "Views",
+            Self::Link => "Links",
+            Self::Review => "Reviews",
         }
     }
 
@@ -112,6 +135,10 @@ impl Kind {
             Self::Label => "tag",
             Self::Page => "right",
             Self::Routine | Self::Series => "repeat",
+            Self::Template => "copy",
+            Self::View => "filter",
+            Self::Link => "link",
+            Self::Review => "check",
         }
     }
 
@@ -130,6 +157,10 @@ impl Kind {
             Self::Label => LABELS.number,
             Self::Routine => ROUTINES.number,
             Self::Series => SERIES.number,
+            Self::Template => TEMPLATES.number,
+            Self::View => VIEWS.number,
+            Self::Link => LINKS.number,
+            Self::Review => REVIEWS.number,
             Self::Page => return None,
         })
     }

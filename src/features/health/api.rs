@@ -79,8 +79,8 @@ struct HealthDoc {
     parts: Vec<Value>,
 }
 
-async fn health_of_all(app: App, ws: Ws) -> Result<Json<Health>, ApiError> {
-    let parts = ws.look(move |ws| queries::parts(&app, ws)).await?;
+async fn health_of_all(app: App, ws: Ws, who: Person) -> Result<Json<Health>, ApiError> {
+    let parts = ws.look(move |ws| queries::parts(&app, ws, who.account)).await?;
     Ok(Json(Health { status: queries::worst(&parts), parts }))
 }
 

@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
+use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
-use crate::features::audit::queries::{Reach, VERIFY};
-use crate::features::backups::queries as backups;
+use crate::features::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
+use crate::features::backups::queries::{self as backups, damaged};
 use crate::features::connections::queries as connections;
 use crate::features::connections::queries::eligible::{self, Reason};
 use crate::features::finder::queries::standing as index;
 use crate::features::inbox::queries as inbox;
 use crate::features::users::queries as users;
-use crate::kernel::Timestamp;
+use crate::kernel::{AccountId, Timestamp};
 use crate::store::consumer::{Standing, standing};
 use crate::store::stats::{StoreStats, stats};
 use crate::store::{Store, StoreError, doctor, verify};
@@ -81,11 +82,11 @@ pub struct Part {
     pub said: String,
 }
 
-/// All parts, as this workspace sees them.
+/// All parts, as this workspace sees them; who keeps this HQ sees other workspaces that are damaged, too.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
+pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError> {
     let now = app.clock.now();
     let consumers = consumers(ws)?;
     let mut all = vec![
@@ -101,6 +102,15 @@ pub fn parts(app: &App, ws: &Ws) -> Result<Vec<Part>, StoreError> {
         let how = if misfit.whole { How::Down } else { How::Degraded };
         part("key", "Master key", how, misfit.words)
     }));
+    for one in damaged::all(app)? {
+        if damaged::may_know(app, who, &one.slug)? {
+            let said = match damaged::keeps(app, who)? {
+                true => one.words(),
+                false => damaged::words_for_people(&one.slug),
+            };
+            all.push(part("workspace", "Another workspace", How::Down, said));
+        }
+    }
     Ok(all)
 }
 
@@ -222,13 +232,18 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let ended = |kind: &str| app.jobs.state(&ws.slug, kind).filter(|state| state.result.is_some());
     let drill = app.system.read(|snap| backups::proof(snap))?;
     let drilled = drill.as_ref().and_then(|run| run.ended_at);
-    let asked = ended(VERIFY).filter(|state| drilled <= state.ended);
-    if asked.is_none() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
+    // A drill that is yet to come was noted before a clock was set back.
+    let is_younger = |state: &JobState| drilled <= state.ended || Some(now) < drilled;
+    let asked: Vec<_> =
+        [VERIFY, VERIFY_BLOBS].into_iter().filter_map(ended).filter(is_younger).collect();
+    if asked.is_empty() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
         let said = "the restore drill found what does not fit its hash; verify it in Audit";
         return made(How::Down, said.to_owned());
     }
-    let found = asked.as_ref().and_then(|state| state.result.as_ref());
-    let faults: u64 = each::<verify::Verified>(found).map(|one| one.faults_count).sum();
+    let found = |state: &JobState| -> u64 {
+        each::<verify::Verified>(state.result.as_ref()).map(|one| one.faults_count).sum()
+    };
+    let faults = asked.iter().map(found).max().unwrap_or(0);
     if 0 < faults {
         return made(How::Down, format!("{faults} do not fit their hashes; see Audit"));
     }
@@ -237,9 +252,11 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     if 0 < left {
         return made(How::Degraded, format!("{left} rows beside the records differ; see below"));
     }
-    let at = asked.as_ref().map_or(drilled, |state| state.ended);
+    let asked = asked.iter().max_by_key(|state| state.ended);
+    let at = asked.map_or(drilled, |state| state.ended);
     let days = |since: Timestamp| now.duration_since(since).as_hours() / 24;
-    match (at, each::<verify::Verified>(found).next()) {
+    let report = each::<verify::Verified>(asked.and_then(|state| state.result.as_ref())).next();
+    match (at, report) {
         (Some(at), _) if UNVERIFIED <= days(at) => {
             made(How::Degraded, format!("last verified {} days ago; verify it in Audit", days(at)))
         }

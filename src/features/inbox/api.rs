@@ -234,14 +234,7 @@ async fn cancel(
     once: Once,
     Path(id): Path<ItemId>,
 ) -> Result<Json<View>, ApiError> {
-    let cancel = once.run(move |tx| {
-        if rules::cancel(tx, id, "cancelled over the API")? {
-            return Ok(());
-        }
-        let state = tx.get::<Item>(id)?.map_or("gone", |item| item.state.word());
-        Err(InboxError::WrongState { state, hint: "stop its run in its place" })
-    });
-    ws.write(&who, cancel).await?;
+    ws.write(&who, once.run(move |tx| rules::call_off(tx, id))).await?;
     one(&ws, id)
 }
 

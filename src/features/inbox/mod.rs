@@ -10,3 +10,4 @@ pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+pub mod tools;

@@ -288,11 +288,5 @@ async fn cancel(
     Path(id): Path<ItemId>,
     Form(from): Form<From>,
 ) -> Result<Response, PageError> {
-    let back = back(&ws, id, &from)?;
-    let was_open = ws.write(&who, move |tx| rules::cancel(tx, id, "a person cancelled it")).await?;
-    let said = match was_open {
-        true => Flash::ok("The item is cancelled."),
-        false => Flash::danger("A run has this item, or it is over. Stop the run in its place."),
-    };
-    Ok(flash::say(&app, said, hx.go_to(&back)))
+    act((&app, &ws, &who, &hx), (id, &from), "The item is cancelled.", rules::call_off).await
 }

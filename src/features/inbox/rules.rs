@@ -418,6 +418,44 @@ pub fn cancel(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<bool, In
     Ok(true)
 }
 
+/// Cancels an item because somebody wishes it.
+///
+/// # Errors
+/// `WrongState` when a run has it, or it is over.
+pub fn call_off(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
+    if cancel(tx, id, "a person cancelled it")? {
+        return Ok(());
+    }
+    let state = load(tx, id)?.state;
+    let hint = match state {
+        ItemState::Leased => "stop its run in its place",
+        _ => "there is nothing left to cancel",
+    };
+    Err(InboxError::WrongState { state: state.word(), hint })
+}
+
+/// An agent declines an item of its own. What a person asked for is not for it to decline.
+///
+/// # Errors
+/// `WrongState` when a person asked for it, a run has it, or it is over.
+pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), InboxError> {
+    let item = load(tx, id)?;
+    if item.reasons.iter().any(|one| one.person.is_some()) {
+        return Err(InboxError::WrongState {
+            state: "asked for by a person",
+            hint: "do it, or say in a comment why not",
+        });
+    }
+    let reason = ellipsis(&format!("declined: {}", reason.trim()), 500);
+    if cancel(tx, id, &reason)? {
+        return Ok(());
+    }
+    Err(InboxError::WrongState {
+        state: item.state.word(),
+        hint: "what you work on now ends with work_done or work_fail",
+    })
+}
+
 /// Cancels what there is to do on a task, of one agent or of all. A person takes it away from the
 /// run that has it, too, which is stopped; an agent's own run says itself how it ends.
 ///

@@ -16,6 +16,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
 use super::model::Job;
+use super::queries::upkeep::Upkeep;
 use super::queries::{self, MAX_READ, Written};
 use super::rules;
 use super::typing::{self, Typed};
@@ -35,7 +36,7 @@ pub fn routes() -> Routes {
         .get(
             "/jobs/now",
             now.needs(Can::Read).doc(|| {
-                Doc::new("All that goes on in the background: programs, sub-agents, timers")
+                Doc::new("All that goes on in the background: programs, sub-agents, timers, upkeep")
                     .returns::<GoingPage>()
             }),
         )
@@ -177,6 +178,23 @@ impl JobOut {
 struct GoingPage {
     /// The oldest first.
     items: Vec<GoingOut>,
+    /// What HQ itself does, such as a backup; for admins.
+    upkeep: Vec<UpkeepOut>,
+}
+
+/// One thing that HQ itself does.
+#[derive(Debug, Serialize, JsonSchema)]
+struct UpkeepOut {
+    /// A stable word, such as `backups` or `search_index`.
+    kind: String,
+    /// What is done, for people.
+    title: String,
+    /// How far it has come, for people.
+    detail: String,
+    /// Since when, where that is known.
+    since: Option<String>,
+    /// How much of it is done, where that is known.
+    percent: Option<u8>,
 }
 
 /// One thing that goes on.
@@ -222,7 +240,18 @@ async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
         });
         Ok::<_, ApiError>(out.collect())
     })?;
-    Ok(Json(GoingPage { items }))
+    let out = |one: Upkeep| UpkeepOut {
+        kind: one.kind,
+        title: one.title,
+        detail: one.detail,
+        since: one.since.map(|since| since.to_string()),
+        percent: one.percent,
+    };
+    let upkeep = match who.access.may(Can::Admin) {
+        true => queries::upkeep::upkeep(&ws).into_iter().map(out).collect(),
+        false => Vec::new(),
+    };
+    Ok(Json(GoingPage { items, upkeep }))
 }
 
 /// A part of what a job wrote.

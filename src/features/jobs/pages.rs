@@ -34,6 +34,7 @@ use crate::web::time::RelTime;
 use super::api::{find, may_see, read};
 use super::model::{JOBS, Job, JobOutcome};
 use super::queries::now::{Going, Kind};
+use super::queries::upkeep::Upkeep;
 use super::typing::{self, Typed};
 use super::{queries, rules};
 
@@ -83,6 +84,13 @@ struct GoingRow {
     stop: Option<String>,
 }
 
+/// Something that HQ itself does.
+struct UpkeepRow {
+    title: String,
+    detail: String,
+    since: Option<RelTime>,
+}
+
 /// The end of what a program wrote; renews itself while it runs.
 #[derive(Template)]
 #[template(path = "jobs/_tail.html")]
@@ -119,7 +127,10 @@ struct Index {
 #[template(path = "jobs/_now.html")]
 struct Now {
     live: Live,
+    /// Where it is asked for again, every two seconds, while HQ itself is at work: that is no record.
+    url: String,
     rows: Vec<GoingRow>,
+    upkeep: Vec<UpkeepRow>,
 }
 
 /// A page of the list; the first one renews itself.
@@ -284,8 +295,25 @@ fn now(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<
     }
     let query = kind.map(|kind| format!("?kind={}", kind.word())).unwrap_or_default();
     let here = look.ws.url(&format!("jobs{query}"));
-    let live = Live::new(here).table(JOBS.name).table(CHILDREN.name).table(RUNS.name);
-    Ok(Now { live, rows })
+    let live = Live::new(here.as_str()).table(JOBS.name).table(CHILDREN.name).table(RUNS.name);
+    let upkeep = match kind {
+        None if who.access.may(Can::Admin) => upkeep(look),
+        _ => Vec::new(),
+    };
+    Ok(Now { live, url: here, rows, upkeep })
+}
+
+/// What HQ itself does, for those who see to it.
+fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
+    let row = |one: Upkeep| UpkeepRow {
+        title: one.title,
+        detail: match one.percent {
+            Some(percent) => format!("{}, {percent} %", one.detail),
+            None => one.detail,
+        },
+        since: one.since.map(|since| RelTime::new(since, look.now, &look.zone)),
+    };
+    queries::upkeep::upkeep(look.ws).into_iter().map(row).collect()
 }
 
 fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {

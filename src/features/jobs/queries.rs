@@ -1,6 +1,7 @@
 //! Reads of jobs.
 
 pub mod now;
+pub mod upkeep;
 
 use crate::app::Ws;
 use crate::kernel::{AgentId, JobId};

@@ -17,6 +17,7 @@ use crate::store::{WriteTx, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
+use crate::web::have::Have;
 use crate::web::html;
 use crate::web::hx::{Ask, Hx};
 use crate::web::live::Live;
@@ -67,6 +68,8 @@ struct Asked {
     /// `unread`, `later`, or the word of a group.
     show: String,
     after: String,
+    /// How many lines the page shows already.
+    have: Have,
 }
 
 impl Asked {
@@ -172,7 +175,7 @@ fn view(ws: &Ws, who: &Person, asked: &Asked) -> Result<View, PageError> {
         let (rows, next) = match later {
             true => (put_off.clone(), None),
             false => {
-                let part = (after.as_deref(), DEFAULT_LIMIT);
+                let part = (after.as_deref(), asked.have.of("", DEFAULT_LIMIT));
                 queries::list(snap, me, asked.wanted(), part)?
             }
         };

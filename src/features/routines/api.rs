@@ -165,6 +165,10 @@ struct FiringView {
     about: Option<String>,
     /// The task that was made.
     task: Option<String>,
+    /// Its parts, where they came of a template.
+    tasks: Vec<String>,
+    /// The entry of the feed in which it began: `POST /undo` with it takes back all that it made.
+    entry: Option<u64>,
     run: Option<RunId>,
     at: String,
     held_until: Option<String>,
@@ -207,6 +211,8 @@ struct RulesBody {
 struct FieldView {
     name: &'static str,
     about: &'static str,
+    /// `text`, `list`, `word`, `number`, `yes_no`, `moment` or `time`: what it is compared with.
+    r#type: &'static str,
     /// What it can be, if that is known.
     values: &'static [&'static str],
 }
@@ -215,6 +221,8 @@ struct FieldView {
 struct EventView {
     event: &'static str,
     about: &'static str,
+    /// What it belongs to.
+    group: &'static str,
     fields: Vec<FieldView>,
 }
 
@@ -363,7 +371,7 @@ async fn run_now(
     let view = ws.read(|snap| {
         let found = snap.get::<Firing>(firing)?;
         let firing = found.ok_or_else(|| RoutineError::NotFound(id.to_string()))?;
-        firing_view(snap, firing)
+        firing_view(snap, &queries::get(snap, id)?, firing)
     })?;
     Ok(Json(view))
 }
@@ -383,8 +391,13 @@ async fn test_run(
     Ok(Json(trial))
 }
 
-fn firing_view(read: &dyn Read, firing: Firing) -> Result<FiringView, RoutineError> {
-    let led = view::led(read, &firing)?;
+fn firing_view(
+    read: &dyn Read,
+    routine: &Routine,
+    firing: Firing,
+) -> Result<FiringView, RoutineError> {
+    let led = view::led(read, routine, &firing)?;
+    let entry = view::entry_of(read, &firing)?;
     let (state, _) = view::state(&firing, led.item.as_ref());
     let error = led.item.as_ref().and_then(|item| item.last_error.clone());
     Ok(FiringView {
@@ -396,6 +409,8 @@ fn firing_view(read: &dyn Read, firing: Firing) -> Result<FiringView, RoutineErr
         subject: Some(firing.subject).filter(|subject| !subject.is_empty()),
         about: led.about,
         task: led.made,
+        tasks: led.parts,
+        entry,
         run: led.run.map(|run| run.id),
         at: firing.at.to_string(),
         held_until: firing.held_until.map(|at| at.to_string()),
@@ -415,12 +430,12 @@ async fn runs(
         })?),
     };
     let page = ws.read(|snap| {
-        queries::get(snap, id)?;
+        let routine = queries::get(snap, id)?;
         let mut hits = queries::firings(snap, id, after.as_deref(), limit + 1)?;
         let more = hits.len() > limit;
         hits.truncate(limit);
         let next = hits.last().filter(|_| more).map(|hit| key_cursor(&hit.key));
-        let items = hits.into_iter().map(|hit| firing_view(snap, hit.record));
+        let items = hits.into_iter().map(|hit| firing_view(snap, &routine, hit.record));
         Ok::<_, RoutineError>(Firings { items: items.collect::<Result<_, _>>()?, next })
     })?;
     Ok(Json(page))
@@ -430,14 +445,16 @@ async fn events() -> Result<Json<Events>, ApiError> {
     let field = |field: &registry::Field| FieldView {
         name: field.name,
         about: field.label,
-        values: field.words,
+        r#type: field.of.word(),
+        values: field.of.words(),
     };
     let event = |kind: &registry::Kind| EventView {
         event: kind.word,
         about: kind.label,
+        group: kind.group,
         fields: kind.fields().map(field).collect(),
     };
-    Ok(Json(Events { items: registry::ALL.iter().map(event).collect() }))
+    Ok(Json(Events { items: registry::all().map(event).collect() }))
 }
 
 fn all_rules(ws: &Ws) -> Result<Json<Rules>, ApiError> {

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::registry::{Field, Kind};
+use super::registry::{Kind, Type, VIEW};
 use crate::kernel::FieldError;
 use crate::kernel::text::nearest;
 
@@ -161,6 +163,8 @@ pub enum Datum {
     Words(Vec<String>),
     /// A number.
     Number(f64),
+    /// A moment, and the day that it is for people.
+    Moment(Timestamp, Date),
 }
 
 impl Datum {
@@ -177,6 +181,7 @@ impl Datum {
             Self::Nothing => Cow::Borrowed(""),
             Self::Words(words) => Cow::Borrowed(words.first().map_or("", String::as_str)),
             Self::Number(number) => Cow::Owned(format!("{number}")),
+            Self::Moment(at, _) => Cow::Owned(at.to_string()),
         }
     }
 
@@ -188,6 +193,7 @@ impl Datum {
                 let value = value.trim().parse::<f64>();
                 value.is_ok_and(|value| (value - number).abs() < 1e-9)
             }
+            Self::Moment(..) => self.order(value) == Some(Ordering::Equal),
         }
     }
 
@@ -195,7 +201,7 @@ impl Datum {
         let value = value.trim().to_lowercase();
         match self {
             Self::Words(words) => words.iter().any(|word| word.to_lowercase().contains(&value)),
-            Self::Nothing | Self::Number(_) => false,
+            Self::Nothing | Self::Number(_) | Self::Moment(..) => false,
         }
     }
 
@@ -206,6 +212,10 @@ impl Datum {
         match self {
             Self::Nothing => None,
             Self::Number(number) => number.partial_cmp(&value.parse::<f64>().ok()?),
+            Self::Moment(at, day) => match value.parse::<Timestamp>() {
+                Ok(other) => Some(at.cmp(&other)),
+                Err(_) => Some(day.cmp(&value.parse::<Date>().ok()?)),
+            },
             Self::Words(words) => {
                 let word = words.first()?;
                 match (rank(word), rank(value)) {
@@ -227,7 +237,7 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 /// What is known when something happens, by field.
-pub type Values = BTreeMap<&'static str, Datum>;
+pub type Values = BTreeMap<Cow<'static, str>, Datum>;
 
 static NOTHING: Datum = Datum::Nothing;
 
@@ -263,8 +273,11 @@ impl Test {
         }
     }
 
-    fn words(&self) -> String {
-        let field = super::registry::label(&self.field);
+    fn words(&self, kind: Option<&Kind>) -> String {
+        let field = match self.field.strip_prefix(VIEW) {
+            Some(view) => format!("the number of tasks in the view {view}"),
+            None => kind.map_or(self.field.as_str(), |kind| kind.label_of(&self.field)).to_owned(),
+        };
         match self.op.has_value() {
             true => format!("{field} {} {}", self.op.label(), self.value),
             false => format!("{field} {}", self.op.label()),
@@ -280,7 +293,10 @@ impl Test {
     fn read(kind: &Kind, at: &str, (field, op, value): Parts<'_>) -> Result<Self, FieldError> {
         let known = kind.fields();
         let (field, value) = (field.trim(), value.trim());
-        let Some(found) = known.clone().find(|one| one.name == field) else {
+        let found = kind.field(field).map(|one| (one.name, one.label, one.of));
+        let is_view = VIEW.len() < field.len() && field.starts_with(VIEW);
+        let found = found.or(is_view.then_some((field, "the number of tasks", Type::Number)));
+        let Some((name, label, of)) = found else {
             let near = nearest(field, known.clone().map(|one| one.name));
             let hint = match near {
                 Some(near) => format!("did you mean {near}?"),
@@ -290,9 +306,9 @@ impl Test {
             return Err(FieldError::new(at, message));
         };
         let op = op.unwrap_or(Op::Is);
-        check_value(found, op, value).map_err(|message| FieldError::new(at, message))?;
-        let value = if op.has_value() { value.to_owned() } else { String::new() };
-        Ok(Self { field: found.name.to_owned(), op, value })
+        check_value((label, of), op, value).map_err(|message| FieldError::new(at, message))?;
+        let value = if op.has_value() { written(of, op, value) } else { String::new() };
+        Ok(Self { field: name.to_owned(), op, value })
     }
 }
 
@@ -300,35 +316,93 @@ impl Test {
 type Parts<'a> = (&'a str, Option<Op>, &'a str);
 
 /// Whether a field can be compared with this.
-fn check_value(field: &Field, op: Op, value: &str) -> Result<(), String> {
+fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), String> {
     if !op.has_value() {
         return Ok(());
     }
     if value.is_empty() {
-        return Err(format!("say what \"{}\" is compared with", field.label));
+        return Err(format!("say what \"{label}\" is compared with"));
     }
     if MAX_VALUE < value.chars().count() {
         return Err(format!("a value has at most {MAX_VALUE} characters"));
     }
     let ordered = matches!(op, Op::Greater | Op::Less);
-    if field.number && op != Op::Contains {
-        let mut parts: Vec<&str> = vec![value];
-        if op == Op::OneOf {
-            parts = value.split(',').collect();
-        }
-        if parts.iter().any(|part| part.trim().parse::<f64>().is_err()) {
-            return Err(format!("\"{}\" is compared with a number", field.label));
-        }
+    if ordered && matches!(of, Type::Text | Type::List | Type::Words(_) | Type::YesNo) {
+        let other = if of == Type::Text || of == Type::List { ", or contains" } else { "" };
+        return Err(format!("\"{label}\" is neither greater nor less; use is, is one of{other}"));
     }
-    if !field.words.is_empty() && !ordered && op != Op::Contains {
-        for part in value.split(',').map(str::trim) {
-            if !field.words.iter().any(|word| same(word, part)) {
-                let known = field.words.join(", ");
-                return Err(format!("\"{}\" is one of: {known}", field.label));
+    if op == Op::Contains {
+        return match of {
+            Type::Text | Type::List | Type::Words(_) | Type::Ranked(_) => Ok(()),
+            Type::Number => Err(format!("\"{label}\" is compared with a number, as a whole")),
+            Type::YesNo | Type::Moment | Type::Clock => {
+                Err(format!("\"{label}\" holds no words; use is"))
             }
-        }
+        };
     }
-    Ok(())
+    let parts: Vec<&str> = match op {
+        Op::OneOf => value.split(',').map(str::trim).collect(),
+        _ => vec![value],
+    };
+    let all = |fits: fn(&str) -> bool| parts.iter().all(|part| fits(part));
+    match of {
+        Type::Text | Type::List => Ok(()),
+        Type::Number if !all(|part| part.parse::<f64>().is_ok_and(f64::is_finite)) => {
+            Err(format!("\"{label}\" is compared with a number"))
+        }
+        Type::Moment if !all(is_moment) => {
+            Err(format!("\"{label}\" is compared with a day such as 2026-12-24, or a moment"))
+        }
+        Type::Clock if !all(|part| clock(part).is_some()) => {
+            Err(format!("\"{label}\" is compared with a time such as 09:00"))
+        }
+        Type::YesNo if !all(|part| yes_no(part).is_some()) => {
+            Err(format!("\"{label}\" is yes or no"))
+        }
+        Type::Words(words) | Type::Ranked(words)
+            if !parts.iter().all(|part| words.iter().any(|word| same(word, part))) =>
+        {
+            Err(format!("\"{label}\" is one of: {}", words.join(", ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_moment(text: &str) -> bool {
+    text.parse::<Date>().is_ok() || text.parse::<Timestamp>().is_ok()
+}
+
+/// A time of day as it is kept: two texts compare as the times do.
+fn clock(text: &str) -> Option<String> {
+    let text = if text.find(':') == Some(1) { format!("0{text}") } else { text.to_owned() };
+    let time: Time = text.parse().ok()?;
+    Some(format!("{:02}:{:02}", time.hour(), time.minute()))
+}
+
+fn yes_no(text: &str) -> Option<&'static str> {
+    match text.to_lowercase().as_str() {
+        "yes" | "true" => Some("yes"),
+        "no" | "false" => Some("no"),
+        _ => None,
+    }
+}
+
+/// A value as it is kept.
+fn written(of: Type, op: Op, value: &str) -> String {
+    let one = |part: &str| match of {
+        Type::Clock => clock(part),
+        Type::YesNo => yes_no(part).map(str::to_owned),
+        _ => None,
+    };
+    match op {
+        Op::Contains => value.to_owned(),
+        Op::OneOf => {
+            let parts = value.split(',').map(str::trim);
+            let parts = parts.map(|part| one(part).unwrap_or_else(|| part.to_owned()));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+        _ => one(value).unwrap_or_else(|| value.to_owned()),
+    }
 }
 
 impl Conditions {
@@ -412,14 +486,36 @@ impl Conditions {
         })
     }
 
-    /// What becomes of each.
+    /// Whether they cannot hold, whatever the counts of saved views are.
     #[must_use]
-    pub fn check(&self, values: &Values) -> Vec<Checked> {
+    pub fn fail_without_views(&self, values: &Values) -> bool {
+        self.0.iter().any(|condition| match condition {
+            Condition::One(test) => !test.field.starts_with(VIEW) && !test.holds(values),
+            Condition::Any(tests) => {
+                tests.iter().all(|test| !test.field.starts_with(VIEW) && !test.holds(values))
+            }
+        })
+    }
+
+    /// The saved views whose tasks are counted, by their slugs.
+    pub fn views(&self) -> impl Iterator<Item = &str> {
+        let tests = self.0.iter().flat_map(|condition| match condition {
+            Condition::One(test) => std::slice::from_ref(test),
+            Condition::Any(tests) => tests.as_slice(),
+        });
+        tests.filter_map(|test| test.field.strip_prefix(VIEW))
+    }
+
+    /// What becomes of each, for an event of this kind.
+    #[must_use]
+    pub fn check(&self, kind: Option<&Kind>, values: &Values) -> Vec<Checked> {
         let checked = |words: String, found: String, holds: bool| Checked { words, found, holds };
         let one = |condition: &Condition| match condition {
-            Condition::One(test) => checked(test.words(), test.found(values), test.holds(values)),
+            Condition::One(test) => {
+                checked(test.words(kind), test.found(values), test.holds(values))
+            }
             Condition::Any(tests) => checked(
-                tests.iter().map(Test::words).collect::<Vec<_>>().join(" or "),
+                tests.iter().map(|test| test.words(kind)).collect::<Vec<_>>().join(" or "),
                 tests.iter().map(|test| test.found(values)).collect::<Vec<_>>().join(", "),
                 tests.iter().any(|test| test.holds(values)),
             ),
@@ -427,13 +523,14 @@ impl Conditions {
         self.0.iter().map(one).collect()
     }
 
-    /// In words: "status is done and priority is high or priority is urgent".
+    /// In words: "status is done and (priority is high or priority is urgent)".
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn words(&self, kind: Option<&Kind>) -> String {
         let one = |condition: &Condition| match condition {
-            Condition::One(test) => test.words(),
+            Condition::One(test) => test.words(kind),
             Condition::Any(tests) => {
-                let all = tests.iter().map(Test::words).collect::<Vec<_>>().join(" or ");
+                let all = tests.iter().map(|test| test.words(kind));
+                let all = all.collect::<Vec<_>>().join(" or ");
                 if self.0.len() == 1 { all } else { format!("({all})") }
             }
         };
@@ -460,7 +557,7 @@ mod tests {
     use crate::features::routines::registry;
 
     fn values(all: &[(&'static str, Datum)]) -> Values {
-        all.iter().cloned().collect()
+        all.iter().map(|(name, datum)| (Cow::Borrowed(*name), datum.clone())).collect()
     }
 
     fn one(field: &str, op: Op, value: &str) -> Written {
@@ -511,6 +608,46 @@ mod tests {
         assert!(holds(Datum::Nothing, Op::Empty, ""));
         assert!(holds(Datum::Nothing, Op::IsNot, "done"));
         assert!(holds(Datum::text("b"), Op::OneOf, "a, b"));
+        let due = || {
+            let at: Timestamp = "2026-12-24T22:59:59Z".parse().unwrap();
+            Datum::Moment(at, Date::constant(2026, 12, 24))
+        };
+        assert!(holds(due(), Op::Is, "2026-12-24") && holds(due(), Op::Greater, "2026-12-23"));
+        assert!(holds(due(), Op::Less, "2026-12-24T23:00:00Z"));
+        assert!(!holds(due(), Op::Less, "2026-12-24") && !holds(due(), Op::Contains, "2026"));
+    }
+
+    #[test]
+    fn values_are_checked_by_the_type_of_their_field() {
+        let kind = registry::kind("task.changed").unwrap();
+        let kept = |field: &str, op, value: &str| {
+            Conditions::read(kind, &[one(field, op, value)])
+                .map(|all| all.written().remove(0).value)
+        };
+        for (field, op, value) in [
+            ("title", Op::Greater, "a"),
+            ("labels", Op::Less, "a"),
+            ("status", Op::Greater, "todo"),
+            ("old_priority", Op::Greater, "loud"),
+            ("due", Op::Less, "soon"),
+            ("due", Op::Contains, "2026"),
+            ("due_in_days", Op::Contains, "3"),
+            ("due_in_days", Op::Is, "NaN"),
+            ("time", Op::Greater, "noon"),
+            ("view:open", Op::Greater, "many"),
+            ("view:", Op::Greater, "3"),
+        ] {
+            assert!(kept(field, op, value).is_err(), "{field} {} {value}", op.word());
+        }
+        assert_eq!(kept("time", Op::Greater, "9:00").unwrap(), "09:00");
+        assert_eq!(kept("due", Op::Less, "2026-12-24").unwrap(), "2026-12-24");
+        assert_eq!(kept("old_priority", Op::Less, "High").unwrap(), "High");
+        assert_eq!(kept("view:open", Op::Greater, "3").unwrap(), "3");
+        let agent = registry::kind("agent.changed").unwrap();
+        let exec = Conditions::read(agent, &[one("exec", Op::Is, "true")]).unwrap();
+        assert_eq!(exec.written()[0].value, "yes");
+        let views = Conditions::read(kind, &[one("view:open", Op::Less, "9")]).unwrap();
+        assert_eq!(views.views().collect::<Vec<_>>(), ["open"]);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::SignedDuration;
 
-use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger};
+use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger, Watch};
 use super::queries::{self, origin};
-use super::registry::{self, Happening, Subject};
+use super::registry::{self, Happening, Kind, MOST_KINDS, Subject};
 use super::rules::{self, happen, keep};
 use super::scene::{self, Moment, Scene};
 use crate::kernel::RoutineId;
@@ -21,9 +21,12 @@ pub const ROUTINES_CONSUMER: u16 = 3;
 /// What is older fires nothing.
 const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
 
+/// Where the slots of changed records begin in an entry, behind all places of events.
+const ROWS: usize = 1 << 20;
+
 /// The kinds of events that some routine of this process waits for, one bit each: without one, no entry
 /// is taken. It only ever says too much.
-static WATCHED: AtomicU64 = AtomicU64::new(0);
+static WATCHED: [AtomicU64; MOST_KINDS / 64] = [const { AtomicU64::new(0) }; MOST_KINDS / 64];
 
 /// The consumer.
 pub struct Follow;
@@ -39,18 +42,32 @@ pub fn learn(read: &dyn Read) -> Result<(), StoreError> {
 
 fn note(routine: &Routine) {
     if let Trigger::Event(watch) = &routine.trigger {
-        WATCHED.fetch_or(registry::bit(&watch.event), Ordering::Relaxed);
+        let Some(place) = registry::place(&watch.event) else { return };
+        if let Some(word) = WATCHED.get(place / 64) {
+            word.fetch_or(1 << (place % 64), Ordering::Relaxed);
+        }
     }
 }
 
+/// Whether some routine waits for a kind.
+fn is_watched(kind: &Kind) -> bool {
+    let place = registry::place(kind.word).unwrap_or(MOST_KINDS);
+    let word = WATCHED.get(place / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+    word & (1 << (place % 64)) != 0
+}
+
 /// What happened in an entry that is waited for, with its place.
-fn happened(entry: &Entry) -> impl Iterator<Item = (usize, Happening)> {
-    let watched = WATCHED.load(Ordering::Relaxed);
-    let all = entry.events.iter().enumerate();
-    let all = all.flat_map(|(place, event)| {
+fn happened(entry: &Entry) -> Vec<(usize, Happening)> {
+    if WATCHED.iter().all(|word| word.load(Ordering::Relaxed) == 0) {
+        return Vec::new();
+    }
+    let events = entry.events.iter().enumerate().flat_map(|(place, event)| {
         registry::happenings(event).into_iter().map(move |one| (place, one))
     });
-    all.filter(move |(_, one)| watched & registry::bit(one.kind.word) != 0)
+    let rows = entry.changes.iter().enumerate().filter_map(|(n, change)| {
+        registry::of_row(n, change).map(|happening| (ROWS + n, happening))
+    });
+    events.chain(rows).filter(|(_, one)| is_watched(one.kind)).collect()
 }
 
 impl Consume for Follow {
@@ -65,7 +82,7 @@ impl Consume for Follow {
     fn concerns(&self, entry: &Entry) -> bool {
         let own = [ROUTINES.number, ROUTINE_RULES.number];
         entry.changes.iter().any(|change| own.contains(&change.table))
-            || happened(entry).next().is_some()
+            || !happened(entry).is_empty()
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
@@ -80,7 +97,7 @@ impl Consume for Follow {
         if entry.changes.iter().any(|change| change.table == ROUTINE_RULES.number) {
             rules::settle_all(tx)?;
         }
-        let all: Vec<(usize, Happening)> = happened(entry).collect();
+        let all = happened(entry);
         if all.is_empty() || queries::rules(tx)?.paused_at.is_some() {
             return Ok(());
         }
@@ -101,6 +118,22 @@ impl Consume for Follow {
     }
 }
 
+/// Whether the conditions of a routine hold. The tasks of views are counted only where all else does.
+fn holds(
+    tx: &WriteTx<'_>,
+    routine: &Routine,
+    watch: &Watch,
+    scene: &mut Scene,
+) -> Result<bool, StoreError> {
+    scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
+    if watch.conditions.fail_without_views(&scene.values) {
+        return Ok(false);
+    }
+    let at = (routine.agent, tx.now());
+    scene::add_counts(tx, &mut scene.values, &watch.conditions, at)?;
+    Ok(watch.conditions.hold(&scene.values))
+}
+
 fn take(
     tx: &mut WriteTx<'_>,
     entry: &Entry,
@@ -118,7 +151,7 @@ fn take(
     if watching.is_empty() {
         return Ok(());
     }
-    let behind = origin::of(tx, entry, place, happening.subject)?;
+    let behind = origin::of(tx, entry, place, happening)?;
     let moment = Moment::of(entry);
     let Some(scene) = scene::of(tx, happening, &moment)? else { return Ok(()) };
     let subject = match happening.subject {
@@ -133,8 +166,7 @@ fn take(
             continue;
         }
         let mut scene: Scene = scene.clone();
-        scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
-        if !watch.conditions.hold(&scene.values) {
+        if !holds(tx, &routine, watch, &mut scene)? {
             continue;
         }
         let depth = behind.as_ref().map_or(1, |behind| behind.depth.saturating_add(1));

@@ -1,4 +1,4 @@
-//! Records of routines. A released layout is frozen: add `RoutineV1`, raise `VERSION`, extend `upgrade`.
+//! Records of routines. A released layout is frozen: raise `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::features::agents::model::Agent;
 use crate::kernel::cadence::{Days, Schedule};
 use crate::kernel::{
-    Actor, AgentId, CatchUp, Overlap, Part, Priority, RoutineId, Thinking, Timestamp, TypedId,
+    Actor, AgentId, Assignee, CatchUp, Overlap, Part, Priority, RoutineId, TemplateId, Thinking,
+    Timestamp, TypedId,
 };
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
 mod clock;
 mod firing;
@@ -54,6 +55,40 @@ pub enum Action {
     Wake,
     /// A task is made; the instruction is its description.
     CreateTask(TaskForm),
+    /// All tasks of a template are made, as parts of a task that is made for them.
+    CreateTasks(TasksForm),
+}
+
+impl Action {
+    /// The task that is made, if one is: that of all tasks of a template stands above them.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskForm> {
+        match self {
+            Self::Wake => None,
+            Self::CreateTask(form) => Some(form),
+            Self::CreateTasks(form) => Some(&form.above),
+        }
+    }
+
+    /// What is made of a template, if anything is.
+    #[must_use]
+    pub fn tasks(&self) -> Option<&TasksForm> {
+        match self {
+            Self::CreateTasks(form) => Some(form),
+            Self::Wake | Self::CreateTask(_) => None,
+        }
+    }
+}
+
+/// The tasks of a template, as a routine makes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksForm {
+    /// The task that all of them are parts of.
+    pub above: TaskForm,
+    /// The template.
+    pub template: TemplateId,
+    /// Who has which role; a role that is not here is the agent with this slug.
+    pub roles: Vec<(String, Option<Assignee>)>,
 }
 
 /// The task that a routine makes.
@@ -163,6 +198,7 @@ impl Record for Routine {
     type Id = RoutineId;
     const TABLE: Table = ROUTINES;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_AGENT, BY_EVENT];
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["active", "stopped", "asks"], &["trigger", "action", "instruction"]];
@@ -182,6 +218,14 @@ impl Record for Routine {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
     }
 
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            // The same fields; only that it makes tasks of a template had no place yet.
+            1 => codec::decode(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
+    }
+
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
@@ -194,11 +238,15 @@ impl Record for Routine {
                 conditions: Conditions::sample(),
                 own_changes: false,
             }),
-            action: Action::CreateTask(TaskForm {
-                title: "Check {title}".into(),
-                priority: Priority::High,
-                assigned: true,
-                due_days: Some(2),
+            action: Action::CreateTasks(TasksForm {
+                above: TaskForm {
+                    title: "Check {title}".into(),
+                    priority: Priority::High,
+                    assigned: true,
+                    due_days: Some(2),
+                },
+                template: TemplateId::from_bytes([26; 16]),
+                roles: vec![("writer".into(), Some(Assignee::System)), ("reader".into(), None)],
             }),
             active: true,
             stopped: None,

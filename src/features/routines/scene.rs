@@ -1,27 +1,39 @@
 //! What is known when something happens: the fields that conditions and templates name, read from the
-//! records. A record that is gone since makes no scene.
+//! records. A record that is gone since makes no scene, unless that is what is waited for.
+
+mod counts;
+mod record;
+
+use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
 use super::conditions::{Datum, Values, value_of};
-use super::registry::{Change, Happening, Kind, Subject};
+use super::registry::{Change, Happening, Kind, Subject, Type};
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::comments::model::{BY_TASK as COMMENTS_BY_TASK, Comment};
 use crate::features::deliverables::model::{BY_TASK as DELIVERABLES_BY_TASK, Deliverable, Review};
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::Run;
+use crate::features::routines::model::Routine;
+use crate::features::runs::model::{Run, Session};
+use crate::features::runs::queries::children;
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::label::{Label, TaskLabel};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::{People, assignee_of};
 use crate::features::usage::queries::budgets;
+use crate::features::usage::queries::payers;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Actor, AgentId, Assignee, ItemState, Payer, TaskField, TaskId, Timestamp};
-use crate::store::{
-    Change as RowChange, Entry, KeyBuf, Range, Read, ReadExt, StoreError, feed, record,
+use crate::kernel::{
+    AccountId, Actor, AgentId, Assignee, ItemId, ItemState, Payer, RunId, TaskField, TaskId,
+    Timestamp,
 };
+use crate::store::record::read as read_row;
+use crate::store::{Change as RowChange, Entry, KeyBuf, Range, Read, ReadExt, StoreError, feed};
+
+pub use counts::{add_counts, query as view_query};
 
 /// The longest line that says what it was about, in characters.
 const MAX_SUBJECT: usize = 120;
@@ -37,6 +49,13 @@ pub struct Scene {
     pub subject: String,
     /// The task that it is about.
     pub task: Option<TaskId>,
+}
+
+/// What is being put together.
+struct Stage {
+    zone: TimeZone,
+    people: People,
+    told: Scene,
 }
 
 /// Who did it, when, and where what was before lies.
@@ -68,39 +87,48 @@ pub fn of(
     happening: &Happening,
     moment: &Moment<'_>,
 ) -> Result<Option<Scene>, StoreError> {
-    let (mut scene, people) = (Scene::default(), People::read(read)?);
-    let there = match happening.subject {
-        Subject::Task(id) => scene.task(read, &people, id, moment)?,
+    let mut scene =
+        Stage { zone: zone(read)?, people: People::read(read)?, told: Scene::default() };
+    let there = match &happening.subject {
+        Subject::Task(id) => scene.task(read, *id, moment)?,
         Subject::Comment(id, task) => {
-            let Some(comment) = read.get::<Comment>(id)? else { return Ok(None) };
+            let Some(comment) = read.get::<Comment>(*id)? else { return Ok(None) };
             let mentioned = comment.mentions.iter().map(|id| Assignee::Agent(*id));
             let people_too = comment.people.iter().map(|id| Assignee::Person(*id));
             let named: Vec<String> =
-                mentioned.chain(people_too).map(|who| people.handle(who)).collect();
+                mentioned.chain(people_too).map(|who| scene.people.handle(who)).collect();
             if happening.kind.word == "mention.added" && named.is_empty() {
                 return Ok(None);
             }
-            scene.values.insert("text", Datum::text(comment.body));
-            scene.values.insert("mentions", list(named));
-            scene.task(read, &people, task, moment)?
+            scene.set("text", Datum::text(comment.body));
+            scene.set("mentions", list(named));
+            scene.task(read, *task, moment)?
         }
         Subject::Deliverable(id, task) => {
-            let Some(work) = read.get::<Deliverable>(id)? else { return Ok(None) };
+            let Some(work) = read.get::<Deliverable>(*id)? else { return Ok(None) };
             if let Some(review) = read.get::<Review>(work.version)? {
-                scene.values.insert("text", Datum::text(review.note));
-                scene.values.insert("verdict", Datum::text(review.verdict.word()));
+                scene.put("text", review.note);
+                scene.put("verdict", review.verdict.word());
             }
-            scene.values.insert("deliverable", Datum::text(work.title));
-            scene.task(read, &people, task, moment)?
+            scene.put("deliverable", work.title);
+            scene.task(read, *task, moment)?
         }
-        Subject::Agent(id, _) => scene.agent(read, id, happening)?,
+        Subject::Agent(id, _) => scene.agent(read, *id, happening)?,
+        Subject::Member(account) => scene.member(*account),
+        Subject::Row(table, key) => scene.record(read, happening, (*table, key), moment)?,
+        Subject::Workspace => true,
     };
-    if !there {
+    if !there || !scene.changed(read, happening, moment)? {
         return Ok(None);
     }
-    scene.changed(read, &people, happening, moment)?;
-    scene.common(read, &people, moment)?;
-    Ok(Some(scene))
+    scene.common(moment);
+    Ok(Some(scene.told))
+}
+
+/// The zone in which days are days.
+fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
+    let settings = read.get::<crate::features::workspace::model::Settings>(())?;
+    Ok(settings.map_or(TimeZone::UTC, |one| tasks::due::zone(&one.zone)))
 }
 
 /// Adds what depends on whose the routine is.
@@ -118,7 +146,7 @@ pub fn add_budget(
         // Whole cents are enough for a comparison, and exact.
         f64::from(u32::try_from(micros / 10_000).unwrap_or(u32::MAX)) / 100.0
     });
-    values.insert("budget_left", left.map_or(Datum::Nothing, Datum::Number));
+    values.insert(Cow::Borrowed("budget_left"), left.map_or(Datum::Nothing, Datum::Number));
     Ok(())
 }
 
@@ -133,9 +161,27 @@ pub fn pretend(
     name: &str,
 ) -> Result<Option<Happening>, StoreError> {
     let happening = |subject| Some(Happening { kind, subject, change: Change::None });
-    if kind.word.starts_with("agent.") {
-        let agent = agents::by_name(&read, name)?;
-        return Ok(agent.and_then(|agent| happening(Subject::Agent(agent.id, None))));
+    if let Some(noun) = kind.noun().filter(|_| !kind.word.starts_with("task.")) {
+        let mut key = (noun.find)(read, name)?;
+        if key.is_none()
+            && let Ok(task) = tasks::resolve(read, name)
+        {
+            key = (noun.find)(read, &task.id.to_string())?;
+        }
+        return Ok(key.and_then(|key| happening(Subject::Row(noun.table, key))));
+    }
+    match kind.word.split('.').next().unwrap_or_default() {
+        "agent" | "run" | "subagent" | "item" | "input" | "session" | "job" => {
+            let agent = agents::by_name(&read, name)?;
+            return Ok(agent.and_then(|agent| happening(Subject::Agent(agent.id, None))));
+        }
+        "member" | "invite" => {
+            let people = People::read(read)?;
+            let member = people.member_called(name.trim().trim_start_matches('@'));
+            return Ok(member.and_then(|member| happening(Subject::Member(member.account))));
+        }
+        "task" | "comment" | "mention" | "deliverable" | "file" => {}
+        _ => return Ok(happening(Subject::Workspace)),
     }
     let Ok(task) = tasks::resolve(read, name) else { return Ok(None) };
     let newest = || Range::prefix(KeyBuf::of(&task.id)).reverse().limit(1);
@@ -177,34 +223,43 @@ fn kind_of(who: Assignee) -> &'static str {
     }
 }
 
-impl Scene {
+impl Stage {
     fn put(&mut self, name: &'static str, value: impl Into<String>) {
-        self.values.insert(name, Datum::text(value));
+        self.set(name, Datum::text(value));
+    }
+
+    fn set(&mut self, name: &'static str, value: Datum) {
+        self.told.values.insert(Cow::Borrowed(name), value);
+    }
+
+    fn moment(&self, at: Option<Timestamp>) -> Datum {
+        at.map_or(Datum::Nothing, |at| Datum::Moment(at, tasks::due::day(at, &self.zone)))
     }
 
     fn task(
         &mut self,
         read: &dyn Read,
-        people: &People,
         id: TaskId,
         moment: &Moment<'_>,
     ) -> Result<bool, StoreError> {
         let Some(task) = read.get::<Task>(id)? else { return Ok(false) };
         let name = tasks::name(read, task.number)?;
-        self.subject = ellipsis(&format!("{name} {}", task.title), MAX_SUBJECT);
-        self.task = Some(id);
-        let due = task.due_at.map_or(Datum::Nothing, |due| {
+        self.told.subject = ellipsis(&format!("{name} {}", task.title), MAX_SUBJECT);
+        self.told.task = Some(id);
+        let days = task.due_at.map_or(Datum::Nothing, |due| {
             let days = due.duration_since(moment.at).as_secs().div_euclid(86_400);
             Datum::Number(f64::from(i32::try_from(days).unwrap_or(i32::MAX)))
         });
-        self.values.insert("due_in_days", due);
-        self.values.insert("assignee", somebody(people, task.assignee));
-        self.values.insert("creator", somebody(people, Some(assignee_of(task.created_by))));
+        self.set("due_in_days", days);
+        self.set("due", self.moment(task.due_at));
+        self.set("start", self.moment(task.start_at));
+        self.set("assignee", somebody(&self.people, task.assignee));
+        self.set("creator", somebody(&self.people, Some(assignee_of(task.created_by))));
         if let Some(parent) = task.parent
             && let Some(parent) = read.get::<Task>(parent)?
         {
             let name = tasks::name(read, parent.number)?;
-            self.values.insert("parent", Datum::Words(vec![name, parent.title]));
+            self.set("parent", Datum::Words(vec![name, parent.title]));
         }
         if let Some(stream) = task.stream
             && let Some(stream) = read.get::<Stream>(stream)?
@@ -216,13 +271,15 @@ impl Scene {
         for mark in read.list::<TaskLabel>(&range)? {
             labels.extend(read.get::<Label>(mark.label)?.map(|label| label.name));
         }
-        self.values.insert("labels", list(labels));
+        self.set("labels", list(labels));
         self.put("url", format!("tasks/{name}"));
         self.put("task", name);
         self.put("title", task.title);
         self.put("description", task.description);
         self.put("status", task.status.word());
         self.put("priority", task.priority.word());
+        self.put("model", task.model.unwrap_or_default());
+        self.put("thinking", task.thinking.map(|level| level.word()).unwrap_or_default());
         Ok(true)
     }
 
@@ -237,42 +294,74 @@ impl Scene {
             Subject::Agent(_, Some(run)) => read.get::<Run>(run)?,
             _ => None,
         };
+        // What is said in a private conversation stays there.
+        let told = match &run {
+            Some(run) if !is_private(read, run)? => Some(run),
+            _ => None,
+        };
         let reason = match &happening.change {
-            Change::Item(item) => {
+            Change::GivenUp(item) => {
                 let item = read.get::<Item>(*item)?;
                 let Some(item) = item.filter(|item| item.state == ItemState::DeadLetter) else {
                     return Ok(false);
                 };
                 item.last_error.unwrap_or_default()
             }
-            Change::Reason(word) => match run.as_ref().filter(|run| !run.summary.is_empty()) {
+            Change::Reason(word) => match told.filter(|run| !run.summary.is_empty()) {
                 Some(run) => run.summary.clone(),
                 None => agent.status_reason.clone().unwrap_or_else(|| word.clone()),
             },
-            _ => agent.status_reason.clone().unwrap_or_default(),
+            _ => match (told, &run) {
+                (Some(run), _) => run.summary.clone(),
+                (None, Some(_)) => String::new(),
+                (None, None) => agent.status_reason.clone().unwrap_or_default(),
+            },
         };
-        self.subject = ellipsis(&agent.name, MAX_SUBJECT);
+        self.told.subject = ellipsis(&agent.name, MAX_SUBJECT);
         self.put("url", format!("agents/{}", agent.slug));
         if let Some(run) = run {
-            self.subject = ellipsis(&format!("{} in {}", agent.name, run.name()), MAX_SUBJECT);
-            self.put("url", format!("runs/{}", run.name()));
-            self.put("run", run.name());
-            self.put("title", run.title);
+            self.run(read, run)?;
+            let subject =
+                format!("{} in {}", agent.name, value_of(&self.told.values, "run").shown());
+            self.told.subject = ellipsis(&subject, MAX_SUBJECT);
         }
         self.put("reason", reason);
-        self.values.insert("agent", Datum::Words(vec![agent.name, agent.slug]));
+        self.set("agent", Datum::Words(vec![agent.name, agent.slug]));
         Ok(true)
     }
 
+    /// The run that something is about.
+    fn run(&mut self, read: &dyn Read, run: Run) -> Result<(), StoreError> {
+        self.put("url", format!("runs/{}", run.name()));
+        self.put("run", run.name());
+        if let Some(task) = run.task
+            && let Some(task) = read.get::<Task>(task)?
+        {
+            self.put("task", tasks::name(read, task.number)?);
+        }
+        if !is_private(read, &run)? {
+            self.put("title", run.title);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, account: AccountId) -> bool {
+        let who = Assignee::Person(account);
+        self.told.subject = ellipsis(&self.people.name(who), MAX_SUBJECT);
+        self.set("title", somebody(&self.people, Some(who)));
+        self.put("url", "settings/members");
+        true
+    }
+
+    /// What changed; says whether it is what its kind waits for.
     fn changed(
         &mut self,
         read: &dyn Read,
-        people: &People,
         happening: &Happening,
         moment: &Moment<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         match &happening.change {
-            Change::Words(_, to) if happening.kind.word == "deliverable.decided" => {
+            Change::Words(_, to) if happening.kind.word.starts_with("deliverable.") => {
                 self.put("verdict", *to);
             }
             Change::Words(from, to) => {
@@ -280,21 +369,24 @@ impl Scene {
                 self.put("new", *to);
             }
             Change::Whose(from, to) => {
-                self.values.insert("old", somebody(people, *from));
-                self.values.insert("new", somebody(people, *to));
+                self.set("old", somebody(&self.people, *from));
+                self.set("new", somebody(&self.people, *to));
+            }
+            Change::Field(TaskField::Archived) => {
+                let task = task_after(read, moment, &happening.subject)?;
+                let archived = task.is_some_and(|task| task.archived_at.is_some());
+                return Ok(archived == (happening.kind.word == "task.archived"));
             }
             Change::Field(field) => {
                 let before = match moment.entry {
-                    Some(entry) => task_before(read, entry, happening.subject)?,
+                    Some(entry) => task_before(read, entry, &happening.subject)?,
                     None => None,
                 };
-                let old = before.map_or(Datum::Nothing, |task| field_of(&task, *field));
-                let new = match happening.subject {
-                    Subject::Task(id) => read.get::<Task>(id)?.map(|task| field_of(&task, *field)),
-                    _ => None,
-                };
-                self.values.insert("old", old);
-                self.values.insert("new", new.unwrap_or_default());
+                let old = before.map_or(Datum::Nothing, |task| self.field_of(&task, *field));
+                let new = task_after(read, moment, &happening.subject)?;
+                let new = new.map(|task| self.field_of(&task, *field));
+                self.set("old", old);
+                self.set("new", new.unwrap_or_default());
             }
             // Tried out: what is now is what it became.
             Change::None => {
@@ -302,40 +394,139 @@ impl Scene {
                     "task.status" => "status",
                     "task.assignee" => "assignee",
                     "task.priority" => "priority",
-                    "task.due" => "due_in_days",
-                    _ => return Ok(()),
+                    "task.due" => "due",
+                    _ => return Ok(true),
                 };
-                let value = value_of(&self.values, field).clone();
-                self.values.insert("new", value);
+                let value = value_of(&self.told.values, field).clone();
+                self.set("new", value);
             }
-            Change::Reason(_) | Change::Item(_) => {}
+            Change::Item(item) => self.item(read, *item)?,
+            Change::Facts(facts) => self.facts(read, happening.kind, facts)?,
+            Change::Budget(payer, period) => {
+                let whose = payers::whose(read, *payer)?;
+                self.told.subject = ellipsis(&format!("Budget of {whose}"), MAX_SUBJECT);
+                self.put("title", whose);
+                self.put("period", period.word());
+                self.put("url", "settings/usage");
+            }
+            Change::Reason(_) | Change::GivenUp(_) | Change::Row(_) => {}
+        }
+        Ok(true)
+    }
+
+    fn item(&mut self, read: &dyn Read, id: ItemId) -> Result<(), StoreError> {
+        let Some(item) = read.get::<Item>(id)? else { return Ok(()) };
+        self.put("kind", item.kind.word());
+        self.put("state", item.state.word());
+        self.put("priority", item.priority.word());
+        self.put("reason", item.last_error.unwrap_or_default());
+        if let Some(task) = item.task
+            && let Some(task) = read.get::<Task>(task)?
+        {
+            self.put("task", tasks::name(read, task.number)?);
         }
         Ok(())
     }
 
-    fn common(
+    /// What an event says of itself; ids become names.
+    fn facts(
         &mut self,
         read: &dyn Read,
-        people: &People,
-        moment: &Moment<'_>,
+        kind: &Kind,
+        facts: &[(&'static str, String)],
     ) -> Result<(), StoreError> {
+        for (name, text) in facts {
+            let name: &'static str = name;
+            let number = kind.field(name).is_some_and(|field| field.of == Type::Number);
+            let datum = match name {
+                _ if number => text.parse().map_or(Datum::Nothing, Datum::Number),
+                "agent" | "to" => {
+                    let agent = text.parse().map(Assignee::Agent).ok();
+                    let agent = agent.filter(|who| {
+                        who.agent().is_some_and(|id| self.people.agent(id).is_some())
+                    });
+                    let person = text.parse().map(Assignee::Person).ok();
+                    somebody(&self.people, agent.or(person))
+                }
+                "blocker" => match text.parse::<TaskId>().ok() {
+                    Some(id) => match read.get::<Task>(id)? {
+                        Some(task) => {
+                            Datum::Words(vec![tasks::name(read, task.number)?, task.title])
+                        }
+                        None => Datum::Nothing,
+                    },
+                    None => Datum::Nothing,
+                },
+                "run" => {
+                    let run = match text.parse::<RunId>().ok() {
+                        Some(id) => read.get::<Run>(id)?,
+                        None => None,
+                    };
+                    if let Some(run) = run {
+                        let who = somebody(&self.people, Some(Assignee::Agent(run.agent)));
+                        self.set("agent", who);
+                        self.run(read, run)?;
+                    }
+                    continue;
+                }
+                "title" => match text.parse().ok() {
+                    Some(id) => {
+                        let routine = read.get::<Routine>(id)?;
+                        Datum::text(routine.map_or_else(String::new, |routine| routine.name))
+                    }
+                    None => Datum::text(text),
+                },
+                _ => Datum::text(text),
+            };
+            if self.told.subject.is_empty() {
+                self.told.subject = ellipsis(&datum.shown(), MAX_SUBJECT);
+            }
+            self.set(name, datum);
+        }
+        Ok(())
+    }
+
+    fn common(&mut self, moment: &Moment<'_>) {
         let who = assignee_of(moment.actor);
-        self.values.insert("actor", somebody(people, Some(who)));
+        self.set("actor", somebody(&self.people, Some(who)));
         self.put("actor_kind", kind_of(who));
-        let settings = read.get::<crate::features::workspace::model::Settings>(())?;
-        let zone = settings.map_or(TimeZone::UTC, |one| tasks::due::zone(&one.zone));
-        let wall = moment.at.to_zoned(zone);
+        let wall = moment.at.to_zoned(self.zone.clone());
         self.put("weekday", wall.strftime("%A").to_string().to_lowercase());
         self.put("time", wall.strftime("%H:%M").to_string());
-        Ok(())
+    }
+
+    fn field_of(&self, task: &Task, field: TaskField) -> Datum {
+        match field {
+            TaskField::Priority => Datum::text(task.priority.word()),
+            TaskField::Due => self.moment(task.due_at),
+            _ => Datum::Nothing,
+        }
     }
 }
 
-fn field_of(task: &Task, field: TaskField) -> Datum {
-    match field {
-        TaskField::Priority => Datum::text(task.priority.word()),
-        TaskField::Due => task.due_at.map_or(Datum::Nothing, |due| Datum::text(due.to_string())),
-        _ => Datum::Nothing,
+/// Whether a run, or one that it is a sub-agent of, belongs to somebody's own conversation.
+fn is_private(read: &dyn Read, run: &Run) -> Result<bool, StoreError> {
+    for id in [run.id].into_iter().chain(children::above(&read, run.id)?) {
+        let Some(run) = read.get::<Run>(id)? else { continue };
+        let session = read.get::<Session>(run.session)?;
+        if session.is_some_and(|session| session.owner.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A task as an entry left it.
+fn task_after(
+    read: &dyn Read,
+    moment: &Moment<'_>,
+    subject: &Subject,
+) -> Result<Option<Task>, StoreError> {
+    let (Subject::Task(id), Some(entry)) = (subject, moment.entry) else { return Ok(None) };
+    let key = KeyBuf::of(id);
+    match record::as_of(read, (TASKS.number, key.bytes()), entry.seq)? {
+        Some(row) => Ok(Some(read_row::<Task>(&row)?.0)),
+        None => Ok(None),
     }
 }
 
@@ -343,15 +534,15 @@ fn field_of(task: &Task, field: TaskField) -> Datum {
 fn task_before(
     read: &dyn Read,
     entry: &Entry,
-    subject: Subject,
+    subject: &Subject,
 ) -> Result<Option<Task>, StoreError> {
     let Subject::Task(id) = subject else { return Ok(None) };
-    let key = KeyBuf::of(&id);
+    let key = KeyBuf::of(id);
     let own = |change: &RowChange| change.table == TASKS.number && change.key == key.bytes();
     let Some(n) = entry.changes.iter().position(own) else { return Ok(None) };
     let image = feed::before_image(read, entry.seq, u16::try_from(n).unwrap_or(u16::MAX))?;
     Ok(match image {
-        Some(row) => Some(record::read::<Task>(&row)?.0),
+        Some(row) => Some(read_row::<Task>(&row)?.0),
         None => None,
     })
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Routine;
 use super::queries::{self, view};
+use super::registry::{self, Kind};
 use super::rules::{self, RoutineError};
 use super::wish::Wish;
 use crate::kernel::{Can, RoutineId};
@@ -59,12 +60,52 @@ fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
 pub struct RoutineList;
 
 /// Arguments of `routine_list`.
-#[derive(Deserialize, JsonSchema)]
-pub struct ListArgs {}
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ListArgs {
+    /// Lists the events in place of routines that hold this word, such as `task`, with their fields.
+    events: Option<String>,
+}
 
 #[derive(Serialize)]
 struct Listed {
     routines: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct EventLine {
+    event: &'static str,
+    when: &'static str,
+    /// Each with what it is compared with.
+    fields: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Events {
+    events: Vec<EventLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<String>,
+}
+
+/// How many events are listed with their fields.
+const MOST_EVENTS: usize = 12;
+
+/// The events that hold a word.
+fn events(word: &str) -> Events {
+    let word = word.trim().to_lowercase();
+    let fits = |kind: &&Kind| kind.word.contains(&word) || kind.label.contains(&word);
+    let mut found: Vec<&Kind> = registry::all().filter(fits).collect();
+    let rest = found.split_off(found.len().min(MOST_EVENTS));
+    let more = (!rest.is_empty()).then(|| {
+        let words: Vec<&str> = rest.iter().map(|kind| kind.word).collect();
+        format!("also: {}; ask for one of them to see its fields", words.join(", "))
+    });
+    let line = |kind: &Kind| EventLine {
+        event: kind.word,
+        when: kind.label,
+        fields: kind.fields().map(|one| format!("{} ({})", one.name, one.of.word())).collect(),
+    };
+    Events { events: found.into_iter().map(line).collect(), more }
 }
 
 impl ReadTool for RoutineList {
@@ -72,10 +113,13 @@ impl ReadTool for RoutineList {
     const SPEC: ToolSpec = spec(
         "routine_list",
         Effect::Read,
-        "List your routines: what wakes you at a time or after an event.",
+        "List your routines: what wakes you at a time or after an event. Or the events there are.",
     );
 
-    async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        if let Some(word) = &args.events {
+            return Ok(ToolOutput::of(&events(word)));
+        }
         cx.ws.read(|snap| {
             let own = queries::of_agent(snap, cx.agent)?;
             let routines = own.iter().map(|routine| line(snap, routine));

@@ -1,6 +1,8 @@
 //! A routine as somebody wants it: the body of the API, the arguments of the tool, and what the form
 //! sends. Everything is checked here, before anything is kept.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,12 +13,15 @@ use super::registry::{self, Kind};
 use super::render;
 use crate::kernel::cadence::{Cadence, Hours, Schedule, ScheduleFields};
 use crate::kernel::text::nearest;
-use crate::kernel::{CatchUp, FieldError, Overlap, Priority, Thinking};
+use crate::kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, Thinking};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
 /// The longest instruction, in bytes.
 const MAX_INSTRUCTION: usize = 8 * 1024;
+/// Where those are named that there are.
+const LIST_OF_EVENTS: &str =
+    "GET /api/v1/routines/events, the page of a routine and routine_list with `events` list them";
 /// How far apart firings are at least, in minutes.
 pub const LEAST_MINUTES: i64 = 5;
 /// How many instants of a cron line are looked at to see how far apart they are.
@@ -76,7 +81,8 @@ pub struct EventWish {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskWish {
-    /// May have fields as the instruction, which becomes the description.
+    /// May have fields as the instruction, which becomes the description. With a template the name of the
+    /// routine if left out.
     pub title: String,
     /// `medium` if left out.
     pub priority: Option<Priority>,
@@ -84,6 +90,14 @@ pub struct TaskWish {
     pub unassigned: bool,
     /// In how many days it is due.
     pub due_days: Option<u16>,
+    /// The name or id of a task template: all its tasks become parts of this task. In their titles and
+    /// descriptions fields of the event may stand, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Who has which role of the template: an agent's slug, a person's handle, an id, or `none`. A role that
+    /// is not here is the agent with this slug.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, String>,
 }
 
 /// Quiet hours.
@@ -183,7 +197,10 @@ impl Wish {
     fn action(&self, kind: Option<&Kind>, is_event: bool) -> Result<Action, Vec<FieldError>> {
         let Some(task) = &self.task else { return Ok(Action::Wake) };
         let mut wrong = Vec::new();
-        let title = task.title.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut title = task.title.split_whitespace().collect::<Vec<_>>().join(" ");
+        if title.is_empty() && task.template().is_some() {
+            title = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
         if title.is_empty() || 200 < title.chars().count() {
             let message = "Give the task a title of at most 200 characters.";
             wrong.push(FieldError::new("task.title", message));
@@ -241,13 +258,23 @@ fn schedule(
     Ok(schedule)
 }
 
+impl TaskWish {
+    /// The template that is wished, if one is.
+    #[must_use]
+    pub fn template(&self) -> Option<&str> {
+        self.template.as_deref().map(str::trim).filter(|name| !name.is_empty())
+    }
+}
+
 impl EventWish {
     fn read(&self) -> Result<Watch, Vec<FieldError>> {
         let word = self.when.trim();
         let Some(kind) = registry::kind(word) else {
-            let near = nearest(word, registry::ALL.iter().map(|kind| kind.word));
-            let all = || registry::ALL.iter().map(|kind| kind.word).collect::<Vec<_>>().join(", ");
-            let hint = near.map_or_else(all, |near| format!("did you mean {near}?"));
+            let near = nearest(word, registry::all().map(|kind| kind.word));
+            let hint = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => LIST_OF_EVENTS.to_owned(),
+            };
             let message = format!("there is no event \"{word}\"; {hint}");
             return Err(vec![FieldError::new("event.when", message)]);
         };
@@ -269,15 +296,22 @@ impl From<&Routine> for Wish {
                 (None, Some(event))
             }
         };
-        let task = match &routine.action {
-            Action::Wake => None,
-            Action::CreateTask(form) => Some(TaskWish {
-                title: form.title.clone(),
-                priority: Some(form.priority),
-                unassigned: !form.assigned,
-                due_days: form.due_days,
-            }),
+        let name = |who: &Option<Assignee>| match who {
+            Some(Assignee::Agent(id)) => id.to_string(),
+            Some(Assignee::Person(id)) => id.to_string(),
+            Some(Assignee::System) => "hq".to_owned(),
+            None => "none".to_owned(),
         };
+        let tasks = routine.action.tasks();
+        let roles = tasks.iter().flat_map(|form| &form.roles);
+        let task = routine.action.task().map(|form| TaskWish {
+            title: form.title.clone(),
+            priority: Some(form.priority),
+            unassigned: !form.assigned,
+            due_days: form.due_days,
+            template: tasks.map(|form| form.template.to_string()),
+            roles: roles.map(|(role, who)| (role.clone(), name(who))).collect(),
+        });
         let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
         Self {
             agent: Some(routine.agent.to_string()),

@@ -5,3 +5,4 @@ pub mod model;
 pub mod pages;
 pub mod queries;
 pub mod rules;
+pub mod tools;

@@ -5,6 +5,7 @@ mod groups;
 mod overdue;
 mod series;
 mod templates;
+mod words;
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -15,7 +16,9 @@ use super::queries::error::TaskError;
 use super::queries::filter::Asker;
 use super::queries::json::{TaskView, given};
 use super::queries::list::{self, Cut, DueIn, Filter, OPEN, Sort, Today, Whose};
+use super::queries::series::Common;
 use super::queries::{self, due, labels};
+use super::rules::words::Words;
 use super::rules::{self, NewTask, TaskPatch};
 use crate::app::Ws;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
@@ -52,12 +55,16 @@ pub fn api() -> Routes {
         .patch(
             "/tasks/{task}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change a task; give If-Match to change only what you have read")
+                Doc::new(
+                    "Change a task; give If-Match to change only what you have read, or base to have \
+                     title and description made one with what others have written",
+                )
                     .if_match()
                     .body::<ChangeBody>()
                     .returns::<TaskView>()
             }),
         )
+        .merge(words::api())
         .merge(bulk::api())
         .merge(groups::api())
         .merge(series::api())
@@ -314,6 +321,9 @@ struct ChangeBody {
     title: Option<String>,
     /// Markdown.
     description: Option<String>,
+    /// What title and description said when their writing began. Changes that others have made since
+    /// stay; 409 with `clash` where both have changed the same lines.
+    base: Option<words::Base>,
     status: Option<TaskStatus>,
     priority: Option<Priority>,
     /// A slug, handle or id; `null` takes it away.
@@ -349,6 +359,34 @@ struct ChangeBody {
     thinking: Option<Option<Thinking>>,
     /// Out of the way, or back.
     archived: Option<bool>,
+    /// Of a task of a series: whether what is changed here holds for all that follow.
+    scope: Option<Scope>,
+}
+
+/// For which tasks of a series a change holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Scope {
+    /// For this one.
+    This,
+    /// For this one and all that follow.
+    Following,
+}
+
+/// What is to change of what the tasks of a series have in common.
+fn common(body: &ChangeBody) -> Vec<Common> {
+    let all = [
+        (Common::Title, body.title.is_some()),
+        (Common::Description, body.description.is_some()),
+        (Common::Priority, body.priority.is_some()),
+        (Common::Assignee, body.assignee.is_some()),
+        (Common::Stream, body.stream.is_some()),
+        (Common::Model, body.model.is_some()),
+        (Common::Thinking, body.thinking.is_some()),
+        (Common::Labels, body.labels.is_some()),
+        (Common::Due, body.due_at.is_some()),
+    ];
+    all.into_iter().filter_map(|(field, given)| given.then_some(field)).collect()
 }
 
 async fn change(
@@ -357,27 +395,48 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(text): Path<String>,
-    Json(body): Json<ChangeBody>,
+    Json(mut body): Json<ChangeBody>,
 ) -> Result<Tagged<TaskView>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let (me, zone) = (Assignee::Person(who.account), due::zone(&who.zone));
+    let follows = (body.scope == Some(Scope::Following)).then(|| common(&body));
+    let texts = (body.title.take(), body.description.take());
+    let words =
+        ws.read(|snap| words::read(snap, ws.store.schema(), id, (texts, body.base.take())))?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
         rules::expect_rev(tx, id, rev)?;
-        apply(tx, id, body, (me, &zone))
+        apply(tx, id, (body, words), (me, &zone))?;
+        match follows {
+            Some(fields) if fields.is_empty() => {
+                let text = "nothing is changed here that the tasks of a series have in common";
+                Err(TaskError::field("scope", text))
+            }
+            Some(fields) => rules::series::follow(tx, id, &fields).map(|_| ()),
+            None => Ok(()),
+        }
     });
-    ws.write(&who, changed).await?;
-    tagged(&ws, id)
+    match ws.write(&who, changed).await {
+        Ok(()) => tagged(&ws, id),
+        Err(TaskError::Clash(all)) => {
+            Err(ApiError::from(TaskError::Clash(all.clone())).with("clash", &all))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// All of it in one transaction: restored first, archived last.
 fn apply(
     tx: &mut WriteTx<'_>,
     id: TaskId,
-    body: ChangeBody,
+    (body, words): (ChangeBody, Words),
     (me, zone): (Assignee, &jiff::tz::TimeZone),
 ) -> Result<(), TaskError> {
     if body.archived == Some(false) {
         rules::restore(tx, id)?;
+    }
+    let settled = rules::words::settle(&queries::get(tx, id)?, words)?;
+    if !settled.clashes.is_empty() {
+        return Err(TaskError::Clash(settled.clashes));
     }
     let parent = match body.parent {
         Some(Some(text)) => Some(Some(parent(tx, &text)?)),
@@ -399,8 +458,6 @@ fn apply(
         None => None,
     };
     let patch = TaskPatch {
-        title: body.title,
-        description: body.description,
         priority: body.priority,
         due_at,
         parent,
@@ -409,6 +466,7 @@ fn apply(
         due_has_time,
         start_at,
         stream,
+        ..settled.patch
     };
     if !patch.is_empty() {
         rules::update(tx, id, patch)?;

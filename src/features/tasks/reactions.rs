@@ -5,8 +5,10 @@ use jiff::ToSpan;
 use super::model::Task;
 use super::queries::relations::keeps_waiting;
 use super::queries::{self, error::TaskError};
+use super::rules::templates::Spawn;
 use super::rules::{self, NewTask};
-use crate::features::routines::model::{Action, Firing, Routine};
+use crate::features::routines::model::{Firing, Routine};
+use crate::features::routines::queries::plan;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
 use crate::store::{ReadExt as _, WriteTx};
@@ -41,7 +43,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
     }
 }
 
-/// A routine has fired that makes a task.
+/// A routine has fired that makes a task, or a task with all those of a template as its parts.
 fn made(
     tx: &mut WriteTx<'_>,
     routine: RoutineId,
@@ -52,7 +54,7 @@ fn made(
     else {
         return Ok(());
     };
-    let Action::CreateTask(form) = &routine.action else { return Ok(()) };
+    let Some(form) = routine.action.task() else { return Ok(()) };
     let zone = tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |one| one.zone);
     let due_at = match form.due_days {
         Some(days) => {
@@ -72,5 +74,15 @@ fn made(
         due_at,
         ..NewTask::titled(firing.title.clone())
     };
-    rules::create(tx, new).map(drop)
+    // Before anything is made: a template that is gone makes nothing at all.
+    let plan = match routine.action.tasks() {
+        Some(form) => Some(plan::of(tx, (&routine, form), &firing)?),
+        None => None,
+    };
+    let above = rules::create(tx, new)?;
+    if let Some(plan) = plan {
+        let how = Spawn { parent: Some(above.id), roles: plan.roles, ..Spawn::default() };
+        rules::templates::make(tx, &plan.items, &how)?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! All writes to tasks. Any status may follow any other; asking for what already is changes nothing.
 
 pub mod bulk;
+pub mod claim;
 pub mod labels;
 pub mod lines;
 pub mod order;
@@ -8,6 +9,7 @@ pub mod relations;
 pub mod overdue;
 pub mod series;
 pub mod templates;
+pub mod words;
 
 use super::model::Task;
 use super::queries::error::TaskError;

@@ -1,5 +1,10 @@
 //! What agents can do with tasks: the same rules as the pages.
 
+mod labels;
+mod place;
+mod plans;
+mod series;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +25,9 @@ use crate::tool::{
     Aliases, Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
 };
 
+/// How many parts are made with a task.
+const MAX_ITEMS: usize = 50;
+
 /// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
@@ -30,6 +38,19 @@ pub fn tools() -> Registry {
         .write(TaskUpdate)
         .write(TaskComplete)
         .write(TaskDelegate)
+        .write(place::TaskClaim)
+        .write(place::TaskRelate)
+        .write(place::TaskArchive)
+        .read(place::TaskHistory)
+        .read(plans::TemplateList)
+        .read(plans::TemplateGet)
+        .write(plans::TemplateSpawn)
+        .write(plans::TemplateSave)
+        .read(series::SeriesList)
+        .write(series::SeriesSave)
+        .write(series::SeriesControl)
+        .read(labels::LabelList)
+        .write(labels::LabelSave)
 }
 
 const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSpec {
@@ -147,7 +168,7 @@ pub struct TaskCreate;
 pub struct CreateArgs {
     #[serde(default)]
     title: String,
-    /// in place of a title: makes all tasks of this template
+    /// makes all tasks of this template
     template: Option<String>,
     /// Markdown
     description: Option<String>,
@@ -161,16 +182,29 @@ pub struct CreateArgs {
     labels: Option<Vec<String>>,
     /// default: that of your task
     stream: Option<String>,
-    /// YYYY-MM-DD
     start: Option<String>,
+    /// its parts
+    #[serde(default)]
+    items: Vec<Item>,
 }
 
-/// What a template was made into.
+// A part that is made with a task. (Words of documentation would be in each request.)
+#[derive(Deserialize, JsonSchema)]
+struct Item {
+    title: String,
+    description: Option<String>,
+    assignee: Option<String>,
+    /// numbers of items, from 1
+    #[serde(default)]
+    blocked_by: Vec<usize>,
+}
+
+/// A task with the parts that were made with it.
 #[derive(Serialize)]
-struct Made {
-    tasks: Vec<brief::Line>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
+struct Whole {
+    #[serde(flatten)]
+    line: brief::Line,
+    parts: Vec<brief::Line>,
 }
 
 impl WriteTool for TaskCreate {
@@ -197,13 +231,9 @@ impl WriteTool for TaskCreate {
             None => own_stream(cx, tx)?,
         };
         if let Some(text) = args.template.as_deref() {
-            let template = queries::templates::resolve(tx, text)?.id;
+            let template = queries::templates::resolve(tx, text)?;
             let how = Spawn { stream, parent, ..Spawn::default() };
-            let made = rules::templates::spawn(tx, template, &how)?;
-            let lines =
-                made.tasks.iter().map(|id| Ok::<_, TaskError>(names.line(&queries::get(tx, *id)?)));
-            let tasks = lines.collect::<Result<_, TaskError>>()?;
-            return Ok(ToolOutput::of(&Made { tasks, warnings: made.warnings }));
+            return Ok(ToolOutput::of(&plans::spawn(tx, &template, &how)?));
         }
         let new = NewTask {
             description: args.description.unwrap_or_default(),
@@ -223,8 +253,52 @@ impl WriteTool for TaskCreate {
         if let Some(labels) = args.labels {
             task = rules::labels::ask(tx, task.id, Asked::read(&labels.join(",")))?;
         }
-        Ok(ToolOutput::of(&names.line(&task)))
+        let line = names.line(&task);
+        if args.items.is_empty() {
+            return Ok(ToolOutput::of(&line));
+        }
+        let parts = parts(tx, &names, (&task, Assignee::Agent(cx.agent)), &args.items)?;
+        Ok(ToolOutput::of(&Whole { line, parts }))
     }
+}
+
+/// Makes the parts of a task. What waits for what stands before anybody gets one, so that no agent begins
+/// what has to wait.
+fn parts(
+    tx: &mut WriteTx<'_>,
+    names: &brief::Names,
+    (whole, me): (&Task, Assignee),
+    items: &[Item],
+) -> Result<Vec<brief::Line>, TaskError> {
+    if MAX_ITEMS < items.len() {
+        let message =
+            format!("make at most {MAX_ITEMS} at once; task_create with parent adds more");
+        return Err(TaskError::field("items", message));
+    }
+    let mut made = Vec::with_capacity(items.len());
+    for item in items {
+        let new = NewTask {
+            description: item.description.clone().unwrap_or_default(),
+            parent: Some(whole.id),
+            ..NewTask::titled(&item.title)
+        };
+        made.push(rules::create(tx, new)?.id);
+    }
+    for (item, id) in items.iter().zip(&made) {
+        for number in &item.blocked_by {
+            let Some(blocker) = number.checked_sub(1).and_then(|n| made.get(n)) else {
+                let message = format!("blocked_by {number}: there are items 1 to {}", made.len());
+                return Err(TaskError::field("items", message));
+            };
+            rules::relations::relate(tx, *id, RelationKind::BlockedBy, *blocker)?;
+        }
+    }
+    let mut lines = Vec::with_capacity(made.len());
+    for (item, id) in items.iter().zip(made) {
+        let who = names.people.find(item.assignee.as_deref().unwrap_or_default(), me)?;
+        lines.push(names.line(&rules::assign(tx, id, who)?));
+    }
+    Ok(lines)
 }
 
 /// Where the work of an agent belongs that does not say it: to the stream of what it works on.

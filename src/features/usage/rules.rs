@@ -6,6 +6,8 @@ pub mod daily;
 mod error;
 pub mod prices;
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 
 use crate::features::connections::model::Connection;
@@ -161,8 +163,26 @@ pub struct Admitted {
     pub micros: i64,
     /// The model with the price that counts: settle with it.
     pub model: Model,
+    /// The same with the price of a usual call, for one that was asked to be answered sooner.
+    usual: Option<Box<Model>>,
     /// How its bytes became tokens.
     pub ratio: Ratio,
+}
+
+impl Admitted {
+    /// The model with the price of the tier in which it was answered, where that is known; `percent` is what a
+    /// call costs that is answered sooner.
+    #[must_use]
+    pub fn priced(&self, sooner: Option<bool>, percent: u32) -> Cow<'_, Model> {
+        match (sooner, self.usual.as_deref()) {
+            (Some(false), Some(usual)) => Cow::Borrowed(usual),
+            // Nobody asked for it here; the account is set so.
+            (Some(true), None) if percent != 100 => {
+                Cow::Owned(self.model.clone().at_percent(percent))
+            }
+            _ => Cow::Borrowed(&self.model),
+        }
+    }
 }
 
 /// Computes the bound of a call from what the tightest budget can still pay, and reserves it.
@@ -174,6 +194,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
     let payers = payers::payers(tx, ask.agent, ask.run)?;
     let standings = standing::standings(tx, &payers, tx.now())?;
     let (model, priced_by) = counted(tx, ask, &standings)?;
+    let usual = (ask.percent != 100).then(|| Box::new(model.clone()));
     let model = model.at_percent(ask.percent);
     let ratio = queries::ratio(tx, ask.connection, &model.id)?;
     let input = ask.size.tokens(&model, ratio);
@@ -210,7 +231,7 @@ pub fn admit(tx: &mut WriteTx<'_>, ask: &Ask<'_>) -> Result<Admitted, UsageError
         input_tokens: whole(input),
     };
     let reservation = hold(tx, payers, &standings, reserve, priced_by)?;
-    Ok(Admitted { reservation, bound, micros, model, ratio })
+    Ok(Admitted { reservation, bound, micros, model, usual, ratio })
 }
 
 /// The model as budgets count it, and where its price comes from: what people entered as it holds at

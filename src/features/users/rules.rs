@@ -66,6 +66,12 @@ pub enum UsersError {
     /// Not there, or somebody else's.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The workspace that is meant cannot be opened.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is not said which of several workspaces is meant.
+    #[error("say which workspace with --workspace: {0}")]
+    WhichWorkspace(String),
     /// More than the person may do.
     #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
     MoreThanOwn(&'static str),
@@ -114,6 +120,8 @@ impl Problem for UsersError {
             Self::Disabled(_) => "account_disabled",
             Self::NoOwner => "setup_required",
             Self::NotFound(_) => "not_found",
+            Self::Damaged(_) => "workspace_damaged",
+            Self::WhichWorkspace(_) => "workspace_required",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::Many(_) => "too_many",
             Self::NoCode => "no_code",
@@ -132,9 +140,11 @@ impl Problem for UsersError {
 
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Field { .. } | Self::NoMatch | Self::NoCode | Self::NoProof(_) => {
-                ProblemKind::Invalid
-            }
+            Self::Field { .. }
+            | Self::WhichWorkspace(_)
+            | Self::NoMatch
+            | Self::NoCode
+            | Self::NoProof(_) => ProblemKind::Invalid,
             Self::TooMany(_) => ProblemKind::Limited,
             Self::DeadLink => ProblemKind::Gone,
             Self::SetUpDone
@@ -145,7 +155,7 @@ impl Problem for UsersError {
             Self::Unreadable(_) => ProblemKind::Internal,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
             Self::MoreThanOwn(_) | Self::OwnersToken => ProblemKind::Forbidden,
-            Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
+            Self::Damaged(_) | Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
             Self::Password(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }
@@ -154,6 +164,7 @@ impl Problem for UsersError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Field { field, message } => vec![FieldError::new(*field, message)],
+            Self::WhichWorkspace(_) => vec![FieldError::new("workspace", self.to_string())],
             Self::Password(
                 PasswordError::TooShort
                 | PasswordError::TooLong

@@ -23,6 +23,7 @@ use jiff::SignedDuration;
 use crate::app::limits::{Left, Patience, Rate};
 use crate::app::{App, Ws};
 use crate::crypto::token::{Token, TokenKind};
+use crate::features::backups::queries::damaged as backups;
 use crate::features::workspace::queries as members;
 use crate::kernel::{Actor, Can, Cause, Problem, ProblemKind, Role, Scope, Via};
 use crate::store::{Lane, ReadExt, StoreError};
@@ -409,7 +410,11 @@ fn admit(
             let is_named = named.is_some()
                 || page_workspace(path).is_some()
                 || headers.contains_key("x-hq-workspace");
-            return Err(Stop::Failure(nowhere(door, &caller, is_named)?));
+            let failure = match damaged(door, &caller, path, &headers)? {
+                Some(failure) => failure,
+                None => nowhere(door, &caller, is_named)?,
+            };
+            return Err(Stop::Failure(failure));
         }
         _ => {
             extensions.insert(Access::of(&[Can::Account]));
@@ -432,6 +437,40 @@ fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
         true => Err(Stop::Enrol(to)),
         false => Ok(()),
     }
+}
+
+/// That the workspace of a request is damaged, for those who belong to it.
+fn damaged(
+    door: &Door,
+    caller: &Caller,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Failure>, StoreError> {
+    let app = &door.app;
+    if app.broken.read().is_empty() {
+        return Ok(None);
+    }
+    let named = match (page_workspace(path), caller.bound, headers.get("x-hq-workspace")) {
+        (Some(slug), ..) => vec![slug.to_owned()],
+        (None, Some((only, _)), _) => {
+            let rows = app.system.read(|snap| queries::workspaces(snap))?;
+            rows.into_iter().filter(|row| row.id == only).map(|row| row.slug).collect()
+        }
+        (None, None, Some(slug)) => slug.to_str().map(str::to_owned).into_iter().collect(),
+        // Who has another one is asked which is meant.
+        (None, None, None) if !workspaces_of(app, caller.account.id)?.is_empty() => Vec::new(),
+        (None, None, None) => app.broken.read().iter().map(|one| one.slug.clone()).collect(),
+    };
+    for slug in named {
+        if backups::may_know(app, caller.account.id, &slug)? {
+            let words = match backups::named(app, &slug)? {
+                Some(one) if backups::keeps(app, caller.account.id)? => one.words(),
+                _ => backups::words_for_people(&slug),
+            };
+            return Ok(Some(Failure::new(ProblemKind::Unavailable, backups::CODE, words)));
+        }
+    }
+    Ok(None)
 }
 
 /// Why a request has no workspace: it names one that its sender does not belong to, or none.
@@ -530,7 +569,8 @@ fn page_workspace(path: &str) -> Option<&str> {
 }
 
 fn is_open_file(path: &str) -> bool {
-    path.starts_with("/s/") || matches!(path, "/favicon.ico" | "/healthz" | "/readyz")
+    path.starts_with("/s/")
+        || matches!(path, "/favicon.ico" | "/ahead.json" | "/healthz" | "/readyz")
 }
 
 /// What answers before there is an owner, besides files and health.

@@ -8,3 +8,4 @@ pub mod model;
 pub mod pages;
 pub mod queries;
 pub mod rules;
+pub mod tools;

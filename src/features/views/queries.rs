@@ -71,6 +71,19 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
     Ok(all)
 }
 
+/// The views of a noun that everybody has, in their order.
+///
+/// # Errors
+/// When the store fails.
+pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(noun);
+    let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
+    all.retain(|view| view.owner.is_none());
+    all.sort_by_key(|view| (view.position, view.created_at));
+    Ok(all)
+}
+
 /// A view that somebody may see, by its id.
 ///
 /// # Errors

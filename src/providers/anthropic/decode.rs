@@ -215,6 +215,7 @@ impl Decode for Decoder {
             stop,
             response_id: self.response_id.take(),
             model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            sooner: None,
         })
     }
 }

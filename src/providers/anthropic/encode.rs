@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::kernel::Thinking;
 use crate::providers::catalog::{Model, ThinkingKind};
 use crate::providers::ids;
-use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
+use crate::providers::model::{ChatRequest, Part, Role, SystemPart, ToolChoice, ToolDef};
 
 /// The least thinking budget that is accepted.
 const BUDGET_LEAST: u32 = 1_024;
@@ -181,7 +181,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
         tools: tools(request),
         tool_choice: choice(request, model),
         system: request.system.iter().filter(|p| !p.text.trim().is_empty()).map(system).collect(),
-        messages: turns(&request.messages),
+        messages: turns(request),
         thinking,
         output_config,
         temperature: request.temperature.filter(|_| sampling).map(|t| t.min(1.0)),
@@ -281,15 +281,18 @@ fn budget(level: Thinking, max_tokens: u32) -> Option<u32> {
     Some(wanted.min(most)).filter(|budget| BUDGET_LEAST <= *budget)
 }
 
-/// Neighbours of one role become one turn; results come first in it, as the provider wants them.
-fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
+/// Neighbours of one role become one turn; results come first in it, as the provider wants them. What another
+/// model has signed is left out.
+fn turns(request: &ChatRequest) -> Vec<Turn<'_>> {
     let mut turns: Vec<Turn<'_>> = Vec::new();
-    for message in messages {
+    for (at, message) in request.messages.iter().enumerate() {
+        let of_another = request.of_others.contains(&at);
         let role = match message.role {
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        let blocks: Vec<Block<'_>> = message.parts.iter().filter_map(block).collect();
+        let parts = message.parts.iter().filter(|part| !(of_another && is_thought(part)));
+        let blocks: Vec<Block<'_>> = parts.filter_map(block).collect();
         if blocks.is_empty() {
             continue;
         }
@@ -302,6 +305,10 @@ fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
         turn.content.sort_by_key(|b| !matches!(b, Block::ToolResult { .. }));
     }
     turns
+}
+
+fn is_thought(part: &Part) -> bool {
+    matches!(part, Part::Thinking { .. } | Part::RedactedThinking { .. })
 }
 
 /// Empty texts and thinking without its signature are refused by the provider, so they are left out.
@@ -387,7 +394,7 @@ mod tests {
 
     use super::*;
     use crate::providers::catalog;
-    use crate::providers::model::Cache;
+    use crate::providers::model::{Cache, Message};
 
     fn encoded(request: &ChatRequest) -> Value {
         let model = catalog::describe(&request.model);
@@ -400,6 +407,26 @@ mod tests {
             description: "Does it".into(),
             schema: json!({"type": "object"}),
         }
+    }
+
+    #[test]
+    fn what_another_model_has_signed_is_left_out() {
+        let thought = |by: &str| Part::Thinking { text: "hm".into(), signature: Some(by.into()) };
+        let said = |by: &str| {
+            let hidden = Part::RedactedThinking { data: format!("hidden {by}") };
+            Message::assistant(vec![thought(by), hidden, Part::text(format!("said {by}"))])
+        };
+        let mut request = ChatRequest::new("claude-sonnet-4-5", 1_000)
+            .message(Message::user("Look"))
+            .message(said("theirs"))
+            .message(Message::user("And now?"))
+            .message(said("own"))
+            .message(Message::user("Go on"));
+        request.of_others.insert(1);
+        let sent = encoded(&request)["messages"].clone();
+        assert_eq!(sent[1]["content"], json!([{"type": "text", "text": "said theirs"}]));
+        assert_eq!(sent[3]["content"][0]["signature"], "own");
+        assert_eq!(sent[3]["content"][1]["data"], "hidden own");
     }
 
     #[test]

@@ -143,6 +143,8 @@ pub struct Reply {
     pub response_id: Option<String>,
     /// The model that answered, which may be more exact than the one asked for.
     pub model: String,
+    /// Whether it was answered sooner than others, and billed so, where the server says.
+    pub sooner: Option<bool>,
 }
 
 impl Reply {
@@ -290,6 +292,7 @@ mod tests {
             stop: StopReason::ToolUse,
             response_id: None,
             model: String::new(),
+            sooner: None,
         };
         reply.tell_calls_apart(|id| id == "b" || id == "b-2");
         let ids: Vec<_> = reply.calls().map(|(id, _, _)| id.to_owned()).collect();

@@ -213,6 +213,7 @@ impl Decode for Decoder {
             stop,
             response_id: None,
             model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            sooner: None,
         })
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
 use crate::providers::numbers;
+use crate::providers::openai;
 use crate::providers::think_tags::{Piece, Splitter};
 use crate::providers::wire::Decode;
 
@@ -17,6 +18,8 @@ pub(super) struct Decoder {
     calls: Vec<Call>,
     tags: Option<Splitter>,
     usage: Option<Usage>,
+    /// Whether it was answered sooner than others.
+    sooner: Option<bool>,
     response_id: Option<String>,
     model: Option<String>,
     started: bool,
@@ -40,6 +43,7 @@ struct Chunk {
     #[serde(default, deserialize_with = "or_default")]
     choices: Vec<Choice>,
     usage: Option<serde_json::Value>,
+    service_tier: Option<serde_json::Value>,
     error: Option<serde_json::Value>,
     /// Some servers put the status of an error beside its text.
     message: Option<String>,
@@ -179,6 +183,7 @@ impl Decode for Decoder {
             stop,
             response_id: self.response_id.take(),
             model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            sooner: self.sooner,
         })
     }
 }
@@ -191,6 +196,7 @@ impl Decoder {
             calls: Vec::new(),
             tags: (tags == Tags::Split).then(Splitter::default),
             usage: None,
+            sooner: None,
             response_id: None,
             model: None,
             started: false,
@@ -232,6 +238,7 @@ impl Decoder {
             self.model.clone_from(&chunk.model);
             out.push(Delta::Start { response_id: chunk.id, model: chunk.model });
         }
+        self.sooner = openai::sooner(chunk.service_tier.as_ref()).or(self.sooner);
         for choice in chunk.choices {
             if choice.index == 0 {
                 self.choice(choice, out)?;

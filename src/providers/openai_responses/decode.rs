@@ -10,6 +10,7 @@ use super::NAME;
 use crate::providers::error::ProviderError;
 use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
 use crate::providers::numbers;
+use crate::providers::openai;
 use crate::providers::wire::{Decode, Framing};
 
 /// The final event repeats the whole answer, sealed thinking included.
@@ -21,6 +22,8 @@ pub(super) struct Decoder {
     items: BTreeMap<usize, Item>,
     calls: usize,
     usage: Option<Usage>,
+    /// Whether it was answered sooner than others.
+    sooner: Option<bool>,
     response_id: Option<String>,
     model: Option<String>,
     started: bool,
@@ -121,6 +124,7 @@ impl Decode for Decoder {
             stop,
             response_id: self.response_id.take(),
             model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            sooner: self.sooner,
         })
     }
 }
@@ -283,6 +287,7 @@ impl Decoder {
         if let Some(model) = response.get("model").and_then(Value::as_str) {
             self.model = Some(model.to_owned());
         }
+        self.sooner = openai::sooner(response.get("service_tier"));
         self.count(response.get("usage"), out);
         if status == "incomplete" {
             let why = response.get("incomplete_details").and_then(|d| d.get("reason"));

@@ -41,10 +41,10 @@ fn thinking_text_and_calls_become_parts_in_order() {
         r#"{"type":"response.function_call_arguments.done","output_index":2,"item_id":"fc_1","arguments":"{\"p\":1}"}"#,
         r#"{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","id":"fc_1","call_id":"call_1","name":"read","arguments":"{\"p\":1}"}}"#,
         r#"{"type":"response.web_search_call.searching","output_index":3}"#,
-        r#"{"type":"response.completed","response":{"id":"resp_1","model":"gpt-5-2026","status":"completed","output":[],"usage":{"input_tokens":2110,"input_tokens_details":{"cached_tokens":2000,"cache_write_tokens":100},"output_tokens":50,"output_tokens_details":{"reasoning_tokens":30}}}}"#,
+        r#"{"type":"response.completed","response":{"id":"resp_1","model":"gpt-5-2026","status":"completed","service_tier":"default","output":[],"usage":{"input_tokens":2110,"input_tokens_details":{"cached_tokens":2000,"cache_write_tokens":100},"output_tokens":50,"output_tokens_details":{"reasoning_tokens":30}}}}"#,
     ])
     .expect("an answer");
-    assert_eq!(reply.stop, StopReason::ToolUse);
+    assert_eq!((reply.stop, reply.sooner), (StopReason::ToolUse, Some(false)));
     assert_eq!(
         (reply.response_id.as_deref(), reply.model.as_str()),
         (Some("resp_1"), "gpt-5-2026")

@@ -83,7 +83,14 @@ impl Practice {
             ..Usage::default()
         };
         sink(Delta::Usage(usage));
-        Reply { parts, usage: Some(usage), stop, response_id: None, model: MODEL.to_owned() }
+        Reply {
+            parts,
+            usage: Some(usage),
+            stop,
+            response_id: None,
+            model: MODEL.to_owned(),
+            sooner: None,
+        }
     }
 
     async fn emit(&self, sink: &mut (dyn FnMut(Delta) + Send), delta: Delta) {

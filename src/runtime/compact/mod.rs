@@ -297,11 +297,13 @@ impl Turn {
     ) -> Result<(), EngineError> {
         let first = self.first_events(self.fixed);
         let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let worked = self.journal.works();
         let write = move |tx: &mut WriteTx<'_>| {
-            let mut pen = match first {
+            let pen = match first {
                 Some(first) => first.write(tx, run)?,
                 None => Pen::open(tx, run, epoch)?,
             };
+            let mut pen = pen.measured(worked);
             for event in events {
                 pen.append(tx, event)?;
             }

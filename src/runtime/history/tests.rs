@@ -148,6 +148,43 @@ fn one_long_run_loses_old_results_and_keeps_the_newest() {
     assert!(!history.shrink(9_000));
 }
 
+fn asked(model: &str) -> EventKind {
+    let (provider, model) = ("anthropic".into(), model.into());
+    EventKind::CallStarted { call: 1, provider, model, reserved_micros: 0 }
+}
+
+#[test]
+fn who_wrote_an_answer_is_known() {
+    let thought = || Part::Thinking { text: "hm".into(), signature: Some("s".into()) };
+    let mut history = History::default();
+    history.push(&input("go"));
+    history.push(&assistant(&[thought(), Part::text("nobody knows whose")]));
+    for model in ["a", "b"] {
+        history.push(&input("and now?"));
+        history.push(&asked(model));
+        history.push(&assistant(&[thought(), Part::call(model, "read", "{}")]));
+        history.push(&result(model));
+    }
+    let of_others = |history: &History, model| {
+        history.of_others("anthropic", model).into_iter().collect::<Vec<_>>()
+    };
+    // Input, answer, input, a's, result and input, b's, result.
+    assert_eq!(of_others(&history, "a"), [1, 5]);
+    assert_eq!(of_others(&history, "b"), [1, 3]);
+    assert_eq!(history.of_others("openai", "b").len(), 3);
+    assert!(history.has_call("a") && history.has_call("b") && !history.has_call("c"));
+    let messages = history.take();
+    history.put_back(messages);
+    // What stands before the newest message of a person goes, and the others keep their authors.
+    history.shrink(0);
+    assert_eq!(history.messages().len(), 3);
+    assert_eq!(of_others(&history, "a"), [1]);
+    assert!(of_others(&history, "b").is_empty());
+    assert!(history.has_call("a"), "an id is given once, whatever is left out");
+    assert!(history.drop_thinking());
+    assert_eq!(of_others(&history, "a"), [1]);
+}
+
 #[test]
 fn thinking_can_be_left_out() {
     let mut history = History::default();

@@ -25,15 +25,17 @@ impl ToolSearch {
         Self { catalogue: tools.iter().map(|e| (e.spec.name, e.spec.about)).collect() }
     }
 
-    /// The tools that fit best: a word in the name counts more than one in the description.
+    /// The tools that fit best: a word in the name counts more than one in the description. Several of
+    /// something are meant as one is.
     fn search(
         &self,
         query: &str,
         may_use: impl Fn(&str) -> bool,
     ) -> Vec<(&'static str, &'static str)> {
         let query = query.to_lowercase();
-        let words: Vec<&str> =
-            query.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 1).collect();
+        let words = query.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 1);
+        let one = |word| str::strip_suffix(word, 's').filter(|one| 2 < one.len()).unwrap_or(word);
+        let words: Vec<&str> = words.map(one).collect();
         let mut scored: Vec<(usize, (&str, &str))> = self
             .catalogue
             .iter()
@@ -67,7 +69,7 @@ impl ReadTool for ToolSearch {
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Control,
-        about: "Find more tools: patches, running programs, files on tasks, colleagues, web pages, delegation, sub-agents, progress.",
+        about: "Find more tools: patches, programs, files, relations, templates, series, routines, inbox, colleagues, web, sub-agents.",
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
@@ -93,5 +95,29 @@ impl ReadTool for ToolSearch {
             ToolOutput::text(format!("You can use these from now on:\n{}", lines.join("\n")));
         output.load = found.iter().map(|(name, _)| (*name).to_owned()).collect();
         Ok(output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ToolSearch;
+
+    #[test]
+    fn a_tool_is_found_by_its_name_by_several_and_by_what_it_says_of_itself() {
+        let catalogue = vec![
+            ("label_list", "List the labels of tasks."),
+            ("task_claim", "Take a task that nobody has and begin it."),
+            ("template_get", "Preview a task template."),
+            ("template_list", "List task templates."),
+        ];
+        let find = ToolSearch { catalogue };
+        let found = |query: &str| -> Vec<&'static str> {
+            find.search(query, |_| true).into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(found("templates"), ["template_get", "template_list"]);
+        assert_eq!(found("take")[0], "task_claim");
+        assert_eq!(found("label_list")[0], "label_list");
+        assert!(found("spoons").is_empty());
+        assert!(find.search("templates", |name| name != "template_get").len() == 1);
     }
 }

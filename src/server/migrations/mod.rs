@@ -3,13 +3,14 @@
 
 mod m0002_blob_references;
 mod m0003_all_indexes;
+mod m0004_tasks_of_routines;
 
 use crate::store::FORMAT;
 use crate::store::migrate::Migration;
 
 /// All steps; the first leads to format 2.
 pub const LIST: [Migration; (FORMAT - 1) as usize] =
-    [m0002_blob_references::STEP, m0003_all_indexes::STEP];
+    [m0002_blob_references::STEP, m0003_all_indexes::STEP, m0004_tasks_of_routines::STEP];
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 
 mod stores;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ use crate::backup::{
     BackupError, Manifest, Meter, Repository, Swap, finish_swap, is_staged, room, verify, write_out,
 };
 use crate::config::Config;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::master::MasterKey;
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Clock, Timestamp};
 use crate::store::{Faults, NoFaults};
@@ -53,8 +56,10 @@ pub enum Which {
 pub enum Mode {
     /// Everything is checked, nothing is written.
     DryRun,
-    /// It is restored.
+    /// It is restored; workspaces that are there and not in the backup stay as they are.
     Restore,
+    /// It is restored, and nothing else stays.
+    Exactly,
     /// It is restored, where nothing may be yet.
     IntoEmpty,
 }
@@ -72,6 +77,8 @@ pub struct Restored {
     pub data: PathBuf,
     /// What was restored, or would be.
     pub workspaces: Vec<String>,
+    /// Workspaces that are not in the backup and stay as they are.
+    pub stay: Vec<String>,
     /// Bytes that were checked.
     pub bytes: u64,
     /// Rows of stores that were checked.
@@ -108,7 +115,7 @@ pub fn restore_on(
     meter: &Meter,
     faults: &dyn Faults,
 ) -> Result<Restored, BackupError> {
-    let chosen = chosen(repo, &wish.backup)?;
+    let chosen = chosen(repo, wish)?;
     let (manifest, only) = narrowed(&chosen.manifest, wish)?;
     if wish.mode == Mode::IntoEmpty && !is_empty(&wish.data)? {
         return Err(BackupError::Restore(format!(
@@ -121,7 +128,7 @@ pub fn restore_on(
     // Held until the end: nobody starts HQ in the middle.
     let _lock = match wish.mode {
         Mode::DryRun => None,
-        Mode::Restore | Mode::IntoEmpty => Some(
+        Mode::Restore | Mode::Exactly | Mode::IntoEmpty => Some(
             lock::take(&wish.data, clock.now())
                 .map_err(|error| BackupError::Restore(error.to_string()))?,
         ),
@@ -139,22 +146,32 @@ pub fn restore_on(
         workspaces: only.map_or_else(|| manifest.workspaces.clone(), |one| vec![one.to_owned()]),
         bytes: checked.bytes,
         rows: checked.rows,
+        stay: Vec::new(),
         kept: None,
         unreadable: Vec::new(),
-        notes: Vec::new(),
+        notes: chosen.passed_over(wish.workspace.as_deref()),
         dry_run: wish.mode == Mode::DryRun,
     };
     if wish.mode == Mode::DryRun {
+        restored.stay = standing(&wish.data, &manifest, wish, only)?;
+        restored.notes.extend(stays(&restored.stay));
         return Ok(restored);
     }
     finish_swap(&wish.data, faults)?;
     leftovers::clear(&wish.data)?;
-    let names = match only {
-        Some(slug) => vec![format!("workspaces/{slug}")],
-        None => vec!["system.redb".to_owned(), "workspaces".to_owned()],
+    restored.stay = standing(&wish.data, &manifest, wish, only)?;
+    restored.notes.extend(stays(&restored.stay));
+    let names = match (only, restored.stay.is_empty()) {
+        (Some(slug), _) => vec![format!("workspaces/{slug}")],
+        (None, true) => vec!["system.redb".to_owned(), "workspaces".to_owned()],
+        // Those that stay are not touched at all.
+        (None, false) => {
+            let each = manifest.workspaces.iter().map(|slug| format!("workspaces/{slug}"));
+            std::iter::once("system.redb".to_owned()).chain(each).collect()
+        }
     };
     let had = names.iter().any(|name| wish.data.join(name).exists());
-    let swap = Swap::at(clock.now(), names);
+    let swap = Swap::beside(&wish.data, clock.now(), &names);
     let staged = swap.stage(&wish.data)?;
     let written = write_out(repo, (&manifest, only), &staged, &schema_of, meter).and_then(|()| {
         if only.is_none() {
@@ -164,8 +181,13 @@ pub fn restore_on(
         }
         let (former, people) = (former(&wish.data), people(&wish.data, &restored.workspaces));
         let (folder, manifest, key_file) = (&*staged, &manifest, &*wish.key_file);
-        let listed = if only.is_some() { listed(&wish.data) } else { Vec::new() };
-        awaken(&Staged { folder, manifest, former, people, listed, key_file }, &mut restored)
+        let is_asked = only.is_some() || !restored.stay.is_empty();
+        let mut listed = if is_asked { listed(&wish.data) } else { Vec::new() };
+        if only.is_none() {
+            listed.retain(|row| restored.stay.contains(&row.slug));
+        }
+        awaken(&Staged { folder, manifest, former, people, listed, key_file }, &mut restored)?;
+        hold_places(&staged, manifest, &restored)
     });
     if let Err(error) = written {
         // ok: the first error counts; the next restore clears the folder.
@@ -173,6 +195,7 @@ pub fn restore_on(
         return Err(chosen.explain(error));
     }
     swap.carry_out(&wish.data, faults)?;
+    free_places(&wish.data, &manifest, &restored);
     restored.kept = had.then(|| wish.data.join(&swap.kept));
     Ok(restored)
 }
@@ -235,11 +258,33 @@ struct Chosen {
     moment: Option<Timestamp>,
     /// The newest backup from before that moment.
     before: Option<String>,
+    /// The newest backup of all, when it was not taken because it lacks workspaces, and which.
+    passed: Option<(String, Vec<String>)>,
 }
 
 impl Chosen {
     fn whole(manifest: Manifest) -> Self {
-        Self { manifest, moment: None, before: None }
+        Self { manifest, moment: None, before: None, passed: None }
+    }
+
+    /// What is to be said of it: which newer one was passed over, and what it lacks itself.
+    fn passed_over(&self, only: Option<&str>) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some((id, missing)) = &self.passed {
+            let missing = missing.join(", ");
+            notes.push(format!(
+                "this is the newest backup that lacks nothing of what is asked for; the newest of all is \
+                 {id}, which lacks {missing}: `--at {id}` takes that one"
+            ));
+        }
+        if only.is_none() && !self.manifest.is_complete() {
+            let (id, missing) = (&self.manifest.id, self.manifest.missing.join(", "));
+            notes.push(format!(
+                "the backup {id} is incomplete: {missing} could not be taken when it was made; an older \
+                 one may hold it (`hq backup list --to PLACE`, then `--at ID --workspace SLUG`)"
+            ));
+        }
+        notes
     }
 
     /// An error on the way back to a moment, with the backups that are near it.
@@ -258,31 +303,131 @@ impl Chosen {
     }
 }
 
-fn chosen(repo: &Repository, which: &Which) -> Result<Chosen, BackupError> {
-    match which {
-        Which::Newest => repo.newest().map(Chosen::whole),
-        Which::Id(start) => {
-            let ids = repo.ids()?;
-            let mut fitting = ids.iter().filter(|id| id.starts_with(start.as_str()));
-            match (fitting.next(), fitting.next()) {
-                (Some(id), None) => repo.manifest(id).map(Chosen::whole),
-                (Some(_), Some(_)) => Err(BackupError::Restore(format!(
-                    "several backups begin with {start}; write more of the name"
-                ))),
-                (None, _) => Err(no_backup(repo, start)),
-            }
-        }
-        Which::At(at) => chosen_at(repo, *at),
+fn chosen(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
+    match &wish.backup {
+        Which::Newest => chosen_newest(repo, wish),
+        Which::Id(start) => repo.manifest(&repo.find(start)?).map(Chosen::whole),
+        Which::At(at) => chosen_at(repo, *at, meant(repo, wish)?.as_deref()),
     }
+}
+
+/// The newest backup that holds what is asked for: the workspace, or all of them. Where none does, the
+/// newest of all.
+fn chosen_newest(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
+    let of = meant(repo, wish)?;
+    let newest = repo.newest(of.as_deref())?;
+    let holds = |manifest: &Manifest| match &wish.workspace {
+        Some(slug) => manifest.workspaces.contains(slug),
+        None => manifest.is_complete(),
+    };
+    if holds(&newest) {
+        return Ok(Chosen::whole(newest));
+    }
+    match repo.newest_of(of.as_deref(), &holds) {
+        Err(BackupError::NoBackup { .. }) => Ok(Chosen::whole(newest)),
+        found => {
+            let lacks = match &wish.workspace {
+                Some(slug) => vec![slug.clone()],
+                None => newest.missing,
+            };
+            Ok(Chosen { passed: Some((newest.id, lacks)), ..Chosen::whole(found?) })
+        }
+    }
+}
+
+/// Workspaces that stand in the folder and are not in the backup that takes its place.
+fn standing(
+    data: &Path,
+    manifest: &Manifest,
+    wish: &RestoreWish,
+    only: Option<&str>,
+) -> Result<Vec<String>, BackupError> {
+    let is_whole_place = matches!(wish.mode, Mode::Restore | Mode::DryRun) && only.is_none();
+    let folder = data.join("workspaces");
+    if !is_whole_place || !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(BackupError::disk(&folder))? {
+        let entry = entry.map_err(BackupError::disk(&folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_one = entry.path().join("hq.redb").is_file() && !name.starts_with('.');
+        if is_one && !manifest.workspaces.contains(&name) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn stays(stay: &[String]) -> Option<String> {
+    (!stay.is_empty()).then(|| {
+        format!(
+            "{} stays as it is: it is not in this backup (`--exactly` puts aside what a backup does not \
+             hold)",
+            stay.join(", ")
+        )
+    })
+}
+
+/// Beside workspaces that stay each other one is moved by itself. One that did not exist at the moment that
+/// is restored has nothing to take its place: an empty folder does, so that it is put aside.
+fn hold_places(staged: &Path, manifest: &Manifest, done: &Restored) -> Result<(), BackupError> {
+    if done.stay.is_empty() {
+        return Ok(());
+    }
+    for slug in unborn(manifest, done) {
+        let folder = staged.join("workspaces").join(slug);
+        fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;
+    }
+    Ok(())
+}
+
+/// Removes the empty folders again. One that stays is no workspace.
+fn free_places(data: &Path, manifest: &Manifest, done: &Restored) {
+    if done.stay.is_empty() {
+        return;
+    }
+    for slug in unborn(manifest, done) {
+        // ok: where there is none, or something is in it, nothing is to be removed.
+        let _ = fs::remove_dir(data.join("workspaces").join(slug));
+    }
+}
+
+fn unborn<'m>(manifest: &'m Manifest, done: &Restored) -> Vec<&'m String> {
+    manifest.workspaces.iter().filter(|slug| !done.workspaces.contains(slug)).collect()
 }
 
 fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
     BackupError::NoBackup { place: repo.place().to_owned(), wanted: wanted.to_owned() }
 }
 
+/// Whose backups are meant at a place that several HQs share: those of the master key that is there. None
+/// where all are of one.
+fn meant(repo: &Repository, wish: &RestoreWish) -> Result<Option<String>, BackupError> {
+    let (all, _) = repo.outlines()?;
+    let keys: BTreeSet<String> = all.into_iter().map(|one| one.key_id).collect();
+    if keys.len() < 2 {
+        return Ok(None);
+    }
+    // ok: without a key that can be read nobody is meant, and the error says so.
+    let own = MasterKey::load(&wish.key_file).ok();
+    let own = own.map(|key| Keyring::new(key).key_id().to_string());
+    own.filter(|own| keys.contains(own)).map(Some).ok_or_else(|| {
+        BackupError::Restore(format!(
+            "{} holds backups of several HQs, with the master keys {}; give the name of the one that you \
+             mean with --at, or put its master key at {} first",
+            repo.place(),
+            keys.into_iter().collect::<Vec<_>>().join(", "),
+            wish.key_file.display()
+        ))
+    })
+}
+
 /// The first backup that was taken at a moment or after it.
-fn chosen_at(repo: &Repository, at: Timestamp) -> Result<Chosen, BackupError> {
+fn chosen_at(repo: &Repository, at: Timestamp, of: Option<&str>) -> Result<Chosen, BackupError> {
     let (mut all, _) = repo.outlines()?;
+    all.retain(|one| of.is_none_or(|key_id| one.key_id == key_id));
     all.sort_by_key(|manifest| manifest.taken_at);
     let before = all.iter().rfind(|manifest| manifest.taken_at < at).map(|one| one.id.clone());
     match all.into_iter().find(|manifest| at <= manifest.taken_at) {
@@ -290,7 +435,7 @@ fn chosen_at(repo: &Repository, at: Timestamp) -> Result<Chosen, BackupError> {
             let manifest = repo.manifest(&found.id)?;
             Ok(match manifest.taken_at == at {
                 true => Chosen::whole(manifest),
-                false => Chosen { manifest, moment: Some(at), before },
+                false => Chosen { manifest, moment: Some(at), before, passed: None },
             })
         }
         None => Err(match before {

@@ -17,12 +17,14 @@ use crate::features::runs::rules::halt;
 use crate::features::users::model::Workspace;
 use crate::features::users::queries as users;
 use crate::features::users::rules::UsersError;
-use crate::features::users::rules::restored::{Closed, Former, after_restore, forget_others};
+use crate::features::users::rules::restored::{
+    Closed, Former, after_restore, forget_others, keep_listed,
+};
 use crate::features::workspace::queries as workspace;
 use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
 use crate::kernel::id::{IdSource, SystemIds};
 use crate::kernel::time::SystemClock;
-use crate::kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp};
+use crate::kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp, WorkspaceState};
 use crate::server::listen::Front;
 use crate::server::schema;
 use crate::server::upgrade::Upgrader;
@@ -51,7 +53,8 @@ pub(super) struct Staged<'s> {
     pub former: Option<Former>,
     /// Who belonged to the workspaces that it takes the place of, as far as that can be read.
     pub people: BTreeMap<String, People>,
-    /// The workspaces that are on the list there, as far as that can be read.
+    /// The workspaces that are on the list there, as far as that can be read; where the list itself is
+    /// restored, only those that stay beside.
     pub listed: Vec<Workspace>,
     /// The file of the master key.
     pub key_file: &'s Path,
@@ -117,6 +120,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
     for slug in std::mem::take(&mut done.workspaces) {
         let store = open(staged.folder, &format!("workspaces/{slug}/hq.redb"), &means)?;
         own_place(&store, staged, &slug)?;
+        done.notes.extend(standing(staged, &slug));
         if !back(&store, &slug, done)? {
             store.close();
             let folder = staged.folder.join("workspaces").join(&slug);
@@ -172,6 +176,23 @@ fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), Backu
              import --as` bring it in beside, or move the other one away first (`hq workspace move`)",
             other.label
         ))),
+    }
+}
+
+/// What the list says of a workspace that was put in its place alone: the accounts have stayed, and with
+/// them whether anything may happen in it, or when it goes.
+fn standing(staged: &Staged<'_>, slug: &str) -> Option<String> {
+    let row = staged.listed.iter().find(|row| row.slug == slug)?;
+    let back = format!("`hq workspace restore {slug}` brings it back");
+    match (row.state, row.delete_after) {
+        (WorkspaceState::Active, _) => None,
+        (WorkspaceState::Archived, _) | (WorkspaceState::Deleting, None) => {
+            Some(format!("{slug}: it is archived on the list, so nothing happens in it; {back}"))
+        }
+        (WorkspaceState::Deleting, Some(at)) => Some(format!(
+            "{slug}: it is to be deleted, with what was restored, within an hour of a start after {at}; \
+             {back}: do that first"
+        )),
     }
 }
 
@@ -260,10 +281,12 @@ fn doors(
     mut news: Vec<String>,
     done: &mut Restored,
 ) -> Result<(), BackupError> {
-    let restored: BTreeSet<String> = done.workspaces.iter().cloned().collect();
+    let stay = staged.listed.clone();
+    let there: BTreeSet<String> = done.workspaces.iter().chain(&done.stay).cloned().collect();
     let (former, known) = (staged.former.clone(), staged.former.is_some());
     let (backup, taken_at) = (staged.manifest.id.clone(), staged.manifest.taken_at);
     let (moment, workspaces) = (done.moment, done.workspaces.clone());
+    let bytes = staged.manifest.bytes();
     // HQ's own folder of backups lies in the data folder, and may have stayed on another machine.
     let own = done.data.join("backups").join("local");
     let lost = (!own.join("hq-backups.json").exists()).then(|| own.display().to_string());
@@ -271,7 +294,9 @@ fn doors(
         if let Some(lost) = lost {
             backups::forget_place(tx, &lost)?;
         }
-        let others = forget_others(tx, &restored)?;
+        backups::end_restored(tx, &backup, bytes)?;
+        let others = forget_others(tx, &there)?;
+        keep_listed(tx, stay)?;
         let closed = after_restore(tx, former.as_ref())?;
         let notes = sentences(&closed, &others, known);
         news.extend(notes.iter().cloned());
@@ -306,6 +331,13 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
                 .to_owned()
         }
     });
+    if 0 < closed.passkeys {
+        let passkeys = counted(closed.passkeys, "passkey");
+        notes.push(format!("{passkeys} that had been removed since the backup: removed again"));
+    }
+    let words = "passwords and second factors are those of the backup: who has changed theirs since does so \
+                 again";
+    notes.push(words.to_owned());
     if !closed.graces.is_empty() {
         notes.push(format!(
             "to be deleted were {}; they have 7 days from now on",

@@ -9,6 +9,7 @@ use crate::features::routines::conditions::{Op, Written};
 use crate::features::routines::rules as routines;
 use crate::features::routines::wish::{EventWish, TaskWish, Wish};
 use crate::features::streams::rules::{self as streams, NewStream};
+use crate::features::tasks::model::series::DueAfter;
 use crate::features::tasks::model::template::TemplateItem;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::rules::labels::{self, NewLabel};
@@ -228,6 +229,7 @@ impl Company {
                 missed: if n == 0 { MissedPolicy::AutoSkip } else { MissedPolicy::Queue },
                 ends_on: None,
                 ends_after: None,
+                due: Some(DueAfter::default()),
             };
             let who = (self.people[0].by, self.request());
             let made = self.ws.write(&who, move |tx| series::create(tx, new)).await?;

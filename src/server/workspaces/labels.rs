@@ -5,7 +5,9 @@ use crate::features::users::model::Workspace;
 use crate::features::users::rules::workspaces as listed;
 use crate::features::{users, workspace};
 use crate::kernel::{Actor, Cause, Part};
+use crate::store::StoreError;
 
+use super::broken;
 use super::life::LifeError;
 
 /// Keeps the copy of a workspace's name true.
@@ -33,6 +35,26 @@ pub async fn note_all(app: &App) -> Result<(), LifeError> {
         if let Err(error) = note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
+        note_people(ws).await;
     }
     Ok(())
+}
+
+/// Keeps a copy of who belongs to a workspace beside its store: should that be damaged, its people and
+/// nobody else are told so.
+pub(crate) async fn note_people(ws: &Ws) {
+    let own = ws.clone();
+    let noted = tokio::task::spawn_blocking(move || {
+        let crew = workspace::queries::crew(&own)?;
+        if crew.settings.is_none() {
+            return Ok(());
+        }
+        let people = crew.members.keys().copied().collect();
+        broken::note_people(&own.folder, people)
+            .map_err(|error| StoreError::Failed(error.to_string()))
+    });
+    let noted = noted.await.map_err(|error| StoreError::Panicked(error.to_string())).flatten();
+    if let Err(error) = noted {
+        tracing::warn!(workspace = ws.slug, %error, "its people could not be noted");
+    }
 }

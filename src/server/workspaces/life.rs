@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::app::{App, Broken, Standing, Ws};
+use crate::app::{App, Standing, Ws};
+use crate::features::backups::queries::damaged;
 use crate::features::users::model::Account;
 use crate::features::users::rules::{UsersError, workspaces as listed};
 use crate::features::workspace::rules::{Founding, WorkspaceError};
@@ -17,7 +18,7 @@ use crate::features::{connections, users, workspace};
 use crate::kernel::{Actor, Cause, FieldError, Part, Problem, ProblemKind, WorkspaceState, text};
 use crate::store::StoreError;
 
-use super::{OpenError, folders, labels};
+use super::{OpenError, broken, folders, labels};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -30,6 +31,9 @@ pub enum LifeError {
     /// There is none.
     #[error("there is no workspace {0}; `hq workspace list` shows those that there are")]
     Unknown(String),
+    /// It is here and cannot be opened.
+    #[error("{0}")]
+    Damaged(String),
     /// The address is in use.
     #[error("there is a workspace at /w/{0} already; choose another name")]
     Taken(String),
@@ -71,6 +75,7 @@ impl Problem for LifeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "no_workspace",
+            Self::Damaged(_) => damaged::CODE,
             Self::Taken(_) => "slug_taken",
             Self::NotTyped(_) => "name_not_typed",
             Self::Busy => "busy",
@@ -88,7 +93,7 @@ impl Problem for LifeError {
             Self::Unknown(_) => ProblemKind::NotFound,
             Self::Taken(_) | Self::Many | Self::Occupied(_) => ProblemKind::Conflict,
             Self::NotTyped(_) => ProblemKind::Invalid,
-            Self::Busy => ProblemKind::Unavailable,
+            Self::Busy | Self::Damaged(_) => ProblemKind::Unavailable,
             Self::Disk { .. } | Self::Open(_) => ProblemKind::Internal,
             Self::Workspace(error) => error.kind(),
             Self::Users(error) => error.kind(),
@@ -279,16 +284,22 @@ pub async fn forget_missing(app: &App, by: (Actor, Cause), slug: &str) -> Result
     let is_gone = !app.config.data.join("workspaces").join(slug).exists();
     let row = row.filter(|_| is_gone).ok_or_else(|| LifeError::Unknown(slug.to_owned()))?;
     app.system.write(by.0, by.1, move |tx| listed::forget(tx, row.id)).await?;
-    app.broken.write().retain(|broken| broken.slug != slug);
+    app.broken.write().retain(|one| one.slug != slug);
     Ok(())
 }
 
 /// An open workspace by its address.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, or it cannot be opened.
 pub fn find(app: &App, slug: &str) -> Result<Ws, LifeError> {
-    app.workspace(slug).ok_or_else(|| LifeError::Unknown(slug.to_owned()))
+    if let Some(ws) = app.workspace(slug) {
+        return Ok(ws);
+    }
+    Err(match damaged::named(app, slug)? {
+        Some(one) => LifeError::Damaged(one.words()),
+        None => LifeError::Unknown(slug.to_owned()),
+    })
 }
 
 /// Archives a workspace: it can be looked at, and nothing happens in it any more.
@@ -508,6 +519,7 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         if let Err(error) = labels::note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
+        labels::note_people(ws).await;
     }
     for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
         let (folder, id) = (data.join(&row.slug), row.id);
@@ -520,7 +532,7 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         } else {
             let reason = format!("its folder {} is missing", folder.display());
             tracing::error!(workspace = row.slug, "{reason}");
-            app.broken.write().push(Broken { slug: row.slug.clone(), reason });
+            app.broken.write().push(broken::damaged(&folder, reason));
         }
     }
     Ok(())
@@ -531,7 +543,7 @@ fn leave_out(app: &App, ws: &Ws, reason: String) {
     tracing::error!(workspace = ws.slug, "the workspace {} is left out: {reason}", ws.slug);
     app.drop_workspace(ws.id);
     ws.store.close();
-    app.broken.write().push(Broken { slug: ws.slug.clone(), reason });
+    app.broken.write().push(broken::damaged(&ws.folder, reason));
 }
 
 /// Puts a founded workspace on the list; one that was never founded is taken away again, unless the

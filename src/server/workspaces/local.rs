@@ -144,7 +144,11 @@ pub async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, Li
         Wish::Delete { slug, name } => {
             match life::find(app, &slug) {
                 Ok(ws) => life::delete(app, by, &ws, &name.unwrap_or_default()).await?,
-                Err(_) => life::forget_missing(app, by, &slug).await?,
+                Err(error) => match life::forget_missing(app, by, &slug).await {
+                    // Its folder is here: that it is damaged says more than that it is unknown.
+                    Err(LifeError::Unknown(_)) => return Err(error),
+                    forgotten => forgotten?,
+                },
             }
             Ok(slug)
         }

@@ -2,6 +2,7 @@
 //! workspace as a whole (added, archived, deleted, moved away) is in [`life`].
 
 pub mod api;
+mod broken;
 mod folders;
 pub mod labels;
 pub mod life;
@@ -16,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use crate::app::finding::Finding;
 use crate::app::inputs::Inputs;
 use crate::app::kept::Kept;
-use crate::app::{App, Broken, PathLocks, Work, Ws, WsParts};
+use crate::app::{App, PathLocks, Work, Ws, WsParts};
 use crate::features::users::model::Workspace;
 use crate::features::workspace;
 use crate::features::workspace::model::Settings;
@@ -112,6 +113,7 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
     let cache = cache_for(folders.len());
     let mut first = None;
     for folder in folders {
+        let mut restore = true;
         let slug = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let file = folder.join("hq.redb");
         let opened =
@@ -124,6 +126,7 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                 }
                 Some(other) => {
                     ws.store.close();
+                    restore = false;
                     format!("it is a copy of {}; take one of the two folders away", other.slug)
                 }
             },
@@ -142,7 +145,11 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
             }
         };
         tracing::error!(workspace = slug, "the workspace {slug} is left out: {reason}");
-        app.broken.write().push(Broken { slug, reason });
+        let left_out = match restore {
+            true => broken::damaged(&folder, reason),
+            false => broken::in_the_way(&folder, reason),
+        };
+        app.broken.write().push(left_out);
     }
     match first {
         Some(error) if app.workspaces.read().is_empty() => Err(error),

@@ -6,7 +6,8 @@ use axum::http::header::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use crate::app::{App, Broken, Who, Ws};
+use crate::app::{App, Who, Ws};
+use crate::features::backups::queries::damaged;
 use crate::features::users::session::Caller;
 use crate::features::workspace::pages::note;
 use crate::features::workspace::queries;
@@ -15,7 +16,7 @@ use crate::kernel::{Can, Cause, ProblemKind, Role};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::Form;
 use crate::web::flash;
-use crate::web::form::Wrong;
+use crate::web::form::{Wrong, sentence};
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::parts::Choice;
@@ -57,7 +58,8 @@ struct Row {
 struct List {
     theme: Theme,
     rows: Vec<Row>,
-    broken: Vec<Broken>,
+    /// Their names in addresses, and what is to be known of them.
+    broken: Vec<(String, String)>,
     may_add: bool,
 }
 
@@ -71,8 +73,17 @@ async fn list(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, 
         role: place.member.role.label(),
         note: note(&place.ws),
     };
-    // Who owns nothing here is not told what there is.
-    let broken = if may_add { app.broken.read().clone() } else { Vec::new() };
+    let mut broken = Vec::new();
+    for one in damaged::all(&app)? {
+        // Who owns nothing here is not told what else there is.
+        if damaged::keeps(&app, caller.account.id)? {
+            broken.push((one.slug.clone(), sentence(&one.words())));
+        } else if damaged::may_know(&app, caller.account.id, &one.slug)? {
+            broken.push((one.slug.clone(), sentence(&damaged::words_for_people(&one.slug))));
+        } else if may_add {
+            broken.push((one.slug, sentence(&one.reason)));
+        }
+    }
     let rows = places.into_iter().map(row).collect();
     html::page(&List { theme: Theme::from_headers(&headers), rows, broken, may_add })
 }

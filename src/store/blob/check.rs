@@ -112,7 +112,11 @@ fn hashed(blobs: &Blobs, id: BlobId) -> io::Result<Option<(u64, bool)>> {
     let (mut hash, mut len, mut buffer) = (Sha256::new(), 0, vec![0; 256 * 1024]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(Some((len, BlobId(hash.finalize().into()) == id))),
+            0 => {
+                let is_whole = BlobId(hash.finalize().into()) == id;
+                blobs.judge(id, is_whole);
+                return Ok(Some((len, is_whole)));
+            }
             n => {
                 hash.update(&buffer[..n]);
                 len += n as u64;

@@ -126,6 +126,12 @@ pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeErr
     Ok(Some(entry.seq))
 }
 
+/// Said of a consumer that can neither be sent back nor rebuilt.
+pub(super) const NEITHER: &str = "what it has done once must not be done twice, and records do not tell what \
+                                  that was, so it can neither be sent back nor rebuilt; it can be paused and \
+                                  resumed, an entry that it stumbles over can be skipped, and one that it gave \
+                                  up can be tried again or dropped";
+
 /// Sends a consumer back, so that the next entry it takes is the one behind `seq`. What it gave up
 /// from there on is taken up with the rest.
 ///
@@ -133,7 +139,10 @@ pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeErr
 /// `Refused` when that lies ahead of it, when it counts what it takes, or while it is being rebuilt.
 pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<(), ConsumeError> {
     if !consumer.repeats() {
-        let text = "it counts what it takes, so nothing may be taken twice; rebuild it instead";
+        let text = match consumer.tables().is_empty() {
+            false => "it counts what it takes, so nothing may be taken twice; rebuild it instead",
+            true => NEITHER,
+        };
         return Err(ConsumeError::Refused(text.to_owned()));
     }
     let number = consumer.number();

@@ -64,8 +64,11 @@ fn note(tx: &mut WriteTx<'_>, number: u16, now: Option<&Rebuilding>) -> Result<(
 /// `Refused` when rows do not tell what it keeps.
 pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
     if consumer.tables().is_empty() {
-        let text = "what it does lies outside of the records; send it back instead".to_owned();
-        return Err(ConsumeError::Refused(text));
+        let text = match consumer.repeats() {
+            true => "what it does lies outside of the records; send it back instead",
+            false => super::control::NEITHER,
+        };
+        return Err(ConsumeError::Refused(text.to_owned()));
     }
     Ok(begin(tx, consumer.number())?)
 }

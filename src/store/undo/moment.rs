@@ -20,6 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::feed::{self, Op};
 use crate::store::history::Heads;
 use crate::store::key::{KeyBuf, Range};
+use crate::store::once;
 use crate::store::read::{Read, stop_at};
 use crate::store::record::{Class, Root};
 use crate::store::schema::builtin;
@@ -115,6 +116,8 @@ pub fn go_back_by(
     }
     // What consumers have made of rows that are gone is made anew.
     store.write_blocking(by.0, by.1, disown)?;
+    // What was answered behind the moment was not done: who asks again with the same key is to get it done.
+    once::forget_after(store, by, at)?;
     Ok(back)
 }
 

@@ -338,3 +338,76 @@ async fn what_commands_write_is_for_its_own_user_alone_and_no_program_reads_prog
         assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_opens_a_place_is_never_passed_over_and_a_lost_head_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let (phrase, keys) = (&folder.path().join("phrase"), &folder.path().join("keys"));
+    fs::write(phrase, "correct horse battery staple\n").expect("a file");
+    fs::write(keys, "name\nsecret\n").expect("a file");
+    let (program, _) = started(data).await;
+    for arguments in [
+        &["backup", "--passphrase-file", text(phrase)][..],
+        &["backup", "--passphrase-file", text(phrase), "--new-place"],
+        &["backup", "--credentials-file", text(keys)],
+        &["backup", "list", "--passphrase-file", text(phrase)],
+    ] {
+        let refused = hq(data, arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(says(&refused).contains("give --to"), "{}", says(&refused));
+        assert!(!data.join("backups/local").exists(), "nothing was written plainly");
+    }
+    let sealed = folder.path().join("sealed");
+    let given = ["backup", "--passphrase-file", text(phrase), "--to", text(&sealed)];
+    run_json(Path::new(BINARY), data, &given);
+    let closed = says(&hq(data, &["backup", "list", "--to", text(&sealed)]));
+    assert!(closed.contains("are encrypted"), "{closed}");
+    let mended = hq(data, &["backup", "mend"]);
+    assert_eq!(mended.status.code(), Some(2), "{}", says(&mended));
+    let dash = hq(data, &["export", "--workspace", "marlow-cargo", "-"]);
+    assert_eq!(dash.status.code(), Some(2), "{}", says(&dash));
+    assert!(says(&dash).contains("not to standard output"), "{}", says(&dash));
+    run_json(Path::new(BINARY), data, &["backup", "--to", text(target)]);
+    assert!(program.stop().success());
+    let stopped = hq(data, &["backup", "--passphrase-file", text(phrase)]);
+    assert_eq!(stopped.status.code(), Some(2), "{}", says(&stopped));
+
+    for name in ["hq-backups.json", "hq-backups.spare.json"] {
+        fs::remove_file(target.join(name)).expect("a head");
+    }
+    let lost = hq(data, &["restore", text(target), "--dry-run"]);
+    assert!(says(&lost).contains("hq backup mend --to"), "{}", says(&lost));
+    let mended = hq(data, &["backup", "mend", "--to", text(target)]);
+    assert!(mended.status.success(), "{}", says(&mended));
+    assert!(says(&mended).contains("is made anew: 1 backups"), "{}", says(&mended));
+    let looked = hq(data, &["restore", text(target), "--dry-run"]);
+    assert!(looked.status.success(), "{}", says(&looked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incomplete_backup_ends_with_1_and_says_so_wherever_it_is_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, target) = (&folder.path().join("data"), &folder.path().join("backups"));
+    let (program, _) = started(data).await;
+    let added = hq(data, &["workspace", "add", "Northwind", "--zone", "UTC"]);
+    assert!(added.status.success(), "{}", says(&added));
+    assert!(program.stop().success());
+    let store = data.join("workspaces/northwind/hq.redb");
+    let mut bytes = fs::read(&store).expect("a store");
+    bytes[..64].fill(0);
+    fs::write(&store, bytes).expect("a store");
+    let program = Program::start(Path::new(BINARY), data);
+    let made = hq(data, &["backup"]);
+    assert_eq!(made.status.code(), Some(1), "{}", says(&made));
+    assert!(says(&made).contains("INCOMPLETE: the backup"), "{}", says(&made));
+    let status = says(&hq(data, &["status"]));
+    assert!(status.contains("Backup is incomplete"), "{status}");
+    let elsewhere = hq(data, &["backup", "--to", text(target)]);
+    assert_eq!(elsewhere.status.code(), Some(1), "{}", says(&elsewhere));
+    for arguments in [&["backup", "list"][..], &["backup", "list", "--to", text(target)]] {
+        let listed = says(&hq(data, arguments));
+        assert!(listed.contains("INCOMPLETE, without northwind"), "{listed}");
+    }
+    assert!(program.stop().success());
+}

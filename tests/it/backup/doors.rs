@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use hq::app::consumers::Consumers;
 use hq::backup::{Meter, Repository};
+use hq::features::backups::job::{self, Wish};
+use hq::features::backups::model::{Deed, Outcome};
+use hq::features::backups::queries;
 use hq::features::users;
-use hq::features::users::model::{ApiToken, SignIn, Workspace};
+use hq::features::users::model::factors::Passkey;
+use hq::features::users::model::{Account, ApiToken, SignIn, Workspace};
 use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, Cause, Clock as _, Part, Role, WorkspaceState};
+use hq::kernel::{Actor, Cause, Clock as _, Part, PasskeyId, Role, TypedId as _, WorkspaceState};
 use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
 use hq::store::consumer::{self, Consume, ConsumeError};
-use hq::store::{Entry, Range, ReadExt as _, WriteTx};
+use hq::store::{Entry, Range, ReadExt as _, Record as _, WriteTx};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -44,14 +48,27 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     let former: Vec<Workspace> =
         hq.running().app.system.read(|snap| snap.list(&Range::all())).expect("rows");
     let former = former.iter().find_map(|row| row.delete_after).expect("one goes");
+    let by = Actor::System(Part::Cli);
+    let system = &hq.running().app.system;
+    let accounts: Vec<Account> = system.read(|snap| snap.list(&Range::all())).expect("accounts");
+    let account = accounts.iter().find(|one| one.email != OWNER.1).expect("Eve's").id;
+    let passkeys = [1, 2].map(|n| Passkey {
+        id: PasskeyId::from_bytes([n; 16]),
+        account,
+        credential: vec![n; 16],
+        ..Passkey::sample()
+    });
+    let [stays, stolen] = passkeys.each_ref().map(|passkey| passkey.id);
+    let put = move |tx: &mut WriteTx<'_>| passkeys.iter().try_for_each(|passkey| tx.put(passkey));
+    system.write(by, Cause::Setup, put).await.expect("two passkeys");
     let folder = tempfile::tempdir().expect("a folder");
     let repo = repository(folder.path(), None);
     back_up(&hq, &repo);
-    // Since then one of the two tokens was found on the street.
-    let system = &hq.running().app.system;
+    let take = move |tx: &mut WriteTx<'_>| users::rules::passkeys::remove(tx, account, stolen);
+    system.write(by, Cause::Setup, take).await.expect("it is removed");
+    // Since then one of the two tokens was found on the street, too.
     let tokens: Vec<ApiToken> = system.read(|snap| snap.list(&Range::all())).expect("tokens");
     let lost = tokens.last().expect("the one made last").clone();
-    let by = Actor::System(Part::Cli);
     let gone = system
         .write(by, Cause::Setup, move |tx| users::rules::revoke_token(tx, lost.account, lost.id));
     gone.await.expect("it is withdrawn");
@@ -65,6 +82,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     assert!(told.contains("everybody signs in again"), "{told}");
     assert!(told.contains("had been closed since the backup are closed again"), "{told}");
     assert!(told.contains("to be deleted were soon-gone; they have 7 days"), "{told}");
+    assert!(told.contains("1 passkey that had been removed since the backup"), "{told}");
     hq.start_again().await;
     let back = |person: &Person| person.back_at(&hq);
     let (owner, eve, kept, withdrawn) = (back(&owner), back(&eve), back(&kept), back(&withdrawn));
@@ -83,6 +101,9 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
         })
         .expect("rows");
     assert_eq!(sign_ins.len(), 0, "no sign-in came back");
+    let passkeys: Vec<Passkey> = system.read(|snap| snap.list(&Range::all())).expect("passkeys");
+    let there: Vec<_> = passkeys.iter().map(|one| one.id).collect();
+    assert_eq!(there, [stays], "removed once is removed");
     let soon = rows.iter().find(|row| row.slug == "soon-gone").expect("it is there");
     assert_eq!(soon.state, WorkspaceState::Deleting);
     let until = soon.delete_after.expect("a time of grace");
@@ -96,6 +117,25 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     let page = again.get(PAGE).await;
     assert_eq!(page.status, 200, "{}", page.text);
     assert!(page.text.contains("Everybody signs in again"), "the page tells it: {}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backup_that_was_restored_is_none_that_failed() {
+    let mut hq = TestHq::start().await;
+    let app = hq.running().app.clone();
+    job::run(&app, Wish::commanded(Deed::Backup)).await.expect("a backup");
+    drop(app);
+    let repo = repository(&hq.data().join("backups/local"), None);
+    let id = repo.newest(None).expect("a backup").id;
+    hq.stop().await;
+    put_back(&hq, &repo);
+    hq.start_again().await;
+    let system = &hq.running().app.system;
+    let runs = system.read(|snap| queries::runs(snap, 10)).expect("runs");
+    let [run] = &runs[..] else { panic!("the one: {runs:?}") };
+    assert_eq!((run.deed, run.outcome), (Deed::Backup, Outcome::Done), "{:?}", run.note);
+    assert_eq!(run.backup, Some(id));
     hq.finish().await;
 }
 

@@ -139,7 +139,7 @@ fn put_into(repo: &Repository, data: &Path) -> Result<Restored, String> {
 async fn a_backup_of_the_first_format_is_upgraded_when_it_is_restored() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, repo) = first(folder.path(), 1);
-    let manifest = repo.newest().expect("a backup");
+    let manifest = repo.newest(None).expect("a backup");
     let checked = verify(&repo, &manifest, None, &Meter::default()).expect("a check");
     assert!(checked.faults.is_empty(), "{:?}", checked.faults);
     let new = folder.path().join("new");

@@ -20,13 +20,13 @@ fn found_wrong(folder: &Path, passphrase: Option<&str>) -> Result<(), String> {
     let checked = Repository::open(target, passphrase.as_ref()).and_then(|repo| {
         let id = repo.ids()?.pop().expect("a backup");
         let manifest = repo.manifest(&id)?;
-        verify(&repo, &manifest, None, &Meter::default())
+        Ok((verify(&repo, &manifest, None, &Meter::default())?, repo.bad_heads()?))
     });
     match checked {
-        Ok(checked) => match checked.faults.first() {
-            Some(fault) => Err(fault.to_string()),
-            None => Ok(()),
-        },
+        Ok((checked, bad_heads)) => {
+            let faults = checked.faults.iter().map(ToString::to_string);
+            faults.chain(bad_heads).next().map_or(Ok(()), Err)
+        }
         Err(error) => Err(error.to_string()),
     }
 }
@@ -119,6 +119,43 @@ async fn any_changed_byte_of_any_file_is_found() {
         }
         found_wrong(folder.path(), passphrase).expect("all is as it was");
     }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_the_two_heads_is_enough_and_the_next_backup_writes_the_other_anew() {
+    let hq = TestHq::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = Some("three boats in a quiet harbour");
+    back_up(&hq, &repository(folder.path(), words));
+    let heads = ["hq-backups.json", "hq-backups.spare.json"].map(|name| folder.path().join(name));
+    let whole = fs::read(&heads[0]).expect("a head");
+    assert_eq!(fs::read(&heads[1]).expect("a second one"), whole);
+    let damages: [&dyn Fn(&Path); 3] = [
+        &|head| fs::remove_file(head).expect("it was there"),
+        &|head| fs::write(head, &whole[..whole.len() / 2]).expect("half of it"),
+        &|head| fs::write(head, " ".repeat(100_000)).expect("much else"),
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        for head in &heads {
+            damage(head);
+            // Who knows of no second one finds nothing wrong where there is none.
+            let is_fine = n == 0 && *head == heads[1];
+            assert_eq!(
+                found_wrong(folder.path(), words).is_ok(),
+                is_fine,
+                "{n} {}",
+                head.display()
+            );
+            back_up(&hq, &repository(folder.path(), words));
+            assert_eq!(fs::read(head).expect("it is back"), whole, "{n} {}", head.display());
+            found_wrong(folder.path(), words).expect("all is right");
+        }
+    }
+    // With neither of them nothing opens, and nothing is written over.
+    heads.iter().for_each(|head| fs::write(head, "x").expect("a file"));
+    let error = found_wrong(folder.path(), words).expect_err("both are damaged");
+    assert!(error.contains("hq-backups.json") && error.contains("its sum does not fit"), "{error}");
     hq.finish().await;
 }
 

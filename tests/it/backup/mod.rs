@@ -28,6 +28,8 @@ mod people; // who belongs to a workspace after a restore
 mod wild; // what agents do to their folders
 mod power; // the power goes while a restore takes its place
 mod shared; // a place that several HQs use
+mod incomplete; // a workspace that is left out
+mod whereabouts; // what lies where, and what failed where
 mod leaf; // the repository: pieces, hashes, faults of the target
 
 use std::fs;
@@ -40,6 +42,7 @@ use hq::backup::{
     BackupError, Folder, Manifest, Meter, Owner, Repository, Source, SourceWorkspace, Target, make,
 };
 use hq::crypto::keyring::Secret;
+use hq::features::backups::queries;
 use serde_json::json;
 
 use crate::support::hq::TestHq;
@@ -60,6 +63,7 @@ pub fn source(hq: &TestHq) -> Source {
         data: hq.data(),
         key_id: app.keyring.key_id().to_string(),
         left_out: Vec::new(),
+        listed: queries::listed(&app.system),
         owner: Owner("test".to_owned()),
         beside_others: false,
         clock: Arc::clone(&app.clock),

@@ -9,11 +9,11 @@ use hq::backup::{Meter, Repository};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::queries::error::TaskError;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
-use hq::kernel::{Actor, Part, Timestamp, Verdict};
+use hq::kernel::{Actor, Cause, Part, Timestamp, Verdict};
 use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
 use hq::server::schema;
 use hq::store::consumer;
-use hq::store::{Class, Range, Read as _, Store, StoreError, keep};
+use hq::store::{Class, Range, Read as _, Store, StoreError, WriteTx, keep};
 use serde_json::json;
 
 use super::{back_up, repository};
@@ -39,6 +39,11 @@ fn tracked(store: &Store) -> Rows {
     });
     read.expect("rows");
     rows
+}
+
+/// What is answered for a key: what was answered at first.
+fn answer(tx: &mut WriteTx<'_>, key: &str, fresh: u32) -> Result<u32, StoreError> {
+    tx.once("tests", key, [7; 32], |_| Ok(fresh))
 }
 
 fn back_to(repo: &Repository, at: Timestamp, into: &Path) -> Result<Restored, String> {
@@ -93,6 +98,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     let titles = office.all::<Task>();
     let (kept, deleted) =
         (titles[0].id, office.act(|tx| tasks::create(tx, NewTask::titled("Here"))).await.id);
+    assert_eq!(office.act(|tx| answer(tx, "early", 1)).await, 1);
     office.hq.advance(Duration::from_secs(60)).await;
     office.hq.settle().await;
     let system = office.hq.running().app.system.clone();
@@ -106,6 +112,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     office.act(move |tx| tasks::update(tx, kept, patch)).await;
     office.act(move |tx| tx.delete::<Task>(deleted)).await;
     many(&office, 4_000).await;
+    assert_eq!(office.act(|tx| answer(tx, "late", 1)).await, 1);
     office.hq.api().await;
     office.hq.settle().await;
     let later = tracked(&office.ws().store);
@@ -132,6 +139,14 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
         let state = store.read(|snap| consumer::state(snap, number)).expect("a state");
         assert_ne!(state.incarnation, store.incarnation(), "consumer {number} begins anew");
     }
+    // What was done then is not done twice; what was taken back is done when it is asked for again.
+    let again = |key: &'static str| {
+        let (by, cause) = (Actor::System(Part::Timer), Cause::Timer);
+        let asked = move |tx: &mut WriteTx<'_>| answer(tx, key, 2);
+        tokio::task::block_in_place(|| store.write_blocking(by, cause, asked))
+    };
+    assert_eq!(again("early").expect("an answer"), 1);
+    assert_eq!(again("late").expect("an answer"), 2);
     store.close();
     let store = check::opened(&into.join("system.redb"), schema::system());
     assert_eq!(tracked(&store), accounts);

@@ -8,9 +8,10 @@ use hq::backup::BackupError;
 use hq::features::backups::job::{self, Wish};
 use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
 use hq::features::backups::queries;
-use hq::features::backups::rules::{self, BackupsError};
-use hq::kernel::{Actor, Cause, Part, Role, Via};
-use hq::store::WriteTx;
+use hq::features::backups::rules::{self, BackupsError, Ended};
+use hq::features::notifications::model::Notification;
+use hq::kernel::{Actor, Cause, NoticeKind, Part, Role, Via};
+use hq::store::{Range, ReadExt as _, WriteTx};
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
@@ -103,16 +104,23 @@ async fn a_backup_by_a_person_says_through_what_and_by_which_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_workspace_cannot_be_opened_nobody_is_the_admin_of_all() {
+async fn while_a_workspace_cannot_be_opened_only_who_keeps_hq_sees_to_backups() {
     let hq = TestHq::start().await;
-    let owner = hq.owner();
+    let (owner, other) = (hq.owner(), hq.another("Olga", Some(Role::Owner)).await);
     assert_eq!(owner.get("/api/v1/backups").await.status, 200);
-    let broken = Broken { slug: "northwind".to_owned(), reason: "it is damaged".to_owned() };
+    assert_eq!(other.get("/api/v1/backups").await.status, 200);
+    let broken = Broken {
+        slug: "northwind".to_owned(),
+        reason: "it is damaged".to_owned(),
+        restore: true,
+        people: Vec::new(),
+    };
     hq.running().app.broken.write().push(broken);
-    let refused = owner.get("/api/v1/backups").await;
+    assert_eq!(owner.get("/api/v1/backups").await.status, 200, "a backup is to bring it back");
+    let refused = other.get("/api/v1/backups").await;
     assert_eq!(refused.json()["code"], "not_all_workspaces", "{}", refused.text);
     hq.running().app.broken.write().clear();
-    assert_eq!(owner.get("/api/v1/backups").await.status, 200);
+    assert_eq!(other.get("/api/v1/backups").await.status, 200);
     hq.finish().await;
 }
 
@@ -293,6 +301,75 @@ async fn a_clock_that_was_far_ahead_and_is_set_back_puts_no_backup_off() {
     let runs = done(&hq, Deed::Backup, 3).await;
     assert!(runs.iter().all(|run| run.outcome == Outcome::Done), "{runs:?}");
     assert_eq!((next().as_str(), runs.len()), ("2026-11-23T02:30:00Z", 3), "and once each night");
+    hq.finish().await;
+}
+
+/// How often those who look after the workspace were told that something of backups failed.
+fn times_told(hq: &TestHq) -> usize {
+    let all = hq.ws().store.read(|snap| snap.list::<Notification>(&Range::all()));
+    let all = all.expect("what was told");
+    all.iter().filter(|one| one.kind == NoticeKind::BackupFailed).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_under_a_clock_that_ran_ahead_hides_nothing_that_comes_after() {
+    const AHEAD: Duration = Duration::from_secs(10 * 86_400);
+    let mut hq = TestHq::start().await;
+    settings(&hq.api().await, |body| body["schedule"] = "off".into()).await;
+    let app = hq.running().app.clone();
+    let run = |deed| job::run(&app, Wish::commanded(deed));
+    run(Deed::Backup).await.expect("a backup");
+    hq.advance(AHEAD).await;
+    damage(&hq);
+    run(Deed::Drill).await.expect_err("it is damaged");
+    assert_eq!(times_told(&hq), 1);
+    drop(app);
+
+    // The clock is right again, and what is noted from here on has earlier moments and ids.
+    hq.set_back(AHEAD).await;
+    hq.restart().await;
+    let app = hq.running().app.clone();
+    let run = |deed| job::run(&app, Wish::commanded(deed));
+    let trouble = || {
+        let place = queries::usual_place(&app).expect("a place");
+        let trouble = app.system.read(|snap| queries::trouble(snap, &place));
+        trouble.expect("a read").map(|run| run.deed)
+    };
+    assert_eq!(trouble(), Some(Deed::Drill));
+    run(Deed::Backup).await.expect("it is written anew");
+    run(Deed::Drill).await.expect("it can be restored");
+    assert_eq!(trouble(), None, "the last one went well");
+    let proof = app.system.read(|snap| queries::proof(snap)).expect("a read");
+    assert_eq!(proof.and_then(|run| run.proof()), Some(true));
+    damage(&hq);
+    run(Deed::Drill).await.expect_err("it is damaged");
+    assert_eq!((trouble(), times_told(&hq)), (Some(Deed::Drill), 2), "that is news");
+    run(Deed::Drill).await.expect_err("it is damaged still");
+    assert_eq!(times_told(&hq), 2, "once for all in a row");
+    drop(app);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_backup_and_the_last_drill_are_told_however_much_was_done_since() {
+    let hq = TestHq::start().await;
+    let app = hq.running().app.clone();
+    for deed in [Deed::Backup, Deed::Drill] {
+        job::run(&app, Wish::commanded(deed)).await.expect("it works");
+    }
+    let by = (Actor::System(Part::Timer), Cause::Timer);
+    let now = hq.now();
+    let many = move |tx: &mut WriteTx<'_>| {
+        for _ in 0..30 {
+            let run = rules::begin(tx, Deed::Verify, Trigger::Schedule, String::new(), now)?;
+            rules::end(tx, run.id, Ok(Ended::default()))?;
+        }
+        Ok::<_, BackupsError>(())
+    };
+    app.system.write(by.0, by.1, many).await.expect("rows");
+    let page = hq.owner().get(PAGE).await;
+    assert!(!page.text.contains("none yet"), "{}", page.text);
+    drop(app);
     hq.finish().await;
 }
 

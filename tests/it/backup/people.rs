@@ -1,8 +1,12 @@
 //! What a restore does to the people of a workspace: who had left since the backup stays away, rights
 //! that were taken stay taken, invitations of then are good no more.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use hq::backup::{Meter, Repository, Source, make};
 use hq::crypto::token::TokenHash;
+use hq::features::users::queries as users;
 use hq::features::workspace::model::{Invite, InviteSecret, Member};
 use hq::features::workspace::queries;
 use hq::features::workspace::rules::members::{self, Shut};
@@ -17,11 +21,19 @@ use crate::support::hq::TestHq;
 const BY: (Actor, Cause) = (Actor::System(Part::Cli), Cause::Setup);
 
 fn put_back(hq: &TestHq, repo: &Repository, workspace: Option<&str>) -> Restored {
+    put_back_as(hq, repo, (workspace, Mode::Restore))
+}
+
+fn put_back_as(
+    hq: &TestHq,
+    repo: &Repository,
+    (workspace, mode): (Option<&str>, Mode),
+) -> Restored {
     let wish = RestoreWish {
         data: hq.data(),
         backup: Which::Newest,
         workspace: workspace.map(str::to_owned),
-        mode: Mode::Restore,
+        mode,
         key_file: hq.data().join("master.key"),
     };
     tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default())).expect("restored")
@@ -158,14 +170,15 @@ async fn a_workspace_alone_does_not_take_the_place_of_another_that_has_its_addre
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_without_workspaces_takes_the_place_of_all_that_are_there() {
+async fn a_backup_without_workspaces_takes_the_place_of_all_that_are_there_when_one_says_so() {
     let mut hq = TestHq::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let repo = repository(folder.path(), None);
-    let none = Source { workspaces: Vec::new(), ..source(&hq) };
+    let none =
+        Source { workspaces: Vec::new(), listed: Arc::new(|| Ok(BTreeSet::new())), ..source(&hq) };
     make(&repo, &none, &Meter::default()).expect("a backup");
     hq.stop().await;
-    let kept = put_back(&hq, &repo, None).kept.expect("what was there");
+    let kept = put_back_as(&hq, &repo, (None, Mode::Exactly)).kept.expect("what was there");
     assert!(kept.join("workspaces/marlow-cargo/hq.redb").exists());
     let left = std::fs::read_dir(hq.data().join("workspaces")).expect("a folder").count();
     assert_eq!(left, 0, "the next start would take it in");
@@ -189,6 +202,33 @@ async fn a_workspace_whose_owner_has_changed_since_the_backup_has_one_after_a_re
     assert_eq!(called(&hq, "Kim").role, Role::Owner);
     assert!(called(&hq, &first.name).left_at.is_some(), "who gave it away stays away");
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_is_to_go_goes_with_what_was_restored_and_that_is_said() {
+    let mut hq = TestHq::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let repo = repository(folder.path(), None);
+    back_up(&hq, &repo);
+    let app = hq.running().app.clone();
+    let row = || {
+        let all = app.system.read(|snap| users::workspaces(snap)).expect("a list");
+        all.into_iter().find(|row| row.slug == "marlow-cargo").expect("its line")
+    };
+    life::delete(&app, BY, &hq.ws(), "Marlow Cargo").await.expect("it is to go");
+    let goes = row().delete_after.expect("in a week").to_string();
+    drop(app);
+    hq.stop().await;
+    let told = put_back(&hq, &repo, Some("marlow-cargo")).notes.join("\n");
+    assert!(told.contains(&goes), "{told}");
+    assert!(told.contains("hq workspace restore marlow-cargo"), "{told}");
+    hq.start_again().await;
+    let (app, ws) = (hq.running().app.clone(), hq.ws());
+    life::restore(&app, BY, &ws).await.expect("it is kept");
+    drop((app, ws));
+    hq.stop().await;
+    let told = put_back(&hq, &repo, Some("marlow-cargo")).notes.join("\n");
+    assert!(!told.contains("hq workspace restore"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -149,15 +149,19 @@ async fn elsewhere(hq: &TestHq, folder: &Path) -> Result<BackupRun, String> {
     to(hq, folder, Newness::AsBefore).await
 }
 
-/// What `hq backup --to` does, with `--new-place` or without.
-pub async fn to(hq: &TestHq, folder: &Path, newness: Newness) -> Result<BackupRun, String> {
-    let place = Place {
+/// A folder as a place for backups.
+pub fn at(folder: &Path) -> Place {
+    Place {
         address: folder.display().to_string().parse().expect("an address"),
         keys: None,
         passphrase: None,
         policy: Policy::Trusted,
-    };
-    let wish = Wish { place: Some(place), newness, ..Wish::commanded(Deed::Backup) };
+    }
+}
+
+/// What `hq backup --to` does, with `--new-place` or without.
+pub async fn to(hq: &TestHq, folder: &Path, newness: Newness) -> Result<BackupRun, String> {
+    let wish = Wish { place: Some(at(folder)), newness, ..Wish::commanded(Deed::Backup) };
     job::run(&hq.running().app, wish).await.map_err(|error| error.to_string())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -40,6 +40,8 @@ struct Shared {
     /// Writes that still work; then the server is full.
     left: Mutex<Option<usize>>,
     busy: AtomicUsize,
+    /// Every page of a list is the first.
+    stuck: AtomicBool,
 }
 
 impl Mock {
@@ -135,7 +137,8 @@ async fn answer(
         }
         _ if name.is_empty() => {
             shared.lists.fetch_add(1, Ordering::SeqCst);
-            list(&objects, uri.query().unwrap_or("")).into_response()
+            let query = uri.query().unwrap_or("");
+            list(&objects, query, shared.stuck.load(Ordering::SeqCst)).into_response()
         }
         _ => match objects.get(&name) {
             Some(bytes) => bytes.clone().into_response(),
@@ -144,11 +147,11 @@ async fn answer(
     }
 }
 
-fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
+fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str, stuck: bool) -> String {
     let query: BTreeMap<String, String> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let prefix = query.get("prefix").cloned().unwrap_or_default();
-    let after = query.get("continuation-token").cloned().unwrap_or_default();
+    let after = query.get("continuation-token").filter(|_| !stuck).cloned().unwrap_or_default();
     let mut fitting =
         objects.iter().filter(|(name, _)| name.starts_with(&prefix) && **name > after);
     let page: Vec<_> = fitting.by_ref().take(PAGE).collect();
@@ -219,6 +222,15 @@ async fn a_bucket_is_signed_for_listed_in_pages_and_read_back() {
     assert!(objects.keys().all(|name| name.starts_with("office/one/")), "{:?}", objects.keys());
     assert!(!objects.keys().any(|name| name.contains("running/")), "no marker is left");
     assert!(!hq.data().join("backups/spool").exists(), "nothing is left aside");
+
+    // Of a list without an end nothing is made.
+    mock.shared.stuck.store(true, Ordering::SeqCst);
+    let from = source(&hq);
+    let endless = with_repo(&hq, &place, KEY.1, Policy::Trusted, move |repo| {
+        make(repo, &from, &Meter::default())
+    });
+    let endless = endless.await.expect_err("half a list").to_string();
+    assert!(endless.contains("does not come to an end"), "{endless}");
     hq.finish().await;
 }
 

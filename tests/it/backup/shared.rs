@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hq::backup::BackupError;
-use hq::features::backups::job::Newness;
+use hq::features::backups::job::{self, Newness, Wish};
 use hq::features::backups::model::{Deed, Outcome};
+use hq::server::restore::{Mode, RestoreWish, Which, restore};
 use serde_json::json;
 
 use super::page::{PAGE, done, settings};
-use super::places::to;
+use super::places::{at, to};
 use crate::support::hq::TestHq;
 
 fn ids(place: &Path) -> BTreeSet<String> {
@@ -35,7 +36,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
     to(&other, place, Newness::Accepted).await.expect("somebody says so");
     to(&other, place, Newness::AsBefore).await.expect("said once is enough");
     let second = to(&one, place, Newness::AsBefore).await.expect("its own place");
-    let theirs: BTreeSet<String> = theirs.into_iter().chain(second.backup).collect();
+    let theirs: BTreeSet<String> = theirs.into_iter().chain(second.backup.clone()).collect();
     assert_eq!((ids(place).len(), theirs.len()), (4, 2));
 
     // The rules of one count only what is its own.
@@ -63,6 +64,27 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
         let checked = hq::backup::verify(&named, &manifest, None, &meter).expect("a check");
         assert!(checked.faults.is_empty(), "{:?}", checked.faults);
     }
+
+    // The last one there is the other's: each tries and brings back its own.
+    let drill = Wish { place: Some(at(place)), ..Wish::commanded(Deed::Drill) };
+    let drill = job::run(&one.running().app, drill).await.expect("it can be restored");
+    assert_eq!(drill.backup, second.backup);
+    let last = |key_file: PathBuf| {
+        let wish = RestoreWish {
+            data: place.join("into"),
+            backup: Which::Newest,
+            workspace: None,
+            mode: Mode::DryRun,
+            key_file,
+        };
+        let meter = hq::backup::Meter::default();
+        let looked = tokio::task::block_in_place(|| restore(&named, &wish, &meter));
+        looked.map(|restored| restored.backup).map_err(|error| error.to_string())
+    };
+    assert_eq!(last(one.data().join("master.key")).ok(), second.backup);
+    assert_eq!(last(other.data().join("master.key")).ok(), runs[0].backup);
+    let refused = last(place.join("no.key")).expect_err("nobody knows whose");
+    assert!(refused.contains("several HQs") && refused.contains("--at"), "{refused}");
     one.finish().await;
     other.finish().await;
 }

@@ -150,7 +150,7 @@ async fn what_was_left_out_stands_in_the_report_and_on_the_page() {
     assert!(note.contains("the others stand in its manifest"), "{note}");
     let page = hq.owner().get(PAGE).await;
     assert!(page.text.contains("agents/ada/files/link-000"), "{}", page.text);
-    let made = repository(&hq.data().join("backups/local"), None).newest().expect("a backup");
+    let made = repository(&hq.data().join("backups/local"), None).newest(None).expect("a backup");
     assert_eq!(made.left_out.len(), 101, "a hundred by name");
     assert_eq!(made.left_out[100], "workspaces/marlow-cargo/agents: 50 more");
     hq.finish().await;

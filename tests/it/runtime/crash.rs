@@ -32,13 +32,17 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         Self::set_for("Compare two offers").await
     }
 
     /// With a task of this title.
     pub async fn set_for(title: &str) -> Self {
-        let mut office = Office::open().await;
+        Self::set_in(Office::open().await, title).await
+    }
+
+    /// In this office.
+    pub async fn set_in(mut office: Office, title: &str) -> Self {
         office.settings(|settings| settings.exec_without_jail = true).await;
         let ada = office.agent_with("Ada", |new| new.exec = true).await;
         // Paused, so that nothing begins here; resumed while nobody is there who would begin.
@@ -67,19 +71,19 @@ impl Stage {
         Program::start(Path::new(BINARY), &self.office.hq.data())
     }
 
-    fn file(&self, path: &str) -> PathBuf {
+    pub fn file(&self, path: &str) -> PathBuf {
         let folder = self.office.hq.data().join("workspaces/marlow-cargo/agents");
         folder.join(&self.ada.slug).join("files").join(path)
     }
 
     /// The server in this process again, on what the kills have left; the run has ended.
-    async fn look(&mut self) -> Run {
+    pub async fn look(&mut self) -> Run {
         self.office.hq.start_again().await;
         self.office.worked(self.task.id, 1).await
     }
 }
 
-async fn there(path: &Path) {
+pub(super) async fn there(path: &Path) {
     until(path, true).await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hq::features::agents::rules::{Changes, ModelWish};
 use hq::features::connections::model::{ConnectionKey, Wire};
 use hq::features::runs::model::{EventKind, Input, InputState, Run};
 use hq::features::usage::model::{Reservation, Usage};
@@ -252,6 +253,31 @@ async fn thinking_that_is_not_taken_back_is_left_out() {
     let requests = office.model.requests();
     assert!(requests[1].text().contains("\"signature\""), "{}", requests[1].text());
     assert!(!requests[2].text().contains("\"signature\""), "{}", requests[2].text());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_model_has_signed_goes_to_no_other_and_comes_back_to_it() {
+    let office = Office::with(Setup::default(), Wire::Anthropic, "claude-sonnet-4-5").await;
+    let ada = office.agent("Ada").await;
+    let (connection, id) = (Some(office.connection), ada.id);
+    let use_model = async |model: &str| {
+        let model = Some(ModelWish { connection, model: Some(model.to_owned()) });
+        office.change(id, Changes { model, ..Changes::default() }).await;
+    };
+    let says = async |thought: &str, signature: &str| {
+        office.model.push(Turn::thinking(thought, signature).and_text("Yes."));
+        let run = office.say(&ada, "Is it?").await;
+        assert_eq!(office.ended(run).await.summary, "Yes.");
+        office.model.last().text()
+    };
+    says("Hm.", "signed-by-sonnet").await;
+    use_model("claude-opus-4-5").await;
+    let asked = says("Ah.", "signed-by-opus").await;
+    assert!(asked.contains("Yes.") && !asked.contains("signed-by-sonnet"), "{asked}");
+    use_model("claude-sonnet-4-5").await;
+    let asked = says("So.", "signed-again").await;
+    assert!(asked.contains("signed-by-sonnet") && !asked.contains("signed-by-opus"), "{asked}");
     office.hq.finish().await;
 }
 

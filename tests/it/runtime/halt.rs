@@ -1,15 +1,18 @@
 //! One switch lets everything stand still, after the step or at once; an agent has one of its own.
 //! Nothing is lost by it: runs go on from their last step.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hq::features::agents::model::Agent;
 use hq::features::agents::rules as agents;
 use hq::features::inbox::model::Item;
-use hq::features::runs::model::{CallStatus, EventKind, HaltOf, Run};
+use hq::features::runs::model::{CallStatus, EventKind, HaltOf, Run, SESSION_EVENTS, SessionEvent};
 use hq::features::runs::rules::{self as runs};
-use hq::features::tasks::model::Task;
-use hq::kernel::{AgentStatus, HaltHow, ItemState, Outcome, RunState};
+use hq::features::tasks::model::{TASKS, Task};
+use hq::kernel::{AgentStatus, Event, HaltHow, ItemState, Outcome, RunState, SessionId};
+use hq::runtime::Limits;
+use hq::store::{Entry, key};
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};
@@ -122,6 +125,54 @@ async fn now_cuts_off_models_and_tools_within_a_second_and_lasts_over_a_restart(
             .filter(|kind| matches!(kind, EventKind::ToolStarted { name, .. } if name == "exec"));
         assert_eq!(cut.count(), execs.count(), "what was cut off is told as such");
     }
+    office.hq.finish().await;
+}
+
+/// So many agents are at work when the switch is thrown.
+const MANY: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_runs_stand_still_at_once_and_nothing_is_begun_behind_the_switch() {
+    let office = Office::limited(Limits { active: MANY, ..Limits::default() }).await;
+    let gate = Gate::new();
+    let mut runs = Vec::new();
+    for n in 0..MANY {
+        let call = Turn::call("task_create", json!({ "title": format!("Task {n}") }));
+        office.model.push(if n % 2 == 0 { call.behind(&gate) } else { Turn::silence() });
+        let agent = office.agent(&format!("Agent {n}")).await;
+        runs.push(office.say(&agent, "Begin").await);
+    }
+    office.model.asked(MANY).await;
+    // Half of them go on from their answers at the very moment.
+    office.model.answering(|seen| {
+        let said = seen.body["messages"].as_array().map_or(0, Vec::len);
+        Some(Turn::call("task_create", json!({ "title": format!("Task after {said} messages") })))
+    });
+    gate.open();
+    office.model.asked(MANY + 3).await;
+    pause(&office, HaltHow::Now).await;
+    for run in &runs {
+        office.in_state(*run, RunState::Queued).await;
+    }
+    let entries = office.ws().store.entries_after(0, usize::MAX).expect("the feed");
+    let is_halt = |event: &Event| matches!(event, Event::WorkHalted { .. });
+    let halt = entries.iter().position(|entry| entry.events.iter().any(is_halt)).expect("a halt");
+    let (before, after) = entries.split_at(halt);
+    let begun = |entries: &[Arc<Entry>]| {
+        let changes = entries.iter().flat_map(|entry| &entry.changes);
+        let steps = changes.filter(|change| change.table == SESSION_EVENTS.number);
+        let keys = steps.filter_map(|change| key::decode::<(SessionId, u32)>(&change.key));
+        let kinds = keys.map(|(session, n)| office.get::<SessionEvent>((session, n)).kind);
+        let is_begun = |kind: &EventKind| {
+            matches!(kind, EventKind::CallStarted { .. } | EventKind::ToolStarted { .. })
+                || matches!(kind, EventKind::ToolFinished { status: CallStatus::Ok, .. })
+        };
+        kinds.filter(is_begun).count()
+    };
+    assert!(MANY + 3 <= begun(before), "all of them had begun");
+    assert_eq!(begun(after), 0, "and nothing is begun behind it");
+    let made = |entry: &Arc<Entry>| entry.changes.iter().any(|c| c.table == TASKS.number);
+    assert!(!after.iter().any(made), "no task is made behind it");
     office.hq.finish().await;
 }
 

@@ -10,7 +10,7 @@ use hq::features::connections::model::Wire;
 use hq::features::jobs::model::{Job, JobOutcome};
 use hq::features::runs::model::{EventKind, Input, InputState};
 use hq::features::workspace::model::Member;
-use hq::kernel::{Outcome, RunState};
+use hq::kernel::{Outcome, Role, RunState};
 use hq::store::{Faults, Range, ReadExt as _};
 use serde_json::json;
 
@@ -494,5 +494,26 @@ async fn what_a_program_wrote_outlasts_a_disk_that_is_full_when_it_ends() {
     assert_eq!(ended.outcome, Some(JobOutcome::Exited(0)));
     assert_eq!(output(&office, &ended), "kept\n");
     told(&office, "[Job 1 has ended after").await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hq_itself_does_is_shown_to_those_who_see_to_it() {
+    const PAGE: &str = "/w/marlow-cargo/jobs";
+    let office = Office::open().await;
+    let (app, now) = (office.ws().app.clone(), office.hq.now());
+    let held = app.backups.take("a backup", now).expect("nothing else is at work");
+    let (mira, api) = (office.hq.owner(), office.hq.api().await);
+    let shown = mira.get(PAGE).await.text_of("#jobs-now");
+    assert!(shown.contains("A backup") && shown.contains("Looking at what is there"), "{shown}");
+    let told = api.get("/api/v1/jobs/now").await.json();
+    assert_eq!((&told["upkeep"][0]["kind"], &told["items"]), (&json!("backups"), &json!([])));
+    let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
+    let hers = vera.get(PAGE).await.text_of("#jobs-now");
+    assert!(hers.contains("Nothing goes on in the background"), "{hers}");
+    drop(held);
+    let shown = mira.get(PAGE).await.text_of("#jobs-now");
+    assert!(shown.contains("Nothing goes on in the background"), "{shown}");
+    assert_eq!(api.get("/api/v1/jobs/now").await.json()["upkeep"], json!([]));
     office.hq.finish().await;
 }

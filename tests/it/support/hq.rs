@@ -338,6 +338,13 @@ impl TestHq {
         tokio::task::yield_now().await;
     }
 
+    /// Puts the clock forward, while no time passes; what waits for it looks again.
+    pub async fn jump(&self, by: Duration) {
+        self.clock.jump_ms(i64::try_from(by.as_millis()).expect("a short time"));
+        self.running().app.clock_moved.notify_waiters();
+        tokio::task::yield_now().await;
+    }
+
     /// Moves the clock; nothing that waits for it looks again.
     pub fn advance_unnoticed(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));

@@ -116,8 +116,18 @@ impl Program {
 
     /// Asks it to end and waits for that.
     pub fn stop(mut self) -> ExitStatus {
+        self.ask_to_end();
+        self.ended()
+    }
+
+    /// Asks it to end.
+    pub fn ask_to_end(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "kill -TERM works");
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
         self.child.wait().expect("a process that was asked to end does")
     }
 

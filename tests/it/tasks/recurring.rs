@@ -1,6 +1,6 @@
 //! Recurring tasks: one task a turn, whatever the clock does and however often the program starts.
 
-use hq::features::tasks::model::series::{Going, Occurrence, Series};
+use hq::features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
 use hq::features::tasks::queries::series as reads;
 use hq::features::tasks::rules::series::{self, NewSeries, SeriesPatch};
 use hq::kernel::{CadenceKind, MissedPolicy, Schedule, ScheduleFields, SeriesId};
@@ -33,6 +33,7 @@ fn new(schedule: Schedule) -> NewSeries {
         missed: MissedPolicy::AutoSkip,
         ends_on: None,
         ends_after: None,
+        due: Some(DueAfter::default()),
     }
 }
 
@@ -171,12 +172,12 @@ fn this_and_all_that_follow_are_as_the_task_is_now() {
     let patch = TaskPatch { title: Some("Check all chargers".into()), ..TaskPatch::default() };
     desk.by(mira(), move |tx| rules::update(tx, first.id, patch)).unwrap();
     assert_eq!(get(&desk, series.id).title, "Check the chargers", "just this one");
-    desk.by(mira(), move |tx| series::follow(tx, first.id)).unwrap();
+    desk.by(mira(), move |tx| series::follow(tx, first.id, &[])).unwrap();
     assert_eq!(get(&desk, series.id).title, "Check all chargers");
     hours(&desk, 24);
     assert_eq!(tick(&desk)[0].title, "Check all chargers");
     let alone = desk.task(NewTask::titled("Alone"));
-    desk.by(mira(), move |tx| series::follow(tx, alone.id)).unwrap_err();
+    desk.by(mira(), move |tx| series::follow(tx, alone.id, &[])).unwrap_err();
 }
 
 #[test]

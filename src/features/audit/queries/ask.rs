@@ -14,11 +14,14 @@ use crate::features::runs::{model::Run, queries as runs};
 use crate::features::tasks::queries::{self as tasks, people::People};
 use crate::features::users::model::{ACCOUNTS, WORKSPACES};
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, Actor, Assignee, Cause, Event, Timestamp, WorkspaceId};
+use crate::kernel::{
+    AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, WorkspaceId,
+};
 use crate::store::audit::{Found, Search, search};
 use crate::store::{Change, Cursor, Entry, Key, KeyBuf, Record, Store, StoreError};
 
 use super::super::rules::AuditError;
+use super::through::{self, Begun};
 
 /// How long one page looks for entries.
 const WITHIN: Duration = Duration::from_millis(1_000);
@@ -41,10 +44,11 @@ pub struct Asked {
     /// what became of workspaces and backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Only one record: `MC-12`, `R-7`, or a table and an id such as `agents 0190…`.
+    /// Only one record: `MC-12`, `R-7`, `@ada`, `stream:Launch`, `routine:Morning look`, or a table and an id
+    /// such as `agents 0190…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
-    /// Only theirs: `people`, `agents`, `system`, or a handle or slug such as `ada`.
+    /// Only theirs: `people`, `agents`, `system`, `me`, or a handle or slug such as `ada`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Only for this reason: `request`, `step`, `routine`, `consumer`, `undo`, `import`, `job`,
@@ -52,9 +56,16 @@ pub struct Asked {
     /// such as `request 3f2a…` or `undo 17`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Only entries with this kind of event, such as `task.created`.
+    /// Only entries with this kind of event, such as `task.created`; `task.*` is all of a noun, and commas
+    /// stand between several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// Only what was done by this run: `R-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Only what this routine did and what the runs did that it began: its name or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routine: Option<String>,
     /// Only from this day on, or from this moment on (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -82,6 +93,8 @@ impl Asked {
             by: word(self.by),
             cause: word(self.cause),
             event: word(self.event),
+            run: word(self.run),
+            routine: word(self.routine),
             from: word(self.from),
             to: word(self.to),
             before: word(self.before),
@@ -107,8 +120,8 @@ impl Asked {
     /// Whether anything is filtered.
     #[must_use]
     pub fn is_narrow(&self) -> bool {
-        let all = [&self.record, &self.by, &self.cause, &self.event, &self.from, &self.to];
-        all.into_iter().any(Option::is_some)
+        let what = [&self.record, &self.by, &self.cause, &self.event, &self.run, &self.routine];
+        what.into_iter().chain([&self.from, &self.to]).any(Option::is_some)
     }
 }
 
@@ -155,10 +168,13 @@ impl Because {
 pub struct Wish {
     /// Whose feed.
     pub source: Source,
-    record: Option<(u16, Vec<u8>)>,
+    pub(super) record: Option<(u16, Vec<u8>)>,
     who: Option<Who>,
     cause: Option<Because>,
-    event: Option<u16>,
+    /// Of these kinds; of any when there are none.
+    events: Vec<u16>,
+    pub(super) run: Option<RunId>,
+    pub(super) routine: Option<RoutineId>,
     since: Option<i64>,
     until: Option<i64>,
     before: Option<u64>,
@@ -188,24 +204,16 @@ impl Wish {
             let members = members.into_iter().map(|member| member.account).collect();
             Ok::<_, StoreError>((People::read(snap)?, members))
         })?;
-        let event = asked.event.as_deref().map(|name| {
-            let at = Event::NAMES.iter().position(|known| *known == name);
-            let at = at.and_then(|at| u16::try_from(at).ok());
-            at.ok_or_else(|| {
-                AuditError::field(
-                    "event",
-                    format!("`{name}` is no kind of event; try task.created"),
-                )
-            })
-        });
         let store = store_of(ws, source);
         let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
         Ok(Self {
             source,
             record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
-            who: asked.by.as_deref().map(|text| who(&people, text)).transpose()?,
+            who: asked.by.as_deref().map(|text| who(&people, text, by)).transpose()?,
             cause: asked.cause.as_deref().map(because).transpose()?,
-            event: event.transpose()?,
+            events: kinds(asked.event.as_deref().unwrap_or_default())?,
+            run: asked.run.as_deref().map(|text| through::run(ws, text)).transpose()?,
+            routine: asked.routine.as_deref().map(|text| through::routine(ws, text)).transpose()?,
             since: asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?,
             until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
             before,
@@ -219,16 +227,31 @@ impl Wish {
     /// # Errors
     /// When the disk fails.
     pub fn search(&self, ws: &Ws, limit: usize) -> Result<Found, StoreError> {
+        self.search_before(ws, self.before, limit)
+    }
+
+    /// The same from another place on: only what lies before this entry.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn search_before(
+        &self,
+        ws: &Ws,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        let begun = Begun::new(ws, self.routine);
         let wish = Search {
             record: self.record.as_ref().map(|(table, key)| (*table, key.as_slice())),
-            before: self.before,
+            before,
             since: self.since,
             until: self.until,
             limit,
             within: WITHIN,
-            wanted: &|entry| self.is_wanted(entry),
+            wanted: &|entry| self.is_wanted(entry) && begun.covers(entry),
         };
         let mut found = search(store_of(ws, self.source), &wish)?;
+        begun.worked()?;
         found.entries.iter_mut().for_each(|entry| self.trim(entry));
         Ok(found)
     }
@@ -267,12 +290,13 @@ impl Wish {
         }
     }
 
-    /// Whether an entry is meant, without its place and time.
-    #[must_use]
-    pub fn is_wanted(&self, entry: &Entry) -> bool {
+    /// Whether an entry is meant, without its place and time, and whichever routine began its run.
+    fn is_wanted(&self, entry: &Entry) -> bool {
         self.who.is_none_or(|who| who.is(entry.actor))
             && self.cause.is_none_or(|because| because.is(entry.cause))
-            && self.event.is_none_or(|kind| entry.events.iter().any(|e| e.kind() == kind))
+            && (self.events.is_empty()
+                || entry.events.iter().any(|e| self.events.contains(&e.kind())))
+            && self.run.is_none_or(|run| through::run_of(entry) == Some(run))
             && (self.source == Source::Workspace
                 || self.is_about_the_whole(entry)
                 || (self.is_about_a_member(entry) && self.leaves_something(entry)))
@@ -296,7 +320,8 @@ impl Wish {
         entry.events.iter().any(|event| whole(event) && self.may_tell(event))
     }
 
-    /// The same, with place and time: for an export, which reads everything in order.
+    /// The same, with place and time: for what reads everything in order. What began a run is asked of
+    /// [`Begun`], made with [`Wish::begun`].
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
         let names = |(table, key): &(u16, Vec<u8>)| {
@@ -307,6 +332,18 @@ impl Wish {
             && self.before.is_none_or(|before| entry.seq < before)
             && self.record.as_ref().is_none_or(names)
             && self.is_wanted(entry)
+    }
+
+    /// Which runs the routine began that is asked for.
+    #[must_use]
+    pub fn begun<'w>(&self, ws: &'w Ws) -> Begun<'w> {
+        Begun::new(ws, self.routine)
+    }
+
+    /// The entry before which is looked.
+    #[must_use]
+    pub fn before(&self) -> Option<u64> {
+        self.before
     }
 
     fn leaves_something(&self, entry: &Entry) -> bool {
@@ -362,7 +399,7 @@ fn cursor(store: &Store, text: &str) -> Result<u64, AuditError> {
     }
 }
 
-fn key_of<R: Record>(id: R::Id) -> (u16, Vec<u8>)
+pub(super) fn key_of<R: Record>(id: R::Id) -> (u16, Vec<u8>)
 where
     R::Id: Key,
 {
@@ -374,6 +411,9 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<(u16, Vec<u8>), AuditEr
     let schema = store_of(ws, source).schema();
     let split = text.split_once([' ', ':', '/']);
     if let Some((table, id)) = split {
+        if let Some(found) = through::named(ws, table, id.trim())? {
+            return Ok(found);
+        }
         let info = schema.named(table).filter(|info| info.ops.is_some()).ok_or_else(|| {
             AuditError::field("record", format!("there is no table `{table}`; try tasks or agents"))
         })?;
@@ -392,19 +432,41 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<(u16, Vec<u8>), AuditEr
         let agent = agent.map(|a| key_of::<crate::features::agents::model::Agent>(a.id));
         Ok::<_, StoreError>(agent)
     })?;
-    found.ok_or_else(|| {
-        let text = format!("`{text}` is not known; write MC-12, R-7, or a table and an id");
-        AuditError::field("record", text)
-    })
+    found.ok_or_else(|| no_record(text))
 }
 
-fn who(people: &People, text: &str) -> Result<Who, AuditError> {
+pub(super) fn no_record(text: &str) -> AuditError {
+    let text = format!("`{text}` is not known; write MC-12, R-7, or a table and an id");
+    AuditError::field("record", text)
+}
+
+/// Kinds of events by their names; `task.*` is all of a noun.
+fn kinds(text: &str) -> Result<Vec<u16>, AuditError> {
+    let mut all = Vec::new();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let is_meant = |name: &str| match word.strip_suffix('*') {
+            Some(stem) => name.starts_with(stem),
+            None => name == word,
+        };
+        let known = Event::NAMES.iter().enumerate().filter(|(_, name)| is_meant(name));
+        let found: Vec<u16> = known.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
+        if found.is_empty() {
+            let text = format!("`{word}` is no kind of event; try task.created or task.*");
+            return Err(AuditError::field("event", text));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn who(people: &People, text: &str, me: Option<AccountId>) -> Result<Who, AuditError> {
+    let me = me.map_or(Assignee::System, Assignee::Person);
     Ok(match text {
         "people" => Who::People,
         "agents" => Who::Agents,
         "system" => Who::System,
         text => {
-            let found = people.find(text, Assignee::System);
+            let found = people.find(text, me);
             let found = found.map_err(|error| AuditError::field("by", error.to_string()))?;
             Who::One(found.ok_or_else(|| AuditError::field("by", "write a handle or a slug"))?)
         }
@@ -467,7 +529,9 @@ pub const CAUSES: [(&str, &str); 12] = [
     ("restore", "A restore"),
 ];
 
-pub(super) fn cause_word(cause: Cause) -> &'static str {
+/// The word for a reason.
+#[must_use]
+pub fn cause_word(cause: Cause) -> &'static str {
     match cause {
         Cause::Request(_) => "request",
         Cause::Step(..) => "step",

@@ -2,8 +2,11 @@
 
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{AccountId, Event};
+use crate::store::{Read, StoreError};
 use crate::web::form::sentence;
 use crate::web::parts::Choice;
+
+use super::ask::CAUSES;
 
 /// Everybody who does something.
 #[must_use]
@@ -36,5 +39,35 @@ pub fn events(chosen: Option<&str>) -> Vec<Choice> {
     };
     let all =
         Event::NAMES.iter().map(|name| Choice::new(*name, label(name), chosen == Some(*name)));
-    std::iter::once(any).chain(all).collect()
+    // Several of them stay chosen.
+    let several = chosen.filter(|text| !text.is_empty() && !Event::NAMES.contains(text));
+    let several = several.map(|text| Choice::new(text, text, true));
+    std::iter::once(any).chain(several).chain(all).collect()
+}
+
+/// Every reason.
+#[must_use]
+pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
+    let any = Choice::new("", "Any reason", chosen.is_none());
+    let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
+    // One of a kind stays chosen.
+    let one =
+        chosen.filter(|text| !text.is_empty() && !CAUSES.iter().any(|(word, _)| word == text));
+    let one = one.map(|text| Choice::new(text, text, true));
+    std::iter::once(any).chain(one).chain(all).collect()
+}
+
+/// Every routine, by name.
+///
+/// # Errors
+/// When the disk fails.
+pub fn routines(read: &dyn Read, chosen: Option<&str>) -> Result<Vec<Choice>, StoreError> {
+    let mut all = vec![Choice::new("", "Any or none", chosen.is_none())];
+    for one in crate::features::routines::queries::all(read)? {
+        let id = one.id.to_string();
+        let is = chosen == Some(id.as_str())
+            || chosen.is_some_and(|text| text.eq_ignore_ascii_case(&one.name));
+        all.push(Choice::new(id, one.name, is));
+    }
+    Ok(all)
 }

@@ -420,6 +420,20 @@ pub fn as_json_now(
     Ok(told)
 }
 
+/// An event for programs: a record is named as everywhere, not by numbers and bytes.
+fn event_json(schema: &Schema, event: &Event) -> Value {
+    let mut told = activity::event(event);
+    if let Event::RecordRedacted { table, key } = event {
+        let info = schema.table(*table);
+        let id = info.and_then(|info| info.ops.as_ref()).and_then(|ops| (ops.key_text)(key));
+        told["data"] = json!({
+            "table": info.map_or_else(|| table.to_string(), |info| info.name.to_owned()),
+            "id": id.unwrap_or_else(|| hex::encode(key)),
+        });
+    }
+    told
+}
+
 /// An entry for programs: the layout of an export. Values are never in it, only hashes of them.
 #[must_use]
 pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
@@ -441,7 +455,7 @@ pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
         "actor": activity::actor(entry.actor),
         "cause": activity::cause(entry.cause),
         "changes": changes.collect::<Vec<_>>(),
-        "events": entry.events.iter().map(activity::event).collect::<Vec<_>>(),
+        "events": entry.events.iter().map(|event| event_json(schema, event)).collect::<Vec<_>>(),
         "previous": hex::encode(entry.previous),
         "hash": hex::encode(entry.hash),
     })

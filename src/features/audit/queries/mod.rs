@@ -3,18 +3,20 @@
 mod ask;
 mod choices;
 mod lines;
+mod through;
 mod work;
 
 use crate::store::{Read, ReadExt, StoreError};
 
 use super::model::Keeping;
 
-pub use ask::{Asked, CAUSES, Source, Wish};
-pub use choices::{events, whose};
+pub use ask::{Asked, Source, Wish, cause_word};
+pub use choices::{causes, events, routines, whose};
 pub use lines::{Line, Page, RowLine, as_json_now, lines, told_or_why};
+pub use through::{Begun, fired_in};
 pub use work::{
     Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,
-    store_with, with_a_past,
+    store_with, to_redact, with_a_past,
 };
 
 /// How long former versions are kept.

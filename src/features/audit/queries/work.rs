@@ -5,12 +5,14 @@ use serde::Serialize;
 use crate::app::jobs::{JobState, UnderWay};
 use crate::app::{App, Who, Ws};
 use crate::features::backups::queries as backups;
-use crate::kernel::{AccountId, Actor, Part, Timestamp};
+use crate::features::tasks::model::TASKS;
+use crate::features::tasks::queries as tasks;
+use crate::kernel::{AccountId, Actor, Cause, Part, Timestamp};
 use crate::store::verify::{Depth, Verified, verify, verify_with};
 use crate::store::{Class, Store, StoreError, feed, keep};
 
 use super::super::model::Keeping;
-use super::super::rules::AuditError;
+use super::super::rules::{AuditError, tell_faults};
 use super::ask::{Wish, store_of};
 use super::lines::as_json;
 
@@ -76,8 +78,26 @@ pub fn begin_verify(ws: &Ws, depth: Depth, reach: Reach) -> Result<(), UnderWay>
             Reach::Both => Some(verify(&system, &mut |progress| watch.tell(progress))?),
             Reach::Workspace => None,
         };
-        Ok(Both { workspace, accounts })
+        let found = Both { workspace, accounts };
+        tell(&own, &found);
+        Ok(found)
     })
+}
+
+/// Tells people of what was found. That it cannot be told hides nothing of it.
+fn tell(ws: &Ws, found: &Both) {
+    let accounts = found.accounts.as_ref().map_or(0, |accounts| accounts.faults_count);
+    let faults = found.workspace.faults_count + accounts;
+    if faults == 0 || !ws.is_active() {
+        return;
+    }
+    let told = ws.store.write_blocking(Actor::System(Part::Timer), Cause::Timer, move |tx| {
+        tell_faults(tx, faults);
+        Ok::<_, StoreError>(())
+    });
+    if let Err(error) = told {
+        tracing::warn!(%error, "{faults} faults of {} could not be told", ws.slug);
+    }
 }
 
 /// The lines of an export after an entry, and the last entry that was looked at, if there was one.
@@ -91,12 +111,12 @@ pub fn export_piece(
     limit: usize,
 ) -> Result<(String, Option<u64>), StoreError> {
     let store = store_of(ws, wish.source);
-    let (mut text, mut last) = (String::new(), after);
+    let (mut text, mut last, begun) = (String::new(), after, wish.begun(ws));
     store.read(|snap| {
         for _ in 0..limit {
             let Some(mut entry) = feed::entry(snap, last + 1)? else { break };
             last = entry.seq;
-            if wish.covers(&entry) {
+            if wish.covers(&entry) && begun.covers(&entry) {
                 wish.trim(&mut entry);
                 text.push_str(&as_json(store.schema(), store.incarnation(), &entry).to_string());
                 text.push('\n');
@@ -107,6 +127,7 @@ pub fn export_piece(
         }
         Ok::<_, StoreError>(())
     })?;
+    begun.worked()?;
     Ok((text, (after < last).then_some(last)))
 }
 
@@ -155,6 +176,39 @@ pub fn store_with<'w>(ws: &'w Ws, reach: Reach, table: &str) -> &'w Store {
     }
 }
 
+/// The record that is meant: by its id, or a task by what people call it.
+fn meant(store: &Store, table: &str, id: &str) -> Result<(u16, Vec<u8>), AuditError> {
+    let info = store.schema().named(table).filter(|info| info.ops.is_some());
+    let info = info.ok_or_else(|| {
+        let names = with_a_past(store).join(", ");
+        AuditError::field("table", format!("there is no table `{table}`: {names}"))
+    })?;
+    if let Some(key) = info.key_of(id.trim()) {
+        return Ok((info.number, key));
+    }
+    let (task, hint) = match info.number == TASKS.number {
+        true => {
+            let found = store.read(|snap| tasks::resolve(snap, id));
+            (found.ok(), "; write the key of a task such as AW-1, or its id")
+        }
+        false => (None, "; Settings, Audit and `hq audit export` show ids"),
+    };
+    let key = task.and_then(|task| info.key_of(&task.id.to_string()));
+    let key =
+        key.ok_or_else(|| AuditError::field("id", format!("`{id}` is no id of {table}{hint}")))?;
+    Ok((info.number, key))
+}
+
+/// The id of the record whose past is to go, as it is written in the audit. Nothing is removed.
+///
+/// # Errors
+/// When there is no such table, or the id is none.
+pub fn to_redact(store: &Store, table: &str, id: &str) -> Result<String, AuditError> {
+    let (number, key) = meant(store, table, id)?;
+    let ops = store.schema().table(number).and_then(|info| info.ops.as_ref());
+    Ok(ops.and_then(|ops| (ops.key_text)(&key)).unwrap_or_else(|| id.to_owned()))
+}
+
 /// Removes all former versions of a record; says how many went.
 ///
 /// # Errors
@@ -165,12 +219,6 @@ pub async fn redact(
     table: &str,
     id: &str,
 ) -> Result<usize, AuditError> {
-    let info = store.schema().named(table).filter(|info| info.ops.is_some());
-    let info = info.ok_or_else(|| {
-        let names = with_a_past(store).join(", ");
-        AuditError::field("table", format!("there is no table `{table}`: {names}"))
-    })?;
-    let key = info.key_of(id.trim());
-    let key = key.ok_or_else(|| AuditError::field("id", format!("`{id}` is no id of {table}")))?;
-    Ok(keep::redact(store, (who.actor(), who.cause()), info.number, key).await?)
+    let (number, key) = meant(store, table, id)?;
+    Ok(keep::redact(store, (who.actor(), who.cause()), number, key).await?)
 }

@@ -202,13 +202,15 @@ fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
     if !backups::may_manage(app, scene.who.account)? {
         return Ok(None);
     }
-    let Some(run) = app.system.read(|snap| backups::trouble(snap))? else { return Ok(None) };
+    let place = backups::usual_place(app)?;
+    let trouble = app.system.read(|snap| backups::trouble(snap, &place))?;
+    let Some(run) = trouble else { return Ok(None) };
     let href = scene.ws.url("settings/backups");
     let note = run.note.as_deref().unwrap_or("it was cut off");
     Ok(Some(Row {
         tone: Tone::Danger,
         icon: "box",
-        title: format!("{} failed", run.deed.label()),
+        title: run.words(),
         word: "Backups",
         face: None,
         facts: vec![ellipsis(note, 160), scene.time(run.started_at).text],

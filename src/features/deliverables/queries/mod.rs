@@ -106,6 +106,22 @@ pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Piece>, StoreError> 
     all.into_iter().map(|deliverable| with_versions(read, deliverable)).collect()
 }
 
+/// The delivered work of a task without its versions, oldest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn pieces(read: &dyn Read, task: TaskId) -> Result<Vec<Deliverable>, StoreError> {
+    read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))
+}
+
+/// The newest pieces, the youngest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn newest(read: &dyn Read, limit: usize) -> Result<Vec<Deliverable>, StoreError> {
+    read.list(&Range::all().reverse().limit(limit))
+}
+
 /// A piece of work with its versions.
 ///
 /// # Errors

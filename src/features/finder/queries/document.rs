@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::{Content, Deliverable, Version};
+use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
 use crate::features::files::model::TaskFile;
+use crate::features::links::model::{Link, Target};
 use crate::features::routines::model::Routine;
 use crate::features::runs::model::{EventKind, Session, SessionEvent};
 use crate::features::runs::queries::{children, search};
@@ -13,7 +14,9 @@ use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{BY_LABEL, Label, TASK_LABELS, TaskLabel};
 use crate::features::tasks::model::series::Series;
+use crate::features::tasks::model::template::Template;
 use crate::features::tasks::queries as tasks;
+use crate::features::views::model::View;
 use crate::features::workspace::model::Member;
 use crate::kernel::text::cut;
 use crate::kernel::{AccountId, LabelId, SessionId, TaskId};
@@ -115,6 +118,10 @@ impl<'a> Reader<'a> {
                 at: series.updated_at.as_second(),
                 ..for_all()
             }),
+            Kind::Template => self.get::<Template>(found)?.map(|one| template(&one)),
+            Kind::View => self.get::<View>(found)?.map(view),
+            Kind::Link => self.get::<Link>(found)?.and_then(link),
+            Kind::Review => self.get::<Review>(found)?.map(|one| review(&one)),
             Kind::Page => None,
         };
         let named =
@@ -263,6 +270,60 @@ fn person(member: Member) -> Option<Document> {
         at: member.created_at.as_second(),
         ..for_all()
     })
+}
+
+/// A template is found by what it is for and by the tasks that it makes.
+fn template(one: &Template) -> Document {
+    let mut words = vec![one.description.as_str()];
+    words
+        .extend(one.items.iter().flat_map(|item| [item.title.as_str(), item.description.as_str()]));
+    Document {
+        title: one.name.clone(),
+        body: kept(&words.join("\n")),
+        tags: one.items.iter().flat_map(|item| item.labels.clone()).collect::<Vec<_>>().join(" "),
+        at: one.updated_at.as_second(),
+        ..for_all()
+    }
+}
+
+/// A view that somebody keeps for themselves is theirs alone.
+fn view(one: View) -> Document {
+    Document {
+        title: one.name,
+        body: kept(&one.look.q),
+        at: one.updated_at.as_second(),
+        seen_by: vec![one.owner.map_or_else(|| EVERYBODY.to_owned(), alone)],
+        ..Document::default()
+    }
+}
+
+/// A link to the web, or one that has a name of its own; what another one leads to is found itself.
+fn link(one: Link) -> Option<Document> {
+    let address = match one.target {
+        Target::Url(address) => address,
+        _ if one.label.is_empty() => return None,
+        _ => String::new(),
+    };
+    Some(Document {
+        title: one.label,
+        body: kept(&address),
+        at: one.created_at.as_second(),
+        ..for_all()
+    })
+}
+
+/// What somebody said of delivered work, as a whole and to single places.
+fn review(one: &Review) -> Document {
+    let mut words = vec![one.note.as_str()];
+    words.extend(
+        one.remarks.iter().flat_map(|remark| [remark.text.as_str(), remark.quote.as_str()]),
+    );
+    Document {
+        body: kept(&words.join("\n")),
+        status: one.verdict.word().to_owned(),
+        at: one.created_at.as_second(),
+        ..for_all()
+    }
 }
 
 fn for_all() -> Document {

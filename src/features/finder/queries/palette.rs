@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use crate::app::Ws;
+use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::workspace::queries as workspace;
+use crate::kernel::{AgentStatus, Can};
 use crate::search::Wanted;
 use crate::store::{KeyBuf, Snap, StoreError};
 use crate::web::format;
@@ -48,6 +50,8 @@ pub struct Line {
     pub href: String,
     /// What it presses in the page instead, or nothing.
     pub press: &'static str,
+    /// Where it sends a form instead, or nothing.
+    pub post: String,
 }
 
 /// Lines under a heading.
@@ -92,7 +96,7 @@ pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Off
     let mut signs = typed.chars();
     match signs.next() {
         None => start(ws, who, seen),
-        Some('>') => Ok(actions(ws, who, signs.as_str())),
+        Some('>') => actions(ws, who, signs.as_str()),
         Some('@') => of_kinds(ws, who, signs.as_str(), &[Kind::Agent, Kind::Person]).await,
         Some('#') => of_kinds(ws, who, signs.as_str(), &[Kind::Stream, Kind::Label]).await,
         Some(_) => everything(ws, who, typed).await,
@@ -111,13 +115,16 @@ fn start(ws: &Ws, who: &Person, seen: &str) -> Result<Offer, StoreError> {
     Ok(offer)
 }
 
-fn actions(ws: &Ws, who: &Person, words: &str) -> Offer {
+fn actions(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreError> {
     let mut offer = Offer::default();
     let wanted = Wanted::of(words);
     let all = places::actions(who).into_iter();
     let fits = all.filter(|place| wanted.as_ref().is_none_or(|wanted| place.fits(wanted)));
     offer.add("Do", fits.map(|place| of_place(ws, place, wanted.as_ref())).collect());
-    offer
+    if let Some(wanted) = &wanted {
+        offer.add("Agents", of_agents(ws, who, wanted)?);
+    }
+    Ok(offer)
 }
 
 async fn of_kinds(ws: &Ws, who: &Person, words: &str, kinds: &[Kind]) -> Result<Offer, StoreError> {
@@ -197,6 +204,11 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
         };
         offer.add("Pages", fits(places::pages(who)));
         offer.add("Do", fits(places::actions(who)));
+        // A name alone finds the agent; with the verb it is the deed that is meant.
+        let verb = words.split_whitespace().next().unwrap_or_default().to_lowercase();
+        if ["pause", "resume"].contains(&verb.as_str()) {
+            offer.add("Agents", of_agents(ws, who, &wanted)?.into_iter().take(GROUP).collect());
+        }
         offer.add(
             "Search",
             vec![Line {
@@ -208,6 +220,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
                 snippet: SafeHtml::default(),
                 href: ws.url(&format!("search?q={}", format::query_value(words.trim()))),
                 press: "",
+                post: String::new(),
             }],
         );
     }
@@ -241,6 +254,7 @@ fn line(ws: &Ws, hit: Hit) -> Line {
         href: ws.url(&hit.path),
         face: hit.face,
         press: "",
+        post: String::new(),
     }
 }
 
@@ -254,5 +268,36 @@ fn of_place(ws: &Ws, place: &Place, wanted: Option<&Wanted>) -> Line {
         snippet: SafeHtml::default(),
         href: ws.url(place.path),
         press: place.press,
+        post: String::new(),
     }
+}
+
+/// Agents that this person can pause, or let go on.
+fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreError> {
+    if !who.access.may(Can::Agents) {
+        return Ok(Vec::new());
+    }
+    let all = ws.read(|snap| agents::all(snap))?;
+    let here = all.into_iter().filter(|agent| agent.archived_at.is_none());
+    let deed = |agent: Agent| {
+        let (verb, path, glyph) = match agent.status {
+            AgentStatus::Paused => ("Resume", "resume", "play"),
+            AgentStatus::Ready => ("Pause", "pause", "pause"),
+            _ => return None,
+        };
+        let title = format!("{verb} {}", agent.name);
+        let base = ws.url(&format!("agents/{}", agent.slug));
+        wanted.is_in(&[title.as_str()]).then(|| Line {
+            glyph,
+            state: "",
+            face: None,
+            title: view::marked(&title, Some(wanted)),
+            meta: "Agent".to_owned(),
+            snippet: SafeHtml::default(),
+            post: format!("{base}/{path}"),
+            href: base,
+            press: "",
+        })
+    };
+    Ok(here.filter_map(deed).take(LIST).collect())
 }

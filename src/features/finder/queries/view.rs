@@ -3,8 +3,10 @@
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::Deliverable;
+use crate::features::deliverables::model::{Deliverable, Review, Version};
 use crate::features::files::model::TaskFile;
+use crate::features::links::model::Link;
+use crate::features::links::queries as links;
 use crate::features::routines::model::Routine;
 use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::features::runs::queries::{self as runs, sessions};
@@ -12,7 +14,9 @@ use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::Label;
 use crate::features::tasks::model::series::Series;
+use crate::features::tasks::model::template::Template;
 use crate::features::tasks::queries as tasks;
+use crate::features::views::model::View;
 use crate::features::workspace::model::Member;
 use crate::kernel::{TaskId, TypedId};
 use crate::search::{Document, Wanted};
@@ -177,10 +181,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
         }
         Kind::Person => {
             if let Some(member) = record::<Member>(read, &hit.found)? {
-                hit.id = member.account.to_string();
-                hit.path = "settings/members".to_owned();
-                hit.meta = format!("@{} · {}", member.handle, member.role.label());
-                hit.face = Some(Face::person(&member.name));
+                of_member(hit, &member);
             }
         }
         Kind::Message => {
@@ -215,10 +216,56 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
                 hit.meta = "Recurring task".to_owned();
             }
         }
+        Kind::Template => {
+            if let Some(one) = record::<Template>(read, &hit.found)? {
+                of_template(hit, &one);
+            }
+        }
+        Kind::View => {
+            if let Some(one) = record::<View>(read, &hit.found)? {
+                (hit.id, hit.path) = (one.id.to_string(), format!("tasks?view={}", one.slug));
+                hit.meta = if one.owner.is_some() { "View · yours" } else { "View" }.to_owned();
+            }
+        }
+        Kind::Link => {
+            if let Some(one) = record::<Link>(read, &hit.found)? {
+                of_link(read, hit, &one)?;
+            }
+        }
+        Kind::Review => {
+            if let Some(one) = record::<Review>(read, &hit.found)? {
+                of_review(read, hit, &one)?;
+            }
+        }
         Kind::Page => {}
     }
     hit.marked = marked(&hit.title, wanted);
     hit.snippet = snippet(&hit.body, wanted);
+    Ok(())
+}
+
+fn of_template(hit: &mut Hit, one: &Template) {
+    hit.id = one.id.to_string();
+    hit.path = format!("settings/task-templates/{}", one.id);
+    let tasks = format::count(one.items.len() as u64, "task", "tasks");
+    hit.meta = format!("Template · {tasks}");
+}
+
+fn of_member(hit: &mut Hit, member: &Member) {
+    hit.id = member.account.to_string();
+    hit.path = "settings/members".to_owned();
+    hit.meta = format!("@{} · {}", member.handle, member.role.label());
+    hit.face = Some(Face::person(&member.name));
+}
+
+fn of_link(read: &dyn Read, hit: &mut Hit, one: &Link) -> Result<(), StoreError> {
+    let (name, _) = task_of(read, one.task)?;
+    if hit.title.is_empty() {
+        let to = links::name(read, &one.target)?;
+        hit.title = to.map(|(to, _)| to).unwrap_or_default();
+    }
+    (hit.id, hit.path) = (one.id.to_string(), format!("tasks/{name}#task-links"));
+    hit.meta = format!("Link of {name}");
     Ok(())
 }
 
@@ -242,6 +289,22 @@ fn of_task(read: &dyn Read, hit: &mut Hit, task: &Task) -> Result<(), StoreError
     (hit.id, hit.path) = (task.id.to_string(), format!("tasks/{name}"));
     hit.meta = format!("{name} · {}", task.status.label());
     hit.state = task.status.word();
+    Ok(())
+}
+
+/// A review leads to the delivered work that it is about.
+fn of_review(read: &dyn Read, hit: &mut Hit, review: &Review) -> Result<(), StoreError> {
+    let (name, _) = task_of(read, review.task)?;
+    let piece = match read.get::<Version>(review.version)? {
+        Some(version) => read.get::<Deliverable>(version.deliverable)?,
+        None => None,
+    };
+    (hit.id, hit.path) = (review.version.to_string(), format!("tasks/{name}"));
+    if let Some(piece) = piece {
+        hit.path = format!("tasks/{name}#piece-{}", piece.id.short());
+        hit.title = piece.title;
+    }
+    hit.meta = format!("Review on {name} · {}", review.verdict.label());
     Ok(())
 }
 

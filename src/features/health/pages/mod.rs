@@ -73,7 +73,7 @@ fn zone_of(who: &Person) -> TimeZone {
 }
 
 fn state_now(app: &App, ws: &Ws, who: &Person) -> Result<Now, PageError> {
-    let parts = queries::parts(app, ws)?;
+    let parts = queries::parts(app, ws, who.account)?;
     let (how, tone) = match queries::worst(&parts) {
         How::Ok => ("Everything works", "ok"),
         How::Degraded => ("Somebody should look at this", "warn"),

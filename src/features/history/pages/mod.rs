@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::app::{App, Ws};
 use crate::features::deliverables::queries::diff::Line;
 use crate::kernel::{Can, Timestamp};
-use crate::store::history::Version;
+use crate::store::history::{Image, Version};
 use crate::store::{Class, Root, StoreError};
 use crate::web::parts::Face;
 use crate::web::routes::{Needs, Routes};
@@ -167,14 +167,17 @@ impl<'a> Look<'a> {
     ) -> Result<ChangeView, StoreError> {
         let schema = self.ws.store.schema();
         let told = versions::told(&self.speaker(names), schema, record.table, version)?;
+        let is_gone =
+            [&version.before, &version.after].iter().any(|one| matches!(one, Image::Gone));
         Ok(ChangeView {
             title: self.cell(told.title),
             noun: told.noun,
             verb: told.verb,
             fields: self.fields(told.fields),
-            missing: told.missing,
             history: self.history(record),
-            undo: self.undo(record, version.seq),
+            // What was there before is gone: there is nothing to go back to.
+            undo: if is_gone { String::new() } else { self.undo(record, version.seq) },
+            missing: told.missing,
         })
     }
 }

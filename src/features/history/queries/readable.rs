@@ -18,7 +18,7 @@ use crate::features::runs::model::{
 use crate::features::runs::queries::talk;
 use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::features::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
-use crate::kernel::{AccountId, Role, RunId, SessionId};
+use crate::kernel::{AccountId, Can, Role, RunId, SessionId};
 use crate::store::{Read, ReadExt as _, Record, StoreError, record};
 use crate::web::session::{Access, Person};
 
@@ -71,6 +71,12 @@ impl<'r> Eye<'r> {
     #[must_use]
     pub fn may_read_history(&self, table: u16) -> bool {
         access::may_read(self.who.access, table)
+    }
+
+    /// Whether this person may undo in a table.
+    #[must_use]
+    pub fn may_undo(&self, table: u16) -> bool {
+        self.who.access.may(Can::Write) && access::may_undo(self.who.access, table)
     }
 
     /// Whether this person may read a row, from its stored bytes.

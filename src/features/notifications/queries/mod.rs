@@ -12,10 +12,10 @@ use crate::features::tasks::model::Task;
 use crate::features::workspace::model::Member;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{
-    About, AccountId, Actor, AgentId, Assignee, NoticeGroup, NoticeKind, NotificationId, Role,
-    Timestamp, WatchReason,
+    About, AccountId, Actor, AgentId, Assignee, Cause, NoticeGroup, NoticeKind, NotificationId,
+    Role, Timestamp, WatchReason,
 };
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError, feed};
 
 use super::model::{
     Choices, NOTIFICATION_BY_ABOUT, Notification, RECIPIENT_SHOWN, RECIPIENT_SNOOZED,
@@ -405,7 +405,7 @@ pub fn last_told(
     Ok(last.first().map(|told| told.at))
 }
 
-/// Whether people were told exactly this of a thing since a moment.
+/// Whether people were told exactly this of a thing because of something of this kind.
 ///
 /// # Errors
 /// When the disk fails.
@@ -413,13 +413,20 @@ pub fn was_told(
     read: &dyn Read,
     (about, kind): (About, NoticeKind),
     title: &str,
-    since: Timestamp,
+    because: &dyn Fn(Cause) -> bool,
 ) -> Result<bool, StoreError> {
     let mut prefix = KeyBuf::of(&about);
     prefix.u8(kind as u8);
     let range = Range::prefix(prefix).reverse().limit(MOST_ASKED);
     let told: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
-    Ok(told.iter().any(|one| since <= one.at && one.title == title))
+    for one in told.into_iter().filter(|one| one.title == title) {
+        // It was written by the entry that told of it, and never again.
+        let Some((_, rev)) = read.get_rev::<Notification>(one.id)? else { continue };
+        if feed::entry(read, rev)?.is_some_and(|entry| because(entry.cause)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A person's row, by what happened first.

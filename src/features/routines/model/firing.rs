@@ -1,11 +1,14 @@
-//! What became of each instant and of each event: one row, with an identity that is used once.
+//! What became of each instant and of each event: one row, with an identity that is used once. A released
+//! layout is frozen: add `FiringV2`, raise `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::tasks::model::Task;
 use crate::kernel::{Fate, FiredBy, FiringId, RoutineId, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{
+    Class, DecodeError, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
 use super::Routine;
 
@@ -64,7 +67,7 @@ pub struct Firing {
     pub by: FiredBy,
     /// What became of it.
     pub fate: Fate,
-    /// Why it began nothing, for people.
+    /// Why it began nothing, or what of it could not be done as it was meant, for people.
     pub why: String,
     /// How many instants or events it stands for.
     pub count: u32,
@@ -76,7 +79,7 @@ pub struct Firing {
     pub title: String,
     /// The task that the event was about.
     pub about: Option<TaskId>,
-    /// The task that was made.
+    /// The task that was made; its parts are those of a template, where the routine has one.
     pub made: Option<TaskId>,
     /// How many routines caused each other, with this one.
     pub depth: u8,
@@ -86,6 +89,52 @@ pub struct Firing {
     /// When it fired.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
+    /// What was known of the fields that the tasks of its template name.
+    pub values: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct FiringV1 {
+    id: FiringId,
+    routine: RoutineId,
+    slot: Slot,
+    by: FiredBy,
+    fate: Fate,
+    why: String,
+    count: u32,
+    subject: String,
+    instruction: String,
+    title: String,
+    about: Option<TaskId>,
+    made: Option<TaskId>,
+    depth: u8,
+    #[serde(with = "millisecond::optional")]
+    held_until: Option<Timestamp>,
+    #[serde(with = "millisecond::required")]
+    at: Timestamp,
+}
+
+/// A firing as it was kept before routines made tasks of templates.
+fn before_templates(body: &[u8]) -> Result<Firing, DecodeError> {
+    let old: FiringV1 = codec::decode(body)?;
+    Ok(Firing {
+        id: old.id,
+        routine: old.routine,
+        slot: old.slot,
+        by: old.by,
+        fate: old.fate,
+        why: old.why,
+        count: old.count,
+        subject: old.subject,
+        instruction: old.instruction,
+        title: old.title,
+        about: old.about,
+        made: old.made,
+        depth: old.depth,
+        held_until: old.held_until,
+        at: old.at,
+        values: Vec::new(),
+    })
 }
 
 impl Firing {
@@ -116,6 +165,7 @@ impl Record for Firing {
     type Id = FiringId;
     const TABLE: Table = FIRINGS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_SLOT, BY_ROUTINE, BY_TASK];
 
     fn id(&self) -> FiringId {
@@ -148,6 +198,13 @@ impl Record for Firing {
         Root::of::<Routine>(self.routine)
     }
 
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => before_templates(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
+    }
+
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
@@ -166,6 +223,7 @@ impl Record for Firing {
             depth: 1,
             held_until: Some(at),
             at,
+            values: vec![("title".into(), "Compare leasing prices".into())],
         }
     }
 }

@@ -1,25 +1,23 @@
 //! The form of a routine, new or changed, with a preview in words.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
-use crate::features::routines::conditions::{Alternative, Op, Written};
-use crate::features::routines::model::{Routine, Trigger};
+use crate::features::routines::conditions::Op;
+use crate::features::routines::model::Trigger;
 use crate::features::routines::queries::{self, view};
-use crate::features::routines::registry;
+use crate::features::routines::registry::{self, Kind, VIEW};
 use crate::features::routines::rules::{self, RoutineError};
-use crate::features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
+use crate::features::tasks::model::template::Template as TaskTemplate;
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::{looks, templates};
 use crate::features::workspace::model::Settings;
-use crate::kernel::cadence::ScheduleFields;
 use crate::kernel::vocab::CadenceKind;
 use crate::kernel::{
-    AgentId, CatchUp, FieldError, Overlap, Priority, Problem as _, RoutineId, Thinking,
+    AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId, Thinking,
 };
 use crate::store::{Read, ReadExt as _};
 use crate::web::error::PageError;
@@ -30,11 +28,10 @@ use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::zones;
-use crate::web::{flash, format, html};
+use crate::web::{flash, html};
 
-/// How many conditions the form has, and how many of which one is enough.
-const ROWS: usize = 4;
-const ANY_ROWS: usize = 3;
+use super::typed::{ANY_ROWS, ROWS, Typed};
+
 /// How a schedule repeats, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
     (CadenceKind::EveryNMinutes, "Every so many minutes"),
@@ -47,205 +44,9 @@ const CADENCES: [(CadenceKind, &str); 9] = [
     (CadenceKind::Cron, "Cron line"),
     (CadenceKind::Once, "Once"),
 ];
+/// The event that a new one waits for, until another is chosen.
+const USUAL_EVENT: &str = "task.status";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-
-/// What was typed, by field: a form has many, and what is not sent is empty.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Typed(BTreeMap<String, String>);
-
-impl Typed {
-    fn at(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", |value| value.trim())
-    }
-
-    fn set(&mut self, field: &str, value: impl Into<String>) {
-        self.0.insert(field.to_owned(), value.into());
-    }
-
-    fn given(&self, field: &str) -> Option<String> {
-        Some(self.at(field).to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// A number, or what is wrong with it.
-    fn number<T: std::str::FromStr>(&self, field: &str, wrong: &mut Vec<FieldError>) -> Option<T> {
-        let text = self.at(field);
-        if text.is_empty() {
-            return None;
-        }
-        let number = text.parse().ok();
-        if number.is_none() {
-            wrong.push(FieldError::new(field, "use a whole number"));
-        }
-        number
-    }
-
-    /// A word of a list; what is not one of them is left out.
-    fn word<T: std::str::FromStr>(&self, field: &str) -> Option<T> {
-        self.at(field).parse().ok()
-    }
-
-    /// What was typed as a wish; everything that is no number or amount is named.
-    fn wish(&self) -> (Wish, Vec<FieldError>) {
-        let mut wrong = Vec::new();
-        let is_event = self.at("when") == "event";
-        let schedule = ScheduleFields {
-            cadence_type: self.word("cadence_type"),
-            interval_n: self.number("interval_n", &mut wrong),
-            days_of_week: self.days("day_"),
-            day_of_month: self.number("day_of_month", &mut wrong),
-            time_of_day: self.given("time_of_day"),
-            timezone: self.given("timezone"),
-            starts_on: self.given("starts_on"),
-            cron: self.given("cron"),
-            at: self.given("at"),
-        };
-        let budget_micros = match self.at("budget") {
-            "" => None,
-            text => {
-                let micros = format::parse_dollars(text);
-                if micros.is_none() {
-                    let message = "write an amount in dollars, such as 0.50";
-                    wrong.push(FieldError::new("budget_micros", message));
-                }
-                micros
-            }
-        };
-        let task = (self.at("action") == "task").then(|| TaskWish {
-            title: self.at("task_title").to_owned(),
-            priority: self.word("task_priority"),
-            unassigned: !self.at("task_unassigned").is_empty(),
-            due_days: self.number("due_days", &mut wrong),
-        });
-        let quiet = !(self.at("quiet_from").is_empty() && self.at("quiet_until").is_empty());
-        let wish = Wish {
-            agent: self.given("agent"),
-            name: self.at("name").to_owned(),
-            instruction: self.0.get("instruction").cloned().unwrap_or_default(),
-            schedule: (!is_event).then_some(schedule),
-            event: is_event.then(|| EventWish {
-                when: self.at("event").to_owned(),
-                all: self.conditions(),
-                own_changes: !self.at("own_changes").is_empty(),
-            }),
-            task,
-            catch_up: self.word("catch_up"),
-            catch_up_minutes: self.number("catch_up_minutes", &mut wrong),
-            overlap: self.word("overlap"),
-            model: self.given("model"),
-            thinking: self.word("thinking"),
-            budget_micros,
-            quiet_hours: quiet.then(|| QuietWish {
-                days: Vec::new(),
-                from: self.at("quiet_from").to_owned(),
-                until: self.at("quiet_until").to_owned(),
-                timezone: self.given("timezone"),
-            }),
-        };
-        (wish, wrong)
-    }
-
-    fn days(&self, prefix: &str) -> Vec<u8> {
-        (1..=7).filter(|day| !self.at(&format!("{prefix}{day}")).is_empty()).collect()
-    }
-
-    fn conditions(&self) -> Vec<Written> {
-        let parts = |row: &str| {
-            let at = |part: &str| self.at(&format!("{row}_{part}")).to_owned();
-            (at("field"), Op::named(&at("op")), at("value"))
-        };
-        let mut all = Vec::new();
-        for n in 1..=ROWS {
-            let (field, op, value) = parts(&format!("c{n}"));
-            if !field.is_empty() {
-                all.push(Written { field, op, value, any: Vec::new() });
-            }
-        }
-        let mut any = Vec::new();
-        for n in 1..=ANY_ROWS {
-            let (field, op, value) = parts(&format!("a{n}"));
-            if !field.is_empty() {
-                any.push(Alternative { field, op, value });
-            }
-        }
-        if !any.is_empty() {
-            all.push(Written { any, ..Written::default() });
-        }
-        all
-    }
-
-    /// As a routine is.
-    fn of(routine: &Routine, agent: &str) -> Self {
-        let (wish, mut typed) = (Wish::from(routine), Self::default());
-        typed.set("agent", agent);
-        typed.set("name", wish.name);
-        typed.set("instruction", wish.instruction);
-        if let Some(fields) = wish.schedule {
-            typed.set("when", "schedule");
-            typed.schedule(&fields);
-        }
-        if let Some(event) = wish.event {
-            typed.set("when", "event");
-            typed.set("event", event.when);
-            typed.set("own_changes", if event.own_changes { "on" } else { "" });
-            typed.written(&event.all);
-        }
-        if let Some(task) = wish.task {
-            typed.set("action", "task");
-            typed.set("task_title", task.title);
-            typed.set("task_priority", task.priority.map_or("", Priority::word));
-            typed.set("task_unassigned", if task.unassigned { "on" } else { "" });
-            typed.set("due_days", task.due_days.map_or_else(String::new, |days| days.to_string()));
-        }
-        typed.set("catch_up", wish.catch_up.map_or("", CatchUp::word));
-        let minutes = wish.catch_up_minutes.map_or_else(String::new, |n| n.to_string());
-        typed.set("catch_up_minutes", minutes);
-        typed.set("overlap", wish.overlap.map_or("", Overlap::word));
-        typed.set("model", wish.model.unwrap_or_default());
-        typed.set("thinking", wish.thinking.map_or("", Thinking::word));
-        let budget = wish.budget_micros.map_or_else(String::new, format::plain_dollars);
-        typed.set("budget", budget);
-        if let Some(quiet) = wish.quiet_hours {
-            typed.set("quiet_from", quiet.from);
-            typed.set("quiet_until", quiet.until);
-        }
-        typed
-    }
-
-    fn schedule(&mut self, fields: &ScheduleFields) {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        self.set("cadence_type", fields.cadence_type.map_or("", CadenceKind::word));
-        self.set("interval_n", fields.interval_n.map_or_else(String::new, |n| n.to_string()));
-        for day in &fields.days_of_week {
-            self.set(&format!("day_{day}"), "on");
-        }
-        self.set("day_of_month", fields.day_of_month.map_or_else(String::new, |n| n.to_string()));
-        self.set("time_of_day", text(&fields.time_of_day));
-        self.set("timezone", text(&fields.timezone));
-        self.set("starts_on", text(&fields.starts_on));
-        self.set("cron", text(&fields.cron));
-        self.set("at", text(&fields.at));
-    }
-
-    fn written(&mut self, all: &[Written]) {
-        let mut n = 0;
-        for one in all {
-            if one.any.is_empty() {
-                n += 1;
-                self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
-            }
-            for (m, other) in (1..).zip(&one.any) {
-                self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
-            }
-        }
-    }
-
-    fn condition(&mut self, row: &str, (field, op, value): (&str, Option<Op>, &str)) {
-        self.set(&format!("{row}_field"), field);
-        self.set(&format!("{row}_op"), op.map_or("is", Op::word));
-        self.set(&format!("{row}_value"), value);
-    }
-}
 
 /// A line of the form in which a condition is chosen.
 struct ConditionRow {
@@ -257,7 +58,7 @@ struct ConditionRow {
 }
 
 #[derive(Template)]
-#[template(path = "routines/form.html")]
+#[template(path = "routines/form.html", blocks = ["conditions", "roles"])]
 struct FormPage {
     shell: Shell,
     title: String,
@@ -275,7 +76,16 @@ struct FormPage {
     days: Vec<Choice>,
     month_days: Vec<Choice>,
     zones: Vec<Choice>,
-    events: Vec<Choice>,
+    events: Vec<EventGroup>,
+    /// Where the fields of another event, and the roles of another template are.
+    fields_url: String,
+    /// Where a new one is shown again with other fields, without script.
+    again_url: String,
+    roles_url: String,
+    events_url: String,
+    known: Vec<KnownField>,
+    templates: Vec<Choice>,
+    roles: Vec<Role>,
     all: Vec<ConditionRow>,
     any: Vec<ConditionRow>,
     has_any: bool,
@@ -284,23 +94,49 @@ struct FormPage {
     catch_ups: Vec<Choice>,
     overlaps: Vec<Choice>,
     thinkings: Vec<Choice>,
-    fields: String,
+}
+
+/// Events that belong together.
+struct EventGroup {
+    label: &'static str,
+    choices: Vec<Choice>,
+}
+
+/// A field of the event, for whoever writes conditions and instructions.
+struct KnownField {
+    name: &'static str,
+    label: &'static str,
+    /// What it is compared with.
+    of: String,
+}
+
+/// A role of the chosen template.
+struct Role {
+    n: usize,
+    name: String,
+    choices: Vec<Choice>,
 }
 
 fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: &str) -> Vec<Choice> {
     all.into_iter().map(|(word, label)| Choice::new(word, label, word == chosen)).collect()
 }
 
-fn condition_row(typed: &Typed, row: String, label: String) -> ConditionRow {
+fn condition_row(
+    typed: &Typed,
+    (kind, views): (Option<&'static Kind>, &[(String, String)]),
+    (row, label): (String, String),
+) -> ConditionRow {
     let chosen = typed.at(&format!("{row}_field")).to_owned();
-    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
-    for kind in registry::ALL {
-        known.extend(kind.fields().map(|field| (field.name, field.label)));
+    let mut known: Vec<(&str, &str)> = vec![("", "—")];
+    known.extend(kind.iter().flat_map(|kind| kind.fields()).map(|one| (one.name, one.label)));
+    known.extend(views.iter().map(|(field, label)| (field.as_str(), label.as_str())));
+    // One of another event stays to be seen, so that nothing that was typed is lost.
+    if !known.iter().any(|(name, _)| *name == chosen) {
+        known.push((&chosen, &chosen));
     }
-    let none = std::iter::once(("", "—"));
     let op = typed.at(&format!("{row}_op"));
     ConditionRow {
-        fields: choices(none.chain(known), &chosen),
+        fields: choices(known, &chosen),
         ops: choices(Op::ALL.map(|op| (op.word(), op.label())), op),
         value: typed.at(&format!("{row}_value")).to_owned(),
         row,
@@ -308,14 +144,84 @@ fn condition_row(typed: &Typed, row: String, label: String) -> ConditionRow {
     }
 }
 
+/// The fields that count the tasks of saved views, with their words.
+fn views(read: &dyn Read, me: AccountId) -> Result<Vec<(String, String)>, RoutineError> {
+    let all = looks::all(read, me)?.into_iter().filter(|view| view.shared);
+    let one = |view: looks::View| {
+        (format!("{VIEW}{}", view.slug), format!("the number of tasks in {}", view.name))
+    };
+    Ok(all.map(one).collect())
+}
+
+/// What is said of the fields of an event.
+fn known_fields(kind: Option<&'static Kind>) -> Vec<KnownField> {
+    let one = |field: &'static registry::Field| KnownField {
+        name: field.name,
+        label: field.label,
+        of: match field.of.words() {
+            [] => field.of.word().replace('_', " "),
+            words => words.join(", "),
+        },
+    };
+    kind.iter().flat_map(|kind| kind.fields()).map(one).collect()
+}
+
+/// The templates, with the one that was chosen by its id or its name.
+fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
+    let none = Choice::new("", "None: only this task", chosen.is_empty());
+    let one = |template: &TaskTemplate| {
+        let is = template.id.to_string() == chosen || template.name.eq_ignore_ascii_case(chosen);
+        Choice::new(template.id.to_string(), template.name.clone(), is)
+    };
+    std::iter::once(none).chain(all.iter().map(one)).collect()
+}
+
+/// The roles of the chosen template, with who may have each.
+fn roles(read: &dyn Read, all: &[TaskTemplate], typed: &Typed) -> Result<Vec<Role>, RoutineError> {
+    let wanted = typed.at("template");
+    let is = |template: &&TaskTemplate| {
+        template.id.to_string() == wanted || template.name.eq_ignore_ascii_case(wanted)
+    };
+    let Some(template) = all.iter().find(is) else { return Ok(Vec::new()) };
+    let people = People::read(read)?;
+    let chosen: Vec<(String, String)> = typed.roles().collect();
+    let one = |(n, name): (usize, String)| {
+        let who = chosen.iter().find(|(role, _)| *role == name).map_or("", |(_, who)| who.as_str());
+        let found = if who.is_empty() { None } else { people.find(who, Assignee::System).ok() };
+        let usual = match people.agent_called(&name) {
+            Some(agent) => agent.name.clone(),
+            None => "Nobody: no agent is called so".to_owned(),
+        };
+        let mut choices = vec![
+            Choice::new("", usual, who.is_empty()),
+            Choice::new("none", "Nobody", found == Some(None)),
+        ];
+        let named = people.names().into_iter().map(|(handle, label)| {
+            let own = people.find(&handle, Assignee::System).ok().flatten();
+            let is = own.is_some() && found == Some(own);
+            Choice::new(handle, label, is)
+        });
+        choices.extend(named);
+        Role { n, name, choices }
+    };
+    Ok(templates::roles(&template.items).into_iter().enumerate().map(one).collect())
+}
+
 /// The page with what was typed.
 fn page(
     ws: &Ws,
     read: &dyn Read,
-    (shell, typed): (Shell, Typed),
+    (shell, typed, me): (Shell, Typed, AccountId),
     id: Option<RoutineId>,
 ) -> Result<FormPage, RoutineError> {
     let zone = zone(read)?;
+    let all_templates = templates::all(read)?;
+    let event = match typed.at("event") {
+        "" => USUAL_EVENT,
+        word => word,
+    };
+    let kind = registry::kind(event);
+    let views = views(read, me)?;
     let base = ws.url("routines");
     let agents = agents::all(&read)?.into_iter().map(|agent| {
         let chosen = typed.at("agent") == agent.slug;
@@ -343,9 +249,13 @@ fn page(
     let thinking = std::iter::once(("", "The agent’s"));
     let thinking = thinking.chain(Thinking::ALL.iter().map(|one| (one.word(), one.label())));
     let priorities = Priority::ALL.iter().rev().map(|one| (one.word(), one.label()));
-    let events = registry::ALL.iter().map(|kind| (kind.word, kind.label));
+    let group = |(label, kinds): (&'static str, Vec<&'static Kind>)| EventGroup {
+        label,
+        choices: choices(kinds.into_iter().map(|kind| (kind.word, kind.label)), event),
+    };
     let row = |prefix: &str, n: usize, label: &str| {
-        condition_row(&typed, format!("{prefix}{n}"), format!("{label} {n}"))
+        let row = (format!("{prefix}{n}"), format!("{label} {n}"));
+        condition_row(&typed, (kind, &views), row)
     };
     let here = id.map_or_else(|| base.clone(), |id| format!("{base}/{id}"));
     Ok(FormPage {
@@ -371,7 +281,14 @@ fn page(
         days: days.collect(),
         month_days: month_days.collect(),
         zones: zones(&or("timezone", &zone)),
-        events: choices(events, &or("event", "task.status")),
+        events: registry::groups().into_iter().map(group).collect(),
+        fields_url: format!("{base}/fields"),
+        again_url: if id.is_none() { format!("{base}/new") } else { String::new() },
+        roles_url: format!("{base}/roles"),
+        events_url: format!("{base}/events"),
+        known: known_fields(kind),
+        templates: template_choices(&all_templates, typed.at("template")),
+        roles: roles(read, &all_templates, &typed)?,
         all: (1..=ROWS).map(|n| row("c", n, "Condition")).collect(),
         any: (1..=ANY_ROWS).map(|n| row("a", n, "Alternative")).collect(),
         has_any: (1..=ANY_ROWS).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
@@ -383,7 +300,6 @@ fn page(
         catch_ups: choices(CatchUp::ALL.iter().map(|one| (one.word(), one.label())), &catch_up),
         overlaps: choices(Overlap::ALL.iter().map(|one| (one.word(), one.label())), &overlap),
         thinkings: choices(thinking, typed.at("thinking")),
-        fields: "What is to be done. After an event these stand for what happened: {title}, {status}, {old}, {new}, {actor}, {url}.".to_owned(),
         v: typed,
         shell,
     })
@@ -394,25 +310,62 @@ fn zone(read: &dyn Read) -> Result<String, RoutineError> {
     Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
 }
 
-/// An empty form; fields may come along in the address.
+/// An empty form; fields may come along in the address, or the routine that it is a copy of.
 pub(super) async fn new(
     ws: Ws,
+    who: Person,
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    html::page(&ws.read(|snap| page(&ws, snap, (shell, typed), None))?)
+    let page = ws.read(|snap| {
+        let typed = match typed.at("copy").parse::<RoutineId>() {
+            Ok(id) => {
+                let routine = queries::get(snap, id)?;
+                let agent = view::agent_of(snap, &routine)?;
+                let mut copy = Typed::of(&routine, &agent.map_or_else(String::new, |one| one.slug));
+                copy.set("name", format!("Copy of {}", routine.name));
+                copy
+            }
+            Err(_) => typed,
+        };
+        page(&ws, snap, (shell, typed, who.account), None)
+    })?;
+    html::page(&page)
+}
+
+/// The conditions, with the fields of the event that was chosen.
+pub(super) async fn fields(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), None))?;
+    html::fragment(&page.as_conditions())
+}
+
+/// The roles of the template that was chosen.
+pub(super) async fn roles_of(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), None))?;
+    html::fragment(&page.as_roles())
 }
 
 /// The form of a routine that is there.
 pub(super) async fn edit(
     ws: Ws,
+    who: Person,
     shell: Shell,
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let routine = queries::get(snap, id)?;
         let agent = view::agent_of(snap, &routine)?.map_or_else(String::new, |agent| agent.slug);
-        page(&ws, snap, (shell, Typed::of(&routine, &agent)), Some(id))
+        page(&ws, snap, (shell, Typed::of(&routine, &agent), who.account), Some(id))
     })?;
     html::page(&page)
 }
@@ -422,13 +375,21 @@ pub(super) async fn edit(
 struct PreviewPart {
     words: String,
     next: Vec<String>,
+    /// The titles of the tasks of a template, as they are written there.
+    tasks: Vec<String>,
 }
 
 /// What is being typed, in a sentence, with the next times.
 pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
-    let zone = ws.read(|snap| zone(snap))?;
     let (wish, _) = typed.wish();
+    let name = wish.task.as_ref().and_then(|task| task.template().map(str::to_owned));
+    let (zone, template) = ws.read(|snap| {
+        let template = name.and_then(|name| templates::resolve(snap, &name).ok());
+        Ok::<_, RoutineError>((zone(snap)?, template))
+    })?;
+    let items = template.into_iter().flat_map(|template| template.items);
+    let tasks: Vec<String> = items.map(|item| item.title).collect();
     let part = match wish.trigger(&zone, now) {
         Ok(trigger) => {
             let zone = match &trigger {
@@ -439,10 +400,11 @@ pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Respon
             PreviewPart {
                 words: view::sentence(&trigger),
                 next: next.map(|at| view::moment(at, &zone)).collect(),
+                tasks,
             }
         }
         // What is wrong is said when the form is sent.
-        Err(_) => PreviewPart { words: String::new(), next: Vec::new() },
+        Err(_) => PreviewPart { words: String::new(), next: Vec::new(), tasks },
     };
     html::fragment(&part)
 }
@@ -500,7 +462,7 @@ async fn keep(
     };
     let condition = error.fields().into_iter().find(|one| one.field.starts_with("conditions"));
     let wrong = Wrong::of(&error)?;
-    let mut page = ws.read(|snap| page(&ws, snap, (shell, typed), id))?;
+    let mut page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), id))?;
     (page.wrong, page.wrong_condition) =
         (wrong, condition.map(|one| one.message).unwrap_or_default());
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

@@ -59,6 +59,8 @@ struct View {
     may_rule: bool,
     base: String,
     new_url: String,
+    /// Where the events are that routines can wait for.
+    events_url: String,
 }
 
 #[derive(Template)]
@@ -141,6 +143,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
         may_rule: who.access.may(Can::Admin),
         base: ws.url("routines"),
         new_url: ws.url("routines/new"),
+        events_url: ws.url("routines/events"),
     })
 }
 

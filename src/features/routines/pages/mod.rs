@@ -1,8 +1,10 @@
-//! The pages of routines: the list, the form, one routine with what became of its firings.
+//! The pages of routines: the list, the form, one routine with what became of its firings, all events.
 
+mod events;
 mod form;
 mod list;
 mod show;
+mod typed;
 
 use crate::kernel::Can;
 use crate::web::routes::{Needs, Routes};
@@ -15,6 +17,9 @@ pub fn routes() -> Routes {
         .post("/routines", form::create.needs(Can::Agents))
         .get("/routines/new", form::new.needs(Can::Agents))
         .get("/routines/preview", form::preview.needs(Can::Read))
+        .get("/routines/fields", form::fields.needs(Can::Agents))
+        .get("/routines/roles", form::roles_of.needs(Can::Agents))
+        .get("/routines/events", events::list.needs(Can::Read))
         .post("/routines/rules/pause", list::pause_all.needs(Can::Admin))
         .post("/routines/rules/resume", list::resume_all.needs(Can::Admin))
         .post("/routines/rules/ask", list::ask.needs(Can::Admin))

@@ -7,20 +7,20 @@ use serde::Deserialize;
 
 use crate::app::{App, Who as _, Ws};
 use crate::features::history::queries as history;
-use crate::features::routines::model::{Action, Firing, Routine};
+use crate::features::routines::model::{Firing, Routine};
 use crate::features::routines::queries;
 use crate::features::routines::queries::view::{self, Trial};
 use crate::features::routines::rules::{self, RoutineError};
 use crate::features::usage::queries::purse::{self, Purse};
 use crate::kernel::cursor::DEFAULT_LIMIT;
-use crate::kernel::{Can, Payer, Problem as _, RoutineId, Timestamp};
+use crate::kernel::{Can, Fate, Payer, Problem as _, RoutineId, Timestamp};
 use crate::store::{Read, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::form::sentence;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Dot, Face};
+use crate::web::parts::{Dot, Face, Tone};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
@@ -44,6 +44,10 @@ struct Line {
     run_href: String,
     task: String,
     task_href: String,
+    /// How many parts of a template the task has.
+    parts: String,
+    /// Where all that it made is taken back.
+    undo_href: String,
     at: RelTime,
     took: String,
     instruction: String,
@@ -62,6 +66,8 @@ struct View {
     base: String,
     /// Where it is changed.
     edit: String,
+    /// Where another like it is made.
+    copy: String,
     face: Face,
     agent_href: String,
     instruction: String,
@@ -125,7 +131,7 @@ fn view(
         Some(hit) => format!("{base}?after={}", key_cursor(&hit.key)),
         None => String::new(),
     };
-    let lines = hits.iter().map(|hit| line(ws, read, &hit.record, (now, &zone)));
+    let lines = hits.iter().map(|hit| line(ws, read, (&routine, &hit.record), (now, &zone)));
     let lines = lines.collect::<Result<Vec<_>, RoutineError>>()?;
     let agent = view::agent_of(read, &routine)?;
     let (state, label) = view::standing(&routine, all_paused);
@@ -166,6 +172,7 @@ fn view(
         may_change: who.access.may(Can::Agents),
         history: history::href::<Routine>(ws, id),
         edit: format!("{base}/edit"),
+        copy: ws.url(&format!("routines/new?copy={id}")),
         base,
     })
 }
@@ -177,7 +184,7 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
         all.push(("After HQ was off", routine.catch_up.label().to_owned()));
     }
     all.push(("While the one before is not over", routine.overlap.label().to_owned()));
-    if let Action::CreateTask(form) = &routine.action {
+    if let Some(form) = routine.action.task() {
         all.push(("Priority", form.priority.label().to_owned()));
     }
     if let Some(model) = &routine.model {
@@ -200,10 +207,11 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
 fn line(
     ws: &Ws,
     read: &dyn Read,
-    firing: &Firing,
+    (routine, firing): (&Routine, &Firing),
     (now, zone): (Timestamp, &TimeZone),
 ) -> Result<Line, RoutineError> {
-    let led = view::led(read, firing)?;
+    let led = view::led(read, routine, firing)?;
+    let entry = view::entry_of(read, firing)?;
     let (state, label) = view::state(firing, led.item.as_ref());
     let error = led.item.as_ref().and_then(|item| item.last_error.clone()).unwrap_or_default();
     let count = u64::from(firing.count);
@@ -230,6 +238,11 @@ fn line(
             name => ws.url(&format!("tasks/{name}")),
         },
         task,
+        parts: match led.parts.len() {
+            0 => String::new(),
+            count => format!("with {}", format::count(count as u64, "part", "parts")),
+        },
+        undo_href: entry.map_or_else(String::new, |seq| ws.url(&format!("history/entry/{seq}"))),
         at: RelTime::new(firing.at, now, zone),
         took: took.unwrap_or_default(),
         instruction: firing.instruction.clone(),
@@ -299,7 +312,13 @@ pub(super) async fn run(
     let here = ws.url(&format!("routines/{id}"));
     let fired = ws.write(&who, move |tx| rules::run_now(tx, id, Some(&with.record))).await;
     let said = match fired {
-        Ok(firing) if firing.why.is_empty() => Flash::ok("Routine queued."),
+        Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
+            match firing.why.as_str() {
+                "" => Flash::ok("What it makes is made."),
+                why => Flash { tone: Tone::Warn, text: format!("Made, but {why}.") },
+            }
+        }
+        Ok(firing) if firing.fate == Fate::Started => Flash::ok("Routine queued."),
         Ok(firing) => Flash::danger(format!("It began nothing: {}.", firing.why)),
         Err(error) if !error.fields().is_empty() => Flash::danger(error.to_string()),
         Err(error) => return Err(error.into()),

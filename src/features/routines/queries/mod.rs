@@ -1,6 +1,7 @@
 //! Reads of routines.
 
 pub mod origin;
+pub mod plan;
 pub mod view;
 
 use super::model::{
@@ -8,7 +9,7 @@ use super::model::{
 };
 use super::rules::RoutineError;
 use crate::features::inbox::model::{BY_KEY, Item};
-use crate::kernel::{AgentId, RoutineId, TaskId};
+use crate::kernel::{AgentId, RoutineId, TaskId, TemplateId};
 use crate::store::{Hit, KeyBuf, Range, Read, ReadExt, StoreError};
 
 /// How many routines wait for one event.
@@ -79,6 +80,16 @@ pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, Stor
 /// When the disk fails.
 pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Vec<Routine>, StoreError> {
     read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))
+}
+
+/// A routine that makes the tasks of a template, if one does.
+///
+/// # Errors
+/// When the disk fails.
+pub fn making(read: &dyn Read, template: TemplateId) -> Result<Option<Routine>, StoreError> {
+    let makes =
+        |routine: &Routine| routine.action.tasks().is_some_and(|form| form.template == template);
+    Ok(all(read)?.into_iter().find(makes))
 }
 
 /// The routines that wait for a kind of event.

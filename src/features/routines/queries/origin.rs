@@ -3,8 +3,9 @@
 
 use crate::features::inbox::model::Item;
 use crate::features::routines::model::{BY_TASK, Firing};
-use crate::features::routines::registry::Subject;
+use crate::features::routines::registry::{Change, Happening, Subject};
 use crate::features::runs::model::Run;
+use crate::features::runs::queries::children;
 use crate::features::tasks::model::Task;
 use crate::kernel::{Event, RunId, TaskId};
 use crate::store::{Entry, KeyBuf, Range, Read, ReadExt, StoreError};
@@ -20,17 +21,27 @@ pub fn of(
     read: &dyn Read,
     entry: &Entry,
     place: usize,
-    subject: Subject,
+    happening: &Happening,
 ) -> Result<Option<Firing>, StoreError> {
-    // What a firing begins follows it, before the next one.
-    let fired = entry.events.iter().take(place).rev().find_map(|event| match event {
+    if let Subject::Row(..) = happening.subject {
+        return of_rows(read, entry);
+    }
+    // What a firing begins follows it, before the next one; that it fired is its own doing.
+    let until = place.saturating_add(1);
+    let fired = entry.events.iter().take(until).rev().find_map(|event| match event {
         Event::RoutineFired { firing, .. } => Some(*firing),
         _ => None,
     });
     if let Some(firing) = fired {
         return read.get::<Firing>(firing);
     }
-    let run = match subject {
+    if let Change::Item(item) | Change::GivenUp(item) = &happening.change
+        && let Some(item) = read.get::<Item>(*item)?
+        && let Some(firing) = of_item(read, &item)?
+    {
+        return Ok(Some(firing));
+    }
+    let run = match happening.subject {
         Subject::Agent(_, run) => run,
         _ => None,
     };
@@ -40,11 +51,51 @@ pub fn of(
     }
 }
 
+/// The firing behind an inbox item: its own, or that of its task.
+fn of_item(read: &dyn Read, item: &Item) -> Result<Option<Firing>, StoreError> {
+    if let Some(firing) = super::firing_of(read, item)? {
+        return Ok(Some(firing));
+    }
+    match item.task {
+        Some(task) => match of_task(read, task)? {
+            (None, Some(run)) => of_run(read, run),
+            (firing, _) => Ok(firing),
+        },
+        None => Ok(None),
+    }
+}
+
+/// The firing behind the changed records of an entry, where no order tells which of several it is: the
+/// one that stands furthest in a chain, so that each chain ends.
+fn of_rows(read: &dyn Read, entry: &Entry) -> Result<Option<Firing>, StoreError> {
+    let mut furthest: Option<Firing> = None;
+    for event in &entry.events {
+        let Event::RoutineFired { firing, .. } = event else { continue };
+        let firing = read.get::<Firing>(*firing)?;
+        furthest = furthest.into_iter().chain(firing).max_by_key(|firing| firing.depth);
+    }
+    match (furthest, entry.actor.run()) {
+        (Some(firing), _) => Ok(Some(firing)),
+        (None, Some(run)) => of_run(read, run),
+        (None, None) => Ok(None),
+    }
+}
+
 /// The firing behind a run.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn of_run(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
+    for own in [run].into_iter().chain(children::above(&read, run)?) {
+        if let Some(firing) = of_one(read, own)? {
+            return Ok(Some(firing));
+        }
+    }
+    Ok(None)
+}
+
+/// The firing behind a run, whatever made it a sub-agent.
+fn of_one(read: &dyn Read, run: RunId) -> Result<Option<Firing>, StoreError> {
     let mut next = Some(run);
     for _ in 0..FAR {
         let Some(id) = next else { return Ok(None) };

@@ -6,17 +6,21 @@ use serde::Serialize;
 
 use crate::features::agents::model::Agent;
 use crate::features::inbox::model::Item;
-use crate::features::routines::conditions::Checked;
+use crate::features::routines::conditions::{Checked, Values};
 use crate::features::routines::model::{Action, Firing, Routine, Trigger};
+use crate::features::routines::queries::plan;
 use crate::features::routines::registry;
 use crate::features::routines::rules::RoutineError;
 use crate::features::routines::rules::fire::quiet_until;
 use crate::features::routines::scene::{self, Moment};
 use crate::features::routines::{queries, render};
 use crate::features::runs::model::Run;
+use crate::features::tasks::model::template::{Template, TemplateItem};
 use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::templates;
 use crate::kernel::cadence::{Cadence, Schedule};
-use crate::kernel::{Actor, Fate, ItemState, Timestamp};
+use crate::kernel::{Actor, Fate, FiringId, ItemState, Priority, Timestamp, TypedId as _};
 use crate::store::{Read, ReadExt, StoreError};
 
 /// How many instants are told ahead.
@@ -29,10 +33,11 @@ pub fn sentence(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Schedule(schedule) => schedule.words(),
         Trigger::Event(watch) => {
-            let label = registry::kind(&watch.event).map_or(watch.event.as_str(), |k| k.label);
+            let kind = registry::kind(&watch.event);
+            let label = kind.map_or(watch.event.as_str(), |kind| kind.label);
             match watch.conditions.is_empty() {
                 true => format!("When {label}"),
-                false => format!("When {label}, if {}", watch.conditions.words()),
+                false => format!("When {label}, if {}", watch.conditions.words(kind)),
             }
         }
     }
@@ -44,6 +49,9 @@ pub fn action_words(action: &Action) -> String {
     match action {
         Action::Wake => "wakes its agent".to_owned(),
         Action::CreateTask(form) => format!("makes the task “{}”", form.title),
+        Action::CreateTasks(form) => {
+            format!("makes the task “{}” with the tasks of a template", form.above.title)
+        }
     }
 }
 
@@ -101,6 +109,8 @@ pub struct Led {
     pub run: Option<Run>,
     /// The name of the task that was made.
     pub made: Option<String>,
+    /// The names of its parts, where they came of a template.
+    pub parts: Vec<String>,
     /// The name of the task that it was about.
     pub about: Option<String>,
 }
@@ -109,7 +119,13 @@ pub struct Led {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn led(read: &dyn Read, firing: &Firing) -> Result<Led, StoreError> {
+pub fn led(read: &dyn Read, routine: &Routine, firing: &Firing) -> Result<Led, StoreError> {
+    let mut parts = Vec::new();
+    if let (Some(made), Some(_)) = (firing.made, routine.action.tasks()) {
+        for part in tasks::children(read, made)? {
+            parts.push(tasks::name(read, part.number)?);
+        }
+    }
     let item = queries::item_of(read, firing)?;
     let run = match item.as_ref().and_then(|item| item.run) {
         Some(run) => read.get::<Run>(run)?,
@@ -122,7 +138,19 @@ pub fn led(read: &dyn Read, firing: &Firing) -> Result<Led, StoreError> {
         },
         None => Ok::<_, StoreError>(None),
     };
-    Ok(Led { item, run, made: name(firing.made)?, about: name(firing.about)? })
+    Ok(Led { item, run, parts, made: name(firing.made)?, about: name(firing.about)? })
+}
+
+/// The entry of the feed in which a firing made what it made.
+///
+/// # Errors
+/// When the disk fails.
+pub fn entry_of(read: &dyn Read, firing: &Firing) -> Result<Option<u64>, StoreError> {
+    if firing.made.is_none() {
+        return Ok(None);
+    }
+    // It is written once; it changes only when what it leads to goes.
+    Ok(read.get_rev::<Firing>(firing.id)?.map(|(_, rev)| rev))
 }
 
 /// What a routine would do with a record: nothing is begun, nothing is kept, nothing is spent.
@@ -136,10 +164,57 @@ pub struct Trial {
     pub instruction: String,
     /// The title of the task that would be made.
     pub title: Option<String>,
+    /// The tasks of its template, with their values: they would be its parts.
+    pub tasks: Vec<TriedTask>,
+    /// What could not be done as it is meant.
+    pub warnings: Vec<String>,
     /// The next instants of its schedule.
     pub next: Vec<String>,
     /// Until when it would wait now.
     pub held_until: Option<String>,
+}
+
+/// A task that would be made of a template.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TriedTask {
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub description: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who would get it; nobody when there is none.
+    pub assignee: Option<String>,
+    /// In which step it could begin, from 1 on.
+    pub step: usize,
+    /// The titles of what it would wait for.
+    pub after: Vec<String>,
+}
+
+/// The tasks that a routine would make of its template, and what could not be done as it is meant.
+fn tried(
+    read: &dyn Read,
+    routine: &Routine,
+    values: &Values,
+) -> Result<(Vec<TriedTask>, Vec<String>), RoutineError> {
+    let Some(form) = routine.action.tasks() else { return Ok((Vec::new(), Vec::new())) };
+    let Some(template) = read.get::<Template>(form.template)? else {
+        return Ok((Vec::new(), vec!["its template is not there any more".to_owned()]));
+    };
+    let (who, warnings) = plan::who(read, routine, form, &template)?;
+    let known = plan::values_of(routine, &template.items, values);
+    let items = plan::filled(&template.items, &known, FiringId::from_bytes([0; 16]));
+    let (people, steps) = (People::read(read)?, templates::steps(&items).unwrap_or_default());
+    let title = |key: &String| items.iter().find(|item| item.key == *key).map(|item| &item.title);
+    let one = |(n, item): (usize, &TemplateItem)| TriedTask {
+        title: item.title.clone(),
+        description: item.description.clone(),
+        priority: item.priority,
+        assignee: who.get(&item.role).copied().flatten().map(|who| people.name(who)),
+        step: steps.get(n).copied().unwrap_or_default() + 1,
+        after: item.blocked_by.iter().filter_map(title).cloned().collect(),
+    };
+    Ok((items.iter().enumerate().map(one).collect(), warnings))
 }
 
 /// Tries a routine out, with a record if it waits for an event.
@@ -152,7 +227,7 @@ pub fn trial(
     record: &str,
     (by, now): (Actor, Timestamp),
 ) -> Result<Trial, RoutineError> {
-    let mut values = crate::features::routines::conditions::Values::new();
+    let mut values = Values::new();
     let (mut fires, mut conditions) = (true, Vec::new());
     if let Some(watch) = routine.watch() {
         let kind = registry::kind(&watch.event);
@@ -168,13 +243,12 @@ pub fn trial(
         let what = if record.is_empty() { "record" } else { record };
         values = found.ok_or_else(|| RoutineError::NoRecord(what.to_owned()))?.values;
         scene::add_budget(read, &mut values, routine.agent, now)?;
+        scene::add_counts(read, &mut values, &watch.conditions, (routine.agent, now))?;
         fires = watch.conditions.hold(&values);
-        conditions = watch.conditions.check(&values);
+        conditions = watch.conditions.check(kind, &values);
     }
-    let title = match &routine.action {
-        Action::Wake => None,
-        Action::CreateTask(form) => Some(render::title(&form.title, &values)),
-    };
+    let title = routine.action.task().map(|form| render::title(&form.title, &values));
+    let (tasks, warnings) = tried(read, routine, &values)?;
     let next = next_instants(&routine.trigger, now);
     let held = routine.quiet.as_ref().and_then(|quiet| quiet_until(quiet, now));
     Ok(Trial {
@@ -182,6 +256,8 @@ pub fn trial(
         conditions,
         instruction: render::instruction(routine.template(), &values, "trial"),
         title,
+        tasks,
+        warnings,
         next: next.into_iter().map(|at| at.to_string()).collect(),
         held_until: held.map(|at| at.to_string()),
     })

@@ -5,8 +5,10 @@ use jiff::tz::TimeZone;
 use crate::features::inbox::model::{BY_KEY, Item};
 use crate::features::inbox::queries as inbox;
 use crate::features::routines::conditions::Values;
-use crate::features::routines::model::{Action, BY_SLOT, Clock, Firing, Quiet, Routine, Slot};
+use crate::features::routines::model::{BY_SLOT, Clock, Firing, Quiet, Routine, Slot};
+use crate::features::routines::queries::plan;
 use crate::features::routines::render;
+use crate::features::tasks::model::template::Template;
 use crate::features::tasks::model::{BY_NUMBER, Task};
 use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::cadence::Hours;
@@ -16,6 +18,8 @@ use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
 /// How many routines may cause each other.
 pub const MAX_DEPTH: u8 = 3;
+/// The longest reason, in characters.
+const MAX_WHY: usize = 300;
 /// How much may wait for an agent whose routine lets firings wait.
 const MOST_WAITING: usize = 50;
 
@@ -63,9 +67,14 @@ pub fn shoot(
     if !shot.more.is_empty() {
         instruction = format!("{instruction}\n\n{}", shot.more);
     }
-    let title = match &routine.action {
-        Action::Wake => String::new(),
-        Action::CreateTask(form) => render::title(&form.title, &shot.values),
+    let title = routine.action.task().map(|form| render::title(&form.title, &shot.values));
+    let values = match routine.action.tasks() {
+        Some(form) => match tx.get::<Template>(form.template)? {
+            Some(template) => plan::values_of(routine, &template.items, &shot.values),
+            // Why nothing is made says who would have made it.
+            None => Vec::new(),
+        },
+        None => Vec::new(),
     };
     let quiet = routine.quiet.as_ref().and_then(|quiet| quiet_until(quiet, tx.now()));
     let by_hand = shot.by == FiredBy::Manual;
@@ -79,12 +88,13 @@ pub fn shoot(
         count: shot.count,
         subject: shot.subject,
         instruction,
-        title,
+        title: title.unwrap_or_default(),
         about: shot.about,
         made: None,
         depth: shot.depth,
         held_until: shot.hold.max(quiet).filter(|_| !by_hand),
         at: tx.now(),
+        values,
     };
     if MAX_DEPTH < shot.depth {
         let why = format!("{MAX_DEPTH} routines have already caused each other");
@@ -93,6 +103,7 @@ pub fn shoot(
     if !by_hand && let Some(why) = overlaps(tx, routine, clock)? {
         return leave(tx, firing, Fate::SkippedOverlap, why).map(Some);
     }
+    let before = last_number(tx)?;
     let begun = tx.attempt(|tx| {
         tx.put(&firing)?;
         let (routine, firing, agent) = (routine.id, firing.id, routine.agent);
@@ -107,8 +118,15 @@ pub fn shoot(
         Err(error) => return Err(error),
     }
     if !firing.title.is_empty() {
-        // The newest task is the one that was just made: nobody else writes in this transaction.
-        firing.made = newest_task(tx)?;
+        // Nobody else writes in this transaction: the first that was made is this one's, its parts follow.
+        let made = tx.find::<Task>(BY_NUMBER, &KeyBuf::of(&(before + 1)))?;
+        firing.made = made.map(|task| task.id);
+        if let Some(form) = routine.action.tasks()
+            && let Some(template) = tx.get::<Template>(form.template)?
+        {
+            let (_, warnings) = plan::who(tx, routine, form, &template)?;
+            firing.why = ellipsis(&warnings.join("; "), MAX_WHY);
+        }
         tx.put(&firing)?;
     }
     (clock.last, clock.last_at) = (Some(id), Some(tx.now()));
@@ -123,14 +141,14 @@ pub(super) fn leave(
     fate: Fate,
     why: String,
 ) -> Result<Firing, StoreError> {
-    (firing.fate, firing.why, firing.held_until) = (fate, ellipsis(&why, 300), None);
+    (firing.fate, firing.why, firing.held_until) = (fate, ellipsis(&why, MAX_WHY), None);
     tx.put(&firing)?;
     Ok(firing)
 }
 
-fn newest_task(tx: &WriteTx<'_>) -> Result<Option<TaskId>, StoreError> {
-    let Some(counter) = tx.get::<Counter>(Counting::Tasks)? else { return Ok(None) };
-    Ok(tx.find::<Task>(BY_NUMBER, &KeyBuf::of(&counter.last))?.map(|task| task.id))
+/// The number of the newest task.
+fn last_number(tx: &WriteTx<'_>) -> Result<u32, StoreError> {
+    Ok(tx.get::<Counter>(Counting::Tasks)?.map_or(0, |counter| counter.last))
 }
 
 /// Why a firing is left out, if it is: what the one before began is not over.

@@ -5,6 +5,7 @@ mod error;
 pub mod fire;
 pub mod happen;
 pub mod keep;
+pub mod refer;
 #[cfg(test)]
 mod tests;
 pub mod tick;
@@ -63,8 +64,9 @@ pub fn save(
     }
     let now = tx.now();
     let zone = tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |one| one.zone);
+    let checked = wish.read(&zone, now).map_err(RoutineError::Invalid)?;
     let Checked { name, instruction, trigger, action, quiet } =
-        wish.read(&zone, now).map_err(RoutineError::Invalid)?;
+        refer::resolve(tx, wish, (agent, checked))?;
     let by_event = wish.event.is_some();
     let overlap = if by_event { Overlap::Queue } else { Overlap::Skip };
     let text = |text: &Option<String>| {

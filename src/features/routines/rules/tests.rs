@@ -13,14 +13,20 @@ use crate::features::routines::conditions::{Op, Written};
 use crate::features::routines::follow::Follow;
 use crate::features::routines::queries::view;
 use crate::features::routines::wish::{EventWish, TaskWish};
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::model::template::TemplateItem;
+use crate::features::tasks::queries as reads;
+use crate::features::tasks::rules::templates::{self, NewTemplate};
 use crate::features::tasks::rules::{self as tasks, NewTask};
 use crate::features::workspace::model::Settings;
 use crate::kernel::cadence::ScheduleFields;
 use crate::kernel::id::SeededIds;
 use crate::kernel::time::{ManualClock, from_ms};
 use crate::kernel::vocab::CadenceKind;
-use crate::kernel::{Actor, Cause, Clock as _, Fate, FiredBy, Part, Priority, TypedId as _};
+use crate::kernel::{
+    Actor, Cause, Clock as _, Fate, FiredBy, Part, Priority, StreamId, TaskId, TypedId as _,
+};
 use crate::store::consumer::{Step as Taken, step};
 use crate::store::{NoFaults, Options, Record, Store};
 
@@ -65,6 +71,9 @@ impl Bench {
                 zone: "UTC".into(),
                 ..Settings::sample()
             })?;
+            let items = vec![item("a", "Go round", &[]), item("b", "Note {title}", &["a"])];
+            let new = NewTemplate { name: "Rounds".into(), items, ..NewTemplate::default() };
+            templates::create(tx, new).map_err(|error| StoreError::Failed(error.to_string()))?;
             for n in 0..2 {
                 tx.put(&Agent {
                     id: agent_id(n),
@@ -162,6 +171,29 @@ fn after(event: &str, all: Vec<Written>) -> Wish {
     Wish { name: "Follow".into(), event: Some(event), ..Wish::default() }
 }
 
+/// Makes the tasks of the template that each bench has.
+fn with_template(wish: Wish) -> Wish {
+    let task = TaskWish {
+        title: "Look after it".into(),
+        unassigned: true,
+        template: Some("rounds".into()),
+        ..TaskWish::default()
+    };
+    Wish { task: Some(task), ..wish }
+}
+
+fn item(key: &str, title: &str, blocked_by: &[&str]) -> TemplateItem {
+    TemplateItem {
+        key: key.into(),
+        title: title.into(),
+        description: "See to {title} and {this}.".into(),
+        priority: Priority::Medium,
+        role: String::new(),
+        labels: Vec::new(),
+        blocked_by: blocked_by.iter().map(|key| (*key).into()).collect(),
+    }
+}
+
 fn if_(field: &str, op: Op, value: &str) -> Written {
     Written { field: field.into(), op: Some(op), value: value.into(), any: Vec::new() }
 }
@@ -195,9 +227,9 @@ fn catch_up() -> impl Strategy<Value = CatchUp> {
     proptest::sample::select(CatchUp::ALL.to_vec())
 }
 
-fn play(catch_up: CatchUp, moves: &[Move]) -> (Bench, RoutineId) {
+fn play(wish: Wish, moves: &[Move]) -> (Bench, RoutineId) {
     let mut bench = Bench::new();
-    let id = bench.save(0, every_half_hour(catch_up)).id;
+    let id = bench.save(0, wish).id;
     for one in moves {
         match one {
             Move::Go(minutes) => {
@@ -226,7 +258,7 @@ proptest! {
 
     #[test]
     fn each_instant_stands_in_exactly_one_row(catch_up in catch_up(), moves in moves(false)) {
-        let (bench, id) = play(catch_up, &moves);
+        let (bench, id) = play(every_half_hour(catch_up), &moves);
         let routine: Routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
         let schedule = routine.schedule().unwrap().clone();
         let passed = schedule.passed(routine.created_at, bench.clock.now());
@@ -238,11 +270,68 @@ proptest! {
     }
 
     #[test]
+    fn each_instant_makes_the_tasks_of_a_template_once(
+        catch_up in catch_up(),
+        moves in moves(true),
+    ) {
+        let (bench, id) = play(with_template(every_half_hour(catch_up)), &moves);
+        let rows = bench.firings(id);
+        let slots: BTreeSet<Slot> = rows.iter().map(|row| row.slot).collect();
+        prop_assert_eq!(slots.len(), rows.len(), "a slot is used once");
+        let began = rows.iter().filter(|row| row.fate == Fate::Started).count();
+        let made: BTreeSet<TaskId> = rows.iter().filter_map(|row| row.made).collect();
+        prop_assert_eq!(made.len(), began, "each led to a task of its own");
+        for task in &made {
+            let parts = bench.store.read(|snap| reads::children(snap, *task)).unwrap();
+            prop_assert_eq!(parts.len(), 2, "all of the template or nothing");
+        }
+        let all: Vec<Task> = bench.store.read(|snap| snap.list(&Range::all())).unwrap();
+        prop_assert_eq!(all.len(), 3 * began, "and nothing else");
+    }
+
+    #[test]
+    fn each_change_of_a_record_fires_once_with_what_it_was(
+        deeds in proptest::collection::vec(0..6_u8, 1..24),
+    ) {
+        let mut bench = Bench::new();
+        let task = TaskWish {
+            title: "{old_title} to {title}".into(),
+            unassigned: true,
+            ..TaskWish::default()
+        };
+        let wish = Wish { task: Some(task), ..after("stream.changed", Vec::new()) };
+        let id = bench.save(0, wish).id;
+        let stream = |n: u32| Stream { name: (n % 2).to_string(), lead: None, ..Stream::sample() };
+        let (mut named, first) = (0_u32, stream(0));
+        bench.write(move |tx| tx.put(&first));
+        for deed in deeds {
+            match deed {
+                0..=2 if named < 15 => {
+                    named += 1;
+                    let next = stream(named);
+                    bench.write(move |tx| tx.put(&next));
+                }
+                3 | 4 => bench.drain(),
+                5 => bench = bench.restart(),
+                _ => {}
+            }
+        }
+        bench.drain();
+        // There and back is two changes, also where nobody looked between them.
+        let mut said: Vec<String> = bench.firings(id).into_iter().map(|row| row.title).collect();
+        let mut wanted: Vec<String> =
+            (0..named).map(|n| format!("{} to {}", n % 2, (n + 1) % 2)).collect();
+        said.sort_unstable();
+        wanted.sort_unstable();
+        prop_assert_eq!(said, wanted);
+    }
+
+    #[test]
     fn nothing_fires_twice_and_it_goes_on_when_the_clock_was_set_back(
         catch_up in catch_up(),
         moves in moves(true),
     ) {
-        let (bench, id) = play(catch_up, &moves);
+        let (bench, id) = play(every_half_hour(catch_up), &moves);
         let bench = bench.restart();
         let routine: Routine = bench.store.read(|snap| queries::get(snap, id)).unwrap();
         let schedule = routine.schedule().unwrap().clone();
@@ -318,6 +407,88 @@ fn routines_that_cause_each_other_come_to_an_end() {
     assert!(ended[0].why.contains("caused each other"), "{}", ended[0].why);
     let made = all.iter().filter(|row| row.made.is_some()).count();
     assert_eq!(made, 3, "each leads to the task that it made");
+}
+
+#[test]
+fn the_tasks_of_a_template_have_the_values_of_what_happened() {
+    let bench = Bench::new();
+    let wish = with_template(after("task.status", vec![if_("new", Op::Is, "done")]));
+    let id = bench.save(0, wish).id;
+    bench.write(|tx| {
+        let task = tasks::create(tx, NewTask::titled("Rent a van"))?;
+        tasks::set_status(tx, task.id, crate::kernel::TaskStatus::Done).map(|_| ())
+    });
+    bench.drain();
+    let rows = bench.firings(id);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].values, [("title".to_owned(), "Rent a van".to_owned())]);
+    let above = rows[0].made.expect("a task");
+    let parts = bench.store.read(|snap| reads::children(snap, above)).unwrap();
+    let titles: Vec<&str> = parts.iter().map(|part| part.title.as_str()).collect();
+    assert_eq!(titles, ["Go round", "Note Rent a van"]);
+    let said = &parts[1].description;
+    assert!(said.starts_with("See to [title] and {this}."), "{said}");
+    assert!(said.contains("[title] Rent a van"), "what comes from outside stands apart: {said}");
+    // The template is gone: nothing is made at all, and it is said why.
+    bench.write(|tx| {
+        for one in reads::templates::all(tx)? {
+            tx.delete::<crate::features::tasks::model::template::Template>(one.id)?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    let fired = bench.write(move |tx| run_now(tx, id, None));
+    assert_eq!((fired.fate, fired.made), (Fate::Refused, None));
+    assert!(fired.why.contains("template"), "{}", fired.why);
+}
+
+#[test]
+fn any_record_that_changes_fires_with_what_it_was_before() {
+    let bench = Bench::new();
+    let conditions = vec![
+        if_("old_title", Op::Is, "Launch"),
+        if_("changed", Op::Contains, "title"),
+        if_("view:open", Op::Less, "1"),
+    ];
+    let changed = bench.save(0, after("stream.changed", conditions)).id;
+    let deleted = bench.save(1, after("stream.deleted", Vec::new())).id;
+    let stream = |name: &str, goal: &str| Stream {
+        id: StreamId::from_bytes([7; 16]),
+        name: name.into(),
+        goal: goal.into(),
+        lead: None,
+        ..Stream::sample()
+    };
+    let all = [("Launch", "Fly"), ("Launch", "Fly high"), ("Liftoff", "Fly high"), ("Up", "Fly")];
+    for (name, goal) in all {
+        let next = stream(name, goal);
+        bench.write(move |tx| tx.put(&next));
+        bench.drain();
+    }
+    let rows = bench.firings(changed);
+    assert_eq!(rows.len(), 1, "another goal and a later name are something else: {rows:#?}");
+    assert_eq!(rows[0].subject, "Liftoff");
+    assert!(bench.firings(deleted).is_empty());
+    bench.write(|tx| tx.delete::<Stream>(StreamId::from_bytes([7; 16])).map(drop));
+    bench.drain();
+    assert_eq!(bench.firings(deleted).len(), 1);
+}
+
+#[test]
+fn routines_that_wait_for_routines_and_items_come_to_an_end() {
+    for word in ["routine.fired", "item.enqueued"] {
+        let bench = Bench::new();
+        let ids: Vec<RoutineId> =
+            (0..2).map(|agent| bench.save(agent, after(word, Vec::new())).id).collect();
+        let first = bench.save(0, every_half_hour(CatchUp::One)).id;
+        bench.advance(30);
+        bench.tick();
+        assert_eq!(bench.firings(first).len(), 1);
+        bench.drain();
+        let all: Vec<Firing> = ids.iter().flat_map(|id| bench.firings(*id)).collect();
+        assert!(!all.is_empty() && all.len() < 10, "{word}: {} firings", all.len());
+        assert!(all.iter().all(|row| row.depth <= fire::MAX_DEPTH + 1), "{word}");
+        assert!(all.iter().any(|row| row.fate == Fate::ChainEnded), "{word}: {all:#?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use crate::store::BlobId;
 
 /// How many files one message may have.
 pub const MAX_ATTACHED: usize = 8;
+/// How many more there may be of what a program says at too great length for a message.
+pub const MAX_SPILLED: usize = 3;
 /// The most that the files of one message have together, in bytes.
 pub const MAX_ATTACHED_BYTES: u64 = 20 * 1024 * 1024;
 

@@ -66,7 +66,7 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
     };
     let handed = client::handed(tx, &run)?;
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let mut pen = Pen { run, session, appended: Vec::new() };
+    let mut pen = Pen::of(run, session);
     for Handed { id, call } in handed {
         let found = answered.results.iter().find(|result| result.id == id);
         let result = found.ok_or(RunError::MissingResult(id))?;

@@ -1,19 +1,58 @@
 //! What goes of sessions by itself: those that were made for a single API call a day after their last
-//! use, those of sub-agents after a month, and after half a year the steps of work that is over. What
-//! people talked of stays.
+//! use, those of sub-agents after a month or when there are too many, and after half a year the steps of work
+//! that is over. What people talked of stays.
+
+use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
 use crate::features::runs::model::{Habits, Session, SessionEvent};
 use crate::features::runs::queries::{self, children, habits, talk};
 use crate::features::tasks::model::Task;
-use crate::kernel::{SessionId, Timestamp};
+use crate::kernel::{AgentId, SessionId, Timestamp};
 use crate::store::{KeyBuf, Range, ReadExt, Record, StoreError, WriteTx};
 
 use super::RunError;
 
 /// How long sessions of single calls stay after their last use.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many sessions of sub-agents an agent has at most; of more the oldest go before their time.
+pub const MOST: usize = 500;
+
+/// Why something of a session goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its time is over.
+    Age,
+    /// Its agent has too many.
+    Number,
+}
+
+/// The sessions of sub-agents, as they are looked through.
+#[derive(Debug, Default)]
+pub struct Count(HashMap<AgentId, Vec<(Timestamp, SessionId)>>);
+
+impl Count {
+    /// Takes one session in.
+    pub fn take(&mut self, session: &Session) {
+        if children::is_key(&session.key) {
+            self.0.entry(session.agent).or_default().push((session.last_at, session.id));
+        }
+    }
+
+    /// Those that are too many, the oldest of each agent.
+    #[must_use]
+    pub fn too_many(self) -> Vec<SessionId> {
+        let mut over = Vec::new();
+        for mut all in self.0.into_values().filter(|all| MOST < all.len()) {
+            all.sort_unstable();
+            let count = all.len() - MOST;
+            over.extend(all.into_iter().take(count).map(|(_, id)| id));
+        }
+        over
+    }
+}
 
 /// What goes of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +110,29 @@ fn events(
 ///
 /// # Errors
 /// When the store refuses: events go in a transaction of retention alone.
-pub fn forget(tx: &mut WriteTx<'_>, id: SessionId, piece: usize) -> Result<bool, RunError> {
+pub fn forget(
+    tx: &mut WriteTx<'_>,
+    id: SessionId,
+    why: Why,
+    piece: usize,
+) -> Result<bool, RunError> {
     let Some(session) = tx.get::<Session>(id)? else { return Ok(true) };
     if queries::branches::is_shared(tx, id)? || !queries::open_inputs(tx, id)?.is_empty() {
         return Ok(true);
     }
-    let keep = habits::of_workspace(tx)?;
-    let Some(goes) = goes(tx, &session, &keep, tx.now())? else { return Ok(true) };
+    let goes = match why {
+        Why::Age => {
+            let keep = habits::of_workspace(tx)?;
+            goes(tx, &session, &keep, tx.now())?
+        }
+        // One whose parent may still ask for it is not touched.
+        Why::Number => {
+            let rests = KEPT <= tx.now().duration_since(session.last_at);
+            let may_go = session.active_run.is_none() && children::is_key(&session.key);
+            (rests && may_go).then_some(Goes::All)
+        }
+    };
+    let Some(goes) = goes else { return Ok(true) };
     let events = events(tx, id, piece)?;
     for event in &events {
         tx.delete::<SessionEvent>(event.id())?;
@@ -89,4 +144,40 @@ pub fn forget(tx: &mut WriteTx<'_>, id: SessionId, piece: usize) -> Result<bool,
         tx.delete::<Session>(id)?;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::{Count, MOST};
+    use crate::features::runs::model::Session;
+    use crate::kernel::{AgentId, SessionId, TypedId as _};
+    use crate::store::Record as _;
+
+    #[test]
+    fn of_too_many_sub_agents_the_oldest_go_and_nobody_else() {
+        let session = |agent: u8, n: usize, kind: &str| {
+            let mut id = [agent; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            let seconds = i64::try_from(MOST * 2 - n).unwrap();
+            let sample = Session::sample();
+            Session {
+                id: SessionId::from_bytes(id),
+                agent: AgentId::from_bytes([agent; 16]),
+                key: format!("agent:a{agent}:{kind}:{n}"),
+                last_at: sample.last_at + SignedDuration::from_secs(seconds),
+                ..sample
+            }
+        };
+        let mut count = Count::default();
+        for n in 0..MOST + 2 {
+            count.take(&session(1, n, "subagent"));
+            count.take(&session(2, n, "dashboard"));
+        }
+        (0..MOST).for_each(|n| count.take(&session(3, n, "subagent")));
+        // The higher the number, the older it is here.
+        let oldest = [MOST + 1, MOST].map(|n| session(1, n, "subagent").id);
+        assert_eq!(count.too_many(), oldest);
+    }
 }

@@ -74,7 +74,7 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<bool, RunError> {
 pub fn suspend(tx: &mut WriteTx<'_>, id: RunId) -> Result<bool, RunError> {
     let Some(run) = tx.get::<Run>(id)?.filter(Run::is_at_work) else { return Ok(false) };
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
-    let mut pen = Pen { run, session, appended: Vec::new() };
+    let mut pen = Pen::of(run, session);
     pen.session.epoch += 1;
     pen.rest(tx.now());
     note(tx, &mut pen)?;

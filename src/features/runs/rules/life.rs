@@ -143,7 +143,7 @@ pub fn begin(tx: &mut WriteTx<'_>, id: RunId) -> Result<Pen, RunError> {
             task: run.task,
         });
     }
-    Ok(Pen { run, session, appended: Vec::new() })
+    Ok(Pen::of(run, session))
 }
 
 /// Notes that a task takes a queued run up that was there when the program began: should it end the program
@@ -216,7 +216,7 @@ pub fn recover(tx: &mut WriteTx<'_>, id: RunId, what: &str) -> Result<Run, RunEr
         return Ok(run);
     }
     let last = session.last_at;
-    let mut pen = Pen { run, session, appended: Vec::new() };
+    let mut pen = Pen::of(run, session);
     if crashed {
         pen.rest(last);
         pen.run.crashes += 1;
@@ -303,7 +303,7 @@ pub fn force_end(
     let session_id = run.session;
     let mut session = tx.get::<Session>(session_id)?.ok_or(RunError::NoSession(session_id))?;
     session.epoch += 1;
-    let mut pen = Pen { run, session, appended: Vec::new() };
+    let mut pen = Pen::of(run, session);
     let status = match outcome {
         Outcome::Stopped { .. } => CallStatus::Stopped,
         _ => CallStatus::Unknown,

@@ -189,7 +189,7 @@ fn settle_and(
     let theirs = |name: &str| asked.as_ref().is_some_and(|(_, demand)| demand.has(name));
     let mut open = queries::open_calls(tx, &run)?.into_iter();
     let open = open.find(|call| call.started.is_none() && !theirs(&call.name));
-    let mut pen = Pen { run, session, appended: Vec::new() };
+    let mut pen = Pen::of(run, session);
     if let Some(call) = open {
         let finished = EventKind::ToolFinished {
             step: pen.run.steps + 1,

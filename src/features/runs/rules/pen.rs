@@ -24,6 +24,9 @@ pub struct Pen {
     pub session: Session,
     /// What was appended so far, for the writer's own view of the conversation.
     pub appended: Vec<EventKind>,
+    /// How long it has worked in all, in milliseconds, where its writer has measured that. Else the moments
+    /// that are noted tell, which a clock that jumps makes wrong.
+    worked_ms: Option<i64>,
 }
 
 /// What messages ask for: a model, or to think more or less than usual.
@@ -46,6 +49,17 @@ pub struct Pause {
 }
 
 impl Pen {
+    /// For a run as it is.
+    pub(super) fn of(run: Run, session: Session) -> Self {
+        Self { run, session, appended: Vec::new(), worked_ms: None }
+    }
+
+    /// With the time that its writer has measured.
+    #[must_use]
+    pub fn measured(self, worked_ms: i64) -> Self {
+        Self { worked_ms: Some(worked_ms), ..self }
+    }
+
     /// Opens a run that this writer began with this epoch.
     ///
     /// # Errors
@@ -61,7 +75,7 @@ impl Pen {
         {
             return Err(RunError::Fenced);
         }
-        let mut pen = Self { run, session, appended: Vec::new() };
+        let mut pen = Self::of(run, session);
         if held {
             (pen.run.state, pen.run.waiting) = (RunState::Running, None);
             pen.run.working_since = Some(tx.now());
@@ -190,7 +204,7 @@ impl Pen {
 
     /// Nothing works on it from here on: counts the time that it has worked.
     pub(super) fn rest(&mut self, now: Timestamp) {
-        self.run.worked_ms = self.run.worked(now);
+        self.run.worked_ms = self.worked_ms.unwrap_or_else(|| self.run.worked(now));
         self.run.working_since = None;
     }
 

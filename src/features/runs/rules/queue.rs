@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
     Attachment, Demand, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP,
-    MAX_DEBOUNCE_MS, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
+    MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
 use crate::features::runs::queries::{park as reading_park, queue as reading};
 use crate::kernel::text::MAX_TEXT;
@@ -79,7 +79,8 @@ impl NewInput {
         if text.len() > MAX_TEXT {
             return Err(RunError::TooLong(text.len() / 1024));
         }
-        if self.attached.len() > MAX_ATTACHED {
+        let spilled = if self.trigger == RunTrigger::Api { MAX_SPILLED } else { 0 };
+        if self.attached.len() > MAX_ATTACHED + spilled {
             return Err(RunError::TooManyFiles);
         }
         if self.attached.iter().map(|file| file.len).sum::<u64>() > MAX_ATTACHED_BYTES {

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
-use crate::features::tasks::model::series::Series;
+use crate::features::tasks::model::series::{DueAfter, Series};
 use crate::features::tasks::queries;
 use crate::features::tasks::queries::brief::Names;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::json::{TaskView, given};
-use crate::features::tasks::queries::series::{self, COUNTED, SeriesView, SlotView};
+use crate::features::tasks::queries::series::{self, COUNTED, DueFields, SeriesView, SlotView};
 use crate::features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
 use crate::kernel::{
     Assignee, Can, FieldError, MissedPolicy, Priority, Schedule, ScheduleFields, SeriesId,
@@ -142,6 +142,10 @@ struct NewBody {
     ends_on: Option<String>,
     /// After how many tasks it ends.
     ends_after_count: Option<u32>,
+    /// When each is due: on the day of its slot unless said otherwise, `null` for never.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<DueFields>")]
+    due_after: Option<Option<DueFields>>,
 }
 
 /// What may be changed; a field that is absent stays.
@@ -180,6 +184,10 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<u32>")]
     ends_after_count: Option<Option<u32>>,
+    /// When each is due; `null` for never.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<DueFields>")]
+    due_after: Option<Option<DueFields>>,
 }
 
 async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
@@ -217,6 +225,7 @@ async fn create(
             missed: body.missed_policy.unwrap_or(MissedPolicy::AutoSkip),
             ends_on: body.ends_on.as_deref().map(day).transpose()?,
             ends_after: body.ends_after_count,
+            due: due(body.due_after)?.unwrap_or_else(|| Some(DueAfter::default())),
         };
         rules::create(tx, new).map(|series| series.id)
     });
@@ -303,7 +312,17 @@ fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch
         missed: body.missed_policy,
         ends_on,
         ends_after: body.ends_after_count,
+        due: due(body.due_after)?,
     })
+}
+
+/// When each is due, as far as it was given.
+fn due(given: Option<Option<DueFields>>) -> Result<Option<Option<DueAfter>>, TaskError> {
+    match given {
+        Some(Some(fields)) => Ok(Some(Some(fields.read()?))),
+        Some(None) => Ok(Some(None)),
+        None => Ok(None),
+    }
 }
 
 async fn remove(

@@ -52,7 +52,7 @@ struct TaskRulesV1 {
 
 impl Default for TaskRules {
     fn default() -> Self {
-        Self { missed_after_days: 3, delegation: Delegation::Line }
+        Self { missed_after_days: 3, delegation: Delegation::Reports }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Recurring tasks: what is made, when, and what was made.
+//! Recurring tasks: what is made, when, and what was made. A released layout is frozen: add `SeriesV2`, raise
+//! `VERSION`, extend `upgrade`.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -12,7 +13,9 @@ use crate::kernel::{
     Actor, Assignee, MissedPolicy, Part, Priority, Schedule, SeriesId, StreamId, TaskId, Thinking,
     Timestamp, TypedId,
 };
-use crate::store::{Class, Count, Counts, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::store::{
+    Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
+};
 
 /// Series.
 pub const SERIES: Table = Table::new(212, "series");
@@ -25,6 +28,15 @@ pub const OCCURRENCES: Table = Table::new(215, "occurrences");
 
 /// Series and moment: what names a slot.
 pub type Slot = (SeriesId, Timestamp);
+
+/// When a task of a series is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueAfter {
+    /// So many days after the day of its slot.
+    pub days: u16,
+    /// At this minute of that day; at its end when there is none.
+    pub minute: Option<u16>,
+}
 
 /// A recurring task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +81,60 @@ pub struct Series {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// When each is due; none is when there is nothing.
+    pub due: Option<DueAfter>,
+}
+
+#[derive(Deserialize)]
+struct SeriesV1 {
+    id: SeriesId,
+    title: String,
+    description: String,
+    priority: Priority,
+    assignee: Option<Assignee>,
+    stream: Option<StreamId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    labels: Vec<String>,
+    schedule: Schedule,
+    missed: MissedPolicy,
+    ends_on: Option<i32>,
+    ends_after: Option<u32>,
+    #[serde(with = "millisecond::optional")]
+    paused_at: Option<Timestamp>,
+    #[serde(with = "millisecond::optional")]
+    next_at: Option<Timestamp>,
+    created_by: Actor,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+}
+
+/// A series as it was kept when each task was due on the day of its slot.
+fn without_due(body: &[u8]) -> Result<Series, DecodeError> {
+    let old: SeriesV1 = codec::decode(body)?;
+    Ok(Series {
+        id: old.id,
+        title: old.title,
+        description: old.description,
+        priority: old.priority,
+        assignee: old.assignee,
+        stream: old.stream,
+        model: old.model,
+        thinking: old.thinking,
+        labels: old.labels,
+        schedule: old.schedule,
+        missed: old.missed,
+        ends_on: old.ends_on,
+        ends_after: old.ends_after,
+        paused_at: old.paused_at,
+        next_at: old.next_at,
+        created_by: old.created_by,
+        created_at: old.created_at,
+        updated_at: old.updated_at,
+        due: Some(DueAfter::default()),
+    })
 }
 
 /// Whether a series makes tasks.
@@ -126,6 +192,7 @@ impl Record for Series {
     type Id = SeriesId;
     const TABLE: Table = SERIES;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_NEXT];
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["schedule", "ends_on", "ends_after", "paused_at", "next_at"]];
@@ -152,6 +219,13 @@ impl Record for Series {
         }
     }
 
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => without_due(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
+    }
+
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
@@ -173,6 +247,7 @@ impl Record for Series {
             created_by: Actor::System(Part::Setup),
             created_at: at,
             updated_at: at,
+            due: Some(DueAfter { days: 2, minute: Some(17 * 60) }),
         }
     }
 }

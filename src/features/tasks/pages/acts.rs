@@ -5,7 +5,6 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::create::word;
-use super::show::{self, Edit};
 use super::ties::{self, Tie};
 use crate::app::{App, Ws};
 use crate::features::tasks::model::Task;
@@ -13,14 +12,14 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::labels::Asked;
 use crate::features::tasks::queries::{self, due, scene::Scene};
 use crate::features::tasks::rules::{self, TaskPatch};
-use crate::kernel::{Priority, Problem as _, ProblemKind, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::kernel::{Priority, TaskId, TaskStatus, Thinking, Timestamp};
 use crate::store::WriteTx;
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Path, Path2};
+use crate::web::extract::{Form, Path2};
 use crate::web::hx::{Ask, Hx};
 use crate::web::parts::Tone;
 use crate::web::session::Person;
-use crate::web::shell::{Flash, Shell};
+use crate::web::shell::Flash;
 use crate::web::{flash, html};
 
 /// One of the acts.
@@ -60,6 +59,8 @@ pub enum Verb {
     Run,
     /// What is done about a task that nobody is on.
     Care,
+    /// What differs from the series holds for all that follow.
+    Follow,
 }
 
 impl std::str::FromStr for Verb {
@@ -83,6 +84,7 @@ impl std::str::FromStr for Verb {
             "untie" => Self::Untie,
             "run" => Self::Run,
             "care" => Self::Care,
+            "following" => Self::Follow,
             _ => return Err(()),
         })
     }
@@ -142,6 +144,7 @@ pub async fn act(
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
             }
             Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
+            Verb::Follow => ask.toast(Tone::Ok, "All that follow are like this one"),
             _ => ask,
         };
         return Ok(empty(ask));
@@ -173,6 +176,7 @@ enum Change {
     Archive,
     Restore,
     Reopen(Option<Timestamp>),
+    Follow,
 }
 
 impl Change {
@@ -196,6 +200,10 @@ impl Change {
             Self::Archive => rules::archive(tx, id),
             Self::Restore => rules::restore(tx, id),
             Self::Reopen(due_at) => rules::overdue::reopen(tx, id, due_at, false),
+            Self::Follow => {
+                rules::series::follow(tx, id, &[])?;
+                queries::get(tx, id)
+            }
         }
     }
 }
@@ -255,77 +263,9 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
         Verb::Parent => Ok(Change::Parent(value.parent.clone())),
         Verb::Archive => Ok(Change::Archive),
         Verb::Restore => Ok(Change::Restore),
+        Verb::Follow => Ok(Change::Follow),
         Verb::Reopen => {
             Ok(Change::Reopen(due::parse(&value.due, &scene.today.zone, scene.today.now)?))
         }
-    }
-}
-
-/// Title and description as they were edited.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Text {
-    title: String,
-    description: String,
-    was: String,
-    /// `following` when the tasks of the series that come are to be like this, too.
-    scope: String,
-}
-
-/// Saves title and description. What somebody else wrote in the meantime is shown, and nothing is
-/// lost.
-pub async fn save(
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    shell: Shell,
-    Path(text): Path<String>,
-    Form(typed): Form<Text>,
-) -> Result<Response, PageError> {
-    let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    let (id, follows) = (task.id, typed.scope == "following" && task.series.is_some());
-    let (was, patch) = (
-        typed.was.clone(),
-        TaskPatch {
-            title: Some(typed.title.clone()),
-            description: Some(typed.description.clone()),
-            ..TaskPatch::default()
-        },
-    );
-    let saved = ws
-        .write(&who, move |tx| {
-            let now = queries::get(tx, id)?;
-            if !was.is_empty() && was != show::mark(&now) {
-                return Ok(Err(now));
-            }
-            let task = rules::update(tx, id, patch)?;
-            if follows {
-                rules::series::follow(tx, id)?;
-            }
-            Ok::<_, TaskError>(Ok(task))
-        })
-        .await;
-    let edit = Edit { title: typed.title, description: typed.description, ..Edit::default() };
-    let with = (&ws, &who);
-    match saved {
-        Ok(Ok(task)) if hx.is_partial() => {
-            let text = show::editing(with, (&hx, shell), &task, (StatusCode::OK, None))?;
-            Ok((Ask::new().changed("tasks", id), text).into_response())
-        }
-        Ok(Ok(task)) => {
-            let href = ws.read(|snap| Ok::<_, TaskError>(queries::name(snap, task.number)?))?;
-            Ok(hx.go_to(&ws.url(&format!("tasks/{href}"))))
-        }
-        Ok(Err(now)) => {
-            let theirs = Some((now.title.clone(), now.description.clone()));
-            let edit = Edit { was: show::mark(&now), theirs, ..edit };
-            show::editing(with, (&hx, shell), &now, (StatusCode::CONFLICT, Some(edit)))
-        }
-        Err(error) if error.kind() == ProblemKind::Invalid => {
-            let edit = Edit { was: typed.was, wrong: error.fields(), ..edit };
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            show::editing(with, (&hx, shell), &task, (status, Some(edit)))
-        }
-        Err(error) => Err(error.into()),
     }
 }

@@ -10,9 +10,10 @@ use super::frame::{Counts, Frame, understand};
 use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::days::{self, DueOn};
 use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::list::{self, Cut, Filter, Sort};
+use crate::features::tasks::queries::list::{self, Filter};
 use crate::features::tasks::queries::looks::Layout;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::terms::Dated;
@@ -26,9 +27,8 @@ use crate::web::live::Live;
 use crate::web::parts::Face;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
+use crate::web::week::WeekStart;
 
-/// How many tasks of a month are looked at.
-const MOST: usize = 2_000;
 /// How many of a day are shown.
 const PILLS: usize = 4;
 
@@ -78,6 +78,8 @@ struct CalendarPage {
     after: String,
     now: String,
     weekdays: Vec<String>,
+    /// On which days a week can begin: word, label, and whether it does.
+    starts: Vec<(&'static str, &'static str, bool)>,
     weeks: Vec<Vec<Day>>,
     /// How many are without a date, and where they are.
     undated: usize,
@@ -89,9 +91,9 @@ pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
     shell: Shell,
-    state: &State,
+    (state, week): (&State, WeekStart),
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (state, week), Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_month());
     }
@@ -112,40 +114,32 @@ fn first_of(text: &str, today: Date) -> Date {
 fn view(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
-    state: &State,
+    (state, week): (&State, WeekStart),
     counts: Counts,
 ) -> Result<CalendarPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let zone = &scene.today.zone;
     let today = due::day(scene.today.now, zone);
     let first = first_of(&state.month, today);
-    let start = back(first, i64::from(first.weekday().to_monday_zero_offset()));
+    let start = back(first, week.before(first));
     let last = first.last_of_month();
-    let end = on(last, 7 - i64::from(last.weekday().to_monday_zero_offset()));
+    let end = on(last, 7 - week.before(last));
     let understood = understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let terms = understand(&scene, read, &whole(&state.query))?.terms;
     let (from, to) = Days { from: Some(start), to: Some(end) }.span(zone);
     let filter = Filter::of(terms.between(Dated::Due, from, to));
-    let cut = Cut { after: None, limit: MOST };
-    let tasks = list::page(read, &filter, Sort::Due, &scene.today, &cut)?.items;
+    let shown: Vec<Date> = (0..).map(|n| on(start, n)).take_while(|day| *day < end).collect();
+    let due_on = days::due(read, &filter, &scene.today, &shown, PILLS)?;
     let mut weeks: Vec<Vec<Day>> = Vec::new();
-    let mut tasks = tasks.into_iter().peekable();
-    let mut day = start;
-    while day < end {
-        let mut own = Vec::new();
-        let is_of = |task: &Task| task.due_at.is_some_and(|at| due::day(at, zone) <= day);
-        while let Some(task) = tasks.next_if(is_of) {
-            own.push(task);
-        }
-        if day.weekday().to_monday_zero_offset() == 0 {
+    for (day, own) in shown.into_iter().zip(due_on) {
+        if week.before(day) == 0 {
             weeks.push(Vec::with_capacity(7));
         }
-        let cell = cell(&scene, state, (day, first, today), own);
+        let cell = cell(&scene, state, (day, first, today), &own);
         if let Some(week) = weeks.last_mut() {
             week.push(cell);
         }
-        day = on(day, 1);
     }
     let undated = state.query.with(Term::new("due", "none"));
     let look = Look { layout: Layout::List.word().to_owned(), ..state.look.clone() };
@@ -159,6 +153,10 @@ fn view(
         before: month(back(first, 1)),
         after: month(on(last, 1)),
         now: State { month: String::new(), ..state.clone() }.url(ws),
+        starts: WeekStart::ALL
+            .iter()
+            .map(|(one, word, label)| (*word, *label, *one == week))
+            .collect(),
         weekdays: (0..7).map(|n| on(start, n).strftime("%a").to_string()).collect(),
         weeks,
         undated: list::total(read, &Filter::of(total), &scene.today)?,
@@ -175,15 +173,8 @@ fn back(day: Date, days: i64) -> Date {
     day.checked_sub(days.days()).unwrap_or(Date::MIN)
 }
 
-fn cell(
-    scene: &Scene,
-    state: &State,
-    (day, first, today): (Date, Date, Date),
-    mut tasks: Vec<Task>,
-) -> Day {
+fn cell(scene: &Scene, state: &State, (day, first, today): (Date, Date, Date), own: &DueOn) -> Day {
     let iso = day.to_string();
-    let more = tasks.len().saturating_sub(PILLS);
-    tasks.truncate(PILLS);
     let q = whole(&state.query).with(Term::new("due", iso.clone())).to_string();
     let layout = Layout::List.word().to_owned();
     let format = if day.day() == 1 { "%-d %b" } else { "%-d" };
@@ -195,8 +186,8 @@ fn cell(
         past: day < today,
         weekend: 5 <= day.weekday().to_monday_zero_offset(),
         out: day.month() != first.month(),
-        pills: tasks.iter().map(|task| pill(scene, task, day < today)).collect(),
-        more,
+        pills: own.first.iter().map(|task| pill(scene, task, day < today)).collect(),
+        more: own.total.saturating_sub(own.first.len()),
         more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
         add: match add {
             true => scene.ws.url(&format!("tasks/new?due={iso}")),

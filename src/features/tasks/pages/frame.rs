@@ -1,11 +1,10 @@
 //! What stands around every layout of tasks: views, the box of the query, chips, menus.
 
-use jiff::ToSpan as _;
 use serde::Serialize;
 
+use super::bar::BulkBar;
 use super::state::{Asked, State, WHOLE};
 use crate::app::Ws;
-use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::filter::{Asker, Understood};
 use crate::features::tasks::queries::grouping::GroupBy;
@@ -132,50 +131,6 @@ impl Counts {
     }
 }
 
-/// What several tasks at once can get.
-pub struct BulkBar {
-    /// Words and labels of statuses.
-    pub statuses: Vec<(&'static str, &'static str)>,
-    /// Who can get them.
-    pub assignees: Vec<Choice>,
-    /// Words and labels of priorities.
-    pub priorities: Vec<(&'static str, &'static str)>,
-    /// Dates as they are sent, and in words.
-    pub dues: Vec<(String, String)>,
-    /// Names of streams, as they are sent and in words.
-    pub streams: Vec<(String, String)>,
-    /// Names of labels.
-    pub labels: Vec<String>,
-}
-
-impl BulkBar {
-    fn new(scene: &Scene, read: &dyn Read) -> Result<Self, TaskError> {
-        let none = |label: &str| ("none".to_owned(), label.to_owned());
-        let today = due::day(scene.today.now, &scene.today.zone);
-        let day = |days: i64, label: &str| {
-            let day = today.checked_add(days.days()).unwrap_or(today);
-            (day.to_string(), label.to_owned())
-        };
-        let names = |key: &str| asker(scene, read).names(key);
-        let mut streams = names("stream")?;
-        if !streams.is_empty() {
-            streams.push(none("No stream"));
-        }
-        let mut assignees = scene.people.choices(None, scene.me);
-        if let Some(nobody) = assignees.first_mut() {
-            "none".clone_into(&mut nobody.value);
-        }
-        Ok(Self {
-            statuses: TaskStatus::ALL.iter().map(|one| (one.word(), one.label())).collect(),
-            assignees,
-            priorities: Priority::ALL.iter().rev().map(|p| (p.word(), p.label())).collect(),
-            dues: vec![day(0, "Today"), day(1, "Tomorrow"), day(7, "In a week"), none("No date")],
-            streams,
-            labels: names("label")?.into_iter().map(|(name, _)| name).collect(),
-        })
-    }
-}
-
 /// A saved view, for its forms.
 pub struct Saved {
     /// Where its forms lead.
@@ -193,7 +148,8 @@ pub fn understand(scene: &Scene, read: &dyn Read, query: &Query) -> Result<Under
     asker(scene, read).understand(query)
 }
 
-fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
+/// What reads a query for somebody.
+pub(super) fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
     Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
 }
 
@@ -326,16 +282,21 @@ fn views(
     counts: Counts,
 ) -> Result<Vec<ViewTab>, TaskError> {
     let ws = &scene.ws;
-    let mut tabs = Vec::new();
-    for view in looks::all(read, scene.me)? {
-        let current = view.slug == state.view.slug;
-        let count = match counts {
-            Counts::Left => 0,
-            Counts::Shown => {
+    let all = looks::all(read, scene.me)?;
+    let totals = match counts {
+        Counts::Left => vec![0; all.len()],
+        Counts::Shown => {
+            let filter = |view: &looks::View| {
                 let asked = understand(scene, read, &Query::parse(&view.look.q))?;
-                list::total(read, &Filter::of(asked.terms), &scene.today)?
-            }
-        };
+                Ok(Filter::of(asked.terms))
+            };
+            let filters: Result<Vec<Filter>, TaskError> = all.iter().map(filter).collect();
+            list::totals(read, &filters?, &scene.today)?
+        }
+    };
+    let mut tabs = Vec::new();
+    for (view, count) in all.into_iter().zip(totals) {
+        let current = view.slug == state.view.slug;
         let plain = State::of(&Asked::default(), view.clone());
         tabs.push(ViewTab {
             count,

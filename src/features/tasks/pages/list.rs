@@ -20,11 +20,13 @@ use crate::kernel::filter::Term;
 use crate::store::Read;
 use crate::web::error::PageError;
 use crate::web::extract::Query;
+use crate::web::have;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
+use crate::web::week::WeekStart;
 
 /// How many tasks of a group are shown at once.
 const GROUP: usize = 50;
@@ -82,12 +84,13 @@ pub async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
+    week: WeekStart,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
     match state.layout() {
         Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
-        Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, &state),
+        Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, (&state, week)),
         Layout::Timeline => return gantt::show((&ws, &who), &hx, shell, &state),
         Layout::List => {}
     }
@@ -180,14 +183,20 @@ fn groups(
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
     // Without script "show more" leads to the whole group.
-    let limit = if asked.after.is_empty() { GROUP } else { GROUP * 20 };
+    let limit = if asked.after.is_empty() { GROUP } else { have::MOST };
     let (by, ws) = (state.group(), &scene.ws);
     let sort = state.sort();
     let cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, limit)?;
     let dresser = Dresser::new(read, heads, Columns::of(&state.look.columns))?;
     let mut groups = Vec::with_capacity(cells.len());
-    for cell in cells {
+    for mut cell in cells {
         let head = heads.of(cell.column);
+        let limit = asked.have.of(&head.word, GROUP);
+        if GROUP < limit {
+            let query = buckets::narrowed(&state.query, by, &head.word);
+            let filter = Filter::of(frame::understand(scene, read, &query)?.terms);
+            cell.page = list::page(read, &filter, sort, &scene.today, &Cut { after: None, limit })?;
+        }
         let next = cell.page.next.as_deref();
         let preset = buckets::preset(by, &head.word).filter(|_| scene.may_write);
         groups.push(Group {

@@ -1,12 +1,14 @@
 //! Pages of tasks: the list, the form for a new one, the page of one.
 
 mod acts;
+mod bar;
 mod board;
 mod buckets;
 mod calendar;
 mod create;
 mod frame;
 mod gantt;
+mod habits;
 mod labels;
 mod list;
 mod moves;
@@ -18,6 +20,7 @@ mod state;
 mod ties;
 mod templates;
 mod timeline;
+mod words;
 
 use crate::kernel::Can;
 use crate::web::routes::{Needs as _, Routes};
@@ -38,11 +41,15 @@ pub fn routes() -> Routes {
         .post("/tasks/recurring/{id}", recurring::save.needs(Can::Write))
         .post("/tasks/recurring/{id}/{verb}", recurring::act.needs(Can::Write))
         .merge(templates::routes())
+        .get("/settings/tasks", habits::show.needs(Can::Read))
+        .post("/settings/tasks", habits::save.needs(Can::Admin))
         .get("/settings/labels", labels::list.needs(Can::Read))
         .post("/settings/labels", labels::create.needs(Can::Write))
         .post("/settings/labels/{id}", labels::save.needs(Can::Write))
         .post("/settings/labels/{id}/delete", labels::delete.needs(Can::Write))
         .get("/tasks/{task}", show::show.needs(Can::Read))
-        .post("/tasks/{task}", acts::save.needs(Can::Write))
+        .post("/tasks/{task}", words::save.needs(Can::Write))
+        .post("/tasks/{task}/preview", words::preview.needs(Can::Write))
+        .post("/tasks/{task}/tick", words::tick.needs(Can::Write))
         .post("/tasks/{task}/{verb}", acts::act.needs(Can::Write))
 }

@@ -464,6 +464,7 @@ fn new_series(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewSeries
             missed: wanted.missed,
             ends_on: wanted.ends_on,
             ends_after: wanted.ends_after,
+            due: wanted.due,
         }),
         (Ok(_), Err(wrong)) => Err(TaskError::Invalid(wrong)),
         (Err(error), Ok(_)) => Err(error),

@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::app::Ws;
-use crate::features::tasks::model::series::Series;
+use crate::features::tasks::model::series::{DueAfter, Series};
+use crate::features::tasks::queries::series::DueFields;
 use crate::features::tasks::rules::series::SeriesPatch;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::vocab::UnknownWord;
@@ -56,6 +57,12 @@ pub struct Repeat {
     pub ends_after_count: String,
     /// What becomes of the one before.
     pub missed_policy: String,
+    /// So many days after its day each is due.
+    pub due_after_days: String,
+    /// At this time; at the end of the day if empty.
+    pub due_at_time: String,
+    /// Whether none is ever due.
+    pub never_due: String,
 }
 
 /// What was wished, checked.
@@ -68,6 +75,8 @@ pub struct Wanted {
     pub ends_on: Option<Date>,
     /// After how many it ends.
     pub ends_after: Option<u32>,
+    /// When each is due, if ever.
+    pub due: Option<DueAfter>,
 }
 
 impl Wanted {
@@ -78,6 +87,7 @@ impl Wanted {
             missed: Some(self.missed),
             ends_on: Some(self.ends_on),
             ends_after: Some(self.ends_after),
+            due: Some(self.due),
             ..SeriesPatch::default()
         }
     }
@@ -136,6 +146,12 @@ impl Repeat {
             ends_on: series.last_day().map(|day| day.to_string()).unwrap_or_default(),
             ends_after_count: text(series.ends_after),
             missed_policy: series.missed.word().to_owned(),
+            due_after_days: match series.due {
+                Some(due) if 0 < due.days => due.days.to_string(),
+                _ => String::new(),
+            },
+            due_at_time: series.due.and_then(|due| DueFields::from(due).time).unwrap_or_default(),
+            never_due: if series.due.is_none() { "on".to_owned() } else { String::new() },
         }
     }
 
@@ -173,6 +189,7 @@ impl Repeat {
             },
         };
         let days = (1..).zip(self.days()).filter(|(_, day)| !day.is_empty());
+        let due = self.due(&mut wrong);
         let fields = ScheduleFields {
             cadence_type,
             interval_n: interval_n.filter(|_| self.uses_interval()),
@@ -190,6 +207,7 @@ impl Repeat {
                 missed: missed.unwrap_or(MissedPolicy::AutoSkip),
                 ends_on,
                 ends_after,
+                due,
             }),
             Ok(_) => Err(wrong),
             Err(faults) => {
@@ -197,6 +215,23 @@ impl Repeat {
                 let more: Vec<_> = faults.into_iter().filter(|fault| !known(fault)).collect();
                 wrong.extend(more);
                 Err(wrong)
+            }
+        }
+    }
+
+    /// When each is due.
+    fn due(&self, wrong: &mut Vec<FieldError>) -> Option<DueAfter> {
+        let days = number::<u16>("due_after_days", &self.due_after_days, wrong);
+        if !self.never_due.is_empty() {
+            return None;
+        }
+        let fields =
+            DueFields { days: days.unwrap_or_default(), time: Some(self.due_at_time.clone()) };
+        match fields.read() {
+            Ok(due) => Some(due),
+            Err(_) => {
+                wrong.push(FieldError::new("due_at_time", "use a time of day such as 17:00"));
+                None
             }
         }
     }

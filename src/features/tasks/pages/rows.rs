@@ -36,6 +36,8 @@ pub struct Row {
     pub next: &'static str,
     /// What the button says.
     pub next_label: String,
+    /// What it does, in a word.
+    pub next_hint: &'static str,
     /// What it is a part of, or empty.
     pub part_of: String,
     /// How many parts, and how many of them are done.
@@ -191,6 +193,7 @@ impl Row {
             priority: (task.priority.word(), task.priority.label()),
             next: next.word(),
             next_label: format!("{}. {verb}", task.status.label()),
+            next_hint: if open { "Done" } else { "Open again" },
             part_of,
             parts: (parts, parts_done),
             done: percent(parts_done as u64, parts as u64),

@@ -9,6 +9,7 @@ use super::create::thinking_choices;
 use super::rows::Row;
 use super::ties::{self, Rail, Ties};
 use super::timeline::{self, Entry, RunView};
+use super::words::{Edit, Place};
 use crate::app::Ws;
 use crate::features::comments::queries::show::{self as comments, Begun, Composer};
 use crate::features::files::queries::{self as files, Line};
@@ -23,8 +24,9 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::{self, due, series, standing, summary};
-use crate::kernel::{About, FieldError, ItemState, Priority, RunState, TaskId, TaskStatus};
-use crate::store::{BlobId, Read, ReadExt as _};
+use crate::kernel::{About, ItemState, Priority, RunState, TaskId, TaskStatus};
+use crate::store::{Read, ReadExt as _};
+use crate::web::checklist;
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
 use crate::web::html::{self, SafeHtml};
@@ -44,48 +46,12 @@ const MOST_PARTS: usize = 200;
 pub struct Asked {
     /// The region that is asked for.
     part: String,
-    /// Whether title and description are to be edited.
+    /// Whether title and description are to be edited, and which of them first.
     edit: String,
     /// The comment that the box below quotes.
     quote: String,
     /// The comment that it answers.
     reply: String,
-}
-
-/// Title and description being edited.
-#[derive(Clone, Debug, Default)]
-pub struct Edit {
-    /// The title as typed.
-    pub title: String,
-    /// The description as typed.
-    pub description: String,
-    /// What both were when the editing began, as a hash.
-    pub was: String,
-    /// The refused fields.
-    pub wrong: Vec<FieldError>,
-    /// What somebody else wrote in the meantime.
-    pub theirs: Option<(String, String)>,
-}
-
-impl Edit {
-    fn of(task: &Task) -> Self {
-        Self {
-            title: task.title.clone(),
-            description: task.description.clone(),
-            was: mark(task),
-            ..Self::default()
-        }
-    }
-
-    fn error(&self, field: &str) -> &str {
-        self.wrong.iter().find(|e| e.field == field).map_or("", |e| e.message.as_str())
-    }
-}
-
-/// A short mark of title and description: it differs when somebody changed them.
-pub fn mark(task: &Task) -> String {
-    let text = format!("{}\0{}", task.title, task.description);
-    BlobId::of(text.as_bytes()).to_string()[..16].to_owned()
 }
 
 #[derive(Default)]
@@ -124,8 +90,9 @@ struct Text {
     live: Live,
     description: SafeHtml,
     edit: Option<Edit>,
-    /// Whether more like it come.
-    repeats: bool,
+    place: Place,
+    /// How many items of its checklist are done, how many there are, and the share.
+    checks: Option<(usize, usize, u8)>,
 }
 
 /// What runs ask about the task.
@@ -156,6 +123,8 @@ struct Props {
     parent: Option<(String, String, String)>,
     /// The series that it comes from: its words and page.
     series: Option<(String, String)>,
+    /// In what it is not as the tasks of its series are to be, in words; empty when it is.
+    differs: String,
 }
 
 #[derive(Default)]
@@ -223,7 +192,7 @@ pub async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task));
+    let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task, &asked.edit));
     let part = if hx.is_partial() { asked.part.as_str() } else { "" };
     if part == "run" {
         let run =
@@ -296,9 +265,7 @@ fn view(
         page.head = head(&scene, read, task)?;
     }
     if wants("text") {
-        let description = scene.md(read, &task.description);
-        let repeats = task.series.is_some();
-        page.text = Text { live: live(&scene, task, "text"), description, edit, repeats };
+        page.text = words(&scene, read, task, (page.may_write, edit));
     }
     if wants("asks") {
         page.asks = asks(&scene, read, task)?;
@@ -334,6 +301,27 @@ fn view(
 fn live(scene: &Scene, task: &Task, part: &str) -> Live {
     let url = format!("{}?part={part}", scene.href(task));
     Live::new(url).record("tasks", task.id)
+}
+
+fn words(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    (may_write, edit): (bool, Option<Edit>),
+) -> Text {
+    let items = checklist::items(&task.description);
+    let (done, total) = checklist::progress(&items);
+    let description = match may_write && 0 < total {
+        true => scene.md_with_ticks(read, &task.description),
+        false => scene.md(read, &task.description),
+    };
+    Text {
+        live: live(scene, task, "text"),
+        description,
+        edit,
+        place: Place::of(scene, task),
+        checks: (0 < total).then(|| (done, total, percent(done as u64, total as u64))),
+    }
 }
 
 fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
@@ -408,13 +396,22 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         Some(id) => Some(queries::get(read, id)?),
         None => None,
     };
+    let series = series::of_task(read, task)?;
+    let differs = match series.as_ref().filter(|_| task.archived_at.is_none()) {
+        Some(one) => {
+            let fields = series::differing(read, task, one)?;
+            fields.into_iter().map(series::Common::label).collect::<Vec<_>>().join(", ")
+        }
+        None => String::new(),
+    };
     Ok(Props {
         live: live(scene, task, "props")
             .table("agents")
             .table("series")
             .table("streams")
             .table("labels"),
-        series: series::of_task(read, task)?.map(|one| {
+        differs,
+        series: series.map(|one| {
             let href = scene.ws.url(&format!("tasks/recurring/{}", one.id));
             (one.schedule.pill(), href)
         }),

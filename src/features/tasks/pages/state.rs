@@ -9,6 +9,7 @@ use crate::features::tasks::queries::list::Sort;
 use crate::features::tasks::queries::looks::{self, Layout, View};
 use crate::features::views::model::Look;
 use crate::kernel::filter::{Query, Term};
+use crate::web::have::Have;
 
 /// States that stand among the statuses of the menu.
 pub const WHOLE: [&str; 3] = ["open", "closed", "archived"];
@@ -39,6 +40,8 @@ pub struct Asked {
     pub of: String,
     /// The cursor of the page before.
     pub after: String,
+    /// How many rows of which groups the page shows already.
+    pub have: Have,
     /// Sent by the form of filters, whose fields take the place of what the query says of them.
     pub menu: String,
     /// `open`, `closed`, `all`, or words with commas.

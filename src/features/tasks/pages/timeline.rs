@@ -10,7 +10,7 @@ use crate::features::runs::queries::doing::{doing, now};
 use crate::features::runs::queries::steps::{self, CallState, Steps, What};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::history::{self, Fact, FactKind};
+use crate::features::tasks::queries::history::{self, Back, Fact, FactKind};
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::{due, standing};
 use crate::kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
@@ -272,6 +272,25 @@ fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
         FactKind::Due(_, None) => ("calendar", "", format!("{by} removed the due date")),
         FactKind::Archived(true) => ("archive", "", format!("{by} archived this task")),
         FactKind::Archived(false) => ("archive", "", format!("{by} restored this task")),
+        FactKind::Undone(back) if back.is_empty() => {
+            ("undo", "", format!("{by} undid a change of this task"))
+        }
+        FactKind::Undone(back) => {
+            let each = back.iter().map(|one| match one {
+                Back::Title(title) => format!("the title is {} again", bold(title)),
+                Back::Status(status) => format!("it is {} again", bold(status.label())),
+                Back::Priority(to) => format!("the priority is {} again", bold(to.label())),
+                Back::Assignee(Some(who)) => format!("{} has it again", name(who)),
+                Back::Assignee(None) => "nobody has it again".to_owned(),
+                Back::Due(Some(at)) => format!("it is due {} again", bold(&day(at))),
+                Back::Due(None) => "it has no due date again".to_owned(),
+                Back::Archived(true) => "it is archived again".to_owned(),
+                Back::Archived(false) => "it is not archived any more".to_owned(),
+                Back::Description => "the description is what it was".to_owned(),
+            });
+            let each: Vec<String> = each.collect();
+            ("undo", "", format!("{by} undid a change: {}", each.join(", ")))
+        }
         FactKind::Field(field) => {
             let glyph = if *field == TaskField::Parent { "sub" } else { "edit" };
             (glyph, "", format!("{by} changed the {}", field.label().to_lowercase()))

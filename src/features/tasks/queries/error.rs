@@ -3,6 +3,17 @@
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::store::StoreError;
+use crate::tool::merge::Clash;
+
+/// A field that two people have changed in ways that exclude each other.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FieldClash {
+    /// Which.
+    pub field: &'static str,
+    /// What it says now, and what it could say.
+    #[serde(flatten)]
+    pub clash: Clash,
+}
 
 /// Why a task is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +79,24 @@ pub enum TaskError {
         /// What to do in place of it.
         hint: &'static str,
     },
+    /// A task that somebody has already.
+    #[error(
+        "{task} is @{by}'s; claim one that nobody has (task_list with assignee none), or ask @{by}"
+    )]
+    Claimed {
+        /// The task.
+        task: String,
+        /// Who has it.
+        by: String,
+    },
+    /// A task that cannot begin yet.
+    #[error("{task} waits for {on}; claim what it waits for, or another one")]
+    Waits {
+        /// The task.
+        task: String,
+        /// What it waits for.
+        on: String,
+    },
     /// No such label.
     #[error("there is no label \"{0}\"; the list of labels shows those there are")]
     NoLabel(String),
@@ -108,6 +137,12 @@ pub enum TaskError {
     /// There is nothing to begin.
     #[error("{0} is closed; open it again first")]
     Closed(String),
+    /// Somebody else has changed the same words.
+    #[error("somebody else has changed the {} meanwhile; choose which words should stay", fields_of(.0))]
+    Clash(Vec<FieldClash>),
+    /// The item of a checklist that is meant cannot be found any more.
+    #[error("the text of {0} has changed meanwhile; look at its list and tick the item again")]
+    NoItem(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -129,6 +164,8 @@ impl Problem for TaskError {
             Self::OwnDelegate => "own_delegate",
             Self::NotAReport { .. } => "not_a_report",
             Self::NotYours { .. } => "not_your_task",
+            Self::Claimed { .. } => "task_claimed",
+            Self::Waits { .. } => "task_waits",
             Self::NoLabel(_) => "label_not_found",
             Self::LabelTaken(_) => "label_taken",
             Self::TooManyLabels => "too_many_labels",
@@ -139,6 +176,8 @@ impl Problem for TaskError {
             Self::TooManyRelations => "too_many_relations",
             Self::NobodyBegins(_) => "nobody_begins",
             Self::Closed(_) => "task_closed",
+            Self::Clash(_) => "text_clash",
+            Self::NoItem(_) => "item_not_found",
             Self::Store(error) => error.code(),
         }
     }
@@ -152,8 +191,12 @@ impl Problem for TaskError {
             | Self::NoRelation => ProblemKind::NotFound,
             Self::Archived(_)
             | Self::NotComplete { .. }
+            | Self::Claimed { .. }
+            | Self::Waits { .. }
             | Self::NobodyBegins(_)
-            | Self::Closed(_) => ProblemKind::Conflict,
+            | Self::Closed(_)
+            | Self::Clash(_)
+            | Self::NoItem(_) => ProblemKind::Conflict,
             Self::Invalid(_)
             | Self::UnknownAssignee { .. }
             | Self::ArchivedAgent(_)
@@ -191,6 +234,11 @@ impl Problem for TaskError {
             _ => Vec::new(),
         }
     }
+}
+
+/// `title and description`.
+fn fields_of(clashes: &[FieldClash]) -> String {
+    clashes.iter().map(|clash| clash.field).collect::<Vec<_>>().join(" and the ")
 }
 
 impl TaskError {

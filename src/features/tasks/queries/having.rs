@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::columns::Row;
 use super::error::TaskError;
 use super::marks;
-use super::people::{People, assignee_of};
+use super::people::People;
 use super::standing::{self, Standing};
 use super::terms::{Dated, Watched};
 use crate::features::agents::queries::lines;
@@ -19,7 +19,8 @@ use crate::features::runs::model::{self as runs, Run};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::PAYER_DAY;
 use crate::kernel::{
-    About, AccountId, Assignee, Outcome, Payer, RunId, RunState, TaskId, Timestamp, WaitFor,
+    About, AccountId, AgentId, Assignee, Outcome, Payer, RunId, RunState, TaskId, Timestamp,
+    WaitFor,
 };
 use crate::store::columns::{self, Column};
 use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt as _, Record, StoreError};
@@ -150,18 +151,42 @@ pub(super) fn watched(
     Ok(Watched { maker: Assignee::Person(member), owners, with, without })
 }
 
-/// Whether somebody has to act when a task does not go on: who made it, else the first person up the line
-/// of its agent, else everybody.
-fn concerns(read: &dyn Read, task: &Task, who: Option<Assignee>) -> Result<bool, StoreError> {
-    let Some(who) = who else { return Ok(true) };
-    let acts = match (assignee_of(task.created_by), task.assignee) {
-        (Assignee::Person(maker), _) => Some(maker),
-        (_, Some(Assignee::Agent(agent))) | (Assignee::Agent(agent), _) => {
-            lines::first_person(read, agent)?
+/// Who has to act when a task does not go on: who made it, else the first person up the line of its
+/// agent, else everybody. What was found of a line is kept for the next task of that agent.
+struct Lines<'r> {
+    read: &'r dyn Read,
+    first: HashMap<AgentId, Option<AccountId>>,
+}
+
+impl<'r> Lines<'r> {
+    fn new(read: &'r dyn Read) -> Self {
+        Self { read, first: HashMap::new() }
+    }
+
+    fn first_person(&mut self, agent: AgentId) -> Result<Option<AccountId>, StoreError> {
+        if let Some(known) = self.first.get(&agent) {
+            return Ok(*known);
         }
-        _ => None,
-    };
-    Ok(acts.is_none_or(|account| who == Assignee::Person(account)))
+        let found = lines::first_person(self.read, agent)?;
+        self.first.insert(agent, found);
+        Ok(found)
+    }
+
+    fn concerns(
+        &mut self,
+        (maker, assignee): (Assignee, Option<Assignee>),
+        who: Option<Assignee>,
+    ) -> Result<bool, StoreError> {
+        let Some(who) = who else { return Ok(true) };
+        let acts = match (maker, assignee) {
+            (Assignee::Person(maker), _) => Some(maker),
+            (_, Some(Assignee::Agent(agent))) | (Assignee::Agent(agent), _) => {
+                self.first_person(agent)?
+            }
+            _ => None,
+        };
+        Ok(acts.is_none_or(|account| who == Assignee::Person(account)))
+    }
 }
 
 /// Tasks that nobody is on and somebody has to act in, so many at most, those first that rest longest.
@@ -178,23 +203,50 @@ pub fn alone(
     let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
     let busy = items.iter().filter_map(|item| item.task);
     let busy: HashSet<TaskId> = busy.chain(live.iter().filter_map(|run| run.task)).collect();
-    let mut resting = Vec::new();
-    for id in quiet(read, &busy, now)? {
-        resting.extend(read.get::<Task>(id)?);
-    }
-    resting.sort_by_key(|task| (task.updated_at, task.id));
+    let quiet = quiet(read, &busy, now)?;
+    let mut resting: Vec<Of> = of(read, quiet)?;
+    resting.sort_by_key(|row| (row.updated, row.id));
+    let mut lines = Lines::new(read);
     let mut found = Vec::new();
-    for task in resting {
+    for row in resting {
         if limit <= found.len() {
             break;
         }
-        if concerns(read, &task, Some(who))?
-            && standing::standing(read, &task, now)? == Standing::Alone
-        {
+        if !lines.concerns(row.whose, Some(who))? {
+            continue;
+        }
+        let Some(task) = read.get::<Task>(row.id)? else { continue };
+        if standing::standing(read, &task, now)? == Standing::Alone {
             found.push(task);
         }
     }
     Ok(found)
+}
+
+/// Whose a task is, from the columns.
+struct Of {
+    id: TaskId,
+    /// Who made it and who has it.
+    whose: (Assignee, Option<Assignee>),
+    archived: bool,
+    /// In milliseconds.
+    updated: Option<i64>,
+}
+
+/// The same of these tasks. One that the columns do not have is left out.
+fn of(read: &dyn Read, ids: impl IntoIterator<Item = TaskId>) -> Result<Vec<Of>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        let row = |id: TaskId| {
+            let row = &rows[rows.binary_search_by(|row| row.id.cmp(&id)).ok()?];
+            Some(Of {
+                id,
+                whose: (row.creator, row.assignee),
+                archived: row.archived,
+                updated: row.dated(Dated::Updated),
+            })
+        };
+        ids.into_iter().filter_map(row).collect()
+    })
 }
 
 /// Tasks in which a person has to act before they go on. A task that a person made waits for that
@@ -224,11 +276,11 @@ pub(super) fn waiting(
     busy.extend(items.iter().filter_map(|item| item.task));
     let quiet = quiet(read, &busy, now)?;
     found.extend(quiet);
+    let mut lines = Lines::new(read);
     let mut wanted = HashSet::with_capacity(found.len());
-    for id in found {
-        let Some(task) = read.get::<Task>(id)? else { continue };
-        if task.archived_at.is_none() && concerns(read, &task, who)? {
-            wanted.insert(id);
+    for row in of(read, found)? {
+        if !row.archived && lines.concerns(row.whose, who)? {
+            wanted.insert(row.id);
         }
     }
     Ok(wanted)

@@ -131,7 +131,6 @@ pub struct Filter {
     pub labels: Vec<LabelId>,
     /// Whether something that is still open must be done before them.
     pub blocked: Option<bool>,
-    /// The archived ones in place of the others.
     /// The archived ones in place of the others; what the terms say of that ranks above it.
     pub archived: bool,
     /// What else is asked.
@@ -232,7 +231,7 @@ impl<'t> Order<'t> {
 }
 
 /// Gives the body the rows that fit, in no order that matters.
-fn fitting<T>(
+pub(super) fn fitting<T>(
     read: &dyn Read,
     filter: &Filter,
     today: &Today,
@@ -267,6 +266,35 @@ pub(super) fn find(
 /// When the store fails.
 pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
     fitting(read, filter, today, |rows| rows.len())
+}
+
+/// How many tasks fit each of these filters, by one walk over the columns for all that ask for no words.
+///
+/// # Errors
+/// When the store fails.
+pub fn totals(
+    read: &dyn Read,
+    filters: &[Filter],
+    today: &Today,
+) -> Result<Vec<usize>, StoreError> {
+    let ready: Result<Vec<Fits>, _> =
+        filters.iter().map(|filter| Fits::new(read, filter, today)).collect();
+    let ready = ready?;
+    let mut totals = columns::with(read, |rows: &[Row]| {
+        let mut totals = vec![0; ready.len()];
+        for row in rows {
+            for (fits, total) in ready.iter().zip(&mut totals) {
+                *total += usize::from(fits.words.is_empty() && fits.row(row));
+            }
+        }
+        totals
+    })?;
+    for ((fits, filter), total) in ready.iter().zip(filters).zip(&mut totals) {
+        if !fits.words.is_empty() {
+            *total = self::total(read, filter, today)?;
+        }
+    }
+    Ok(totals)
 }
 
 /// The first rows of a group in order, without ordering the others.

@@ -3,6 +3,7 @@
 pub mod brief;
 pub mod checks;
 mod columns;
+pub mod days;
 pub mod due;
 pub mod error;
 pub mod filter;
@@ -27,6 +28,7 @@ pub mod summary;
 pub mod templates;
 pub mod terms;
 mod texts;
+pub mod words;
 
 pub use having::alone;
 

@@ -125,6 +125,12 @@ impl Scene {
         md::render(text, &|word| self.link(read, word))
     }
 
+    /// The same with items of checklists that can be ticked, in a form around it.
+    #[must_use]
+    pub fn md_with_ticks(&self, read: &dyn Read, text: &str) -> SafeHtml {
+        md::with_ticks(text, &|word| self.link(read, word))
+    }
+
     fn link(&self, read: &dyn Read, word: &str) -> Option<String> {
         match word.strip_prefix('@') {
             Some(name) => {

@@ -1,20 +1,173 @@
 //! Reads of recurring tasks.
 
+use jiff::civil::Time;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::brief::Names;
 use super::error::TaskError;
 use super::json::WhoView;
+use super::labels;
 use crate::features::tasks::model::Task;
-use crate::features::tasks::model::series::{BY_NEXT, Occurrence, SPAWNED, Series};
+use crate::features::tasks::model::series::{BY_NEXT, DueAfter, Occurrence, SPAWNED, Series};
+use crate::kernel::cadence::{date_at, day_number, instant};
 use crate::kernel::{
     MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
+    TypedId as _,
 };
 use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, StoreError};
 
 /// How many of the newest tasks of a series are counted.
 pub const COUNTED: usize = 100;
+
+/// How many days after the day of its slot a task may be due.
+pub const MOST_DAYS: u16 = 366;
+
+/// What the tasks of a series have in common: each may be changed for one, or for one and all that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Common {
+    /// The title.
+    Title,
+    /// The description.
+    Description,
+    /// The priority.
+    Priority,
+    /// Who has it.
+    Assignee,
+    /// The stream.
+    Stream,
+    /// The model.
+    Model,
+    /// The thinking level.
+    Thinking,
+    /// The labels.
+    Labels,
+    /// When it is due.
+    Due,
+}
+
+impl Common {
+    /// What people call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Description => "description",
+            Self::Priority => "priority",
+            Self::Assignee => "assignee",
+            Self::Stream => "stream",
+            Self::Model => "model",
+            Self::Thinking => "thinking",
+            Self::Labels => "labels",
+            Self::Due => "due date",
+        }
+    }
+}
+
+/// In what a task is not as the tasks of its series are to be.
+///
+/// # Errors
+/// When the store fails.
+pub fn differing(read: &dyn Read, task: &Task, series: &Series) -> Result<Vec<Common>, StoreError> {
+    let folded = |name: &String| name.trim().to_lowercase();
+    let mut own: Vec<String> = Vec::new();
+    for label in labels::of(read, task.id)? {
+        own.push(folded(&label.name));
+    }
+    let mut theirs: Vec<String> = series.labels.iter().map(folded).collect();
+    own.sort_unstable();
+    theirs.sort_unstable();
+    let all = [
+        (Common::Title, task.title != series.title),
+        (Common::Description, task.description != series.description),
+        (Common::Priority, task.priority != series.priority),
+        (Common::Assignee, task.assignee != series.assignee),
+        (Common::Stream, task.stream != series.stream),
+        (Common::Model, task.model != series.model),
+        (Common::Thinking, task.thinking != series.thinking),
+        (Common::Labels, own != theirs),
+        (Common::Due, due_of(series, task) != Some(series.due)),
+    ];
+    Ok(all.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect())
+}
+
+/// When the task of a slot is due, in the zone of the series.
+#[must_use]
+pub fn due_at(series: &Series, at: Timestamp) -> Option<Timestamp> {
+    let due = series.due?;
+    let day = date_at(day_number(series.schedule.date_of(at)) + i32::from(due.days));
+    let time = match due.minute {
+        Some(minute) => {
+            let part = |number: u16| i8::try_from(number).ok();
+            Time::new(part(minute / 60)?, part(minute % 60)?, 0, 0).ok()?
+        }
+        None => Time::new(23, 59, 59, 0).ok()?,
+    };
+    let end = instant(&series.schedule.zone(), day.to_datetime(time))?;
+    // Late in the evening of a day that loses its last hour, or at a time before that of the slot.
+    Some(end.max(at))
+}
+
+/// When a task is due as its series would say it; nothing where that cannot be said: before its day, or
+/// long after.
+#[must_use]
+pub fn due_of(series: &Series, task: &Task) -> Option<Option<DueAfter>> {
+    let (Some(due), Some(slot)) = (task.due_at, task.occurrence_at) else {
+        return task.due_at.is_none().then_some(None);
+    };
+    // What the series said itself, also where a clock changed.
+    if series.due.is_some() && due_at(series, slot) == Some(due) {
+        return Some(series.due);
+    }
+    let wall = series.schedule.zone().to_datetime(due);
+    let days = day_number(wall.date()) - day_number(series.schedule.date_of(slot));
+    let days = u16::try_from(days).ok().filter(|days| *days <= MOST_DAYS)?;
+    let clock = || {
+        u16::try_from(wall.hour())
+            .ok()?
+            .checked_mul(60)?
+            .checked_add(u16::try_from(wall.minute()).ok()?)
+    };
+    let minute = if task.due_has_time { clock() } else { None };
+    Some(Some(DueAfter { days, minute }))
+}
+
+/// When each task of a series is due, in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DueFields {
+    /// So many days after the day of its slot; 0 is the same day.
+    pub days: u16,
+    /// At this time of that day, such as `17:00`; at its end if left out.
+    pub time: Option<String>,
+}
+
+impl DueFields {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the time is none.
+    pub fn read(&self) -> Result<DueAfter, TaskError> {
+        let minute = match self.time.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => {
+                let time: Time = text.parse().map_err(|_| {
+                    TaskError::field("due_after.time", "use a time of day such as 17:00")
+                })?;
+                let minutes = i32::from(time.hour()) * 60 + i32::from(time.minute());
+                u16::try_from(minutes).ok()
+            }
+            None => None,
+        };
+        Ok(DueAfter { days: self.days, minute })
+    }
+}
+
+impl From<DueAfter> for DueFields {
+    fn from(due: DueAfter) -> Self {
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        Self { days: due.days, time: due.minute.map(clock) }
+    }
+}
 
 /// A series by its id.
 ///
@@ -30,6 +183,20 @@ pub fn get(read: &dyn Read, id: SeriesId) -> Result<Series, TaskError> {
 /// When there is none.
 pub fn get_rev(read: &dyn Read, id: SeriesId) -> Result<(Series, u64), TaskError> {
     read.get_rev::<Series>(id)?.ok_or(TaskError::NoSeries)
+}
+
+/// A series by what tools call it: its short or whole id, or its title in any case; of several of a title the
+/// one that comes next.
+///
+/// # Errors
+/// When there is none.
+pub fn resolve(read: &dyn Read, text: &str) -> Result<Series, TaskError> {
+    let text = text.trim();
+    let fits = |one: &Series| {
+        let by_id = one.id.short() == text || one.id.to_string() == text;
+        by_id || one.title.eq_ignore_ascii_case(text)
+    };
+    all(read)?.into_iter().find(fits).ok_or(TaskError::NoSeries)
 }
 
 /// All series: what comes next first, then what is paused or over, newest first.
@@ -158,6 +325,8 @@ pub struct SeriesView {
     /// The schedule in words.
     words: String,
     missed_policy: MissedPolicy,
+    /// When each is due; never when there is nothing.
+    due_after: Option<DueFields>,
     ends_on: Option<String>,
     ends_after_count: Option<u32>,
     /// `active`, `paused` or `ended`.
@@ -199,6 +368,7 @@ impl SeriesView {
             thinking: series.thinking,
             labels: series.labels,
             missed_policy: series.missed,
+            due_after: series.due.map(DueFields::from),
             ends_after_count: series.ends_after,
             next_occurrence_at: series.next_at,
             created_by: WhoView::actor(names, series.created_by),

@@ -6,9 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::TaskError;
+use super::people::People;
+use super::{checks, lines};
 use crate::features::tasks::model::template::{BY_NAME, Template, TemplateItem};
-use crate::kernel::{Priority, TemplateId, Timestamp};
+use crate::kernel::{Actor, Assignee, Priority, TemplateId, Timestamp};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+
+/// Who has which role of a template.
+pub type Roles = HashMap<String, Option<Assignee>>;
 
 /// A template by its id, with its rev.
 ///
@@ -74,6 +79,41 @@ pub fn roles(items: &[TemplateItem]) -> Vec<String> {
         }
     }
     roles
+}
+
+/// Who has the roles of a template when nobody chooses at that moment: who was chosen before, else the agent
+/// of this name; nobody where that cannot be. What an agent has arranged goes to those it may give work to.
+/// Says also what is left to nobody, and why.
+///
+/// # Errors
+/// When the store fails.
+pub fn who(
+    read: &dyn Read,
+    items: &[TemplateItem],
+    chosen: &Roles,
+    by: Actor,
+) -> Result<(Roles, Vec<String>), StoreError> {
+    let people = People::read(read)?;
+    let (mut who, mut warnings) = (Roles::new(), Vec::new());
+    for role in roles(items) {
+        let own = people.agent_called(&role).map(|agent| Assignee::Agent(agent.id));
+        let wanted = chosen.get(&role).copied().unwrap_or(own);
+        if wanted.is_none() && !chosen.contains_key(&role) {
+            warnings.push(format!("no agent is called \"{role}\", so nobody has it"));
+        }
+        let may =
+            checks::assignee(read, wanted).and_then(|()| lines::may_give(read, by, None, wanted));
+        let gets = match may {
+            Ok(()) => wanted,
+            Err(TaskError::Store(error)) => return Err(error),
+            Err(error) => {
+                warnings.push(format!("{role}: {error}"));
+                None
+            }
+        };
+        who.insert(role, gets);
+    }
+    Ok((who, warnings))
 }
 
 /// In which step each task can begin: those that wait for nothing in the first, others one behind the

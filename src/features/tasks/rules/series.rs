@@ -2,18 +2,20 @@
 //! moment are written in one transaction, and only here.
 
 use jiff::Timestamp;
-use jiff::civil::{Date, Time};
+use jiff::civil::Date;
 
 use super::{NewTask, labels, title};
 use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
-use crate::features::tasks::model::series::{Going, Occurrence, Series};
+use crate::features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::labels::Asked;
+use crate::features::tasks::queries::series::Common;
 use crate::features::tasks::queries::{self, checks, overdue, series as reads};
-use crate::kernel::cadence::{day_number, instant, midnight};
+use crate::kernel::cadence::{day_number, midnight};
 use crate::kernel::{
-    Assignee, MissedPolicy, Priority, Schedule, SeriesId, StreamId, TaskId, TaskStatus, Thinking,
+    Assignee, FieldError, MissedPolicy, Priority, Schedule, SeriesId, StreamId, TaskId, TaskStatus,
+    Thinking,
 };
 use crate::store::{ReadExt as _, StoreError, WriteTx};
 
@@ -47,6 +49,8 @@ pub struct NewSeries {
     pub ends_on: Option<Date>,
     /// After how many it ends.
     pub ends_after: Option<u32>,
+    /// When each is due, if ever.
+    pub due: Option<DueAfter>,
 }
 
 /// What is to change; what is not given stays.
@@ -76,6 +80,8 @@ pub struct SeriesPatch {
     pub ends_on: Option<Option<Date>>,
     /// After how many it ends, or never.
     pub ends_after: Option<Option<u32>>,
+    /// When each is due, or never.
+    pub due: Option<Option<DueAfter>>,
 }
 
 /// Makes a series. Its first task is made when its moment comes.
@@ -87,10 +93,12 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSeries) -> Result<Series, TaskError>
     let title = title(&new.title, &mut wrong);
     let description = super::description(&new.description, &mut wrong);
     let model = super::model(new.model, &mut wrong);
+    check_due(new.due, &mut wrong);
     if !wrong.is_empty() {
         return Err(TaskError::Invalid(wrong));
     }
     checks::assignee(tx, new.assignee)?;
+    queries::lines::may_give(tx, tx.by(), None, new.assignee)?;
     checks::stream(tx, new.stream)?;
     let now = tx.now();
     let mut series = Series {
@@ -112,6 +120,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSeries) -> Result<Series, TaskError>
         created_by: tx.by(),
         created_at: now,
         updated_at: now,
+        due: new.due,
     };
     plan(tx, &mut series)?;
     tx.put(&series)?;
@@ -135,6 +144,10 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
     if let Some(name) = patch.model {
         series.model = super::model(name, &mut wrong);
     }
+    if let Some(due) = patch.due {
+        check_due(due, &mut wrong);
+        series.due = due;
+    }
     if !wrong.is_empty() {
         return Err(TaskError::Invalid(wrong));
     }
@@ -150,6 +163,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
     }
     if let Some(to) = patch.assignee.filter(|to| *to != series.assignee) {
         checks::assignee(tx, to)?;
+        queries::lines::may_give(tx, tx.by(), None, to)?;
         series.assignee = to;
     }
     if let Some(schedule) = patch.schedule {
@@ -173,26 +187,53 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
     Ok(series)
 }
 
-/// "This and all that follow": what a task of a series is like now, the tasks to come are like, too.
+/// "This and all that follow": what a task of a series is like now in these fields, the tasks to come are
+/// like, too. All in which it differs when none are given.
 ///
 /// # Errors
-/// When the task belongs to no series.
-pub fn follow(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Series, TaskError> {
+/// When the task belongs to no series, or is due on a day that its series cannot say.
+pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<Series, TaskError> {
     let task = queries::get(tx, task)?;
     let Some(series) = reads::of_task(tx, &task)? else {
         return Err(TaskError::field("scope", "this task belongs to no series"));
     };
-    let patch = SeriesPatch {
-        title: Some(task.title),
-        description: Some(task.description),
-        priority: Some(task.priority),
-        assignee: Some(task.assignee),
-        stream: Some(task.stream),
-        model: Some(task.model),
-        thinking: Some(task.thinking),
-        ..SeriesPatch::default()
-    };
+    let differing = reads::differing(tx, &task, &series)?;
+    let fits = |field: &&Common| fields.is_empty() || fields.contains(field);
+    let mut patch = SeriesPatch::default();
+    for field in differing.iter().filter(fits) {
+        match field {
+            Common::Title => patch.title = Some(task.title.clone()),
+            Common::Description => patch.description = Some(task.description.clone()),
+            Common::Priority => patch.priority = Some(task.priority),
+            Common::Assignee => patch.assignee = Some(task.assignee),
+            Common::Stream => patch.stream = Some(task.stream),
+            Common::Model => patch.model = Some(task.model.clone()),
+            Common::Thinking => patch.thinking = Some(task.thinking),
+            Common::Labels => {
+                let labels = queries::labels::of(tx, task.id)?;
+                patch.labels = Some(labels.into_iter().map(|label| label.name).collect());
+            }
+            Common::Due => {
+                let due = reads::due_of(&series, &task);
+                let text =
+                    "it is due before its day, or more than a year after; choose another date";
+                patch.due = Some(due.ok_or_else(|| TaskError::field("due", text))?);
+            }
+        }
+    }
     update(tx, series.id, patch)
+}
+
+/// Whether tasks can be due so.
+fn check_due(due: Option<DueAfter>, wrong: &mut Vec<FieldError>) {
+    let Some(due) = due else { return };
+    if reads::MOST_DAYS < due.days {
+        let message = format!("use at most {} days", reads::MOST_DAYS);
+        wrong.push(FieldError::new("due_after.days", message));
+    }
+    if due.minute.is_some_and(|minute| 24 * 60 <= minute) {
+        wrong.push(FieldError::new("due_after.time", "use a time of day such as 17:00"));
+    }
 }
 
 /// Makes no more tasks until it is resumed.
@@ -310,7 +351,8 @@ fn make(
         description: series.description.clone(),
         priority: series.priority,
         assignee: usable(tx, series.assignee)?,
-        due_at: due(series, at),
+        due_at: reads::due_at(series, at),
+        due_has_time: series.due.is_some_and(|due| due.minute.is_some()),
         stream: open_stream(tx, series.stream)?,
         series: Some((series.id, at)),
         model: series.model.clone(),
@@ -330,15 +372,6 @@ fn make(
     let row = Occurrence { series: series.id, at, task: Some(task.id), skipped, made_at: tx.now() };
     tx.put(&row)?;
     Ok(task)
-}
-
-/// The end of the day of a slot, in the zone of the series: it is to be done on that day.
-fn due(series: &Series, at: Timestamp) -> Option<Timestamp> {
-    let last = Time::new(23, 59, 59, 0).ok()?;
-    let zone = series.schedule.zone();
-    let end = instant(&zone, series.schedule.date_of(at).to_datetime(last))?;
-    // Late in the evening of a day that loses its last hour.
-    Some(end.max(at))
 }
 
 /// An agent that takes no work any more gets none: the task is for nobody then.
@@ -398,10 +431,7 @@ fn plan(tx: &WriteTx<'_>, series: &mut Series) -> Result<(), TaskError> {
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(TaskError::Invalid(
-            wrong
-                .into_iter()
-                .map(|(field, text)| crate::kernel::FieldError::new(field, text))
-                .collect(),
+            wrong.into_iter().map(|(field, text)| FieldError::new(field, text)).collect(),
         )),
     }
 }

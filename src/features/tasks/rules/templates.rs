@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{MAX_TITLE, NewTask, labels, relations};
+use crate::features::routines::queries as routines;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::template::{Template, TemplateItem};
 use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::labels::Asked;
+use crate::features::tasks::queries::lines;
 use crate::features::tasks::queries::people::People;
 use crate::features::tasks::queries::templates as reads;
 use crate::kernel::text::MAX_TEXT;
@@ -60,6 +62,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTemplate) -> Result<Template, TaskEr
     let (now, id, by) = (tx.now(), tx.new_id(), tx.by());
     let (name, description, items) = checked(new)?;
     free(tx, id, &name)?;
+    may_give(tx, &items, &[])?;
     let (created_by, created_at, updated_at) = (by, now, now);
     let template = Template { id, name, description, items, created_by, created_at, updated_at };
     tx.put(&template)?;
@@ -78,6 +81,7 @@ pub fn update(
     let old = reads::get_rev(tx, id)?.0;
     let (name, description, items) = checked(new)?;
     free(tx, id, &name)?;
+    may_give(tx, &items, &reads::roles(&old.items))?;
     let template = Template { name, description, items, ..old.clone() };
     if template == old {
         return Ok(old);
@@ -90,9 +94,13 @@ pub fn update(
 /// Takes a template away; the tasks that were made of it stay.
 ///
 /// # Errors
-/// When there is no such template.
+/// When there is no such template, or a routine makes its tasks.
 pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
+    if let Some(routine) = routines::making(tx, id)? {
+        let text = format!("the routine \"{}\" makes its tasks; change that first", routine.name);
+        return Err(TaskError::field("template", text));
+    }
     tx.delete::<Template>(id)?;
     Ok(template)
 }
@@ -116,10 +124,25 @@ pub fn expect_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<
 /// When there is no such template, or where they should go cannot be used.
 pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawned, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
+    make(tx, &template.items, how)
+}
+
+/// Makes tasks as [`spawn`] does, of what a template has.
+///
+/// # Errors
+/// When where they should go cannot be used.
+pub fn make(
+    tx: &mut WriteTx<'_>,
+    items: &[TemplateItem],
+    how: &Spawn,
+) -> Result<Spawned, TaskError> {
     let people = People::read(tx)?;
+    for who in how.roles.values() {
+        lines::may_give(tx, tx.by(), None, *who)?;
+    }
     let mut spawned = Spawned::default();
     let mut tasks: HashMap<&str, TaskId> = HashMap::new();
-    for item in &template.items {
+    for item in items {
         let new = NewTask {
             description: item.description.clone(),
             priority: item.priority,
@@ -132,7 +155,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawne
         spawned.tasks.push(task.id);
     }
     let all: Vec<(&TemplateItem, TaskId)> =
-        template.items.iter().zip(spawned.tasks.iter().copied()).collect();
+        items.iter().zip(spawned.tasks.iter().copied()).collect();
     for (item, task) in &all {
         for blocker in item.blocked_by.iter().filter_map(|key| tasks.get(key.as_str())) {
             relations::relate(tx, *task, RelationKind::BlockedBy, *blocker)?;
@@ -155,12 +178,27 @@ pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawne
     Ok(spawned)
 }
 
-/// Gives a new task to who has its role: a person has chosen that, so it needs no line to who spawns.
+/// Gives a new task to who has its role: whoever wrote the template or chose for the role was asked whether
+/// they may.
 fn assign(tx: &mut WriteTx<'_>, task: TaskId, who: Assignee) -> Result<Task, TaskError> {
     checks::assignee(tx, Some(who))?;
     let mut task = checks::in_use(tx, task)?;
     super::give(tx, &mut task, Some(who))?;
     Ok(task)
+}
+
+/// A template gives work to the agents that its roles are called after, so an agent that writes one needs a
+/// line to them, unless the role stood there before.
+fn may_give(tx: &WriteTx<'_>, items: &[TemplateItem], before: &[String]) -> Result<(), TaskError> {
+    if tx.by().agent().is_none() {
+        return Ok(());
+    }
+    let people = People::read(tx)?;
+    let new = reads::roles(items).into_iter().filter(|role| !before.contains(role));
+    for agent in new.filter_map(|role| people.agent_called(&role).map(|agent| agent.id)) {
+        lines::may_give(tx, tx.by(), None, Some(Assignee::Agent(agent)))?;
+    }
+    Ok(())
 }
 
 /// Who has a role; what is said when nobody has it.

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::kernel::{AccountId, TokenId, WorkspaceId, WorkspaceState};
+use crate::kernel::{
+    AccountId, Event, FactorChange, PasskeyId, TokenId, WorkspaceId, WorkspaceState,
+};
 use crate::store::{Range, Read, ReadExt, StoreError, WriteTx};
 
+use super::super::model::factors::Passkey;
 use super::super::model::{Account, ApiToken, Link, SignIn, Workspace};
 use super::UsersError;
 use super::accounts::disable;
@@ -17,6 +20,9 @@ use super::workspaces::{GRACE, forget, withdraw_tokens};
 pub struct Former {
     tokens: BTreeSet<TokenId>,
     accounts: BTreeSet<AccountId>,
+    /// All accounts that it knew, and the passkeys that they had.
+    known: BTreeSet<AccountId>,
+    passkeys: BTreeSet<PasskeyId>,
 }
 
 impl Former {
@@ -27,7 +33,10 @@ impl Former {
     pub fn of<R: Read + ?Sized>(read: &R) -> Result<Self, StoreError> {
         let tokens = read.list::<ApiToken>(&Range::all())?;
         let accounts = read.list::<Account>(&Range::all())?;
+        let passkeys = read.list::<Passkey>(&Range::all())?;
         Ok(Self {
+            known: accounts.iter().map(|one| one.id).collect(),
+            passkeys: passkeys.iter().map(|one| one.id).collect(),
             tokens: tokens.iter().filter(|one| !one.is_open()).map(|one| one.id).collect(),
             accounts: accounts
                 .iter()
@@ -44,6 +53,11 @@ impl Former {
     pub fn shut(&self) -> &BTreeSet<AccountId> {
         &self.accounts
     }
+
+    /// Whether a passkey had been taken away: its account was known and it was not there.
+    fn has_lost(&self, passkey: &Passkey) -> bool {
+        self.known.contains(&passkey.account) && !self.passkeys.contains(&passkey.id)
+    }
 }
 
 /// What was closed.
@@ -55,13 +69,15 @@ pub struct Closed {
     pub tokens: u64,
     /// Accounts that had been closed since the backup, and are again.
     pub accounts: u64,
+    /// Passkeys that had been removed since the backup, and are again.
+    pub passkeys: u64,
     /// Workspaces whose time of grace begins anew.
     pub graces: Vec<String>,
 }
 
-/// Ends every sign-in and one-time link. Closes again what `former` had closed: tokens and accounts; when
-/// that store could not be read, they stay as they were when the backup was made. Workspaces that were to
-/// be deleted get their whole time of grace.
+/// Ends every sign-in and one-time link. Closes again what `former` had closed: tokens, accounts and
+/// passkeys; when that store could not be read, they stay as they were when the backup was made.
+/// Workspaces that were to be deleted get their whole time of grace.
 ///
 /// # Errors
 /// When the store refuses.
@@ -82,6 +98,13 @@ pub fn after_restore(tx: &mut WriteTx<'_>, former: Option<&Former>) -> Result<Cl
                 disable(tx, account.id)?;
                 closed.accounts += 1;
             }
+        }
+        let passkeys = tx.list::<Passkey>(&Range::all())?;
+        for lost in passkeys.into_iter().filter(|passkey| former.has_lost(passkey)) {
+            tx.delete::<Passkey>(lost.id)?;
+            let change = FactorChange::PasskeyRemoved;
+            tx.emit(Event::FactorChanged { account: lost.account, change });
+            closed.passkeys += 1;
         }
     }
     for mut row in tx.list::<Workspace>(&Range::all())? {
@@ -112,4 +135,18 @@ pub fn forget_others(
         forget(tx, *id)?;
     }
     Ok(gone.into_iter().map(|(_, slug)| slug).collect())
+}
+
+/// Puts workspaces on the list that stand beside what was restored, if they are not on it.
+///
+/// # Errors
+/// When the store refuses.
+pub fn keep_listed(tx: &mut WriteTx<'_>, stay: Vec<Workspace>) -> Result<(), UsersError> {
+    let listed = tx.list::<Workspace>(&Range::all())?;
+    let is_new =
+        |row: &Workspace| !listed.iter().any(|one| one.id == row.id || one.slug == row.slug);
+    for row in stay.into_iter().filter(|row| is_new(row)) {
+        tx.put(&row)?;
+    }
+    Ok(())
 }

@@ -123,6 +123,12 @@ fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
 
 /// What is said over all pages when nobody works here, or all work stands still.
 fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
+    if ws.app.closing.is_cancelled() {
+        let text =
+            "HQ is about to stop. What you write is kept, and agents go on after its next start.";
+        let (text, verb, action) = (text.to_owned(), "", "");
+        return Ok(Some(Closed { text, tone: "warn", moving: false, verb, action }));
+    }
     let Some(words) = ws.closed_words() else { return halted(ws, who) };
     let mut text = sentence(&words);
     if let Some(shown) = ws.shown() {

@@ -4,7 +4,7 @@ use hq::features::links::model::{Link, Target};
 use hq::features::links::rules as all_links;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::model::overdue::TaskRules;
-use hq::features::tasks::model::series::Series;
+use hq::features::tasks::model::series::{DueAfter, Series};
 use hq::features::tasks::model::template::{Template, TemplateItem};
 use hq::features::tasks::rules::overdue::set_rules;
 use hq::features::tasks::rules::series::{self as all_series, NewSeries, SeriesPatch};
@@ -33,6 +33,7 @@ pub fn series(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
             missed: MissedPolicy::AutoSkip,
             ends_on: None,
             ends_after: None,
+            due: Some(DueAfter::default()),
         };
         return by_rule(all_series::create(tx, new));
     }

@@ -256,6 +256,9 @@ async fn answer(
     mut question: Question,
     form: impl FnOnce(Head) -> Box<dyn Form>,
 ) -> Result<Response, ChatError> {
+    if ws.app.closing.is_cancelled() {
+        return Err(turn::closing());
+    }
     let target = match header(headers, "agent-id") {
         Some(agent) => Target::Named(agent.to_owned()),
         None => Target::of(&question.model)?,

@@ -337,6 +337,14 @@ mod tests {
         assert!(told.contains("the whole stands in the file message-3.md"));
         assert_eq!(talk.take_files().len(), 2);
 
+        let message = json!({ "role": "user", "content": format!("one of many {long}") });
+        let many = json!({ "model": "hq", "messages": vec![message; 12] });
+        let mut talk = read(&many).unwrap().talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        let told = talk.input(Remembers::Nothing).unwrap();
+        assert_eq!(told.matches("the whole stands in the file messages.md").count(), 12, "{told}");
+        assert_eq!(talk.take_files().len(), 1, "all of them in one");
+
         let short = json!([{ "role": "user", "content": "Hi" }]);
         let request = read(&json!({ "model": "hq", "messages": short })).unwrap();
         let mut talk = request.talk().unwrap();

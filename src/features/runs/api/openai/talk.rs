@@ -1,10 +1,12 @@
 //! A conversation as one input of a session, which agent it goes to, and which session.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
+use crate::features::runs::model::MAX_SPILLED;
 use crate::kernel::text::{MAX_TEXT, cut, head_tail};
 use crate::kernel::{AccountId, RunId};
 
@@ -19,6 +21,8 @@ const MAX_INPUT: usize = MAX_TEXT - 1024;
 const INLINE: usize = 24 * 1024;
 /// The name of that file.
 const CONVERSATION: &str = "conversation.md";
+/// The name of the one that holds all long messages, when there are many.
+const MESSAGES: &str = "messages.md";
 
 /// What was said, oldest first.
 #[derive(Debug)]
@@ -116,15 +120,32 @@ impl Talk {
         let is_told = |at: usize, who: Speaker| from <= at || who == Speaker::System;
         let many = self.said.iter().enumerate().filter(|(at, said)| is_told(*at, said.who)).count();
         let most = INLINE / many.max(1);
+        let long =
+            |(at, said): &(usize, &Said)| most < said.content.text.len() && is_told(*at, said.who);
+        // Beside the conversation there is room for so many.
+        let bundled = MAX_SPILLED <= self.said.iter().enumerate().filter(long).count();
+        let mut bundle = String::new();
         for (at, said) in self.said.iter_mut().enumerate() {
             if said.content.text.len() <= most || !is_told(at, said.who) {
                 continue;
             }
-            let name = format!("message-{}.md", at + 1);
+            let name = match bundled {
+                true => MESSAGES.to_owned(),
+                false => format!("message-{}.md", at + 1),
+            };
             let marker =
                 format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
             let shown = head_tail(&said.content.text, most, &marker);
-            files.push(Given::text(&name, std::mem::replace(&mut said.content.text, shown)));
+            let whole = std::mem::replace(&mut said.content.text, shown);
+            if bundled {
+                // ok: writing to a String cannot fail.
+                let _ = write!(bundle, "## Message {}\n\n{whole}\n\n", at + 1);
+            } else {
+                files.push(Given::text(&name, whole));
+            }
+        }
+        if bundled {
+            files.push(Given::text(MESSAGES, bundle));
         }
         if let Some(last) = self.said.last_mut() {
             last.content.files.extend(files);

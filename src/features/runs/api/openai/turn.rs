@@ -161,7 +161,8 @@ impl Turn {
     }
 }
 
-fn closing() -> ChatError {
+/// The program ends, or is about to.
+pub(super) fn closing() -> ChatError {
     let message = "work here has stopped; ask again in a moment";
     ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }

@@ -46,3 +46,38 @@ fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
     assert!(bench.reserve(2, 101).is_err());
     bench.reserve(2, 100).unwrap();
 }
+
+#[test]
+fn a_call_is_billed_by_the_tier_in_which_it_was_answered() {
+    let bench = Bench::new(None, None, 2_000_000);
+    let admitted = |percent: u32| {
+        let model = catalog::describe("gpt-5");
+        let admitted = bench.write(move |tx| {
+            let ask = Ask {
+                agent: agent_id(0),
+                run: run_id(0),
+                call: 1,
+                kind: CallKind::Step,
+                connection: None,
+                provider: "openai",
+                name: &model.id,
+                model: &model,
+                size: Size { bytes: 2_000, images: 0 },
+                max_output: 2_000,
+                heeds_limit: true,
+                percent,
+            };
+            admit(tx, &ask)
+        });
+        admitted.unwrap()
+    };
+    let tokens = Tokens { input: 100_000, output: 100_000, ..Tokens::default() };
+    let bill = |admitted: &Admitted, sooner| queries::bill(&admitted.priced(sooner, 200), &tokens);
+    let (usual, fast) = (admitted(100), admitted(200));
+    let once = bill(&usual, None);
+    let twice = once.map(|micros| 2 * micros);
+    assert!(Some(0) < once);
+    assert_eq!([bill(&usual, Some(false)), bill(&fast, Some(false))], [once; 2]);
+    let sooner = [bill(&fast, None), bill(&fast, Some(true)), bill(&usual, Some(true))];
+    assert_eq!(sooner, [twice; 3], "what nobody says is what was asked for");
+}

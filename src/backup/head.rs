@@ -1,0 +1,164 @@
+//! The head of a repository: its id, and the wrapped key if it is encrypted. It lies there twice, since
+//! without the key nobody opens what is sealed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::passphrase::WrappedKey;
+use crate::kernel::Timestamp;
+
+use super::manifest::{checked, with_sum};
+use super::repo::{MAX_MANIFEST, json, labelled, random_hex};
+use super::target::Target;
+use super::{BackupError, FORMAT};
+
+const HEAD: &str = "hq-backups.json";
+/// The same once more.
+const SPARE: &str = "hq-backups.spare.json";
+/// A head is not longer.
+const MAX_HEAD: u64 = 64 * 1024;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Head {
+    pub format: u32,
+    pub id: String,
+    pub made_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<WrappedKey>,
+}
+
+/// The head at a target, from whichever of the two can be read; none where there is no repository.
+pub(super) fn read(target: &dyn Target) -> Result<Option<Head>, BackupError> {
+    let found = read_one(target, HEAD);
+    if !matches!(found, Ok(None) | Err(BackupError::Head { .. })) {
+        return found;
+    }
+    if let Ok(Some(spare)) = read_one(target, SPARE) {
+        return Ok(Some(spare));
+    }
+    match found {
+        Ok(None) if !target.list("manifests/")?.is_empty() => Err(BackupError::Head {
+            place: target.place().to_owned(),
+            name: HEAD.to_owned(),
+            why: "is missing",
+        }),
+        found => found,
+    }
+}
+
+fn read_one(target: &dyn Target, name: &str) -> Result<Option<Head>, BackupError> {
+    let damaged =
+        |why| BackupError::Head { place: target.place().to_owned(), name: name.to_owned(), why };
+    let bytes = match target.get(name, MAX_HEAD) {
+        Err(BackupError::Damaged { .. }) => return Err(damaged("is damaged (it is too long)")),
+        found => found?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
+    let text = checked(&bytes).ok_or_else(|| damaged("is damaged (its sum does not fit)"))?;
+    serde_json::from_str(text).map(Some).map_err(|_| damaged("is damaged (it is no head)"))
+}
+
+/// Puts both.
+pub(super) fn put(target: &dyn Target, head: &Head) -> Result<(), BackupError> {
+    let text = with_sum(json(head)?);
+    target.put(HEAD, text.clone())?;
+    target.put(SPARE, text)
+}
+
+/// Which of the two are not as they were, in sentences.
+pub(super) fn bad(target: &dyn Target) -> Result<Vec<String>, BackupError> {
+    let mut bad = Vec::new();
+    for name in [HEAD, SPARE] {
+        let what = match whole(target, name)? {
+            Some(_) => continue,
+            None if target.get(name, MAX_HEAD).is_ok_and(|there| there.is_none()) => {
+                if name == SPARE {
+                    continue;
+                }
+                "is missing"
+            }
+            None => "is damaged",
+        };
+        let place = target.place();
+        bad.push(format!(
+            "{name} at {place} {what}; there is a second one that opens the backups, and the next backup \
+             writes this one anew"
+        ));
+    }
+    Ok(bad)
+}
+
+/// A head as it was written; none when it is not there, or not as it was.
+fn whole(target: &dyn Target, name: &str) -> Result<Option<Vec<u8>>, BackupError> {
+    match target.get(name, MAX_HEAD) {
+        Ok(bytes) => Ok(bytes.filter(|bytes| checked(bytes).is_some())),
+        Err(BackupError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the one of the two anew that is missing or damaged.
+pub(super) fn keep(target: &dyn Target) -> Result<(), BackupError> {
+    match (whole(target, HEAD)?, whole(target, SPARE)?) {
+        (Some(head), None) => target.put(SPARE, head),
+        (None, Some(spare)) => target.put(HEAD, spare),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the head of a repository anew whose own is missing or damaged, from what its backups say of
+/// themselves; answers how many those are. None when nothing was wrong, or one of the two was whole.
+///
+/// # Errors
+/// When there are no backups, none of them can be read, or they are encrypted: then the key was there alone.
+pub fn mend(target: &dyn Target, now: Timestamp) -> Result<Option<usize>, BackupError> {
+    match read(target) {
+        Ok(Some(_)) => return keep(target).map(|()| None),
+        Ok(None) | Err(BackupError::Head { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let place = || target.place().to_owned();
+    let all = target.list("manifests/")?;
+    if all.is_empty() {
+        return Err(match target.is_empty()? {
+            true => BackupError::NoRepository { place: place() },
+            false => BackupError::OtherFiles { place: place() },
+        });
+    }
+    let (mut readable, mut unreadable) = (0, None);
+    for one in &all {
+        let bytes = target.get(&one.name, MAX_MANIFEST)?.unwrap_or_default();
+        match labelled(&bytes) {
+            Ok((label, _)) if label.sealed => {
+                return Err(BackupError::HeadSealed { place: place() });
+            }
+            Ok(_) => readable += 1,
+            Err(why) => {
+                unreadable =
+                    Some(BackupError::Damaged { place: place(), name: one.name.clone(), why });
+            }
+        }
+    }
+    if let Some(error) = unreadable.filter(|_| readable == 0) {
+        return Err(error);
+    }
+    let id = former_id(target)?.unwrap_or_else(random_hex);
+    put(target, &Head { format: FORMAT, id, made_at: now, key: None })?;
+    Ok(Some(readable))
+}
+
+/// The id in a damaged head, if it still looks like one: HQ knows the place by it.
+fn former_id(target: &dyn Target) -> Result<Option<String>, BackupError> {
+    for name in [HEAD, SPARE] {
+        let bytes = match target.get(name, MAX_HEAD) {
+            Err(BackupError::Damaged { .. }) => None,
+            found => found?,
+        };
+        let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+        let id = text.split_once("\"id\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let id = id.map(|(id, _)| id).filter(|id| id.len() == 12);
+        if let Some(id) = id.filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit())) {
+            return Ok(Some(id.to_owned()));
+        }
+    }
+    Ok(None)
+}

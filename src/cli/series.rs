@@ -1,0 +1,129 @@
+//! `hq series …`: recurring tasks.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Common;
+use super::agents::{items, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{handle, listed, moment, pick, quoted, short, table};
+
+/// How many turns are shown.
+const TURNS: usize = 20;
+
+/// `hq series …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Recurring tasks, the next one first
+    List(Place),
+    /// One of them, with what it has made, newest first
+    Show(Which),
+    /// Let one stand still
+    Pause(Which),
+    /// Let one go on from now
+    Resume(Which),
+    /// Make the next task now; its turn is used then
+    Spawn(Which),
+}
+
+/// Which recurring task.
+#[derive(Args)]
+pub struct Which {
+    /// Its title, its id, or the end of it
+    series: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(place) => {
+            let all = all(door, &place).await?;
+            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
+            print(common, &all, &listed(&all, &rows, "No recurring tasks."))
+        }
+        Command::Show(which) => show(common, door, &which).await,
+        Command::Pause(which) => act(common, door, &which, "pause").await,
+        Command::Resume(which) => act(common, door, &which, "resume").await,
+        Command::Spawn(which) => {
+            let (path, body) = (path(door, &which).await?, json!({}));
+            let ask = Ask::post(format!("{path}/spawn"), &body);
+            let task = door.call(ask.within(which.place.workspace.as_ref())).await?;
+            print(common, &task, &[super::tasks::line(&task)])
+        }
+    }
+}
+
+async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
+    door.call(Ask::get("/api/v1/series").within(place.workspace.as_ref())).await
+}
+
+/// The address of the one that is meant.
+async fn path(door: &Door, which: &Which) -> Result<String, CommandError> {
+    let all = all(door, &which.place).await?;
+    let noun = ("recurring task", "hq series list");
+    let one = pick(&all, &which.series, noun, |one| vec![word(one, "title")])?;
+    Ok(format!("/api/v1/series/{}", word(one, "id")))
+}
+
+async fn act(common: &Common, door: &Door, which: &Which, verb: &str) -> Result<u8, CommandError> {
+    let (path, body) = (path(door, which).await?, json!({}));
+    let ask = Ask::post(format!("{path}/{verb}"), &body).within(which.place.workspace.as_ref());
+    let series = door.call(ask).await?;
+    print(common, &series, &[line(&series)])
+}
+
+async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
+    let workspace = which.place.workspace.as_ref();
+    let path = path(door, which).await?;
+    let series = door.call(Ask::get(path.as_str()).within(workspace)).await?;
+    let turns = door.call(Ask::get(format!("{path}/occurrences")).within(workspace)).await?;
+    let mut lines = vec![line(&series)];
+    let about = word(&series, "description");
+    lines.extend((!about.is_empty()).then(|| about.to_owned()));
+    lines.push(String::new());
+    let rows: Vec<Vec<String>> = items(&turns).iter().take(TURNS).map(turn).collect();
+    lines.extend(super::commands::or_none(table(&rows), "It has made nothing yet."));
+    print(common, &json!({ "series": series, "occurrences": turns["items"] }), &lines)
+}
+
+fn row(series: &Value) -> Vec<String> {
+    vec![
+        short(word(series, "id")).to_owned(),
+        word(series, "state").to_owned(),
+        moment(series, "next_occurrence_at"),
+        handle(&series["assignee"]),
+        format!("{} · {}", quoted(word(series, "title")), word(series, "words")),
+    ]
+}
+
+/// "ab12cd34 · active · "Weekly report" · Every Monday · next 2026-11-23T08:00:00Z".
+fn line(series: &Value) -> String {
+    let mut words = vec![
+        short(word(series, "id")).to_owned(),
+        word(series, "state").to_owned(),
+        quoted(word(series, "title")),
+        word(series, "words").to_owned(),
+    ];
+    let next = word(series, "next_occurrence_at");
+    words.extend(
+        (!next.is_empty()).then(|| format!("next {}", moment(series, "next_occurrence_at"))),
+    );
+    words.join(" · ")
+}
+
+/// A turn that was used: when it was, the task, and where that stands.
+fn turn(slot: &Value) -> Vec<String> {
+    let task = match word(slot, "task") {
+        "" => "no task any more",
+        key => key,
+    };
+    vec![moment(slot, "occurrence_at"), task.to_owned(), word(slot, "status").replace('_', " ")]
+}

@@ -1,0 +1,227 @@
+//! What `hq task …` takes.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::cli::operate::Place;
+use crate::cli::show::one_of;
+use crate::kernel::vocab::UnknownWord;
+use crate::kernel::{Priority, TaskStatus, Thinking};
+
+/// Which task.
+#[derive(Args)]
+pub struct Which {
+    /// Its name (MC-142), number or id
+    pub task: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Which tasks.
+#[derive(Args)]
+pub struct Whiches {
+    /// Their names (MC-142), numbers or ids
+    #[arg(required = true)]
+    pub tasks: Vec<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Flags of `hq task list`.
+#[derive(Args)]
+pub struct List {
+    /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch'
+    #[arg(default_value = "")]
+    pub query: String,
+    /// The archived ones in place of the others
+    #[arg(long)]
+    pub archived: bool,
+    /// The order: priority, due, updated, created, title, manual or start
+    #[arg(long, value_name = "ORDER")]
+    pub sort: Option<String>,
+    /// How many at most, up to 100
+    #[arg(long, default_value_t = 25)]
+    pub limit: usize,
+    /// Go on where the list before ended
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Flags of `hq task add`.
+#[derive(Args)]
+pub struct Add {
+    /// What is to be done, in one line
+    title: String,
+    /// More, in Markdown
+    #[arg(long)]
+    description: Option<String>,
+    /// A slug, a handle, or me
+    #[arg(long)]
+    assignee: Option<String>,
+    /// How urgent it is
+    #[arg(long, value_parser = one_of(Priority::ALL.iter().map(|one| one.word())))]
+    priority: Option<String>,
+    /// A day (2026-11-20) or a moment
+    #[arg(long)]
+    due: Option<String>,
+    /// When it may begin: a day or a moment
+    #[arg(long)]
+    start: Option<String>,
+    /// The name of a stream
+    #[arg(long)]
+    stream: Option<String>,
+    /// Names of labels, with commas
+    #[arg(long, value_delimiter = ',')]
+    labels: Vec<String>,
+    /// The task that it is a part of
+    #[arg(long)]
+    parent: Option<String>,
+    /// A model in place of the agent's
+    #[arg(long)]
+    model: Option<String>,
+    /// How much is thought, in place of the agent's
+    #[arg(long, value_parser = one_of(Thinking::ALL.iter().map(|one| one.word())))]
+    thinking: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Add {
+    /// What is asked for, without what was not said.
+    pub fn body(self) -> (Value, Place) {
+        let mut body = Map::new();
+        body.insert("title".to_owned(), Value::String(self.title));
+        let fields = [
+            ("description", self.description),
+            ("assignee", self.assignee),
+            ("priority", self.priority),
+            ("due_at", self.due),
+            ("start_at", self.start),
+            ("stream", self.stream),
+            ("parent", self.parent),
+            ("model", self.model),
+            ("thinking", self.thinking),
+        ];
+        for (name, value) in fields {
+            body.extend(value.map(|value| (name.to_owned(), Value::String(value))));
+        }
+        body.insert("labels".to_owned(), json!(self.labels));
+        (Value::Object(body), self.place)
+    }
+}
+
+/// Flags of `hq task edit`.
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    pub which: Which,
+    /// What is to be done, in one line
+    #[arg(long)]
+    pub title: Option<String>,
+    /// More, in Markdown; - reads standard input
+    #[arg(long)]
+    pub description: Option<String>,
+    /// A slug, a handle, me, or none
+    #[arg(long)]
+    pub assignee: Option<String>,
+    /// How urgent it is
+    #[arg(long, value_parser = one_of(Priority::ALL.iter().map(|one| one.word())))]
+    pub priority: Option<String>,
+    /// A day (2026-11-20, today, tomorrow), a moment, or none
+    #[arg(long)]
+    pub due: Option<String>,
+    /// When it may begin: a day, a moment, or none
+    #[arg(long)]
+    pub start: Option<String>,
+    /// The name of a stream, or none
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// The task that it is a part of, or none
+    #[arg(long)]
+    pub parent: Option<String>,
+    /// A model in place of the agent's, or none
+    #[arg(long)]
+    pub model: Option<String>,
+    /// How much is thought in place of the agent's, or agent for as much as that
+    #[arg(long, value_parser = one_of(Thinking::ALL.iter().map(|one| one.word()).chain(["agent"])))]
+    pub thinking: Option<String>,
+}
+
+/// Flags of `hq task claim`.
+#[derive(Args)]
+pub struct Claim {
+    #[command(flatten)]
+    pub which: Which,
+    /// Also when somebody has it already
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Flags of `hq task move`.
+#[derive(Args)]
+pub struct Move {
+    #[command(flatten)]
+    pub which: Which,
+    /// Into this stream, or out of any with none
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// Under this task, or to be one of its own with none
+    #[arg(long)]
+    pub parent: Option<String>,
+    /// Behind this task in the order by hand
+    #[arg(long, value_name = "TASK")]
+    pub after: Option<String>,
+    /// Before this task in the order by hand
+    #[arg(long, value_name = "TASK")]
+    pub before: Option<String>,
+}
+
+/// Flags of `hq task deliver`.
+#[derive(Args)]
+pub struct Deliver {
+    #[command(flatten)]
+    pub which: Which,
+    /// What it is called; may be left out when it revises something
+    #[arg(long, required_unless_present = "revises")]
+    pub title: Option<String>,
+    /// The work, in Markdown; - reads standard input
+    #[arg(long, required_unless_present = "link", conflicts_with = "link")]
+    pub text: Option<String>,
+    /// An address on the web, in place of a text
+    #[arg(long, value_name = "URL")]
+    pub link: Option<String>,
+    /// What the reviewer should know
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// The work of which this is the next version: its id, or the end of it
+    #[arg(long, value_name = "ID")]
+    pub revises: Option<String>,
+}
+
+/// Flags of `hq task review`.
+#[derive(Args)]
+pub struct Review {
+    /// The id of the work, the end of it, or its task; without it, what waits is listed
+    pub piece: Option<String>,
+    /// What you say to it; without it, the work is shown
+    #[arg(requires = "piece", value_parser = one_of(["approve", "changes", "reject"]))]
+    pub verdict: Option<String>,
+    /// What is to be done, one thing a line; needed unless it is approved
+    #[arg(long, default_value = "")]
+    pub note: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// The value of a field, or nothing for the word none.
+pub fn or_null(text: String) -> Value {
+    if text == "none" { Value::Null } else { Value::String(text) }
+}
+
+/// Where a task stands, as people write it.
+pub fn status(text: &str) -> Result<TaskStatus, String> {
+    let word = text.trim().to_lowercase().replace(['-', ' '], "_");
+    word.parse().map_err(|error: UnknownWord| error.to_string())
+}

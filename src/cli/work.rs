@@ -1,0 +1,99 @@
+//! The commands that ask the API of a workspace, on this machine or on another one.
+
+use clap::Subcommand;
+
+use super::door::Door;
+use super::reach::CommandError;
+use super::{
+    Common, activity, agents, connections, inbox, jobs, labels, models, money, notifications,
+    prices, routines, runs, search, series, streams, tasks, templates, views,
+};
+
+/// What is asked of the API.
+#[derive(Subcommand)]
+pub enum Work {
+    /// Agents: list, ask, talk, stop
+    #[command(subcommand)]
+    Agent(agents::Command),
+    /// Runs of agents: list, show, follow, stop
+    #[command(subcommand)]
+    Runs(runs::Command),
+    /// Programs that agents left running: list, show, follow, write, stop
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Tasks: list, show, add, edit, claim, block, deliver, review and more
+    #[command(subcommand)]
+    Task(tasks::Command),
+    /// Streams, groups of tasks with one goal: list, show, add, edit, archive
+    #[command(subcommand)]
+    Stream(streams::Command),
+    /// Labels of tasks: list, add, edit, remove
+    #[command(subcommand)]
+    Label(labels::Command),
+    /// Recurring tasks: list, show, pause, resume, spawn
+    #[command(subcommand)]
+    Series(series::Command),
+    /// Groups of tasks that are made together: list, show, preview, use
+    #[command(subcommand)]
+    Template(templates::Command),
+    /// Saved views of tasks: list, show, add, remove
+    #[command(subcommand)]
+    View(views::Command),
+    /// What waits for agents: list, retry, front, cancel, drop
+    #[command(subcommand)]
+    Inbox(inbox::Command),
+    /// Routines: list, show, test, run, pause, resume, what became of them
+    #[command(subcommand)]
+    Routine(routines::Command),
+    /// Your notifications: list, read, settings
+    #[command(subcommand)]
+    Notifications(notifications::Command),
+    /// What happened: who did what, when, and through which run or routine
+    Activity(activity::Activity),
+    /// Find what has these words: tasks, comments, files, agents, conversations and more
+    Search(search::Search),
+    /// What calls cost: any days, by agent, model, task, source, kind or day
+    Usage(money::Usage),
+    /// Budgets: list, set, clear, raise
+    #[command(subcommand)]
+    Budget(money::Budget),
+    /// Prices of models: list, set, remove, and how tokens are counted
+    #[command(subcommand)]
+    Prices(prices::Command),
+    /// Connections to providers: list, sign in, sign out
+    #[command(subcommand)]
+    Connection(connections::Command),
+    /// Models: which can be chosen, and whether those who offer them answer
+    #[command(subcommand)]
+    Models(models::Command),
+}
+
+impl Work {
+    /// Asks, and prints what there is to say.
+    ///
+    /// # Errors
+    /// What was refused, or that nobody answers.
+    pub async fn run(self, common: &Common, door: &Door) -> Result<u8, CommandError> {
+        match self {
+            Self::Agent(command) => agents::run(common, door, command).await,
+            Self::Runs(command) => runs::run(common, door, command).await,
+            Self::Jobs(command) => jobs::run(common, door, command).await,
+            Self::Task(command) => tasks::run(common, door, command).await,
+            Self::Stream(command) => streams::run(common, door, command).await,
+            Self::Label(command) => labels::run(common, door, command).await,
+            Self::Series(command) => series::run(common, door, command).await,
+            Self::Template(command) => templates::run(common, door, command).await,
+            Self::View(command) => views::run(common, door, command).await,
+            Self::Inbox(command) => inbox::run(common, door, command).await,
+            Self::Routine(command) => routines::run(common, door, command).await,
+            Self::Notifications(command) => notifications::run(common, door, command).await,
+            Self::Activity(flags) => activity::run(common, door, flags).await,
+            Self::Search(flags) => search::run(common, door, flags).await,
+            Self::Usage(flags) => money::usage(common, door, flags).await,
+            Self::Budget(command) => money::budget(common, door, command).await,
+            Self::Prices(command) => prices::run(common, door, command).await,
+            Self::Connection(command) => connections::run(common, door, command).await,
+            Self::Models(command) => models::run(common, door, command).await,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Sentences for changes that no event tells: by the rows that changed.
+
+use crate::features::activity::queries::Area;
+use crate::features::agents::model::{AGENTS, REACH};
+use crate::features::comments::model::{COMMENTS, REACTIONS};
+use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use crate::features::files::model::TASK_FILES;
+use crate::features::history::queries;
+use crate::features::history::queries::names::Names;
+use crate::features::history::queries::readable::Eye;
+use crate::features::history::queries::versions::fields_of;
+use crate::features::inbox::model::pace::PACES;
+use crate::features::links::model::LINKS;
+use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
+use crate::features::streams::model::STREAMS;
+use crate::features::tasks::model::TASKS;
+use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::features::tasks::model::relation::RELATIONS;
+use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::features::tasks::model::template::TEMPLATES;
+use crate::features::views::model::VIEWS;
+use crate::kernel::{Actor, Cause};
+use crate::store::{Change, Class, Entry, Op, Read, Root, Schema, StoreError, feed};
+use crate::web::format;
+
+use super::Words;
+
+/// Work.
+const WORK: [u16; 15] = [
+    TASKS.number,
+    STREAMS.number,
+    LABELS.number,
+    TASK_LABELS.number,
+    RELATIONS.number,
+    SERIES.number,
+    TEMPLATES.number,
+    OCCURRENCES.number,
+    COMMENTS.number,
+    REACTIONS.number,
+    DELIVERABLES.number,
+    VERSIONS.number,
+    REVIEWS.number,
+    TASK_FILES.number,
+    LINKS.number,
+];
+
+/// Agents and what they do by themselves.
+const AGENT: [u16; 5] =
+    [AGENTS.number, REACH.number, PACES.number, ROUTINES.number, ROUTINE_RULES.number];
+
+/// Whether an entry without a sentence is told by its rows: what somebody did, not HQ and not set-up.
+pub fn is_told(entry: &Entry) -> bool {
+    matches!(entry.actor, Actor::Person { .. } | Actor::Agent { .. })
+        && !matches!(entry.cause, Cause::Setup | Cause::Migration(_) | Cause::Restore)
+}
+
+/// "changed **Comment on MC-3 Compare prices**", with how much else there is; none when there is nothing
+/// in it that this person may read the history of.
+///
+/// # Errors
+/// When the disk fails.
+pub fn words(
+    read: &dyn Read,
+    schema: &Schema,
+    entry: &Entry,
+    (names, eye): (&Names<'_>, &Eye<'_>),
+) -> Result<Option<(Area, Words)>, StoreError> {
+    let told = |change: &Change| {
+        // A view may be for one person alone.
+        change.table != VIEWS.number
+            && schema.table(change.table).and_then(|info| info.class()) == Some(Class::Tracked)
+            && eye.may_read_history(change.table)
+    };
+    let mut all = entry.changes.iter().enumerate().filter(|(_, change)| told(change));
+    let Some((n, change)) = all.next() else { return Ok(None) };
+    let more = all.count() as u64;
+    let row = match change.op {
+        Op::Delete => match u16::try_from(n) {
+            Ok(n) => feed::before_image(read, entry.seq, n)?,
+            Err(_) => None,
+        },
+        Op::Insert | Op::Update => read.raw_get(change.table, &change.key)?,
+    };
+    let kind = schema.table(change.table).map_or("records", |info| info.name).replace('_', " ");
+    let fields = fields_of(schema, change.table, row.as_deref()).unwrap_or_default();
+    let word = match fields.is_empty() {
+        true => None,
+        false => Some(names.title(change.table, &fields)?),
+    };
+    // What has no name of its own is called by its kind.
+    let word = word.filter(|word| !word.text.is_empty() && word.text != "A record");
+    let record = Root { table: change.table, key: change.key.clone() };
+    let own = word.as_ref().map(|word| word.path.clone()).filter(|path| !path.is_empty());
+    let area = match change.table {
+        table if WORK.contains(&table) => Area::Work,
+        table if AGENT.contains(&table) => Area::Agents,
+        _ => Area::Workspace,
+    };
+    let (verb, icon) = match change.op {
+        Op::Insert => ("added", "plus"),
+        Op::Update => ("changed", "edit"),
+        Op::Delete => ("removed", "x"),
+    };
+    let words = Words {
+        verb: verb.to_owned(),
+        thing: word.map_or_else(|| format!("something of {kind}"), |word| word.text),
+        path: own.unwrap_or_else(|| queries::path(schema, &record)),
+        rest: match more {
+            0 => String::new(),
+            more => format!("and {}", format::count(more, "thing more", "things more")),
+        },
+        icon,
+        ..Words::default()
+    };
+    Ok(Some((area, words)))
+}

@@ -1,0 +1,140 @@
+//! Workspaces that cannot be opened: who may know of one, and how it is brought back.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Broken};
+use crate::features::users::queries as users;
+use crate::kernel::AccountId;
+use crate::store::StoreError;
+
+/// The code of what is refused because of it.
+pub const CODE: &str = "workspace_damaged";
+
+/// A workspace that cannot be opened, for whoever is to bring it back.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Damaged {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Why it cannot be opened.
+    pub reason: String,
+    /// The command that brings it back, once HQ is stopped; none where `reason` says what to do.
+    pub restore: Option<String>,
+}
+
+impl Damaged {
+    /// All of it in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { slug, reason, .. } = self;
+        match &self.restore {
+            Some(command) => format!(
+                "the workspace {slug} is damaged and cannot be opened: {reason}. Stop HQ, bring it back with \
+                 {command}, and start HQ again; `hq backup list` shows the backups, and --at chooses another \
+                 than the newest"
+            ),
+            None => format!("the workspace {slug} cannot be opened: {reason}"),
+        }
+    }
+}
+
+/// The same words for those who cannot run commands on the machine.
+#[must_use]
+pub fn words_for_people(slug: &str) -> String {
+    format!(
+        "the workspace {slug} is damaged and cannot be opened; nothing in it can be read or changed until \
+         whoever keeps this HQ brings it back from a backup (`hq status` on its machine says how)"
+    )
+}
+
+/// All workspaces that cannot be opened.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(app: &App) -> Result<Vec<Damaged>, StoreError> {
+    let broken: Vec<Broken> = app.broken.read().clone();
+    if broken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (rows, settings) = app
+        .system
+        .read(|snap| Ok::<_, StoreError>((users::workspaces(snap)?, super::settings(snap)?)))?;
+    let place = super::address(app, &settings).map(|place| place.to_string());
+    let place = place.unwrap_or_else(|_| settings.target.clone());
+    let data = app.config.data.display().to_string();
+    let told = broken.into_iter().map(|one| Damaged {
+        name: rows
+            .iter()
+            .find(|row| row.slug == one.slug)
+            .map(|row| row.label.clone())
+            .unwrap_or_default(),
+        restore: one.restore.then(|| {
+            let [place, data] = [&place, &data].map(|text| quoted(text));
+            format!("`hq restore {place} --workspace {} --data {data}`", one.slug)
+        }),
+        slug: one.slug,
+        // Its own advice is in the command.
+        reason: one.reason.split("; keep the file").next().unwrap_or_default().to_owned(),
+    });
+    Ok(told.collect())
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The one of this name.
+///
+/// # Errors
+/// When the disk fails.
+pub fn named(app: &App, slug: &str) -> Result<Option<Damaged>, StoreError> {
+    Ok(all(app)?.into_iter().find(|one| one.slug == slug))
+}
+
+/// Whether somebody keeps this HQ: whom its machine takes for the owner.
+///
+/// # Errors
+/// When the disk fails.
+pub fn keeps(app: &App, account: AccountId) -> Result<bool, StoreError> {
+    let keeper = app.system.read(|snap| users::keeper(snap))?;
+    Ok(keeper.is_some_and(|keeper| keeper.id == account))
+}
+
+/// Whether somebody may know that a workspace cannot be opened: who belonged to it, who has a token for
+/// it, who keeps this HQ. Nothing when it can be opened, or is not here.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_know(app: &App, account: AccountId, slug: &str) -> Result<bool, StoreError> {
+    let Some(broken) = app.broken_workspace(slug) else { return Ok(false) };
+    if broken.people.contains(&account) || keeps(app, account)? {
+        return Ok(true);
+    }
+    app.system.read(|snap| {
+        let row = users::workspaces(snap)?.into_iter().find(|row| row.slug == slug);
+        let tokens = users::tokens(snap, account)?;
+        Ok(row.is_some_and(|row| tokens.iter().any(|token| token.workspace == row.id)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Damaged, quoted};
+
+    #[test]
+    fn the_way_back_is_named_only_where_a_restore_is_one() {
+        let mut one = Damaged {
+            slug: "acme".into(),
+            name: "Acme".into(),
+            reason: "no file".into(),
+            restore: Some("`hq restore 'b' --workspace acme --data 'd'`".into()),
+        };
+        assert!(one.words().contains("hq restore 'b' --workspace acme"), "{}", one.words());
+        one.restore = None;
+        assert_eq!(one.words(), "the workspace acme cannot be opened: no file");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

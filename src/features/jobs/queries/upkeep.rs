@@ -1,0 +1,87 @@
+//! What HQ itself does in the background: backups, a new search index, looks through the store. All of it is
+//! in memory only; it begins again by itself or is asked for again.
+
+use crate::app::Ws;
+use crate::kernel::Timestamp;
+
+/// One piece of such work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// A stable word: `backups`, `search_index`, or what the work is known by under Health.
+    pub kind: String,
+    /// What is done, for people.
+    pub title: String,
+    /// How far it has come, for people; may be empty.
+    pub detail: String,
+    /// Since when, where that is known.
+    pub since: Option<Timestamp>,
+    /// How much of it is done, in percent, where that is known.
+    pub percent: Option<u8>,
+}
+
+/// All that goes on now in a workspace, and in all of HQ.
+#[must_use]
+pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
+    let mut all = Vec::new();
+    if let Some(busy) = ws.app.backups.busy() {
+        let progress = busy.meter.progress();
+        all.push(Upkeep {
+            kind: "backups".to_owned(),
+            title: capital(busy.what),
+            detail: progress.phase.label().to_owned(),
+            since: Some(busy.since),
+            percent: (0 < progress.total).then_some(progress.percent),
+        });
+    }
+    if let Some(records) = ws.finding.building() {
+        all.push(Upkeep {
+            kind: "search_index".to_owned(),
+            title: "A new search index".to_owned(),
+            detail: format!("{records} records so far"),
+            since: None,
+            percent: None,
+        });
+    }
+    for (kind, state) in ws.app.jobs.under_way(&ws.slug) {
+        let share = (state.done.min(state.total) * 100).checked_div(state.total);
+        all.push(Upkeep {
+            kind: kind.to_owned(),
+            title: title(kind),
+            detail: capital(&state.what),
+            since: Some(state.began),
+            percent: share.and_then(|share| u8::try_from(share).ok()),
+        });
+    }
+    all
+}
+
+/// A kind of work for people.
+fn title(kind: &str) -> String {
+    match kind {
+        "verify" => "Verification of the history".to_owned(),
+        "verify_blobs" => "Verification of all files".to_owned(),
+        "doctor" => "A look through the store".to_owned(),
+        "check" => "A check of the store's file".to_owned(),
+        "compact" => "The store is being made smaller".to_owned(),
+        "stats" => "A count of what the store holds".to_owned(),
+        "export" => "An export of the workspace".to_owned(),
+        other => capital(&other.replace('_', " ")),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capital, title};
+
+    #[test]
+    fn work_has_words_for_people() {
+        assert_eq!(title("verify"), "Verification of the history");
+        assert_eq!(title("some_work"), "Some work");
+        assert_eq!((capital("a backup").as_str(), capital("").as_str()), ("A backup", ""));
+    }
+}

@@ -1,0 +1,521 @@
+//! The named events, with the words and fields of each, and what the feed's events are to routines.
+
+use super::fields::*;
+use super::{Change, Happening, Kind, Subject, kind};
+use crate::kernel::{AgentStatus, Event, TaskField, Verdict};
+
+/// One line of the table.
+macro_rules! event {
+    ($word:expr, $label:expr, $group:expr, $fields:expr $(,)?) => {
+        Kind { word: $word, label: $label, group: $group, fields: $fields, row: None }
+    };
+}
+
+const TASKS: &str = "Tasks";
+const WORK: &str = "Comments and delivered work";
+const AGENTS: &str = "Agents and runs";
+const PEOPLE: &str = "People";
+const HOUSE: &str = "The workspace";
+
+/// All of them, in the order of forms.
+pub(super) const ALL: &[Kind] = &[
+    event!("task.created", "a task is created", TASKS, &[TASK, COMMON]),
+    event!("task.status", "a task’s status changes", TASKS, &[STATUS_CHANGE, TASK, COMMON]),
+    event!("task.assignee", "a task is given to somebody", TASKS, &[WHOSE_CHANGE, TASK, COMMON]),
+    event!("task.priority", "a task’s priority changes", TASKS, &[PRIORITY_CHANGE, TASK, COMMON]),
+    event!("task.due", "a task’s due date changes", TASKS, &[DUE_CHANGE, TASK, COMMON]),
+    event!("task.labels", "a task’s labels change", TASKS, &[TASK, COMMON]),
+    event!("task.relations", "a task’s relations change", TASKS, &[TASK, COMMON]),
+    event!("task.archived", "a task is archived", TASKS, &[TASK, COMMON]),
+    event!("task.restored", "an archived task comes back", TASKS, &[TASK, COMMON]),
+    event!(
+        "task.unblocked",
+        "the last thing that a task waited for is over",
+        TASKS,
+        &[&[text("blocker", "what it waited for last")], TASK, COMMON],
+    ),
+    event!(
+        "task.escalated",
+        "an agent asks whom it reports to about a task",
+        TASKS,
+        &[&[text("agent", "the agent"), text("text", "why")], TASK, COMMON],
+    ),
+    event!("task.start_asked", "somebody wants a task begun now", TASKS, &[TASK, COMMON]),
+    event!("comment.added", "somebody comments on a task", WORK, &[COMMENT, TASK, COMMON]),
+    event!("mention.added", "somebody is mentioned", WORK, &[COMMENT, TASK, COMMON]),
+    event!("deliverable.submitted", "work is delivered", WORK, &[DELIVERED, TASK, COMMON]),
+    event!("deliverable.decided", "delivered work is decided on", WORK, &[DECIDED, TASK, COMMON]),
+    event!("deliverable.approved", "delivered work is approved", WORK, &[DECIDED, TASK, COMMON]),
+    event!(
+        "deliverable.refused",
+        "delivered work is rejected, or changes are asked for",
+        WORK,
+        &[DECIDED, TASK, COMMON],
+    ),
+    event!(
+        "file.added",
+        "a file is put on a task",
+        WORK,
+        &[&[text("file", "the file’s name")], TASK, COMMON],
+    ),
+    event!(
+        "file.removed",
+        "a file is taken off a task",
+        WORK,
+        &[&[text("file", "the file’s name")], TASK, COMMON],
+    ),
+    event!("agent.failed", "an agent’s run fails", AGENTS, &[AGENT, COMMON]),
+    event!("agent.stalled", "an agent is stalled", AGENTS, &[AGENT, COMMON]),
+    event!("agent.status", "an agent’s status changes", AGENTS, &[STANDING, COMMON]),
+    event!("agent.archived", "an agent is archived", AGENTS, &[ONLY_AGENT, COMMON]),
+    event!(
+        "agent.message",
+        "an agent writes to a colleague",
+        AGENTS,
+        &[
+            &[
+                text("agent", "the agent that writes"),
+                text("to", "the agent that it writes to"),
+                text("text", "the text"),
+            ],
+            COMMON,
+        ],
+    ),
+    event!("run.started", "a run begins to work", AGENTS, &[RUN, COMMON]),
+    event!("run.ended", "a run ends", AGENTS, &[OUTCOME, RUN, COMMON]),
+    event!(
+        "run.asks",
+        "a run waits for a person",
+        AGENTS,
+        &[&[text("waits_for", "what it waits for")], RUN, COMMON],
+    ),
+    event!("run.answered", "what a run waited for has come", AGENTS, &[RUN, COMMON]),
+    event!("run.stop_asked", "somebody asks a run to stop", AGENTS, &[RUN, COMMON]),
+    event!("subagent.spawned", "a run makes a sub-agent", AGENTS, &[RUN, COMMON]),
+    event!("subagent.ended", "a sub-agent ends", AGENTS, &[OUTCOME, RUN, COMMON]),
+    event!("item.enqueued", "an agent gets something to do", AGENTS, &[ITEM, COMMON]),
+    event!("item.ended", "what an agent had to do is over", AGENTS, &[ITEM, COMMON]),
+    event!("input.queued", "somebody writes to an agent", AGENTS, &[ONLY_AGENT, COMMON]),
+    event!(
+        "session.compaction_asked",
+        "somebody wants a conversation compacted",
+        AGENTS,
+        &[ONLY_AGENT, COMMON],
+    ),
+    event!("job.ended", "a program that was left running ends", AGENTS, &[RUN, COMMON]),
+    event!("job.stop_asked", "somebody ends a program", AGENTS, &[ONLY_AGENT, COMMON]),
+    event!(
+        "job.input_sent",
+        "somebody writes to a program",
+        AGENTS,
+        &[ONLY_AGENT, &[number("bytes", "how many bytes")], COMMON],
+    ),
+    event!("member.joined", "somebody joins the workspace", PEOPLE, &[MEMBER, COMMON]),
+    event!("member.left", "somebody leaves the workspace", PEOPLE, &[MEMBER, COMMON]),
+    event!("member.role", "a member’s role changes", PEOPLE, &[ROLE_CHANGE, MEMBER, COMMON]),
+    event!(
+        "member.handed_over",
+        "a member’s work is given to somebody else",
+        PEOPLE,
+        &[
+            &[
+                text("to", "who has it now"),
+                number("tasks", "how many tasks"),
+                number("agents", "how many agents"),
+            ],
+            MEMBER,
+            COMMON,
+        ],
+    ),
+    event!(
+        "invite.created",
+        "somebody is invited",
+        PEOPLE,
+        &[&[words("role", "the role", ROLES)], COMMON],
+    ),
+    event!("invite.withdrawn", "an invitation is withdrawn", PEOPLE, &[COMMON]),
+    event!("invite.accepted", "an invitation is accepted", PEOPLE, &[MEMBER, COMMON]),
+    event!(
+        "budget.warned",
+        "so much of a budget is spent that a person should know",
+        HOUSE,
+        &[BUDGET, COMMON],
+    ),
+    event!("budget.reached", "a budget is spent", HOUSE, &[BUDGET, COMMON]),
+    event!(
+        "work.halted",
+        "somebody lets runs stand still",
+        HOUSE,
+        &[&[text("agent", "whose, if only one agent’s"), yes_no("now", "at once")], COMMON],
+    ),
+    event!(
+        "work.resumed",
+        "somebody lets runs go on",
+        HOUSE,
+        &[&[text("agent", "whose, if only one agent’s")], COMMON],
+    ),
+    event!(
+        "runs.taken_up",
+        "HQ began again and runs went on",
+        HOUSE,
+        &[&[number("runs", "how many")], COMMON],
+    ),
+    event!(
+        "routine.fired",
+        "a routine fires",
+        HOUSE,
+        &[&[text("title", "the routine’s name"), text("agent", "the agent")], COMMON],
+    ),
+    event!("undo.applied", "something is undone", HOUSE, &[COMMON]),
+    event!(
+        "counting.reset",
+        "what was learned of a model’s tokens is forgotten",
+        HOUSE,
+        &[&[text("model", "the model")], COMMON],
+    ),
+    event!("record.redacted", "former versions of a record are removed", HOUSE, &[COMMON]),
+    event!(
+        "consumer.changed",
+        "a background task is paused, resumed or moved",
+        HOUSE,
+        &[&[text("act", "what was done")], COMMON],
+    ),
+    event!(
+        "store.mended",
+        "what the store keeps beside records is put right",
+        HOUSE,
+        &[&[number("rows", "how many rows")], COMMON],
+    ),
+    event!("store.restored", "this workspace is restored from a backup", HOUSE, &[COMMON]),
+];
+
+/// Where an event belongs, or why routines do not hear of it. Each has its place: one that comes later is
+/// asked for by the compiler.
+enum Area {
+    Work,
+    Agents,
+    People,
+    House,
+    /// The rows of its record tell it.
+    Rows,
+    /// People are told of it alone.
+    Private,
+    /// It stands in the store of the program as a whole, where there are no routines.
+    Elsewhere,
+}
+
+fn area(event: &Event) -> Area {
+    match event {
+        Event::TaskCreated { .. }
+        | Event::TaskChanged { .. }
+        | Event::TaskAssigned { .. }
+        | Event::TaskStatusChanged { .. }
+        | Event::TaskUnblocked { .. }
+        | Event::TaskEscalated { .. }
+        | Event::TaskStartAsked { .. }
+        | Event::CommentAdded { .. }
+        | Event::DeliverableSubmitted { .. }
+        | Event::DeliverableReviewed { .. }
+        | Event::FileAdded { .. }
+        | Event::FileRemoved { .. } => Area::Work,
+        Event::AgentStatusChanged { .. }
+        | Event::AgentArchived { .. }
+        | Event::AgentMessageSent { .. }
+        | Event::ItemEnqueued { .. }
+        | Event::ItemEnded { .. }
+        | Event::InputQueued { .. }
+        | Event::RunStarted { .. }
+        | Event::RunStopRequested { .. }
+        | Event::RunEnded { .. }
+        | Event::RunAsks { .. }
+        | Event::RunAnswered { .. }
+        | Event::ChildSpawned { .. }
+        | Event::ChildEnded { .. }
+        | Event::CompactionAsked { .. }
+        | Event::JobEnded { .. }
+        | Event::JobStopRequested { .. }
+        | Event::JobInputSent { .. } => Area::Agents,
+        Event::MemberJoined { .. }
+        | Event::MemberLeft { .. }
+        | Event::MemberRoleChanged { .. }
+        | Event::MemberHandedOver { .. }
+        | Event::Invited { .. }
+        | Event::InviteWithdrawn { .. }
+        | Event::InviteAccepted { .. } => Area::People,
+        Event::BudgetWarned { .. }
+        | Event::BudgetReached { .. }
+        | Event::WorkHalted { .. }
+        | Event::WorkGoesOn { .. }
+        | Event::RunsTakenUp { .. }
+        | Event::RoutineFired { .. }
+        | Event::UndoApplied { .. }
+        | Event::CountingReset { .. }
+        | Event::RecordRedacted { .. }
+        | Event::ConsumerChanged { .. }
+        | Event::StoreMended { .. }
+        | Event::Restored { .. } => Area::House,
+        Event::AgentCreated { .. }
+        | Event::ConnectionChanged { .. }
+        | Event::BudgetChanged { .. }
+        | Event::PriceChanged { .. }
+        | Event::StreamCreated { .. }
+        | Event::StreamChanged { .. }
+        | Event::LabelCreated { .. }
+        | Event::LabelChanged { .. }
+        | Event::LabelDeleted { .. }
+        | Event::RoutineChanged { .. } => Area::Rows,
+        Event::NoticeGiven { .. } => Area::Private,
+        Event::SignedIn { .. }
+        | Event::SignedOut { .. }
+        | Event::TokenCreated { .. }
+        | Event::TokenRevoked { .. }
+        | Event::WorkspaceAdded { .. }
+        | Event::WorkspaceStateChanged { .. }
+        | Event::WorkspaceRemoved { .. }
+        | Event::FactorChanged { .. }
+        | Event::AccountDisabled { .. }
+        | Event::AccountEnabled { .. }
+        | Event::BackupMade { .. }
+        | Event::BackupFailed { .. } => Area::Elsewhere,
+    }
+}
+
+/// What an event is to routines: nothing, one thing, or several.
+#[must_use]
+pub fn happenings(event: &Event) -> Vec<Happening> {
+    let mut all = Vec::new();
+    let mut add = |word: &str, subject: Subject, change: Change| {
+        let found = kind(word);
+        debug_assert!(found.is_some(), "{word} stands in no line");
+        all.extend(found.map(|kind| Happening { kind, subject, change }));
+    };
+    match area(event) {
+        Area::Work => of_work(event, &mut add),
+        Area::Agents => of_agents(event, &mut add),
+        Area::People => of_people(event, &mut add),
+        Area::House => of_the_house(event, &mut add),
+        Area::Rows | Area::Private | Area::Elsewhere => {}
+    }
+    all
+}
+
+/// Tasks, comments, delivered work, files.
+fn of_work(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
+    match event {
+        Event::TaskCreated { task, .. } => add("task.created", Subject::Task(*task), Change::None),
+        Event::TaskStatusChanged { task, from, to, .. } => {
+            add("task.status", Subject::Task(*task), Change::Words(from.word(), to.word()));
+        }
+        Event::TaskAssigned { task, from, to, .. } if from != to => {
+            add("task.assignee", Subject::Task(*task), Change::Whose(*from, *to));
+        }
+        Event::TaskChanged { task, fields } => {
+            for (field, word) in [
+                (TaskField::Priority, "task.priority"),
+                (TaskField::Due, "task.due"),
+                (TaskField::Labels, "task.labels"),
+                (TaskField::Relations, "task.relations"),
+                // Which of the two it is says the task.
+                (TaskField::Archived, "task.archived"),
+                (TaskField::Archived, "task.restored"),
+            ] {
+                if fields.contains(&field) {
+                    add(word, Subject::Task(*task), Change::Field(field));
+                }
+            }
+        }
+        Event::TaskUnblocked { task, by } => {
+            let facts = vec![("blocker", by.to_string())];
+            add("task.unblocked", Subject::Task(*task), Change::Facts(facts));
+        }
+        Event::TaskEscalated { task, agent, text, .. } => {
+            let facts = vec![("agent", agent.to_string()), ("text", text.clone())];
+            add("task.escalated", Subject::Task(*task), Change::Facts(facts));
+        }
+        Event::TaskStartAsked { task } => {
+            add("task.start_asked", Subject::Task(*task), Change::None);
+        }
+        Event::CommentAdded { comment, task, .. } => {
+            add("comment.added", Subject::Comment(*comment, *task), Change::None);
+            // Whether it mentions anybody says the comment.
+            add("mention.added", Subject::Comment(*comment, *task), Change::None);
+        }
+        Event::DeliverableSubmitted { deliverable, task, .. } => {
+            let subject = Subject::Deliverable(*deliverable, *task);
+            add("deliverable.submitted", subject, Change::None);
+        }
+        Event::DeliverableReviewed { deliverable, task, verdict, .. } => {
+            let which = match verdict {
+                Verdict::Approved => "deliverable.approved",
+                Verdict::ChangesRequested | Verdict::Rejected => "deliverable.refused",
+            };
+            for word in ["deliverable.decided", which] {
+                let subject = Subject::Deliverable(*deliverable, *task);
+                add(word, subject, Change::Words("", verdict.word()));
+            }
+        }
+        Event::FileAdded { task, name, .. } => {
+            add("file.added", Subject::Task(*task), Change::Facts(vec![("file", name.clone())]));
+        }
+        Event::FileRemoved { task, name, .. } => {
+            add("file.removed", Subject::Task(*task), Change::Facts(vec![("file", name.clone())]));
+        }
+        _ => {}
+    }
+}
+
+/// Agents, their runs, items and programs.
+fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
+    match event {
+        Event::RunStarted { run, agent, .. } => {
+            add("run.started", Subject::Agent(*agent, Some(*run)), Change::None);
+        }
+        Event::RunEnded { run, agent, outcome, .. } => {
+            let subject = || Subject::Agent(*agent, Some(*run));
+            if is_failure(outcome) {
+                add("agent.failed", subject(), Change::Reason(outcome.clone()));
+            }
+            let facts = vec![("outcome", outcome.clone())];
+            add("run.ended", subject(), Change::Facts(facts));
+        }
+        Event::RunStopRequested { run, .. } => {
+            let facts = vec![("run", run.to_string())];
+            add("run.stop_asked", Subject::Workspace, Change::Facts(facts));
+        }
+        Event::RunAsks { run, agent, waits_for } => {
+            let facts = vec![("waits_for", waits_for.word().to_owned())];
+            add("run.asks", Subject::Agent(*agent, Some(*run)), Change::Facts(facts));
+        }
+        Event::RunAnswered { run, agent, .. } => {
+            add("run.answered", Subject::Agent(*agent, Some(*run)), Change::None);
+        }
+        Event::ChildSpawned { run, agent, .. } => {
+            add("subagent.spawned", Subject::Agent(*agent, Some(*run)), Change::None);
+        }
+        Event::ChildEnded { run, agent, outcome, .. } => {
+            let facts = vec![("outcome", outcome.clone())];
+            add("subagent.ended", Subject::Agent(*agent, Some(*run)), Change::Facts(facts));
+        }
+        Event::ItemEnqueued { item, agent } => {
+            add("item.enqueued", Subject::Agent(*agent, None), Change::Item(*item));
+        }
+        Event::ItemEnded { item, agent, .. } => {
+            add("item.ended", Subject::Agent(*agent, None), Change::Item(*item));
+            // Whether it was given up says the item.
+            add("agent.stalled", Subject::Agent(*agent, None), Change::GivenUp(*item));
+        }
+        Event::AgentStatusChanged { agent, from, to } => {
+            let change = Change::Words(from.word(), to.word());
+            add("agent.status", Subject::Agent(*agent, None), change);
+            if *to == AgentStatus::Error {
+                let why = Change::Reason(to.word().into());
+                add("agent.stalled", Subject::Agent(*agent, None), why);
+            }
+        }
+        Event::AgentArchived { agent } => {
+            add("agent.archived", Subject::Agent(*agent, None), Change::None);
+        }
+        Event::AgentMessageSent { from, to, text, .. } => {
+            let facts = vec![("to", to.to_string()), ("text", text.clone())];
+            add("agent.message", Subject::Agent(*from, None), Change::Facts(facts));
+        }
+        // What is said in a conversation is its person's: no word of it stands here.
+        Event::InputQueued { agent, .. } => {
+            add("input.queued", Subject::Agent(*agent, None), Change::None);
+        }
+        Event::CompactionAsked { agent, .. } => {
+            add("session.compaction_asked", Subject::Agent(*agent, None), Change::None);
+        }
+        Event::JobEnded { agent, run, .. } => {
+            add("job.ended", Subject::Agent(*agent, Some(*run)), Change::None);
+        }
+        Event::JobStopRequested { agent, .. } => {
+            add("job.stop_asked", Subject::Agent(*agent, None), Change::None);
+        }
+        Event::JobInputSent { agent, bytes, .. } => {
+            let facts = vec![("bytes", bytes.to_string())];
+            add("job.input_sent", Subject::Agent(*agent, None), Change::Facts(facts));
+        }
+        _ => {}
+    }
+}
+
+/// Members and who is to be one.
+fn of_people(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
+    let here = || Subject::Workspace;
+    match event {
+        Event::MemberJoined { account } => {
+            add("member.joined", Subject::Member(*account), Change::None);
+        }
+        Event::MemberLeft { account } => {
+            add("member.left", Subject::Member(*account), Change::None);
+        }
+        Event::MemberRoleChanged { account, from, to } => {
+            let change = Change::Words(from.word(), to.word());
+            add("member.role", Subject::Member(*account), change);
+        }
+        Event::MemberHandedOver { account, to, tasks, agents } => {
+            let facts = vec![
+                ("to", to.to_string()),
+                ("tasks", tasks.to_string()),
+                ("agents", agents.to_string()),
+            ];
+            add("member.handed_over", Subject::Member(*account), Change::Facts(facts));
+        }
+        Event::Invited { role, .. } => {
+            add("invite.created", here(), Change::Facts(vec![("role", role.word().to_owned())]));
+        }
+        Event::InviteWithdrawn { .. } => add("invite.withdrawn", here(), Change::None),
+        Event::InviteAccepted { account, .. } => {
+            add("invite.accepted", Subject::Member(*account), Change::None);
+        }
+        _ => {}
+    }
+}
+
+/// Money, and the house itself.
+fn of_the_house(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
+    let here = || Subject::Workspace;
+    match event {
+        Event::BudgetWarned { payer, period } => {
+            add("budget.warned", here(), Change::Budget(*payer, *period));
+        }
+        Event::BudgetReached { payer, period } => {
+            add("budget.reached", here(), Change::Budget(*payer, *period));
+        }
+        Event::WorkHalted { agent, now } => {
+            let now = ("now", if *now { "yes" } else { "no" }.to_owned());
+            let whose = agent.iter().map(|agent| ("agent", agent.to_string()));
+            add("work.halted", here(), Change::Facts(whose.chain([now]).collect()));
+        }
+        Event::WorkGoesOn { agent } => {
+            let whose = agent.iter().map(|agent| ("agent", agent.to_string()));
+            add("work.resumed", here(), Change::Facts(whose.collect()));
+        }
+        Event::RunsTakenUp { runs } => {
+            add("runs.taken_up", here(), Change::Facts(vec![("runs", runs.to_string())]));
+        }
+        Event::RoutineFired { routine, agent, .. } => {
+            let facts = vec![("title", routine.to_string()), ("agent", agent.to_string())];
+            add("routine.fired", here(), Change::Facts(facts));
+        }
+        Event::UndoApplied { .. } => add("undo.applied", here(), Change::None),
+        Event::CountingReset { model, .. } => {
+            add("counting.reset", here(), Change::Facts(vec![("model", model.clone())]));
+        }
+        Event::RecordRedacted { .. } => add("record.redacted", here(), Change::None),
+        Event::ConsumerChanged { act, .. } => {
+            add("consumer.changed", here(), Change::Facts(vec![("act", act.clone())]));
+        }
+        Event::StoreMended { rows } => {
+            add("store.mended", here(), Change::Facts(vec![("rows", rows.to_string())]));
+        }
+        Event::Restored { .. } => add("store.restored", here(), Change::None),
+        _ => {}
+    }
+}
+
+/// Whether a run ended in a way that nobody wanted.
+fn is_failure(outcome: &str) -> bool {
+    !matches!(outcome, "done" | "stopped" | "snoozed")
+}

@@ -1,0 +1,207 @@
+//! The fields of events: what they are called, what they are compared as.
+
+/// What the values of a field are, which says how they are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Words of any kind.
+    Text,
+    /// Several words, each of which is it.
+    List,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// One of these words, from least to most.
+    Ranked(&'static [&'static str]),
+    /// A number.
+    Number,
+    /// `yes` or `no`.
+    YesNo,
+    /// A moment; compared with a day, its day counts.
+    Moment,
+    /// A time of day, such as `09:00`.
+    Clock,
+}
+
+impl Type {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::List => "list",
+            Self::Words(_) | Self::Ranked(_) => "word",
+            Self::Number => "number",
+            Self::YesNo => "yes_no",
+            Self::Moment => "moment",
+            Self::Clock => "time",
+        }
+    }
+
+    /// The words that it can be, if they are known.
+    #[must_use]
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Words(words) | Self::Ranked(words) => words,
+            Self::YesNo => &["yes", "no"],
+            _ => &[],
+        }
+    }
+}
+
+/// A field of an event that conditions and templates may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Its words for people.
+    pub label: &'static str,
+    /// What its values are.
+    pub of: Type,
+}
+
+pub(super) const fn text(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::Text }
+}
+
+pub(super) const fn list(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::List }
+}
+
+pub(super) const fn number(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::Number }
+}
+
+pub(super) const fn yes_no(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::YesNo }
+}
+
+pub(super) const fn moment(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::Moment }
+}
+
+pub(super) const fn clock(name: &'static str, label: &'static str) -> Field {
+    Field { name, label, of: Type::Clock }
+}
+
+pub(super) const fn words(
+    name: &'static str,
+    label: &'static str,
+    words: &'static [&'static str],
+) -> Field {
+    Field { name, label, of: Type::Words(words) }
+}
+
+pub(super) const fn ranked(
+    name: &'static str,
+    label: &'static str,
+    words: &'static [&'static str],
+) -> Field {
+    Field { name, label, of: Type::Ranked(words) }
+}
+
+pub(super) const STATUSES: &[&str] =
+    &["todo", "in_progress", "blocked", "done", "cancelled", "missed"];
+pub(super) const PRIORITIES: &[&str] = &["low", "medium", "high", "urgent"];
+pub(super) const VERDICTS: &[&str] = &["approved", "changes_requested", "rejected"];
+const DAYS: &[&str] =
+    &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const KINDS: &[&str] = &["person", "agent", "system"];
+pub(super) const ROLES: &[&str] = &["owner", "admin", "member", "viewer"];
+pub(super) const AGENT_STATUSES: &[&str] =
+    &["provisioning", "ready", "paused", "error", "hibernating"];
+
+/// What every event has.
+pub(super) const COMMON: &[Field] = &[
+    text("actor", "who did it"),
+    words("actor_kind", "whether a person, an agent or the system did it", KINDS),
+    words("weekday", "the day of the week", DAYS),
+    clock("time", "the time of day"),
+    number("budget_left", "what is left of the agent’s budget, in dollars"),
+    text("url", "the address"),
+];
+/// What an event about a task has.
+pub(super) const TASK: &[Field] = &[
+    text("task", "the task’s number"),
+    text("title", "the task’s title"),
+    text("description", "the task’s description"),
+    words("status", "the task’s status", STATUSES),
+    ranked("priority", "the task’s priority", PRIORITIES),
+    text("assignee", "the task’s assignee"),
+    number("due_in_days", "in how many days the task is due"),
+    moment("due", "when the task is due"),
+    moment("start", "when the task may begin"),
+    text("creator", "who made the task"),
+    text("parent", "the task that it is a part of"),
+    text("stream", "the task’s stream"),
+    list("labels", "the task’s labels"),
+    text("model", "the task’s model"),
+    text("thinking", "the task’s thinking level"),
+];
+/// What a task was before any of it changed.
+pub(super) const FORMER_TASK: &[Field] = &[
+    text("old_title", "the former title"),
+    text("old_description", "the former description"),
+    words("old_status", "the former status", STATUSES),
+    ranked("old_priority", "the former priority", PRIORITIES),
+    text("old_assignee", "the former assignee"),
+    moment("old_due", "when it was due before"),
+    moment("old_start", "when it could begin before"),
+    text("old_parent", "the task that it was a part of"),
+    text("old_stream", "the former stream"),
+    text("old_model", "the former model"),
+    text("old_thinking", "the former thinking level"),
+    moment("old_archived", "since when it was archived"),
+];
+/// What an event about a change of a record has.
+pub(super) const CHANGED: &[Field] = &[list("changed", "the fields that changed")];
+/// What an event about any record has.
+pub(super) const RECORD: &[Field] = &[text("title", "the name")];
+pub(super) const STATUS_CHANGE: &[Field] =
+    &[words("old", "the old status", STATUSES), words("new", "the new status", STATUSES)];
+pub(super) const PRIORITY_CHANGE: &[Field] =
+    &[ranked("old", "the old priority", PRIORITIES), ranked("new", "the new priority", PRIORITIES)];
+pub(super) const WHOSE_CHANGE: &[Field] =
+    &[text("old", "who had it before"), text("new", "who has it now")];
+pub(super) const DUE_CHANGE: &[Field] =
+    &[moment("old", "the old due date"), moment("new", "the new due date")];
+pub(super) const COMMENT: &[Field] =
+    &[text("text", "the text"), list("mentions", "who is mentioned")];
+pub(super) const DELIVERED: &[Field] = &[text("deliverable", "the deliverable’s title")];
+pub(super) const DECIDED: &[Field] = &[
+    text("deliverable", "the deliverable’s title"),
+    words("verdict", "the verdict", VERDICTS),
+    text("text", "the note"),
+];
+pub(super) const AGENT: &[Field] = &[
+    text("agent", "the agent"),
+    text("reason", "what went wrong"),
+    text("title", "what it worked on"),
+    text("run", "the run"),
+];
+pub(super) const STANDING: &[Field] = &[
+    text("agent", "the agent"),
+    text("reason", "why"),
+    words("old", "the old status", AGENT_STATUSES),
+    words("new", "the new status", AGENT_STATUSES),
+];
+pub(super) const ONLY_AGENT: &[Field] = &[text("agent", "the agent")];
+pub(super) const RUN: &[Field] = &[
+    text("agent", "the agent"),
+    text("run", "the run"),
+    text("title", "what it works on"),
+    text("task", "the task’s number"),
+];
+pub(super) const OUTCOME: &[Field] =
+    &[text("outcome", "how it ended"), text("reason", "what came of it, in the agent’s words")];
+pub(super) const ITEM: &[Field] = &[
+    text("agent", "the agent"),
+    text("kind", "the kind of the item"),
+    text("state", "where the item stands"),
+    ranked("priority", "the item’s priority", PRIORITIES),
+    text("task", "the task’s number"),
+    text("reason", "what went wrong"),
+];
+pub(super) const MEMBER: &[Field] = &[text("title", "the member’s name")];
+pub(super) const ROLE_CHANGE: &[Field] =
+    &[words("old", "the old role", ROLES), words("new", "the new role", ROLES)];
+pub(super) const BUDGET: &[Field] =
+    &[text("title", "whose budget it is"), text("period", "the budget’s period")];

@@ -1,0 +1,443 @@
+//! Records with a history: what is waited for when one of them is made, changed or deleted.
+
+use serde_json::{Map, Value};
+
+use super::fields::*;
+use super::{Kind, OLD};
+use crate::features::agents::model::{Agent, Reach};
+use crate::features::audit::model::Keeping;
+use crate::features::comments::model::{Comment, Reaction};
+use crate::features::connections::model::{Connection, Fallbacks, UsualThinking, Window};
+use crate::features::deliverables::model::{Deliverable, Review, Version};
+use crate::features::files::model::TaskFile;
+use crate::features::inbox::model::pace::Pace;
+use crate::features::links::model::Link;
+use crate::features::notifications::model::sending::MailSettings;
+use crate::features::routines::model::{Routine, RoutineRules};
+use crate::features::runs::model::SubagentLimits;
+use crate::features::streams::model::Stream;
+use crate::features::tasks::model::Task;
+use crate::features::tasks::model::label::{Label, TaskLabel};
+use crate::features::tasks::model::overdue::TaskRules;
+use crate::features::tasks::model::relation::Relation;
+use crate::features::tasks::model::series::{Occurrence, Series};
+use crate::features::tasks::model::template::Template;
+use crate::features::usage::model::budget::Budget;
+use crate::features::usage::model::price::EnteredPrice;
+use crate::features::views::model::View;
+use crate::features::workspace::model::{Member, People, Settings};
+use crate::store::{KeyBuf, Op, Range, Read, ReadExt as _, Record, StoreError, record};
+
+/// How many records are looked through for one with a name.
+const LOOKED_AT: usize = 2_000;
+
+/// Reads the fields of a stored row; none when it cannot be read.
+type AsFields = fn(&[u8]) -> Option<Map<String, Value>>;
+
+/// Finds the key of a record that a name or an id means.
+type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+/// A kind of record.
+pub struct Noun {
+    /// What one is called.
+    pub one: &'static str,
+    /// Its table.
+    pub table: u16,
+    /// What can happen to one.
+    pub kinds: &'static [Kind],
+    /// The fields of a stored row; none when it cannot be read.
+    pub json: AsFields,
+    /// The key of the record that a name or an id means.
+    pub find: Find,
+    /// The stored row of its sample.
+    #[cfg(test)]
+    pub sample: fn() -> Vec<u8>,
+}
+
+/// What a field of a record is called in its JSON, where that is another name.
+const KEYS: [(&str, &str); 8] = [
+    ("title", "name"),
+    ("title", "label"),
+    ("text", "body"),
+    ("deliverable", "title"),
+    ("file", "name"),
+    ("handle", "slug"),
+    ("speaks", "wire"),
+    ("limit_dollars", "limit_micros"),
+];
+
+/// What a field is called in the JSON of a record.
+#[must_use]
+pub fn key_of(map: &Map<String, Value>, field: &str) -> Option<String> {
+    let name = field.strip_prefix(OLD).unwrap_or(field);
+    let others = KEYS.iter().filter(|(own, _)| *own == name).map(|(_, key)| (*key).to_owned());
+    let mut all = [name.to_owned(), format!("{name}_at")].into_iter().chain(others);
+    all.find(|key| map.contains_key(key))
+}
+
+fn json<R: Record>(row: &[u8]) -> Option<Map<String, Value>> {
+    let (record, _) = record::read::<R>(row).ok()?;
+    match serde_json::to_value(record).ok()? {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+/// A record by its id, its title or the id of its task; the only one there is, when no name is given.
+fn find<R: Record>(read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let wanted = name.trim().to_lowercase();
+    let all: Vec<R> = read.list(&Range::all().limit(LOOKED_AT))?;
+    let single = all.len() == 1;
+    for one in all {
+        let key = KeyBuf::of(&one.id()).into_bytes();
+        let Ok(Value::Object(map)) = serde_json::to_value(&one) else { continue };
+        let called = |field: &str| {
+            let text = map.get(field).and_then(Value::as_str).unwrap_or_default();
+            !wanted.is_empty() && text.to_lowercase() == wanted
+        };
+        let fits = ["id", "title", "name", "slug", "label", "task"].into_iter().any(called);
+        if fits || (single && wanted.is_empty()) {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+fn sample<R: Record>() -> Vec<u8> {
+    crate::store::codec::encode_row(R::VERSION, 1, &R::sample()).expect("a sample")
+}
+
+/// One kind of event of a record.
+macro_rules! kind {
+    (made, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($make:ident($($arg:expr),+)),*]) => {
+        Kind {
+            word: concat!($word, ".created"),
+            label: concat!($one, " is made"),
+            group: $group,
+            fields: &[&[$($make($($arg),+)),*], $base, COMMON],
+            row: Some((<$record as Record>::TABLE.number, &[Op::Insert])),
+        }
+    };
+    (gone, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($make:ident($($arg:expr),+)),*]) => {
+        Kind {
+            word: concat!($word, ".deleted"),
+            label: concat!($one, " is deleted"),
+            group: $group,
+            fields: &[&[$($make($($arg),+)),*], $base, COMMON],
+            row: Some((<$record as Record>::TABLE.number, &[Op::Delete])),
+        }
+    };
+    (changed, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, $fields:tt) => {
+        kind!(change &[Op::Update], concat!($one, " changes"), $record, $word, $group, $base, $fields)
+    };
+    // What there is one of, or what is written without anybody knowing whether it was there.
+    (set, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, $fields:tt) => {
+        kind!(change &[Op::Insert, Op::Update, Op::Delete], concat!($one, " changes"), $record, $word, $group, $base, $fields)
+    };
+    (change $ops:expr, $label:expr, $record:ty, $word:literal, $group:expr, $base:expr, [$($make:ident($name:literal, $about:literal $(, $words:expr)?)),*]) => {
+        Kind {
+            word: concat!($word, ".changed"),
+            label: $label,
+            group: $group,
+            fields: &[
+                &[$($make($name, $about $(, $words)?)),*],
+                &[$($make(concat!("old_", $name), concat!("the former ", $about) $(, $words)?)),*],
+                CHANGED,
+                $base,
+                COMMON,
+            ],
+            row: Some((<$record as Record>::TABLE.number, $ops)),
+        }
+    };
+}
+
+/// A kind of record: what can happen to one, and the fields that it has for that.
+macro_rules! noun {
+    ($record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($done:ident)+], $fields:tt) => {
+        noun!($record, $one, &[$(kind!($done, $record, $word, $one, $group, $base, $fields)),+])
+    };
+    ($record:ty, $one:literal, $kinds:expr) => {
+        Noun {
+            one: $one,
+            table: <$record as Record>::TABLE.number,
+            kinds: $kinds,
+            json: json::<$record>,
+            find: find::<$record>,
+            #[cfg(test)]
+            sample: sample::<$record>,
+        }
+    };
+}
+
+/// Of records without a name of their own: they are called as history calls them.
+const NAMELESS: &[Field] = RECORD;
+const GROUPS: &str = "Streams, labels, series and templates";
+const WORK: &str = "Comments and delivered work";
+const AGENTS: &str = "Agents and runs";
+const PEOPLE: &str = "People";
+const MODELS: &str = "Models and money";
+const HOUSE: &str = "The workspace";
+
+/// All of them, in the order of forms.
+pub(super) static ALL: &[Noun] = &[
+    noun!(
+        Task,
+        "a task",
+        &[
+            Kind {
+                word: "task.changed",
+                label: "any field of a task changes",
+                group: "Tasks",
+                fields: &[TASK, FORMER_TASK, CHANGED, COMMON],
+                row: Some((<Task as Record>::TABLE.number, &[Op::Update])),
+            },
+            Kind {
+                word: "task.deleted",
+                label: "a task is deleted",
+                group: "Tasks",
+                fields: &[TASK, COMMON],
+                row: Some((<Task as Record>::TABLE.number, &[Op::Delete])),
+            },
+        ]
+    ),
+    noun!(TaskLabel, "task_label", "a label of a task", "Tasks", TASK, [made gone], [
+        text("label", "the label")
+    ]),
+    noun!(Relation, "task_relation", "a relation of tasks", "Tasks", TASK, [made gone], [
+        text("kind", "the kind of relation"),
+        text("other", "the other task")
+    ]),
+    noun!(Stream, "stream", "a stream", GROUPS, &[], [made changed gone], [
+        text("title", "name"),
+        text("description", "description"),
+        text("goal", "goal"),
+        text("lead", "lead"),
+        moment("target_date", "target date"),
+        moment("archived", "moment of archiving")
+    ]),
+    noun!(Label, "label", "a label", GROUPS, &[], [made changed gone], [
+        text("title", "name"),
+        text("description", "description"),
+        text("colour", "colour")
+    ]),
+    noun!(Series, "series", "a recurring task", GROUPS, &[], [made changed gone], [
+        text("title", "title"),
+        text("description", "description"),
+        ranked("priority", "priority", PRIORITIES),
+        text("assignee", "assignee"),
+        text("stream", "stream"),
+        text("model", "model"),
+        moment("paused", "moment of pausing")
+    ]),
+    noun!(
+        Occurrence,
+        "occurrence",
+        "a task of a series",
+        GROUPS,
+        TASK,
+        [made],
+        [number("skipped", "how many turns were left out before it")]
+    ),
+    noun!(Template, "template", "a task template", GROUPS, &[], [made changed gone], [
+        text("title", "name"),
+        text("description", "description")
+    ]),
+    noun!(View, "view", "a saved view", GROUPS, &[], [made changed gone], [
+        text("title", "name")
+    ]),
+    noun!(Comment, "comment", "a comment", WORK, TASK, [changed gone], [
+        text("text", "text"),
+        list("mentions", "agents mentioned"),
+        moment("settled", "moment of settling")
+    ]),
+    noun!(Reaction, "reaction", "a reaction to a comment", WORK, TASK, [made gone], [
+        text("kind", "the reaction")
+    ]),
+    noun!(Deliverable, "deliverable", "delivered work", WORK, TASK, [changed gone], [
+        text("deliverable", "title"),
+        text("state", "state"),
+        number("versions", "number of versions")
+    ]),
+    noun!(Version, "version", "a version of delivered work", WORK, TASK, [made gone], [
+        number("number", "its number"),
+        text("note", "the note")
+    ]),
+    noun!(Review, "review", "a review", WORK, TASK, [changed gone], [
+        words("verdict", "verdict", VERDICTS),
+        text("note", "note")
+    ]),
+    noun!(TaskFile, "task_file", "a file of a task", WORK, TASK, [changed gone], [
+        text("file", "name"),
+        number("size", "size in bytes")
+    ]),
+    noun!(Link, "link", "a link of a task", WORK, TASK, [made changed gone], [
+        text("label", "words"),
+        text("target", "target")
+    ]),
+    noun!(Agent, "agent", "an agent", AGENTS, &[], [made changed gone], [
+        text("title", "name"),
+        text("handle", "name in addresses"),
+        text("description", "description"),
+        words("status", "status", AGENT_STATUSES),
+        text("model", "model"),
+        text("thinking", "thinking level"),
+        text("reports_to", "manager"),
+        yes_no("exec", "right to run programs"),
+        yes_no("network", "right to use the network"),
+        moment("archived", "moment of archiving")
+    ]),
+    noun!(
+        Reach,
+        "reach",
+        "what agents may reach",
+        AGENTS,
+        NAMELESS,
+        [set],
+        [list("hosts", "hosts")]
+    ),
+    noun!(
+        Pace,
+        "pace",
+        "when an agent begins work",
+        AGENTS,
+        NAMELESS,
+        [set],
+        [number("per_hour", "limit within an hour")]
+    ),
+    noun!(
+        SubagentLimits,
+        "subagent_limits",
+        "the limit of sub-agents",
+        AGENTS,
+        NAMELESS,
+        [set],
+        [
+            number("depth", "depth"),
+            number("fan_out", "number of sub-agents of a run"),
+            number("live", "number at work at once"),
+            number("total", "number below one run"),
+            number("minutes", "time in minutes")
+        ]
+    ),
+    noun!(Routine, "routine", "a routine", AGENTS, &[], [made changed gone], [
+        text("title", "name"),
+        text("agent", "agent"),
+        text("instruction", "instruction"),
+        yes_no("active", "state of being active"),
+        text("stopped", "reason why HQ stopped it")
+    ]),
+    noun!(
+        RoutineRules,
+        "routine_rules",
+        "what holds for all routines",
+        AGENTS,
+        NAMELESS,
+        [set],
+        [
+            yes_no("ask", "rule that a person lets them begin"),
+            moment("paused", "moment of pausing")
+        ]
+    ),
+    noun!(Member, "member", "a member", PEOPLE, &[], [changed gone], [
+        text("title", "name"),
+        text("handle", "handle"),
+        words("role", "role", ROLES),
+        moment("left", "moment of leaving")
+    ]),
+    noun!(
+        People,
+        "member_rules",
+        "what is asked of members",
+        PEOPLE,
+        NAMELESS,
+        [set],
+        [yes_no("factor_for_admins", "rule of a second factor")]
+    ),
+    noun!(Budget, "budget", "a budget", MODELS, NAMELESS, [made changed gone], [
+        text("period", "period"),
+        number("limit_dollars", "limit in dollars"),
+        number("limit_tokens", "limit of tokens"),
+        number("soft_pct", "percentage at which it warns"),
+        yes_no("hard", "rule to stop calls")
+    ]),
+    noun!(EnteredPrice, "price", "a price", MODELS, NAMELESS, [made changed gone], [
+        text("model", "model")
+    ]),
+    noun!(Connection, "connection", "a connection", MODELS, &[], [made changed gone], [
+        text("title", "name"),
+        text("speaks", "protocol"),
+        text("default_model", "default model")
+    ]),
+    noun!(
+        Fallbacks,
+        "fallbacks",
+        "a list of models to fall back on",
+        MODELS,
+        NAMELESS,
+        [set],
+        [text("models", "list")]
+    ),
+    noun!(
+        UsualThinking,
+        "usual_thinking",
+        "the usual thinking level",
+        MODELS,
+        NAMELESS,
+        [set],
+        [text("level", "level")]
+    ),
+    noun!(
+        Window,
+        "model_window",
+        "the window of a model",
+        MODELS,
+        NAMELESS,
+        [set],
+        [number("tokens", "number of tokens")]
+    ),
+    noun!(
+        Settings,
+        "settings",
+        "a setting of the workspace",
+        HOUSE,
+        &[],
+        [set],
+        [
+            text("title", "name"),
+            text("task_key", "task key"),
+            text("zone", "time zone"),
+            text("default_model", "default model"),
+            yes_no("comments_reach_assignee", "rule that comments reach the assignee")
+        ]
+    ),
+    noun!(
+        TaskRules,
+        "task_rules",
+        "a rule for tasks",
+        HOUSE,
+        NAMELESS,
+        [set],
+        [
+            number("missed_after_days", "number of days until a task is missed"),
+            text("delegation", "rule of delegation")
+        ]
+    ),
+    noun!(
+        Keeping,
+        "keeping",
+        "how long history is kept",
+        HOUSE,
+        NAMELESS,
+        [set],
+        [number("days", "number of days"), number("megabytes", "number of megabytes")]
+    ),
+    // Where mail goes is for those who run the workspace.
+    noun!(MailSettings, "mail", "the mail server", HOUSE, NAMELESS, [set], []),
+];
+
+/// The kind of record in a table.
+#[must_use]
+pub fn noun(table: u16) -> Option<&'static Noun> {
+    ALL.iter().find(|noun| noun.table == table)
+}

@@ -1,0 +1,91 @@
+//! What a wish refers to by name: a task template, who has its roles, saved views. A name that nothing has
+//! is told when the routine is saved.
+
+use crate::features::routines::model::{Action, TasksForm, Trigger};
+use crate::features::routines::rules::RoutineError;
+use crate::features::routines::scene;
+use crate::features::routines::wish::{Checked, Wish};
+use crate::features::tasks::model::template::Template;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::{checks, templates};
+use crate::kernel::{AgentId, Assignee, FieldError};
+use crate::store::Read;
+
+/// Looks up what a wish names. `own` is who is meant by `me`.
+///
+/// # Errors
+/// When something is named that is not there.
+pub fn resolve(
+    read: &dyn Read,
+    wish: &Wish,
+    (own, mut checked): (AgentId, Checked),
+) -> Result<Checked, RoutineError> {
+    let mut wrong = Vec::new();
+    if let Trigger::Event(watch) = &checked.trigger {
+        for view in watch.conditions.views() {
+            if scene::view_query(read, view)?.is_none() {
+                let text = format!("there is no saved view \"{view}\" that all members see");
+                wrong.push(FieldError::new("conditions", text));
+            }
+        }
+    }
+    if let Action::CreateTask(above) = &checked.action
+        && let Some(task) = &wish.task
+    {
+        match task.template() {
+            Some(name) => {
+                let mut refused = |field: &str, error: &TaskError| {
+                    wrong.push(FieldError::new(field, error.to_string()));
+                };
+                match templates::resolve(read, name) {
+                    Ok(template) => {
+                        let roles = roles(read, own, (task.roles.iter(), &template), &mut refused)?;
+                        let (above, template) = (above.clone(), template.id);
+                        checked.action = Action::CreateTasks(TasksForm { above, template, roles });
+                    }
+                    Err(TaskError::Store(error)) => return Err(error.into()),
+                    Err(error) => refused("task.template", &error),
+                }
+            }
+            None if !task.roles.is_empty() => {
+                wrong.push(FieldError::new("task.roles", "only a template has roles"));
+            }
+            None => {}
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(checked),
+        false => Err(RoutineError::Invalid(wrong)),
+    }
+}
+
+/// Who has the roles of a template.
+fn roles<'w>(
+    read: &dyn Read,
+    own: AgentId,
+    (wished, template): (impl Iterator<Item = (&'w String, &'w String)>, &Template),
+    refused: &mut impl FnMut(&str, &TaskError),
+) -> Result<Vec<(String, Option<Assignee>)>, RoutineError> {
+    let (people, known) = (People::read(read)?, templates::roles(&template.items));
+    let mut all = Vec::new();
+    for (role, who) in wished {
+        if !known.contains(role) {
+            let text = match known.is_empty() {
+                true => format!("this template has no role \"{role}\"; it has none"),
+                false => {
+                    format!("this template has no role \"{role}\"; it has: {}", known.join(", "))
+                }
+            };
+            refused("task.roles", &TaskError::field("task.roles", text));
+            continue;
+        }
+        let found = people.find(who, Assignee::Agent(own));
+        match found.and_then(|who| checks::assignee(read, who).map(|()| who)) {
+            Ok(who) => all.push((role.clone(), who)),
+            Err(TaskError::Store(error)) => return Err(error.into()),
+            Err(error) => refused("task.roles", &error),
+        }
+    }
+    Ok(all)
+}

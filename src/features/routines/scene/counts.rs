@@ -1,0 +1,67 @@
+//! How many tasks stand in saved views, for conditions that ask for it.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::features::routines::conditions::{Conditions, Datum, Values};
+use crate::features::routines::registry::VIEW;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::filter::Asker;
+use crate::features::tasks::queries::list::{self, Filter, Today};
+use crate::features::tasks::queries::looks;
+use crate::features::tasks::queries::people::People;
+use crate::features::views::model::{BY_SLUG, View};
+use crate::kernel::filter::Query;
+use crate::kernel::{AgentId, Assignee};
+use crate::store::{KeyBuf, Read, ReadExt, StoreError};
+
+/// Counts the tasks of the views that conditions name. `me` in a query is the agent of the routine.
+///
+/// # Errors
+/// When the disk fails.
+pub fn add_counts(
+    read: &dyn Read,
+    values: &mut Values,
+    conditions: &Conditions,
+    (agent, now): (AgentId, Timestamp),
+) -> Result<(), StoreError> {
+    for slug in conditions.views() {
+        let count = match query(read, slug)? {
+            Some(query) => count(read, &query, (agent, now))?,
+            None => Datum::Nothing,
+        };
+        values.insert(Cow::Owned(format!("{VIEW}{slug}")), count);
+    }
+    Ok(())
+}
+
+/// What a view asks: one that every workspace has, or one that all its members see.
+///
+/// # Errors
+/// When the disk fails.
+pub fn query(read: &dyn Read, slug: &str) -> Result<Option<String>, StoreError> {
+    if let Some(view) = looks::built_in().into_iter().find(|view| view.slug == slug) {
+        return Ok(Some(view.look.q));
+    }
+    let mut key = KeyBuf::new();
+    key.text(looks::NOUN).text(slug);
+    let view = read.find::<View>(BY_SLUG, &key)?.filter(|view| view.owner.is_none());
+    Ok(view.map(|view| view.look.q))
+}
+
+fn count(
+    read: &dyn Read,
+    query: &str,
+    (agent, now): (AgentId, Timestamp),
+) -> Result<Datum, StoreError> {
+    let (people, today) = (People::read(read)?, Today { now, zone: super::zone(read)? });
+    let asker = Asker { read, people: &people, me: Assignee::Agent(agent), today: &today };
+    let terms = match asker.understand(&Query::parse(query)) {
+        Ok(understood) => understood.terms,
+        Err(TaskError::Store(error)) => return Err(error),
+        Err(_) => return Ok(Datum::Nothing),
+    };
+    let total = list::total(read, &Filter::of(terms), &today)?;
+    Ok(Datum::Number(f64::from(u32::try_from(total).unwrap_or(u32::MAX))))
+}

@@ -1,0 +1,64 @@
+//! What the words of a task were when somebody read them.
+
+use super::error::TaskError;
+use crate::features::tasks::model::Task;
+use crate::kernel::TaskId;
+use crate::store::history::{self, Steps};
+use crate::store::{Read, Root, Schema, StoreError, record};
+
+/// How far a version is looked for.
+const MOST_STEPS: usize = 500;
+/// How many versions are looked through for a text.
+const MOST_VERSIONS: usize = 50;
+
+/// A task as it was after the transaction `rev`; nothing when that is not kept any more.
+///
+/// # Errors
+/// When that transaction has not written this task.
+pub fn version(
+    read: &dyn Read,
+    schema: &Schema,
+    id: TaskId,
+    rev: u64,
+) -> Result<Option<Task>, TaskError> {
+    let root = Root::of::<Task>(id);
+    match history::at(read, schema, &root, rev, &mut Steps::of(MOST_STEPS))? {
+        Some(version) => Ok(task(version.after.bytes())?),
+        None => Err(TaskError::field("base.rev", "there is no such version of this task")),
+    }
+}
+
+/// Whether a version of a task says something.
+pub type Says<'t> = &'t dyn Fn(&Task) -> bool;
+
+/// Whether a task has said something since it said what is asked first: a text that was sent, stored, and
+/// whose answer was lost is not brought back when others have gone on from it.
+///
+/// # Errors
+/// When the store fails.
+pub fn has_said_since(
+    read: &dyn Read,
+    schema: &Schema,
+    id: TaskId,
+    (base, said): (Says, Says),
+) -> Result<bool, StoreError> {
+    let root = Root::of::<Task>(id);
+    let page = history::of(read, schema, &root, None, MOST_VERSIONS)?.unwrap_or_default();
+    for version in page.versions {
+        let Some(then) = task(version.after.bytes())? else { return Ok(false) };
+        if base(&then) {
+            return Ok(false);
+        }
+        if said(&then) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn task(bytes: Option<&[u8]>) -> Result<Option<Task>, StoreError> {
+    Ok(match bytes {
+        Some(bytes) => Some(record::read::<Task>(bytes)?.0),
+        None => None,
+    })
+}

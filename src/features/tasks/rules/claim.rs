@@ -1,0 +1,40 @@
+//! An agent takes work: what is its own already, or what nobody has.
+
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::people::People;
+use crate::features::tasks::queries::{self, checks, relations};
+use crate::kernel::{AgentId, Assignee, TaskId};
+use crate::store::WriteTx;
+
+/// How many tasks a refusal names.
+const NAMED: usize = 5;
+
+/// Gives an agent a task that it has already or that nobody has, and begins it. Of several that claim the
+/// same, the first has it.
+///
+/// # Errors
+/// When the task is archived or closed, somebody else has it, or it waits for others.
+pub fn claim(tx: &mut WriteTx<'_>, id: TaskId, agent: AgentId) -> Result<Task, TaskError> {
+    let task = checks::in_use(tx, id)?;
+    let name = queries::name(tx, task.number)?;
+    if !task.status.is_open() {
+        return Err(TaskError::Closed(name));
+    }
+    let me = Assignee::Agent(agent);
+    if let Some(owner) = task.assignee.filter(|owner| *owner != me) {
+        let by = People::read(tx)?.handle(owner);
+        return Err(TaskError::Claimed { task: name, by });
+    }
+    let blockers = relations::open_blockers(tx, id)?;
+    if !blockers.is_empty() {
+        let mut on = Vec::new();
+        for blocker in blockers.iter().take(NAMED) {
+            on.push(queries::name(tx, blocker.number)?);
+        }
+        return Err(TaskError::Waits { task: name, on: on.join(", ") });
+    }
+    super::assign(tx, id, Some(me))?;
+    super::begin(tx, id, me)?;
+    queries::get(tx, id)
+}

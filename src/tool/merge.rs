@@ -1,0 +1,335 @@
+//! Two people have changed the same text: what both have done is made one, by lines.
+//!
+//! Changes of different lines stand beside each other, also of neighbouring ones. Where both have changed
+//! the same lines, or have put something into the same gap, nobody but a person can tell what is meant: all
+//! three ways out are given, and nothing of either is left out of the third.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+/// Texts of more lines are not compared: a change of both is a clash of the whole.
+const MAX_LINES: usize = 3000;
+
+/// What became of two changes of one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// Both stand in it.
+    Clean(String),
+    /// Somebody must choose.
+    Clash(Clash),
+}
+
+/// Two changes that exclude each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Clash {
+    /// Where they do.
+    pub places: Vec<Place>,
+    /// The text as it is now.
+    pub now: String,
+    /// Everything that can be made one, and in those places what the first one wrote.
+    pub mine: String,
+    /// The same with what the other wrote.
+    pub theirs: String,
+    /// The same with both, one after the other.
+    pub both: String,
+}
+
+/// One place in which two changes exclude each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// What the first one wrote there.
+    pub mine: String,
+    /// What the other wrote there.
+    pub theirs: String,
+}
+
+/// Lines that one of them has put in the place of others.
+#[derive(Clone, Debug)]
+struct Edit {
+    from: Range<usize>,
+    to: Range<usize>,
+}
+
+/// Makes one text of what two people made of `base`.
+#[must_use]
+pub fn lines(base: &str, mine: &str, theirs: &str) -> Merged {
+    if mine == base || mine == theirs {
+        return Merged::Clean(theirs.to_owned());
+    }
+    if theirs == base {
+        return Merged::Clean(mine.to_owned());
+    }
+    let (base, one, other) = (split(base), split(mine), split(theirs));
+    if [&base, &one, &other].iter().any(|lines| MAX_LINES < lines.len()) {
+        let place = Place { mine: mine.to_owned(), theirs: theirs.to_owned() };
+        return told(&[Piece::Place(place)], theirs);
+    }
+    let pieces = pieces(&base, (&one, &edits(&base, &one)), (&other, &edits(&base, &other)));
+    told(&pieces, theirs)
+}
+
+/// The lines of a text, each without its end.
+fn split(text: &str) -> Vec<&str> {
+    if text.is_empty() { Vec::new() } else { text.split('\n').collect() }
+}
+
+/// What was done to make one text of another. Lines that were replaced one by one are edits of their own.
+fn edits(base: &[&str], text: &[&str]) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for op in capture_diff_slices(Algorithm::Myers, base, text) {
+        let (tag, from, to) = op.as_tag_tuple();
+        match tag {
+            DiffTag::Equal => {}
+            DiffTag::Replace if from.len() == to.len() => {
+                let pairs = from.zip(to).filter(|(old, new)| base[*old] != text[*new]);
+                edits.extend(pairs.map(|(old, new)| Edit { from: old..old + 1, to: new..new + 1 }));
+            }
+            _ => edits.push(Edit { from, to }),
+        }
+    }
+    edits
+}
+
+/// A part of the outcome.
+enum Piece<'a> {
+    /// Lines that nobody disputes.
+    Lines(Vec<&'a str>),
+    /// What both have written in one place.
+    Place(Place),
+}
+
+/// Goes through the edits of both in the order of the text.
+fn pieces<'a>(
+    base: &[&'a str],
+    (one, mine): (&[&'a str], &[Edit]),
+    (other, theirs): (&[&'a str], &[Edit]),
+) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let (mut at, mut i, mut j) = (0, 0, 0);
+    loop {
+        let mine_first = match (mine.get(i), theirs.get(j)) {
+            (None, None) => break,
+            (Some(a), Some(b)) if meet(a, b) => {
+                let (from_i, from_j) = (i, j);
+                let start = a.from.start.min(b.from.start);
+                let mut end = a.from.end.max(b.from.end);
+                (i, j) = (i + 1, j + 1);
+                loop {
+                    match (mine.get(i), theirs.get(j)) {
+                        (Some(next), _) if next.from.start < end => {
+                            (end, i) = (end.max(next.from.end), i + 1);
+                        }
+                        (_, Some(next)) if next.from.start < end => {
+                            (end, j) = (end.max(next.from.end), j + 1);
+                        }
+                        _ => break,
+                    }
+                }
+                pieces.push(Piece::Lines(base[at..start].to_vec()));
+                let one = made(base, &mine[from_i..i], one, start..end);
+                let other = made(base, &theirs[from_j..j], other, start..end);
+                pieces.push(match one == other {
+                    true => Piece::Lines(one),
+                    false => Piece::Place(Place { mine: one.join("\n"), theirs: other.join("\n") }),
+                });
+                at = end;
+                continue;
+            }
+            (Some(a), Some(b)) => before(a, b),
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+        };
+        let (edit, text) = if mine_first { (&mine[i], one) } else { (&theirs[j], other) };
+        if mine_first {
+            i += 1
+        } else {
+            j += 1
+        }
+        pieces.push(Piece::Lines(base[at..edit.from.start].to_vec()));
+        pieces.push(Piece::Lines(text[edit.to.clone()].to_vec()));
+        at = edit.from.end;
+    }
+    pieces.push(Piece::Lines(base[at..].to_vec()));
+    pieces
+}
+
+/// Whether two edits are about the same lines, or put something into the same gap.
+fn meet(a: &Edit, b: &Edit) -> bool {
+    let (a, b) = (&a.from, &b.from);
+    match a.is_empty() && b.is_empty() {
+        true => a.start == b.start,
+        false => a.start < b.end && b.start < a.end,
+    }
+}
+
+/// Whether an edit comes first; what is put in stands in front of what is replaced there.
+fn before(a: &Edit, b: &Edit) -> bool {
+    (a.from.start, !a.from.is_empty()) < (b.from.start, !b.from.is_empty())
+}
+
+/// What edits make of some lines.
+fn made<'a>(
+    base: &[&'a str],
+    edits: &[Edit],
+    text: &[&'a str],
+    range: Range<usize>,
+) -> Vec<&'a str> {
+    let (mut lines, mut at) = (Vec::new(), range.start);
+    for edit in edits {
+        lines.extend_from_slice(&base[at..edit.from.start]);
+        lines.extend_from_slice(&text[edit.to.clone()]);
+        at = edit.from.end;
+    }
+    lines.extend_from_slice(&base[at..range.end]);
+    lines
+}
+
+/// The outcome in words: one text, or all ways out.
+fn told(pieces: &[Piece<'_>], now: &str) -> Merged {
+    let places: Vec<Place> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Place(place) => Some(place.clone()),
+            Piece::Lines(_) => None,
+        })
+        .collect();
+    let text = |choice: &dyn Fn(&Place) -> Vec<String>| {
+        let mut all: Vec<String> = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Lines(lines) => all.extend(lines.iter().map(|line| (*line).to_owned())),
+                Piece::Place(place) => {
+                    all.extend(choice(place).into_iter().filter(|words| !words.is_empty()));
+                }
+            }
+        }
+        all.join("\n")
+    };
+    if places.is_empty() {
+        return Merged::Clean(text(&|_| Vec::new()));
+    }
+    Merged::Clash(Clash {
+        now: now.to_owned(),
+        mine: text(&|place| vec![place.mine.clone()]),
+        theirs: text(&|place| vec![place.theirs.clone()]),
+        both: text(&|place| vec![place.mine.clone(), place.theirs.clone()]),
+        places,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::{Clash, Merged, Place, lines};
+
+    fn clean(base: &str, mine: &str, theirs: &str) -> String {
+        match lines(base, mine, theirs) {
+            Merged::Clean(text) => text,
+            Merged::Clash(clash) => panic!("{clash:?}"),
+        }
+    }
+
+    fn clash(base: &str, mine: &str, theirs: &str) -> Clash {
+        match lines(base, mine, theirs) {
+            Merged::Clean(text) => panic!("{text}"),
+            Merged::Clash(clash) => clash,
+        }
+    }
+
+    #[test]
+    fn changes_of_different_lines_become_one_text() {
+        assert_eq!(clean("a\nb\nc", "A\nb\nc", "a\nb\nC"), "A\nb\nC");
+        assert_eq!(clean("a\nb", "A\nb", "a\nB"), "A\nB", "neighbours too");
+        assert_eq!(clean("a\nb\nc", "A\nB\nc", "a\nb\nC"), "A\nB\nC");
+        assert_eq!(clean("a\nb", "a\nb\nnew", "A\nb"), "A\nb\nnew");
+        assert_eq!(clean("a", "a\nnew", "A"), "A\nnew", "behind a line that the other has changed");
+        assert_eq!(clean("a", "new\na", "A"), "new\nA");
+        assert_eq!(clean("a\nb\nc", "a\nc", "a\nb\nC"), "a\nC", "what one took away stays away");
+        assert_eq!(clean("a\nb", "x\nb", "x\nb"), "x\nb", "both did the same");
+        assert_eq!(clean("a\nb\nc", "a\nX\nc", "a\nX\nC"), "a\nX\nC");
+    }
+
+    #[test]
+    fn changes_of_the_same_line_are_shown_with_all_ways_out() {
+        let both = clash("a\nb\nc", "a\nmine\nc", "A\ntheirs\nc");
+        let place = Place { mine: "mine".into(), theirs: "theirs".into() };
+        assert_eq!(both.places, [place]);
+        assert_eq!((both.now.as_str(), both.mine.as_str()), ("A\ntheirs\nc", "A\nmine\nc"));
+        assert_eq!(both.theirs, "A\ntheirs\nc");
+        assert_eq!(both.both, "A\nmine\ntheirs\nc");
+        let first = clash("", "mine", "theirs");
+        assert_eq!((first.mine.as_str(), first.both.as_str()), ("mine", "mine\ntheirs"));
+        // One took away what the other has changed.
+        let gone = clash("a\nb\nc", "a\nc", "a\nB\nc");
+        assert_eq!((gone.mine.as_str(), gone.theirs.as_str()), ("a\nc", "a\nB\nc"));
+        assert_eq!(gone.both, "a\nB\nc");
+        // Both put something into the same gap.
+        assert_eq!(clash("a", "a\none", "a\ntwo").both, "a\none\ntwo");
+    }
+
+    #[test]
+    fn a_text_of_very_many_lines_is_not_taken_apart() {
+        let long = |word: &str| format!("{}{word}", "x\n".repeat(super::MAX_LINES));
+        let whole = clash(&long("a"), &long("b"), &long("c"));
+        assert_eq!((whole.mine, whole.theirs), (long("b"), long("c")));
+        assert_eq!(clean(&long("a"), &long("a"), &long("c")), long("c"));
+    }
+
+    fn text(lines: &[u8]) -> String {
+        let words: Vec<_> = lines.iter().map(|n| format!("line {n}")).collect();
+        words.join("\n")
+    }
+
+    proptest! {
+        #[test]
+        fn who_changed_nothing_takes_nothing_back(
+            base in prop::collection::vec(0u8..6, 0..12),
+            other in prop::collection::vec(0u8..9, 0..12),
+        ) {
+            let (base, other) = (text(&base), text(&other));
+            prop_assert_eq!(lines(&base, &base, &other), Merged::Clean(other.clone()));
+            prop_assert_eq!(lines(&base, &other, &base), Merged::Clean(other.clone()));
+            prop_assert_eq!(lines(&base, &other, &other), Merged::Clean(other));
+        }
+
+        #[test]
+        fn nothing_that_one_of_them_wrote_is_lost_and_it_does_not_matter_who_was_first(
+            base in prop::collection::vec(0u8..6, 0..10),
+            mine in prop::collection::vec(0u8..6, 0..10),
+            theirs in prop::collection::vec(0u8..6, 0..10),
+            new in (prop::collection::vec(0usize..10, 0..3), prop::collection::vec(0usize..10, 0..3)),
+        ) {
+            let with = |lines: &[u8], at: &[usize], first: u8| {
+                let mut all = lines.to_vec();
+                for (n, at) in (first..).zip(at) {
+                    all.insert((*at).min(all.len()), n);
+                }
+                all
+            };
+            let mine: Vec<u8> = with(&mine, &new.0, 100);
+            let theirs = with(&theirs, &new.1, 200);
+            let (base, mine, theirs) = (text(&base), text(&mine), text(&theirs));
+            let whole = |merged: &Merged| match merged {
+                Merged::Clean(text) => text.clone(),
+                Merged::Clash(clash) => clash.both.clone(),
+            };
+            let (one, other) = (lines(&base, &mine, &theirs), lines(&base, &theirs, &mine));
+            let all = whole(&one);
+            for line in mine.lines().chain(theirs.lines()) {
+                let added = !base.lines().any(|old| old == line);
+                prop_assert!(!added || all.lines().any(|here| here == line), "{line} in {all}");
+            }
+            match (&one, &other) {
+                (Merged::Clean(a), Merged::Clean(b)) => prop_assert_eq!(a, b),
+                (Merged::Clash(a), Merged::Clash(b)) => {
+                    prop_assert_eq!(&a.mine, &b.theirs);
+                    prop_assert_eq!(&a.theirs, &b.mine);
+                }
+                _ => prop_assert!(false, "{one:?} and {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! On which day a week begins: what a browser chose last, as with light and dark.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::response::Response;
+use jiff::civil::{Date, Weekday};
+use serde::Deserialize;
+
+use crate::web::extract::Form;
+use crate::web::hx::Hx;
+use crate::web::shell::own_path;
+
+/// Name of the cookie.
+const COOKIE_NAME: &str = "hq_week";
+
+/// The first day of a week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeekStart {
+    /// Monday.
+    #[default]
+    Monday,
+    /// Sunday.
+    Sunday,
+    /// Saturday.
+    Saturday,
+}
+
+impl WeekStart {
+    /// All of them with the words of forms and people.
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Monday, "monday", "Monday"),
+        (Self::Sunday, "sunday", "Sunday"),
+        (Self::Saturday, "saturday", "Saturday"),
+    ];
+
+    /// The day of a word; Monday when it is none of them.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        Self::ALL
+            .iter()
+            .find(|(_, name, _)| *name == word)
+            .map(|(day, ..)| *day)
+            .unwrap_or_default()
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(day, ..)| *day == self).map_or("monday", |(_, word, _)| word)
+    }
+
+    /// What a browser chose last.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';'));
+        let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+        let word = pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value);
+        Self::from_word(word.unwrap_or_default())
+    }
+
+    /// How many days of its week lie before a day.
+    #[must_use]
+    pub fn before(self, day: Date) -> i64 {
+        let first = match self {
+            Self::Monday => Weekday::Monday,
+            Self::Sunday => Weekday::Sunday,
+            Self::Saturday => Weekday::Saturday,
+        };
+        let offset = |day: Weekday| i64::from(day.to_monday_zero_offset());
+        (offset(day.weekday()) - offset(first)).rem_euclid(7)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for WeekStart {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
+}
+
+/// What the form sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    week: String,
+}
+
+/// Keeps the choice in the browser and goes back to where it was made.
+pub async fn choose(headers: HeaderMap, Form(typed): Form<Typed>) -> Response {
+    let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
+    let mut response = Hx::default().go_to(back.unwrap_or("/"));
+    let word = WeekStart::from_word(&typed.week).word();
+    let line = format!("{COOKIE_NAME}={word}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
+    if let Ok(cookie) = HeaderValue::try_from(line) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WeekStart;
+    use axum::http::HeaderMap;
+    use jiff::civil::date;
+
+    #[test]
+    fn a_week_begins_where_the_browser_says() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(WeekStart::from_headers(&headers), WeekStart::Monday);
+        headers.insert("cookie", "hq_theme=dark; hq_week=sunday".parse().unwrap());
+        assert_eq!(WeekStart::from_headers(&headers), WeekStart::Sunday);
+        for (day, word, _) in WeekStart::ALL {
+            assert_eq!((WeekStart::from_word(word), day.word()), (day, word));
+        }
+        assert_eq!(WeekStart::from_word("someday"), WeekStart::Monday);
+    }
+
+    #[test]
+    fn the_days_before_a_day_are_those_of_its_week() {
+        let friday = date(2026, 11, 20);
+        assert_eq!(WeekStart::Monday.before(friday), 4);
+        assert_eq!(WeekStart::Sunday.before(friday), 5);
+        assert_eq!(WeekStart::Saturday.before(friday), 6);
+        assert_eq!(WeekStart::Saturday.before(date(2026, 11, 21)), 0);
+        assert_eq!(WeekStart::Monday.before(date(2026, 11, 22)), 6);
+    }
+}

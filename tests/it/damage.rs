@@ -1,0 +1,252 @@
+//! What is shown of damage, and to whom: a workspace that does not open, accounts that are gone, a data
+//! folder that was moved away, a file whose bytes are others; and what a task's page says of what was undone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hq::config::Config;
+use hq::kernel::Role;
+use hq::server::{self, Parts, StartError};
+use hq::store::BlobId;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::hq::{Person, Setup, TestHq};
+use crate::support::program::run;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
+const HERE: &str = "x-hq-workspace";
+const STORE: &str = "workspaces/marlow-cargo/hq.redb";
+
+/// Runs a command; gives its exit code and all that it said.
+fn ended(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(Path::new(BINARY), data, arguments);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The parts of a program.
+fn parts(begin_anew: bool) -> Parts {
+    Parts { begin_anew, jail_program: PathBuf::from(BINARY), ..Parts::default() }
+}
+
+/// Two workspaces, one of which does not open any more: Mira keeps HQ, Vera belongs to the damaged one,
+/// Nils to none.
+async fn half_damaged() -> (TestHq, Person, Person) {
+    let mut hq = TestHq::start().await;
+    let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
+    let made = hq.owner().form("/workspaces/new", &form).await;
+    assert_eq!(made.location(), Some("/w/northwind/"), "{}", made.text);
+    let vera = hq.another("Vera", Some(Role::Member)).await;
+    let nils = hq.another("Nils", None).await;
+    hq.stop().await;
+    fs::write(hq.data().join(STORE), b"not a database").expect("damaged");
+    hq.start_again().await;
+    let (vera, nils) = (vera.back_at(&hq), nils.back_at(&hq));
+    (hq, vera, nils)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_workspace_is_shown_to_those_whom_it_concerns_and_to_nobody_else() {
+    let (hq, vera, nils) = half_damaged().await;
+    let mira = hq.owner();
+    let page = mira.get("/w/marlow-cargo/").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+    assert!(page.text.contains("This workspace is damaged"), "{}", page.text);
+    let words = |reply: &Value| reply["detail"].as_str().unwrap_or_default().to_owned();
+    let api = mira.clone().with(HERE, "marlow-cargo").get("/api/v1/tasks").await;
+    assert_eq!(api.status, StatusCode::SERVICE_UNAVAILABLE, "{}", api.text);
+    assert_eq!(api.json()["code"], "workspace_damaged");
+    assert!(words(&api.json()).contains("--workspace marlow-cargo"), "{}", api.text);
+    // Its people hear that it is damaged, and no command of a machine that is not theirs.
+    let member = vera.get("/w/marlow-cargo/tasks").await;
+    assert_eq!(member.status, StatusCode::SERVICE_UNAVAILABLE, "{}", member.text);
+    assert!(!member.text.contains("hq restore"), "{}", member.text);
+    let member = vera.get("/api/v1/tasks").await;
+    assert_eq!(member.json()["code"], "workspace_damaged", "{}", member.text);
+    // Who does not belong to it is not told that it exists.
+    assert_eq!(nils.get("/w/marlow-cargo/").await.status, StatusCode::NOT_FOUND);
+    let other = nils.with(HERE, "marlow-cargo").get("/api/v1/tasks").await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND, "{}", other.text);
+
+    // Where everything else still works, it is red.
+    let health = mira.get("/w/northwind/settings/health").await;
+    assert_eq!(health.status, StatusCode::OK);
+    assert!(health.text.contains("Something does not work"), "{}", health.text);
+    assert!(health.text.contains("hq restore"), "{}", health.text);
+    let north = mira.clone().with(HERE, "northwind");
+    let told = north.get("/api/v1/health").await.json();
+    assert_eq!(told["status"], "down", "{told}");
+    let backups = north.get("/api/v1/backups").await;
+    assert_eq!(backups.status, StatusCode::OK, "{}", backups.text);
+
+    let data = hq.data();
+    let (code, said) = ended(&data, &["status"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("marlow-cargo: DAMAGED") && said.contains("hq restore"), "{said}");
+    let (code, said) = ended(&data, &["status", "--json"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("\"damaged\"") && said.contains("marlow-cargo"), "{said}");
+    for command in [&["audit", "verify"][..], &["store", "check"][..]] {
+        let named = [command, &["--workspace", "marlow-cargo"]].concat();
+        let (code, said) = ended(&data, &named);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("is damaged and cannot be opened"), "{said}");
+        let (code, said) = ended(&data, command);
+        assert_eq!(code, Some(2), "which one is not said: {said}");
+    }
+    let (code, said) = ended(&data, &["doctor", "blobs", "--workspace", "northwind"]);
+    assert_eq!(code, Some(0), "{said}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
+    // The other start goes by the real time.
+    let mut hq = Setup::default().real_time().start().await;
+    hq.stop().await;
+    let (system, aside) = (hq.data().join("system.redb"), hq.data().join("aside.redb"));
+    fs::rename(&system, &aside).expect("it goes");
+    let config = Config::for_folder(&hq.data());
+    match server::start(config.clone(), parts(false)).await {
+        Err(error @ StartError::NoAccounts { .. }) => {
+            let said = error.to_string();
+            for word in ["marlow-cargo", "hq restore", "--begin-anew"] {
+                assert!(said.contains(word), "{said}");
+            }
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it began as new"),
+    }
+    assert!(!system.exists(), "nothing was made");
+    // Told to, it does.
+    let anew = server::start(config, parts(true)).await.expect("it starts");
+    assert!(anew.setup_link.is_some(), "nobody owns it");
+    assert!(anew.app.workspace("marlow-cargo").is_some(), "it is taken in");
+    assert!(anew.stop().await);
+    fs::rename(&aside, &system).expect("it comes back");
+    hq.start_again().await;
+    assert_eq!(hq.owner().get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hq_stands_still_when_its_data_folder_is_gone() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let (data, aside) = (hq.data(), hq.data().with_file_name("moved"));
+    fs::rename(&data, &aside).expect("it is moved");
+    let refused = mira.post("/api/v1/tasks", &json!({ "title": "Into nothing" })).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "data_folder_gone", "{}", refused.text);
+    let page = mira.get("/w/marlow-cargo/tasks").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text.contains("stands still"), "{}", page.text);
+    assert_eq!(mira.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    // What works by itself is stopped as well, and nobody makes the folder anew.
+    tokio::time::timeout(Duration::from_secs(20), hq.running().app.closing.cancelled())
+        .await
+        .expect("no work is begun any more");
+    assert!(!data.exists(), "nothing was made in its place");
+    fs::rename(&aside, &data).expect("it is back");
+    let still = mira.get("/w/marlow-cargo/tasks").await;
+    assert_eq!(still.status, StatusCode::SERVICE_UNAVAILABLE, "until it is started again");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_known_to_be_damaged_is_not_handed_out() {
+    let hq = TestHq::start().await;
+    let ws = hq.ws();
+    let id = ws.blobs.put(b"what was written").expect("it is put");
+    assert!(ws.blobs.open_blob(id).is_ok());
+    let name = id.to_string();
+    let file = ws.folder.join("blobs").join(&name[..2]).join(&name[2..]);
+    fs::write(&file, b"something else!!").expect("damaged");
+    let whole = hq::store::blob::check::is_whole(&ws.blobs, id, true).expect("it is read");
+    assert_eq!(whole, Some(false));
+    let refused = ws.blobs.open_blob(id).expect_err("it is damaged");
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
+    // Sent again, it is whole.
+    assert_eq!(ws.blobs.put(b"what was written").expect("it is put"), id);
+    assert_eq!(ws.blobs.get(id, 1 << 10).expect("it is read"), b"what was written");
+    assert_eq!(BlobId::of(b"what was written"), id);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_says_what_was_undone_and_what_was_done_to_versions_that_are_gone() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let made = mira.post("/api/v1/tasks", &json!({ "title": "First" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let key = made.json()["key"].as_str().expect("a key").to_owned();
+    let at = format!("/api/v1/tasks/{key}");
+    let renamed = mira.json("PATCH", &at, &json!({ "title": "First, better" })).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{}", renamed.text);
+    let seq = hq.ws().store.head().seq;
+    let undone = mira.post("/api/v1/undo", &json!({ "entry": seq })).await;
+    assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
+    let page = format!("/w/marlow-cargo/tasks/{key}");
+    let shown = mira.get(&page).await;
+    assert!(
+        shown.text.contains("undid a change: the title is <b>First</b> again"),
+        "{}",
+        shown.text
+    );
+    let activity = mira.get("/w/marlow-cargo/activity").await;
+    assert!(activity.text.contains("undid a change of"), "{}", activity.text);
+    assert!(activity.text.contains(&format!("(entry {seq})")), "{}", activity.text);
+
+    // A key is an id at both steps.
+    let history =
+        format!("/w/marlow-cargo/history/tasks/{}", made.json()["id"].as_str().expect("an id"));
+    assert!(mira.get(&history).await.text.contains("undo?entry="), "it can be undone");
+    let data = hq.data();
+    let (code, said) = ended(&data, &["redact", "tasks", &key]);
+    assert!(code == Some(1) && said.contains("--yes"), "{said}");
+    let (code, said) = ended(&data, &["redact", "tasks", "MC-999"]);
+    assert!(code == Some(1) && said.contains("no id of tasks"), "{said}");
+    let (code, said) = ended(&data, &["redact", "tasks", &key, "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        !mira.get(&history).await.text.contains("undo?entry="),
+        "there is nothing to go back to"
+    );
+    let shown = mira.get(&page).await;
+    assert!(shown.text.contains("created this task"), "{}", shown.text);
+    let told = mira.get("/api/v1/audit?event=record.redacted").await.json();
+    let data = &told["items"][0]["events"][0]["data"];
+    assert_eq!(data["table"], "tasks", "{told}");
+    assert_eq!(data["id"], made.json()["id"], "{told}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_a_sign_in_may_do_says_so_to_a_token() {
+    let hq = TestHq::start().await;
+    let program = hq.api().await;
+    let token = json!({ "name": "Another", "scopes": ["read"], "days": 1 });
+    let name = json!({ "name": "Marlow Cargo" });
+    for (path, body) in [("/api/v1/tokens", &token), ("/api/v1/workspace/delete", &name)] {
+        let refused = program.post(path, body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+        assert!(refused.text.contains("no token has: sign in"), "{}", refused.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_can_neither_go_back_nor_begin_anew_says_what_can_be_done() {
+    let hq = TestHq::start().await;
+    for (act, body) in [("rewind", json!({ "to": 0 })), ("rebuild", json!({}))] {
+        let path = format!("/api/v1/consumers/notifications-out/{act}");
+        let refused = hq.owner().post(&path, &body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        for word in ["neither be sent back nor rebuilt", "skipped", "tried again or dropped"] {
+            assert!(refused.text.contains(word), "{}", refused.text);
+        }
+    }
+    hq.finish().await;
+}

@@ -1,0 +1,276 @@
+// What pages do before HQ has answered, without HQ, and when somebody comes back to them: changes are shown at
+// once and taken back when they are refused, nothing flickers, nothing is lost, and a finger is as good as a key.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { assertAccessible } from '../lib/axe.mjs';
+import { newContext, PHONE } from '../lib/browser.mjs';
+
+/** What a browser notes of answers that refuse, and of requests that could not be sent. */
+const EXPECTED = ['422', 'net::ERR_', 'Failed to fetch'];
+const faultsOf = (context) => context.faults().filter((fault) => !EXPECTED.some((words) => fault.includes(words)));
+
+export function tell(given) {
+  const make = async (page, title, form = {}) => {
+    const { server, place } = given;
+    const headers = { origin: server.url };
+    const made = await page.request.post(`${server.url}${place}/tasks`, { form: { title, ...form }, headers, maxRedirects: 0 });
+    assert.equal(made.status(), 303, await made.text());
+  };
+  const rowOf = (page, title) => page.locator('.row', { hasText: title });
+  const refused = (page) => page.locator('.toast[data-tone="danger"]');
+
+  /** Holds what is sent to an address until it is let go; what is sent can be changed. */
+  const hold = async (page, address) => {
+    let letGo;
+    const held = new Promise((resolve) => (letGo = resolve));
+    await page.route(address, async (route) => {
+      await held;
+      await route.continue();
+    });
+    return letGo;
+  };
+  const spoil = (page, address, postData) => page.route(address, (route) => route.continue({ postData }));
+
+  test('A status is shown at once, stays as it is when HQ agrees, and goes back when HQ refuses', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Swift answer');
+    await make(page, 'Swift refusal');
+    await page.goto(`${place}/tasks?q=swift`);
+    const row = rowOf(page, 'Swift answer');
+    await row.evaluate((one) => {
+      const { id } = one;
+      window.seen = [];
+      const look = () => {
+        const state = document.getElementById(id)?.dataset.state ?? 'gone';
+        if (window.seen.at(-1) !== state) window.seen.push(state);
+      };
+      look();
+      new MutationObserver(look).observe(document.getElementById('main'), { subtree: true, childList: true, attributes: true });
+    });
+    const letGo = await hold(page, '**/status');
+    const answered = page.waitForResponse((answer) => answer.url().endsWith('/status'));
+    await row.locator('.state').click();
+    await page.locator('.row[data-state="done"]', { hasText: 'Swift answer' }).waitFor();
+    // What another does meanwhile is drawn when the answer is there, not over the guess.
+    await make(page, 'Swift newcomer');
+    letGo();
+    assert.equal((await answered).status(), 200);
+    await rowOf(page, 'Swift newcomer').waitFor();
+    assert.deepEqual(await page.evaluate(() => window.seen), ['todo', 'done']);
+
+    await page.unroute('**/status');
+    await spoil(page, '**/status', 'status=nonsense');
+    await rowOf(page, 'Swift refusal').locator('.state').click();
+    await refused(page).getByText('nonsense').waitFor();
+    await page.locator('.row[data-state="todo"]', { hasText: 'Swift refusal' }).waitFor();
+    assert.equal(await rowOf(page, 'Swift refusal').locator('.state use').getAttribute('href').then((href) => href.split('#')[1]), 'i-todo');
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('Keys alone choose rows and change them; all of them show it before HQ has answered', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Keyed alpha');
+    await make(page, 'Keyed beta');
+    await page.goto(`${place}/tasks?q=keyed`);
+    const letGo = await hold(page, '**/tasks/bulk');
+    for (const key of ['j', 'x', 'j', 'x', 'd']) await page.keyboard.press(key);
+    await page.locator('#bulk-due').waitFor();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    for (const title of ['Keyed alpha', 'Keyed beta']) await rowOf(page, title).locator('.due', { hasText: 'Today' }).waitFor();
+    letGo();
+    await page.getByText('Changed 2 tasks').waitFor();
+    assert.deepEqual(await page.locator('.rows .due:visible').allInnerTexts(), ['Today', 'Today']);
+    await page.locator('#bulk').waitFor({ state: 'hidden' });
+
+    await page.unroute('**/tasks/bulk');
+    await page.keyboard.press('a');
+    await page.locator('#bulk-assignee').waitFor();
+    await page.locator('#bulk-assignee').getByRole('button', { name: /\(you\)/ }).press('Enter');
+    await page.getByText('Changed 1 task', { exact: true }).waitFor();
+    await page.keyboard.press('e');
+    await page.locator('.row[data-state="done"]', { hasText: /Keyed/ }).waitFor();
+    assert.equal(await page.locator('.row[data-cursor]').count(), 1, 'the place in the list is kept');
+
+    await page.keyboard.press('k');
+    await page.keyboard.press('p');
+    await page.locator('#bulk-priority').waitFor();
+    await spoil(page, '**/tasks/bulk', 'tasks=MC-1&priority=nonsense');
+    await page.locator('#bulk-priority').getByText('Urgent').click();
+    await refused(page).getByText('nonsense').waitFor();
+    assert.equal(await page.locator('.rows [data-prio="urgent"]').count(), 0);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('A card that may not go there comes back', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Homing card');
+    await page.goto(`${place}/tasks?layout=board&q=homing`);
+    await spoil(page, '**/move', 'status=nonsense');
+    const grip = page.locator('.tile', { hasText: 'Homing card' }).locator('[data-grip]');
+    await grip.focus();
+    for (const key of [' ', 'ArrowRight', ' ']) await page.keyboard.press(key);
+    await refused(page).getByText('nonsense').waitFor();
+    await page.getByRole('region', { name: 'To do', exact: true }).getByText('Homing card').waitFor();
+    assert.match(await page.locator('#drag-says').innerText(), /back where it was/);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('Without a connection a page says so, keeps what is changed and typed, and catches up by itself', async () => {
+    const { browser, server, signedIn, place } = given;
+    const [context, elsewhere] = [await newContext(browser, server, { storageState: signedIn }), await newContext(browser, server, { storageState: signedIn })];
+    const [page, other] = [await context.newPage(), await elsewhere.newPage()];
+    await make(other, 'Offline errand');
+    await page.goto(`${place}/tasks?q=offline`);
+    await page.evaluate(() => (window.sameDocument = true));
+    await context.setOffline(true);
+    await page.getByText('No connection to HQ').waitFor();
+    await assertAccessible(page, 'a list without a connection');
+    await rowOf(page, 'Offline errand').locator('.state').click();
+    await page.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
+    await page.getByText('is kept here and sent when HQ is back').waitFor();
+    await rowOf(page, 'Offline errand').getByRole('link').click();
+    await page.getByText('this page stays until HQ is back').waitFor();
+    await page.locator('#quick').fill('Offline words');
+    await page.keyboard.press('Enter');
+    await refused(page).getByText('What you typed is still here').waitFor();
+    assert.equal(await page.locator('#quick').inputValue(), 'Offline words');
+
+    await make(other, 'Offline surprise');
+    await context.setOffline(false);
+    await page.locator('#offline').waitFor({ state: 'hidden' });
+    await rowOf(page, 'Offline surprise').waitFor();
+    await page.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
+    assert.equal(await page.evaluate(() => window.sameDocument), true, 'the page was never loaded again');
+    await other.goto(`${place}/tasks?q=offline`);
+    await other.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
+
+    await make(other, 'Offline talk');
+    await page.goto(`${place}/tasks?q=offline+talk`);
+    await rowOf(page, 'Offline talk').getByRole('link').click();
+    await page.getByRole('heading', { level: 1, name: 'Offline talk' }).waitFor();
+    await context.setOffline(true);
+    await page.getByText('No connection to HQ').waitFor();
+    await page.getByLabel('Comment', { exact: true }).fill('Written in a tunnel');
+    await page.getByRole('button', { name: 'Comment', exact: true }).click();
+    await page.getByText('It is sent when HQ is back').waitFor();
+    await context.setOffline(false);
+    await page.locator('.comment', { hasText: 'Written in a tunnel' }).waitFor();
+    await page.reload();
+    assert.equal(await page.locator('.comment', { hasText: 'Written in a tunnel' }).count(), 1, 'it was sent once');
+    assert.deepEqual([...faultsOf(context), ...faultsOf(elsewhere)], []);
+    await context.close();
+    await elsewhere.close();
+  });
+
+  test('Rows that were scrolled in stay when the list renews itself, and Back leads to where one was', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    for (let n = 1; n <= 60; n += 1) await make(page, `Scrolled ${n}`);
+    await page.goto(`${place}/tasks?q=scrolled`);
+    const rows = page.locator('.rows .row');
+    assert.equal(await rows.count(), 50);
+    await rows.nth(49).scrollIntoViewIfNeeded();
+    await rows.nth(59).waitFor();
+    await make(page, 'Scrolled newcomer');
+    await rows.nth(60).waitFor();
+
+    const main = page.locator('#main');
+    const row = rows.nth(55);
+    await row.scrollIntoViewIfNeeded();
+    const [top, id] = [await main.evaluate((one) => one.scrollTop), await row.getAttribute('id')];
+    assert.ok(top > 500, `${top} is far down`);
+    await row.getByRole('link').first().click();
+    await page.waitForURL(/\/tasks\/[A-Z]+-\d+$/);
+    await page.goBack();
+    await page.locator(`#${id}[data-cursor] a:focus`).waitFor();
+    assert.equal(await rows.count(), 61);
+    const back = await main.evaluate((one) => one.scrollTop);
+    assert.ok(Math.abs(back - top) < 60, `${back} is not where one was, ${top}`);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('On a phone a finger finishes a task or opens its menu, and so does a button', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Swiped away');
+    await make(page, 'Swiped later');
+    await page.goto(`${place}/tasks?q=swiped`);
+    const finger = await context.newCDPSession(page);
+    const touch = (type, ...touchPoints) => finger.send('Input.dispatchTouchEvent', { type, touchPoints });
+    const pull = async (row, by) => {
+      const box = await row.boundingBox();
+      const [x, y] = [box.x + box.width / 2 - by / 2, box.y + box.height / 2];
+      await touch('touchStart', { x, y });
+      for (let step = 1; step <= 8; step += 1) await touch('touchMove', { x: x + (by * step) / 8, y });
+    };
+    const moved = (row) => row.evaluate((one) => getComputedStyle(one).translate);
+
+    const away = rowOf(page, 'Swiped away');
+    await pull(away, 200);
+    assert.equal(await away.getAttribute('data-says'), 'Done');
+    assert.equal(await moved(away), 'none', 'nothing moves for those who want less motion');
+    await touch('touchEnd');
+    await page.locator('.row[data-state="done"]', { hasText: 'Swiped away' }).waitFor();
+
+    await page.emulateMedia({ reducedMotion: 'no-preference' });
+    const later = rowOf(page, 'Swiped later');
+    const menu = page.locator('#row-menu');
+    await pull(later, -200);
+    assert.notEqual(await moved(later), 'none');
+    await touch('touchEnd');
+    await menu.waitFor();
+    await assertAccessible(page, 'the menu of a row');
+    // Chromium takes a tap right behind a fling for its end.
+    await menu.getByRole('button', { name: 'Tomorrow' }).click();
+    await later.locator('.due', { hasText: 'Tomorrow' }).waitFor();
+    await menu.waitFor({ state: 'hidden' });
+
+    await later.getByRole('button', { name: /^More about/ }).tap();
+    await menu.getByRole('button', { name: 'Blocked' }).tap();
+    await page.locator('.row[data-state="blocked"]', { hasText: 'Swiped later' }).waitFor();
+    // A finger that goes down scrolls and changes nothing.
+    const box = await later.boundingBox();
+    await touch('touchStart', { x: 150, y: box.y + 20 });
+    for (const y of [60, 100, 140]) await touch('touchMove', { x: 150, y: box.y + y });
+    await touch('touchEnd');
+    assert.equal(await later.getAttribute('data-swiped'), null);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('A link under the pointer is fetched ahead, and an agent is paused from the palette', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await page.goto(`${place}/tasks`);
+    const link = page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: /^Agents/ });
+    await link.hover();
+    await page.locator('.side a[data-ahead]').waitFor();
+    await link.click();
+    await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor({ state: 'attached' });
+    for (const [verb, says] of [['pause', 'Ada is paused'], ['resume', 'Ada takes work again']]) {
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type(`>${verb} ada`);
+      await page.getByRole('option', { name: new RegExp(`^${verb} ada`, 'i') }).waitFor();
+      await page.keyboard.press('Enter');
+      await page.getByText(says).first().waitFor();
+    }
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+}
