@@ -47,8 +47,10 @@ pub struct Source {
     pub key_id: String,
     /// What is known to be missing from the start.
     pub left_out: Vec<String>,
-    /// Which workspaces the accounts know.
-    pub listed: Listed,
+    /// The workspaces that the accounts knew when `workspaces` was gathered.
+    pub listed: BTreeSet<String>,
+    /// Those that they know at each time that it is asked.
+    pub still: Listed,
     /// Who makes it.
     pub owner: Owner,
     /// Whether backups of another master key may be at the place: somebody knows of them.
@@ -113,7 +115,6 @@ fn make_with(
     };
     meter.begin(Phase::Stores, sizes.all());
     let taken_at = source.clock.now();
-    let listed = (source.listed)()?;
     let mut left_out = source.left_out.clone();
     let mut stores = Vec::new();
     for ws in &source.workspaces {
@@ -148,9 +149,9 @@ fn make_with(
         parts.extend(files);
     }
     // Who came or went meanwhile is not missing.
-    let still = (source.listed)()?;
+    let still = (source.still)()?;
     let is_missing = |slug: &&String| still.contains(*slug) && !workspaces.contains(*slug);
-    let missing: Vec<String> = listed.iter().filter(is_missing).cloned().collect();
+    let missing: Vec<String> = source.listed.iter().filter(is_missing).cloned().collect();
     if workspaces.is_empty() && !missing.is_empty() {
         return Err(BackupError::Nothing { missing: missing.join(", "), why: left_out.join("; ") });
     }

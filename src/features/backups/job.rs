@@ -15,6 +15,7 @@ use crate::backup::{
 use crate::crypto::keyring::{Binding, Secret};
 use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
 use crate::net::message::Policy;
+use crate::store::blob::Hold;
 use crate::store::verify::{self as proof, Depth, Progress};
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::session::Person;
@@ -27,6 +28,8 @@ use super::{queries, telling};
 
 /// How many things that were left out the report of a backup names.
 const NAMED: usize = 10;
+/// How often a backup is made until no workspace was on the move meanwhile.
+const ATTEMPTS: usize = 3;
 
 /// Whether a place must be the one that it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -274,9 +277,17 @@ fn owner(app: &App) -> Owner {
     Owner(format!("{:x}", app.system.incarnation()))
 }
 
-fn source(app: &App, beside_others: bool) -> Source {
+/// What there is to back up, and the holds that keep its blobs: they are read long after the snapshots
+/// that name them, and no sweep takes one meanwhile.
+fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreError> {
+    let still = queries::listed(&app.system);
+    // Nobody comes or goes between the list and the look at who is open.
+    let turn = app.list_turn.blocking_lock();
+    let listed = still()?;
     let all: Vec<Ws> = app.workspaces.read().clone();
-    Source {
+    drop(turn);
+    let holds = all.iter().map(|ws| ws.blobs.hold()).collect();
+    let source = Source {
         system: app.system.clone(),
         workspaces: all
             .into_iter()
@@ -294,10 +305,32 @@ fn source(app: &App, beside_others: bool) -> Source {
             .iter()
             .map(|one| format!("the workspace {} cannot be opened ({})", one.slug, one.reason))
             .collect(),
-        listed: queries::listed(&app.system),
+        listed,
+        still,
         owner: owner(app),
         beside_others,
         clock: Arc::clone(&app.clock),
+    };
+    Ok((source, holds))
+}
+
+/// Makes a backup. One that lacks a workspace which was moved or archived meanwhile and is open again is
+/// made anew: nothing is wrong with that workspace, and the second one has little left to write.
+fn make_whole(
+    app: &App,
+    repo: &Repository,
+    beside_others: bool,
+    held: &Held,
+) -> Result<Manifest, BackupsError> {
+    let is_open = |slug: &String| app.workspaces.read().iter().any(|ws| ws.slug == *slug);
+    let mut attempt = 1;
+    loop {
+        let (source, _holds) = source(app, beside_others)?;
+        let made = make(repo, &source, &held.meter)?;
+        if attempt == ATTEMPTS || !made.missing.iter().any(is_open) {
+            return Ok(made);
+        }
+        attempt += 1;
     }
 }
 
@@ -313,10 +346,7 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     // Where this HQ has made backups, somebody has decided about those of others.
     let is_known = known.is_some_and(|known| known.repositories.iter().any(|id| id == repo.id()));
     let beside_others = is_known || task.newness == Newness::Accepted;
-    // Blobs are read long after the snapshots that name them: no sweep takes one meanwhile.
-    let all: Vec<Ws> = app.workspaces.read().clone();
-    let _holds: Vec<_> = all.iter().map(|ws| ws.blobs.hold()).collect();
-    let made = make(&repo, &source(app, beside_others), &held.meter)?;
+    let made = make_whole(app, &repo, beside_others, held)?;
     let id = repo.id().to_owned();
     note(app, move |tx| rules::note_place(tx, address, &id))?;
     let mut ended = Ended {

@@ -51,6 +51,7 @@ use crate::support::work::agent;
 /// What a test's HQ backs up.
 pub fn source(hq: &TestHq) -> Source {
     let app = &hq.running().app;
+    let still = queries::listed(&app.system);
     let all: Vec<Ws> = app.workspaces.read().clone();
     let workspaces = all.into_iter().map(|ws| SourceWorkspace {
         slug: ws.slug.clone(),
@@ -63,7 +64,8 @@ pub fn source(hq: &TestHq) -> Source {
         data: hq.data(),
         key_id: app.keyring.key_id().to_string(),
         left_out: Vec::new(),
-        listed: queries::listed(&app.system),
+        listed: still().expect("a list"),
+        still,
         owner: Owner("test".to_owned()),
         beside_others: false,
         clock: Arc::clone(&app.clock),

@@ -2,7 +2,6 @@
 //! that were taken stay taken, invitations of then are good no more.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use hq::backup::{Meter, Repository, Source, make};
 use hq::crypto::token::TokenHash;
@@ -174,8 +173,7 @@ async fn a_backup_without_workspaces_takes_the_place_of_all_that_are_there_when_
     let mut hq = TestHq::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let repo = repository(folder.path(), None);
-    let none =
-        Source { workspaces: Vec::new(), listed: Arc::new(|| Ok(BTreeSet::new())), ..source(&hq) };
+    let none = Source { workspaces: Vec::new(), listed: BTreeSet::new(), ..source(&hq) };
     make(&repo, &none, &Meter::default()).expect("a backup");
     hq.stop().await;
     let kept = put_back_as(&hq, &repo, (None, Mode::Exactly)).kept.expect("what was there");
