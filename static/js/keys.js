@@ -29,7 +29,7 @@ function move(step) {
 
 function inRow(key) {
   const row = [...document.querySelectorAll(rows)].find((one) => one.hasAttribute("data-cursor"));
-  const found = row?.querySelector(key === "Enter" ? "a" : `[data-row-key="${CSS.escape(key)}"]`);
+  const found = row?.querySelector(key === "Enter" ? "a" : `[data-row-key="${CSS.escape(key)}"]:not([hidden] *)`);
   found?.click();
   return Boolean(found);
 }

@@ -12,17 +12,29 @@ function seen({ target }) {
   if (!link) return;
   // Sent to its end although the page goes; the next page shows what came of it.
   fetch(link.dataset.seen, { method: "POST", keepalive: true, headers: { "HX-Request": "true" } }).catch(() => {});
-  link.closest("[data-unread]")?.removeAttribute("data-unread");
+  const row = link.closest("[data-unread]");
+  if (row?.matches(".news li")) mark(row, false);
+  else row?.removeAttribute("data-unread");
   delete link.dataset.seen;
 }
 document.addEventListener("click", seen);
 document.addEventListener("auxclick", (event) => event.button === 1 && seen(event));
 
+// A line as it is when it is read or not. Its button turns with it: who presses again means the other.
+function mark(row, unread) {
+  const [read, again] = ["read", "unread"].map((deed) => row.querySelector(`[data-sure="${deed}"]`));
+  const had = row.contains(document.activeElement) && document.activeElement.closest("[data-sure]");
+  row.toggleAttribute("data-unread", unread);
+  read.hidden = !unread;
+  again.hidden = unread;
+  if (had?.hidden) (unread ? read : again).querySelector("button").focus({ preventScroll: true });
+}
+
 // What a form does to its line, and how it is taken back.
 const deeds = {
   dismiss: (row) => ((row.hidden = true), () => (row.hidden = false)),
-  read: (row) => (row.removeAttribute("data-unread"), () => row.setAttribute("data-unread", "")),
-  unread: (row) => (row.setAttribute("data-unread", ""), () => row.removeAttribute("data-unread")),
+  read: (row) => (mark(row, false), () => mark(row, true)),
+  unread: (row) => (mark(row, true), () => mark(row, false)),
 };
 const back = new WeakMap();
 const formOf = (event) => event.detail?.ctx?.sourceElement?.closest?.("form[data-sure]");
