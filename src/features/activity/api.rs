@@ -1,6 +1,7 @@
 //! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes; and
 //! `/api/v1/activity`, what happened in words.
 
+mod poll;
 mod told;
 
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::{Alive, Person};
 use crate::web::sse;
+
+use poll::Poll;
 
 use super::feed::{self, Change, Only, Part, Wish};
 use super::pages::places;
@@ -172,32 +175,18 @@ async fn changes(
     }
     let wish = Arc::new(Wish { who: Looker::of(&who), limit, rows, only });
     let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
-    let (mut head, mut accounts) = (ws.store.watch(), app.system.watch());
-    let begun = Instant::now();
-    let (end, mut enough) = (begun + wait, begun + app.look);
+    let mut poll = Poll::new(&app, &ws, &alive, wait);
     let mut after = after;
     loop {
-        head.borrow_and_update();
+        poll.look();
         let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
         after = next;
         // Who asks for what is rare is told how far that was looked for, and goes on from there.
         let is_behind = next.seq < ws.store.head().seq;
-        let ended = if is_behind { enough } else { end } <= Instant::now();
-        if !items.is_empty() || ended || app.stopping.is_cancelled() {
+        if !items.is_empty() || poll.is_over(is_behind) {
             return Ok(Json(Page { items, next: next.to_string() }).into_response());
         }
-        if !is_behind {
-            tokio::select! {
-                _ = head.changed() => {}
-                _ = accounts.changed() => {}
-                () = tokio::time::sleep_until(end) => {}
-                () = app.stopping.cancelled() => {}
-            }
-            enough = Instant::now() + app.look;
-        }
-        if !(alive.0)() {
-            return Err(ApiError::unauthorized());
-        }
+        poll.more(is_behind).await?;
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use crate::app::{App, Ws};
 use crate::features::activity::queries::{self, Area, Found, Line, Undo};
@@ -21,6 +20,7 @@ use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs as _, Routes};
 use crate::web::session::{Alive, Person};
 
+use super::poll::Poll;
 use super::{MAX_WAIT, begin};
 
 /// Entries of one answer, unless asked for fewer.
@@ -271,11 +271,10 @@ async fn later(
     (from, wanted): (Cursor, Arc<Wanted>),
     wait: Duration,
 ) -> Result<Page, ApiError> {
-    let (mut head, mut accounts) = (ws.store.watch(), app.system.watch());
-    let begun = Instant::now();
-    let (end, mut enough, mut place) = (begun + wait, begun + app.look, from);
+    let mut poll = Poll::new(app, ws, alive, wait);
+    let mut place = from;
     loop {
-        head.borrow_and_update();
+        poll.look();
         let wanted = Arc::clone(&wanted);
         let answer = ws.look(move |ws| {
             let of = (place.seq, wanted.limit);
@@ -286,22 +285,10 @@ async fn later(
         let (answer, next) = answer.await?;
         place = next;
         let is_behind = !answer.searched.complete;
-        let ended = if is_behind { enough } else { end } <= Instant::now();
-        if !answer.items.is_empty() || ended || app.stopping.is_cancelled() {
+        if !answer.items.is_empty() || poll.is_over(is_behind) {
             return Ok(answer);
         }
-        if !is_behind {
-            tokio::select! {
-                _ = head.changed() => {}
-                _ = accounts.changed() => {}
-                () = tokio::time::sleep_until(end) => {}
-                () = app.stopping.cancelled() => {}
-            }
-            enough = Instant::now() + app.look;
-        }
-        if !(alive.0)() {
-            return Err(ApiError::unauthorized());
-        }
+        poll.more(is_behind).await?;
     }
 }
 
