@@ -12,7 +12,7 @@ use crate::features::connections::rests::{self, Candidate};
 use crate::features::connections::rules::ConnectionError;
 use crate::features::connections::rules::turns::{self as rules, Failure};
 use crate::features::runs::model::EventKind;
-use crate::features::runs::rules::{Pause, Pen};
+use crate::features::runs::rules::Pause;
 use crate::kernel::{RunTrigger, Timestamp, WaitFor};
 use crate::net::retry::MAX_WAIT;
 use crate::providers::error::{ErrorClass, ProviderError};
@@ -459,16 +459,10 @@ impl Turn {
             Wait::Here(_) => None,
             Wait::Parked(_) => commit::files(&mut self.journal).await?,
         };
-        let first = self.first_events(self.fixed);
-        let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let opening = self.opening(self.fixed);
         let switched = self.switched.take();
-        let worked = self.journal.works();
         let write = move |tx: &mut WriteTx<'_>| {
-            let pen = match first {
-                Some(first) => first.write(tx, run)?,
-                None => Pen::open(tx, run, epoch)?,
-            };
-            let mut pen = pen.measured(worked);
+            let mut pen = opening.pen(tx)?;
             for kind in committed.into_iter().chain(switched) {
                 pen.append(tx, kind)?;
             }

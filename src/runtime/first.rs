@@ -12,7 +12,7 @@ use super::turn::Turn;
 use super::{EngineError, card, prompt};
 
 /// What is written when a run begins or goes on.
-pub(super) struct FirstEvents {
+struct FirstEvents {
     /// Its card is written, unless it stands in what a run that begins again shares.
     item: Option<Item>,
     again: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct FirstEvents {
 }
 
 impl FirstEvents {
-    pub(super) fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
+    fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<Pen, EngineError> {
         let Chosen { connection, model, source, thinking, thinking_source, .. } = self.chosen;
         let mut pen = rules::begin(tx, run)?;
         (pen.run.connection, pen.run.model_source) = (connection, source);
@@ -49,9 +49,34 @@ impl FirstEvents {
     }
 }
 
+/// What opens the pen of a run in a transaction: by its first events as long as they are not written.
+pub(super) struct Opening {
+    first: Option<FirstEvents>,
+    run: RunId,
+    epoch: u64,
+    /// How long the run has worked, in milliseconds.
+    worked: i64,
+}
+
+impl Opening {
+    pub(super) fn pen(self, tx: &mut WriteTx<'_>) -> Result<Pen, EngineError> {
+        let pen = match self.first {
+            Some(first) => first.write(tx, self.run)?,
+            None => Pen::open(tx, self.run, self.epoch)?,
+        };
+        Ok(pen.measured(self.worked))
+    }
+}
+
 impl Turn {
+    /// What the next transaction of this run begins with; `size` is that of its request.
+    pub(super) fn opening(&mut self, size: Size) -> Opening {
+        let (first, worked) = (self.first_events(size), self.journal.works());
+        Opening { first, run: self.journal.run, epoch: self.journal.epoch, worked }
+    }
+
     /// What is written when the run begins or goes on.
-    pub(super) fn first_events(&self, size: Size) -> Option<FirstEvents> {
+    fn first_events(&self, size: Size) -> Option<FirstEvents> {
         (!self.begun).then(|| FirstEvents {
             item: self.item.clone().filter(|_| self.run.attempt == 0 && self.again.is_none()),
             again: self.again.clone().filter(|note| self.run.attempt == 0 && !note.is_empty()),

@@ -14,7 +14,7 @@ use crate::features::connections::queries::{Choice, turns};
 use crate::features::inbox::model::Item;
 use crate::features::runs::model::{BranchWhy, EventKind, Run, Session};
 use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, Asks, Pen, RunError};
+use crate::features::runs::rules::{self, Asks, RunError};
 use crate::features::usage::queries::budgets::Lack;
 use crate::features::usage::rules::{Admitted, UsageError};
 use crate::kernel::{CallKind, Fast, Outcome, RunId, RunTrigger, SessionId};
@@ -461,19 +461,14 @@ impl Turn {
             percent,
             kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
-        let first = self.first_events(question.size);
+        let opening = self.opening(question.size);
         let switched = self.switched.clone();
         let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
         let told: Vec<String> = self.warned.clone().into_iter().chain(notice).collect();
-        let (run, epoch, begun) = (self.journal.run, self.journal.epoch, self.begun);
+        let begun = self.begun;
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let worked = self.journal.works();
         let ask = move |tx: &mut WriteTx<'_>| {
-            let pen = match first {
-                Some(first) => first.write(tx, run)?,
-                None => Pen::open(tx, run, epoch)?,
-            };
-            let mut pen = pen.measured(worked);
+            let mut pen = opening.pen(tx)?;
             debug_assert!(begun || pen.run.attempt > 0);
             if let Some(switched) = switched {
                 pen.append(tx, switched)?;
@@ -509,17 +504,11 @@ impl Turn {
     async fn refused(&mut self, lack: Box<Lack>) -> Result<Begun, EngineError> {
         // It may be ended while it waits: what it changed so far is kept before.
         let committed = commit::files(&mut self.journal).await?;
-        let first = self.first_events(self.fixed);
-        let (run, epoch) = (self.journal.run, self.journal.epoch);
+        let opening = self.opening(self.fixed);
         let limit = self.wrap_up.as_ref().map(|limit| limit.which);
         let switched = self.switched.take();
-        let worked = self.journal.works();
         let write = move |tx: &mut WriteTx<'_>| {
-            let pen = match first {
-                Some(first) => first.write(tx, run)?,
-                None => Pen::open(tx, run, epoch)?,
-            };
-            let mut pen = pen.measured(worked);
+            let mut pen = opening.pen(tx)?;
             for kind in switched.into_iter().chain(committed) {
                 pen.append(tx, kind)?;
             }

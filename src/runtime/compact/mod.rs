@@ -295,15 +295,9 @@ impl Turn {
         events: Vec<EventKind>,
         more: impl FnOnce(&mut WriteTx<'_>, &Pen) -> Result<(), EngineError> + Send + 'static,
     ) -> Result<(), EngineError> {
-        let first = self.first_events(self.fixed);
-        let (run, epoch) = (self.journal.run, self.journal.epoch);
-        let worked = self.journal.works();
+        let opening = self.opening(self.fixed);
         let write = move |tx: &mut WriteTx<'_>| {
-            let pen = match first {
-                Some(first) => first.write(tx, run)?,
-                None => Pen::open(tx, run, epoch)?,
-            };
-            let mut pen = pen.measured(worked);
+            let mut pen = opening.pen(tx)?;
             for event in events {
                 pen.append(tx, event)?;
             }
