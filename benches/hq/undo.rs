@@ -44,10 +44,12 @@ pub fn tasks(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         }
         for piece in ids.chunks(PIECE) {
             run.calls += 1;
-            let (piece, step) = (piece.to_vec(), run.calls);
-            let by = (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, step));
+            let (piece, row) = (piece.to_vec(), run.clone());
+            let by = (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, run.calls));
             let ws = office.ws();
             let changed = ws.write(&by, move |tx| {
+                // Each step of a run touches its row: that is how an undo finds them.
+                tx.put(&row)?;
                 for id in piece {
                     let (title, description) =
                         (Some("Changed".to_owned()), Some("It is dear.".to_owned()));
