@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::kernel::Hue;
 
 use super::Common;
-use super::agents::{items, word};
+use super::agents::word;
 use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
@@ -84,8 +84,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List(place) => {
             let ask = Ask::get("/api/v1/labels").within(place.workspace.as_ref());
             let all = door.call(ask).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No labels."))
+            print(common, &all, &listed(&all, row, "No labels."))
         }
         Command::Add { name, fields, place } => {
             let body = Value::Object(fields.body(Some(name)));

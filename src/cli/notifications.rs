@@ -7,7 +7,7 @@ use crate::kernel::NoticeGroup;
 use crate::web::format;
 
 use super::Common;
-use super::agents::{items, word};
+use super::agents::word;
 use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
@@ -118,9 +118,8 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     ]);
     let ask = Ask::get(format!("/api/v1/notifications{asked}"));
     let all = door.call(ask.within(flags.place.workspace.as_ref())).await?;
-    let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
     let none = if flags.unread { "Nothing unread." } else { "No notifications." };
-    print(common, &all, &listed(&all, &rows, none))
+    print(common, &all, &listed(&all, row, none))
 }
 
 /// Short id, whether it is new, when, and what.

@@ -86,8 +86,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
                 None => "/api/v1/routines".to_owned(),
             };
             let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No routines yet."))
+            print(common, &all, &listed(&all, row, "No routines yet."))
         }
         Command::Show(which) => show(common, door, &which).await,
         Command::Test { which, with } => {

@@ -46,8 +46,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => {
             let all = all(door, &place).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No recurring tasks."))
+            print(common, &all, &listed(&all, row, "No recurring tasks."))
         }
         Command::Show(which) => show(common, door, &which).await,
         Command::Pause(which) => act(common, door, &which, "pause").await,

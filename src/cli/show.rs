@@ -75,8 +75,9 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// Lines of a list for people, with what to say when there are none and how to go on when there are more.
-pub fn listed(all: &Value, rows: &[Vec<String>], none: &str) -> Vec<String> {
-    let mut lines = super::commands::or_none(table(rows), none);
+pub fn listed(all: &Value, row: impl Fn(&Value) -> Vec<String>, none: &str) -> Vec<String> {
+    let rows: Vec<Vec<String>> = items(all).iter().map(row).collect();
+    let mut lines = super::commands::or_none(table(&rows), none);
     lines.extend(all["next"].as_str().map(|next| format!("There are more: --after {next}")));
     lines
 }

@@ -122,8 +122,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let asked = query(&[("archived", archived.then_some("true"))]);
             let ask = Ask::get(format!("/api/v1/streams{asked}"));
             let all = door.call(ask.within(place.workspace.as_ref())).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No streams."))
+            print(common, &all, &listed(&all, row, "No streams."))
         }
         Command::Show(which) => show(common, door, &which).await,
         Command::Add { name, fields, place } => {

@@ -255,8 +255,7 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     ]);
     let ask = Ask::get(format!("/api/v1/tasks{query}")).within(flags.place.workspace.as_ref());
     let all = door.call(ask).await?;
-    let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-    print(common, &all, &listed(&all, &rows, "No tasks."))
+    print(common, &all, &listed(&all, row, "No tasks."))
 }
 
 /// A task with what else is known of it.

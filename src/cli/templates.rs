@@ -8,7 +8,7 @@ use crate::features::tasks::queries::templates::{ItemView, steps};
 use crate::web::format;
 
 use super::Common;
-use super::agents::{items, word};
+use super::agents::word;
 use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
@@ -70,8 +70,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => {
             let all = all(door, &place).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No task templates."))
+            print(common, &all, &listed(&all, row, "No task templates."))
         }
         Command::Show(which) => {
             let template = find(door, &which).await?;

@@ -74,8 +74,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => {
             let all = all(door, &place).await?;
-            let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-            print(common, &all, &listed(&all, &rows, "No saved views."))
+            print(common, &all, &listed(&all, row, "No saved views."))
         }
         Command::Show { which, limit } => show(common, door, &which, limit).await,
         Command::Add(flags) => {

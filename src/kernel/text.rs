@@ -61,6 +61,13 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     out
 }
 
+/// The same with a capital letter first.
+#[must_use]
+pub fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Keeps the head and the tail of a long text, 70 to 30, with a marker between them.
 #[must_use]
 pub fn head_tail(text: &str, max: usize, marker: &str) -> String {
@@ -101,7 +108,15 @@ pub fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, ellipsis, head_tail, nearest, slug};
+    use super::{capitalized, cut, ellipsis, head_tail, nearest, slug};
+
+    #[test]
+    fn the_first_letter_is_a_capital() {
+        assert_eq!(
+            ["a backup", "éclair", "ßa", "", "42"].map(capitalized),
+            ["A backup", "Éclair", "SSa", "", "42"]
+        );
+    }
 
     #[test]
     fn the_nearest_word_is_one_that_may_have_been_meant() {

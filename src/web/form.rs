@@ -1,15 +1,17 @@
 //! What is wrong with a form that was sent, for the page that shows it again.
 
+use crate::kernel::text::capitalized;
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::web::error::PageError;
 
 /// Error messages are lower case without a full stop; a person reads a sentence.
 #[must_use]
 pub fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return String::new() };
-    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-    format!("{}{}{end}", first.to_uppercase(), chars.as_str())
+    let mut sentence = capitalized(text);
+    if !sentence.is_empty() && !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// What is wrong: field by field, and as a whole.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::Common;
-use crate::cli::agents::{items, question, word};
+use crate::cli::agents::{question, word};
 use crate::cli::commands::print;
 use crate::cli::door::{Ask, Door};
 use crate::cli::operate::Place;
@@ -43,8 +43,7 @@ pub async fn review(common: &Common, door: &Door, flags: Review) -> Result<u8, C
     let workspace = flags.place.workspace.as_ref();
     let Some(meant) = &flags.piece else {
         let all = door.call(Ask::get("/api/v1/deliverables").within(workspace)).await?;
-        let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
-        return print(common, &all, &listed(&all, &rows, "Nothing waits for a review."));
+        return print(common, &all, &listed(&all, row, "Nothing waits for a review."));
     };
     let piece = find(door, meant, &flags.place).await?;
     let Some(verdict) = &flags.verdict else {

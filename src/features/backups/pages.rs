@@ -272,7 +272,13 @@ fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
             one.backup
         ),
     };
-    let notes = one.notes.iter().map(|note| crate::web::form::sentence(note)).collect();
+    // What begins with the name of a workspace keeps it as it is written.
+    let is_named = |note: &String| note.split(' ').next().is_some_and(|word| word.ends_with(':'));
+    let said = |note: &String| match is_named(note) {
+        true => format!("{note}."),
+        false => crate::web::form::sentence(note),
+    };
+    let notes = one.notes.iter().map(said).collect();
     News { at: at(one.at), what, notes }
 }
 

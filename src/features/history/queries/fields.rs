@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::features::deliverables::queries::diff::{self, Line};
+use crate::kernel::text::capitalized;
 use crate::store::StoreError;
 use crate::web::format;
 
@@ -127,9 +128,7 @@ fn sentence(word: &str) -> String {
     if word == "todo" {
         return "To do".to_owned();
     }
-    let words = word.replace('_', " ");
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    capitalized(&word.replace('_', " "))
 }
 
 /// Whether a field says something to people.

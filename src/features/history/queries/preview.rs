@@ -6,6 +6,7 @@ use crate::features::runs::model::SESSIONS;
 use crate::store::history::{self, Image};
 use crate::store::undo::{FieldWhy, Kept, KeptField, Plan, Refusal, Row, Touch, Why};
 use crate::store::{Class, Read, Root, Schema, StoreError};
+use crate::web::form::sentence;
 use crate::web::format;
 
 use super::access;
@@ -330,15 +331,4 @@ impl Teller<'_> {
             Why::Changed(_) | Why::Deleted(_) => ("changed", String::new()),
         })
     }
-}
-
-/// Words with a capital letter and a full stop.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let mut text: String = first.into_iter().flatten().chain(letters).collect();
-    if !text.ends_with(['.', '!', '?']) {
-        text.push('.');
-    }
-    text
 }

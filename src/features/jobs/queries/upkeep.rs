@@ -3,6 +3,7 @@
 
 use crate::app::Ws;
 use crate::kernel::Timestamp;
+use crate::kernel::text::capitalized;
 
 /// One piece of such work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
         let progress = busy.meter.progress();
         all.push(Upkeep {
             kind: "backups".to_owned(),
-            title: capital(busy.what),
+            title: capitalized(busy.what),
             detail: progress.phase.label().to_owned(),
             since: Some(busy.since),
             percent: (0 < progress.total).then_some(progress.percent),
@@ -47,7 +48,7 @@ pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
         all.push(Upkeep {
             kind: kind.to_owned(),
             title: title(kind),
-            detail: capital(&state.what),
+            detail: capitalized(&state.what),
             since: Some(state.began),
             percent: share.and_then(|share| u8::try_from(share).ok()),
         });
@@ -65,23 +66,17 @@ fn title(kind: &str) -> String {
         "compact" => "The store is being made smaller".to_owned(),
         "stats" => "A count of what the store holds".to_owned(),
         "export" => "An export of the workspace".to_owned(),
-        other => capital(&other.replace('_', " ")),
+        other => capitalized(&other.replace('_', " ")),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{capital, title};
+    use super::title;
 
     #[test]
     fn work_has_words_for_people() {
         assert_eq!(title("verify"), "Verification of the history");
         assert_eq!(title("some_work"), "Some work");
-        assert_eq!((capital("a backup").as_str(), capital("").as_str()), ("A backup", ""));
     }
 }

@@ -10,7 +10,7 @@ use crate::features::tasks::queries::people::People;
 use crate::features::tasks::queries::{self as tasks, list};
 use crate::features::usage::queries as usage;
 use crate::features::usage::queries::budgets;
-use crate::kernel::text::ellipsis;
+use crate::kernel::text::{capitalized, ellipsis};
 use crate::kernel::{AgentStatus, Assignee, Can, HaltHow, Payer, Period};
 use crate::store::StoreError;
 use crate::web::format;
@@ -27,14 +27,6 @@ const NOT_ALLOWED: &str =
 /// Words that somebody wrote, as they stand in Markdown.
 fn plain(text: &str) -> String {
     format!("`{}`", ellipsis(&text.replace('`', "'"), 120))
-}
-
-/// With a first letter as at the beginning of a sentence.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 impl Place<'_> {
@@ -138,7 +130,7 @@ impl Place<'_> {
                     Some(level) => format!("at most {}", format::limit(level.limit)),
                     None => format!("{} ({} %)", one.words(), one.percent()),
                 };
-                lines.push(format!("- {}: {words}", capital(&called)));
+                lines.push(format!("- {}: {words}", capitalized(&called)));
             }
             Ok::<_, StoreError>((lines, usage::agent_month(snap, id, now)?))
         })?;

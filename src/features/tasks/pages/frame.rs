@@ -14,6 +14,7 @@ use crate::features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOU
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::views::model::Look;
 use crate::kernel::filter::{self, Kind, Query, Term};
+use crate::kernel::text::capitalized;
 use crate::kernel::{AccountId, Priority, TaskStatus};
 use crate::store::{Read, StoreError};
 use crate::web::error::PageError;
@@ -314,7 +315,7 @@ fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
         let key = filter::key(KEYS, &term.key);
         let label = match (key, term.is_words()) {
             (_, true) => "Words".to_owned(),
-            (Some(_), _) => capital(&term.key.replace('-', " ")),
+            (Some(_), _) => capitalized(&term.key.replace('-', " ")),
             (None, _) => term.key.clone(),
         };
         let word = |value: &String| match key.map(|key| &key.kind) {
@@ -342,11 +343,6 @@ fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
         }
     };
     asked.said.iter().map(chip).collect()
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The values of a key that the query asks for, when there is one such term.
