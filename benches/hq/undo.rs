@@ -45,7 +45,8 @@ pub fn tasks(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         for piece in ids.chunks(PIECE) {
             run.calls += 1;
             let (piece, row) = (piece.to_vec(), run.clone());
-            let by = (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, run.calls));
+            let by =
+                (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, run.calls));
             let ws = office.ws();
             let changed = ws.write(&by, move |tx| {
                 // Each step of a run touches its row: that is how an undo finds them.

@@ -2,11 +2,12 @@
 //! answered, and that the program may go away at any moment, also right behind its own answer.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::program::run;
@@ -196,14 +197,22 @@ impl Trap {
 }
 
 /// Who asks.
-#[derive(Clone)]
 pub struct Keys {
     pub client: Client,
     pub token: String,
-    pub cookie: String,
+    /// The owner's browser; another one each time that they prove who they are.
+    cookie: Mutex<String>,
 }
 
 impl Keys {
+    pub fn new(token: String, cookie: String) -> Self {
+        Self { client: Self::client(), token, cookie: Mutex::new(cookie) }
+    }
+
+    fn cookie(&self) -> String {
+        self.cookie.lock().expect("no panic holds it").clone()
+    }
+
     /// A client that follows no redirect: a form's answer is the redirect. It does not wait for ever: the port of a
     /// program that was killed may soon be that of another test's server, which never answers.
     pub fn client() -> Client {
@@ -278,12 +287,20 @@ impl Api<'_> {
         let request = self.keys.client.request(method, format!("{}{path}", self.base));
         let cookie = match door {
             Door::Token => return request.bearer_auth(&self.keys.token),
-            Door::Owner => &self.keys.cookie,
-            Door::Browser(cookie) => cookie,
-            Door::Nobody => "",
+            Door::Owner => self.keys.cookie(),
+            Door::Browser(cookie) => cookie.clone(),
+            Door::Nobody => String::new(),
         };
         let request = request.header("cookie", cookie).header("origin", &self.base);
         request.header("sec-fetch-site", "same-origin").header("accept", "text/html")
+    }
+
+    /// The owner proves who they are, in a program that nobody kills; their browser has another cookie then.
+    pub async fn prove(&self, password: &str) {
+        let proof = Ask::post("/api/v1/proof", json!({ "password": password }));
+        let proved = self.made(proof.by(Door::Owner).again(Again::Harmless), "").await;
+        let cookie = proved.cookie.expect("the cookie of a new session");
+        *self.keys.cookie.lock().expect("no panic holds it") = cookie;
     }
 
     /// What a program that runs answers.

@@ -123,8 +123,8 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
             passed: 0,
             page: Page::default(),
         };
-        gathering.counts(&found);
-        gathering.take_fresh(wanted, &fresh)?;
+        let known = gathering.counts(&found, &fresh);
+        gathering.take_fresh(wanted, &fresh, &known)?;
         for hit in &found.hits {
             let Some(one) = Found::named(&hit.key).filter(|one| !fresh.contains(one)) else {
                 continue;
@@ -205,14 +205,31 @@ struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    fn counts(&mut self, found: &search::Found) {
+    /// How many the index has of each kind, without what is fresh: that it counted as it was before, if at
+    /// all. Says which of the fresh ones that is known of: those among its hits, and all when it gave all.
+    fn counts(&mut self, found: &search::Found, fresh: &BTreeSet<Found>) -> BTreeSet<Found> {
         let kinds = found.counts.iter();
         let known = kinds.filter_map(|(kind, count)| Some((Kind::of_number(*kind)?, *count)));
         self.page.counts = known.collect();
+        let hits = found.hits.iter().filter_map(|hit| Found::named(&hit.key));
+        let listed: BTreeSet<Found> = hits.filter(|one| fresh.contains(one)).collect();
+        for one in &listed {
+            if let Some((_, count)) = self.page.counts.iter_mut().find(|(k, _)| *k == one.kind) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let all: u64 = found.counts.iter().map(|(_, count)| count).sum();
+        if all <= found.hits.len() as u64 { fresh.clone() } else { listed }
     }
 
-    /// What the index does not hold yet, the youngest first.
-    fn take_fresh(&mut self, wanted: &Wanted, fresh: &BTreeSet<Found>) -> Result<(), StoreError> {
+    /// What the index does not hold yet, the youngest first. What is not among the `known` may be counted
+    /// already.
+    fn take_fresh(
+        &mut self,
+        wanted: &Wanted,
+        fresh: &BTreeSet<Found>,
+        known: &BTreeSet<Found>,
+    ) -> Result<(), StoreError> {
         let mut fits: Vec<(i64, Found, Document)> = Vec::new();
         for one in fresh {
             let Some(document) = self.document(one)? else { continue };
@@ -224,11 +241,13 @@ impl Gathering<'_> {
         fits.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         for (_, one, document) in fits {
             match self.page.counts.iter_mut().find(|(kind, _)| *kind == one.kind) {
+                Some((_, count)) if known.contains(&one) => *count += 1,
                 Some((_, count)) => *count = (*count).max(1),
                 None => self.page.counts.push((one.kind, 1)),
             }
             self.keep(&one, document);
         }
+        self.page.counts.retain(|(_, count)| 0 < *count);
         Ok(())
     }
 
