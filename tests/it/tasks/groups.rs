@@ -141,7 +141,7 @@ fn labels_are_told_apart_by_their_names_in_any_case() {
     assert_eq!(error.code(), "too_many_labels");
     let bug = desk.store.read(|snap| label_queries::resolve(snap, "bug")).unwrap();
     let found = desk.store.read(|snap| marks::with_label(snap, &[bug.id])).unwrap();
-    assert!(found.contains(&task));
+    assert!(found.contains(task));
     desk.by(mira(), move |tx| labels::delete(tx, bug.id)).unwrap();
     assert_eq!(own(), ["Launch"]);
 }

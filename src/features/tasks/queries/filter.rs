@@ -1,6 +1,5 @@
 //! What a query in the filter language means among tasks.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::due;
@@ -10,6 +9,7 @@ use super::keys::KEYS;
 use super::list::{OPEN, Today};
 use super::marks;
 use super::people::People;
+use super::taskset::TaskSet;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::label::Label;
@@ -293,7 +293,7 @@ impl Asker<'_> {
         values: &[String],
         wrong: &mut Vec<String>,
     ) -> Result<Option<Test>, TaskError> {
-        let mut found: Option<HashSet<TaskId>> = None;
+        let mut found: Option<TaskSet> = None;
         for value in values {
             let more = match value.to_ascii_lowercase().as_str() {
                 "deliverable" => having::deliverables(self.read)?,
@@ -307,7 +307,7 @@ impl Asker<'_> {
                 }
             };
             match &mut found {
-                Some(found) => found.extend(more),
+                Some(found) => found.extend(more.into_ids()),
                 None => found = Some(more),
             }
         }
@@ -320,7 +320,7 @@ impl Asker<'_> {
         values: &[String],
         wrong: &mut Vec<String>,
     ) -> Result<Option<Test>, TaskError> {
-        let mut found: Option<HashSet<TaskId>> = None;
+        let mut found: Option<TaskSet> = None;
         for value in values {
             let who = match value.to_ascii_lowercase().as_str() {
                 "any" => None,
@@ -420,8 +420,8 @@ impl Asker<'_> {
             return Ok(None);
         }
         let with = match ids.any || ids.none {
-            true => marks::labels(self.read)?.into_keys().collect(),
-            false => HashSet::new(),
+            true => marks::labelled(self.read)?,
+            false => TaskSet::default(),
         };
         let mut tests = Vec::new();
         if !ids.values.is_empty() {

@@ -7,6 +7,7 @@ use super::error::TaskError;
 use super::marks;
 use super::people::People;
 use super::standing::{self, Standing};
+use super::taskset::TaskSet;
 use super::terms::{Dated, Watched};
 use crate::features::agents::queries::lines;
 use crate::features::comments::model::Comment;
@@ -72,32 +73,32 @@ impl<R: OfTask<Id: Ord + Send + Sync>> Column for Link<R> {
     }
 }
 
-fn with<R: OfTask<Id: Ord + Send + Sync>>(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+fn with<R: OfTask<Id: Ord + Send + Sync>>(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |links: &[Link<R>]| links.iter().filter_map(|link| link.task).collect())
 }
 
 /// Tasks that somebody has commented on.
-pub(super) fn comments(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+pub(super) fn comments(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Comment>(read)
 }
 
 /// Tasks with files.
-pub(super) fn files(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+pub(super) fn files(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<TaskFile>(read)
 }
 
 /// Tasks for which something was delivered.
-pub(super) fn deliverables(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+pub(super) fn deliverables(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Deliverable>(read)
 }
 
 /// Tasks that runs have worked on.
-pub(super) fn runs(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+pub(super) fn runs(read: &dyn Read) -> Result<TaskSet, StoreError> {
     with::<Run>(read)
 }
 
 /// Tasks with parts.
-pub(super) fn parts(read: &dyn Read) -> Result<HashSet<TaskId>, StoreError> {
+pub(super) fn parts(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
         rows.iter().filter(|row| !row.archived).filter_map(|row| row.parent).collect()
     })
@@ -115,8 +116,8 @@ pub(super) fn costs(read: &dyn Read) -> Result<HashMap<TaskId, i64>, StoreError>
 }
 
 /// Tasks of which somebody has heard something that they have not read.
-pub(super) fn unread(read: &dyn Read, who: Assignee) -> Result<HashSet<TaskId>, StoreError> {
-    let Some(member) = who.person() else { return Ok(HashSet::new()) };
+pub(super) fn unread(read: &dyn Read, who: Assignee) -> Result<TaskSet, StoreError> {
+    let Some(member) = who.person() else { return Ok(TaskSet::default()) };
     let range = Range::prefix(KeyBuf::of(&member));
     let news: Vec<Recipient> = read.scan(notices::RECIPIENT_UNREAD, &range)?;
     let task = |about: About| match about {

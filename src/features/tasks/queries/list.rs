@@ -10,6 +10,7 @@ use super::columns::Row;
 use super::due;
 use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
+use super::taskset::TaskSet;
 use super::terms::{Sign, Terms};
 use super::texts::{self, Words};
 use crate::features::tasks::model::{self, Task};
@@ -326,9 +327,9 @@ struct Fits<'f> {
     /// The moment before which a due date must lie.
     last: Option<Timestamp>,
     /// The tasks with one of the labels, when some are asked for.
-    labelled: Option<HashSet<TaskId>>,
+    labelled: Option<TaskSet>,
     /// The tasks that wait for others, when that is asked.
-    blocked: HashSet<TaskId>,
+    blocked: TaskSet,
 }
 
 impl<'f> Fits<'f> {
@@ -348,7 +349,7 @@ impl<'f> Fits<'f> {
             },
             blocked: match filter.blocked {
                 Some(_) => marks::blocked(read)?.into_keys().collect(),
-                None => HashSet::new(),
+                None => TaskSet::default(),
             },
         })
     }
@@ -360,8 +361,8 @@ impl<'f> Fits<'f> {
             && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
             && (filter.parent.is_none() || filter.parent == row.parent)
             && filter.stream.is_none_or(|stream| stream == row.stream)
-            && self.labelled.as_ref().is_none_or(|tasks| tasks.contains(&row.id))
-            && filter.blocked.is_none_or(|blocked| blocked == self.blocked.contains(&row.id))
+            && self.labelled.as_ref().is_none_or(|tasks| tasks.contains(row.id))
+            && filter.blocked.is_none_or(|blocked| blocked == self.blocked.contains(row.id))
             && match filter.assignee {
                 Whose::Any => true,
                 Whose::Nobody => row.assignee.is_none(),

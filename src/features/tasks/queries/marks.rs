@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::Row;
 use super::list;
+use super::taskset::TaskSet;
 use crate::features::tasks::model::label::TaskLabel;
 use crate::features::tasks::model::relation::Relation;
 use crate::kernel::{LabelId, RelationId, RelationKind, StreamId, TaskId, TaskStatus};
@@ -52,25 +53,19 @@ impl Column for Tie {
 ///
 /// # Errors
 /// When the store fails.
-pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<HashSet<TaskId>, StoreError> {
+pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| {
         let fit = marks.iter().filter(|mark| labels.contains(&mark.label));
         fit.map(|mark| mark.task).collect()
     })
 }
 
-/// The labels of all tasks that have some.
+/// The tasks that have a label, whichever.
 ///
 /// # Errors
 /// When the store fails.
-pub fn labels(read: &dyn Read) -> Result<HashMap<TaskId, Vec<LabelId>>, StoreError> {
-    columns::with(read, |marks: &[Mark]| {
-        let mut all: HashMap<TaskId, Vec<LabelId>> = HashMap::new();
-        for mark in marks {
-            all.entry(mark.task).or_default().push(mark.label);
-        }
-        all
-    })
+pub fn labelled(read: &dyn Read) -> Result<TaskSet, StoreError> {
+    columns::with(read, |marks: &[Mark]| marks.iter().map(|mark| mark.task).collect())
 }
 
 /// How many tasks have each label.

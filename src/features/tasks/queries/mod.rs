@@ -25,6 +25,7 @@ pub mod scene;
 pub mod series;
 pub mod standing;
 pub mod summary;
+pub mod taskset;
 pub mod templates;
 pub mod terms;
 mod texts;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::columns::Row;
+use super::taskset::TaskSet;
 use crate::kernel::filter::Numbers;
 use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
 
@@ -95,9 +96,9 @@ pub enum Being {
     /// Its status is one of these, as bits.
     Status(u8),
     /// It is one of these.
-    In(Arc<HashSet<TaskId>>),
+    In(Arc<TaskSet>),
     /// It is none of these.
-    NotIn(Arc<HashSet<TaskId>>),
+    NotIn(Arc<TaskSet>),
     /// It is open and was due before this moment.
     DueBefore(i64),
     /// It is out of the way.
@@ -150,7 +151,7 @@ pub enum Test {
     /// Of these series.
     Series(OneOf<SeriesId>),
     /// One of these tasks.
-    In(Arc<HashSet<TaskId>>),
+    In(Arc<TaskSet>),
     /// Its number.
     Number(Vec<Numbers>),
     /// What it cost, in micro-dollars.
@@ -213,7 +214,7 @@ impl Test {
             Self::Watched(all) => all.iter().any(|watched| watched.holds(row)),
             Self::Series(ids) => ids.holds(row.series, |a, b| a == b),
             Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
-            Self::In(ids) => ids.contains(&row.id),
+            Self::In(ids) => ids.contains(row.id),
             Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),
             Self::Cost(spans, costs) => {
                 let micros = costs.get(&row.id).copied().unwrap_or(0);
@@ -228,8 +229,8 @@ impl Test {
 impl Being {
     fn holds(&self, row: &Row) -> bool {
         match self {
-            Self::In(ids) => ids.contains(&row.id),
-            Self::NotIn(ids) => !ids.contains(&row.id),
+            Self::In(ids) => ids.contains(row.id),
+            Self::NotIn(ids) => !ids.contains(row.id),
             Self::Status(bits) => status_bit(row.status) & bits != 0,
             Self::DueBefore(moment) => {
                 row.status.is_open() && row.dated(Dated::Due).is_some_and(|due| due < *moment)

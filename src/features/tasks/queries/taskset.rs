@@ -1,0 +1,98 @@
+//! Sets of tasks that are asked for row after row.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::kernel::TaskId;
+
+/// Tasks in the order of their ids. A walk over the columns asks in that order, too: the set remembers where
+/// it looked last, so that each question costs next to nothing. A hash table of a hundred thousand costs more
+/// to be filled than all questions of a list to be answered.
+#[derive(Debug, Default)]
+pub struct TaskSet {
+    ids: Vec<TaskId>,
+    /// Where it looked last: a hint, which any other place is as good as.
+    at: AtomicUsize,
+}
+
+impl TaskSet {
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn contains(&self, id: TaskId) -> bool {
+        let ids = self.ids.as_slice();
+        let from = self.at.load(Ordering::Relaxed).min(ids.len());
+        let is_ahead = from.checked_sub(1).is_none_or(|before| ids[before] < id);
+        let (low, high) = match is_ahead {
+            true => {
+                let mut step = 1;
+                while ids.get(from + step).is_some_and(|one| *one < id) {
+                    step *= 2;
+                }
+                (from + step / 2, (from + step).min(ids.len()))
+            }
+            false => (0, from),
+        };
+        let at = low + ids[low..high].partition_point(|one| *one < id);
+        self.at.store(at, Ordering::Relaxed);
+        ids.get(at) == Some(&id)
+    }
+
+    /// All of them.
+    pub fn into_ids(self) -> impl Iterator<Item = TaskId> {
+        self.ids.into_iter()
+    }
+}
+
+impl PartialEq for TaskSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.ids == other.ids
+    }
+}
+
+impl Eq for TaskSet {}
+
+impl Extend<TaskId> for TaskSet {
+    fn extend<I: IntoIterator<Item = TaskId>>(&mut self, more: I) {
+        self.ids.extend(more);
+        if !self.ids.is_sorted() {
+            self.ids.sort_unstable();
+        }
+        self.ids.dedup();
+    }
+}
+
+impl FromIterator<TaskId> for TaskSet {
+    fn from_iter<I: IntoIterator<Item = TaskId>>(ids: I) -> Self {
+        let mut set = Self::default();
+        set.extend(ids);
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::TaskSet;
+    use crate::kernel::{TaskId, TypedId as _};
+
+    fn id(n: u8) -> TaskId {
+        TaskId::from_uuid(uuid::Uuid::from_u128(u128::from(n)))
+    }
+
+    proptest! {
+        #[test]
+        fn it_has_what_was_put_in_in_whatever_order_one_asks(
+            (first, more) in (prop::collection::vec(any::<u8>(), 0..60), prop::collection::vec(any::<u8>(), 0..9)),
+            asked in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let mut set: TaskSet = first.iter().copied().map(id).collect();
+            set.extend(more.iter().copied().map(id));
+            let model: BTreeSet<u8> = first.into_iter().chain(more).collect();
+            for n in asked.into_iter().chain(0..=u8::MAX) {
+                prop_assert_eq!(set.contains(id(n)), model.contains(&n), "{}", n);
+            }
+        }
+    }
+}
