@@ -55,3 +55,7 @@ document.addEventListener("pointercancel", () => end());
 document.addEventListener("htmx:before:request", (event) => {
   if (swipe?.by && event.target.hasAttribute?.("data-region")) event.preventDefault();
 });
+// An answer that was on its way before the finger came does not let the row jump back.
+document.addEventListener("htmx:after:swap", () => {
+  if (swipe?.by && swipe.row.isConnected) draw(swipe.by);
+});

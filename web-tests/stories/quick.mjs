@@ -227,6 +227,8 @@ export function tell(given) {
     await touch('touchEnd');
     await page.locator('.row[data-state="done"]', { hasText: 'Swiped away' }).waitFor();
 
+    // What is done finds its place when the answer comes, and the other row with it.
+    await page.goto(`${place}/tasks?q=swiped`);
     await page.emulateMedia({ reducedMotion: 'no-preference' });
     const later = rowOf(page, 'Swiped later');
     const menu = page.locator('#row-menu');
