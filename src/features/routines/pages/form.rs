@@ -333,6 +333,11 @@ pub(super) async fn new(
     html::page(&page)
 }
 
+/// The form as it is filled in so far.
+fn of_typed(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<FormPage, RoutineError> {
+    ws.read(|snap| page(ws, snap, (shell, typed, who.account), None))
+}
+
 /// The conditions, with the fields of the event that was chosen.
 pub(super) async fn fields(
     ws: Ws,
@@ -340,8 +345,7 @@ pub(super) async fn fields(
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    let page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), None))?;
-    html::fragment(&page.as_conditions())
+    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_conditions())
 }
 
 /// The roles of the template that was chosen.
@@ -351,8 +355,7 @@ pub(super) async fn roles_of(
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    let page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), None))?;
-    html::fragment(&page.as_roles())
+    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_roles())
 }
 
 /// The form of a routine that is there.
