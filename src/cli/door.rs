@@ -15,7 +15,7 @@ use crate::net::client::{Body, ClientParts, HttpClient, Response};
 use crate::net::message::{self, Policy, Request, Timeouts};
 
 use super::complain;
-use super::reach::{self, CommandError, Local, words_of};
+use super::reach::{self, CommandError, Local, Payload, words_of};
 
 /// How long an answer of an agent may take.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,11 +32,26 @@ pub enum Door {
     There(Box<HttpClient>, Remote),
 }
 
+/// What is sent along with a question.
+enum Said<'a> {
+    Json(&'a Value),
+    File(Vec<u8>),
+}
+
+impl Said<'_> {
+    fn payload(self) -> Result<Payload, CommandError> {
+        match self {
+            Self::Json(body) => Payload::json(body),
+            Self::File(bytes) => Ok(Payload::file(bytes)),
+        }
+    }
+}
+
 /// A question to the API.
 pub struct Ask<'a> {
     method: Method,
     path: String,
-    body: Option<&'a Value>,
+    body: Option<Said<'a>>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -48,7 +63,12 @@ impl<'a> Ask<'a> {
 
     /// Does something.
     pub fn post(path: impl Into<String>, body: &'a Value) -> Self {
-        Self { method: Method::POST, path: path.into(), body: Some(body), headers: Vec::new() }
+        Self { method: Method::POST, body: Some(Said::Json(body)), ..Self::get(path) }
+    }
+
+    /// Sends a file.
+    pub fn file(path: impl Into<String>, content: Vec<u8>) -> Self {
+        Self { method: Method::POST, body: Some(Said::File(content)), ..Self::get(path) }
     }
 
     /// Changes fields.
@@ -131,7 +151,7 @@ impl Door {
             Self::Here(local) => return local.call(Method::GET, path, None::<&()>).await,
             Self::There(client, remote) => (client, remote),
         };
-        let request = request(remote, Ask::get(path)).timeouts(Timeouts::SHORT);
+        let request = request(remote, Ask::get(path))?.timeouts(Timeouts::SHORT);
         let (text, _) =
             answered(client, remote, request).await?.beginning(MAX_TOLD).await.map_err(silent)?;
         serde_json::from_slice(&text)
@@ -145,7 +165,8 @@ impl Door {
     pub async fn open(&self, ask: Ask<'_>) -> Result<Pieces, CommandError> {
         match self {
             Self::Here(local) => {
-                let sent = local.send(ask.method, &ask.path, ask.body, &ask.headers).await?;
+                let payload = ask.body.map(Said::payload).transpose()?;
+                let sent = local.send(ask.method, &ask.path, payload, &ask.headers).await?;
                 let is_success = sent.status().is_success();
                 let mut pieces = Pieces::Here(sent.into_body());
                 if is_success {
@@ -158,7 +179,7 @@ impl Door {
                 Err(refused(&text, "HQ"))
             }
             Self::There(client, remote) => {
-                answered(client, remote, request(remote, ask)).await.map(Pieces::There)
+                answered(client, remote, request(remote, ask)?).await.map(Pieces::There)
             }
         }
     }
@@ -179,7 +200,7 @@ async fn answered(
     Err(refused(&text, &format!("{} ({status})", remote.url)))
 }
 
-fn request(remote: &Remote, ask: Ask<'_>) -> Request {
+fn request(remote: &Remote, ask: Ask<'_>) -> Result<Request, CommandError> {
     let method = match ask.method {
         Method::POST => message::Method::Post,
         Method::PUT => message::Method::Put,
@@ -195,10 +216,10 @@ fn request(remote: &Remote, ask: Ask<'_>) -> Request {
     for (name, value) in ask.headers {
         request = request.header(name, value);
     }
-    match ask.body {
-        Some(body) => request.body("application/json", body.to_string()),
+    Ok(match ask.body.map(Said::payload).transpose()? {
+        Some(Payload { media, bytes }) => request.body(media, bytes),
         None => request,
-    }
+    })
 }
 
 fn refused(text: &[u8], who: &str) -> CommandError {

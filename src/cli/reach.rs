@@ -28,6 +28,35 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long one may take that reads all files.
 const LONGEST_LOOK: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// What is sent along with a request.
+pub struct Payload {
+    /// Its media type.
+    pub media: &'static str,
+    /// It.
+    pub bytes: Vec<u8>,
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self { media: "application/json", bytes: Vec::new() }
+    }
+}
+
+impl Payload {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn json(body: &(impl Serialize + ?Sized)) -> Result<Self, CommandError> {
+        Ok(Self { bytes: serde_json::to_vec(body).map_err(failed)?, ..Self::default() })
+    }
+
+    /// The content of a file.
+    pub fn file(bytes: Vec<u8>) -> Self {
+        Self { media: "application/octet-stream", bytes }
+    }
+}
+
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -199,7 +228,8 @@ impl Local {
         body: Option<&impl Serialize>,
     ) -> Result<String, CommandError> {
         let asked = async {
-            let answer = self.send(method, path, body, &[]).await?;
+            let payload = body.map(Payload::json).transpose()?;
+            let answer = self.send(method, path, payload, &[]).await?;
             let status = answer.status();
             let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
             Ok::<_, CommandError>((status, String::from_utf8_lossy(&body).into_owned()))
@@ -222,19 +252,19 @@ impl Local {
         &self,
         method: Method,
         path: &str,
-        body: Option<&impl Serialize>,
+        payload: Option<Payload>,
         headers: &[(&str, String)],
     ) -> Result<Response<Incoming>, CommandError> {
-        let body = body.map(serde_json::to_vec).transpose().map_err(failed)?;
+        let Payload { media, bytes } = payload.unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "localhost")
-            .header(CONTENT_TYPE, "application/json");
+            .header(CONTENT_TYPE, media);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Body::from(body.unwrap_or_default())).map_err(failed)?;
+        let request = request.body(Body::from(bytes)).map_err(failed)?;
         let stream = self.place.connect().await.map_err(failed)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;

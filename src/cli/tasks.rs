@@ -2,6 +2,7 @@
 
 mod change;
 mod deliver;
+mod files;
 mod flags;
 mod talk;
 
@@ -18,7 +19,7 @@ use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{self, handle, listed, quoted};
 
-use flags::{Add, Claim, Deliver, Edit, List, Move, Review, Which, Whiches};
+use flags::{Add, Attach, Claim, Deliver, Edit, List, Move, Review, Which, Whiches};
 
 /// `hq task …`
 #[derive(Subcommand)]
@@ -110,7 +111,11 @@ pub enum Command {
         #[arg(long)]
         off: bool,
     },
-    /// Deliver work on a task: a text or an address
+    /// Put files on a task
+    Attach(Attach),
+    /// The files on a task
+    Files(Which),
+    /// Deliver work on a task: a text, an address or a file
     Deliver(Deliver),
     /// Delivered work that waits for a review; with its id or task, approve it, ask for changes or reject it
     Review(Review),
@@ -216,6 +221,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Archive(which) => change::archive(common, door, &which, true).await,
         Command::Restore(which) => change::archive(common, door, &which, false).await,
         Command::Watch { which, off } => change::watch(common, door, &which, !off).await,
+        Command::Attach(flags) => files::attach(common, door, flags).await,
+        Command::Files(which) => files::list(common, door, &which).await,
         Command::Deliver(flags) => deliver::deliver(common, door, flags).await,
         Command::Review(flags) => deliver::review(common, door, flags).await,
         Command::Comment { which, text, reply_to } => {

@@ -154,6 +154,22 @@ async fn work_is_delivered_and_reviewed_and_nothing_said_is_obeyed_by_a_terminal
     let end = &id[id.len() - 8..];
     assert!(desk.says(&["task", "review", end, "approve"]).contains("approved"));
 
+    assert_eq!(desk.says(&["task", "files", &task]), "No files.\n");
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let kept = elsewhere.path().join("Price list ü.csv");
+    std::fs::write(&kept, "lamp;12\n").expect("a file");
+    let path = kept.to_str().expect("a path");
+    let piece = desk.json(&["task", "deliver", &task, "--title", "Prices", "--file", path]);
+    assert_eq!(piece["versions"][0]["file"]["name"], "Price list ü.csv");
+    assert!(desk.says(&["task", "files", &task]).contains("Price list ü.csv"));
+    assert!(desk.says(&["task", "attach", &task, path, path]).contains("8 B"));
+    let files = desk.json(&["task", "files", &task]);
+    assert_eq!(files["items"].as_array().map(Vec::len), Some(3), "{files}");
+    let missing = ["task", "attach", &task, "/nowhere/at all"];
+    assert!(desk.refuses(2, &missing).contains("/nowhere/at all"));
+    let both = ["task", "deliver", &task, "--title", "Two", "--text", "one", "--file", path];
+    assert!(desk.refuses(2, &both).contains("cannot be used with"));
+
     let evil = "red\u{1b}[31m \u{9b}2J";
     desk.says(&["task", "comment", &task, evil]);
     let comments = desk.says(&["task", "comments", &task]);

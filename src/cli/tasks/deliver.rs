@@ -11,15 +11,22 @@ use crate::cli::reach::CommandError;
 use crate::cli::show::{listed, moment, part, pick, quoted, short};
 
 use super::flags::{Deliver, Review};
-use super::{at, path};
+use super::{at, files, path};
 
 /// Where what waits is seen.
 const SEE: &str = "hq task review";
 
 /// Delivers work.
 pub async fn deliver(common: &Common, door: &Door, flags: Deliver) -> Result<u8, CommandError> {
-    let text = match flags.text {
+    let text = match flags.work.text {
         Some(text) => Some(question(&[text])?),
+        None => None,
+    };
+    let file = match &flags.work.file {
+        Some(file) => {
+            let sent = files::send(door, (&flags.which.task, &flags.which.place), file).await?;
+            Some(sent["id"].clone())
+        }
         None => None,
     };
     let revises = match &flags.revises {
@@ -31,7 +38,8 @@ pub async fn deliver(common: &Common, door: &Door, flags: Deliver) -> Result<u8,
         None => None,
     };
     let body = json!({
-        "title": flags.title.unwrap_or_default(), "text": text, "url": flags.link, "note": flags.note, "revises": revises,
+        "title": flags.title.unwrap_or_default(), "text": text, "url": flags.work.link, "file": file,
+        "note": flags.note, "revises": revises,
     });
     let ask = Ask::post(path(&flags.which, "/deliverables"), &body).within(at(&flags.which));
     let piece = door.call(ask).await?;

@@ -1,5 +1,7 @@
 //! What `hq task …` takes.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -186,18 +188,41 @@ pub struct Deliver {
     /// What it is called; may be left out when it revises something
     #[arg(long, required_unless_present = "revises")]
     pub title: Option<String>,
-    /// The work, in Markdown; - reads standard input
-    #[arg(long, required_unless_present = "link", conflicts_with = "link")]
-    pub text: Option<String>,
-    /// An address on the web, in place of a text
-    #[arg(long, value_name = "URL")]
-    pub link: Option<String>,
+    #[command(flatten)]
+    pub work: Work,
     /// What the reviewer should know
     #[arg(long, default_value = "")]
     pub note: String,
     /// The work of which this is the next version: its id, or the end of it
     #[arg(long, value_name = "ID")]
     pub revises: Option<String>,
+}
+
+/// What is delivered: one of them.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Work {
+    /// The work, in Markdown; - reads standard input
+    #[arg(long)]
+    pub text: Option<String>,
+    /// An address on the web
+    #[arg(long, value_name = "URL")]
+    pub link: Option<String>,
+    /// A file; it is put on the task, too
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+}
+
+/// Flags of `hq task attach`.
+#[derive(Args)]
+pub struct Attach {
+    /// A task: its name (MC-142), number or id
+    pub task: String,
+    /// The files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Flags of `hq task review`.

@@ -8,11 +8,14 @@ use super::model::{Answer, Content, Deliverable, Remark};
 use super::queries::{self, Judged, Piece};
 use super::rules::{self, DeliverableError, NewDelivery, NewReview};
 use crate::app::Ws;
+use crate::features::files::model::TaskFile;
+use crate::features::files::queries as files;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::brief::Names;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::{
-    Assignee, Can, DeliverableId, DeliverableState, RunId, Timestamp, Verdict, VersionId,
+    Assignee, Can, DeliverableId, DeliverableState, FileId, RunId, TaskId, Timestamp, Verdict,
+    VersionId,
 };
 use crate::store::{Read, ReadExt as _, WriteTx};
 use crate::web::error::ApiError;
@@ -236,6 +239,8 @@ struct NewBody {
     text: Option<String>,
     /// An address on the web, in place of a text.
     url: Option<String>,
+    /// The id of a file on the task, in place of a text.
+    file: Option<FileId>,
     /// What the reviewer should know.
     #[serde(default)]
     note: String,
@@ -254,21 +259,33 @@ async fn create(
     Json(body): Json<NewBody>,
 ) -> Result<Tagged<PieceView>, ApiError> {
     let task = ws.read(|snap| tasks::resolve(snap, &name))?.id;
-    let content = match (body.text.clone(), body.url.clone()) {
-        (Some(text), None) => Content::Text(text),
-        (None, Some(url)) => Content::Url(url),
-        _ => {
-            let wrong = "give either a text or a url".to_owned();
-            return Err(DeliverableError::Invalid("text", wrong).into());
-        }
-    };
-    let NewBody { title, note, revises, answers, .. } = body;
+    let NewBody { title, text, url, file, note, revises, answers } = body;
     let made = once.run(move |tx: &mut WriteTx<'_>| {
+        let content = match (text, url, file) {
+            (Some(text), None, None) => Content::Text(text),
+            (None, Some(url), None) => Content::Url(url),
+            (None, None, Some(file)) => file_of(tx, task, file)?,
+            _ => {
+                let wrong = "give a text, a url or a file, and only one of them".to_owned();
+                return Err(DeliverableError::Invalid("text", wrong));
+            }
+        };
         let new = NewDelivery { task, title, content, note, revises };
         rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.id)
     });
     let id = ws.write(&who, made).await?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+/// A file that lies on a task, as the work.
+fn file_of(read: &dyn Read, task: TaskId, id: FileId) -> Result<Content, DeliverableError> {
+    match files::get(read, id)?.filter(|file| file.task == task) {
+        Some(TaskFile { name, blob, size, .. }) => Ok(Content::File { name, blob, size }),
+        None => {
+            let wrong = "there is no such file on this task; send it there first".to_owned();
+            Err(DeliverableError::Invalid("file", wrong))
+        }
+    }
 }
 
 /// A judgement.

@@ -1,6 +1,7 @@
 //! What agents can do with tasks: the same rules as the pages.
 
 mod labels;
+mod meanwhile;
 mod place;
 mod plans;
 mod series;
@@ -334,6 +335,8 @@ pub struct UpdateArgs {
     due: Option<String>,
     title: Option<String>,
     description: Option<String>,
+    /// that you read, for texts
+    rev: Option<u64>,
     /// a name, me or none
     assignee: Option<String>,
     /// +add, -remove
@@ -386,13 +389,12 @@ impl WriteTool for TaskUpdate {
     ) -> Result<ToolOutput, ToolError> {
         let id = queries::meant(tx, args.task.as_deref(), cx.task)?.id;
         let names = brief::Names::read(tx)?;
+        let texts = (args.title, args.description);
         let patch = TaskPatch {
-            title: args.title,
-            description: args.description,
             priority: args.priority,
             due_at: due_of(args.due.as_deref(), &names, tx.now())?,
             due_has_time: args.due.as_deref().is_some_and(due::has_time),
-            ..TaskPatch::default()
+            ..meanwhile::words(tx, cx, id, texts, args.rev)?
         };
         let mut task = rules::update(tx, id, patch)?;
         if let Some(labels) = args.labels {

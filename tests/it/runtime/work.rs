@@ -5,6 +5,7 @@ use hq::features::inbox::model::Item;
 use hq::features::runs::model::{EventKind, Run};
 use hq::features::runs::rules as runs;
 use hq::features::tasks::model::Task;
+use hq::features::tasks::rules::{self as tasks, TaskPatch};
 use hq::git::Branch;
 use hq::git::history::{At, LogQuery};
 use hq::kernel::{Assignee, DeliverableState, ItemKind, ItemState, Outcome, TaskStatus, Verdict};
@@ -133,6 +134,48 @@ async fn work_may_not_end_so_that_its_task_falls_asleep() {
     assert!(refusals[3].contains("task_update with blocked_by"), "{refusals:?}");
     assert!(refusals[4].contains("has yet to review"), "{refusals:?}");
     assert_eq!(run.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_writes_meanwhile_is_not_lost_by_what_an_agent_writes() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let describe = |text: &str| Turn::call("task_update", json!({ "description": text }));
+    let gates = [Gate::new(), Gate::new(), Gate::new()];
+    office.model.push(describe("one\ntwo\nthree"));
+    office.model.push(describe("one\ntwo\nTHREE").behind(&gates[0]));
+    office.model.push(describe("Ada's one\ntwo\nTHREE").behind(&gates[1]));
+    let id = office.task("Describe it", &ada).await.id;
+    let mira_writes = async |text: &str| {
+        let description = Some(text.to_owned());
+        let patch = TaskPatch { description, ..TaskPatch::default() };
+        office.act(move |tx| tasks::update(tx, id, patch)).await;
+    };
+    gates[0].reached().await;
+    mira_writes("ONE\ntwo\nthree").await;
+    gates[0].open();
+    gates[1].reached().await;
+    assert_eq!(office.get::<Task>(id).description, "ONE\ntwo\nTHREE", "both stay");
+    mira_writes("Mira's one\ntwo\nTHREE").await;
+    let rev = office.ws().read(|snap| snap.get_rev::<Task>(id)).unwrap().expect("it is there").1;
+    let with = |rev: u64, text: &str| {
+        Turn::call("task_update", json!({ "description": text, "rev": rev }))
+    };
+    office.model.push(with(rev + 1_000, "From nowhere."));
+    office.model.push(with(rev, "Ada's one\ntwo\nTHREE").behind(&gates[2]));
+    gates[1].open();
+    gates[2].reached().await;
+    assert_eq!(office.get::<Task>(id).description, "Mira's one\ntwo\nTHREE", "nothing is lost");
+    let run = office.run_on(id).await;
+    let refused: Vec<_> = office.results(run).into_iter().filter(|result| !result.1).collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].2.contains("Mira's one") && refused[0].2.contains(&rev.to_string()));
+    assert!(refused[1].2.contains(&format!("its rev is {rev}")), "{refused:?}");
+    office.model.push(done("complete"));
+    gates[2].open();
+    office.worked(id, 1).await;
+    assert_eq!(office.get::<Task>(id).description, "Ada's one\ntwo\nTHREE");
     office.hq.finish().await;
 }
 

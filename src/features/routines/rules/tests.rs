@@ -355,13 +355,14 @@ proptest! {
 }
 
 #[test]
-fn a_thousand_events_fire_twenty_times_and_once_for_all_the_others() {
+fn of_a_thousand_events_some_fire_one_by_one_and_all_others_once() {
     let bench = Bench::new();
-    let wish = Wish {
-        overlap: Some(Overlap::Allow),
-        ..after("task.created", vec![if_("priority", Op::Greater, "medium")])
-    };
-    let id = bench.save(0, wish).id;
+    let all = vec![if_("priority", Op::Greater, "medium")];
+    let wish =
+        |task| Wish { overlap: Some(Overlap::Allow), task, ..after("task.created", all.clone()) };
+    let silent = TaskWish { title: "Look".into(), unassigned: true, ..TaskWish::default() };
+    let wakes = bench.save(0, wish(None)).id;
+    let makes = bench.save(1, wish(Some(silent))).id;
     for piece in 0..10 {
         bench.write(move |tx| {
             for n in 0..100 {
@@ -375,17 +376,22 @@ fn a_thousand_events_fire_twenty_times_and_once_for_all_the_others() {
     }
     bench.drain();
     bench.drain();
-    let clock = bench.clock_of(id);
-    assert_eq!((clock.count, clock.gathered_count), (20, 480));
-    assert_eq!(clock.gathered.len(), 50);
+    for (id, alone) in [(wakes, 6), (makes, 20)] {
+        let clock = bench.clock_of(id);
+        assert_eq!((clock.count, clock.gathered_count), (alone, 500 - alone));
+        assert_eq!(clock.gathered.len(), 50);
+    }
     bench.tick();
-    assert_eq!(bench.firings(id).len(), 20);
+    assert_eq!((bench.firings(wakes).len(), bench.firings(makes).len()), (6, 20));
     bench.advance(61);
     bench.tick();
-    let rows = bench.firings(id);
-    let digest = rows.iter().find(|row| row.by == FiredBy::Digest).expect("a digest");
-    assert_eq!((rows.len(), digest.count), (21, 480));
-    assert!(digest.instruction.contains("and 430 more"), "{}", digest.instruction);
+    for (id, alone) in [(wakes, 6), (makes, 20)] {
+        let rows = bench.firings(id);
+        let digest = rows.iter().find(|row| row.by == FiredBy::Digest).expect("a digest");
+        assert_eq!((rows.len(), digest.count), (alone + 1, 500 - u32::try_from(alone).unwrap()));
+        let rest = format!("and {} more", 450 - alone);
+        assert!(digest.instruction.contains(&rest), "{}", digest.instruction);
+    }
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Brief {
     /// The line.
     #[serde(flatten)]
     pub line: Line,
+    /// The number of this version: what is written later begins with its texts.
+    pub rev: u64,
     /// The description, cut when it is very long.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -168,6 +170,16 @@ impl Names {
     }
 }
 
+/// A description as models read it.
+#[must_use]
+pub fn told(description: &str) -> String {
+    let mut told = cut(description, MAX_DESCRIPTION).to_owned();
+    if told.len() < description.len() {
+        told.push_str("\n[…the rest is cut]");
+    }
+    told
+}
+
 /// A task with what an agent needs in order to work on it.
 ///
 /// # Errors
@@ -178,10 +190,6 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
     let all = comments::of_task(read, task.id)?;
     let earlier_comments = all.len().saturating_sub(MAX_COMMENTS);
     let pieces = deliverables::of_task(read, task.id)?;
-    let mut description = cut(&task.description, MAX_DESCRIPTION).to_owned();
-    if description.len() < task.description.len() {
-        description.push_str("\n[…the rest is cut]");
-    }
     let stream = match task.stream {
         Some(stream) => read.get::<Stream>(stream)?.map(|stream| stream.name),
         None => None,
@@ -199,7 +207,8 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
         waits_for: blockers.iter().map(|blocker| names.line(blocker)).collect(),
         blocks: called(relations::waiting_for(read, task.id)?),
         relates_to: called(relations::related(read, task.id)?),
-        description,
+        rev: read.get_rev::<Task>(task.id)?.map_or(0, |(_, rev)| rev),
+        description: told(&task.description),
         part_of: chain.iter().map(|t| format!("{} {}", names.of(t), t.title)).collect(),
         parts: parts.iter().map(|part| names.line(part)).collect(),
         deliverables: pieces

@@ -2,8 +2,8 @@
 
 use super::error::TaskError;
 use crate::features::tasks::model::Task;
-use crate::kernel::TaskId;
-use crate::store::history::{self, Steps};
+use crate::kernel::{Actor, RunId, TaskId, Timestamp};
+use crate::store::history::{self, Steps, Version};
 use crate::store::{Read, Root, Schema, StoreError, record};
 
 /// How far a version is looked for.
@@ -26,6 +26,27 @@ pub fn version(
         Some(version) => Ok(task(version.after.bytes())?),
         None => Err(TaskError::field("base.rev", "there is no such version of this task")),
     }
+}
+
+/// A task as a run knows it that has read nothing of it since a time: as it last wrote it itself, or as it
+/// was then. Nothing when that is not kept any more.
+///
+/// # Errors
+/// When the store fails.
+pub fn known_to(
+    read: &dyn Read,
+    schema: &Schema,
+    id: TaskId,
+    (run, since): (RunId, Timestamp),
+) -> Result<Option<Task>, StoreError> {
+    let root = Root::of::<Task>(id);
+    let page = history::of(read, schema, &root, None, MOST_VERSIONS)?.unwrap_or_default();
+    let is_known = |one: &&Version| {
+        // What was written in the very same moment may not have been read any more.
+        one.at < since || matches!(one.actor, Actor::Agent { run: by, .. } if by == run)
+    };
+    let known = page.versions.iter().find(is_known).or(page.versions.last());
+    known.map_or(Ok(None), |one| task(one.after.bytes()))
 }
 
 /// Whether a version of a task says something.

@@ -1,0 +1,57 @@
+//! Files on tasks.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::Common;
+use crate::cli::agents::word;
+use crate::cli::commands::print;
+use crate::cli::door::{Ask, Door};
+use crate::cli::operate::Place;
+use crate::cli::reach::CommandError;
+use crate::cli::show::{listed, part, query, short};
+use crate::web::format::size;
+
+use super::flags::{Attach, Which};
+use super::{at, path};
+
+/// Puts a file on a task.
+pub async fn send(
+    door: &Door,
+    (task, place): (&str, &Place),
+    file: &Path,
+) -> Result<Value, CommandError> {
+    let failed = |why: String| CommandError::Failed(format!("{}: {why}", file.display()));
+    let content = tokio::fs::read(file).await.map_err(|error| failed(error.to_string()))?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.ok_or_else(|| failed("it has no name".to_owned()))?;
+    let query = query(&[("name", Some(&name))]);
+    let ask = Ask::file(format!("/api/v1/tasks/{}/files{query}", part(task)), content);
+    door.call(ask.within(place.workspace.as_ref())).await
+}
+
+/// Puts files on a task; those before the first that is refused stay there.
+pub async fn attach(common: &Common, door: &Door, flags: Attach) -> Result<u8, CommandError> {
+    let mut sent = Vec::with_capacity(flags.files.len());
+    for file in &flags.files {
+        sent.push(send(door, (&flags.task, &flags.place), file).await?);
+    }
+    let all = serde_json::json!({ "items": sent });
+    print(common, &all, &listed(&all, row, ""))
+}
+
+/// The files on a task.
+pub async fn list(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
+    let all = door.call(Ask::get(path(which, "/files")).within(at(which))).await?;
+    print(common, &all, &listed(&all, row, "No files."))
+}
+
+fn row(file: &Value) -> Vec<String> {
+    vec![
+        short(word(file, "id")).to_owned(),
+        size(file["size"].as_u64().unwrap_or_default()),
+        word(&file["by"], "handle").to_owned(),
+        word(file, "name").to_owned(),
+    ]
+}
