@@ -160,15 +160,15 @@ async fn one(round: Round, limit: &Limit) -> Done {
         limit.count();
         // Both look for the same; the program is built for speed.
         match n % whole == 0 {
-            true if many => stores::as_the_program_says(&data),
+            true if many => stores::as_the_program_says_meanwhile(&data),
             true => seen.look(&data),
             false => {}
         }
         program = Program::start(dice::program(), &data);
         let api = at(&program);
-        proof.renew(&api).await;
         let latest = if n % whole == 0 { usize::MAX } else { 3 };
         for writer in &mut writers {
+            proof.renew(&api).await;
             writer.settle(&api).await;
             writer.desk.check(&api, latest).await;
         }

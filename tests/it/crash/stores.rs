@@ -6,13 +6,19 @@ use std::path::{Path, PathBuf};
 
 use hq::server::schema;
 use hq::store::{Kind, Range, Read as _, Schema, Store, StoreError};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::store::check;
-use crate::support::program::run_json;
+use crate::support::program::{run, run_json};
 
 use super::covers;
 use super::dice::program;
+
+/// What looks at all of a store.
+const COMMANDS: [&[&str]; 2] = [&["doctor", "store"], &["audit", "verify", "--blobs"]];
+/// The consumer that keeps sums in rows.
+const SUMS: &str = "usage-days";
 
 /// What was seen.
 #[derive(Default)]
@@ -103,13 +109,40 @@ fn copied(file: &Path, schema: Schema) -> (TempDir, Store) {
     (folder, store)
 }
 
-/// What the program's own commands say of its stores, with it stopped.
+/// What the program's own commands say of its stores, with it stopped and all its work over.
 pub fn as_the_program_says(data: &Path) {
     for path in workspaces(data) {
-        let slug = path.file_name().expect("a name").to_string_lossy().into_owned();
-        for command in [&["doctor", "store"][..], &["audit", "verify", "--blobs"]] {
+        let slug = slug(&path);
+        for command in COMMANDS {
             // They end well only when nothing differs.
             run_json(program(), data, &[command, &["--workspace", &slug]].concat());
         }
     }
+}
+
+/// The same in the middle of its work: a workspace may not be entered yet, and what somebody lets the
+/// consumer skip is missing in its sums until they have them made anew.
+pub fn as_the_program_says_meanwhile(data: &Path) {
+    for path in workspaces(data) {
+        let slug = slug(&path);
+        for command in COMMANDS {
+            let arguments = [command, &["--workspace", &slug, "--json"]].concat();
+            let output = run(program(), data, &arguments);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() || errors.contains("there is no such workspace") {
+                continue;
+            }
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+                panic!("hq {arguments:?} ended with {}: {errors}", output.status)
+            });
+            let differences = ["workspace", "accounts"].map(|store| &found[store]["differences"]);
+            let mut all = differences.into_iter().filter_map(Value::as_array).flatten().peekable();
+            let known = all.peek().is_some() && all.all(|one| one["table"] == SUMS);
+            assert!(known, "hq {arguments:?}: {found:#}");
+        }
+    }
+}
+
+fn slug(path: &Path) -> String {
+    path.file_name().expect("a name").to_string_lossy().into_owned()
 }
