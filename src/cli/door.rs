@@ -32,52 +32,37 @@ pub enum Door {
     There(Box<HttpClient>, Remote),
 }
 
-/// What is sent along with a question.
-enum Said<'a> {
-    Json(&'a Value),
-    File(Vec<u8>),
-}
-
-impl Said<'_> {
-    fn payload(self) -> Result<Payload, CommandError> {
-        match self {
-            Self::Json(body) => Payload::json(body),
-            Self::File(bytes) => Ok(Payload::file(bytes)),
-        }
-    }
-}
-
 /// A question to the API.
-pub struct Ask<'a> {
+pub struct Ask {
     method: Method,
     path: String,
-    body: Option<Said<'a>>,
+    payload: Option<Payload>,
     headers: Vec<(&'static str, String)>,
 }
 
-impl<'a> Ask<'a> {
+impl Ask {
     /// Reads.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, headers: Vec::new() }
+        Self { method: Method::GET, path: path.into(), payload: None, headers: Vec::new() }
     }
 
     /// Does something.
-    pub fn post(path: impl Into<String>, body: &'a Value) -> Self {
-        Self { method: Method::POST, body: Some(Said::Json(body)), ..Self::get(path) }
+    pub fn post(path: impl Into<String>, body: &Value) -> Self {
+        Self { method: Method::POST, payload: Some(Payload::from(body)), ..Self::get(path) }
     }
 
     /// Sends a file.
     pub fn file(path: impl Into<String>, content: Vec<u8>) -> Self {
-        Self { method: Method::POST, body: Some(Said::File(content)), ..Self::get(path) }
+        Self { method: Method::POST, payload: Some(Payload::file(content)), ..Self::get(path) }
     }
 
     /// Changes fields.
-    pub fn patch(path: impl Into<String>, body: &'a Value) -> Self {
+    pub fn patch(path: impl Into<String>, body: &Value) -> Self {
         Self { method: Method::PATCH, ..Self::post(path, body) }
     }
 
     /// Puts something in the place of what is there.
-    pub fn put(path: impl Into<String>, body: &'a Value) -> Self {
+    pub fn put(path: impl Into<String>, body: &Value) -> Self {
         Self { method: Method::PUT, ..Self::post(path, body) }
     }
 
@@ -128,7 +113,7 @@ impl Door {
     ///
     /// # Errors
     /// What is refused, or that nobody answers.
-    pub async fn call(&self, ask: Ask<'_>) -> Result<Value, CommandError> {
+    pub async fn call(&self, ask: Ask) -> Result<Value, CommandError> {
         let mut pieces = self.open(ask).await?;
         let mut text = Vec::new();
         while let Some(piece) = pieces.next().await? {
@@ -151,7 +136,7 @@ impl Door {
             Self::Here(local) => return local.call(Method::GET, path, None::<&()>).await,
             Self::There(client, remote) => (client, remote),
         };
-        let request = request(remote, Ask::get(path))?.timeouts(Timeouts::SHORT);
+        let request = request(remote, Ask::get(path)).timeouts(Timeouts::SHORT);
         let (text, _) =
             answered(client, remote, request).await?.beginning(MAX_TOLD).await.map_err(silent)?;
         serde_json::from_slice(&text)
@@ -162,11 +147,10 @@ impl Door {
     ///
     /// # Errors
     /// What is refused, or that nobody answers.
-    pub async fn open(&self, ask: Ask<'_>) -> Result<Pieces, CommandError> {
+    pub async fn open(&self, ask: Ask) -> Result<Pieces, CommandError> {
         match self {
             Self::Here(local) => {
-                let payload = ask.body.map(Said::payload).transpose()?;
-                let sent = local.send(ask.method, &ask.path, payload, &ask.headers).await?;
+                let sent = local.send(ask.method, &ask.path, ask.payload, &ask.headers).await?;
                 let is_success = sent.status().is_success();
                 let mut pieces = Pieces::Here(sent.into_body());
                 if is_success {
@@ -179,7 +163,7 @@ impl Door {
                 Err(refused(&text, "HQ"))
             }
             Self::There(client, remote) => {
-                answered(client, remote, request(remote, ask)?).await.map(Pieces::There)
+                answered(client, remote, request(remote, ask)).await.map(Pieces::There)
             }
         }
     }
@@ -200,7 +184,7 @@ async fn answered(
     Err(refused(&text, &format!("{} ({status})", remote.url)))
 }
 
-fn request(remote: &Remote, ask: Ask<'_>) -> Result<Request, CommandError> {
+fn request(remote: &Remote, ask: Ask) -> Request {
     let method = match ask.method {
         Method::POST => message::Method::Post,
         Method::PUT => message::Method::Put,
@@ -216,10 +200,10 @@ fn request(remote: &Remote, ask: Ask<'_>) -> Result<Request, CommandError> {
     for (name, value) in ask.headers {
         request = request.header(name, value);
     }
-    Ok(match ask.body.map(Said::payload).transpose()? {
+    match ask.payload {
         Some(Payload { media, bytes }) => request.body(media, bytes),
         None => request,
-    })
+    }
 }
 
 fn refused(text: &[u8], who: &str) -> CommandError {

@@ -42,12 +42,18 @@ impl Default for Payload {
     }
 }
 
+impl From<&Value> for Payload {
+    fn from(body: &Value) -> Self {
+        Self { bytes: body.to_string().into_bytes(), ..Self::default() }
+    }
+}
+
 impl Payload {
     /// As JSON.
     ///
     /// # Errors
     /// When it is none.
-    pub fn json(body: &(impl Serialize + ?Sized)) -> Result<Self, CommandError> {
+    fn json(body: &impl Serialize) -> Result<Self, CommandError> {
         Ok(Self { bytes: serde_json::to_vec(body).map_err(failed)?, ..Self::default() })
     }
 

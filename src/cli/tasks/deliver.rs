@@ -24,7 +24,7 @@ pub async fn deliver(common: &Common, door: &Door, flags: Deliver) -> Result<u8,
     };
     let file = match &flags.work.file {
         Some(file) => {
-            let sent = files::send(door, (&flags.which.task, &flags.which.place), file).await?;
+            let sent = files::send(door, &flags.which, file).await?;
             Some(sent["id"].clone())
         }
         None => None,

@@ -8,34 +8,28 @@ use crate::cli::Common;
 use crate::cli::agents::word;
 use crate::cli::commands::print;
 use crate::cli::door::{Ask, Door};
-use crate::cli::operate::Place;
 use crate::cli::reach::CommandError;
-use crate::cli::show::{listed, part, query, short};
+use crate::cli::show::{listed, query, short};
 use crate::web::format::size;
 
 use super::flags::{Attach, Which};
 use super::{at, path};
 
 /// Puts a file on a task.
-pub async fn send(
-    door: &Door,
-    (task, place): (&str, &Place),
-    file: &Path,
-) -> Result<Value, CommandError> {
+pub async fn send(door: &Door, which: &Which, file: &Path) -> Result<Value, CommandError> {
     let failed = |why: String| CommandError::Failed(format!("{}: {why}", file.display()));
     let content = tokio::fs::read(file).await.map_err(|error| failed(error.to_string()))?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| failed("it has no name".to_owned()))?;
-    let query = query(&[("name", Some(&name))]);
-    let ask = Ask::file(format!("/api/v1/tasks/{}/files{query}", part(task)), content);
-    door.call(ask.within(place.workspace.as_ref())).await
+    let below = format!("/files{}", query(&[("name", Some(&name))]));
+    door.call(Ask::file(path(which, &below), content).within(at(which))).await
 }
 
 /// Puts files on a task; those before the first that is refused stay there.
 pub async fn attach(common: &Common, door: &Door, flags: Attach) -> Result<u8, CommandError> {
     let mut sent = Vec::with_capacity(flags.files.len());
     for file in &flags.files {
-        sent.push(send(door, (&flags.task, &flags.place), file).await?);
+        sent.push(send(door, &flags.which, file).await?);
     }
     let all = serde_json::json!({ "items": sent });
     print(common, &all, &listed(&all, row, ""))

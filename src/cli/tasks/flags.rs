@@ -216,13 +216,11 @@ pub struct Work {
 /// Flags of `hq task attach`.
 #[derive(Args)]
 pub struct Attach {
-    /// A task: its name (MC-142), number or id
-    pub task: String,
+    #[command(flatten)]
+    pub which: Which,
     /// The files
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub place: Place,
 }
 
 /// Flags of `hq task review`.

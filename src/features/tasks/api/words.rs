@@ -58,17 +58,11 @@ pub(super) fn read(
         let written = |text| Written { text, base: None };
         return Ok(Words { title: title.map(written), description: description.map(written) });
     };
-    let was = match base.rev {
-        // A version that is not kept is one about which everything differs.
-        Some(rev) => versions::version(read, schema, id, rev)?
-            .map(|task| (Some(task.title), Some(task.description)))
-            .unwrap_or_default(),
-        None => (None, None),
-    };
-    let unknown = || base.rev.map(|_| String::new());
-    let title = title.map(|text| Written { text, base: base.title.or(was.0).or_else(unknown) });
+    let was = base.rev.map(|rev| versions::texts(read, schema, id, rev)).transpose()?;
+    let (was_title, was_description) = was.unzip();
+    let title = title.map(|text| Written { text, base: base.title.or(was_title) });
     let description =
-        description.map(|text| Written { text, base: base.description.or(was.1).or_else(unknown) });
+        description.map(|text| Written { text, base: base.description.or(was_description) });
     let mut words = Words { title, description };
     if base.again {
         sent_before(read, schema, id, &mut words)?;

@@ -15,7 +15,7 @@ const MOST_VERSIONS: usize = 50;
 ///
 /// # Errors
 /// When that transaction has not written this task.
-pub fn version(
+fn version(
     read: &dyn Read,
     schema: &Schema,
     id: TaskId,
@@ -26,6 +26,21 @@ pub fn version(
         Some(version) => Ok(task(version.after.bytes())?),
         None => Err(TaskError::field("base.rev", "there is no such version of this task")),
     }
+}
+
+/// The title and the description of a task after the transaction `rev`. A version that is not kept any more is
+/// one about which everything differs.
+///
+/// # Errors
+/// As [`version`].
+pub fn texts(
+    read: &dyn Read,
+    schema: &Schema,
+    id: TaskId,
+    rev: u64,
+) -> Result<(String, String), TaskError> {
+    let then = version(read, schema, id, rev)?;
+    Ok(then.map(|task| (task.title, task.description)).unwrap_or_default())
 }
 
 /// A task as a run knows it that has read nothing of it since a time: as it last wrote it itself, or as it

@@ -2,11 +2,12 @@
 
 use crate::features::runs::model::Run;
 use crate::features::tasks::queries::brief::told;
+use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{self, words as versions};
 use crate::features::tasks::rules::TaskPatch;
 use crate::features::tasks::rules::words::{Settled, Words, Written, settle};
 use crate::kernel::TaskId;
-use crate::store::{ReadExt as _, WriteTx};
+use crate::store::{ReadExt as _, StoreError, WriteTx};
 use crate::tool::{ToolCx, ToolError};
 
 /// What a title and a description should say so that nothing is lost that somebody else has written there
@@ -26,18 +27,15 @@ pub(super) fn words(
         return Ok(TaskPatch::default());
     }
     let (now, now_rev) = queries::get_rev(tx, id)?;
-    let base = match (rev, tx.get::<Run>(cx.run)?) {
-        (Some(rev), _) if rev == now_rev => None,
-        (Some(rev), _) => {
-            versions::version(tx, tx.schema(), id, rev).map_err(|_| no_version(rev, now_rev))?
-        }
-        (None, Some(run)) => {
-            let begun = run.started_at.unwrap_or(run.created_at);
-            versions::known_to(tx, tx.schema(), id, (run.id, begun))?
-        }
-        (None, None) => None,
+    let was = match rev {
+        Some(rev) if rev == now_rev => None,
+        Some(rev) => match versions::texts(tx, tx.schema(), id, rev) {
+            Err(TaskError::Invalid(_)) => return Err(no_version(rev, now_rev)),
+            was => Some(was?),
+        },
+        None => known(tx, cx, id)?,
     };
-    let (was_title, was_description) = base.map(|was| (was.title, was.description)).unzip();
+    let (was_title, was_description) = was.unzip();
     let words = Words {
         title: title.map(|text| Written { text, base: was_title }),
         description: description.map(|text| Written { text, base: was_description }),
@@ -54,6 +52,18 @@ pub(super) fn words(
         "\n\nDecide what should stay, and call task_update once more with all of the text and rev {now_rev}."
     ));
     Err(ToolError::refused("text_clash", message))
+}
+
+/// What this run knows of both texts without having read them again.
+fn known(
+    tx: &WriteTx<'_>,
+    cx: &ToolCx,
+    id: TaskId,
+) -> Result<Option<(String, String)>, StoreError> {
+    let Some(run) = tx.get::<Run>(cx.run)? else { return Ok(None) };
+    let begun = run.started_at.unwrap_or(run.created_at);
+    let task = versions::known_to(tx, tx.schema(), id, (run.id, begun))?;
+    Ok(task.map(|task| (task.title, task.description)))
 }
 
 fn no_version(rev: u64, now: u64) -> ToolError {
