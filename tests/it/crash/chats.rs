@@ -79,8 +79,9 @@ fn answer(seen: &Seen) -> Option<Turn> {
             Some((words.next()?, words.next()?))
         })
         .collect();
-    // A silence that was stopped is over.
-    if asked.last().is_some_and(|(verb, _)| *verb == "wait") {
+    // A silence that was stopped is over when something else begins the next run: that a program has ended, say.
+    let newest = texts.first().and_then(|text| text.rsplit("please ").next());
+    if newest.is_some_and(|words| words.starts_with("wait ") && is_one_sentence(words)) {
         return Some(Turn::silence());
     }
     Some(asked.into_iter().fold(Turn::text("Heard."), |turn, (verb, name)| match verb {
@@ -115,6 +116,11 @@ fn answer(seen: &Seen) -> Option<Turn> {
         "split" => turn.and_call("subagent_spawn", json!({ "task": format!("Look at {name}") })),
         _ => turn,
     }))
+}
+
+/// Whether nothing else was said after it; in JSON its end is a quotation mark.
+fn is_one_sentence(words: &str) -> bool {
+    words.find('.').is_some_and(|end| matches!(&words[end + 1..], "" | "\""))
 }
 
 /// A program that goes on until it is stopped, and may read before.
