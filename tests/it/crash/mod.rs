@@ -63,9 +63,9 @@ const TIME: Duration = Duration::from_secs(6 * 60);
 const LEAST: u64 = 30;
 /// After so many kills everything that a desk does was done.
 const MANY: usize = 200;
-/// So long after they proved who they are nobody asks the owner for the password once more, also when all that
-/// is done until the next proof takes long.
-const FRESH: Duration = Duration::from_secs(2 * 60);
+/// So long after they signed in, or proved who they are to a program that was not killed since, nobody asks the
+/// owner for the password once more, also when all that is done until the next proof takes long.
+const FRESH: Duration = Duration::from_secs(7 * 60);
 /// How often everything is looked at, in kills: each look reads all that was ever written.
 const WHOLE: u64 = 20;
 /// The same in a folder of many kills.
@@ -97,7 +97,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
 /// One folder from its first start on, killed as often as the round says.
 async fn one(round: Round, limit: &Limit) -> Done {
     let Round { kills, seed } = round;
-    let mut proof = Proof(Instant::now());
+    let mut proof = Proof::default();
     let mut folder = tempfile::tempdir().expect("a temporary folder");
     if setting("HQ_CRASH_KEEP").is_some() {
         folder.disable_cleanup(true);
@@ -165,6 +165,7 @@ async fn one(round: Round, limit: &Limit) -> Done {
             false => {}
         }
         program = Program::start(dice::program(), &data);
+        proof.of_program = None;
         let api = at(&program);
         let latest = if n % whole == 0 { usize::MAX } else { 3 };
         for writer in &mut writers {
@@ -197,14 +198,25 @@ async fn one(round: Round, limit: &Limit) -> Done {
     done
 }
 
-/// When the owner last proved who they are.
-struct Proof(Instant);
+/// When the owner last proved who they are: by signing in, which is kept, and to the program that runs, which
+/// knows it for as long as it lives.
+struct Proof {
+    signed_in: Instant,
+    of_program: Option<Instant>,
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self { signed_in: Instant::now(), of_program: None }
+    }
+}
 
 impl Proof {
     async fn renew(&mut self, api: &Api<'_>) {
-        if FRESH < self.0.elapsed() {
+        let is_fresh = |at: Instant| at.elapsed() < FRESH;
+        if !is_fresh(self.signed_in) && !self.of_program.is_some_and(is_fresh) {
             api.prove(OWNER.2).await;
-            self.0 = Instant::now();
+            self.of_program = Some(Instant::now());
         }
     }
 }
