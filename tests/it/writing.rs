@@ -158,6 +158,11 @@ async fn items_of_a_checklist_are_ticked_in_the_text_where_they_stand() {
     assert_eq!(said(&mira).await.1, text);
     assert_eq!(press(&mira, &ticks[0]).await.status, StatusCode::SEE_OTHER, "twice is once");
     assert_eq!(said(&mira).await.1, text);
+    for path in ["tasks", "tasks?layout=board"] {
+        let list = mira.get(&format!("/w/marlow-cargo/{path}")).await;
+        let mark = list.text_of("[title='2 of 2 items of the checklist done']");
+        assert_eq!(mark, "2/2", "{path}");
+    }
 
     // In other words above, it is found by its line; in other words itself, it is not.
     let moved = json!({ "description": "Today:\n\nsoon\n\n- [x] one more\n- [x] two" });

@@ -14,6 +14,7 @@ use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::summary::{self, Summary};
 use crate::kernel::{LabelId, TaskId, TaskStatus, Timestamp};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _};
+use crate::web::checklist;
 use crate::web::format;
 use crate::web::parts::{Face, percent};
 use crate::web::time::Due;
@@ -44,6 +45,8 @@ pub struct Row {
     pub parts: (usize, usize),
     /// The share of parts that are done.
     pub done: u8,
+    /// How many items its checklist has, and how many of them are done.
+    pub items: (usize, usize),
     /// How many comments.
     pub comments: usize,
     /// The same in words.
@@ -182,6 +185,7 @@ impl Row {
             Standing::Working { .. } | Standing::InReview => None,
             ref standing => scene.chip(&task, standing),
         };
+        let (ticked, items) = checklist::progress(&checklist::items(&task.description));
         let working = matches!(standing, Standing::Working { .. });
         let mut face = scene.people.face_or_nobody(task.assignee);
         face.live = working;
@@ -197,6 +201,7 @@ impl Row {
             part_of,
             parts: (parts, parts_done),
             done: percent(parts_done as u64, parts as u64),
+            items: (items, ticked),
             comments,
             comments_label: format::count(comments as u64, "comment", "comments"),
             in_review,

@@ -142,7 +142,7 @@ pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
 pub const COLUMNS: &[(&str, &str)] = &[
     ("priority", "Priority"),
     ("id", "Number"),
-    ("parts", "Subtasks"),
+    ("parts", "Progress"),
     ("comments", "Comments"),
     ("stream", "Stream"),
     ("labels", "Labels"),
