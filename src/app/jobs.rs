@@ -50,7 +50,8 @@ struct Job {
     called_off: AtomicBool,
 }
 
-/// All pieces of work of this process, by place and kind.
+/// All pieces of work of this process, by place and kind. A place is the name of a workspace, which another one
+/// may have later: [`Jobs::forget`] is called in between.
 #[derive(Default)]
 pub struct Jobs(Mutex<BTreeMap<(String, &'static str), Arc<Job>>>);
 
@@ -118,6 +119,17 @@ impl Jobs {
         })
     }
 
+    /// Forgets all of a place that is not there any more, and calls off what is under way in it.
+    pub fn forget(&self, place: &str) {
+        self.0.lock().retain(|(at, _), job| {
+            let stays = at != place;
+            if !stays {
+                job.called_off.store(true, Ordering::Relaxed);
+            }
+            stays
+        });
+    }
+
     fn begin(&self, place: &str, kind: &'static str, now: Timestamp) -> Result<Arc<Job>, UnderWay> {
         let mut all = self.0.lock();
         let at = (place.to_owned(), kind);
@@ -175,5 +187,26 @@ impl App {
             state.ended = Some(app.clock.now());
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::time::from_ms;
+
+    #[test]
+    fn nothing_is_told_of_a_place_that_is_gone() {
+        let (jobs, now) = (Jobs::default(), from_ms(1_000));
+        let old = jobs.begin("acme", "stats", now).unwrap();
+        jobs.begin("other", "stats", now).unwrap();
+        assert!(jobs.begin("acme", "stats", now).is_err());
+        jobs.forget("acme");
+        assert!(old.called_off.load(Ordering::Relaxed), "it ends early");
+        assert!(jobs.state("acme", "stats").is_none() && jobs.state("other", "stats").is_some());
+        // What comes of the old one is not told of the new one.
+        jobs.begin("acme", "stats", now).unwrap();
+        old.state.lock().result = Some(Value::Null);
+        assert!(jobs.state("acme", "stats").is_some_and(|state| state.result.is_none()));
     }
 }

@@ -93,6 +93,16 @@ pub enum BackupError {
         /// Which.
         wanted: String,
     },
+    /// A backup that is not to be put aside.
+    #[error(
+        "the backup {id} at {place} can be read, so it is not put aside: how many are kept says when it goes"
+    )]
+    Readable {
+        /// Where.
+        place: String,
+        /// Which.
+        id: String,
+    },
     /// The target cannot be used.
     #[error("{place} cannot be used: {why}; nothing was lost, check it and try again")]
     Target {
@@ -278,6 +288,7 @@ impl Problem for BackupError {
             Self::Others { .. } => "backup_others",
             Self::Inside { .. } => "backup_inside_data",
             Self::NoBackup { .. } => "backup_not_found",
+            Self::Readable { .. } => "backup_readable",
             Self::Target { .. } => "backup_target",
             Self::Full { .. } => "backup_target_full",
             Self::Refused { .. } => "backup_refused",
@@ -311,6 +322,7 @@ impl Problem for BackupError {
             Self::Target { .. } | Self::Refused { .. } => ProblemKind::Upstream,
             Self::Full { .. } => ProblemKind::Full,
             Self::Busy { .. }
+            | Self::Readable { .. }
             | Self::Restore(_)
             | Self::PlaceGone { .. }
             | Self::OtherPlace { .. }

@@ -7,7 +7,7 @@ use crate::crypto::passphrase::WrappedKey;
 use crate::kernel::Timestamp;
 
 use super::manifest::{checked, with_sum};
-use super::repo::{MAX_MANIFEST, json, labelled, random_hex};
+use super::repo::{MANIFESTS, MAX_MANIFEST, json, labelled, random_hex};
 use super::target::Target;
 use super::{BackupError, FORMAT};
 
@@ -36,7 +36,7 @@ pub(super) fn read(target: &dyn Target) -> Result<Option<Head>, BackupError> {
         return Ok(Some(spare));
     }
     match found {
-        Ok(None) if !target.list("manifests/")?.is_empty() => Err(BackupError::Head {
+        Ok(None) if !target.list(MANIFESTS)?.is_empty() => Err(BackupError::Head {
             place: target.place().to_owned(),
             name: HEAD.to_owned(),
             why: "is missing",
@@ -117,7 +117,7 @@ pub fn mend(target: &dyn Target, now: Timestamp) -> Result<Option<usize>, Backup
         Err(error) => return Err(error),
     }
     let place = || target.place().to_owned();
-    let all = target.list("manifests/")?;
+    let all = target.list(MANIFESTS)?;
     if all.is_empty() {
         return Err(match target.is_empty()? {
             true => BackupError::NoRepository { place: place() },

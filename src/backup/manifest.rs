@@ -70,6 +70,13 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether it belongs to a workspace.
+    #[must_use]
+    pub fn is_of(&self, slug: &str) -> bool {
+        let rest = self.path.strip_prefix("workspaces/").and_then(|rest| rest.strip_prefix(slug));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Every piece that it names.
     pub fn all_chunks(&self) -> impl Iterator<Item = &ChunkRef> {
         self.chunks.iter().chain(self.blobs.iter().flat_map(|blob| &blob.chunks))
@@ -138,14 +145,7 @@ impl Manifest {
 
     /// The parts of one workspace, or all.
     pub fn parts_of<'m>(&'m self, workspace: Option<&'m str>) -> impl Iterator<Item = &'m Part> {
-        self.parts.iter().filter(move |part| match workspace {
-            None => true,
-            Some(slug) => part
-                .path
-                .strip_prefix("workspaces/")
-                .and_then(|rest| rest.strip_prefix(slug))
-                .is_some_and(|rest| rest.starts_with('/')),
-        })
+        self.parts.iter().filter(move |part| workspace.is_none_or(|slug| part.is_of(slug)))
     }
 }
 

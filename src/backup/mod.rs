@@ -7,7 +7,8 @@
 //! chunks/ab/abcd…         pieces of content, packed with zstd, named by their SHA-256
 //!                         (by HMAC-SHA-256 and sealed with AES-256-GCM if encrypted)
 //! running/<id>-<work>     who is at work; heeded for a day
-//! damaged/                pieces that were found damaged, for whoever wants to look
+//! damaged/                pieces that were found damaged, for whoever wants to look, and manifests that cannot
+//!                         be read and that somebody has put aside
 //! tmp/                    half-written files
 //! ```
 //!
@@ -43,8 +44,8 @@ pub use head::mend as mend_head;
 pub use make::{Listed, Source, SourceWorkspace, make};
 pub use manifest::{Manifest, Part, PartKind, StoreFacts};
 pub use progress::{Busy, Desk, Held, Meter, Phase, Progress};
-pub use prune::{Pruned, Retention, Taken, prune};
-pub use repo::{Owner, Repository};
+pub use prune::{Pruned, Retention, Taken, forget, prune};
+pub use repo::{MANIFESTS, Owner, Repository};
 pub use restore::{room, settle, write_out};
 pub use s3::{Means, S3Keys, open_target};
 pub use swap::{Swap, clear as clear_staged, finish as finish_swap, is_staged};

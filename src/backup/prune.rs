@@ -10,7 +10,7 @@ use crate::kernel::Timestamp;
 use super::BackupError;
 use super::manifest::Manifest;
 use super::progress::{Meter, Phase};
-use super::repo::{Owner, Repository, Work, is_whole, piece_path};
+use super::repo::{Owner, Repository, Work, is_whole, manifest_path, piece_path};
 
 /// What retention knows of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,9 @@ pub struct Pruned {
     pub pieces: u64,
     /// Their bytes at the target.
     pub bytes: u64,
+    /// Backups whose manifest cannot be read, each with the reason: while there is one no piece goes.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
 }
 
 /// Removes backups of this master key that are not kept, then the pieces that none of the others names.
@@ -144,13 +147,17 @@ pub fn prune(
     let (stay, go): (Vec<Taken>, Vec<Taken>) =
         all.into_iter().partition(|one| kept.contains(&one.id));
     for Taken { id, .. } in go {
-        repo.target.delete(&format!("manifests/{id}"))?;
+        repo.target.delete(&manifest_path(&id))?;
         pruned.backups.push(id);
     }
     if !damaged.is_empty() {
         // What a damaged manifest names is not known, and may still be wanted.
-        for (_, error) in damaged {
+        for (id, error) in damaged {
             tracing::warn!(%error, "nothing is tidied up at {}", repo.place());
+            // Else it has gone just now.
+            if let BackupError::Damaged { why, .. } = error {
+                pruned.unreadable.push(format!("{id} ({why})"));
+            }
         }
         return Ok(pruned);
     }
@@ -169,6 +176,30 @@ pub fn prune(
         }
     }
     Ok(pruned)
+}
+
+/// Puts a backup aside whose manifest cannot be read, so that tidying up goes on without it. Its pieces stay:
+/// those that no other backup names go when it is tidied up the next time. Blocking.
+///
+/// # Errors
+/// When there is none, it can be read, or another HQ is at work there.
+pub fn forget(
+    repo: &Repository,
+    owner: &Owner,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), BackupError> {
+    let _begun = repo.begin(Work::Prune, owner, now)?;
+    let (place, wanted) = (repo.place().to_owned(), id.to_owned());
+    // The name comes from outside: only one that was listed is joined to a path.
+    if !repo.ids()?.contains(&wanted) {
+        return Err(BackupError::NoBackup { place, wanted });
+    }
+    match repo.manifest(id) {
+        Ok(_) => Err(BackupError::Readable { place, id: wanted }),
+        Err(BackupError::Damaged { .. }) => repo.target.set_aside(&manifest_path(id)),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::crypto::passphrase::DataKey;
 use crate::kernel::Timestamp;
 
 use super::head::{self, Head};
-use super::manifest::{ChunkRef, Manifest, checked, with_sum};
+use super::manifest::{ChunkRef, Manifest, Part, checked, with_sum};
 use super::target::Target;
 use super::{BackupError, FORMAT};
 
@@ -19,6 +19,8 @@ use super::{BackupError, FORMAT};
 const PLAIN: &[u8; 4] = b"HQC0";
 const SEALED: &[u8; 4] = b"HQC1";
 const SUM: usize = 32;
+/// Where manifests lie at the target.
+pub const MANIFESTS: &str = "manifests/";
 /// No piece is longer at the target.
 const MAX_PIECE: u64 = 4 * 1024 * 1024;
 pub(super) const MAX_MANIFEST: u64 = 1024 * 1024 * 1024;
@@ -253,10 +255,10 @@ impl Repository {
     /// # Errors
     /// When the target cannot be asked.
     pub fn ids(&self) -> Result<Vec<String>, BackupError> {
-        let all = self.target.list("manifests/")?;
+        let all = self.target.list(MANIFESTS)?;
         Ok(all
             .into_iter()
-            .filter_map(|one| Some(one.name.strip_prefix("manifests/")?.to_owned()))
+            .filter_map(|one| Some(one.name.strip_prefix(MANIFESTS)?.to_owned()))
             .collect())
     }
 
@@ -333,7 +335,7 @@ impl Repository {
     /// # Errors
     /// When it is not there or damaged.
     pub fn manifest(&self, id: &str) -> Result<Manifest, BackupError> {
-        let name = format!("manifests/{id}");
+        let name = manifest_path(id);
         let place = || self.place().to_owned();
         let Some(bytes) = self.target.get(&name, MAX_MANIFEST)? else {
             return Err(BackupError::NoBackup { place: place(), wanted: id.to_owned() });
@@ -379,7 +381,7 @@ impl Repository {
             None => body,
         };
         let text = with_sum(format!("{}\n{body}", json(&label)?));
-        self.target.put(&format!("manifests/{}", manifest.id), text)
+        self.target.put(&manifest_path(&manifest.id), text)
     }
 
     /// Gives each manifest that can be read, oldest first; answers what is wrong with the others. One
@@ -420,10 +422,19 @@ impl Repository {
     /// # Errors
     /// When the target cannot be asked.
     pub fn states(&self) -> Result<States, BackupError> {
+        self.states_of(&|_| true)
+    }
+
+    /// The same, where only these parts are looked at.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn states_of(&self, meant: &dyn Fn(&Part) -> bool) -> Result<States, BackupError> {
         let there = self.pieces()?;
         let mut good = Vec::new();
         let bad = self.each_manifest(&mut |manifest| {
-            let is_whole = is_whole(&manifest, &there);
+            let parts = manifest.parts.iter().filter(|part| meant(part));
+            let is_whole = are_there(parts, &there);
             good.push((manifest.outline(), is_whole));
             Ok(())
         })?;
@@ -473,7 +484,14 @@ pub type Unreadable = (String, BackupError);
 
 /// Whether all pieces that a backup names are there, as long as they should be.
 pub(super) fn is_whole(manifest: &Manifest, there: &HashMap<String, (u64, Timestamp)>) -> bool {
-    let mut pieces = manifest.parts.iter().flat_map(|part| part.all_chunks());
+    are_there(manifest.parts.iter(), there)
+}
+
+fn are_there<'p>(
+    parts: impl Iterator<Item = &'p Part>,
+    there: &HashMap<String, (u64, Timestamp)>,
+) -> bool {
+    let mut pieces = parts.flat_map(|part| part.all_chunks());
     pieces.all(|ChunkRef(name, _, stored)| there.get(name).is_some_and(|(size, _)| size == stored))
 }
 
@@ -515,6 +533,10 @@ impl Drop for Begun<'_> {
 
 /// Pieces at a target and their sizes there.
 pub(super) type Known = BTreeMap<String, u64>;
+
+pub(super) fn manifest_path(id: &str) -> String {
+    format!("{MANIFESTS}{id}")
+}
 
 pub(super) fn piece_path(name: &str) -> String {
     format!("chunks/{}/{name}", name.get(..2).unwrap_or("xx"))

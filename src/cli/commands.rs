@@ -179,8 +179,11 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
         (None, None) => "Backups: none yet".to_owned(),
     });
     lines.extend(status.workspaces.iter().flat_map(workspace_lines));
-    let damaged = |one: &Damaged| format!("{}: DAMAGED: {}", one.slug, one.words());
-    lines.extend(status.damaged.iter().map(damaged));
+    let shut = |one: &Damaged| {
+        let word = if one.restore.is_some() { "DAMAGED" } else { "NOT OPEN" };
+        format!("{}: {word}: {}", one.slug, one.words())
+    };
+    lines.extend(status.damaged.iter().map(shut));
     print(common, &status, &lines)?;
     Ok(if status.damaged.is_empty() { OK } else { FAILED })
 }

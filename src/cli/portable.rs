@@ -114,6 +114,7 @@ pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, Comm
         lines
             .push(format!("Runs that were at work in it and are ended here: {}", done.interrupted));
     }
+    lines.extend(done.notes.iter().cloned());
     lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
     print(common, &done, &lines)
 }

@@ -12,6 +12,12 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, moment, pick, quoted, short};
+use super::written::{Fields, New};
+
+/// What such fields look like.
+const EXAMPLE: &str = r#"Example of a file:
+  {"agent": "ada", "name": "Morning look", "instruction": "Look at what is due.",
+   "schedule": {"cadence_type": "weekdays", "time_of_day": "09:00"}}"#;
 
 /// `hq routine …`
 #[derive(Subcommand)]
@@ -48,6 +54,22 @@ pub enum Command {
     Resume(WhichOrAll),
     /// What became of the times and events of one, newest first
     History(Which),
+    /// Make one from its fields, which are those of POST /api/v1/routines
+    #[command(after_help = EXAMPLE)]
+    Add(New),
+    /// Change the fields that the JSON names; null takes one away
+    Edit(Edit),
+    /// Delete one; what it began stays
+    Remove(Which),
+}
+
+/// Flags of `hq routine edit`.
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    fields: Fields,
 }
 
 /// Which routine.
@@ -112,6 +134,30 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let lines = items(&past).iter().map(fired_words).collect();
             print(common, &past, &or_none(lines, "It has not fired yet."))
         }
+        Command::Add(New { fields, place }) => {
+            let body = Value::Object(fields.read()?);
+            let ask = Ask::post("/api/v1/routines", &body).within(place.workspace.as_ref());
+            let routine = door.call(ask).await?;
+            print(common, &routine, &[line(&routine)])
+        }
+        Command::Edit(Edit { which, fields }) => {
+            let fields = fields.read()?;
+            let old = find(door, &which.routine, &which.place).await?;
+            // The API takes a routine whole: what the file does not name stays as it is.
+            let mut body = old["routine"].clone();
+            for (name, value) in fields {
+                body[name] = value;
+            }
+            let ask = Ask::put(address(&old), &body).within(which.place.workspace.as_ref());
+            let routine = door.call(ask).await?;
+            print(common, &routine, &[line(&routine)])
+        }
+        Command::Remove(which) => {
+            let old = find(door, &which.routine, &which.place).await?;
+            door.call(Ask::delete(address(&old)).within(which.place.workspace.as_ref())).await?;
+            let name = quoted(word(&old["routine"], "name"));
+            print(common, &old, &[format!("{name} is deleted.")])
+        }
     }
 }
 
@@ -160,13 +206,21 @@ fn fired_words(fired: &Value) -> String {
     words.join(" · ")
 }
 
-/// The address of the routine with this name or id.
-async fn path(door: &Door, name: &str, place: &Place) -> Result<String, CommandError> {
+/// The routine with this name or id.
+async fn find(door: &Door, name: &str, place: &Place) -> Result<Value, CommandError> {
     let ask = Ask::get("/api/v1/routines").within(place.workspace.as_ref());
     let all = door.call(ask).await?;
     let noun = ("routine", "hq routine list");
-    let one = pick(&all, name, noun, |one| vec![word(&one["routine"], "name")])?;
-    Ok(format!("/api/v1/routines/{}", word(one, "id")))
+    pick(&all, name, noun, |one| vec![word(&one["routine"], "name")]).cloned()
+}
+
+/// The address of the routine with this name or id.
+async fn path(door: &Door, name: &str, place: &Place) -> Result<String, CommandError> {
+    find(door, name, place).await.map(|routine| address(&routine))
+}
+
+fn address(routine: &Value) -> String {
+    format!("/api/v1/routines/{}", word(routine, "id"))
 }
 
 /// A routine in a list: "ab12cd34  ready  2026-11-23T08:00:00Z  "Morning look" · Weekdays at 9:00".

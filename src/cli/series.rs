@@ -10,9 +10,15 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{handle, listed, moment, pick, quoted, short, table};
+use super::written::{Fields, New};
 
 /// How many turns are shown.
 const TURNS: usize = 20;
+
+/// What such fields look like.
+const EXAMPLE: &str = r#"Example of a file:
+  {"title": "Weekly report", "assignee": "ada",
+   "schedule": {"cadence_type": "weekly", "days_of_week": [1], "time_of_day": "09:00"}}"#;
 
 /// `hq series …`
 #[derive(Subcommand)]
@@ -21,6 +27,13 @@ pub enum Command {
     List(Place),
     /// One of them, with what it has made, newest first
     Show(Which),
+    /// Make one from its fields, which are those of POST /api/v1/series
+    #[command(after_help = EXAMPLE)]
+    Add(New),
+    /// Change the fields that the JSON names, for the tasks to come
+    Edit(Edit),
+    /// Delete one; the tasks that it made stay
+    Remove(Which),
     /// Let one stand still
     Pause(Which),
     /// Let one go on from now
@@ -38,6 +51,15 @@ pub struct Which {
     place: Place,
 }
 
+/// Flags of `hq series edit`.
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    fields: Fields,
+}
+
 /// Runs one of them.
 ///
 /// # Errors
@@ -49,6 +71,25 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &all, &listed(&all, row, "No recurring tasks."))
         }
         Command::Show(which) => show(common, door, &which).await,
+        Command::Add(New { fields, place }) => {
+            let body = Value::Object(fields.read()?);
+            let ask = Ask::post("/api/v1/series", &body).within(place.workspace.as_ref());
+            let series = door.call(ask).await?;
+            print(common, &series, &[line(&series)])
+        }
+        Command::Edit(Edit { which, fields }) => {
+            let body = Value::Object(fields.read()?);
+            let path = path(door, &which).await?;
+            let ask = Ask::patch(path, &body).within(which.place.workspace.as_ref());
+            let series = door.call(ask).await?;
+            print(common, &series, &[line(&series)])
+        }
+        Command::Remove(which) => {
+            let series = find(door, &which).await?;
+            let path = format!("/api/v1/series/{}", word(&series, "id"));
+            door.call(Ask::delete(path).within(which.place.workspace.as_ref())).await?;
+            print(common, &series, &[format!("{} is deleted.", quoted(word(&series, "title")))])
+        }
         Command::Pause(which) => act(common, door, &which, "pause").await,
         Command::Resume(which) => act(common, door, &which, "resume").await,
         Command::Spawn(which) => {
@@ -64,12 +105,15 @@ async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
     door.call(Ask::get("/api/v1/series").within(place.workspace.as_ref())).await
 }
 
-/// The address of the one that is meant.
-async fn path(door: &Door, which: &Which) -> Result<String, CommandError> {
+async fn find(door: &Door, which: &Which) -> Result<Value, CommandError> {
     let all = all(door, &which.place).await?;
     let noun = ("recurring task", "hq series list");
-    let one = pick(&all, &which.series, noun, |one| vec![word(one, "title")])?;
-    Ok(format!("/api/v1/series/{}", word(one, "id")))
+    pick(&all, &which.series, noun, |one| vec![word(one, "title")]).cloned()
+}
+
+/// The address of the one that is meant.
+async fn path(door: &Door, which: &Which) -> Result<String, CommandError> {
+    Ok(format!("/api/v1/series/{}", word(&find(door, which).await?, "id")))
 }
 
 async fn act(common: &Common, door: &Door, which: &Which, verb: &str) -> Result<u8, CommandError> {

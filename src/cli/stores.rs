@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::features::health::queries::letters::{Letter, Letters};
 use crate::kernel::Cause;
 use crate::server::operate::{
-    ConsumerList, ConsumerWish, Where, chosen, consumers as standing, steer,
+    ConsumerList, ConsumerWish, LettersWish, Where, chosen, consumers as standing, letters_of,
+    steer,
 };
 use crate::store::doctor::{Diagnosis, cure, diagnose, follow, mend};
 use crate::store::stats::{Compacted, stats};
@@ -19,7 +21,7 @@ use crate::store::verify::Progress;
 use crate::store::{Store, StoreError};
 use crate::web::format;
 
-use super::commands::{actor, print};
+use super::commands::{actor, or_none, print};
 use super::operate::{Place, clear, failed, refused, run_job, show, unchosen};
 use super::reach::{self, CommandError, Reach, block_on};
 use super::{Common, FAILED, OK};
@@ -54,8 +56,10 @@ pub enum ConsumerCommand {
     Pause(Named),
     /// Let one go on
     Resume(Named),
+    /// What one gave up, oldest first: its dead letters, with the reasons
+    Letters(OfLetters),
     /// Put the entry before it to its dead letters
-    Skip(Named),
+    Skip(Skip),
     /// Send one back behind an entry
     Rewind(Entry),
     /// Begin from nothing
@@ -71,6 +75,30 @@ pub enum ConsumerCommand {
 pub struct Named {
     /// Its name
     name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq consumer letters`.
+#[derive(Args)]
+pub struct OfLetters {
+    #[command(flatten)]
+    named: Named,
+    /// Only those behind this entry, as the list before says
+    #[arg(long, value_name = "ENTRY")]
+    after: Option<u64>,
+    /// At most so many, up to 100
+    #[arg(long, default_value_t = 25)]
+    limit: usize,
+}
+
+/// Which consumer, and the entry that it is to skip.
+#[derive(Args)]
+pub struct Skip {
+    /// Its name
+    name: String,
+    /// The number of the entry: when another one is next, nothing is skipped
+    entry: Option<u64>,
     #[command(flatten)]
     place: Place,
 }
@@ -256,9 +284,10 @@ pub fn consumer(
     let entry = |act: &str, one: Entry| wish(act, one.name, Some(one.entry), one.place);
     let wish = match command {
         ConsumerCommand::List(place) => return list(common, config, place),
+        ConsumerCommand::Letters(flags) => return letters(common, config, flags),
         ConsumerCommand::Pause(one) => named("pause", one),
         ConsumerCommand::Resume(one) => named("resume", one),
-        ConsumerCommand::Skip(one) => named("skip", one),
+        ConsumerCommand::Skip(one) => wish("skip", one.name, one.entry, one.place),
         ConsumerCommand::Rebuild(one) => named("rebuild", one),
         ConsumerCommand::Rewind(one) => entry("rewind", one),
         ConsumerCommand::Retry(one) => entry("retry", one),
@@ -295,12 +324,42 @@ fn list(common: &Common, config: Config, place: Place) -> Result<u8, CommandErro
     print(common, &now, &consumer_lines(&now))
 }
 
+fn letters(common: &Common, config: Config, flags: OfLetters) -> Result<u8, CommandError> {
+    let OfLetters { named: Named { name, place }, after, limit } = flags;
+    let wish = LettersWish { workspace: place.workspace, name, after, limit: Some(limit) };
+    let page: Letters = block_on(async {
+        match reach::reach(config).await? {
+            Reach::Running(local) => {
+                let query = serde_urlencoded::to_string(&wish).map_err(failed)?;
+                let path = format!("/local/consumers/letters?{query}");
+                local.call(Method::GET, &path, None::<&()>).await
+            }
+            Reach::Stopped(offline) => {
+                letters_of(&offline.app, &wish).await.map_err(|error| refused(&error))
+            }
+        }
+    })?;
+    let mut lines = or_none(page.items.iter().map(letter_line).collect(), "It gave up nothing.");
+    lines.extend(page.next.as_ref().map(|next| format!("There are more: --after {next}")));
+    print(common, &page, &lines)
+}
+
+/// "17  2026-11-20T09:00:00Z  Mira changed the workspace settings: it tastes bad".
+fn letter_line(one: &Letter) -> String {
+    let said = one.said.replace('\n', " ");
+    format!("{:<8} {:.0}  {said}: {}", one.seq, one.at, one.error)
+}
+
 fn consumer_lines(now: &ConsumerList) -> Vec<String> {
     if now.items.is_empty() {
         return vec!["nothing follows the feed yet".to_owned()];
     }
     let line = |one: &crate::features::health::api::ConsumerView| {
-        let error = one.last_error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
+        let error = match (&one.last_error, one.troubled) {
+            (None, _) => String::new(),
+            (Some(error), true) => format!("; {error}"),
+            (Some(error), false) => format!("; last error, since when all went well: {error}"),
+        };
         format!(
             "{:<16} {:<12} at {} of {}, {} behind ({} s), {} dead letters{error}",
             one.name,
@@ -312,5 +371,9 @@ fn consumer_lines(now: &ConsumerList) -> Vec<String> {
             one.dead_letters
         )
     };
-    now.items.iter().map(line).collect()
+    let mut lines: Vec<String> = now.items.iter().map(line).collect();
+    if now.items.iter().any(|one| 0 < one.dead_letters) {
+        lines.push("`hq consumer letters NAME` shows what one gave up.".to_owned());
+    }
+    lines
 }

@@ -14,6 +14,13 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, part, pick, quoted, short, table};
+use super::written::{Fields, New};
+
+/// What such fields look like.
+const EXAMPLE: &str = r#"Example of a file:
+  {"name": "Launch", "items": [
+    {"ref": "brief", "title": "Write the brief", "assignee_role": "writer"},
+    {"ref": "post", "title": "Write the post", "blocked_by": ["brief"]}]}"#;
 
 /// `hq template …`
 #[derive(Subcommand)]
@@ -26,6 +33,22 @@ pub enum Command {
     Preview(Which),
     /// Make all its tasks at once
     Use(Use),
+    /// Make one from its fields, which are those of POST /api/v1/task-templates
+    #[command(after_help = EXAMPLE)]
+    Add(New),
+    /// Change the fields that the JSON names; a list of items takes the place of all
+    Edit(Edit),
+    /// Delete one; the tasks that it made stay
+    Remove(Which),
+}
+
+/// Flags of `hq template edit`.
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    fields: Fields,
 }
 
 /// Which template.
@@ -74,10 +97,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::Show(which) => {
             let template = find(door, &which).await?;
-            let mut lines = head(&template);
-            let rows: Vec<Vec<String>> = tasks(&template).iter().map(task).collect();
-            lines.extend(table(&rows));
-            print(common, &template, &lines)
+            print(common, &template, &whole(&template))
         }
         Command::Preview(which) => {
             let template = find(door, &which).await?;
@@ -91,7 +111,38 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &shown, &lines)
         }
         Command::Use(flags) => spawn(common, door, flags).await,
+        Command::Add(New { fields, place }) => {
+            let body = Value::Object(fields.read()?);
+            let ask = Ask::post("/api/v1/task-templates", &body).within(place.workspace.as_ref());
+            let template = door.call(ask).await?;
+            print(common, &template, &whole(&template))
+        }
+        Command::Edit(Edit { which, fields }) => {
+            let body = Value::Object(fields.read()?);
+            let path = path(&find(door, &which).await?);
+            let ask = Ask::patch(path, &body).within(which.place.workspace.as_ref());
+            let template = door.call(ask).await?;
+            print(common, &template, &whole(&template))
+        }
+        Command::Remove(which) => {
+            let template = find(door, &which).await?;
+            let ask = Ask::delete(path(&template)).within(which.place.workspace.as_ref());
+            door.call(ask).await?;
+            print(common, &template, &[format!("{} is deleted.", quoted(word(&template, "name")))])
+        }
     }
+}
+
+fn path(template: &Value) -> String {
+    format!("/api/v1/task-templates/{}", part(word(template, "id")))
+}
+
+/// A template with its roles and tasks.
+fn whole(template: &Value) -> Vec<String> {
+    let mut lines = head(template);
+    let rows: Vec<Vec<String>> = tasks(template).iter().map(task).collect();
+    lines.extend(table(&rows));
+    lines
 }
 
 async fn all(door: &Door, place: &Place) -> Result<Value, CommandError> {
@@ -120,8 +171,8 @@ async fn spawn(common: &Common, door: &Door, flags: Use) -> Result<u8, CommandEr
         assignees.insert(role, Value::String(who));
     }
     let body = json!({ "stream": flags.stream, "parent": flags.parent, "assignees": assignees });
-    let path = format!("/api/v1/task-templates/{}/spawn", part(word(&template, "id")));
-    let ask = Ask::post(path, &body).within(flags.which.place.workspace.as_ref());
+    let ask = Ask::post(format!("{}/spawn", path(&template)), &body)
+        .within(flags.which.place.workspace.as_ref());
     let made = door.call(ask).await?;
     let tasks = made["tasks"].as_array().map_or(&[][..], Vec::as_slice);
     let rows: Vec<Vec<String>> = tasks.iter().map(super::tasks::row).collect();

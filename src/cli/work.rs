@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, connections, inbox, jobs, labels, models, money, notifications,
-    prices, routines, runs, search, series, streams, tasks, templates, views,
+    Common, activity, agents, connections, history, inbox, jobs, labels, models, money,
+    notifications, prices, routines, runs, search, series, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -50,6 +50,10 @@ pub enum Work {
     Notifications(notifications::Command),
     /// What happened: who did what, when, and through which run or routine
     Activity(activity::Activity),
+    /// What became of one record: who changed which field, when, through what, from what to what
+    History(history::History),
+    /// Take back what an entry or a whole run did: says first what that would be, and asks
+    Undo(undo::Undo),
     /// Find what has these words: tasks, comments, files, agents, conversations and more
     Search(search::Search),
     /// What calls cost: any days, by agent, model, task, source, kind or day
@@ -88,6 +92,8 @@ impl Work {
             Self::Routine(command) => routines::run(common, door, command).await,
             Self::Notifications(command) => notifications::run(common, door, command).await,
             Self::Activity(flags) => activity::run(common, door, flags).await,
+            Self::History(flags) => history::run(common, door, flags).await,
+            Self::Undo(flags) => undo::run(common, door, flags).await,
             Self::Search(flags) => search::run(common, door, flags).await,
             Self::Usage(flags) => money::usage(common, door, flags).await,
             Self::Budget(command) => money::budget(common, door, command).await,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::kernel::WorkspaceState;
@@ -13,6 +13,7 @@ use crate::web::format;
 
 use super::Common;
 use super::commands::{actor, list, print};
+use super::door::{Ask, Door};
 use super::reach::{self, CommandError, Reach, block_on};
 
 /// `hq workspace …`
@@ -22,6 +23,13 @@ pub enum Command {
     List,
     /// Add a workspace
     Add(Add),
+    /// Give a workspace another name; its name in addresses stays
+    Rename {
+        /// Its name in addresses
+        slug: String,
+        /// The new name
+        name: String,
+    },
     /// Archive a workspace: it can be read, agents stop
     Archive {
         /// Its name in addresses
@@ -72,6 +80,7 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         Command::Add(Add { name, zone, owner }) => {
             (Wish::Add { name, zone, email: owner }, "is ready")
         }
+        Command::Rename { slug, name } => return rename(common, &config, &slug, &name),
         Command::Archive { slug } => (Wish::Archive { slug }, "is archived"),
         Command::Restore { slug } => (Wish::Restore { slug }, "is back"),
         Command::Delete { slug, name } => {
@@ -98,6 +107,15 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
     })?;
     let slug = answer["slug"].as_str().unwrap_or_default();
     print(common, &answer, &[format!("The workspace {slug} {done}.")])
+}
+
+fn rename(common: &Common, config: &Config, slug: &String, name: &str) -> Result<u8, CommandError> {
+    let body = json!({ "name": name });
+    let settings = block_on(async {
+        let door = Door::here(config).await?;
+        door.call(Ask::patch("/api/v1/settings", &body).within(Some(slug))).await
+    })?;
+    print(common, &settings, &[format!("The workspace {slug} is called {name}.")])
 }
 
 fn line(one: &Line) -> String {

@@ -564,4 +564,6 @@ pub enum Event {
         /// Why, in its words.
         text: String,
     },
+    /// Somebody took the whole workspace out as one file.
+    WorkspaceExported,
 }

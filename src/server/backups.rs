@@ -36,27 +36,27 @@ pub async fn run(app: App) {
     }
     telling::tell(&app).await;
     loop {
-        match due(&app) {
-            Ok((Some(deed), _)) => {
-                // The row says how it went; the next look sees it.
-                if let Err(error) = job::run(&app, Wish::scheduled(deed)).await {
-                    tracing::error!(%error, "{} did not work", deed.noun());
-                }
-                // A store that cannot note it must not make this a busy loop.
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
-                    () = app.stopping.cancelled() => return,
-                }
-            }
-            Ok((None, _)) => {}
-            Err(error) => tracing::warn!(%error, "when a backup is due cannot be read"),
-        }
+        // Before the look, so that no move of the clock in between is missed.
         let moved = app.clock_moved.notified();
-        let left = match due(&app) {
-            Ok((None, Some(at))) => at.duration_since(app.clock.now()),
-            _ => SignedDuration::from_secs(60),
-        };
-        let sleep = Duration::try_from(left).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let (deed, next) = due(&app).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "when a backup is due cannot be read");
+            (None, None)
+        });
+        if let Some(deed) = deed {
+            // The row says how it went; the next look sees it.
+            if let Err(error) = job::run(&app, Wish::scheduled(deed)).await {
+                tracing::error!(%error, "{} did not work", deed.noun());
+            }
+            // A store that cannot note it must not make this a busy loop.
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                () = app.stopping.cancelled() => return,
+            }
+        }
+        // None when what is due cannot be done yet: then it is looked at again after the longest sleep.
+        let left = next.map(|at| at.duration_since(app.clock.now()).max(SignedDuration::ZERO));
+        let sleep = left.map_or(Ok(LONGEST_SLEEP), Duration::try_from);
+        let sleep = sleep.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
             () = moved => {}
@@ -65,23 +65,34 @@ pub async fn run(app: App) {
     }
 }
 
-/// What is due now, and when the next thing will be.
-fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError> {
-    let now = app.clock.now();
+/// What is due now and can be done, and when the next thing will be due.
+async fn due(app: &App) -> Result<(Option<Deed>, Option<Timestamp>), StoreError> {
+    let (now, place) = (app.clock.now(), queries::usual_place(app)?);
     let (backup, drill) = app.system.read(|snap| {
         let settings = queries::settings(snap)?;
         let zone = queries::zone(app, &settings);
         let backup = queries::next_backup(snap, &settings, &zone, now)?;
-        Ok::<_, StoreError>((backup, queries::next_drill(snap, &settings, now)?))
+        Ok::<_, StoreError>((backup, queries::next_drill(snap, &place, now)?))
     })?;
     let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-    let deed = match (is_due(backup), is_due(drill)) {
-        _ if app.backups.busy().is_some() => None,
-        (true, _) => Some(Deed::Backup),
-        (false, true) => Some(Deed::Drill),
-        _ => None,
+    let deed = if app.backups.busy().is_some() {
+        None
+    } else if is_due(backup) {
+        Some(Deed::Backup)
+    } else if is_due(drill) && lies_there(app).await? {
+        Some(Deed::Drill)
+    } else {
+        None
     };
-    Ok((deed, [backup, drill].into_iter().flatten().min()))
+    let later = [backup, drill].into_iter().flatten().filter(|at| now < *at);
+    Ok((deed, later.min()))
+}
+
+/// Whether there is something to try a restore of. On a thread of its own: the disk may be away, or slow.
+async fn lies_there(app: &App) -> Result<bool, StoreError> {
+    let own = app.clone();
+    let looked = tokio::task::spawn_blocking(move || queries::lies_there(&own)).await;
+    looked.unwrap_or_else(|error| Err(StoreError::Panicked(error.to_string())))
 }
 
 // ── On this machine ──

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
 use crate::app::jobs::{JobState, JobWatch, UnderWay};
-use crate::app::{App, Ws};
+use crate::app::{App, Who as _, Ws};
 use crate::backup::BackupError;
-use crate::kernel::{Can, ProblemKind, Timestamp};
-use crate::store::StoreError;
+use crate::features::workspace::rules;
+use crate::kernel::{Actor, Can, Cause, ProblemKind, Timestamp};
 use crate::store::verify::Progress;
+use crate::store::{StoreError, WriteTx};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::extract::Json;
 use crate::web::form::sentence;
@@ -47,7 +48,7 @@ pub fn pages() -> Routes {
         .get("/settings/export", show.needs(Can::Admin))
         .get("/settings/export/state", show_state.needs(Can::Admin))
         .get("/settings/export/file", download_page.needs(Can::Admin))
-        .post("/settings/export", begin_page.needs(Can::Admin).also_closed())
+        .post("/settings/export", begin_page.needs(Can::Admin).also_closed().proved())
 }
 
 /// Routes below `/api/v1`.
@@ -66,7 +67,7 @@ pub fn api() -> Routes {
         )
         .post(
             "/export",
-            begin.needs(Can::Admin).also_closed().doc(|| {
+            begin.needs(Can::Admin).also_closed().proved().doc(|| {
                 Doc::new("Begin to make one portable file of this workspace (docs/export.md)")
                     .no_key("a second one at the same time is refused")
                     .returns::<ExportView>()
@@ -115,6 +116,15 @@ struct Made {
     left_out: Vec<String>,
 }
 
+/// Puts it on record that somebody takes the whole workspace out, before any of it leaves.
+pub(super) async fn put_on_record(ws: &Ws, (by, cause): (Actor, Cause)) -> Result<(), StoreError> {
+    let note = |tx: &mut WriteTx<'_>| {
+        rules::note_export(tx);
+        Ok(())
+    };
+    ws.store.write(by, cause, note).await
+}
+
 /// Begins to make the file, in the place of a former one.
 fn begin_export(ws: &Ws) -> Result<(), UnderWay> {
     let own = ws.clone();
@@ -141,7 +151,7 @@ fn make(ws: &Ws, watch: &JobWatch) -> Result<Made, BackupError> {
     Ok(Made { bytes: told.bytes, left_out: portable.left_out })
 }
 
-/// Takes files away that nobody has fetched for a day.
+/// Takes files away that nobody has fetched for a day, and those of workspaces that are not here any more.
 pub fn sweep(app: &App) {
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in all.iter().filter(|ws| folder(ws).exists()) {
@@ -153,6 +163,16 @@ pub fn sweep(app: &App) {
         };
         if !kept && let Err(error) = fs::remove_dir_all(folder(ws)) {
             tracing::warn!(workspace = ws.slug, %error, "an exported file could not be removed");
+        }
+    }
+    let here: Vec<PathBuf> = all.iter().map(folder).collect();
+    // ok: without the folder there is nothing in it.
+    let entries = fs::read_dir(app.config.data.join("backups")).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_left = name.starts_with("export-file-") && !here.contains(&path);
+        if is_left && let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(%error, "{} could not be removed", path.display());
         }
     }
 }
@@ -196,7 +216,8 @@ async fn state(ws: Ws) -> Json<ExportView> {
     Json(ExportView::of(&ws))
 }
 
-async fn begin(ws: Ws) -> Result<Response, ApiError> {
+async fn begin(ws: Ws, who: Person) -> Result<Response, ApiError> {
+    put_on_record(&ws, (who.actor(), who.cause())).await?;
     begin_export(&ws)?;
     Ok((StatusCode::ACCEPTED, Json(ExportView::of(&ws))).into_response())
 }
@@ -277,7 +298,8 @@ async fn show_state(ws: Ws, who: Person) -> Result<Response, PageError> {
     html::fragment(&Part { view: View::of(&ws, &who) })
 }
 
-async fn begin_page(ws: Ws, hx: Hx) -> Result<Response, PageError> {
+async fn begin_page(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    put_on_record(&ws, (who.actor(), who.cause())).await?;
     begin_export(&ws)?;
     Ok(hx.go_to(&ws.url("settings/export")))
 }

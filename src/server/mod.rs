@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::consumers::Consumers;
@@ -151,7 +151,7 @@ pub enum StartError {
     Exposed(SocketAddr),
     /// The accounts are gone and the workspaces are not.
     #[error(
-        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of          workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`.          Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in;          nobody else can sign in to them then",
+        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`. Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in; nobody else can sign in to them then",
         data.join("system.redb").display(), data.display()
     )]
     NoAccounts {
@@ -220,21 +220,30 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let guard = stopping.clone().drop_guard();
     let tasks = Tasks::new(stopping.clone());
     let (front, patience) = (Front::default(), parts.patience);
+    // Commands are told what takes long, too.
+    let socket = socket::open(&config.data, front.clone(), stopping.clone())
+        .inspect_err(
+            |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
+        )
+        .ok();
     // On a network nothing answers before it is known that somebody owns this.
     let wide = !config.listen.ip().is_loopback() && !in_container();
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
-    let (listen_at, spawner, limits) = (config.listen, tasks.spawn(), parts.runs);
+    let (start, spawner, limits) = (config.clone(), tasks.spawn(), parts.runs);
     let (token, shown) = (stopping.clone(), front.clone());
+    let (tell, is_owned) = oneshot::channel();
     let opened =
-        tokio::task::spawn_blocking(move || open(config, parts, spawner, (token, shown))).await;
-    let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
-    let owned = app.system.read(|snap| users::queries::any_account(snap))?;
-    let address = match early {
-        Some(address) => address,
-        None if !owned => return Err(StartError::Exposed(listen_at)),
-        None => listen(&app.config, &front, &tasks, &stopping, patience).await?,
+        tokio::task::spawn_blocking(move || open(config, parts, spawner, (token, shown), tell));
+    // Accounts are opened first: workspaces may take long.
+    let owned = is_owned.await == Ok(true);
+    let listening = match (early, owned) {
+        (Some(address), _) => Ok(address),
+        (None, true) => listen(&start, &front, &tasks, &stopping, patience).await,
+        (None, false) => Err(StartError::Exposed(start.listen)),
     };
+    let app = opened.await.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let address = listening?;
     life::complete(&app, owned).await?;
     people::withdraw_strange_tokens(&app).await?;
     place::heed(&app, in_container()).await;
@@ -248,11 +257,6 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
     let site = router::site(&app, Arc::new(local::Here { url: url.clone() }), patience.body);
-    let socket = socket::open(&app.config.data, front.clone(), stopping.clone())
-        .inspect_err(
-            |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
-        )
-        .ok();
     front.open(site.router);
     let setup_link = if owned { None } else { Some(setup_link(&app, &url).await?) };
     guard.disarm();
@@ -304,12 +308,13 @@ fn formats(error: &StartError) -> Option<(u32, u32)> {
     }
 }
 
-/// Opens everything in the data folder. Blocking.
+/// Opens everything in the data folder, and tells whether there is an owner once that is known. Blocking.
 fn open(
     config: Config,
     parts: Parts,
     spawn: crate::app::Spawn,
     (stopping, front): (CancellationToken, Front),
+    tell: oneshot::Sender<bool>,
 ) -> Result<App, StartError> {
     let path = config.data.join("system.redb");
     let left = if path.exists() { Vec::new() } else { workspaces::folders(&config.data)? };
@@ -353,6 +358,8 @@ fn open(
         let limits = crate::store::Limits::default();
         Ok(Store::open_watched(options, limits, Some(Arc::clone(&look)))?)
     })?;
+    // ok: who does not wait for it any more does not need it.
+    let _ = tell.send(system.read(|snap| users::queries::any_account(snap))?);
     let rehearse = restore::rehearse(Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     let app = App::new(AppParts {
         clock: parts.clock,
@@ -454,9 +461,10 @@ async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartErro
     let stopping = CancellationToken::new();
     let spawn = Tasks::new(stopping.clone()).spawn();
     let ends = (stopping, Front::default());
-    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, ends)).await;
+    let (tell, is_owned) = oneshot::channel();
+    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, ends, tell)).await;
     let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
-    let owned = app.system.read(|snap| users::queries::any_account(snap))?;
+    let owned = is_owned.await == Ok(true);
     life::complete(&app, owned).await?;
     Ok(Offline { app, here: local::Here { url }, _lock: lock })
 }

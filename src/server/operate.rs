@@ -1,8 +1,6 @@
 //! What the machine's owner may do with the stores, over the socket: long pieces of work with their
 //! progress, the audit as JSON Lines, the removal of former versions.
 
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +9,11 @@ use crate::app::{App, Ws};
 use crate::features::audit::queries::{self as audit, Asked, Reach, Wish};
 use crate::features::backups::queries::damaged;
 use crate::features::finder::queries::standing as index;
-use crate::features::health::api::ConsumerView;
-use crate::features::health::queries as health;
+use crate::features::health::api::{ConsumerView, giving_up};
+use crate::features::health::queries::{self as health, letters};
 use crate::features::health::rules::{self, Act, HealthError};
 use crate::features::users::rules::UsersError;
 use crate::kernel::{Actor, Can, Cause};
-use crate::store::consumer::Consume;
 use crate::store::verify::Depth;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
@@ -36,6 +33,7 @@ pub fn routes() -> Routes {
         .get("/jobs/{kind}", state.needs(Can::Local))
         .get("/consumers", list_consumers.needs(Can::Local))
         .post("/consumers", act_on_consumer.needs(Can::Local))
+        .get("/consumers/letters", list_letters.needs(Can::Local))
         .get("/audit", export.needs(Can::Local))
         .post("/redact", redact.needs(Can::Local))
 }
@@ -51,12 +49,14 @@ pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
     let mut unfit = broken.iter().filter(|one| slug.is_none_or(|slug| one.slug == slug));
     match (fitting.next(), fitting.next(), unfit.next(), unfit.next()) {
         (Some(ws), None, None, _) => Ok(ws.clone()),
-        (None, _, Some(one), None) => Err(UsersError::Damaged(one.words())),
+        (None, _, Some(one), None) => {
+            Err(UsersError::Shut { code: one.code(), words: one.words() })
+        }
         (None, _, None, _) => Err(UsersError::NotFound("workspace")),
         _ => Err(UsersError::WhichWorkspace(
             all.iter()
                 .map(|ws| ws.slug.clone())
-                .chain(broken.iter().map(|one| format!("{} (damaged)", one.slug)))
+                .chain(broken.iter().map(|one| format!("{} (cannot be opened)", one.slug)))
                 .collect::<Vec<_>>()
                 .join(", "),
         )),
@@ -205,7 +205,7 @@ pub struct ConsumerWish {
     pub name: String,
     /// `pause`, `resume`, `skip`, `rewind`, `rebuild`, `retry` or `drop`.
     pub act: String,
-    /// The entry: to go back to, to try again, to drop.
+    /// The entry: to go back to, to try again, to drop; to skip, if only that one is to be.
     pub entry: Option<u64>,
 }
 
@@ -227,6 +227,37 @@ pub fn consumers(app: &App, workspace: Option<&str>) -> Result<ConsumerList, Api
     Ok(ConsumerList { items: all.collect() })
 }
 
+/// Which of the entries that a consumer gave up.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct LettersWish {
+    /// The workspace; may be left out when there is one.
+    pub workspace: Option<String>,
+    /// The name of the consumer.
+    pub name: String,
+    /// Only those behind this entry.
+    pub after: Option<u64>,
+    /// How many at most.
+    pub limit: Option<usize>,
+}
+
+/// What a consumer gave up.
+///
+/// # Errors
+/// When there is no such workspace or consumer, or the disk fails.
+pub async fn letters_of(app: &App, wish: &LettersWish) -> Result<letters::Letters, ApiError> {
+    let ws = chosen(app, wish.workspace.as_deref())?;
+    let number = giving_up(app, &wish.name)?.number();
+    let asked = letters::Asked { after: wish.after, limit: wish.limit };
+    Ok(ws.look(move |ws| letters::page(ws, number, asked)).await?)
+}
+
+async fn list_letters(
+    app: App,
+    Query(wish): Query<LettersWish>,
+) -> Result<Json<letters::Letters>, ApiError> {
+    Ok(Json(letters_of(&app, &wish).await?))
+}
+
 /// Does something with a consumer and says where all stand then.
 ///
 /// # Errors
@@ -241,11 +272,7 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
         ws.finding.begin_anew();
         return consumers(app, Some(&ws.slug));
     }
-    let one: Option<Arc<dyn Consume>> = match is_index {
-        true => Some(Arc::new(index::Letters)),
-        false => app.consumers.named(&wish.name).cloned(),
-    };
-    let one = one.ok_or_else(|| HealthError::NoConsumer(wish.name.clone()))?;
+    let one = giving_up(app, &wish.name)?;
     let who = (by, Cause::Setup);
     let entry = || {
         let message = "name the entry with --entry".to_owned();

@@ -1,8 +1,10 @@
 //! One workspace out into a file, and in from one as a new workspace.
 //!
 //! An import believes the file in nothing: it is unpacked beside, every row is read before the first is
-//! written, and the workspace stands in its place only when all of it is there. Its agents are paused and
-//! what was at work in it is ended, so that nothing is done twice while the original lives on.
+//! written, and the workspace stands in its place only when all of it is there. It stands still then, so
+//! that nothing is done twice while the original lives on.
+
+mod still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -20,18 +22,18 @@ use crate::backup::portable::{
     rows, unpack,
 };
 use crate::backup::{BackupError, settle};
-use crate::features::agents::{queries as agent_queries, rules as agents};
-use crate::features::runs::{queries as run_queries, rules as runs};
 use crate::features::users::model::Account;
 use crate::features::users::queries as accounts;
 use crate::features::workspace::model::{MEMBERS, Member, SETTINGS};
 use crate::features::workspace::rules::members;
 use crate::git::AgentsRepo;
-use crate::kernel::{Actor, AgentStatus, Cause, ImportId, Outcome, TypedId, WorkspaceId, text};
+use crate::kernel::{Actor, Cause, ImportId, TypedId, WorkspaceId, text};
 use crate::store::disk::sync_folder;
 use crate::store::{Class, NoFaults, Options, Schema, Step, Store, StoreError, WriteTx, free_of};
 
 use super::{schema, workspaces};
+
+use still::{Quiet, is_to_send, quieten, unsent};
 
 /// How many rows go in one transaction.
 const PIECE: usize = 500;
@@ -148,8 +150,11 @@ pub struct Imported {
     pub interrupted: u64,
     /// Agents that are paused until somebody resumes them.
     pub paused: u64,
-    /// What is not in the file.
+    /// What is not in the file, or stays where it comes from.
     pub left_out: Vec<String>,
+    /// What is worth knowing, in sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Who brings it in, and under which name.
@@ -217,7 +222,7 @@ fn bring_in(
     let Account { id: account, name, email, .. } = wish.owner.clone();
     let joining = members::Joining { account, name, email };
     store.write_blocking(by, cause, move |tx| members::take_over(tx, joining)).map_err(refused)?;
-    let (interrupted, paused) = quieten(&store, (by, cause))?;
+    let Quiet { interrupted, paused } = quieten(&store, (by, cause))?;
     let blobs = inside.join("blobs");
     if blobs.exists() {
         let to = made.join("blobs");
@@ -235,7 +240,8 @@ fn bring_in(
         branches,
         interrupted,
         paused,
-        left_out: portable.left_out.clone(),
+        left_out: portable.left_out.iter().cloned().chain(unsent(&portable.tables)).collect(),
+        notes: vec![still::STILL.to_owned()],
     })
 }
 
@@ -346,7 +352,7 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
     Ok(ordered)
 }
 
-/// Puts all rows, in pieces. Answers how many there are.
+/// Puts all rows, in pieces, but those of what was to be sent. Answers how many there are.
 fn fill(
     store: &Store,
     who: (Actor, Cause),
@@ -355,7 +361,7 @@ fn fill(
     names: &Names,
 ) -> Result<u64, BackupError> {
     let (mut count, mut piece, mut waiting) = (0, Vec::new(), Vec::new());
-    for (table, ops) in tables {
+    for (table, ops) in tables.iter().filter(|(table, _)| !is_to_send(table.number)) {
         rows(inside, table, &mut |row| {
             let (_, row) = (ops.parse)(names.apply(row)).map_err(refused)?;
             count += 1;
@@ -405,27 +411,6 @@ fn put(store: &Store, (by, cause): (Actor, Cause), rows: Rows) -> Result<Rows, B
         Ok(waiting)
     });
     Ok(done?)
-}
-
-/// Ends what was at work and pauses the agents.
-fn quieten(store: &Store, (by, cause): (Actor, Cause)) -> Result<(u64, u64), BackupError> {
-    let (live, all) = store
-        .read(|snap| Ok::<_, StoreError>((run_queries::live(snap)?, agent_queries::all(snap)?)))?;
-    for run in &live {
-        let id = run.id;
-        store
-            .write_blocking(by, cause, move |tx| {
-                runs::force_end(tx, id, Outcome::Interrupted, "the workspace was exported")
-            })
-            .map_err(refused)?;
-    }
-    let ready = all.iter().filter(|one| one.status == AgentStatus::Ready);
-    let ready: Vec<_> = ready.map(|one| one.id).collect();
-    for id in &ready {
-        let id = *id;
-        store.write_blocking(by, cause, move |tx| agents::pause(tx, id)).map_err(refused)?;
-    }
-    Ok((live.len() as u64, ready.len() as u64))
 }
 
 /// The agents' branches with their history, and their folders.

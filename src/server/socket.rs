@@ -97,6 +97,11 @@ impl Socket {
             // ok: a panic of that thread was printed where it happened.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
         // ok: the next start removes it.
         let _ = fs::remove_file(&self.file);
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::app::{App, Ws};
 use crate::store::blob::sweep::{Age, GRACE, SweepError, Swept};
-use crate::store::migrate;
+use crate::store::migrate::Kept;
 
 use super::upgrade;
 
@@ -36,14 +36,14 @@ pub async fn tidy(app: &App) {
     }
 }
 
-/// Sweeps the blobs of a workspace, folder by folder. While a store of before an upgrade is kept,
-/// nothing goes: who goes back must find its files.
+/// Sweeps the blobs of a workspace, folder by folder. While a store of before an upgrade is kept, or one of
+/// after it that was set aside, nothing goes: who goes back, or on again, must find its files.
 ///
 /// # Errors
 /// When the disk or the store fails; the next sweep goes on.
 pub fn blobs(ws: &Ws) -> Result<Swept, SweepError> {
     let mut all = Swept::default();
-    if !migrate::kept(&ws.folder.join("hq.redb"))?.is_empty() {
+    if !Kept::beside(&ws.folder.join("hq.redb"))?.is_empty() {
         return Ok(Swept { held: true, ..all });
     }
     let age = Age { now: SystemTime::from(ws.app.clock.now()), grace: GRACE };

@@ -27,6 +27,7 @@ use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
+use super::exports::put_on_record;
 use super::portable::{ImportWish, Imported, export, export_to, import, room_in};
 use super::workspaces::life;
 
@@ -41,7 +42,7 @@ pub fn api() -> Routes {
     Routes::new()
         .get(
             "/export",
-            download.needs(Can::Admin).doc(|| {
+            download.needs(Can::Admin).proved().doc(|| {
                 Doc::new("This workspace as one portable file (docs/export.md)").media(ZSTD)
             }),
         )
@@ -110,6 +111,10 @@ pub async fn export_named(app: &App, wish: ExportWish) -> Result<Portable, Backu
             format!("there is no workspace {}; there is {}", wish.workspace, all.join(", "));
         BackupError::Restore(words)
     })?;
+    // Who is at the machine can copy the folder as well: a full disk does not keep the workspace in.
+    if let Err(error) = put_on_record(&ws, (Actor::System(Part::Cli), Cause::Setup)).await {
+        tracing::warn!(%error, "that {} was taken out could not be put on record", ws.slug);
+    }
     let done = tokio::task::spawn_blocking(move || export_to(&ws, &wish.file)).await;
     Ok(done.map_err(cut_off)??)
 }
@@ -185,7 +190,8 @@ async fn exported(ws: &Ws) -> Result<Response, BackupsError> {
     Ok((headers, body).into_response())
 }
 
-async fn download(ws: Ws) -> Result<Response, ApiError> {
+async fn download(ws: Ws, who: Person) -> Result<Response, ApiError> {
+    put_on_record(&ws, (who.actor(), who.cause())).await?;
     Ok(exported(&ws).await?)
 }
 

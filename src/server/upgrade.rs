@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::kernel::Clock;
 use crate::kernel::id::IdSource;
-use crate::store::migrate::{self, Progress, UpgradeError};
+use crate::store::migrate::{self, Kept, Progress, UpgradeError};
 use crate::store::{Faults, Options, Schema};
 
 use super::listen::{Front, Stage};
@@ -87,14 +87,14 @@ fn words(progress: &Progress) -> String {
     }
 }
 
-/// Takes away what upgrades have left beside the stores once it is 14 days old.
+/// Takes away what upgrades, and going back from them, have left beside the stores once it is 14 days old.
 ///
 /// # Errors
 /// When a folder cannot be read.
 pub fn expire(app: &App) -> std::io::Result<()> {
     let now = app.clock.now();
     for file in files(&app.config)? {
-        for kept in migrate::kept(&file)? {
+        for kept in Kept::beside(&file)? {
             if kept.expire(now)? {
                 tracing::info!("{} went: it was 14 days old", kept.path.display());
             }

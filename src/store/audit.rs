@@ -1,17 +1,20 @@
 //! Reads of the feed as the record of what was done: by record, by time, by anything a head says.
 //!
 //! There is no index. A record's entries are found by walking back from its row, since a change
-//! names the rev before it; all else is looked for backwards, in slices of one short snapshot each,
-//! and the answer says how far that went.
+//! names the rev before it, and those of several records by walking back from all their rows at once;
+//! all else is looked for backwards, in slices of one short snapshot each, and the answer says how far
+//! that went.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::error::StoreError;
 use super::feed::{self, Entry};
 use super::key::{KeyBuf, Range};
-use super::read::Read;
-use super::schema::builtin;
+use super::read::{self, Read};
+use super::record::Root;
+use super::schema::{Schema, builtin};
 use super::{Store, codec};
 
 /// How many entries one snapshot looks through.
@@ -20,13 +23,16 @@ const SLICE: usize = 1_000;
 const HOLD: Duration = Duration::from_millis(250);
 /// So many changes in what was found are enough: entries may be large.
 const MANY: usize = 20_000;
+/// So many rows that refer to a record are looked at.
+const SOURCES: usize = 5_000;
 /// The row that names the last entry with which time went back.
 pub(super) const TURNED: &[u8] = b"time_turned";
 
 /// Where to look, and for how much.
 pub struct Search<'s> {
-    /// Only this record: table and key.
-    pub record: Option<(u16, &'s [u8])>,
+    /// Only these records; everything when there are none. Where nothing is known of the first of them any
+    /// more, it is looked for in all entries.
+    pub records: &'s [Root],
     /// Only entries before this one.
     pub before: Option<u64>,
     /// Only entries from this moment on, in milliseconds.
@@ -70,6 +76,36 @@ impl Found {
     }
 }
 
+/// The rows that belong to a record: each that refers to it, or to one of them, and says that it is its root.
+/// When they are too many, those with the highest keys, which are the youngest where ids are made of time.
+///
+/// # Errors
+/// When the disk fails or a row cannot be read.
+pub fn parts(
+    read: &dyn Read,
+    schema: &Schema,
+    of: &Root,
+    most: usize,
+) -> Result<Vec<Root>, StoreError> {
+    let mut known = BTreeSet::from([of.clone()]);
+    let mut next = VecDeque::from([of.clone()]);
+    while let Some(target) = next.pop_front().filter(|_| known.len() < SOURCES) {
+        for (source, _) in read::sources(read, &target, SOURCES)? {
+            let ops = schema.table(source.table).and_then(|info| info.ops.as_ref());
+            let row = read.raw_get(source.table, &source.key)?;
+            let root = ops.zip(row).and_then(|(ops, row)| (ops.root)(&row));
+            if root.as_ref() == Some(of) && known.insert(source.clone()) {
+                next.push_back(source);
+            }
+        }
+    }
+    known.remove(of);
+    let mut parts: Vec<Root> = known.into_iter().collect();
+    parts.sort_unstable_by(|a, b| b.key.cmp(&a.key));
+    parts.truncate(most);
+    Ok(parts)
+}
+
 /// Looks for entries, newest first.
 ///
 /// # Errors
@@ -83,13 +119,10 @@ pub fn search(store: &Store, search: &Search<'_>) -> Result<Found, StoreError> {
         before = before.min(end);
     }
     let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
-    if let Some((table, key)) = search.record {
-        let known = store.read(|snap| match place.map(|seq| head(snap, seq)).transpose()? {
-            Some(Some(entry)) if names(&entry, search.record) => Ok(Some(entry.seq)),
-            _ => last_rev(snap, table, key),
-        })?;
-        if let Some(rev) = known {
-            return walk(store, search, (table, key, rev), before);
+    if let Some(first) = search.records.first() {
+        let mut chains = store.read(|snap| chains(snap, search.records, place))?;
+        if chains.iter().any(|chain| chain.record == first) {
+            return walk(store, search, &mut chains, before);
         }
     }
     let started = Instant::now();
@@ -144,7 +177,7 @@ fn slice(
         }
         found.looked += 1;
         found.reached = Some((seq, entry.at));
-        if names(&entry, search.record) && (search.wanted)(&entry) {
+        if names(&entry, search.records) && (search.wanted)(&entry) {
             found.entries.push(entry);
         }
         ControlFlow::Continue(())
@@ -155,64 +188,103 @@ fn slice(
     }
 }
 
-fn names(entry: &Entry, record: Option<(u16, &[u8])>) -> bool {
-    record.is_none_or(|(table, key)| {
-        entry.changes.iter().any(|change| change.table == table && change.key == key)
-    })
+fn names(entry: &Entry, records: &[Root]) -> bool {
+    let is_named = |record: &Root| entry.changes.iter().any(|c| record.is(c.table, &c.key));
+    records.is_empty() || records.iter().any(is_named)
 }
 
-/// The entries of one record, from a version of it back, in slices of one short snapshot each.
+/// A record and the newest of its versions that was not looked at yet; 0 when all were.
+struct Chain<'r> {
+    record: &'r Root,
+    rev: u64,
+}
+
+/// Where to begin with each record of which something is known: with the entry at a place when that changed
+/// it, else with the last.
+fn chains<'r>(
+    read: &dyn Read,
+    records: &'r [Root],
+    place: Option<u64>,
+) -> Result<Vec<Chain<'r>>, StoreError> {
+    let place = place.map(|seq| head(read, seq)).transpose()?.flatten();
+    let mut chains = Vec::with_capacity(records.len());
+    for record in records {
+        let there = place.as_ref().filter(|entry| names(entry, std::slice::from_ref(record)));
+        let rev = match there {
+            Some(entry) => Some(entry.seq),
+            None => last_rev(read, record.table, &record.key)?,
+        };
+        chains.extend(rev.map(|rev| Chain { record, rev }));
+    }
+    Ok(chains)
+}
+
+/// The entries of records, from a version of each back, in slices of one short snapshot each.
 fn walk(
     store: &Store,
     search: &Search<'_>,
-    (table, key, newest): (u16, &[u8], u64),
+    chains: &mut [Chain<'_>],
     before: u64,
 ) -> Result<Found, StoreError> {
     let mut found = Found { entries: Vec::new(), next: None, looked: 0, reached: None };
-    let (mut rev, started) = (newest, Instant::now());
+    let started = Instant::now();
     loop {
-        let record = (table, key, &mut rev);
-        let end = store.read(|snap| stretch(snap, search, record, (before, &mut found)))?;
+        let end = store.read(|snap| stretch(snap, search, chains, (before, &mut found)))?;
         if end {
             return Ok(found);
         }
         if found.is_enough(search) || started.elapsed() > search.within {
-            found.next = Some(rev + 1);
+            found.next = Some(newest(chains) + 1);
             return Ok(found);
         }
     }
 }
 
-/// Walks back through one slice of a record's versions; says whether nothing is left.
+fn newest(chains: &[Chain<'_>]) -> u64 {
+    chains.iter().map(|chain| chain.rev).max().unwrap_or(0)
+}
+
+/// Walks back through one slice of the versions; says whether nothing is left.
 fn stretch(
     read: &dyn Read,
     search: &Search<'_>,
-    (table, key, rev): (u16, &[u8], &mut u64),
+    chains: &mut [Chain<'_>],
     (before, found): (u64, &mut Found),
 ) -> Result<bool, StoreError> {
     let (started, mut looked, turned) = (Instant::now(), 0, turned(read)?);
-    while *rev != 0 {
+    loop {
+        let rev = newest(chains);
+        if rev == 0 {
+            return Ok(true);
+        }
         if looked >= SLICE || found.is_enough(search) || started.elapsed() > HOLD {
             return Ok(false);
         }
-        let Some(entry) = head(read, *rev)? else { break };
-        let change = entry.changes.iter().find(|one| one.table == table && one.key == key);
-        let Some(previous) = change.map(|change| change.before_rev) else { break };
+        let entry = head(read, rev)?;
+        let mut is_version = false;
+        for chain in chains.iter_mut().filter(|chain| chain.rev == rev) {
+            let changes = entry.iter().flat_map(|entry| &entry.changes);
+            let mut own = changes.filter(|one| chain.record.is(one.table, &one.key));
+            let previous = own.next().map(|change| change.before_rev);
+            // A version that names no earlier one ends its chain.
+            let previous = previous.filter(|previous| *previous < rev);
+            is_version |= previous.is_some();
+            chain.rev = previous.unwrap_or(0);
+        }
+        let Some(entry) = entry.filter(|_| is_version) else { continue };
         let old = search.is_too_old(&entry);
-        if (old && turned == 0) || *rev <= previous {
-            break;
+        if old && turned == 0 {
+            return Ok(true);
         }
         looked += 1;
-        if *rev < before && !old && !search.is_too_young(&entry) {
+        if rev < before && !old && !search.is_too_young(&entry) {
             found.looked += 1;
-            found.reached = Some((*rev, entry.at));
+            found.reached = Some((rev, entry.at));
             if (search.wanted)(&entry) {
                 found.entries.push(entry);
             }
         }
-        *rev = previous;
     }
-    Ok(true)
 }
 
 /// The entry that wrote or removed a record last, if the record is there or was.

@@ -24,7 +24,10 @@ use super::tx::MAX_CHANGES;
 use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
 
-pub use control::{Standing, Tried, drop_letter, give_up, pause, retry, rewind, skip, standing};
+pub use control::{
+    Standing, Tried, drop_letter, give_up, go_behind, pause, retry, rewind, skip, skip_only,
+    standing,
+};
 pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
 
@@ -62,9 +65,9 @@ pub trait Consume: Send + Sync + 'static {
     fn repeats(&self) -> bool {
         true
     }
-    /// Begins again in another life of the store, for one that cannot be rebuilt and does not repeat: all
-    /// that is in the feed was there in the life before, so it goes on behind it. What is left to do about
-    /// rows, whatever the feed says, is done here.
+    /// Begins again in another life of the store, or in one that came in from a file, for one that cannot
+    /// be rebuilt and does not repeat: all that is in the feed was there before, so it goes on behind it.
+    /// What is left to do about rows, whatever the feed says, is done here.
     ///
     /// # Errors
     /// Why it could not; it is tried again.
@@ -180,13 +183,27 @@ pub fn state(read: &dyn Read, number: u16) -> Result<State, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn dead_letters(read: &dyn Read, number: u16) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
+    dead_letters_after(read, number, 0, usize::MAX)
+}
+
+/// The dead letters of a consumer behind an entry, by entry, at least one and at most so many.
+///
+/// # Errors
+/// When the disk fails.
+pub fn dead_letters_after(
+    read: &dyn Read,
+    number: u16,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
     let mut found = Vec::new();
-    let prefix = KeyBuf::of(&number);
-    read.raw_scan(builtin::CONSUMERS, &Range::prefix(prefix), &mut |key, row| {
+    let place = KeyBuf::of(&number).with(&after);
+    let range = Range::prefix(KeyBuf::of(&number)).after(place.bytes());
+    read.raw_scan(builtin::CONSUMERS, &range, &mut |key, row| {
         if let Some((_, seq)) = super::key::decode::<(u16, u64)>(key) {
             found.push((seq, row.to_vec()));
         }
-        std::ops::ControlFlow::Continue(())
+        super::read::stop_at(limit <= found.len())
     })?;
     found.into_iter().map(|(seq, row)| Ok((seq, codec::decode(&row)?))).collect()
 }
@@ -328,19 +345,19 @@ async fn begin_behind(
     consumer: Arc<dyn Consume>,
     seen: State,
 ) -> Result<Step, StoreError> {
-    let (number, incarnation) = (consumer.number(), store.incarnation());
+    let number = consumer.number();
     let (actor, cause) = (Actor::System(Part::Consumer), Cause::Consumer(number));
     let begun = store.write_in(Lane::Second, actor, cause, move |tx| {
         if state(tx, number)? != seen {
             return Ok(Step::Took(0));
         }
-        let cursor = tx.last_seq();
-        if let Err(error) = tx.attempt_caught(|tx| consumer.reborn(tx)) {
+        if let Err(error) = tx.attempt_caught(|tx| go_behind(tx, &*consumer)) {
             tracing::warn!(consumer = consumer.name(), %error, "a consumer could not begin again");
-            save(tx, number, &State { last_error: Some(error.to_string()), ..seen })?;
+            // It is tried without end: a try is counted so that people see it stands before something.
+            let tries = (seen.tries + 1).min(TRIES);
+            save(tx, number, &State { tries, last_error: Some(error.to_string()), ..seen })?;
             return Ok(Step::Failed);
         }
-        save(tx, number, &State { incarnation, cursor, ..State::default() })?;
         Ok(Step::Took(0))
     });
     begun.await

@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::kernel::Cause;
 
 use super::error::StoreError;
-use super::key::{KeyBuf, Range};
-use super::read::{Read, ReadExt, split_key, stop_at};
+use super::read::{Read, ReadExt, sources};
 use super::record::{Class, OnDelete, Record, Reference, Root};
-use super::schema::{Derived, builtin, derive};
+use super::schema::{Derived, derive};
 use super::tx::{MAX_CHANGES, WriteTx};
 
 /// How many rows a delete inside a request may touch.
@@ -67,7 +66,7 @@ impl WriteTx<'_> {
             if info.class() == Some(Class::Log) && !may {
                 return Err(StoreError::LogRow { table: info.name });
             }
-            for (source, field) in self.sources(&target)? {
+            for (source, field) in sources(self, &target, MAX_CHANGES)? {
                 if matches!(plan.fates.get(&source), Some(Fate::Delete(..))) {
                     continue;
                 }
@@ -101,23 +100,6 @@ impl WriteTx<'_> {
             return Err(StoreError::TooMany { count, limit: MAX_DELETE });
         }
         Ok(plan)
-    }
-
-    /// The rows that refer to this one, with the field that does.
-    fn sources(&self, target: &Root) -> Result<Vec<(Root, u8)>, StoreError> {
-        let mut prefix = KeyBuf::of(&target.table);
-        prefix.raw(&target.key);
-        let start = prefix.bytes().len();
-        let mut found = Vec::new();
-        self.raw_scan(builtin::REFS, &Range::prefix(prefix), &mut |key, _| {
-            if let Some((table, rest)) = split_key::<u16>(&key[start..])
-                && let Some((field, key)) = split_key::<u8>(rest)
-            {
-                found.push((Root { table, key: key.to_vec() }, field));
-            }
-            stop_at(found.len() > MAX_CHANGES)
-        })?;
-        Ok(found)
     }
 
     fn carry_out(&mut self, mut plan: Plan) -> Result<(), StoreError> {

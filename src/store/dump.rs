@@ -177,27 +177,37 @@ impl Loader {
     /// When the disk fails.
     pub fn finish(mut self) -> Result<u64, StoreError> {
         self.flush()?;
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(failed)?;
-        let fresh = u64::from_be_bytes(bytes);
-        let txn = self.db.begin_write().map_err(failed)?;
-        let mut batch = Batch::new(&txn, &self.schema);
-        let former = incarnation(&batch)?;
-        for (key, row) in consumers(&batch)? {
-            let mut state: State = codec::decode(&row)?;
-            if state.incarnation == former {
-                state.incarnation = fresh;
-                batch.set(builtin::CONSUMERS, &key, Some(&codec::encode(&state)?))?;
-            }
-        }
-        batch.set(builtin::META, b"incarnation", Some(&codec::encode(&fresh)?))?;
-        drop(batch);
-        txn.commit().map_err(failed)?;
+        let fresh = new_life(&self.db, &self.schema, u64::MAX)?;
         drop(self.db);
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
         sync_folder(self.path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
         Ok(fresh)
     }
+}
+
+/// Gives a store a new incarnation, so that cursors of the former one are refused, and takes along the places
+/// of its own consumers that have not come further than an entry.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn new_life(db: &Database, schema: &Schema, end: u64) -> Result<u64, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    let fresh = u64::from_be_bytes(bytes);
+    let txn = db.begin_write().map_err(failed)?;
+    let mut batch = Batch::new(&txn, schema);
+    let former = incarnation(&batch)?;
+    for (key, row) in consumers(&batch)? {
+        let mut state: State = codec::decode(&row)?;
+        if state.incarnation == former && state.cursor <= end {
+            state.incarnation = fresh;
+            batch.set(builtin::CONSUMERS, &key, Some(&codec::encode(&state)?))?;
+        }
+    }
+    batch.set(builtin::META, b"incarnation", Some(&codec::encode(&fresh)?))?;
+    drop(batch);
+    txn.commit().map_err(failed)?;
+    Ok(fresh)
 }
 
 /// The rows that say where consumers stand; dead letters have longer keys.

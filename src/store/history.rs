@@ -84,38 +84,87 @@ pub fn of(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Option<Page>, StoreError> {
-    let tracked = schema.class(record.table) == Some(Class::Tracked);
-    let (mut seq, mut after) = match before {
-        None => match newest(read, record)? {
-            (Some(row), seq) => (seq, if tracked { Image::Kept(row) } else { Image::Untold }),
-            (None, seq) => (seq, Image::Nothing),
-        },
-        Some(before) => match step_at(read, record, before)? {
-            Some(step) => (step.before_rev, step.image(read, tracked)?),
-            None => return Ok(None),
-        },
-    };
-    let mut page = Page::default();
-    while 0 < seq {
-        if limit <= page.versions.len() {
-            page.next = page.versions.last().map(|last| last.seq);
-            break;
+    let Some(mut walk) = Walk::begin(read, schema, record, before)? else { return Ok(None) };
+    let versions = walk.by_ref().take(limit).collect::<Result<Vec<_>, _>>()?;
+    let next = versions.last().map(|last| last.seq).filter(|_| walk.goes_on());
+    Ok(Some(Page { versions, next }))
+}
+
+/// The versions of a record, newest first, each read when it is its turn: for who does not know before how
+/// many are enough.
+pub struct Walk<'r> {
+    read: &'r dyn Read,
+    record: &'r Root,
+    tracked: bool,
+    /// The entry that made the next version; 0 when there is none.
+    seq: u64,
+    /// What was there after it.
+    after: Image,
+}
+
+impl<'r> Walk<'r> {
+    /// From the row or tombstone of a record on, or behind the version that the entry `before` made. None
+    /// when that entry did not change the record.
+    ///
+    /// # Errors
+    /// When the disk fails or bytes cannot be read.
+    pub fn begin(
+        read: &'r dyn Read,
+        schema: &Schema,
+        record: &'r Root,
+        before: Option<u64>,
+    ) -> Result<Option<Self>, StoreError> {
+        let tracked = schema.class(record.table) == Some(Class::Tracked);
+        let (seq, after) = match before {
+            None => match newest(read, record)? {
+                (Some(row), seq) => (seq, if tracked { Image::Kept(row) } else { Image::Untold }),
+                (None, seq) => (seq, Image::Nothing),
+            },
+            Some(before) => match step_at(read, record, before)? {
+                Some(step) => (step.before_rev, step.image(read, tracked)?),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Self { read, record, tracked, seq, after }))
+    }
+
+    /// Whether it has not come to its end.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        0 < self.seq
+    }
+
+    fn step(&mut self) -> Result<Option<Version>, StoreError> {
+        if self.seq == 0 {
+            return Ok(None);
         }
-        let Some(step) = step_at(read, record, seq)? else { break };
-        let image = step.image(read, tracked)?;
+        let Some(step) = step_at(self.read, self.record, self.seq)? else {
+            self.seq = 0;
+            return Ok(None);
+        };
+        let image = step.image(self.read, self.tracked)?;
+        let after = std::mem::replace(&mut self.after, image.clone());
         let entry = &step.head.entry;
-        page.versions.push(Version {
-            seq,
+        let version = Version {
+            seq: self.seq,
             at: crate::kernel::time::from_ms(entry.at),
             actor: entry.actor,
             cause: entry.cause,
             op: step.op,
-            before: image.clone(),
+            before: image,
             after: if step.op == Op::Delete { Image::Nothing } else { after },
-        });
-        (seq, after) = (step.before_rev, image);
+        };
+        self.seq = step.before_rev;
+        Ok(Some(version))
     }
-    Ok(Some(page))
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Version, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
 }
 
 /// How much one look at versions may walk back: a change costs one, and large entries more.

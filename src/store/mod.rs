@@ -46,6 +46,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLockReadGuard};
 use redb::Database;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::kernel::id::IdSource;
@@ -74,7 +75,7 @@ use writer::{Body, Job, Writer};
 /// The format of the file. A newer program upgrades it, an older one refuses it. One more for every
 /// new table, index, sum or layout and every new event, actor or cause, since an older program could
 /// not read them: a test holds what each format has (`tests/it/fixtures/formats`).
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
 /// Free space that is always left, in bytes.
@@ -209,15 +210,11 @@ impl Store {
     fn start(shared: Shared) -> Result<Self, StoreError> {
         let shared = Arc::new(shared);
         let end = shared.open()?;
-        let now = shared.clock.now();
-        // Time does not go back across a restart either, unless the last entry lies so far ahead
-        // that the clock was wrong then.
         let last = crate::kernel::time::from_ms(end.at);
-        let near = end.at.saturating_sub(now.as_millisecond()) <= 60 * 60 * 1000;
         let writer = Writer {
+            now: writer::moment(last, shared.clock.now()),
             shared: Arc::clone(&shared),
             end,
-            now: if near { now.max(last) } else { now },
             space_checked: None,
             settled: true,
             open: true,
@@ -390,7 +387,25 @@ impl Store {
     /// Keeps the file open. A thread that reads inside a read must not queue behind the writer,
     /// which waits for that thread; everyone else does, so that the writer has its turn.
     fn hold(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        if READING.get() > 0 { self.shared.db.read_recursive() } else { self.shared.db.read() }
+        let db = &self.shared.db;
+        if READING.get() > 0 {
+            return db.read_recursive();
+        }
+        db.try_read().unwrap_or_else(|| aside(|| db.read()))
+    }
+
+    /// Waits until nobody has the whole file for themselves, for so long at most; says whether it came to
+    /// that. Whoever may as well come again later need not stand behind what takes minutes.
+    pub async fn is_at_hand(&self, within: Duration) -> bool {
+        let mut whole = self.shared.whole.subscribe();
+        let free = whole.wait_for(|whole| !whole);
+        matches!(tokio::time::timeout(within, free).await, Ok(Ok(_)))
+    }
+
+    /// Whether somebody has the whole file for themselves: it is being made smaller, or checked.
+    #[must_use]
+    pub fn is_held_whole(&self) -> bool {
+        *self.shared.whole.borrow()
     }
 
     /// Where the feed ends.
@@ -500,6 +515,14 @@ where
 }
 
 /// The writer fell before it could answer: it panicked in the middle of a batch.
+/// Waits on this thread, while what else the thread had to do goes on elsewhere.
+fn aside<T>(wait: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
 fn unanswered() -> StoreError {
     StoreError::Unknown("the writer gave up in the middle".to_owned())
 }

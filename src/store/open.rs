@@ -23,6 +23,7 @@ use super::blob::sweep::Condemned;
 use super::codec;
 use super::columns::Kept;
 use super::disk::{Disk, DiskCounters, Faults, sync_folder};
+use super::dump;
 use super::error::{StoreError, failed, panic_text};
 use super::feed::{self, End, Entry};
 use super::read::Read;
@@ -85,6 +86,8 @@ pub(super) struct Shared {
     pub counters: Arc<DiskCounters>,
     pub incarnation: AtomicU64,
     pub db: RwLock<Option<Database>>,
+    /// Whether the whole file is worked on, and nobody reads.
+    pub whole: watch::Sender<bool>,
     /// Nobody begins to read any more.
     pub closing: AtomicBool,
     pub queue: Queue,
@@ -120,6 +123,7 @@ impl Shared {
             faults: options.faults,
             counters: Arc::default(),
             incarnation: AtomicU64::new(0),
+            whole: watch::Sender::new(false),
             db: RwLock::new(None),
             closing: AtomicBool::new(false),
             queue: Queue::default(),
@@ -204,6 +208,11 @@ impl Shared {
         let (db, end) = self.open_database()?;
         let known = *self.head.borrow();
         if end.seq < known {
+            // The next entries have numbers that somebody has read already: at the next start their places
+            // are refused, so that they look anew.
+            if let Err(error) = dump::new_life(&db, &self.schema, end.seq) {
+                tracing::error!(%error, "cursors of entries that are lost stay good");
+            }
             return Err(StoreError::Lost { found: end.seq, known });
         }
         let snap = Snap::new(&db, &self.schema)?;

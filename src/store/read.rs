@@ -7,7 +7,7 @@ use super::columns::Columns;
 use super::error::StoreError;
 use super::feed;
 use super::key::{self, Key, KeyBuf, Range};
-use super::record::{self, Count, Index, Record};
+use super::record::{self, Count, Index, Record, Root};
 use super::schema::builtin;
 
 /// Visits one row: key and value.
@@ -242,6 +242,27 @@ pub trait ReadExt: Read {
 }
 
 impl<T: Read + ?Sized> ReadExt for T {}
+
+/// The rows that refer to this one, with the field that does; one more than `most` when there are more.
+pub(super) fn sources(
+    read: &dyn Read,
+    target: &Root,
+    most: usize,
+) -> Result<Vec<(Root, u8)>, StoreError> {
+    let mut prefix = KeyBuf::of(&target.table);
+    prefix.raw(&target.key);
+    let start = prefix.bytes().len();
+    let mut found = Vec::new();
+    read.raw_scan(builtin::REFS, &Range::prefix(prefix), &mut |key, _| {
+        if let Some((table, rest)) = split_key::<u16>(&key[start..])
+            && let Some((field, key)) = split_key::<u8>(rest)
+        {
+            found.push((Root { table, key: key.to_vec() }, field));
+        }
+        stop_at(found.len() > most)
+    })?;
+    Ok(found)
+}
 
 pub(super) fn stop_at(full: bool) -> ControlFlow<()> {
     if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -137,7 +137,7 @@ impl<'b> WriteTx<'b> {
         self.context.cause
     }
 
-    /// The time of the batch; it never goes back.
+    /// The time of the batch. It goes back only when the clock was set back by more than an hour.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.context.now

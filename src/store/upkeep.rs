@@ -81,12 +81,14 @@ impl Shared {
 impl Writer {
     /// Does something with the whole file; the file is opened anew if that fails.
     pub(super) fn upkeep(&mut self, work: Upkeep, reply: Reply) {
+        self.shared.whole.send_replace(true);
         let mut done = self.work_alone(work);
         if let Ok(Done::Checked(false)) = done {
             // The repair may have gone back to the commit before: the next entry has to follow from
             // the one that is there.
             done = self.open_anew().map(|()| Done::Checked(false));
         }
+        self.shared.whole.send_replace(false);
         if !matches!(done, Err(StoreError::Reading)) {
             self.settled = false;
             if done.is_err() {

@@ -183,6 +183,16 @@ struct Ran {
     bytes: usize,
 }
 
+/// So far the clock may be behind what was told before, and time waits for it.
+const SMALL: i64 = 60 * 60 * 1000;
+
+/// The time of what is written next. It does not go back, across a restart neither, unless the time before lies
+/// so far ahead that the clock was wrong then: else all that waits for a moment would wait for as long.
+pub(super) fn moment(last: Timestamp, clock: Timestamp) -> Timestamp {
+    let near = last.as_millisecond().saturating_sub(clock.as_millisecond()) <= SMALL;
+    if near { clock.max(last) } else { clock }
+}
+
 impl Writer {
     /// Works until the store is closed and the queues are empty.
     pub(super) fn run(mut self) {
@@ -331,7 +341,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut batch = Batch::new(txn, &shared.schema).noting(&shared.trails);
         let started = Instant::now();
-        self.now = self.now.max(shared.clock.now());
+        self.now = moment(self.now, shared.clock.now());
         let mut taken = Taken { jobs: 1, second: 0 };
         let mut next = Some(first);
         while let Some(Job { actor, cause, body, reply, permit }) = next {

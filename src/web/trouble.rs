@@ -145,6 +145,9 @@ impl From<&Failure> for Trouble {
             ProblemKind::Unavailable if failure.code == "workspace_damaged" => {
                 "This workspace is damaged"
             }
+            ProblemKind::Unavailable if failure.code == "workspace_unopened" => {
+                "This workspace cannot be opened"
+            }
             ProblemKind::Unavailable => "Not possible right now",
             _ => "This did not work",
         };

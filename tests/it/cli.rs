@@ -265,6 +265,14 @@ async fn workspaces_are_added_archived_deleted_and_moved_from_the_terminal() {
     }
     let again = hq(data, &["workspace", "add", "Northwind"]);
     assert!(says(&again).contains("choose another name"), "{}", says(&again));
+    for name in ["North & Wind", "Northwind"] {
+        let said = hq(data, &["workspace", "rename", "northwind", name]);
+        assert!(said.status.success(), "{}", says(&said));
+        let all = run_json(binary, data, &["workspace", "list"]);
+        assert_eq!((&all[1]["slug"], &all[1]["name"]), (&"northwind".into(), &name.into()));
+    }
+    let nameless = hq(data, &["workspace", "rename", "northwind", " "]);
+    assert_eq!(nameless.status.code(), Some(1), "{}", says(&nameless));
     assert!(hq(data, &["workspace", "archive", "northwind"]).status.success());
     assert_eq!(states()[1], pair("northwind", "archived"));
     assert!(program.stop().success());

@@ -38,6 +38,13 @@ impl Desk {
         sent.json().await.expect("JSON")
     }
 
+    /// A file beside the data, and its name.
+    fn file(&self, name: &str, content: &str) -> String {
+        let at = self.folder.path().join(name);
+        std::fs::write(&at, content).expect("a file");
+        at.display().to_string()
+    }
+
     fn hq(&self, arguments: &[&str]) -> Output {
         run(Path::new(BINARY), self.folder.path(), arguments)
     }
@@ -280,6 +287,51 @@ async fn what_makes_tasks_is_used_at_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_tasks_is_written_changed_and_deleted_at_the_terminal() {
+    let desk = Desk::open().await;
+    desk.post("/api/v1/agents", &json!({ "name": "Ada", "slug": "ada", "template": "default" }))
+        .await;
+    // What the help shows is taken as it stands there.
+    for noun in ["series", "template", "routine"] {
+        let help = desk.says(&[noun, "add", "--help"]);
+        let example = help.find('{').map(|at| &help[at..]).expect("an example");
+        desk.says(&[noun, "add", &desk.file("example.json", example)]);
+    }
+    let change = |fields: &Value| desk.file("change.json", &fields.to_string());
+    let monday = json!({ "cadence_type": "weekdays", "time_of_day": "08:00" });
+
+    let changed =
+        desk.says(&["series", "edit", "Weekly report", &change(&json!({ "schedule": monday }))]);
+    assert!(changed.contains("\"Weekly report\" · Weekdays at 8:00"), "{changed}");
+    let wrong = json!({ "schedule": { "cadence_type": "weekdays", "time_of_day": "25:00" } });
+    let why = desk.refuses(1, &["series", "edit", "Weekly report", &change(&wrong)]);
+    assert!(why.contains("use a time such as 09:00"), "{why}");
+    assert!(
+        desk.refuses(2, &["series", "add", &desk.file("no.json", "[1]")])
+            .contains("an object is needed")
+    );
+    assert!(desk.refuses(2, &["series", "add", &desk.file("no.json", "{,")]).contains("no JSON"));
+    assert!(desk.refuses(2, &["series", "add", "/nowhere.json"]).contains("/nowhere.json"));
+
+    let items = json!({ "items": [{ "ref": "only", "title": "Say so" }] });
+    let changed = desk.says(&["template", "edit", "Launch", &change(&items)]);
+    assert!(changed.contains("1 task") && changed.contains("\"Say so\""), "{changed}");
+
+    let changed =
+        desk.says(&["routine", "edit", "Morning look", &change(&json!({ "schedule": monday }))]);
+    assert!(changed.contains("Weekdays at 8:00"), "{changed}");
+    assert!(desk.says(&["routine", "show", "Morning look"]).contains("Look at what is due."));
+
+    for (noun, name) in
+        [("series", "Weekly report"), ("template", "Launch"), ("routine", "Morning look")]
+    {
+        assert!(desk.says(&[noun, "remove", name]).contains("is deleted"));
+        assert!(desk.refuses(1, &[noun, "show", name]).contains(&format!("`hq {noun} list`")));
+    }
+    assert!(desk.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_is_told_followed_searched_and_chosen_at_the_terminal() {
     let desk = Desk::open().await;
     let (a, b) = (desk.task("Compare prices"), desk.task("Order pens"));
@@ -292,6 +344,7 @@ async fn what_happened_is_told_followed_searched_and_chosen_at_the_terminal() {
     let told = desk.says(&["activity", "--record", &a]);
     assert!(told.contains(&format!("created {a} Compare prices")), "{told}");
     assert!(told.contains("can be undone") && !told.contains(&b), "{told}");
+    assert!(told.contains("commented on"), "what belongs to a task is told with it: {told}");
     let first = desk.says(&["activity", "--limit", "1"]);
     let more = first.lines().last().and_then(|line| line.strip_prefix("There is more: --before "));
     let older = desk.says(&["activity", "--limit", "1", "--before", more.expect("there is more")]);

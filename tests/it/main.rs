@@ -25,10 +25,12 @@ mod passkeys; // passkeys, with a device in software
 mod factors; // codes from an app, recovery codes, who must have a second step
 mod damage; // what is damaged or gone: shown to whom it concerns, and nothing is made of it
 mod workspaces; // several workspaces: made, kept apart, archived, deleted, moved, broken
+mod workspaces_shut; // one of several does not open: what is said of it, and that nothing of it is lost
 mod cli; // the commands, with the real program
 mod cli_agents; // agents at the terminal
 mod ending; // the program is asked to end while agents are at work
 mod cli_work; // work at the terminal: tasks and what groups them, activity, search
+mod cli_undo; // history and undo at the terminal
 mod history; // what became of each record, and undo, as people and programs meet them
 mod grouped; // streams, labels, relations and the order by hand, through the API
 mod layouts; // tasks as a board, a calendar and a timeline; many at once

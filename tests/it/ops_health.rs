@@ -9,15 +9,16 @@ use std::time::Duration;
 use hq::app::consumers::Consumers;
 use hq::features::backups::job::{self, Wish};
 use hq::features::backups::model::Deed;
+use hq::kernel::{Actor, Cause, Part};
 use hq::server::listen::Patience;
-use hq::store::consumer::{Consume, ConsumeError};
+use hq::store::consumer::{Consume, ConsumeError, give_up};
 use hq::store::disk::Faults;
 use hq::store::{Cursor, Entry, WriteTx};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{OWNER, Person, Setup, TestHq};
-use crate::support::program::run_json;
+use crate::support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/health";
@@ -101,11 +102,12 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     assert!(taken.load(Ordering::SeqCst) >= head);
     let stumbled = until(&hq, "stumbler", |one| one["dead_letters"] == 1).await;
     assert!(stumbled["last_error"].as_str().expect("an error").contains("taste bad"));
+    assert_eq!(stumbled["troubled"], true);
     let letters = hq.owner().get("/api/v1/consumers/stumbler/dead-letters").await.json();
     let letter = &letters["items"][0];
     assert!(letter["said"].as_str().expect("words").contains("workspace settings"), "{letter}");
     let page = hq.owner().get(PAGE).await;
-    assert!(page.text.contains("taste bad") && page.text.contains("Dead letters"));
+    assert!(page.text_of(".said-why").contains("taste bad") && page.text.contains("Dead letters"));
 
     let seq = letter["seq"].as_u64().expect("a number");
     let again = format!("/api/v1/dead-letters/stumbler/{seq}/retry");
@@ -113,7 +115,12 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     strict.store(false, Ordering::SeqCst);
     let form = format!("{PAGE}/dead-letters/stumbler/{seq}/retry");
     assert_eq!(hq.owner().form(&form, &[]).await.location(), Some(PAGE));
-    assert_eq!(one(&hq, "stumbler").await["dead_letters"], 0);
+    let well = one(&hq, "stumbler").await;
+    assert_eq!((&well["dead_letters"], &well["troubled"]), (&json!(0), &json!(false)), "{well}");
+    // What is over is no warning any more.
+    let page = hq.owner().get(PAGE).await;
+    assert_eq!(page.texts(".said-why"), [""; 0]);
+    assert!(page.text_of("tr.why").contains("all went well: Settings taste bad"), "{}", page.text);
     // Who tried is on record, both times.
     let told = hq.owner().get("/api/v1/audit?event=consumer.changed").await.json();
     let items = told["items"].as_array().expect("a list");
@@ -139,9 +146,22 @@ async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
     rename(&hq, "Two").await;
     let stands = one(&hq, "steady").await;
     assert!(stands["behind"].as_u64() >= Some(2), "{stands}");
-    let skipped = hq.owner().post(&act("skip"), &json!({})).await.json();
-    assert_eq!(skipped["dead_letters"], 1);
-    assert_eq!(skipped["cursor"].as_u64(), stands["cursor"].as_u64().map(|at| at + 1));
+    let (owner, next) = (hq.owner(), stands["cursor"].as_u64().expect("a number") + 1);
+    let other = owner.post(&act("skip"), &json!({ "entry": next + 1 })).await;
+    assert_eq!(other.status, StatusCode::CONFLICT, "{}", other.text);
+    assert!(other.text.contains(&format!("entry {next} is next")), "{}", other.text);
+    let skipped = owner.post(&act("skip"), &json!({ "entry": next })).await.json();
+    assert_eq!((&skipped["dead_letters"], &skipped["cursor"]), (&json!(1), &json!(next)));
+    // The page names the entry that it means: a form that is sent twice skips one.
+    let means = owner.get(PAGE).await.attr("form[action$='/consumers/steady/skip'] input", "value");
+    assert_eq!(means, (next + 1).to_string());
+    for said in [format!("You skipped entry {means}"), "taken or skipped meanwhile".to_owned()] {
+        owner.form(&format!("{PAGE}/consumers/steady/skip"), &[("entry", means.as_str())]).await;
+        let told = owner.get(PAGE).await.text_of("#toasts");
+        assert!(told.contains(&said), "{told}");
+    }
+    let any = owner.post(&act("skip"), &json!({})).await.json();
+    assert_eq!((&any["dead_letters"], &any["cursor"]), (&json!(3), &json!(next + 2)));
     let ahead = hq.owner().post(&act("rewind"), &json!({ "to": 9_999 })).await;
     assert_eq!(ahead.status, StatusCode::CONFLICT, "{}", ahead.text);
     let back = hq.owner().post(&act("rewind"), &json!({ "to": 0 })).await.json();
@@ -157,6 +177,57 @@ async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
     assert_eq!(nobody.status, StatusCode::NOT_FOUND);
     let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
     assert_eq!(member.get(PAGE).await.status, StatusCode::FORBIDDEN);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_consumer_gave_up_is_read_page_by_page() {
+    let (setup, ..) = followers();
+    let hq = setup.start().await;
+    let (ws, owner) = (hq.ws(), hq.owner());
+    let by = (Actor::System(Part::Cli), Cause::Setup);
+    let given_up = ws.store.write(by.0, by.1, |tx| {
+        (1..=60).try_for_each(|seq| give_up(tx, 901, seq, format!("letter {seq}")))
+    });
+    given_up.await.expect("letters");
+    let seqs = |page: &Value| -> Vec<u64> {
+        let items = page["items"].as_array().expect("a list");
+        items.iter().filter_map(|letter| letter["seq"].as_u64()).collect()
+    };
+    let path = "/api/v1/consumers/stumbler/dead-letters";
+    let first = owner.get(&format!("{path}?limit=2")).await.json();
+    assert_eq!((seqs(&first), &first["next"]), (vec![1, 2], &json!("2")));
+    assert!(first["items"][0]["said"].as_str().is_some_and(|said| !said.is_empty()), "{first}");
+    let next = owner.get(&format!("{path}?limit=2&after=2")).await.json();
+    assert_eq!(seqs(&next), [3, 4]);
+    let last = owner.get(&format!("{path}?after=58")).await.json();
+    assert_eq!((seqs(&last), &last["next"]), (vec![59, 60], &Value::Null));
+
+    let page = owner.get(PAGE).await;
+    assert_eq!(page.texts(".letters > li").len(), 50);
+    let rest = owner.get(&page.attr("nav[aria-label='Pages of dead letters'] a", "href")).await;
+    assert_eq!(rest.texts(".letters > li").len(), 10, "{}", rest.text);
+    assert!(rest.text_of(".letters > li").contains("Entry 51"), "{}", rest.text);
+    let again = rest.attr("#health-now", "hx-get");
+    assert!(again.ends_with("/now?consumer=stumbler&after=50"), "it renews itself: {again}");
+    assert_eq!(owner.get(&again).await.texts(".letters > li").len(), 10);
+    assert_eq!(rest.texts("nav[aria-label='Pages of dead letters'] a"), ["The first ones"]);
+
+    let (binary, data) = (Path::new(BINARY), hq.data());
+    let letters = ["consumer", "letters", "stumbler", "--after", "57", "--limit", "2"];
+    let told = run_json(binary, &data, &letters);
+    assert_eq!((seqs(&told), &told["next"]), (vec![58, 59], &json!("59")));
+    let told = run(binary, &data, &letters).stdout;
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("letter 58") && told.ends_with("There are more: --after 59\n"), "{told}");
+    let listed = run(binary, &data, &["consumer", "list"]).stdout;
+    assert!(String::from_utf8_lossy(&listed).contains("`hq consumer letters NAME`"));
+    let nobody = run(binary, &data, &["consumer", "letters", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    let ahead = run(binary, &data, &["consumer", "skip", "steady", "9999"]);
+    assert_eq!(ahead.status.code(), Some(1), "{ahead:?}");
+    let said = String::from_utf8_lossy(&ahead.stderr);
+    assert!(said.contains("entry 9999 is not the next one; it stands at"), "{said}");
     hq.finish().await;
 }
 

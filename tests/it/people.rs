@@ -203,15 +203,28 @@ async fn an_invitation_is_worth_no_more_than_whoever_made_it() {
     let as_admin = invite(&admin, &json!({ "role": "admin" })).await;
     let as_member = invite(&admin, &json!({ "role": "member" })).await;
     let ada = format!("/api/v1/members/{}", account_of(&owner, "Ada").await);
+    let by_owner = invite(&owner, &json!({ "role": "viewer" })).await;
+    let open = async || {
+        let listed = owner.get("/api/v1/invites").await.json();
+        let page = owner.get("/w/marlow-cargo/settings/members").await;
+        let count = listed["items"].as_array().expect("items").len();
+        assert_eq!(page.attrs("form[action$='/withdraw']", "action").len(), count, "{listed}");
+        count
+    };
+    assert_eq!(open().await, 3);
     let eve = hq.nobody();
     assert_eq!(eve.get(&as_admin).await.status, StatusCode::OK);
     owner.json("PATCH", &ada, &json!({ "role": "member" })).await;
     assert_eq!(eve.get(&as_admin).await.status, StatusCode::GONE);
+    assert_eq!(open().await, 1, "dead links are not shown as open");
     let refused = join(&eve, &as_member, ("Eve", "eve@x.example", TOM.2)).await;
     assert_eq!(refused.status, StatusCode::GONE, "a member invites nobody");
     owner.json("PATCH", &ada, &json!({ "role": "admin" })).await;
+    assert_eq!(open().await, 3);
     assert_eq!(owner.call("DELETE", &ada).await.status, StatusCode::OK);
     assert_eq!(hq.nobody().get(&as_member).await.status, StatusCode::GONE);
+    assert_eq!(open().await, 1);
+    assert_eq!(hq.nobody().get(&by_owner).await.status, StatusCode::OK);
     hq.finish().await;
 }
 

@@ -9,10 +9,12 @@ use serde_json::json;
 use crate::support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 20] = [
+const PROVED: [&str; 23] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
+    "GET /api/v1/export",
     "POST /api/v1/audit/redact",
+    "POST /api/v1/export",
     "POST /api/v1/factors/recovery-codes",
     "POST /api/v1/members/{id}/disable",
     "POST /api/v1/members/{id}/enable",
@@ -21,6 +23,7 @@ const PROVED: [&str; 20] = [
     "POST /w/{ws}/settings/audit/redact",
     "POST /w/{ws}/settings/backups",
     "POST /w/{ws}/settings/delete",
+    "POST /w/{ws}/settings/export",
     "POST /w/{ws}/settings/mail",
     "POST /w/{ws}/settings/members/{id}/disable",
     "POST /w/{ws}/settings/members/{id}/enable",

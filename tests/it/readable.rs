@@ -24,10 +24,69 @@ const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const TALK: [&str; 2] = ["quokkasaid", "quokkaheard"];
 /// Whom somebody invites, and where a provider is.
 const ADMIN: [&str; 2] = ["quokka@mail.example", "quokka-provider"];
+/// What stands in views that somebody keeps for themselves: one that is there, one that was deleted, one
+/// from the time before it was shared. Nobody else reads it, whatever they are.
+const OWN: [&str; 4] = ["Quokkaview", "quokkaquery", "Quokkagone", "quokkabefore"];
 /// So many pages are looked at by one person.
 const MOST: usize = 300;
 
-/// A workspace with a private conversation, an invitation and a connection.
+/// Views of Mira's, by their ids.
+struct Views {
+    /// Hers alone.
+    kept: String,
+    /// Hers alone, and deleted.
+    gone: String,
+    /// Hers alone, changed, shared with all, and changed once more.
+    shared: String,
+}
+
+async fn views(hq: &TestHq) -> Views {
+    let mira = hq.owner();
+    let mut ids = Vec::new();
+    for (name, q) in [(OWN[0], OWN[1]), (OWN[2], ""), ("Launch", OWN[3])] {
+        let body = json!({ "name": name, "look": { "q": q } });
+        let made = mira.post("/api/v1/views", &body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        ids.push(made.json()["id"].as_str().expect("an id").to_owned());
+    }
+    let [kept, gone, shared] = <[String; 3]>::try_from(ids).expect("three of them");
+    let deleted = mira.call("DELETE", &format!("/api/v1/views/{gone}")).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
+    for body in [
+        json!({ "look": { "q": "is:open" } }),
+        json!({ "shared": true }),
+        json!({ "name": "Launch plan" }),
+    ] {
+        let changed = mira.json("PATCH", &format!("/api/v1/views/{shared}"), &body).await;
+        assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    }
+    Views { kept, gone, shared }
+}
+
+/// Where saved views may stand, there or gone, and every entry that was about one.
+fn places_of_views(hq: &TestHq) -> Vec<String> {
+    let ws = hq.ws();
+    let info = ws.store.schema().named("views").expect("a table");
+    let ops = info.ops.as_ref().expect("a record");
+    let mut all = vec![
+        "/api/v1/snapshot?tables=views".to_owned(),
+        "/api/v1/changes?after=start&include=rows&tables=views".to_owned(),
+    ];
+    for entry in ws.store.entries_after(0, 10_000).expect("a readable store") {
+        for change in entry.changes.iter().filter(|change| change.table == info.number) {
+            let id = (ops.key_text)(&change.key).expect("an id");
+            all.push(format!("/api/v1/views/{id}"));
+            all.push(format!("/api/v1/history/views/{id}"));
+            all.push(format!("{HOME}history/views/{id}"));
+            all.push(format!("{HOME}history/entry/{}", entry.seq));
+            all.push(format!("{HOME}undo?entry={}", entry.seq));
+        }
+    }
+    assert!(30 < all.len(), "three views, of which one was deleted and one changed: {all:?}");
+    all
+}
+
+/// A workspace with a private conversation, an invitation, a connection and views of somebody's own.
 async fn scene() -> (TestHq, ModelServer) {
     let setup = Setup::default().config(|config| config.limits.api_per_minute = 0);
     let (hq, model) = (setup.start().await, ModelServer::start().await);
@@ -49,6 +108,7 @@ async fn scene() -> (TestHq, ModelServer) {
     };
     let made = hq.ws().write(&work::owner(&hq), move |tx| connections::create(tx, new)).await;
     made.expect("a connection");
+    views(&hq).await;
     (hq, model)
 }
 
@@ -97,6 +157,7 @@ fn addresses(path: &str, names: &[String]) -> Vec<String> {
 async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
     let names = names(hq);
     let mut todo: VecDeque<String> = VecDeque::from([HOME.to_owned()]);
+    todo.extend(places_of_views(hq));
     for route in hq.running().routes.iter().filter(|route| route.method == "GET") {
         let inside = route.path.starts_with("/w/{ws}/") || route.path.starts_with("/api/");
         if inside && route.path != "/w/{ws}/events" {
@@ -158,7 +219,7 @@ async fn nothing_that_a_viewer_or_a_member_reaches_tells_what_is_not_theirs() {
     let (hq, _model) = scene().await;
     for role in [Role::Viewer, Role::Member] {
         let person = hq.another(role.word(), Some(role)).await;
-        walk(&hq, &person, &[TALK, ADMIN].concat()).await;
+        walk(&hq, &person, &[&TALK[..], &ADMIN, &OWN].concat()).await;
     }
     hq.finish().await;
 }
@@ -176,7 +237,7 @@ async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_oth
     let reader = hq.nobody().with("authorization", &bearer);
     for person in [&viewer, &member, &reader] {
         let (told, rows) = (feed(&hq, person).await, snapshot(person).await);
-        for word in &all {
+        for word in all.iter().chain(&OWN) {
             assert!(!told.contains(word), "{word} in {told}");
             assert!(!json!(rows).to_string().contains(word), "{word} in a snapshot");
         }
@@ -184,6 +245,8 @@ async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_oth
         assert!(told.contains(r#""table":"invites""#) && told.contains(r#""withheld":true"#));
         let of = |table: &str| rows.iter().filter(|row| row["table"] == table).count();
         assert_eq!((of("agents"), of("sessions"), of("runs"), of("invites")), (1, 0, 0, 0));
+        assert!(told.contains(r#""table":"views""#));
+        assert_eq!(of("views"), 1, "the one that was shared");
     }
     // What a token may do of what its owner may: talk is its owner's, but nothing for admins.
     let own = hq.token(&["read"]).await;
@@ -191,11 +254,78 @@ async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_oth
     for word in ADMIN {
         assert!(!told.contains(word) && !rows.contains(word), "{word}");
     }
-    assert!(TALK.iter().all(|word| told.contains(word) && rows.contains(word)));
+    // The deleted view has no row, and of the shared one there is the present row.
+    let hers = [&TALK[..], &OWN[..2]].concat();
+    assert!(hers.iter().all(|word| told.contains(word) && rows.contains(word)), "{told}");
     let (told, rows) = (feed(&hq, &admin).await, json!(snapshot(&admin).await).to_string());
     for word in all {
         assert!(told.contains(word) && rows.contains(word), "{word}");
     }
+    for word in OWN {
+        assert!(!told.contains(word) && !rows.contains(word), "{word}");
+    }
+    hq.finish().await;
+}
+
+/// The entries of a view, newest first, as its history tells them to somebody.
+async fn entries(person: &Person, id: &str) -> Vec<u64> {
+    let told = person.get(&format!("/api/v1/history/views/{id}")).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    let items = told.json()["items"].as_array().expect("versions").clone();
+    items.iter().map(|item| item["seq"].as_u64().expect("an entry")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_of_somebodys_own_is_read_and_taken_back_by_nobody_else() {
+    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let Views { kept, gone, shared } = views(&hq).await;
+    let mira = hq.owner();
+    let (of_kept, of_gone) = (entries(&mira, &kept).await, entries(&mira, &gone).await);
+    let of_shared = entries(&mira, &shared).await;
+    assert_eq!((of_kept.len(), of_gone.len(), of_shared.len()), (1, 2, 4));
+    let preview = async |who: &Person, body: &Value| {
+        let seen = who.post("/api/v1/undo/preview", body).await;
+        assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+        seen.json()
+    };
+    for role in [Role::Member, Role::Admin] {
+        let other = hq.another(role.word(), Some(role)).await;
+        for id in [&kept, &gone] {
+            let path = format!("/api/v1/history/views/{id}");
+            assert_eq!(other.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        // Of a shared one what was written since.
+        assert_eq!(entries(&other, &shared).await, of_shared[..1]);
+        for seq in of_kept.iter().chain(&of_gone) {
+            let body = json!({ "entry": seq });
+            let seen = preview(&other, &body).await;
+            let told = (&seen["back_count"], &seen["kept_count"], &seen["kept"]);
+            assert_eq!(told, (&json!(0), &json!(1), &json!([])), "{role:?}, entry {seq}: {seen}");
+            let refused = other.post("/api/v1/undo", &body).await;
+            assert_eq!(refused.json()["code"], "nothing_to_undo", "{}", refused.text);
+        }
+        // It was shared, and before that changed: neither the owner nor the former query comes back.
+        for seq in &of_shared[1..3] {
+            let body = json!({ "entry": seq });
+            let seen = preview(&other, &body).await;
+            assert_eq!(seen["kept"][0]["code"], "view_not_yours", "{seen}");
+            assert_eq!(seen["back_count"], 0, "{seen}");
+            let refused = other.post("/api/v1/undo", &body).await;
+            assert_eq!(refused.json()["code"], "nothing_to_undo", "{}", refused.text);
+            let change = json!({ "seq": seq, "table": "views", "id": shared });
+            let alone = other.post("/api/v1/undo/preview", &json!({ "change": change })).await;
+            assert_eq!(alone.json()["code"], "change_not_found", "{}", alone.text);
+        }
+        let seen = preview(&other, &json!({ "entry": of_shared[0] })).await;
+        assert_eq!(seen["back_count"], 1, "what is everybody's goes back by anybody: {seen}");
+    }
+    // Whose it is brings back what it was.
+    let back = mira.post("/api/v1/undo", &json!({ "entry": of_gone[0] })).await;
+    assert_eq!(back.status, StatusCode::OK, "{}", back.text);
+    let again = mira.get(&format!("/api/v1/views/{gone}")).await;
+    assert_eq!(again.json()["name"], OWN[2], "{}", again.text);
+    let seen = preview(&mira, &json!({ "entry": of_shared[1] })).await;
+    assert_eq!(seen["back"][0]["fields"][0]["field"], "owner", "{seen}");
     hq.finish().await;
 }
 
@@ -301,6 +431,40 @@ async fn an_answer_ends_when_it_is_large_and_goes_on_where_it_ended() {
     assert_eq!((rows, pages), (50, 2));
     let first = owner.get("/api/v1/snapshot?limit=500&tables=tasks").await;
     assert!(first.text.len() < 3 << 20 && first.json()["next"].is_string());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_ends_when_it_is_large_and_goes_on_where_it_ended() {
+    let hq = Setup::default().config(|config| config.limits.api_per_minute = 0).start().await;
+    let owner = hq.owner();
+    let made = owner.post("/api/v1/tasks", &json!({ "title": "Large" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let key = made.json()["key"].as_str().expect("a key").to_owned();
+    for n in 0..30 {
+        let body = json!({ "description": format!("{n} {}", "w".repeat(LARGE)) });
+        let changed = owner.json("PATCH", &format!("/api/v1/tasks/{key}"), &body).await;
+        assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    }
+    let (mut before, mut versions, mut pages) = (String::new(), Vec::new(), 0);
+    loop {
+        let path = format!("/api/v1/history/tasks/{key}?limit=100&before={before}");
+        let reply = owner.get(&path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        assert!(reply.text.len() < 3 << 20, "{}", reply.text.len());
+        let page = reply.json();
+        let items = page["items"].as_array().expect("versions");
+        assert!(!items.is_empty(), "page {pages}");
+        versions.extend(items.iter().map(|item| item["seq"].as_u64().expect("an entry")));
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => before = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(versions.len(), 31, "each once: {versions:?}");
+    assert!(versions.windows(2).all(|two| two[1] < two[0]), "newest first: {versions:?}");
+    assert!((3..10).contains(&pages), "{pages}");
     hq.finish().await;
 }
 

@@ -440,3 +440,31 @@ async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
     assert_eq!((&note["title"], &note["assignee"]["kind"]), (&json!("Note it"), &json!("agent")));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_of_somebodys_own_fires_nothing_and_is_not_there_to_be_tried() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.push(Turn::call("work_done", json!({ "summary": "Noted." })));
+    let api = office.hq.api().await;
+    let body = json!({
+        "agent": "ada",
+        "name": "New views",
+        "instruction": "Note {title}.",
+        "event": { "when": "view.created" },
+    });
+    let path = made(&api, &body).await;
+    for (name, shared) in [("Mine alone", false), ("Ours", true)] {
+        let view = api.post("/api/v1/views", &json!({ "name": name, "shared": shared })).await;
+        assert_eq!(view.status, StatusCode::CREATED, "{}", view.text);
+    }
+    let runs = format!("{path}/runs");
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["by"] == "event").await;
+    assert_eq!(past["items"].as_array().expect("a list").len(), 1, "{past:#}");
+    assert_eq!(past["items"][0]["subject"], "Ours", "{past:#}");
+    let tried = api.post(&format!("{path}/test"), &json!({ "record": "Ours" })).await.json();
+    assert_eq!(tried["fires"], true, "{tried:#}");
+    let hidden = api.post(&format!("{path}/test"), &json!({ "record": "Mine alone" })).await;
+    assert_eq!(hidden.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", hidden.text);
+    office.hq.finish().await;
+}

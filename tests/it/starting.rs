@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hq::kernel::{Actor, Cause, Part};
@@ -16,8 +16,10 @@ use scraper::{Html, Selector};
 use serde_json::{Value, json};
 
 use crate::support::hq::{Setup, TestHq};
+use crate::support::program::run;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
+const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -156,10 +158,15 @@ async fn a_start_that_recovers_a_store_says_so_with_its_progress() {
     drop(free);
     let slow = Arc::new(Slow::default());
     let _mends = Mends(Arc::clone(&slow));
+    let place = Arc::new(OnceLock::new());
+    let placed = Arc::clone(&place);
     let setup = Setup::default()
         .config(move |config| config.listen = address)
         .faults(Arc::clone(&slow) as Arc<dyn Faults>)
-        .data(move |data| copy(&left, data));
+        .data(move |data| {
+            copy(&left, data);
+            placed.set(data.to_owned()).expect("one start");
+        });
     let start = async {
         let hq = setup.unowned().await;
         slow.is_mended();
@@ -198,6 +205,17 @@ async fn a_start_that_recovers_a_store_says_so_with_its_progress() {
                 let text = body.to_string();
                 assert_eq!(body["code"], "starting", "{text}");
                 assert!(text.contains("marlow-cargo") && text.contains("% done"), "{text}");
+            }
+            // So does the socket: a terminal is not told that nothing runs, or that it hangs.
+            let data: PathBuf = place.get().cloned().expect("its folder");
+            let asked = ["status", "store stats", "task list"].map(|words| {
+                let words: Vec<&str> = words.split(' ').collect();
+                let output = run(Path::new(BINARY), &data, &words);
+                assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+                String::from_utf8_lossy(&output.stderr).into_owned()
+            });
+            for said in asked {
+                assert!(said.contains("starting") && said.contains("marlow-cargo"), "{said}");
             }
             slow.is_mended();
             return seen;

@@ -534,6 +534,41 @@ async fn a_move_to_another_disk_that_breaks_off_leaves_nothing_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_shows_nothing_of_a_former_one_of_its_name() {
+    let hq = TestHq::start().await;
+    northwind(&hq).await;
+    let (app, by) = (hq.running().app.clone(), (Actor::System(Part::Cli), Cause::Setup));
+    let ws = app.workspace("northwind").expect("it is open");
+    let begun = app.begin_job(&ws.slug, "stats", |_| Ok::<_, StoreError>("of the former one"));
+    begun.expect("nothing else is under way");
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while app.jobs.state("northwind", "stats").is_none_or(|state| state.ended.is_none()) {
+        assert!(tokio::time::Instant::now() < end, "it ends in time");
+        tokio::task::yield_now().await;
+    }
+    let exported = |ws: &Ws| hq.data().join(format!("backups/export-file-{}", ws.id));
+    let (gone, stays) = (exported(&ws), exported(&hq.ws()));
+    for folder in [&gone, &stays] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    // One that is being made stays.
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let making = app.begin_job("marlow-cargo", "export", move |_| {
+        wait.recv().ok();
+        Ok::<_, StoreError>(())
+    });
+    making.expect("nothing else is under way");
+    life::move_to(&app, by, &ws, hq.data().join("away")).await.expect("moved");
+    assert!(app.jobs.state("northwind", "stats").is_none());
+    assert!(!gone.exists() && stays.exists());
+    drop((ws, go_on));
+    northwind(&hq).await;
+    assert!(app.jobs.state("northwind", "stats").is_none());
+    drop(app);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_that_is_closed_while_all_are_asked_is_none_of_them() {
     let hq = TestHq::start().await;
     northwind(&hq).await;

@@ -106,6 +106,23 @@ pub fn of(
     Ok(all)
 }
 
+fn whole_restored(taken_at: i64) -> Words {
+    let at = crate::kernel::time::from_ms(taken_at).strftime("%-d %B %Y, %H:%M UTC");
+    Words {
+        verb: "restored the".to_owned(),
+        thing: "workspace".to_owned(),
+        path: "settings/backups".to_owned(),
+        rest: format!("from the backup of {at}"),
+        icon: "repeat",
+        ..Words::default()
+    }
+}
+
+fn whole_exported() -> Words {
+    let path = "settings/export".to_owned();
+    Words { path, icon: "download", ..people("took out the whole", "workspace", "as one file") }
+}
+
 fn price(verb: &str, model: &str) -> Words {
     Words {
         verb: verb.to_owned(),
@@ -228,18 +245,8 @@ impl Speaker<'_> {
             Event::InviteWithdrawn { .. } => {
                 (Area::Workspace, Some(people("withdrew", "an invitation", "")))
             }
-            Event::Restored { taken_at, .. } => {
-                let at = crate::kernel::time::from_ms(*taken_at).strftime("%-d %B %Y, %H:%M UTC");
-                let words = Words {
-                    verb: "restored the".to_owned(),
-                    thing: "workspace".to_owned(),
-                    path: "settings/backups".to_owned(),
-                    rest: format!("from the backup of {at}"),
-                    icon: "repeat",
-                    ..Words::default()
-                };
-                (Area::Workspace, Some(words))
-            }
+            Event::Restored { taken_at, .. } => (Area::Workspace, Some(whole_restored(*taken_at))),
+            Event::WorkspaceExported => (Area::Workspace, Some(whole_exported())),
             Event::BudgetChanged { payer, period } => {
                 (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
             }

@@ -194,9 +194,12 @@ pub(super) async fn export(
 fn lines(ws: Ws, wish: Wish, alive: Alive) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     let (until, wish) = (store_of(&ws, wish.source).head().seq, Arc::new(wish));
     let pieces = stream::unfold((ws, wish, alive, 0), move |(ws, wish, alive, after)| async move {
-        // Rights are asked for again before anything more is handed out.
-        if until <= after || !(alive.0)() {
+        if until <= after {
             return None;
+        }
+        // Rights are asked for again before anything more is handed out; what breaks off is not whole.
+        if !(alive.0)() {
+            return Some((Err(StoreError::CalledOff), (ws, wish, alive, until)));
         }
         let own = Arc::clone(&wish);
         match ws.look(move |ws| queries::export_piece(ws, &own, after, PIECE)).await {

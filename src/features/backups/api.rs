@@ -43,6 +43,15 @@ pub fn routes() -> Routes {
                     .no_key(ONE_AT_A_TIME)
             }),
         )
+        .post(
+            "/backups/{id}/forget",
+            forget.needs(Can::Admin).doc(|| {
+                Doc::new("Put a backup aside whose manifest cannot be read, so that old ones are tidied up again")
+                    .returns::<RunView>()
+                    .status(202)
+                    .no_key(ONE_AT_A_TIME)
+            }),
+        )
         .get(
             "/backups/runs/{id}",
             look.needs(Can::Admin)
@@ -95,6 +104,8 @@ struct KeptView {
     missing: Vec<String>,
     /// What the last check found wrong.
     fault: Option<String>,
+    /// Whether its manifest cannot be read: until it is put aside, or mended, no piece of an old backup goes.
+    unreadable: bool,
 }
 
 impl From<Kept> for KeptView {
@@ -102,6 +113,7 @@ impl From<Kept> for KeptView {
         Self {
             missing: kept.missing(),
             fault: kept.damage().map(str::to_owned),
+            unreadable: kept.is_unreadable(),
             id: kept.id,
             taken_at: kept.taken_at.to_string(),
             bytes: kept.bytes,
@@ -157,9 +169,10 @@ impl RunView {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Begin {
-    /// `backup`, `verify`, `prune` or `drill`.
+    /// `backup`, `verify`, `prune`, `drill` or `forget`.
     deed: Deed,
-    /// Which backup to check, or the beginning of its name; the newest when it is left out.
+    /// Which backup to check, or the beginning of its name; the newest when it is left out. Which one to
+    /// forget.
     #[serde(default)]
     backup: Option<String>,
     /// For a backup: what is at the place now is meant, although other backups were made there before.
@@ -260,8 +273,17 @@ async fn begin(app: App, who: Person, Json(body): Json<Begin>) -> Result<Respons
     if body.new_place {
         wish.newness = Newness::Accepted;
     }
-    let run = job::start(&app, wish).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunView::of(&app, run))).into_response())
+    started(&app, wish).await
+}
+
+async fn forget(app: App, who: Person, Path(id): Path<String>) -> Result<Response, ApiError> {
+    only_managers(&app, &who)?;
+    started(&app, Wish { backup: Some(id), ..Wish::of(Deed::Forget, &who) }).await
+}
+
+async fn started(app: &App, wish: Wish) -> Result<Response, ApiError> {
+    let run = job::start(app, wish).await?;
+    Ok((StatusCode::ACCEPTED, Json(RunView::of(app, run))).into_response())
 }
 
 async fn look(

@@ -9,11 +9,11 @@ use jiff::tz::TimeZone;
 use crate::app::{App, Who as _, Ws};
 use crate::backup::{
     Address, BackupError, Checked, Held, Manifest, Means, Meter, Owner, Pruned, Repository,
-    Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, make, open_target, prune,
-    verify,
+    Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, forget, make, open_target,
+    prune, verify,
 };
 use crate::crypto::keyring::{Binding, Secret};
-use crate::kernel::{Actor, Cause, JobId, Part, Timestamp};
+use crate::kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
 use crate::net::message::Policy;
 use crate::store::blob::Hold;
 use crate::store::verify::{self as proof, Depth, Progress};
@@ -139,7 +139,7 @@ pub struct Wish {
     pub by: (Actor, Cause),
     /// Where; as the settings say when it is left out.
     pub place: Option<Place>,
-    /// Which backup to check; the newest when it is left out.
+    /// Which backup to check, the newest when it is left out; or to put aside.
     pub backup: Option<String>,
     /// Whether the place must be the one that it was.
     pub newness: Newness,
@@ -270,6 +270,7 @@ fn do_it(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         Deed::Verify => check(app, task, held),
         Deed::Prune => tidy(app, task, held),
         Deed::Drill => drill(app, task.place, held),
+        Deed::Forget => put_aside(app, task),
     }
 }
 
@@ -347,8 +348,8 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     let is_known = known.is_some_and(|known| known.repositories.iter().any(|id| id == repo.id()));
     let beside_others = is_known || task.newness == Newness::Accepted;
     let made = make_whole(app, &repo, beside_others, held)?;
-    let id = repo.id().to_owned();
-    note(app, move |tx| rules::note_place(tx, address, &id))?;
+    let (id, place) = (repo.id().to_owned(), address.clone());
+    note(app, move |tx| rules::note_place(tx, place, &id))?;
     let mut ended = Ended {
         backup: Some(made.id.clone()),
         bytes: made.bytes(),
@@ -367,14 +368,30 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
         return Ok(ended);
     }
     // The backup is there; what does not work afterwards is a remark.
-    let after =
-        prune_by_rules(app, &repo, made.started_at, &held.meter).and_then(|_| refresh(app, &repo));
-    if let Err(error) = after {
+    if let Err(error) = tidy_behind(app, &repo, address, made.started_at, held) {
         tracing::warn!(%error, "old backups could not be tidied up");
         let left_out = ended.note.take().map(|note| format!("; {note}")).unwrap_or_default();
         ended.note = Some(format!("made, but tidying up failed: {error}{left_out}"));
     }
     Ok(ended)
+}
+
+/// Tidies up behind a backup. What keeps it from that for good is noted by itself: it is told until it is
+/// mended, however many backups are made.
+fn tidy_behind(
+    app: &App,
+    repo: &Repository,
+    place: String,
+    since: Timestamp,
+    held: &Held,
+) -> Result<(), BackupsError> {
+    let pruned = prune_by_rules(app, repo, since, &held.meter)?;
+    refresh(app, repo)?;
+    let freed = freed(repo, pruned);
+    let (stuck, now) = (freed.as_ref().err().map(Failed::from), app.clock.now());
+    let told = move |tx: &mut WriteTx<'_>| rules::note_tidied(tx, place, now, stuck);
+    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, told)?;
+    freed.map(drop)
 }
 
 fn note(
@@ -408,9 +425,20 @@ fn prune_by_rules(
     Ok(prune(repo, (&owner(app), &key_id), &keep, since, meter)?)
 }
 
+/// What was tidied up; no piece is while a manifest cannot be read.
+fn freed(repo: &Repository, pruned: Pruned) -> Result<Pruned, BackupsError> {
+    if pruned.unreadable.is_empty() {
+        return Ok(pruned);
+    }
+    let (place, which) = (repo.place().to_owned(), pruned.unreadable.join(", "));
+    Err(BackupsError::Stuck { place, which })
+}
+
 /// Takes over what lies at the target of the settings.
 fn refresh(app: &App, repo: &Repository) -> Result<(), BackupsError> {
-    let (manifests, unreadable) = repo.outlines()?;
+    let (manifests, mut unreadable) = repo.outlines()?;
+    // One that has gone just now is not there.
+    unreadable.retain(|(_, error)| !matches!(error, BackupError::NoBackup { .. }));
     let unreadable: Vec<_> =
         unreadable.into_iter().map(|(id, error)| (id, error.to_string())).collect();
     Ok(note(app, move |tx| rules::note_kept(tx, &manifests, &unreadable))?)
@@ -479,8 +507,23 @@ fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     if task.usual {
         refresh(app, &repo)?;
     }
+    let pruned = freed(&repo, pruned)?;
     let note = format!("{} backups and {} pieces removed", pruned.backups.len(), pruned.pieces);
     Ok(Ended { new_bytes: pruned.bytes, note: Some(note), ..Ended::default() })
+}
+
+/// Puts a backup aside whose manifest cannot be read.
+fn put_aside(app: &App, task: Task) -> Result<Ended, BackupsError> {
+    let unnamed = || BackupsError::Fields(vec![FieldError::new("backup", "write which backup")]);
+    let id = task.backup.ok_or_else(unnamed)?;
+    let repo = task.place.open(app)?;
+    forget(&repo, &owner(app), &id, app.clock.now())?;
+    if task.usual {
+        refresh(app, &repo)?;
+    }
+    let note = "its manifest lies in the folder damaged/ now; what it alone needs stays until backups are \
+                tidied up the next time";
+    Ok(Ended { backup: Some(id), note: Some(note.to_owned()), ..Ended::default() })
 }
 
 /// Checks the newest backup, restores it into a temporary folder, opens its stores, removes it. Then it

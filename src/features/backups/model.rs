@@ -5,7 +5,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::Retention;
+use crate::backup::{MANIFESTS, Retention};
 use crate::crypto::keyring::Sealed;
 use crate::kernel::time::from_ms;
 use crate::kernel::{AccountId, JobId, Timestamp, TypedId};
@@ -164,6 +164,8 @@ pub enum Deed {
     Prune,
     /// A backup was restored into a temporary folder, checked and removed.
     Drill,
+    /// A backup whose manifest cannot be read was put aside.
+    Forget,
 }
 
 impl Deed {
@@ -175,6 +177,7 @@ impl Deed {
             Self::Verify => "a check of backups",
             Self::Prune => "tidying up backups",
             Self::Drill => "a restore drill",
+            Self::Forget => "putting a backup aside",
         }
     }
 
@@ -186,6 +189,7 @@ impl Deed {
             Self::Verify => "Check",
             Self::Prune => "Tidying up",
             Self::Drill => "Restore drill",
+            Self::Forget => "Putting aside",
         }
     }
 }
@@ -246,6 +250,8 @@ pub struct BackupRun {
 
 /// The name of the failure of a backup that is there and lacks workspaces.
 pub const INCOMPLETE: &str = "backup_incomplete";
+/// The name of the failure to tidy up while a manifest cannot be read.
+pub const STUCK: &str = "backup_unreadable";
 /// How the note of a restore drill ends that found all that HQ keeps as it was written.
 pub const FITS: &str = "fit their hashes";
 /// The name of the failure of one that did not.
@@ -256,6 +262,12 @@ impl BackupRun {
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.deed == Deed::Backup && self.code.as_deref() == Some(INCOMPLETE)
+    }
+
+    /// Whether nothing was tidied up because a manifest cannot be read.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.deed == Deed::Prune && self.code.as_deref() == Some(STUCK)
     }
 
     /// What is wrong, in front of the reason: "Backup failed".
@@ -398,6 +410,12 @@ impl Kept {
             Some(lacks) => lacks.split_once("; ").map(|(_, damage)| damage),
             None => Some(fault),
         }
+    }
+
+    /// Whether its manifest cannot be read: that is what it is called by then.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.damage().is_some_and(|damage| damage.starts_with(MANIFESTS))
     }
 
     /// What is wrong with a backup, as one text.

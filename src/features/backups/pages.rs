@@ -47,6 +47,7 @@ pub fn routes() -> Routes {
         .post("/settings/backups/drill", drill_now.needs(Can::Admin))
         .post("/settings/backups/prune", prune_now.needs(Can::Admin))
         .post("/settings/backups/{id}/verify", verify_now.needs(Can::Admin))
+        .post("/settings/backups/{id}/forget", forget_now.needs(Can::Admin))
 }
 
 /// A backup in the list.
@@ -61,6 +62,8 @@ struct Row {
     missing: String,
     fault: String,
     verify: String,
+    /// Where one is put aside whose manifest cannot be read; else empty.
+    forget: String,
 }
 
 /// A restore that is still news.
@@ -292,6 +295,10 @@ fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
         missing: one.missing().join(", "),
         fault: one.damage().unwrap_or_default().to_owned(),
         verify: ws.url(&format!("{HERE}/{}/verify", one.id)),
+        forget: match one.is_unreadable() {
+            true => ws.url(&format!("{HERE}/{}/forget", one.id)),
+            false => String::new(),
+        },
         id: one.id,
     }
 }
@@ -366,8 +373,18 @@ async fn verify_now(
     hx: Hx,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let mut wish = Wish::of(Deed::Verify, &who);
-    wish.backup = Some(id);
+    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Verify, &who) };
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn forget_now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Forget, &who) };
     begin(app, ws, who, hx, wish).await
 }
 

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 
 use crate::app::{App, Ws};
-use crate::backup::{Address, BackupError, Folder, Listed, Repository, Target, apart};
+use crate::backup::{Address, BackupError, Folder, Listed, MANIFESTS, Repository, Target, apart};
 use crate::features::users::queries as users;
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
@@ -75,9 +75,9 @@ pub fn listed(system: &Store) -> Listed {
 #[must_use]
 pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<Kept>, usize) {
     let Ok(Address::Folder(folder)) = address(app, settings) else { return (seen, 0) };
-    let Ok(all) = Folder::new(folder).list("manifests/") else { return (seen, 0) };
+    let Ok(all) = Folder::new(folder).list(MANIFESTS) else { return (seen, 0) };
     let there: BTreeSet<&str> =
-        all.iter().filter_map(|one| one.name.strip_prefix("manifests/")).collect();
+        all.iter().filter_map(|one| one.name.strip_prefix(MANIFESTS)).collect();
     seen.retain(|one| there.contains(one.id.as_str()));
     let more = there.len() - seen.len();
     (seen, more)
@@ -267,23 +267,35 @@ fn next_at(settings: &BackupSettings, zone: &TimeZone, after: Timestamp) -> Opti
     None
 }
 
-/// When the next restore drill is due; none while there is nothing to restore.
+/// When the next restore drill is due; none while no complete backup was made at this place. Who makes them by
+/// hand, or has another program make them, is to know as well that they can be restored.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn next_drill<R: Read + ?Sized>(
     read: &R,
-    settings: &BackupSettings,
+    place: &str,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_until(read, now)?;
-    let made =
-        all.iter().rev().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
-    let Some(first) = made.filter(|_| settings.schedule == Schedule::Daily) else {
-        return Ok(None);
+    let made = |run: &&BackupRun| {
+        run.deed == Deed::Backup && run.outcome == Outcome::Done && run.is_at(place)
     };
+    let Some(first) = all.iter().rev().find(made) else { return Ok(None) };
     let last = all.iter().find(|run| run.deed == Deed::Drill && run.trigger == Trigger::Schedule);
     Ok(Some(last.map_or(first.started_at, |run| run.started_at) + DRILL_EVERY))
+}
+
+/// Whether a complete backup lies at the place of the settings, as far as that can be told without opening it:
+/// the disk may lie in a drawer, and that is no failure. May take a while.
+///
+/// # Errors
+/// When the store fails.
+pub fn lies_there(app: &App) -> Result<bool, StoreError> {
+    let (settings, kept) =
+        app.system.read(|snap| Ok::<_, StoreError>((settings(snap)?, kept(snap)?)))?;
+    let (there, unread) = lying(app, &settings, kept);
+    Ok(0 < unread || there.iter().any(|one| one.missing().is_empty()))
 }
 
 /// What is wrong with backups at a place, for banners and health; empty when all is well.
@@ -297,7 +309,23 @@ pub fn trouble<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupR
             .find(|run| run.deed == deed && run.outcome != Outcome::Running)
             .filter(|run| run.outcome == Outcome::Failed)
     });
-    Ok(worst.cloned())
+    Ok(worst.or_else(|| last_stuck(&all)).cloned())
+}
+
+/// That nothing is tidied up at a place because a manifest cannot be read, as it was noted; none when it was
+/// tidied up since, or that backup was put aside.
+///
+/// # Errors
+/// When the disk fails.
+pub fn stuck<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<BackupRun>, StoreError> {
+    Ok(last_stuck(&runs_at(read, place)?).cloned())
+}
+
+fn last_stuck(all: &[BackupRun]) -> Option<&BackupRun> {
+    let went_on = |run: &BackupRun| {
+        matches!(run.deed, Deed::Prune | Deed::Forget) && run.outcome == Outcome::Done
+    };
+    all.iter().find(|run| run.is_stuck() || went_on(run)).filter(|run| run.is_stuck())
 }
 
 /// The last restore drill that compared what HQ keeps with its hashes.

@@ -1,5 +1,6 @@
 //! Every write of backups: settings, and what was done.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::backup::{Address, BackupError, Manifest};
@@ -13,7 +14,7 @@ use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
     BackupRun, BackupSecret, BackupSettings, Deed, Encryption, INCOMPLETE, Kept, KnownPlace,
-    Outcome, PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, Trigger,
+    Outcome, PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, STUCK, Trigger,
 };
 use super::queries;
 
@@ -50,6 +51,19 @@ pub enum BackupsError {
     /// The check found something.
     #[error("{0}")]
     Faults(String),
+    /// Nothing is tidied up.
+    #[error(
+        "no piece of an old backup is removed at {place}, so it fills up: nobody knows which pieces {which} \
+         needs, because its manifest cannot be read; put a good copy of that file back into manifests/, or put \
+         the backup aside in Settings, Backups (over the API with POST /api/v1/backups/ID/forget), which \
+         gives it up"
+    )]
+    Stuck {
+        /// Where.
+        place: String,
+        /// Which backups, each with the reason.
+        which: String,
+    },
     /// What HQ works on is not what it wrote.
     #[error(
         "{0} of what HQ keeps here do not fit their hashes: something was changed behind its back; \
@@ -77,6 +91,7 @@ impl Problem for BackupsError {
             Self::Store(error) => error.code(),
             Self::Unreadable(_) => "backup_secret_unreadable",
             Self::Faults(_) => "backup_damaged",
+            Self::Stuck { .. } => STUCK,
             Self::Record(_) => RECORD_DAMAGED,
             Self::CutOff(_) => "backup_cut_off",
         }
@@ -89,7 +104,7 @@ impl Problem for BackupsError {
             Self::NotFound => ProblemKind::NotFound,
             Self::Backup(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Unreadable(_) => ProblemKind::Conflict,
+            Self::Unreadable(_) | Self::Stuck { .. } => ProblemKind::Conflict,
             Self::Faults(_) | Self::Record(_) | Self::CutOff(_) => ProblemKind::Internal,
         }
     }
@@ -296,8 +311,33 @@ pub fn end(
     Ok(run)
 }
 
+/// Notes whether what a backup made room for could go, where that is news: a manifest that cannot be read keeps
+/// it, or did so until now.
+///
+/// # Errors
+/// When the store fails.
+pub fn note_tidied(
+    tx: &mut WriteTx<'_>,
+    place: String,
+    now: Timestamp,
+    stuck: Option<Failed>,
+) -> Result<(), BackupsError> {
+    let ended = match (queries::stuck(tx, &place)?, stuck) {
+        (None, None) => return Ok(()),
+        // It is told since then.
+        (Some(told), Some(failed)) if told.note.as_ref() == Some(&failed.words) => return Ok(()),
+        (_, Some(failed)) => Err(failed),
+        (Some(_), None) => Ok(Ended {
+            note: Some("every manifest can be read again".to_owned()),
+            ..Ended::default()
+        }),
+    };
+    let run = begin(tx, Deed::Prune, Trigger::Schedule, place, now)?;
+    end(tx, run.id, ended).map(drop)
+}
+
 /// Takes over what lies at the target. What was checked before stays checked; a backup whose manifest
-/// cannot be read any more is damaged.
+/// cannot be read is damaged, and on the list also when it never could be.
 ///
 /// # Errors
 /// When the store fails.
@@ -306,17 +346,33 @@ pub fn note_kept(
     manifests: &[Manifest],
     unreadable: &[(String, String)],
 ) -> Result<(), StoreError> {
-    for mut former in tx.list::<Kept>(&Range::all())? {
-        if let Some((_, fault)) = unreadable.iter().find(|(id, _)| *id == former.id) {
-            former.fault = Kept::judged(&former.missing(), Some(fault.clone()));
-            former.verified_at = None;
-            tx.put(&former)?;
-        } else if !manifests.iter().any(|manifest| manifest.id == former.id) {
+    for former in tx.list::<Kept>(&Range::all())? {
+        let is_there = manifests.iter().any(|manifest| manifest.id == former.id)
+            || unreadable.iter().any(|(id, _)| *id == former.id);
+        if !is_there {
             tx.delete::<Kept>(former.id)?;
         }
     }
+    for (id, fault) in unreadable {
+        let former = tx.get::<Kept>(id.clone())?;
+        let mut kept = former.unwrap_or_else(|| Kept {
+            id: id.clone(),
+            taken_at: moment_of(id).unwrap_or_else(|| tx.now()),
+            bytes: 0,
+            new_bytes: 0,
+            workspaces: Vec::new(),
+            app: String::new(),
+            verified_at: None,
+            fault: None,
+        });
+        kept.fault = Kept::judged(&kept.missing(), Some(fault.clone()));
+        kept.verified_at = None;
+        tx.put(&kept)?;
+    }
     for manifest in manifests {
         let former = tx.get::<Kept>(manifest.id.clone())?;
+        // That it could not be read is over.
+        let damage = former.as_ref().filter(|kept| !kept.is_unreadable()).and_then(Kept::damage);
         tx.put(&Kept {
             id: manifest.id.clone(),
             taken_at: manifest.taken_at,
@@ -325,13 +381,16 @@ pub fn note_kept(
             workspaces: manifest.workspaces.clone(),
             app: manifest.app.clone(),
             verified_at: former.as_ref().and_then(|kept| kept.verified_at),
-            fault: Kept::judged(
-                &manifest.missing,
-                former.as_ref().and_then(Kept::damage).map(str::to_owned),
-            ),
+            fault: Kept::judged(&manifest.missing, damage.map(str::to_owned)),
         })?;
     }
     Ok(())
+}
+
+/// When a backup was taken, as its name says.
+fn moment_of(id: &str) -> Option<Timestamp> {
+    let at = DateTime::strptime("%Y%m%dT%H%M%S", id.get(..15)?).ok()?;
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Notes that a check has found these backups damaged.

@@ -11,10 +11,9 @@ use serde_json::Value;
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::kernel::{Can, Timestamp};
-use crate::store::StoreError;
 use crate::store::consumer::{self, Consume, Rebuilding, Standing};
 use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path, Path2};
+use crate::web::extract::{Json, Path, Path2, Query};
 use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
@@ -22,6 +21,7 @@ use crate::web::session::Person;
 use crate::features::audit::queries::Reach;
 use crate::features::finder::queries::standing as index;
 
+use super::queries::letters::{self, Asked, Letters};
 use super::queries::{self, How};
 use super::rules::{self, Act, HealthError};
 
@@ -35,7 +35,11 @@ pub fn routes() -> Routes {
             .body::<ActBody>()
             .returns::<ConsumerView>()
     };
-    let letters = || Doc::new("Entries that a consumer gave up").returns::<Letters>();
+    let letters = || {
+        Doc::new("Entries that a consumer gave up, oldest first")
+            .query::<Asked>()
+            .returns::<Letters>()
+    };
     let again = || {
         Doc::new("Try an entry again that was given up")
             .returns::<ConsumerView>()
@@ -105,8 +109,10 @@ pub struct ConsumerView {
     pub behind_seconds: i64,
     /// Tries of the entry behind the cursor.
     pub tries: u32,
-    /// What went wrong last.
+    /// What went wrong last, also when all has gone well since.
     pub last_error: Option<String>,
+    /// Whether that is still to be seen to.
+    pub troubled: bool,
     /// Entries that it gave up.
     pub dead_letters: usize,
     /// Whether it can be rebuilt.
@@ -146,6 +152,7 @@ impl ConsumerView {
             behind: one.behind,
             behind_seconds: age.unwrap_or(0),
             tries: one.state.tries,
+            troubled: one.state.last_error.is_some() && one.is_troubled(),
             last_error: one.state.last_error,
             dead_letters: one.dead.len(),
             can_rebuild: one.can_rebuild,
@@ -180,6 +187,15 @@ pub(super) fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthErr
 struct ActBody {
     /// For a rewind: the entry behind which it is to go on.
     to: Option<u64>,
+    /// For a skip: the entry that is next, `cursor` and one. Refused when another one is by then.
+    entry: Option<u64>,
+}
+
+impl ActBody {
+    /// The entry that the act is about.
+    fn about(&self, word: &str) -> Option<u64> {
+        if word == "skip" { self.entry } else { self.to }
+    }
 }
 
 async fn act_on(
@@ -190,7 +206,7 @@ async fn act_on(
     Path2(name, word): Path2<String, String>,
     Json(body): Json<ActBody>,
 ) -> Result<Json<ConsumerView>, ApiError> {
-    let act = Act::from_word(&word, body.to)?;
+    let act = Act::from_word(&word, body.about(&word))?;
     if name == index::NAME {
         ws.write(&who, once.run(move |tx| rules::rebuild_index(tx, act))).await?;
         ws.finding.begin_anew();
@@ -216,49 +232,21 @@ async fn view(app: &App, ws: &Ws, one: Arc<dyn Consume>) -> Result<Json<Consumer
 }
 
 /// Whoever may have given entries up: a consumer, or the search index.
-pub(super) fn giving_up(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
+///
+/// # Errors
+/// When there is nobody of that name.
+pub fn giving_up(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
     if name == index::NAME { Ok(Arc::new(index::Letters)) } else { named(app, name) }
-}
-
-/// An entry that was given up.
-#[derive(Serialize, JsonSchema)]
-struct Letter {
-    /// The entry.
-    seq: u64,
-    /// When it was given up.
-    #[schemars(with = "String")]
-    at: Timestamp,
-    /// Why.
-    error: String,
-    /// What the entry tells, in words.
-    said: String,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Letters {
-    items: Vec<Letter>,
-    next: Option<String>,
 }
 
 async fn dead_letters(
     app: App,
     ws: Ws,
     Path(name): Path<String>,
+    Query(asked): Query<Asked>,
 ) -> Result<Json<Letters>, ApiError> {
-    let one = giving_up(&app, &name)?;
-    let items = ws.look(move |ws| letters_of(ws, &*one)).await?;
-    Ok(Json(Letters { items, next: None }))
-}
-
-/// The entries that a consumer gave up, in words. May take a while.
-fn letters_of(ws: &Ws, one: &dyn Consume) -> Result<Vec<Letter>, StoreError> {
-    let dead = consumer::standing(&ws.store, one)?.dead;
-    let items = dead.into_iter().map(|(seq, letter)| {
-        let said = crate::features::audit::queries::told_or_why(ws, seq);
-        let at = crate::kernel::time::from_ms(letter.at);
-        Letter { seq, at, error: letter.error, said }
-    });
-    Ok(items.collect())
+    let number = giving_up(&app, &name)?.number();
+    Ok(Json(ws.look(move |ws| letters::page(ws, number, asked)).await?))
 }
 
 async fn retry(

@@ -1,5 +1,7 @@
 //! Reads of how HQ is: its parts with what each says of itself, and where consumers stand.
 
+pub mod letters;
+
 use serde::Serialize;
 
 use crate::app::jobs::JobState;
@@ -168,7 +170,9 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
     let made = |how, said: String| part("consumers", "Consumers", how, said);
     let paused: Vec<_> = all.iter().filter(|one| one.state.paused).map(|one| one.name).collect();
     if !paused.is_empty() {
-        let fell = all.iter().any(|one| one.state.paused && one.state.last_error.is_some());
+        // An error of long ago is not why a person has paused it.
+        let stumbles = |one: &Standing| 0 < one.state.dead_in_a_row || 0 < one.state.tries;
+        let fell = all.iter().any(|one| one.state.paused && stumbles(one));
         let why = if fell { "see below what it stumbled over" } else { "somebody paused it" };
         let names = paused.join(", ");
         let said = match paused.len() {

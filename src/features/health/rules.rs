@@ -76,8 +76,8 @@ pub enum Act {
     Pause,
     /// It goes on.
     Resume,
-    /// The entry behind its cursor goes to the dead letters.
-    Skip,
+    /// The entry behind its cursor goes to the dead letters; where one is named, that one or none.
+    Skip(Option<u64>),
     /// The next entry it takes is the one behind this.
     Rewind(u64),
     /// It begins from nothing.
@@ -85,19 +85,19 @@ pub enum Act {
 }
 
 impl Act {
-    /// From a word; a rewind needs the entry.
+    /// From a word and an entry: a rewind needs one, a skip may name the one that is expected.
     ///
     /// # Errors
     /// When there is no such thing to do, or the entry is missing.
-    pub fn from_word(word: &str, to: Option<u64>) -> Result<Self, HealthError> {
+    pub fn from_word(word: &str, entry: Option<u64>) -> Result<Self, HealthError> {
         Ok(match word {
             "pause" => Self::Pause,
             "resume" => Self::Resume,
-            "skip" => Self::Skip,
+            "skip" => Self::Skip(entry),
             "rewind" => {
                 let text = "write the number of the entry behind which it is to go on";
                 let missing = || HealthError::Field { field: "to", message: text.to_owned() };
-                Self::Rewind(to.ok_or_else(missing)?)
+                Self::Rewind(entry.ok_or_else(missing)?)
             }
             "rebuild" => Self::Rebuild,
             other => return Err(HealthError::NoAct(other.to_owned())),
@@ -106,13 +106,14 @@ impl Act {
 
     /// What was done, in the past.
     #[must_use]
-    pub fn done(self) -> &'static str {
+    pub fn done(self) -> String {
         match self {
-            Self::Pause => "paused",
-            Self::Resume => "resumed",
-            Self::Skip => "skipped an entry of",
-            Self::Rewind(_) => "sent back",
-            Self::Rebuild => "began to rebuild",
+            Self::Pause => "paused".to_owned(),
+            Self::Resume => "resumed".to_owned(),
+            Self::Skip(Some(entry)) => format!("skipped entry {entry} of"),
+            Self::Skip(None) => "skipped an entry of".to_owned(),
+            Self::Rewind(_) => "sent back".to_owned(),
+            Self::Rebuild => "began to rebuild".to_owned(),
         }
     }
 }
@@ -122,19 +123,20 @@ impl Act {
 /// # Errors
 /// When the consumer cannot do that.
 pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(), HealthError> {
-    let number = consumer.number();
+    let (number, mut done) = (consumer.number(), act);
     match act {
         Act::Pause => consumer::pause(tx, number)?,
         Act::Resume => consumer::resume(tx, number)?,
-        Act::Skip => {
+        Act::Skip(Some(entry)) => consumer::skip_only(tx, number, entry)?,
+        Act::Skip(None) => {
             let skipped = consumer::skip(tx, number)?;
             let nothing = || HealthError::Refused("it has taken every entry already".to_owned());
-            skipped.ok_or_else(nothing)?;
+            done = Act::Skip(Some(skipped.ok_or_else(nothing)?));
         }
         Act::Rewind(to) => consumer::rewind(tx, consumer, to)?,
         Act::Rebuild => consumer::rebuild(tx, consumer)?,
     }
-    let act = format!("{} the {}", act.done(), consumer.name());
+    let act = format!("{} the {}", done.done(), consumer.name());
     tx.emit(Event::ConsumerChanged { consumer: number, act });
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::features::tasks::queries::brief;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::{Can, Timestamp};
-use crate::store::history::{Image, Version};
+use crate::store::history::{Image, Version, Walk};
 use crate::store::undo::Basis;
 use crate::store::{Op, Root, Snap};
 use crate::web::error::ApiError;
@@ -26,6 +26,7 @@ use super::queries::guard::Undoer;
 use super::queries::names::Names;
 use super::queries::outlook::Outlook;
 use super::queries::preview::{self, StayingField};
+use super::queries::readable::{Eye, Looker};
 use super::queries::scope::{self, Wanted};
 use super::queries::versions::{self, fields_of};
 use super::queries::{id_text, is_only_one, next_place, place, record};
@@ -34,6 +35,8 @@ use super::undo;
 
 /// How many records a preview tells of each kind.
 const MAX_TOLD: usize = 1_000;
+/// A page of versions ends behind about so many bytes.
+const ENOUGH: usize = 2 << 20;
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -84,7 +87,7 @@ pub fn routes() -> Routes {
 struct Asked {
     /// The `next` of the page before.
     before: Option<String>,
-    /// 1 to 100; 25 unless said otherwise.
+    /// 1 to 100; 25 unless said otherwise. A page ends earlier behind about 2 MB.
     limit: Option<usize>,
 }
 
@@ -171,15 +174,32 @@ fn told(
     ws.read(|snap| {
         let schema = ws.store.schema();
         let record = record(snap, schema, who, (table, id))?;
-        let page = versions::page(snap, schema, &record, (before, limit))?;
-        let page = page.ok_or(HistoryError::BadCursor)?;
-        if page.versions.is_empty() && before.is_none() && !is_only_one(&record) {
+        let walk = Walk::begin(snap, schema, &record, before)?;
+        let mut walk = walk.ok_or(HistoryError::BadCursor)?;
+        let (teller, eye) = (Teller::new(ws, snap)?, Eye::new(snap, Looker::of(who)));
+        let (mut items, mut size) = (Vec::new(), 0);
+        // The last version that was looked at: the next page begins behind it.
+        let (mut last, mut full) = (None, false);
+        for version in walk.by_ref().take(limit) {
+            let version = version?;
+            if eye.sees_version(record.table, &version)? {
+                let view = teller.version(&record, &version)?;
+                let bytes = serde_json::to_vec(&view).map_or(0, |text| text.len());
+                // What would be too much begins the next page.
+                full = 0 < size && ENOUGH < size + bytes;
+                if full {
+                    break;
+                }
+                size += bytes;
+                items.push(view);
+            }
+            last = Some(version.seq);
+        }
+        if last.is_none() && before.is_none() && !is_only_one(&record) {
             return Err(HistoryError::NotFound(id.clone()));
         }
-        let teller = Teller::new(ws, snap)?;
-        let items = page.versions.iter().map(|version| teller.version(&record, version));
-        let next = page.next.map(|seq| next_place(&ws.store, seq));
-        Ok(Versions { items: items.collect::<Result<_, _>>()?, next })
+        let next = last.filter(|_| full || walk.goes_on());
+        Ok(Versions { items, next: next.map(|seq| next_place(&ws.store, seq)) })
     })
 }
 

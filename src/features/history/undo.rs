@@ -1,5 +1,7 @@
 //! The one way to undo, for pages and programs. What takes long is made ready on a snapshot, while
 //! others write; the writer is left with the question whether anything of it has moved, and the rows.
+//! Which accounts are closed is told by another store, so that is asked once more right before, while
+//! nobody can close one.
 
 use crate::app::Ws;
 use crate::kernel::Cause;
@@ -28,17 +30,27 @@ pub async fn undo(
     (wanted, basis): (Wanted, Option<Basis>),
     once: Once,
 ) -> Result<Undone, HistoryError> {
-    // Whose account is closed meanwhile must not be given anything back.
-    let _turn = ws.app.people_turn.lock().await;
-    let person = who.clone();
-    let by = ws.look(move |ws| Undoer::of(ws, &person)).await?;
+    let mut by = undoer(ws, who).await?;
     let first = ready(ws, &wanted, &by).await?;
     let cause = Cause::Undo(first.get().scope.of);
     let (mut ahead, mut tries) = (Some(first), 1);
     loop {
-        let (all, own) = (wanted.clone(), by.clone());
-        let body = once.clone().run(move |tx| rules::undo(tx, &all, &own, basis, ahead));
-        match ws.write(&(by.by, cause), body).await {
+        // Whose account was closed meanwhile must not be given anything back. The turn is one for all
+        // workspaces: in it only what was made ready is written, unless that failed too often.
+        let turn = ws.app.people_turn.lock().await;
+        let now = undoer(ws, who).await?;
+        let still = ahead.is_none() || now.closed == by.closed;
+        by = now;
+        let done = match still {
+            true => {
+                let (all, own) = (wanted.clone(), by.clone());
+                let body = once.clone().run(move |tx| rules::undo(tx, &all, &own, basis, ahead));
+                ws.write(&(by.by, cause), body).await
+            }
+            false => Err(HistoryError::Moved),
+        };
+        drop(turn);
+        match done {
             Err(HistoryError::Moved) => {}
             Err(HistoryError::Differs(_)) => return Err(differs(ws, wanted, by, basis).await?),
             done => return done,
@@ -49,6 +61,12 @@ pub async fn undo(
         };
         tries += 1;
     }
+}
+
+/// Who undoes, with the accounts that are closed at this moment.
+async fn undoer(ws: &Ws, who: &Person) -> Result<Undoer, HistoryError> {
+    let person = who.clone();
+    Ok(ws.look(move |ws| Undoer::of(ws, &person)).await?)
 }
 
 /// Works out what an undo would do, and what that rests on.

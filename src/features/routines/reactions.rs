@@ -1,7 +1,7 @@
-//! What happens to a routine when what it began is over, or its agent is archived.
+//! What happens to a routine when what it began is over, its agent is archived, or all work goes on.
 
 use super::queries;
-use super::rules::{RoutineError, keep};
+use super::rules::{self, RoutineError, keep};
 use crate::features::inbox::model::Item;
 use crate::kernel::{Event, ItemState};
 use crate::store::{ReadExt, WriteTx};
@@ -14,6 +14,8 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,
         Event::AgentArchived { agent } => return Ok(keep::stop_all_of(tx, *agent)?),
+        // Clocks that came in from elsewhere have stood until now.
+        Event::WorkGoesOn { agent: None } => return Ok(rules::settle_all(tx)?),
         _ => return Ok(()),
     };
     let Some(item) = tx.get::<Item>(*item)? else { return Ok(()) };

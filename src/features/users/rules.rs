@@ -67,8 +67,13 @@ pub enum UsersError {
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The workspace that is meant cannot be opened.
-    #[error("{0}")]
-    Damaged(String),
+    #[error("{words}")]
+    Shut {
+        /// Whether a backup brings it back.
+        code: &'static str,
+        /// Why, and what to do.
+        words: String,
+    },
     /// It is not said which of several workspaces is meant.
     #[error("say which workspace with --workspace: {0}")]
     WhichWorkspace(String),
@@ -120,7 +125,7 @@ impl Problem for UsersError {
             Self::Disabled(_) => "account_disabled",
             Self::NoOwner => "setup_required",
             Self::NotFound(_) => "not_found",
-            Self::Damaged(_) => "workspace_damaged",
+            Self::Shut { code, .. } => code,
             Self::WhichWorkspace(_) => "workspace_required",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::Many(_) => "too_many",
@@ -155,7 +160,7 @@ impl Problem for UsersError {
             Self::Unreadable(_) => ProblemKind::Internal,
             Self::NoAccount(_) | Self::NotFound(_) => ProblemKind::NotFound,
             Self::MoreThanOwn(_) | Self::OwnersToken => ProblemKind::Forbidden,
-            Self::Damaged(_) | Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
+            Self::Shut { .. } | Self::Password(PasswordError::NoMemory) => ProblemKind::Unavailable,
             Self::Password(_) => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }

@@ -45,6 +45,8 @@ pub const IDLE_ADMIN: SignedDuration = SignedDuration::from_hours(24);
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How exactly "last seen" is kept.
 const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
+/// So long a request waits for a store that somebody has for themselves.
+const WHOLE: Duration = Duration::from_secs(5);
 /// The one address of the API that is about no workspace in particular.
 const ALL_WORKSPACES: &str = "/api/v1/workspaces";
 /// Wrong tokens from one address.
@@ -291,7 +293,13 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
     if is_open_file(&path) {
         return next.run(request).await;
     }
-    let left = match admit(&door, &path, &mut request) {
+    let mut admitted = admit(&door, &path, &mut request);
+    if let Err(Stop::Whole(ws)) = &admitted
+        && ws.store.is_at_hand(WHOLE).await
+    {
+        admitted = admit(&door, &path, &mut request);
+    }
+    let left = match admitted {
         Ok(left) => left,
         Err(stop) => return stop.answer(&path),
     };
@@ -312,6 +320,8 @@ enum Stop {
     Wait(&'static str, Duration),
     SetUp,
     Enrol(String),
+    /// The store of this workspace is being made smaller or checked.
+    Whole(Ws),
 }
 
 impl<E: Problem> From<E> for Stop {
@@ -330,6 +340,12 @@ impl Stop {
             Self::SetUp => return Redirect::to("/setup").into_response(),
             Self::Enrol(to) => return Redirect::to(&to).into_response(),
             Self::Failure(failure) => (failure, None),
+            Self::Whole(_) => {
+                let text = "the store of this workspace is being made smaller or checked, and nobody reads \
+                            or writes meanwhile; try again in a moment";
+                let failure = Failure::new(ProblemKind::Unavailable, "busy", text);
+                (failure, Some(HeaderValue::from(WHOLE.as_secs())))
+            }
             Self::Wait(what, wait) => {
                 let seconds = wait.as_secs() + 1;
                 let text = format!("too many {what}; try again in {seconds} seconds");
@@ -379,6 +395,9 @@ fn admit(
         _ => Some(api_limit(door, &caller)?),
     };
     let ws = door.place(&caller, path, &headers);
+    if let Some(ws) = ws.as_ref().filter(|ws| ws.store.is_held_whole()) {
+        return Err(Stop::Whole(ws.clone()));
+    }
     let person = ws.as_ref().map(|ws| door.person(&caller, ws, id)).transpose()?.flatten();
     let extensions = request.extensions_mut();
     match (ws, person) {
@@ -439,7 +458,7 @@ fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
     }
 }
 
-/// That the workspace of a request is damaged, for those who belong to it.
+/// That the workspace of a request cannot be opened, for those who belong to it.
 fn damaged(
     door: &Door,
     caller: &Caller,
@@ -462,12 +481,14 @@ fn damaged(
         (None, None, None) => app.broken.read().iter().map(|one| one.slug.clone()).collect(),
     };
     for slug in named {
-        if backups::may_know(app, caller.account.id, &slug)? {
-            let words = match backups::named(app, &slug)? {
-                Some(one) if backups::keeps(app, caller.account.id)? => one.words(),
-                _ => backups::words_for_people(&slug),
+        if backups::may_know(app, caller.account.id, &slug)?
+            && let Some(one) = backups::named(app, &slug)?
+        {
+            let words = match backups::keeps(app, caller.account.id)? {
+                true => one.words(),
+                false => backups::words_for_people(&slug),
             };
-            return Ok(Some(Failure::new(ProblemKind::Unavailable, backups::CODE, words)));
+            return Ok(Some(Failure::new(ProblemKind::Unavailable, one.code(), words)));
         }
     }
     Ok(None)

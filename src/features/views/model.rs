@@ -38,6 +38,14 @@ pub struct View {
     pub updated_at: Timestamp,
 }
 
+impl View {
+    /// Whether somebody may read it and change it: everybody's, or their own.
+    #[must_use]
+    pub fn is_for(&self, who: AccountId) -> bool {
+        self.owner.is_none_or(|owner| owner == who)
+    }
+}
+
 /// What a list shows, in the words of its addresses; empty where it is as usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]

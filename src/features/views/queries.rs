@@ -66,7 +66,7 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
     let mut key = KeyBuf::new();
     key.text(noun);
     let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
-    all.retain(|view| view.owner.is_none_or(|owner| owner == who));
+    all.retain(|view| view.is_for(who));
     all.sort_by_key(|view| (view.position, view.created_at));
     Ok(all)
 }
@@ -90,7 +90,7 @@ pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
 /// When there is none.
 pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), ViewError> {
     let found = read.get_rev::<View>(id)?;
-    let seen = found.filter(|(view, _)| view.owner.is_none_or(|owner| owner == who));
+    let seen = found.filter(|(view, _)| view.is_for(who));
     seen.ok_or_else(|| ViewError::NotFound(id.to_string()))
 }
 

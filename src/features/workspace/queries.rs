@@ -148,13 +148,33 @@ pub fn handovers<R: Read + ?Sized>(read: &R) -> Result<Vec<Handover>, StoreError
     read.list(&Range::all())
 }
 
-/// The open invitations, oldest first.
+/// The invitations that were neither used nor withdrawn and whose time is not over, oldest first. Not all of
+/// them open anything: see [`open_invites`].
+///
+/// # Errors
+/// When the disk fails.
+pub fn left_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
+    let all = read.list::<Invite>(&Range::all())?;
+    Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
+}
+
+/// The open invitations, oldest first: not those of hosts who have left or may not invite so any more.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn open_invites<R: Read + ?Sized>(read: &R, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
-    let all = read.list::<Invite>(&Range::all())?;
-    Ok(all.into_iter().filter(|one| one.ended_at.is_none() && now < one.expires_at).collect())
+    let mut open = left_invites(read, now)?;
+    if !open.is_empty() {
+        let hosts = members(read)?;
+        let host = |invite: &Invite| hosts.iter().find(|host| host.account == invite.by);
+        open.retain(|invite| is_backed(invite, host(invite)));
+    }
+    Ok(open)
+}
+
+/// Whether whoever made an invitation, as they are now, could still give what it gives.
+fn is_backed(invite: &Invite, host: Option<&Member>) -> bool {
+    host.is_some_and(|host| may_give(host.role, invite.role))
 }
 
 /// The invitation of a token, if it is still good.
@@ -171,10 +191,8 @@ pub fn invite<R: Read + ?Sized>(
     let found = read.find::<Invite>(INVITE_BY_PUBLIC, &key)?;
     let Some(invite) = found.filter(|one| now < one.expires_at) else { return Ok(None) };
     let right = read.get::<InviteSecret>(invite.id)?.is_some_and(|kept| kept.hash == token.hash());
-    // It gives what whoever made it could still give.
     let host = member(read, invite.by)?;
-    let backed = host.is_some_and(|host| may_give(host.role, invite.role));
-    Ok((right && backed).then_some(invite))
+    Ok((right && is_backed(&invite, host.as_ref())).then_some(invite))
 }
 
 /// Whether an invitation is open that calls itself as this token does, be the rest of it right or not.

@@ -302,6 +302,11 @@ pub fn rename_member(
     Ok(member)
 }
 
+/// Puts it on record that somebody takes the whole workspace out.
+pub fn note_export(tx: &mut WriteTx<'_>) {
+    tx.emit(Event::WorkspaceExported);
+}
+
 /// One emoji.
 ///
 /// # Errors

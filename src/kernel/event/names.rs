@@ -78,6 +78,7 @@ impl Event {
             Self::RoutineChanged { .. } => 68,
             Self::RoutineFired { .. } => 69,
             Self::TaskEscalated { .. } => 70,
+            Self::WorkspaceExported => 71,
         }
     }
 
@@ -88,7 +89,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 71] = [
+    pub const NAMES: [&'static str; 72] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -160,5 +161,6 @@ impl Event {
         "routine.changed",
         "routine.fired",
         "task.escalated",
+        "workspace.exported",
     ];
 }

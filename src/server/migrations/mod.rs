@@ -4,13 +4,18 @@
 mod m0002_blob_references;
 mod m0003_all_indexes;
 mod m0004_tasks_of_routines;
+mod m0005_exports_on_record;
 
 use crate::store::FORMAT;
 use crate::store::migrate::Migration;
 
 /// All steps; the first leads to format 2.
-pub const LIST: [Migration; (FORMAT - 1) as usize] =
-    [m0002_blob_references::STEP, m0003_all_indexes::STEP, m0004_tasks_of_routines::STEP];
+pub const LIST: [Migration; (FORMAT - 1) as usize] = [
+    m0002_blob_references::STEP,
+    m0003_all_indexes::STEP,
+    m0004_tasks_of_routines::STEP,
+    m0005_exports_on_record::STEP,
+];
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
 use crate::kernel::{AccountId, Can, InviteId, Problem, ProblemKind, Role, Timestamp};
-use crate::store::{ReadExt, StoreError};
+use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
@@ -122,8 +122,8 @@ fn may_handle(own: Role, other: Role) -> bool {
 }
 
 impl Tables {
-    fn read(app: &App, ws: &Ws, who: &Person) -> Result<Self, PageError> {
-        let now = app.clock.now();
+    fn read(ws: &Ws, who: &Person) -> Result<Self, PageError> {
+        let now = ws.app.clock.now();
         let may = who.access.may(Can::Admin) && ws.is_active();
         let (found, open) = ws.read(|snap| {
             let open = if may { queries::open_invites(snap, now)? } else { Vec::new() };
@@ -135,11 +135,10 @@ impl Tables {
             known.map_or_else(|| "somebody who left".to_owned(), |one| one.name.clone())
         };
         let invites = open.into_iter().map(|one| invite_row(ws, one, &name, &when)).collect();
-        let mut rows = Vec::new();
-        for member in found {
-            let known = Known::read(app, member.account, may)?;
-            rows.push(member_row(ws, who, member, known, may, &when));
-        }
+        let known = Known::of_all(&ws.app, &found, may)?;
+        let both = found.into_iter().zip(known);
+        let rows = both.map(|(member, known)| member_row(ws, who, member, known, may, &when));
+        let mut rows: Vec<_> = rows.collect();
         rows.sort_by_cached_key(|row| (row.role, row.face.name.to_lowercase()));
         let live = Live::new(ws.url("settings/members/list"));
         let live = ["members", "invites", "accounts"].into_iter().fold(live, Live::table);
@@ -156,16 +155,21 @@ struct Known {
 }
 
 impl Known {
-    fn read(app: &App, account: AccountId, may: bool) -> Result<Self, StoreError> {
+    /// In one read, of all members in their order.
+    fn of_all(app: &App, members: &[Member], may: bool) -> Result<Vec<Self>, StoreError> {
         app.system.read(|snap| {
-            let mut seen = None;
-            for sign_in in users::queries::sign_ins(snap, account)? {
-                seen = seen.max(Some(users::queries::seen(snap, &sign_in)?));
-            }
-            let disabled = snap.get::<Account>(account)?.and_then(|known| known.disabled_at);
-            let factor = may && users::queries::has_factor(snap, account)?;
-            Ok(Self { seen, factor, disabled })
+            members.iter().map(|member| Self::read(snap, member.account, may)).collect()
         })
+    }
+
+    fn read(snap: &Snap<'_>, account: AccountId, may: bool) -> Result<Self, StoreError> {
+        let mut seen = None;
+        for sign_in in users::queries::sign_ins(snap, account)? {
+            seen = seen.max(Some(users::queries::seen(snap, &sign_in)?));
+        }
+        let disabled = snap.get::<Account>(account)?.and_then(|known| known.disabled_at);
+        let factor = may && users::queries::has_factor(snap, account)?;
+        Ok(Self { seen, factor, disabled })
     }
 }
 
@@ -227,10 +231,14 @@ impl When {
 }
 
 impl Members {
-    fn of(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
-        let t = Tables::read(app, ws, who)?;
+    async fn of(ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
+        let asking = who.clone();
+        let look = move |ws: &Ws| {
+            let policy = ws.read(|snap| queries::people(snap))?;
+            Ok::<_, PageError>((Tables::read(ws, &asking)?, policy))
+        };
+        let (t, policy) = ws.look(look).await?;
         let owners = t.rows.iter().filter(|row| row.role == Role::Owner && row.disabled.is_none());
-        let policy = ws.read(|snap| queries::people(snap))?;
         Ok(Self {
             shell,
             may_rule: who.access.may(Can::Own) && ws.is_active(),
@@ -260,12 +268,13 @@ fn roles(own: Role, chosen: Role) -> Vec<Choice> {
         .collect()
 }
 
-async fn list(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    html::page(&Members::of(&app, &ws, &who, shell)?)
+async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    html::page(&Members::of(&ws, &who, shell).await?)
 }
 
-async fn list_part(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    html::fragment(&TablesPart { t: Tables::read(&app, &ws, &who)? })
+async fn list_part(ws: Ws, who: Person) -> Result<Response, PageError> {
+    let t = ws.look(move |ws| Tables::read(ws, &who)).await?;
+    html::fragment(&TablesPart { t })
 }
 
 #[derive(Deserialize)]
@@ -413,14 +422,14 @@ async fn invite(
                 let link = link(&app, &ws, &headers, &token);
                 let email = made.email.unwrap_or_default();
                 let fresh = Fresh { link, role: with_article(role), email };
-                let mut page = Members::of(&app, &ws, &who, shell)?;
+                let mut page = Members::of(&ws, &who, shell).await?;
                 page.fresh = Some(fresh);
                 return html::page(&page);
             }
             Err(error) => wrong = Wrong::of(&error)?,
         }
     }
-    let mut page = Members::of(&app, &ws, &who, shell)?;
+    let mut page = Members::of(&ws, &who, shell).await?;
     (page.roles, page.email, page.wrong) = (roles(who.role, role), form.email, wrong);
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -3,20 +3,19 @@
 //!
 //! A moment between two backups is the later one, taken back entry by entry to that moment.
 
+mod choice;
 mod stores;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::backup::{
-    BackupError, Manifest, Meter, Repository, Swap, finish_swap, is_staged, room, verify, write_out,
+    BackupError, Checked, Manifest, Meter, Repository, Swap, finish_swap, is_staged, room, verify,
+    write_out,
 };
 use crate::config::Config;
-use crate::crypto::keyring::Keyring;
-use crate::crypto::master::MasterKey;
 use crate::kernel::time::SystemClock;
 use crate::kernel::{Clock, Timestamp};
 use crate::store::{Faults, NoFaults};
@@ -24,6 +23,8 @@ use crate::store::{Faults, NoFaults};
 use super::{leftovers, lock};
 
 pub use stores::rehearse;
+
+use choice::{Chosen, chosen};
 use stores::{Staged, awaken, former, listed, people, schema_of};
 
 /// What is to be restored.
@@ -115,8 +116,8 @@ pub fn restore_on(
     meter: &Meter,
     faults: &dyn Faults,
 ) -> Result<Restored, BackupError> {
-    let chosen = chosen(repo, wish)?;
-    let (manifest, only) = narrowed(&chosen.manifest, wish)?;
+    let mut chosen = chosen(repo, wish)?;
+    let narrow = narrowed(&chosen.manifest, wish)?;
     if wish.mode == Mode::IntoEmpty && !is_empty(&wish.data)? {
         return Err(BackupError::Restore(format!(
             "{} is not empty; give an empty folder, or leave out --into to put the backup in the \
@@ -133,11 +134,7 @@ pub fn restore_on(
                 .map_err(|error| BackupError::Restore(error.to_string()))?,
         ),
     };
-    room(&wish.data, &manifest, only)?;
-    let checked = verify(repo, &manifest, only, meter)?;
-    if let Some(fault) = checked.faults.into_iter().next() {
-        return Err(fault);
-    }
+    let ((manifest, only), checked) = sound(repo, wish, &mut chosen, narrow, meter)?;
     let mut restored = Restored {
         backup: manifest.id.clone(),
         taken_at: manifest.taken_at,
@@ -200,12 +197,33 @@ pub fn restore_on(
     Ok(restored)
 }
 
+/// What of a backup is written, and which workspace alone.
+type Narrowed<'w> = (Manifest, Option<&'w str>);
+
+/// Checks every hash of what is to be written. Where a moment is asked for, a later backup takes the place of
+/// one that is damaged: it goes back to the same moment.
+fn sound<'w>(
+    repo: &Repository,
+    wish: &'w RestoreWish,
+    chosen: &mut Chosen,
+    mut narrow: Narrowed<'w>,
+    meter: &Meter,
+) -> Result<(Narrowed<'w>, Checked), BackupError> {
+    loop {
+        let (manifest, only) = &narrow;
+        room(&wish.data, manifest, *only)?;
+        let mut checked = verify(repo, manifest, *only, meter)?;
+        if checked.faults.is_empty() {
+            return Ok((narrow, checked));
+        }
+        chosen.pass(repo, checked.faults.swap_remove(0))?;
+        narrow = narrowed(&chosen.manifest, wish)?;
+    }
+}
+
 /// What of a backup is written: all, one workspace into the place of its former self, or one with the
 /// accounts as a folder of its own.
-fn narrowed<'w>(
-    whole: &Manifest,
-    wish: &'w RestoreWish,
-) -> Result<(Manifest, Option<&'w str>), BackupError> {
+fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreWish) -> Result<Narrowed<'w>, BackupError> {
     let known = crate::store::FORMAT;
     let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
     if let Some(found) = formats.map(|store| store.format).max().filter(|found| known < *found) {
@@ -249,90 +267,6 @@ fn is_empty(folder: &Path) -> Result<bool, BackupError> {
         }
     }
     Ok(true)
-}
-
-/// The backup that is restored, and how.
-struct Chosen {
-    manifest: Manifest,
-    /// To which moment it goes back from there.
-    moment: Option<Timestamp>,
-    /// The newest backup from before that moment.
-    before: Option<String>,
-    /// The newest backup of all, when it was not taken because it lacks workspaces, and which.
-    passed: Option<(String, Vec<String>)>,
-}
-
-impl Chosen {
-    fn whole(manifest: Manifest) -> Self {
-        Self { manifest, moment: None, before: None, passed: None }
-    }
-
-    /// What is to be said of it: which newer one was passed over, and what it lacks itself.
-    fn passed_over(&self, only: Option<&str>) -> Vec<String> {
-        let mut notes = Vec::new();
-        if let Some((id, missing)) = &self.passed {
-            let missing = missing.join(", ");
-            notes.push(format!(
-                "this is the newest backup that lacks nothing of what is asked for; the newest of all is \
-                 {id}, which lacks {missing}: `--at {id}` takes that one"
-            ));
-        }
-        if only.is_none() && !self.manifest.is_complete() {
-            let (id, missing) = (&self.manifest.id, self.manifest.missing.join(", "));
-            notes.push(format!(
-                "the backup {id} is incomplete: {missing} could not be taken when it was made; an older \
-                 one may hold it (`hq backup list --to PLACE`, then `--at ID --workspace SLUG`)"
-            ));
-        }
-        notes
-    }
-
-    /// An error on the way back to a moment, with the backups that are near it.
-    fn explain(&self, error: BackupError) -> BackupError {
-        let Some(moment) = self.moment else { return error };
-        let near = match &self.before {
-            Some(before) => {
-                format!("{before} from before it and {} from after it", self.manifest.id)
-            }
-            None => format!("{} from after it", self.manifest.id),
-        };
-        BackupError::Restore(format!(
-            "{moment} lies between two backups and cannot be restored: {error}; near it are {near}, give \
-             one of them with --at"
-        ))
-    }
-}
-
-fn chosen(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
-    match &wish.backup {
-        Which::Newest => chosen_newest(repo, wish),
-        Which::Id(start) => repo.manifest(&repo.find(start)?).map(Chosen::whole),
-        Which::At(at) => chosen_at(repo, *at, meant(repo, wish)?.as_deref()),
-    }
-}
-
-/// The newest backup that holds what is asked for: the workspace, or all of them. Where none does, the
-/// newest of all.
-fn chosen_newest(repo: &Repository, wish: &RestoreWish) -> Result<Chosen, BackupError> {
-    let of = meant(repo, wish)?;
-    let newest = repo.newest(of.as_deref())?;
-    let holds = |manifest: &Manifest| match &wish.workspace {
-        Some(slug) => manifest.workspaces.contains(slug),
-        None => manifest.is_complete(),
-    };
-    if holds(&newest) {
-        return Ok(Chosen::whole(newest));
-    }
-    match repo.newest_of(of.as_deref(), &holds) {
-        Err(BackupError::NoBackup { .. }) => Ok(Chosen::whole(newest)),
-        found => {
-            let lacks = match &wish.workspace {
-                Some(slug) => vec![slug.clone()],
-                None => newest.missing,
-            };
-            Ok(Chosen { passed: Some((newest.id, lacks)), ..Chosen::whole(found?) })
-        }
-    }
 }
 
 /// Workspaces that stand in the folder and are not in the backup that takes its place.
@@ -396,56 +330,6 @@ fn free_places(data: &Path, manifest: &Manifest, done: &Restored) {
 
 fn unborn<'m>(manifest: &'m Manifest, done: &Restored) -> Vec<&'m String> {
     manifest.workspaces.iter().filter(|slug| !done.workspaces.contains(slug)).collect()
-}
-
-fn no_backup(repo: &Repository, wanted: &str) -> BackupError {
-    BackupError::NoBackup { place: repo.place().to_owned(), wanted: wanted.to_owned() }
-}
-
-/// Whose backups are meant at a place that several HQs share: those of the master key that is there. None
-/// where all are of one.
-fn meant(repo: &Repository, wish: &RestoreWish) -> Result<Option<String>, BackupError> {
-    let (all, _) = repo.outlines()?;
-    let keys: BTreeSet<String> = all.into_iter().map(|one| one.key_id).collect();
-    if keys.len() < 2 {
-        return Ok(None);
-    }
-    // ok: without a key that can be read nobody is meant, and the error says so.
-    let own = MasterKey::load(&wish.key_file).ok();
-    let own = own.map(|key| Keyring::new(key).key_id().to_string());
-    own.filter(|own| keys.contains(own)).map(Some).ok_or_else(|| {
-        BackupError::Restore(format!(
-            "{} holds backups of several HQs, with the master keys {}; give the name of the one that you \
-             mean with --at, or put its master key at {} first",
-            repo.place(),
-            keys.into_iter().collect::<Vec<_>>().join(", "),
-            wish.key_file.display()
-        ))
-    })
-}
-
-/// The first backup that was taken at a moment or after it.
-fn chosen_at(repo: &Repository, at: Timestamp, of: Option<&str>) -> Result<Chosen, BackupError> {
-    let (mut all, _) = repo.outlines()?;
-    all.retain(|one| of.is_none_or(|key_id| one.key_id == key_id));
-    all.sort_by_key(|manifest| manifest.taken_at);
-    let before = all.iter().rfind(|manifest| manifest.taken_at < at).map(|one| one.id.clone());
-    match all.into_iter().find(|manifest| at <= manifest.taken_at) {
-        Some(found) => {
-            let manifest = repo.manifest(&found.id)?;
-            Ok(match manifest.taken_at == at {
-                true => Chosen::whole(manifest),
-                false => Chosen { manifest, moment: Some(at), before, passed: None },
-            })
-        }
-        None => Err(match before {
-            Some(before) => BackupError::Restore(format!(
-                "no backup was made at {at} or after it; the newest is {before}: give --at {before}, or \
-                 make a backup now if HQ still runs, and ask again"
-            )),
-            None => no_backup(repo, "at all"),
-        }),
-    }
 }
 
 /// The master key's file of a data folder, as the settings say.

@@ -5,11 +5,23 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::app::Broken;
+use crate::app::{App, Broken};
 use crate::kernel::AccountId;
+use crate::store::migrate::UpgradeError;
+use crate::store::{DecodeError, StoreError};
+
+use super::OpenError;
+use super::error::LifeError;
 
 /// The copy: one account a line. Written anew when it differs, read when the store does not open.
 const PEOPLE: &str = "people";
+
+/// Shows one to whom it concerns, until the next start.
+pub(super) fn show(app: &App, broken: Broken) {
+    let (slug, reason) = (&broken.slug, &broken.reason);
+    tracing::error!(workspace = slug, "the workspace {slug} is left out: {reason}");
+    app.broken.write().push(broken);
+}
 
 /// One that a backup brings back.
 pub(super) fn damaged(folder: &Path, reason: impl Into<String>) -> Broken {
@@ -19,6 +31,91 @@ pub(super) fn damaged(folder: &Path, reason: impl Into<String>) -> Broken {
         reason: reason.into(),
         restore: true,
         people: people_of(folder),
+    }
+}
+
+/// Whether there is something in this folder under the name of the store.
+pub(super) fn has_store(folder: &Path) -> bool {
+    folder.join("hq.redb").exists()
+}
+
+/// One whose folder is here, and its store is not.
+pub(super) fn no_store(folder: &Path) -> Broken {
+    damaged(folder, format!("its store {} is missing", folder.join("hq.redb").display()))
+}
+
+/// What to do where the disk, or who may read what, stands in the way.
+const LOOK: &str = "look at the rights in its folder and at the disk, then start HQ again";
+
+/// Whether what was written is lost or other bytes than it was. Only then does a backup mend anything: in the
+/// place of data that only cannot be read right now, an old one costs all that came after it.
+fn is_damage(error: &StoreError) -> bool {
+    match error {
+        StoreError::Damaged(_) | StoreError::Lost { .. } => true,
+        // A newer program wrote rows of a version that is not known here.
+        StoreError::Decode(error) => !matches!(error, DecodeError::UnknownVersion { .. }),
+        _ => false,
+    }
+}
+
+/// One that could not be opened.
+pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
+    let reason = match error {
+        OpenError::Store { source, .. } if is_damage(source) => {
+            return damaged(folder, error.to_string());
+        }
+        OpenError::Store { source: StoreError::Decode(_), .. } => {
+            format!("{error}; a newer version of HQ wrote it, start that version again")
+        }
+        OpenError::Store { source: StoreError::Failed(why), .. } => {
+            // Its own words are about a write.
+            format!(
+                "its store cannot be read ({why}); {LOOK}. Only if both are well is it a case for a backup"
+            )
+        }
+        OpenError::Upgrade(error) => return not_upgraded(folder, error),
+        OpenError::Folder { .. } | OpenError::Store { .. } => format!("{error}; {LOOK}"),
+    };
+    in_the_way(folder, reason)
+}
+
+/// One whose upgrade ended early. The file is as it was, and the program that wrote it reads it.
+fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
+    let start = "start that version again, or mend this and start HQ again";
+    let reason = match error {
+        UpgradeError::Store {
+            source: StoreError::Damaged(_) | StoreError::Lost { .. }, ..
+        } => {
+            return damaged(folder, error.to_string());
+        }
+        // They say what to do.
+        UpgradeError::Room { .. }
+        | UpgradeError::NoWay { .. }
+        | UpgradeError::Newer { .. }
+        | UpgradeError::NothingKept { .. } => error.to_string(),
+        UpgradeError::Step { .. } => format!("{error}: {start}"),
+        UpgradeError::Store { .. } => format!(
+            "it could not be upgraded ({error}); nothing was changed, the program version that wrote it still opens \
+             it: {start}"
+        ),
+        UpgradeError::Io { .. } => format!("it could not be upgraded ({error}); {LOOK}"),
+    };
+    in_the_way(folder, reason)
+}
+
+/// One that was opened and could not be taken in, or could not be opened again.
+pub(super) fn left_out(folder: &Path, error: &LifeError) -> Broken {
+    match error {
+        LifeError::Open(error) => unopened(folder, error),
+        LifeError::Store(source) if is_damage(source) => damaged(folder, error.to_string()),
+        LifeError::Users(error) => in_the_way(
+            folder,
+            format!(
+                "it cannot be put on the list of workspaces in system.redb ({error}); nothing in it was changed. \
+                 Mend this, then start HQ again"
+            ),
+        ),
+        other => in_the_way(folder, format!("{other}; {LOOK}")),
     }
 }
 
@@ -51,8 +148,16 @@ pub(super) fn note_people(folder: &Path, mut people: Vec<AccountId>) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use super::{damaged, in_the_way, note_people};
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use super::{damaged, in_the_way, left_out, no_store, note_people, unopened};
+    use crate::features::users::rules::UsersError;
     use crate::kernel::{AccountId, TypedId};
+    use crate::server::workspaces::OpenError;
+    use crate::server::workspaces::error::LifeError;
+    use crate::store::migrate::UpgradeError;
+    use crate::store::{DecodeError, StoreError};
 
     #[test]
     fn whose_a_workspace_was_is_known_without_its_store() {
@@ -66,5 +171,61 @@ mod tests {
         assert_eq!((other.people, other.restore), (vec![id(2)], false));
         std::fs::write(folder.path().join("people"), "what is this\n").unwrap();
         assert!(damaged(folder.path(), "gone").people.is_empty());
+    }
+
+    #[test]
+    fn a_backup_is_advised_only_where_bytes_are_lost_or_others() {
+        let folder = Path::new("/data/workspaces/acme");
+        let stored = |source| OpenError::Store { folder: folder.to_owned(), source };
+        let upgraded = |source| {
+            OpenError::Upgrade(UpgradeError::Store { file: folder.join("hq.redb"), source })
+        };
+        let lost = || StoreError::Lost { found: 1, known: 2 };
+        let short = || StoreError::Decode(DecodeError::Short);
+        let newer = StoreError::Decode(DecodeError::UnknownVersion { table: "tasks", version: 9 });
+        for error in [
+            stored(StoreError::Damaged("bad".into())),
+            stored(lost()),
+            stored(short()),
+            upgraded(lost()),
+        ] {
+            assert!(unopened(folder, &error).restore, "{error}");
+        }
+        assert!(left_out(folder, &LifeError::Store(lost())).restore);
+        assert!(no_store(folder).restore);
+
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let (file, step) = (PathBuf::from("hq.redb"), "m0002_more");
+        for (error, advice) in [
+            (stored(newer), "start that version again"),
+            (stored(StoreError::Failed("no entry".into())), "look at the rights"),
+            (stored(StoreError::Full { free_mb: 1, reserve_mb: 9 }), "free some space"),
+            (upgraded(short()), "nothing was changed"),
+            (
+                OpenError::Folder { folder: folder.to_owned(), source: denied() },
+                "look at the rights",
+            ),
+            (
+                UpgradeError::Io { file: file.clone(), source: denied() }.into(),
+                "look at the rights",
+            ),
+            (
+                UpgradeError::Room { file: file.clone(), needed_mb: 9, free_mb: 1 }.into(),
+                "free some and start again",
+            ),
+            (
+                UpgradeError::Step { file: file.clone(), to: 2, step, why: "a bug".into() }.into(),
+                "start that version again",
+            ),
+            (UpgradeError::NoWay { file, found: 1 }.into(), "start a version in between"),
+        ] {
+            let broken = unopened(folder, &error);
+            assert!(!broken.restore && broken.reason.contains(advice), "{}", broken.reason);
+        }
+        let full =
+            LifeError::Users(UsersError::Store(StoreError::Full { free_mb: 1, reserve_mb: 9 }));
+        let broken = left_out(folder, &full);
+        assert!(!broken.restore && broken.reason.contains("nothing in it was changed"));
+        assert_eq!(broken.slug, "acme");
     }
 }

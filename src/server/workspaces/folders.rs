@@ -80,14 +80,32 @@ const BEGUN: &str = ".begun";
 
 /// Makes the folder of a new workspace, marked as begun: what a crash leaves of it is taken away when
 /// the program starts.
+///
+/// # Errors
+/// When it is there already, or the disk refuses; what is there then is not of this call.
 pub(super) fn begin(folder: &Path) -> Result<(), LifeError> {
     let failed = |source| LifeError::Disk { path: folder.to_owned(), source };
-    fs::create_dir(folder).map_err(failed)?;
-    let mark = fs::File::create_new(folder.join(BEGUN)).map_err(failed)?;
-    mark.sync_all().map_err(failed)?;
+    match fs::create_dir(folder) {
+        // It appeared just now: an import puts its folder there without waiting for its turn.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let name = folder.file_name().unwrap_or_default();
+            return Err(LifeError::Taken(name.to_string_lossy().into_owned()));
+        }
+        made => made.map_err(failed)?,
+    }
+    mark(folder).map_err(|source| {
+        if let Err(error) = take_away(folder) {
+            tracing::warn!(%error, "what was begun is left");
+        }
+        failed(source)
+    })
+}
+
+fn mark(folder: &Path) -> io::Result<()> {
+    fs::File::create_new(folder.join(BEGUN))?.sync_all()?;
     // The list must never name a folder that a power cut can take away.
-    sync_folder(folder).map_err(failed)?;
-    folder.ancestors().skip(1).take(2).try_for_each(sync_folder).map_err(failed)
+    sync_folder(folder)?;
+    folder.ancestors().skip(1).take(2).try_for_each(sync_folder)
 }
 
 /// Makes a name durable that has come or gone. When that fails it is done all the same, as far as
@@ -98,15 +116,14 @@ fn keep_name(path: &Path) {
     }
 }
 
-/// The workspace of this folder is whole.
+/// The workspace of this folder is whole, also after a power cut.
 pub(super) fn finish(folder: &Path) -> Result<(), LifeError> {
     let mark = folder.join(BEGUN);
-    match fs::remove_file(&mark) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(LifeError::Disk { path: mark, source })
-        }
-        _ => Ok(()),
-    }
+    let finished = match fs::remove_file(&mark) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        removed => removed.and_then(|()| sync_folder(folder)),
+    };
+    finished.map_err(|source| LifeError::Disk { path: mark, source })
 }
 
 /// Whether the workspace of this folder was begun and never finished.
@@ -115,8 +132,9 @@ pub(super) fn is_begun(folder: &Path) -> bool {
 }
 
 /// Takes away what was begun and never became a store: a marked folder without one, and one with
-/// nothing in it but empty folders. Nobody's name stays taken by it.
-pub(super) fn sweep_begun(data: &Path) -> io::Result<()> {
+/// nothing in it but empty folders. Nobody's name stays taken by it. What is on the list stays: it was more
+/// than begun, and its store is missing.
+pub(super) fn sweep_begun(data: &Path, is_listed: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(data.join("workspaces")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -125,8 +143,8 @@ pub(super) fn sweep_begun(data: &Path) -> io::Result<()> {
         let entry = entry?;
         let folder = entry.path();
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let is_gone = name.is_none_or(|name| name.starts_with(GONE));
-        if is_gone || folder.join("hq.redb").exists() || !entry.file_type()?.is_dir() {
+        let stays = name.is_none_or(|name| name.starts_with(GONE) || is_listed(&name));
+        if stays || folder.join("hq.redb").exists() || !entry.file_type()?.is_dir() {
             continue;
         }
         if is_begun(&folder) || holds_nothing(&folder) {
@@ -281,5 +299,39 @@ mod tests {
         remove(&tree).unwrap();
         assert!(!tree.exists());
         remove(&tree).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_else_made_is_not_begun_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("hq.redb"), "an import's").unwrap();
+        assert!(matches!(begin(&other), Err(LifeError::Taken(name)) if name == "other"));
+        assert!(!is_begun(&other));
+        assert_eq!(fs::read(other.join("hq.redb")).unwrap(), b"an import's");
+
+        begin(&own).unwrap();
+        assert!(is_begun(&own));
+        for _ in 0..2 {
+            finish(&own).unwrap();
+            assert!(!is_begun(&own));
+        }
+    }
+
+    #[test]
+    fn what_was_only_begun_goes_unless_it_is_on_the_list() {
+        let data = tempfile::tempdir().unwrap();
+        let all = data.path().join("workspaces");
+        fs::create_dir(&all).unwrap();
+        let [begun, listed, empty] = ["begun", "listed", "empty"].map(|name| all.join(name));
+        for folder in [&begun, &listed] {
+            begin(folder).unwrap();
+            fs::write(folder.join("note.md"), "kept").unwrap();
+        }
+        fs::create_dir(&empty).unwrap();
+        sweep_begun(data.path(), |slug| slug == "listed").unwrap();
+        assert!(!begun.exists() && !empty.exists());
+        assert!(listed.join("note.md").exists());
     }
 }

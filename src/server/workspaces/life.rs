@@ -5,113 +5,25 @@
 //! rename first, then the list, then the disk. [`complete`] finishes at start what was cut off between.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::app::{App, Standing, Ws};
+use crate::app::{App, Broken, Standing, Ws};
 use crate::features::backups::queries::damaged;
 use crate::features::users::model::Account;
 use crate::features::users::rules::{UsersError, workspaces as listed};
-use crate::features::workspace::rules::{Founding, WorkspaceError};
+use crate::features::workspace::rules::Founding;
 use crate::features::{connections, users, workspace};
-use crate::kernel::{Actor, Cause, FieldError, Part, Problem, ProblemKind, WorkspaceState, text};
+use crate::kernel::{Actor, Cause, Part, WorkspaceState, text};
+use crate::server::exports;
 use crate::store::StoreError;
 
-use super::{OpenError, broken, folders, labels};
+pub use super::error::LifeError;
+use super::error::MOST;
+use super::{broken, folders, labels};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
-/// How many workspaces a server takes.
-const MOST: usize = 200;
-
-/// Why a workspace was not added, archived, deleted or moved.
-#[derive(Debug, thiserror::Error)]
-pub enum LifeError {
-    /// There is none.
-    #[error("there is no workspace {0}; `hq workspace list` shows those that there are")]
-    Unknown(String),
-    /// It is here and cannot be opened.
-    #[error("{0}")]
-    Damaged(String),
-    /// The address is in use.
-    #[error("there is a workspace at /w/{0} already; choose another name")]
-    Taken(String),
-    /// The name was not typed.
-    #[error("type the name of the workspace, {0}, to delete it")]
-    NotTyped(String),
-    /// Work goes on that does not stop.
-    #[error("agents of this workspace are still at work; try again in a minute")]
-    Busy,
-    /// There are many.
-    #[error("this server has {MOST} workspaces already; delete one first")]
-    Many,
-    /// The place to move it to is taken.
-    #[error("{} is there already; name a folder that does not exist yet", .0.display())]
-    Occupied(PathBuf),
-    /// The disk refused.
-    #[error("{}: {source}", path.display())]
-    Disk {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A field is wrong.
-    #[error(transparent)]
-    Workspace(#[from] WorkspaceError),
-    /// The list refused.
-    #[error(transparent)]
-    Users(#[from] UsersError),
-    /// A store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Problem for LifeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown(_) => "no_workspace",
-            Self::Damaged(_) => damaged::CODE,
-            Self::Taken(_) => "slug_taken",
-            Self::NotTyped(_) => "name_not_typed",
-            Self::Busy => "busy",
-            Self::Many => "too_many",
-            Self::Occupied(_) => "folder_exists",
-            Self::Disk { .. } | Self::Open(_) => "disk_failed",
-            Self::Workspace(error) => error.code(),
-            Self::Users(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn kind(&self) -> ProblemKind {
-        match self {
-            Self::Unknown(_) => ProblemKind::NotFound,
-            Self::Taken(_) | Self::Many | Self::Occupied(_) => ProblemKind::Conflict,
-            Self::NotTyped(_) => ProblemKind::Invalid,
-            Self::Busy | Self::Damaged(_) => ProblemKind::Unavailable,
-            Self::Disk { .. } | Self::Open(_) => ProblemKind::Internal,
-            Self::Workspace(error) => error.kind(),
-            Self::Users(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-        }
-    }
-
-    fn fields(&self) -> Vec<FieldError> {
-        match self {
-            Self::Taken(_) => vec![FieldError::new("workspace", self.to_string())],
-            Self::NotTyped(_) => vec![FieldError::new("typed", self.to_string())],
-            Self::Workspace(error) => error.fields(),
-            Self::Users(error) => error.fields(),
-            Self::Store(error) => error.fields(),
-            _ => Vec::new(),
-        }
-    }
-}
 
 /// A workspace that somebody wants.
 #[derive(Clone, Debug)]
@@ -145,20 +57,17 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
     if MOST < count {
         return Err(LifeError::Many);
     }
-    let folder = app.config.data.join("workspaces").join(slug);
-    let (own, place) = (app.clone(), folder.clone());
+    let (own, place) = (app.clone(), app.config.data.join("workspaces").join(slug));
     let cache = super::cache_for(count);
     let opened = blocking(move || {
         folders::begin(&place)?;
-        super::open(&own, place, cache).map_err(LifeError::from)
+        // Only from here on is the folder this call's own, and may be taken away by it.
+        super::open(&own, place.clone(), cache).or_else(|error| {
+            folders::take_away(&place)?;
+            Err(LifeError::from(error))
+        })
     });
-    let ws = match opened.await? {
-        Ok(ws) => ws,
-        Err(error) => {
-            blocking(move || folders::take_away(&folder)).await??;
-            return Err(error);
-        }
-    };
+    let ws = opened.await??;
     let founding = Founding {
         id: ws.id,
         name: new.name,
@@ -185,12 +94,21 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
         }
         return Err(error.into());
     }
-    let folder = ws.folder.clone();
-    blocking(move || folders::finish(&folder)).await??;
+    finish(&ws).await;
     share_cache(app, count);
     app.add_workspace(&ws);
     tracing::info!(workspace = ws.slug, "added the workspace {}", ws.slug);
     Ok(ws)
+}
+
+/// Takes the mark off a workspace that is on the list. It can be used with the mark, too, and the next start
+/// tries again.
+async fn finish(ws: &Ws) {
+    let folder = ws.folder.clone();
+    let finished = blocking(move || folders::finish(&folder)).await;
+    if let Err(error) = finished.flatten() {
+        tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
+    }
 }
 
 /// Opens a workspace whose folder was put in its place just now, and lists it.
@@ -297,7 +215,7 @@ pub fn find(app: &App, slug: &str) -> Result<Ws, LifeError> {
         return Ok(ws);
     }
     Err(match damaged::named(app, slug)? {
-        Some(one) => LifeError::Damaged(one.words()),
+        Some(one) => LifeError::Shut { code: one.code(), words: one.words() },
         None => LifeError::Unknown(slug.to_owned()),
     })
 }
@@ -443,20 +361,40 @@ async fn take_out(
             None => folders::part(&from, &to),
         }
     });
-    if let Err(error) = parted.await? {
-        // It stays what it was.
+    if let Err(error) = parted.await.flatten() {
         folders::forget_move(&ws.folder, id);
-        let again = open(app, ws.folder.clone(), super::cache_for(1)).await?;
-        again.stand(ws.standing());
-        app.add_workspace(&again);
-        share_cache(app, app.workspaces.read().len());
+        stay(app, ws).await;
         return Err(error);
     }
     app.system.write(by.0, by.1, move |tx| listed::forget(tx, id)).await?;
     folders::forget_move(&ws.folder, id);
     share_cache(app, app.workspaces.read().len());
+    // Another one may have its name from now on.
+    app.jobs.forget(&ws.slug);
     tracing::info!(workspace = ws.slug, "the workspace {} is not here any more", ws.slug);
-    blocking(move || folders::remove(&aside)).await?
+    let own = app.clone();
+    blocking(move || {
+        exports::sweep(&own);
+        folders::remove(&aside)
+    })
+    .await?
+}
+
+/// Opens a workspace again that could not be taken out: it stays what it was. One that does not open is shown
+/// as such, or nobody would find it before the next start.
+async fn stay(app: &App, ws: &Ws) {
+    if !broken::has_store(&ws.folder) {
+        // Opening would make a new one.
+        return broken::show(app, broken::no_store(&ws.folder));
+    }
+    match open(app, ws.folder.clone(), super::cache_for(1)).await {
+        Ok(again) => {
+            again.stand(ws.standing());
+            app.add_workspace(&again);
+            share_cache(app, app.workspaces.read().len());
+        }
+        Err(error) => broken::show(app, broken::left_out(&ws.folder, &error)),
+    }
 }
 
 /// Takes away the workspaces whose time of grace is over.
@@ -499,23 +437,22 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     let rows = app.system.read(|snap| users::queries::workspaces(snap))?;
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
+        // Where another is on the list under its name, what lies beside the store is that one's.
+        let is_own = !rows.iter().any(|row| row.slug == ws.slug);
         match rows.iter().find(|row| row.id == ws.id) {
             Some(row) => ws.stand(Standing { state: row.state, delete_after: row.delete_after }),
-            None => match adopt(app, by, ws, owned).await {
+            None => match adopt(app, by, ws, owned, is_own).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 // The others go on.
                 Err(error) => {
-                    leave_out(app, ws, error.to_string());
+                    leave_out(app, ws, broken::left_out(&ws.folder, &error));
                     continue;
                 }
             },
         }
         folders::forget_move(&ws.folder, ws.id);
-        let folder = ws.folder.clone();
-        if let Err(error) = blocking(move || folders::finish(&folder)).await? {
-            tracing::warn!(workspace = ws.slug, %error, "its folder stays marked as begun");
-        }
+        finish(ws).await;
         if let Err(error) = labels::note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
@@ -524,6 +461,10 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
     for row in rows.iter().filter(|row| !all.iter().any(|ws| ws.id == row.id)) {
         let (folder, id) = (data.join(&row.slug), row.id);
         if folder.exists() {
+            // Not one whose place another folder has taken, or that is shown already.
+            if app.broken_workspace(&row.slug).is_none() && app.workspace(&row.slug).is_none() {
+                broken::show(app, broken::no_store(&folder));
+            }
             continue;
         }
         if row.state == WorkspaceState::Deleting || folders::was_moving(&folder, id) {
@@ -531,24 +472,28 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
             folders::forget_move(&folder, id);
         } else {
             let reason = format!("its folder {} is missing", folder.display());
-            tracing::error!(workspace = row.slug, "{reason}");
-            app.broken.write().push(broken::damaged(&folder, reason));
+            broken::show(app, broken::damaged(&folder, reason));
         }
     }
     Ok(())
 }
 
 /// Closes a workspace that cannot be used and shows it as such.
-fn leave_out(app: &App, ws: &Ws, reason: String) {
-    tracing::error!(workspace = ws.slug, "the workspace {} is left out: {reason}", ws.slug);
+fn leave_out(app: &App, ws: &Ws, left_out: Broken) {
     app.drop_workspace(ws.id);
     ws.store.close();
-    app.broken.write().push(broken::damaged(&ws.folder, reason));
+    broken::show(app, left_out);
 }
 
-/// Puts a founded workspace on the list; one that was never founded is taken away again, unless the
-/// set-up page still waits for it. Says whether it stays.
-async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bool, LifeError> {
+/// Puts a founded workspace on the list; one that was never founded is taken away again if nobody else has its
+/// place, unless the set-up page still waits for it. Says whether it stays.
+async fn adopt(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    owned: bool,
+    is_own: bool,
+) -> Result<bool, LifeError> {
     match ws.read(|snap| workspace::queries::settings(snap))? {
         Some(settings) => {
             let row = super::row(ws, &settings, app.clock.now());
@@ -557,13 +502,13 @@ async fn adopt(app: &App, by: (Actor, Cause), ws: &Ws, owned: bool) -> Result<bo
         }
         None if owned && ws.store.head().seq == 0 => {
             let folder = ws.folder.clone();
-            if blocking(move || folders::was_never_used(&folder)).await? {
+            if is_own && blocking(move || folders::was_never_used(&folder)).await? {
                 app.drop_workspace(ws.id);
                 discard(ws).await?;
             } else {
-                let reason = "its store is empty although there are files in its folder; restore a \
-                              backup, or take the folder away";
-                leave_out(app, ws, reason.to_owned());
+                let reason = "its store is empty although its folder was in use; restore a backup, or \
+                              take the folder away";
+                leave_out(app, ws, broken::damaged(&ws.folder, reason));
             }
             return Ok(false);
         }

@@ -3,12 +3,14 @@
 
 pub mod api;
 mod broken;
+mod error;
 mod folders;
 pub mod labels;
 pub mod life;
 pub mod local;
 pub mod pages;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,8 +21,8 @@ use crate::app::inputs::Inputs;
 use crate::app::kept::Kept;
 use crate::app::{App, PathLocks, Work, Ws, WsParts};
 use crate::features::users::model::Workspace;
-use crate::features::workspace;
 use crate::features::workspace::model::Settings;
+use crate::features::{users, workspace};
 use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
 use crate::live::Hub;
 use crate::store::migrate::UpgradeError;
@@ -92,7 +94,8 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let gone = name.is_none_or(|name| name.starts_with(GONE));
-        if !gone && path.join("hq.redb").is_file() {
+        // Also where it is no file: what cannot be opened is shown, and nobody wonders where it went.
+        if !gone && broken::has_store(&path) {
             found.push(path);
         }
     }
@@ -106,19 +109,20 @@ pub fn folders(data: &Path) -> Result<Vec<PathBuf>, OpenError> {
 /// # Errors
 /// When none of several can be opened, or the only one.
 pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> {
-    if let Err(error) = folders::sweep_begun(&app.config.data) {
+    let listed = listed(app);
+    let is_listed = |slug: &str| listed.as_ref().is_none_or(|slugs| slugs.contains(slug));
+    if let Err(error) = folders::sweep_begun(&app.config.data, is_listed) {
         tracing::warn!(%error, "what was only begun could not be removed");
     }
     let folders = folders(&app.config.data)?;
     let cache = cache_for(folders.len());
     let mut first = None;
     for folder in folders {
-        let mut restore = true;
         let slug = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let file = folder.join("hq.redb");
         let opened =
             upgrader.open(&file, schema::workspace, formats, || open(app, folder.clone(), cache));
-        let reason = match opened {
+        let left_out = match opened {
             Ok(ws) => match app.workspace_by_id(ws.id) {
                 None => {
                     app.workspaces.write().push(ws);
@@ -126,12 +130,12 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                 }
                 Some(other) => {
                     ws.store.close();
-                    restore = false;
-                    format!("it is a copy of {}; take one of the two folders away", other.slug)
+                    let copy = "take one of the two folders away";
+                    broken::in_the_way(&folder, format!("it is a copy of {}; {copy}", other.slug))
                 }
             },
-            // Begun, and cut off before its store was one.
-            Err(error) if folders::is_begun(&folder) => {
+            // Begun, and cut off before its store was one. On the list it was finished, whatever its mark says.
+            Err(error) if folders::is_begun(&folder) && !is_listed(&slug) => {
                 tracing::info!(%error, "removed {}, which was never finished", folder.display());
                 if let Err(error) = folders::take_away(&folder) {
                     tracing::warn!(%error, "it could not be removed");
@@ -139,21 +143,27 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                 continue;
             }
             Err(error) => {
-                let reason = error.to_string();
+                let left_out = broken::unopened(&folder, &error);
                 first.get_or_insert(error);
-                reason
+                left_out
             }
         };
-        tracing::error!(workspace = slug, "the workspace {slug} is left out: {reason}");
-        let left_out = match restore {
-            true => broken::damaged(&folder, reason),
-            false => broken::in_the_way(&folder, reason),
-        };
-        app.broken.write().push(left_out);
+        broken::show(app, left_out);
     }
     match first {
         Some(error) if app.workspaces.read().is_empty() => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// The names of the workspaces on the list; none when it cannot be read, and then each may be one.
+fn listed(app: &App) -> Option<BTreeSet<String>> {
+    match app.system.read(|snap| users::queries::workspaces(snap)) {
+        Ok(rows) => Some(rows.into_iter().map(|row| row.slug).collect()),
+        Err(error) => {
+            tracing::warn!(%error, "the list of workspaces cannot be read");
+            None
+        }
     }
 }
 

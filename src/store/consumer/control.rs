@@ -41,6 +41,15 @@ pub struct Standing {
     pub dead: Vec<(u64, DeadLetter)>,
 }
 
+impl Standing {
+    /// Whether what went wrong last is still to be seen to: it stands still, tries again or has given
+    /// something up. What cannot be paused forgets an error by itself as soon as something goes well.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        self.state.paused || 0 < self.state.tries || !self.dead.is_empty() || !self.can_pause
+    }
+}
+
 /// Where a consumer stands.
 ///
 /// # Errors
@@ -82,6 +91,19 @@ fn present(tx: &WriteTx<'_>, number: u16) -> Result<State, StoreError> {
     })
 }
 
+/// Lets a consumer go on behind all that is in the feed, whatever it had taken of it: what the entries tell
+/// of was done in another life of the store, or where an import comes from.
+///
+/// # Errors
+/// Why it could not.
+pub fn go_behind(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
+    let number = consumer.number();
+    let State { incarnation, .. } = present(tx, number)?;
+    let cursor = tx.last_seq();
+    consumer.reborn(tx)?;
+    Ok(save(tx, number, &State { incarnation, cursor, ..State::default() })?)
+}
+
 /// Makes a consumer stand still until it is resumed.
 ///
 /// # Errors
@@ -103,27 +125,66 @@ fn refuse_while_rebuilding(tx: &WriteTx<'_>, number: u16) -> Result<(), ConsumeE
     }
 }
 
+/// Where a consumer stands in this life of the store, and the entry behind its cursor if there is one.
+fn front(tx: &WriteTx<'_>, number: u16) -> Result<(State, Option<u64>), ConsumeError> {
+    refuse_while_rebuilding(tx, number)?;
+    let (was, now) = (state(tx, number)?, present(tx, number)?);
+    if was.incarnation != 0 && was.incarnation != now.incarnation {
+        let text = "it has not begun since the store was restored; let it go on first";
+        return Err(ConsumeError::Refused(text.to_owned()));
+    }
+    let next = crate::store::audit::head(tx, now.cursor + 1)?;
+    Ok((now, next.map(|entry| entry.seq)))
+}
+
 /// Puts the entry behind the cursor to the dead letters, where it can be taken up again; says which
 /// it was, if there was one.
 ///
 /// # Errors
 /// `Refused` while it is being rebuilt, or before it has begun in this life of the store.
 pub fn skip(tx: &mut WriteTx<'_>, number: u16) -> Result<Option<u64>, ConsumeError> {
-    refuse_while_rebuilding(tx, number)?;
-    let (was, mut now) = (state(tx, number)?, present(tx, number)?);
-    if was.incarnation != 0 && was.incarnation != now.incarnation {
-        let text = "it has not begun since the store was restored; let it go on first";
-        return Err(ConsumeError::Refused(text.to_owned()));
+    let (now, next) = front(tx, number)?;
+    if let Some(seq) = next {
+        pass_over(tx, number, now, seq)?;
     }
-    let Some(entry) = crate::store::audit::head(tx, now.cursor + 1)? else { return Ok(None) };
+    Ok(next)
+}
+
+/// Does the same with this entry alone: who wants it skipped has seen it at the front, and by now it may
+/// have been taken, so that another one stands there.
+///
+/// # Errors
+/// As [`skip`]; `Refused` when it is not the entry behind the cursor.
+pub fn skip_only(tx: &mut WriteTx<'_>, number: u16, expected: u64) -> Result<(), ConsumeError> {
+    let (now, next) = front(tx, number)?;
+    if next == Some(expected) {
+        return Ok(pass_over(tx, number, now, expected)?);
+    }
+    let why = match expected <= now.cursor {
+        true => "was taken or skipped meanwhile",
+        false => "is not the next one",
+    };
+    let stands = match next {
+        Some(next) => format!("it stands at {}, and entry {next} is next", now.cursor),
+        None => format!("it stands at {} and has taken every entry", now.cursor),
+    };
+    Err(ConsumeError::Refused(format!("entry {expected} {why}; {stands}")))
+}
+
+/// Puts this entry to the dead letters and the cursor behind it.
+fn pass_over(
+    tx: &mut WriteTx<'_>,
+    number: u16,
+    mut now: State,
+    seq: u64,
+) -> Result<(), StoreError> {
     let why = match now.last_error.as_deref().filter(|_| now.tries > 0) {
         Some(error) => format!("skipped by a person after: {error}"),
         None => "skipped by a person".to_owned(),
     };
-    bury(tx, number, entry.seq, why)?;
-    (now.cursor, now.tries, now.dead_in_a_row) = (entry.seq, 0, 0);
-    save(tx, number, &now)?;
-    Ok(Some(entry.seq))
+    bury(tx, number, seq, why)?;
+    (now.cursor, now.tries, now.dead_in_a_row) = (seq, 0, 0);
+    save(tx, number, &now)
 }
 
 /// Said of a consumer that can neither be sent back nor rebuilt.

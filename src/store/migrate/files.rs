@@ -13,6 +13,7 @@ use super::{UpgradeError, sync_folder};
 use crate::store::codec;
 use crate::store::disk::{Faults, NoFaults, Step};
 use crate::store::error::{StoreError, failed};
+use crate::store::record::{self, Record};
 
 /// How long what an upgrade replaced is kept.
 const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -21,7 +22,7 @@ const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("t0006");
 /// Enough memory to look into a file.
 const CACHE: usize = 1 << 20;
 
-/// The file of before an upgrade.
+/// The file of before an upgrade, or of after one that was taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its format.
@@ -111,12 +112,16 @@ fn second_name(file: &Path, name: &Path, faults: &dyn Faults) -> Result<(), Upgr
     names(&folder(file), faults).map_err(io_at(name))
 }
 
-/// What upgrades have left beside a file, newest format first.
+/// What upgrades have left beside a file to go back to, newest format first.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn kept(file: &Path) -> io::Result<Vec<Kept>> {
-    let start = beside(file, "before-");
+    named(file, "before-")
+}
+
+fn named(file: &Path, ending: &str) -> io::Result<Vec<Kept>> {
+    let start = beside(file, ending);
     let start = start.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir(folder(file))? {
@@ -131,6 +136,36 @@ pub fn kept(file: &Path) -> io::Result<Vec<Kept>> {
 }
 
 impl Kept {
+    /// All that lies beside a file for a time: what upgrades have left, and what going back has set aside.
+    /// Somebody may want either again, with the blobs that it names.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn beside(file: &Path) -> io::Result<Vec<Self>> {
+        let mut all = kept(file)?;
+        all.extend(named(file, "after-")?);
+        Ok(all)
+    }
+
+    /// The records of a kind in it, whatever its format. It stays as it is, and as old. Nobody may have it open.
+    ///
+    /// # Errors
+    /// When it cannot be read, was not closed well, or holds what this program does not know.
+    pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        let mut builder = Database::builder();
+        let db = builder.set_cache_size(CACHE).open_read_only(&self.path).map_err(failed)?;
+        let txn = db.begin_read().map_err(failed)?;
+        let name = format!("t{:04}", R::TABLE.number);
+        let rows: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(&name);
+        let table = txn.open_table(rows).map_err(failed)?;
+        let mut found = Vec::new();
+        for row in table.range::<&[u8]>(..).map_err(failed)? {
+            let (_, row) = row.map_err(failed)?;
+            found.push(record::read::<R>(row.value())?.0);
+        }
+        Ok(found)
+    }
+
     /// Takes it away when it has been there for 14 days; says whether it went.
     ///
     /// # Errors
@@ -168,7 +203,7 @@ pub fn format_of(file: &Path) -> Result<u32, StoreError> {
     read_format(&open(file)?)
 }
 
-/// Puts the file of before an upgrade back; the present one is set aside as
+/// Puts the file of before an upgrade back; the present one is set aside for 14 days as
 /// `<name>.after-<its format>`, whose path is the answer. Nobody may have the store open.
 ///
 /// # Errors
@@ -212,4 +247,35 @@ fn renew(copy: &Path, format: u32) -> Result<(), StoreError> {
     txn.commit().map_err(failed)?;
     drop(db);
     File::open(copy).and_then(|file| file.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_beside_a_store_goes_after_14_days_be_it_of_before_or_of_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hq.redb");
+        let names = ["hq.redb", "hq.redb.before-3", "hq.redb.after-5", "hq.redb.after-x", "other"];
+        let at: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            fs::write(&path, name).unwrap();
+            touch(&path, at, &NoFaults).unwrap();
+        }
+        let formats = |all: Vec<Kept>| all.iter().map(|one| one.format).collect::<Vec<_>>();
+        assert_eq!(formats(kept(&file).unwrap()), [3], "the newer one is nothing to go back to");
+        assert_eq!(formats(Kept::beside(&file).unwrap()), [3, 5]);
+
+        let day = |n: i64| at + SignedDuration::from_hours(24 * n);
+        for one in Kept::beside(&file).unwrap() {
+            assert!(!one.expire(day(13)).unwrap());
+            assert!(one.expire(day(14)).unwrap() && !one.path.exists());
+        }
+        assert!(Kept::beside(&file).unwrap().is_empty());
+        assert!(file.exists() && folder.path().join("hq.redb.after-x").exists());
+    }
 }

@@ -147,23 +147,26 @@ struct Replay {
     deleted: Option<Touch>,
 }
 
-/// Replays all foreign changes on what was there before the first own one.
+/// Replays all foreign changes on what was there before the first own one. A record may be large and may
+/// have changed thousands of times, so that no more than the two images beside a change are held at once.
 fn replay(
     ground: &Ground<'_>,
     ops: &Ops,
     chain: Chain,
     from: Option<Vec<u8>>,
 ) -> Result<Settled, StoreError> {
-    let mut images = Vec::with_capacity(chain.steps.len() + 1);
-    images.push(chain.now.clone().map_or(Image::Nothing, Image::Kept));
-    for step in &chain.steps {
-        images.push(step.image(ground.read, true)?);
-    }
     let state = from.as_deref().map(|bytes| fields(ops, bytes)).transpose()?;
     let mut replay = Replay { state, own: BTreeSet::new(), last: BTreeMap::new(), deleted: None };
+    let mut image = from.map_or(Image::Nothing, Image::Kept);
     for (n, step) in chain.steps.iter().enumerate().rev() {
         let own = ground.own.contains(&step.seq());
-        let (before, after) = (&images[n + 1], &images[n]);
+        // What was there after a change is what was there before the next one.
+        let next = match n.checked_sub(1) {
+            Some(newer) => chain.steps[newer].image(ground.read, true)?,
+            None => chain.now.clone().map_or(Image::Nothing, Image::Kept),
+        };
+        let before = std::mem::replace(&mut image, next);
+        let after = &image;
         if matches!(before, Image::Gone) || matches!(after, Image::Gone) && step.op != Op::Delete {
             if own {
                 continue;
@@ -173,7 +176,7 @@ fn replay(
         let read = |image: &Image| image.bytes().map(|bytes| fields(ops, bytes)).transpose();
         // A record that was taken away has nothing after it, whatever came back later.
         let after = if step.op == Op::Delete { None } else { read(after)? };
-        let before = if step.op == Op::Insert { None } else { read(before)? };
+        let before = if step.op == Op::Insert { None } else { read(&before)? };
         if own {
             replay.own_change(before, after);
         } else if let Some(why) = replay.foreign_change(ops, Touch::of(&step.head), before, after) {

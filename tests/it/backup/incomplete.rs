@@ -100,7 +100,7 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
 
     // However many are made without it, the last complete one stays, and a drill tries that.
     for _ in 0..2 {
-        hq.advance(Duration::from_secs(5 * 86_400)).await;
+        hq.advance(Duration::from_secs(3 * 86_400)).await;
         assert!(backup(&hq).await.is_incomplete());
     }
     let repo = repository(&hq.data().join("backups/local"), None);

@@ -29,6 +29,7 @@ mod wild; // what agents do to their folders
 mod power; // the power goes while a restore takes its place
 mod shared; // a place that several HQs use
 mod incomplete; // a workspace that is left out
+mod stuck; // a manifest that cannot be read
 mod whereabouts; // what lies where, and what failed where
 mod leaf; // the repository: pieces, hashes, faults of the target
 

@@ -1,11 +1,12 @@
 //! A moment between two backups: tracked records are exactly what they were then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hq::backup::{Meter, Repository};
+use hq::backup::{self, Manifest, Meter, Repository, make};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::queries::error::TaskError;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
@@ -13,11 +14,12 @@ use hq::kernel::{Actor, Cause, Part, Timestamp, Verdict};
 use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
 use hq::server::schema;
 use hq::store::consumer;
-use hq::store::{Class, Range, Read as _, Store, StoreError, WriteTx, keep};
+use hq::store::{Class, Range, Read as _, ReadExt as _, Store, StoreError, WriteTx, keep};
 use serde_json::json;
 
-use super::{back_up, repository};
+use super::{back_up, repository, source};
 use crate::store::check;
+use crate::support::hq::TestHq;
 use crate::support::model::Turn;
 use crate::support::office::Office;
 
@@ -190,4 +192,90 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
     let late = late.expect_err("no backup is that new");
     assert!(late.contains("no backup was made at") && late.contains(&second.id), "{late}");
     office.hq.finish().await;
+}
+
+/// What would be restored of a moment.
+fn looked(repo: &Repository, at: Timestamp, data: &Path, workspace: Option<&str>) -> Restored {
+    let wish = RestoreWish {
+        data: data.to_owned(),
+        backup: Which::At(at),
+        workspace: workspace.map(str::to_owned),
+        mode: Mode::DryRun,
+        key_file: data.join("master.key"),
+    };
+    let looked = tokio::task::block_in_place(|| restore(repo, &wish, &Meter::default()));
+    looked.expect("it could be restored")
+}
+
+/// The names of the pieces of parts.
+fn pieces<'p>(parts: impl Iterator<Item = &'p backup::Part>) -> BTreeSet<String> {
+    parts.flat_map(|part| part.all_chunks()).map(|piece| piece.0.clone()).collect()
+}
+
+/// Where a piece of the first workspace lies that no other of these backups names.
+fn own_piece(place: &Path, all: &[Manifest], n: usize) -> PathBuf {
+    let others = all.iter().filter(|one| one.id != all[n].id);
+    let others: BTreeSet<String> = others.flat_map(|one| pieces(one.parts.iter())).collect();
+    let own = pieces(all[n].parts_of(Some("marlow-cargo")));
+    let name = own.difference(&others).next().expect("it has one");
+    place.join("chunks").join(&name[..2]).join(name)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_and_is_whole() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let made = hq.owner().post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (place, into) = (folder.path().join("backups"), folder.path().join("then"));
+    let repo = repository(&place, None);
+    hq.advance(Duration::from_secs(60)).await;
+    let moment = hq.now();
+    let mut all = Vec::new();
+    for n in 0..4 {
+        hq.advance(Duration::from_secs(60)).await;
+        let task = api.post("/api/v1/tasks", &json!({ "title": format!("Later {n}") })).await;
+        assert_eq!(task.status, 201, "{}", task.text);
+        let mut from = source(&hq);
+        // The first one lacks a workspace.
+        from.workspaces.retain(|ws| 0 < n || ws.slug != "northwind");
+        all.push(make(&repo, &from, &Meter::default()).expect("a backup"));
+    }
+    assert_eq!(all[0].missing, ["northwind"]);
+    assert!(all[1..].iter().all(Manifest::is_complete));
+    // Of the second one a piece is gone, of the third one a byte is wrong.
+    fs::remove_file(own_piece(&place, &all, 1)).expect("a piece");
+    let damaged = own_piece(&place, &all, 2);
+    let mut bytes = fs::read(&damaged).expect("a piece");
+    bytes[40] ^= 1;
+    fs::write(&damaged, bytes).expect("a piece");
+
+    // One workspace, from the first that holds it: what others of that backup lack is in nobody's way.
+    let first = looked(&repo, moment, &into, Some("marlow-cargo"));
+    assert_eq!((first.backup, first.notes), (all[0].id.clone(), Vec::new()));
+    let north = looked(&repo, moment, &into, Some("northwind"));
+    assert_eq!((&north.backup, north.moment), (&all[1].id, Some(moment)));
+    let notes = north.notes.join("\n");
+    assert!(notes.contains(&all[0].id) && notes.contains("it lacks northwind"), "{notes}");
+
+    // All of it: the fourth, once a check has found what is wrong with the third, and from then on at once.
+    for _ in 0..2 {
+        let whole = looked(&repo, moment, &into, None);
+        assert_eq!((&whole.backup, whole.moment), (&all[3].id, Some(moment)));
+        let notes = whole.notes.join("\n");
+        for one in &all[..3] {
+            let words = format!("the backup {} is nearer to that moment", one.id);
+            assert!(notes.contains(&words), "{words}: {notes}");
+        }
+        assert!(notes.contains("some of its pieces are missing"), "{notes}");
+    }
+    let restored = back_to(&repo, moment, &into).expect("restored");
+    assert_eq!((restored.backup, restored.moment), (all[3].id.clone(), Some(moment)));
+    assert_eq!(restored.workspaces, ["marlow-cargo", "northwind"]);
+    let store = check::opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
+    let left = store.read(|snap| snap.list::<Task>(&Range::all())).expect("rows");
+    assert_eq!(left, Vec::<Task>::new(), "they are younger than the moment");
+    store.close();
+    hq.finish().await;
 }

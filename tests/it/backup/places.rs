@@ -179,7 +179,7 @@ async fn copies_that_somebody_makes_elsewhere_are_never_removed_by_rules() {
     done(&hq, Deed::Backup, 1).await;
     for _ in 0..3 {
         elsewhere(&hq, there.path()).await.expect("a copy");
-        hq.advance(Duration::from_secs(5 * 86_400)).await;
+        hq.advance(Duration::from_secs(2 * 86_400)).await;
     }
     assert_eq!(files(&there.path().join("manifests")).len(), 3, "all copies stay");
     let kept = hq.running().app.system.read(|snap| queries::kept(snap)).expect("a list");

@@ -81,6 +81,9 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
     let file = api.get("/api/v1/export").await;
     assert_eq!(file.status, 200);
     assert_eq!(file.header("content-type"), Some("application/zstd"));
+    let noted = api.get("/api/v1/activity?event=workspace.exported").await.json();
+    let text = noted["items"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.ends_with("took out the whole workspace as one file"), "{noted}");
     let bytes = exported(&office).await;
     let again = post_bytes(&office, "/api/v1/import", bytes.clone()).await;
     assert_eq!(again.0, 409, "{}", again.1);

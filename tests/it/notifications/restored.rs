@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use hq::app::Ws;
 use hq::backup::{Meter, Repository};
 use hq::features::connections::model::Wire;
 use hq::features::notifications::model::Recipient;
@@ -37,8 +38,7 @@ fn bring_back(repo: &Repository, backup: Which, data: &Path) {
 }
 
 /// Waits until every consumer has taken or passed all that there is.
-async fn all_taken(hq: &TestHq) {
-    let ws = hq.ws();
+pub(super) async fn all_taken(ws: &Ws) {
     let behind = || {
         let all = ws.app.consumers.all().iter();
         let standings = all.map(|consumer| standing(&ws.store, &**consumer).expect("a read"));
@@ -98,9 +98,9 @@ async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice()
     task(&api, json!({ "title": "Offers" })).await;
     comment(&api, "MC-2", "@tom look").await;
     mail.next().await;
-    all_taken(&office.hq).await;
+    all_taken(&office.ws()).await;
     office.hq.settle().await;
-    all_taken(&office.hq).await;
+    all_taken(&office.ws()).await;
     until(&office.hq, <[Delivery]>::is_empty).await;
     while mail.letters.try_recv().is_ok() {}
     let counted = |office: &Office| {
@@ -120,7 +120,7 @@ async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice()
     office.hq.stop().await;
     bring_back(&repo, Which::At(moment), &office.hq.data());
     office.hq.start_again().await;
-    all_taken(&office.hq).await;
+    all_taken(&office.ws()).await;
     assert_eq!(all::<Delivery>(&office.hq), Vec::<Delivery>::new(), "what was sent stays so");
     assert_eq!(counted(&office), before);
 
@@ -132,7 +132,7 @@ async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice()
     let letter = mail.next().await;
     assert!(letter.contains("To: tom@marlow.example"), "{letter}");
     until(&office.hq, <[Delivery]>::is_empty).await;
-    all_taken(&office.hq).await;
+    all_taken(&office.ws()).await;
     assert!(mail.letters.try_recv().is_err(), "each letter once");
     office.hq.finish().await;
 }
@@ -184,7 +184,7 @@ async fn what_was_to_be_sent_waits_after_a_restore_until_work_goes_on() {
     let letter = mail.next().await;
     assert!(letter.contains("To: tom@marlow.example"), "{letter}");
     until(&hq, <[Delivery]>::is_empty).await;
-    all_taken(&hq).await;
+    all_taken(&hq.ws()).await;
     assert!(mail.letters.try_recv().is_err(), "once");
     hq.finish().await;
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +6,10 @@ use futures_util::FutureExt as _;
 use hq::kernel::{Clock as _, Event};
 use hq::store::audit::{Found, Search, search};
 use hq::store::verify::{Verified, verify};
-use hq::store::{Entry, StoreError, keep};
+use hq::store::{Entry, Root, StoreError, keep};
 use proptest::prelude::*;
+
+mod reading;
 
 use super::check;
 use super::toys::{
@@ -400,11 +401,11 @@ fn retention_by_age_takes_nothing_young_though_the_clock_was_set_back_in_between
 #[test]
 fn entries_are_found_by_their_time_though_the_clock_was_set_back_in_between() {
     let toys = by_a_clock_that_jumped();
-    let key = note(0).uuid_bytes();
+    let record = [Root { table: 100, key: note(0).uuid_bytes() }];
     let within = |since: Option<i64>, until: Option<i64>| {
         let all = look(&toys, |s| (s.since, s.until) = (since, until));
         let of_one = look(&toys, |s| {
-            s.record = Some((100, &key));
+            s.records = &record;
             (s.since, s.until) = (since, until);
         });
         assert_eq!((all.next, of_one.next), (None, None));
@@ -467,7 +468,7 @@ fn an_entry_with_more_images_than_a_piece_takes_is_swept_whole() {
 
 fn look<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
     let mut wish = Search {
-        record: None,
+        records: &[],
         before: None,
         since: None,
         until: None,
@@ -481,99 +482,4 @@ fn look<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
 
 fn seqs(found: &Found) -> Vec<u64> {
     found.entries.iter().map(|entry| entry.seq).collect()
-}
-
-#[test]
-fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
-    let toys = lived_in();
-    let key = note(2).uuid_bytes();
-    let mut by_hand: BTreeMap<u64, ()> = BTreeMap::new();
-    for entry in toys.store.entries_after(0, 1_000).expect("the feed") {
-        if entry.changes.iter().any(|change| change.table == 100 && change.key == key) {
-            by_hand.insert(entry.seq, ());
-        }
-    }
-    let wanted: Vec<u64> = by_hand.into_keys().rev().collect();
-    assert_eq!(wanted.len(), 4);
-    let found = look(&toys, |s| s.record = Some((100, &key)));
-    assert_eq!((seqs(&found), found.next), (wanted.clone(), None));
-    assert_eq!(found.looked, 4, "only its own entries are read");
-    let first = look(&toys, |s| {
-        s.record = Some((100, &key));
-        s.limit = 3;
-    });
-    assert_eq!(seqs(&first), wanted[..3]);
-    let rest = look(&toys, |s| {
-        s.record = Some((100, &key));
-        s.before = first.next;
-    });
-    assert_eq!(seqs(&rest), wanted[3..]);
-    // A record that is gone without a trace but in the heads is looked for.
-    let job = look(&toys, |s| s.record = Some((140, &JOB)));
-    assert_eq!(job.entries.len(), 3, "made, changed, removed");
-}
-
-#[test]
-fn a_record_of_many_versions_is_read_in_bounded_pages_that_join() {
-    let toys = Toys::open();
-    for n in 1..=2_500 {
-        toys.clock.advance_ms(10);
-        toys.put(Note::new(note(1), &format!("{n}"))).expect("a version");
-    }
-    let key = note(1).uuid_bytes();
-    let until = Some(1_700_000_000_000 + 20_000);
-    let (mut found, mut next, mut pages) = (Vec::new(), None, 0);
-    loop {
-        let page = look(&toys, |s| {
-            s.record = Some((100, &key));
-            (s.until, s.limit, s.within, s.before) = (until, 900, Duration::ZERO, next);
-        });
-        assert!(page.looked <= 1_000, "{}", page.looked);
-        found.extend(seqs(&page));
-        (next, pages) = (page.next, pages + 1);
-        if next.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, (1..=2_000).rev().collect::<Vec<_>>());
-    assert!((3..=6).contains(&pages), "{pages}");
-}
-
-static JOB: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
-
-#[test]
-fn a_search_looks_backwards_in_bounded_pieces_and_says_how_far_it_came() {
-    let toys = Toys::open();
-    for n in 1..=2_500 {
-        toys.clock.advance_ms(10);
-        toys.put(Note::new(note(n), "m")).expect("a note");
-    }
-    let hit: &dyn Fn(&Entry) -> bool = &|entry| entry.seq == 3;
-    let first = look(&toys, |s| {
-        s.wanted = hit;
-        s.within = Duration::ZERO;
-    });
-    assert!(first.entries.is_empty());
-    assert_eq!((first.looked, first.next), (1_000, Some(1_501)));
-    assert_eq!(first.reached.expect("it looked").0, 1_501);
-    let mut next = first.next;
-    let mut found = Vec::new();
-    while let Some(before) = next {
-        let more = look(&toys, |s| {
-            s.wanted = hit;
-            s.within = Duration::ZERO;
-            s.before = Some(before);
-        });
-        found.extend(seqs(&more));
-        next = more.next;
-    }
-    assert_eq!(found, [3]);
-    let begin = 1_700_000_000_000;
-    let within = look(&toys, |s| {
-        s.since = Some(begin + 101);
-        s.until = Some(begin + 150);
-    });
-    assert_eq!(seqs(&within), [15, 14, 13, 12, 11], "the times lie between the two");
-    assert_eq!(within.looked, 5, "what is younger is not looked at");
-    assert_eq!(within.next, None);
 }

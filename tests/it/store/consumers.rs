@@ -5,8 +5,8 @@ use std::time::Duration;
 use hq::kernel::Cause;
 use hq::kernel::time::Clock as _;
 use hq::store::consumer::{
-    Consume, ConsumeError, Passed, State, Step, dead_letters, pause, rebuild, rebuilding, resume,
-    rewind, skip, state, step, step_or_pass,
+    Consume, ConsumeError, Passed, State, Step, dead_letters, dead_letters_after, give_up, pause,
+    rebuild, rebuilding, resume, rewind, skip, skip_only, state, step, step_or_pass,
 };
 use hq::store::undo::moment::go_back;
 use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
@@ -182,6 +182,55 @@ fn three_set_aside_in_a_row_pause_it_until_somebody_resumes() {
     assert_eq!((total(&toys), now(&toys).cursor), (1, 5));
     let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
     assert_eq!(letters.len(), 4);
+}
+
+#[test]
+fn only_the_entry_that_is_expected_is_skipped() {
+    let (toys, counter) = (Toys::open(), Arc::new(Counter::default()));
+    make(&toys, &["a", "poison", "b", "c"]);
+    assert_eq!(take(&toys, &counter), Step::Failed, "it stands before the second");
+    let skip = |entry| {
+        let body = move |tx: &mut WriteTx<'_>| {
+            Ok(skip_only(tx, NUMBER, entry).map_err(|error| error.to_string()))
+        };
+        toys.write(body).expect("a write")
+    };
+    let ahead = skip(3).expect_err("the second is next");
+    assert!(ahead.contains("entry 3 is not the next one"), "{ahead}");
+    assert!(ahead.contains("it stands at 1, and entry 2 is next"), "{ahead}");
+    skip(2).expect("it is the next one");
+    let again = skip(2).expect_err("it was sent twice");
+    assert!(again.contains("entry 2 was taken or skipped meanwhile"), "{again}");
+    assert!(again.contains("it stands at 2, and entry 3 is next"), "{again}");
+    assert_eq!(take(&toys, &counter), Step::Took(2));
+    let late = skip(4).expect_err("it was taken");
+    assert!(late.contains("has taken every entry"), "{late}");
+    assert_eq!((total(&toys), now(&toys).cursor), (3, 4), "no good entry is missing");
+    let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
+    let [(2, letter)] = letters.as_slice() else { panic!("{letters:?}") };
+    assert!(letter.error.contains("skipped by a person after: bad taste"), "{letter:?}");
+}
+
+#[test]
+fn what_was_given_up_is_read_page_by_page() {
+    let toys = Toys::open();
+    let letters = |tx: &mut WriteTx<'_>| {
+        for seq in [3, 1, 300, 2] {
+            give_up(tx, NUMBER, seq, format!("letter {seq}"))?;
+        }
+        pause(tx, NUMBER)?;
+        give_up(tx, NUMBER + 1, 4, "of another".to_owned())
+    };
+    toys.write(letters).expect("letters");
+    let page = |after, limit| {
+        let read = toys.store.read(|snap| dead_letters_after(snap, NUMBER, after, limit));
+        read.expect("a read").into_iter().map(|(seq, _)| seq).collect::<Vec<_>>()
+    };
+    assert_eq!(page(0, 2), [1, 2]);
+    assert_eq!(page(2, 2), [3, 300]);
+    assert_eq!(page(1, 1), [2]);
+    assert_eq!(page(300, 2), [0; 0]);
+    assert_eq!(page(0, usize::MAX), [1, 2, 3, 300]);
 }
 
 #[test]

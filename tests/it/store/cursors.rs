@@ -131,7 +131,7 @@ fn by_pages(toys: &Toys) -> Vec<u64> {
     let (mut found, mut before) = (Vec::new(), None);
     loop {
         let ask = Search {
-            record: None,
+            records: &[],
             before,
             since: None,
             until: None,

@@ -1,14 +1,15 @@
 //! What needs the whole file, beside somebody who reads it for long and others who write all the time.
 
 use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hq::kernel::Problem;
-use hq::store::{Faults, Store, StoreError};
+use hq::store::{Faults, ReadExt as _, Store, StoreError};
+use tokio::runtime::Builder;
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Toys, With, note, runtime};
@@ -87,6 +88,57 @@ fn a_backup_keeps_nobody_waiting_whatever_wants_the_whole_file() {
     check::all_fits(&toys.store);
 }
 
+/// A disk whose next fsync takes until somebody lets it end.
+#[derive(Default)]
+struct Slow {
+    waits: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+impl Faults for Slow {
+    fn sync(&self) -> io::Result<()> {
+        let waits = self.waits.lock().expect("a lock").take();
+        if let Some((begun, end)) = waits {
+            begun.send(()).expect("somebody waits for it");
+            end.recv().expect("somebody lets it end");
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn who_waits_for_a_compaction_keeps_nobody_else_waiting() {
+    let disk = Arc::new(Slow::default());
+    let toys = With { faults: Arc::clone(&disk) as Arc<dyn Faults>, ..With::default() }.open();
+    toys.put(Note::new(note(1), "m")).expect("a note");
+    assert!(!toys.store.is_held_whole());
+    let ((begun, has_begun), (end, ends)) = (mpsc::channel(), mpsc::channel());
+    *disk.waits.lock().expect("a lock") = Some((begun, ends));
+    let store = toys.store.clone();
+    let compacting = std::thread::spawn(move || store.compact());
+    has_begun.recv().expect("it begins");
+    assert!(toys.store.is_held_whole());
+
+    let threads = Builder::new_multi_thread().worker_threads(1).enable_time().build();
+    let threads = threads.expect("a runtime");
+    let (store, (reads, has_read)) = (toys.store.clone(), mpsc::channel());
+    let reading = threads.spawn(async move {
+        reads.send(()).expect("somebody waits for it");
+        store.read(|snap| snap.get::<Note>(note(1)))
+    });
+    has_read.recv().expect("it reads");
+    let store = toys.store.clone();
+    let short = Duration::from_millis(20);
+    let other = threads.spawn(async move { store.is_at_hand(short).await });
+    assert!(!threads.block_on(other).expect("the one thread goes on"), "it is not at hand yet");
+    assert!(!reading.is_finished());
+
+    end.send(()).expect("it waits");
+    compacting.join().expect("it ends").expect("compacted");
+    assert!(threads.block_on(toys.store.is_at_hand(PATIENCE)));
+    let read: Result<Option<Note>, StoreError> = threads.block_on(reading).expect("it ends");
+    assert!(read.expect("a read").is_some());
+}
+
 #[test]
 fn compaction_comes_although_somebody_writes_all_the_time() {
     let toys = Toys::open();
@@ -143,11 +195,13 @@ fn a_check_that_goes_back_to_the_commit_before_says_what_is_lost() {
     }
     assert!(changed > 0);
 
+    let read = toys.store.head();
     let error = toys.store.check().expect_err("the last commit is lost");
     assert!(matches!(error, StoreError::Lost { found: 5, known: 6 }), "{error}");
     toys.put(Note::new(note(7), "m")).expect_err("nothing is written behind an entry that is gone");
     let toys = toys.reopen();
     assert_eq!(toys.seq(), 5);
     toys.put(Note::new(note(7), "m")).expect("a person has started it again");
+    assert!(!toys.store.knows(read).expect("a look"), "entry 6 is another one than that was read");
     check::all_fits(&toys.store);
 }

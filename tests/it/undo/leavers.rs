@@ -3,8 +3,9 @@
 use hq::features::agents::model::Agent;
 use hq::features::tasks::model::Task;
 use hq::features::tasks::rules::{self as tasks, NewTask};
+use hq::features::users::rules::accounts;
 use hq::features::workspace::queries as people;
-use hq::kernel::{AccountId, Assignee, Manager, Role, TaskId};
+use hq::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role, TaskId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -137,6 +138,28 @@ async fn nothing_goes_back_to_a_closed_account_until_it_is_opened_again() {
     ok(owner.call("POST", &close("enable")).await).await;
     ok(undo(&team.api, given).await).await;
     assert_eq!(team.has(), Team::of(team.mo));
+    team.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_goes_back_to_an_account_that_is_closed_while_an_undo_is_made_ready() {
+    let team = Team::open().await;
+    let given = team.hand_over().await;
+    let (app, mo) = (team.office.ws().app.clone(), team.mo);
+    // The undo is worked out and then waits for its turn; what it was told of accounts is out of date by then.
+    let turn = app.people_turn.lock().await;
+    let api = team.api.clone();
+    let undone = tokio::spawn(async move { undo(&api, given).await });
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let by = (Actor::System(Part::Cli), Cause::Timer);
+    let closed = app.system.write(by.0, by.1, move |tx| accounts::disable(tx, mo)).await;
+    closed.expect("an account that is closed");
+    assert!(!undone.is_finished(), "it waits");
+    drop(turn);
+    let refused = undone.await.expect("an answer");
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "nothing_to_undo", "{}", refused.text);
+    assert_eq!(team.has(), Team::of(team.bea));
     team.office.hq.finish().await;
 }
 

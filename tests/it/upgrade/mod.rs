@@ -1,6 +1,7 @@
 //! Folders of older formats, kept for ever: each is opened, upgraded, looked through and served. And
 //! what happens when an upgrade fails, a program is too old, or somebody wants to go back.
 
+mod added;
 mod indexes;
 mod maker;
 mod power;
@@ -210,7 +211,8 @@ fn an_upgrade_that_fails_leaves_the_old_file_as_it_was() {
     assert!(before.iter().any(|(name, bytes)| name == "hq.redb" && *bytes == old));
 }
 
-fn set_format(file: &Path, format: u32) {
+/// As if another version had written this store, which nobody has open.
+pub fn set_format(file: &Path, format: u32) {
     let db = redb::Database::open(file).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
@@ -264,6 +266,8 @@ async fn a_folder_of_a_newer_version_is_refused_and_the_way_back_works() {
     let done = run(binary, &data, &["rollback", "--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     assert!(home.join(format!("hq.redb.after-{newer}")).exists(), "what was newer is set aside");
+    let left = migrate::Kept::beside(&file).expect("a folder");
+    assert!(left.iter().any(|one| one.format == newer), "and goes after a time: {left:?}");
     let lives = (incarnation(&file), incarnation(&home.join(&before_it)));
     assert_ne!(lives.0, lives.1, "cursors of the newer life are worth nothing");
     let program = Program::start(binary, &data);

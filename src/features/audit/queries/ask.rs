@@ -18,7 +18,7 @@ use crate::kernel::{
     AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, WorkspaceId,
 };
 use crate::store::audit::{Found, Search, search};
-use crate::store::{Change, Cursor, Entry, Key, KeyBuf, Record, Store, StoreError};
+use crate::store::{Change, Cursor, Entry, Root, Store, StoreError};
 
 use super::super::rules::AuditError;
 use super::through::{self, Begun};
@@ -168,7 +168,9 @@ impl Because {
 pub struct Wish {
     /// Whose feed.
     pub source: Source,
-    pub(super) record: Option<(u16, Vec<u8>)>,
+    pub(super) record: Option<Root>,
+    /// What belongs to the record and counts as itself; nothing when it alone is meant.
+    pub(super) parts: Option<Vec<Root>>,
     who: Option<Who>,
     cause: Option<Because>,
     /// Of these kinds; of any when there are none.
@@ -209,6 +211,7 @@ impl Wish {
         Ok(Self {
             source,
             record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
+            parts: None,
             who: asked.by.as_deref().map(|text| who(&people, text, by)).transpose()?,
             cause: asked.cause.as_deref().map(because).transpose()?,
             events: kinds(asked.event.as_deref().unwrap_or_default())?,
@@ -241,8 +244,10 @@ impl Wish {
         limit: usize,
     ) -> Result<Found, StoreError> {
         let begun = Begun::new(ws, self.routine);
+        let records = self.record.iter().chain(self.parts.iter().flatten());
+        let records: Vec<Root> = records.cloned().collect();
         let wish = Search {
-            record: self.record.as_ref().map(|(table, key)| (*table, key.as_slice())),
+            records: &records,
             before,
             since: self.since,
             until: self.until,
@@ -324,8 +329,9 @@ impl Wish {
     /// [`Begun`], made with [`Wish::begun`].
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
-        let names = |(table, key): &(u16, Vec<u8>)| {
-            entry.changes.iter().any(|change| change.table == *table && change.key == *key)
+        let names = |record: &Root| {
+            entry.changes.iter().any(|change| record.is(change.table, &change.key))
+                || (self.parts.is_some() && entry.roots.contains(record))
         };
         self.since.is_none_or(|since| since <= entry.at)
             && self.until.is_none_or(|until| entry.at <= until)
@@ -399,15 +405,8 @@ fn cursor(store: &Store, text: &str) -> Result<u64, AuditError> {
     }
 }
 
-pub(super) fn key_of<R: Record>(id: R::Id) -> (u16, Vec<u8>)
-where
-    R::Id: Key,
-{
-    (R::TABLE.number, KeyBuf::of(&id).into_bytes())
-}
-
 /// The record that is meant by a name or by table and id.
-fn record(ws: &Ws, source: Source, text: &str) -> Result<(u16, Vec<u8>), AuditError> {
+fn record(ws: &Ws, source: Source, text: &str) -> Result<Root, AuditError> {
     let schema = store_of(ws, source).schema();
     let split = text.split_once([' ', ':', '/']);
     if let Some((table, id)) = split {
@@ -419,17 +418,17 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<(u16, Vec<u8>), AuditEr
         })?;
         let key = info.key_of(id.trim());
         let key = key.ok_or_else(|| AuditError::field("record", format!("`{id}` is no id")))?;
-        return Ok((info.number, key));
+        return Ok(Root { table: info.number, key });
     }
     let found = ws.read(|snap| {
         if let Some(run) = runs::by_name(snap, text)? {
-            return Ok(Some(key_of::<Run>(run.id)));
+            return Ok(Some(Root::of::<Run>(run.id)));
         }
         if let Ok(task) = tasks::resolve(snap, text) {
-            return Ok(Some(key_of::<crate::features::tasks::model::Task>(task.id)));
+            return Ok(Some(Root::of::<crate::features::tasks::model::Task>(task.id)));
         }
         let agent = crate::features::agents::queries::by_slug(snap, text.trim_start_matches('@'))?;
-        let agent = agent.map(|a| key_of::<crate::features::agents::model::Agent>(a.id));
+        let agent = agent.map(|a| Root::of::<crate::features::agents::model::Agent>(a.id));
         Ok::<_, StoreError>(agent)
     })?;
     found.ok_or_else(|| no_record(text))

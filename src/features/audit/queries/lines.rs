@@ -112,32 +112,8 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
     })
 }
 
-/// What an entry tells, as one sentence; empty when it is not there.
-fn told(ws: &Ws, seq: u64) -> Result<String, StoreError> {
-    ws.read(|snap| {
-        let schema = ws.store.schema();
-        let entries = crate::store::feed::entries(snap, schema, seq.saturating_sub(1), 1)?;
-        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
-            return Ok(String::new());
-        };
-        let people = People::read(snap)?;
-        let teller = Teller { read: snap, of: snap, schema, people, source: Source::Workspace };
-        let line = teller.line(entry)?;
-        let said = line.said.iter().map(|words| {
-            let parts = [words.verb.as_str(), &words.thing, &words.rest];
-            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-        });
-        Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
-    })
-}
-
-/// What an entry tells, as one sentence, for a person who looks for what is wrong: what cannot be read is said to
-/// be so. Empty when it is not there.
-pub fn told_or_why(ws: &Ws, seq: u64) -> String {
-    told(ws, seq).unwrap_or_else(|error| format!("what this entry tells cannot be read: {error}"))
-}
-
-struct Teller<'r> {
+/// Puts entries that stand in one snapshot into words; everybody is read once.
+pub struct Teller<'r> {
     /// The workspace.
     read: &'r dyn Read,
     /// The store that the entries are of.
@@ -147,7 +123,33 @@ struct Teller<'r> {
     source: Source,
 }
 
-impl Teller<'_> {
+impl<'r> Teller<'r> {
+    /// For the entries of a workspace.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of_workspace(read: &'r dyn Read, schema: &'r Schema) -> Result<Self, StoreError> {
+        let people = People::read(read)?;
+        Ok(Self { read, of: read, schema, people, source: Source::Workspace })
+    }
+
+    /// What an entry tells, as one sentence; empty when it is not there.
+    ///
+    /// # Errors
+    /// When the disk fails or the entry cannot be read.
+    pub fn sentence(&self, seq: u64) -> Result<String, StoreError> {
+        let entries = feed::entries(self.of, self.schema, seq.saturating_sub(1), 1)?;
+        let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
+            return Ok(String::new());
+        };
+        let line = self.line(entry)?;
+        let said = line.said.iter().map(|words| {
+            let parts = [words.verb.as_str(), &words.thing, &words.rest];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+        });
+        Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
+    }
+
     fn line(&self, entry: &Entry) -> Result<Line, StoreError> {
         let mut said = match self.source {
             Source::Workspace => activity::sentences(self.read, self.schema, entry, &self.people)?,

@@ -12,7 +12,7 @@ use super::model::Keeping;
 
 pub use ask::{Asked, Source, Wish, cause_word};
 pub use choices::{causes, events, routines, whose};
-pub use lines::{Line, Page, RowLine, as_json_now, lines, told_or_why};
+pub use lines::{Line, Page, RowLine, Teller, as_json_now, lines};
 pub use through::{Begun, fired_in};
 pub use work::{
     Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,

@@ -7,15 +7,18 @@ use crate::app::Ws;
 use crate::features::history::queries::readable::{Eye, Looker};
 use crate::features::routines::model::Routine;
 use crate::features::routines::queries::{self as routines, origin};
-use crate::features::runs::model::{RUNS, Run};
+use crate::features::runs::model::Run;
 use crate::features::runs::queries as runs;
 use crate::features::streams::model::Stream;
 use crate::features::streams::queries as streams;
 use crate::kernel::{Cause, Event, RoutineId, RunId};
-use crate::store::{Entry, Read as _, ReadExt as _, StoreError};
+use crate::store::{Entry, Read, ReadExt as _, Root, StoreError, audit};
 
 use super::super::rules::AuditError;
-use super::ask::{self, Asked, Wish, key_of};
+use super::ask::{self, Asked, Wish};
+
+/// So much of what belongs to a record is looked at: the youngest.
+const MOST_PARTS: usize = 500;
 
 /// The run that did what an entry tells, if one did.
 pub(super) fn run_of(entry: &Entry) -> Option<RunId> {
@@ -60,15 +63,27 @@ pub(super) fn routine(ws: &Ws, text: &str) -> Result<RoutineId, AuditError> {
     })
 }
 
-/// What is meant by `stream:Launch` or `routine:Morning look`: table and key.
-pub(super) fn named(ws: &Ws, noun: &str, name: &str) -> Result<Option<(u16, Vec<u8>)>, StoreError> {
+/// What is meant by `stream:Launch` or `routine:Morning look`.
+pub(super) fn named(ws: &Ws, noun: &str, name: &str) -> Result<Option<Root>, StoreError> {
     ws.read(|snap| {
         Ok(match noun {
-            "stream" => streams::called(snap, name)?.map(|one| key_of::<Stream>(one.id)),
-            "routine" => routines::called(snap, name)?.map(|one| key_of::<Routine>(one.id)),
+            "stream" => streams::called(snap, name)?.map(|one| Root::of::<Stream>(one.id)),
+            "routine" => routines::called(snap, name)?.map(|one| Root::of::<Routine>(one.id)),
             _ => None,
         })
     })
+}
+
+/// What belongs to a record and may be read with it.
+fn parts(read: &dyn Read, ws: &Ws, eye: &Eye<'_>, of: &Root) -> Result<Vec<Root>, StoreError> {
+    let mut seen = Vec::new();
+    for part in audit::parts(read, ws.store.schema(), of, MOST_PARTS)? {
+        let row = read.raw_get(part.table, &part.key)?;
+        if row.map_or(Ok(false), |row| eye.sees(part.table, &row))? {
+            seen.push(part);
+        }
+    }
+    Ok(seen)
 }
 
 /// Which runs a routine began: looked up once each.
@@ -116,12 +131,13 @@ impl<'w> Begun<'w> {
 
 impl Wish {
     /// The same, if this person may ask for it: whose run a private one was, and what happened to a row
-    /// that is not theirs to read, is not told by whether anything is found.
+    /// that is not theirs to read, is not told by whether anything is found. What belongs to the record that
+    /// is asked for, as comments belong to a task, counts as itself from then on.
     ///
     /// # Errors
     /// As if the run or the record were not there.
-    pub fn asked_by(self, ws: &Ws, who: Looker, asked: &Asked) -> Result<Self, AuditError> {
-        let (run, record) = ws.read(|snap| {
+    pub fn asked_by(mut self, ws: &Ws, who: Looker, asked: &Asked) -> Result<Self, AuditError> {
+        let (run, record, parts) = ws.read(|snap| {
             let eye = Eye::new(snap, who);
             let run = match self.run {
                 Some(id) => match snap.get::<Run>(id)? {
@@ -131,15 +147,19 @@ impl Wish {
                 None => true,
             };
             let record = match &self.record {
-                Some((table, key)) => match snap.raw_get(*table, key)? {
-                    Some(row) => eye.sees(*table, &row)?,
-                    // Whose a run was that is gone cannot be told.
-                    None => eye.may_read_history(*table) && *table != RUNS.number,
+                Some(record) => match snap.raw_get(record.table, &record.key)? {
+                    Some(row) => eye.sees(record.table, &row)?,
+                    None => eye.sees_record(ws.store.schema(), record)?,
                 },
                 None => true,
             };
-            Ok::<_, StoreError>((run, record))
+            let parts = match self.record.as_ref().filter(|_| record) {
+                Some(of) => Some(parts(snap, ws, &eye, of)?),
+                None => None,
+            };
+            Ok::<_, StoreError>((run, record, parts))
         })?;
+        self.parts = parts;
         match (run, record) {
             (false, _) => Err(no_run(asked.run.as_deref().unwrap_or_default())),
             (_, false) => Err(ask::no_record(asked.record.as_deref().unwrap_or_default())),

@@ -8,8 +8,10 @@ use crate::features::users::queries as users;
 use crate::kernel::AccountId;
 use crate::store::StoreError;
 
-/// The code of what is refused because of it.
+/// The code of what is refused because of one that a backup brings back.
 pub const CODE: &str = "workspace_damaged";
+/// The code of what is refused because of one whose data is as it was: something else stands in the way.
+pub const UNOPENED: &str = "workspace_unopened";
 
 /// A workspace that cannot be opened, for whoever is to bring it back.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +27,12 @@ pub struct Damaged {
 }
 
 impl Damaged {
+    /// The code of what is refused because of it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        if self.restore.is_some() { CODE } else { UNOPENED }
+    }
+
     /// All of it in a sentence.
     #[must_use]
     pub fn words(&self) -> String {
@@ -40,12 +48,12 @@ impl Damaged {
     }
 }
 
-/// The same words for those who cannot run commands on the machine.
+/// Words for those who cannot run commands on the machine, whatever the reason.
 #[must_use]
 pub fn words_for_people(slug: &str) -> String {
     format!(
-        "the workspace {slug} is damaged and cannot be opened; nothing in it can be read or changed until \
-         whoever keeps this HQ brings it back from a backup (`hq status` on its machine says how)"
+        "the workspace {slug} cannot be opened; nothing in it can be read or changed until whoever keeps this HQ \
+         has seen to it (`hq status` on its machine says how)"
     )
 }
 
@@ -122,7 +130,7 @@ pub fn may_know(app: &App, account: AccountId, slug: &str) -> Result<bool, Store
 
 #[cfg(test)]
 mod tests {
-    use super::{Damaged, quoted};
+    use super::{CODE, Damaged, UNOPENED, quoted};
 
     #[test]
     fn the_way_back_is_named_only_where_a_restore_is_one() {
@@ -133,8 +141,10 @@ mod tests {
             restore: Some("`hq restore 'b' --workspace acme --data 'd'`".into()),
         };
         assert!(one.words().contains("hq restore 'b' --workspace acme"), "{}", one.words());
+        assert_eq!(one.code(), CODE);
         one.restore = None;
         assert_eq!(one.words(), "the workspace acme cannot be opened: no file");
+        assert_eq!(one.code(), UNOPENED);
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -5,7 +5,6 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::audit::queries::told_or_why;
 use crate::features::finder::queries::standing as index;
 use crate::kernel::Problem;
 use crate::store::StoreError;
@@ -22,7 +21,7 @@ use crate::web::shell::Flash;
 use crate::web::time::RelTime;
 
 use super::super::api::{giving_up, named};
-use super::super::queries;
+use super::super::queries::{self, letters::Teller};
 use super::super::rules::{self, Act, HealthError};
 
 /// How many dead letters the page shows.
@@ -35,12 +34,16 @@ pub(super) struct ConsumerRow {
     pub lag: String,
     pub place: String,
     pub error: String,
+    /// Whether the error is still to be seen to.
+    pub is_troubled: bool,
     pub paused: bool,
     pub is_behind: bool,
     pub can_rebuild: bool,
     pub can_rewind: bool,
     pub can_pause: bool,
     pub cursor: u64,
+    /// The entry that it takes next: the one that is meant when it is to skip one.
+    pub next: u64,
     pub url: String,
 }
 
@@ -55,33 +58,75 @@ pub(super) struct LetterRow {
     pub audit: String,
 }
 
-/// All rows, and how many dead letters are not shown.
-pub(super) fn rows(
-    app: &App,
-    ws: &Ws,
-    zone: &TimeZone,
-) -> Result<(Vec<ConsumerRow>, Vec<LetterRow>, usize), StoreError> {
-    let now = app.clock.now();
-    let (mut rows, mut letters, mut all) = (Vec::new(), Vec::new(), 0);
-    for one in queries::consumers(ws)? {
-        all += one.dead.len();
-        for (seq, letter) in &one.dead {
-            if letters.len() < MAX_LETTERS {
-                letters.push(LetterRow {
-                    consumer: one.name,
-                    seq: *seq,
-                    said: told_or_why(ws, *seq),
-                    error: sentence(&letter.error),
-                    at: RelTime::new(crate::kernel::time::from_ms(letter.at), now, zone),
-                    url: ws.url(&format!("settings/health/dead-letters/{}/{seq}", one.name)),
-                    audit: ws.url(&format!("settings/audit?before={}", before(ws, *seq))),
-                });
-            }
+/// Behind which dead letter the page goes on; from the first one when no consumer is named.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Place {
+    consumer: String,
+    after: u64,
+}
+
+impl Place {
+    /// What stands behind an address, so that it shows the same; empty at the first.
+    pub(super) fn query(&self) -> String {
+        match self.consumer.is_empty() {
+            true => String::new(),
+            false => query(&self.consumer, self.after),
         }
-        rows.push(row(ws, one, now.as_millisecond()));
     }
-    let more = all - letters.len();
-    Ok((rows, letters, more))
+}
+
+fn query(consumer: &str, after: u64) -> String {
+    format!("?consumer={}&after={after}", format::query_value(consumer))
+}
+
+/// Consumers and a page of what they gave up.
+pub(super) struct Rows {
+    pub consumers: Vec<ConsumerRow>,
+    pub letters: Vec<LetterRow>,
+    /// How many dead letters there are in all.
+    pub all_letters: usize,
+    /// Where the first of them are, or empty when they are shown.
+    pub first: String,
+    /// Where the next ones are, or empty at the end.
+    pub next: String,
+}
+
+/// All consumers, and the dead letters behind a place.
+pub(super) fn rows(app: &App, ws: &Ws, zone: &TimeZone, place: &Place) -> Result<Rows, StoreError> {
+    let (now, all) = (app.clock.now(), queries::consumers(ws)?);
+    let at = all.iter().position(|one| one.name == place.consumer);
+    let passed = |n: usize, seq: u64| at.is_some_and(|at| (n, seq) <= (at, place.after));
+    let mut shown = Vec::new();
+    for (n, one) in all.iter().enumerate() {
+        let dead = one.dead.iter().filter(|(seq, _)| !passed(n, *seq));
+        shown.extend(dead.map(|(seq, letter)| (one.name, *seq, letter)));
+    }
+    let is_more = MAX_LETTERS < shown.len();
+    shown.truncate(MAX_LETTERS);
+    let link = |behind: &str| format!("{}{behind}#dead", ws.url("settings/health"));
+    let last = shown.last().filter(|_| is_more);
+    let next = last.map(|(name, seq, _)| link(&query(name, *seq))).unwrap_or_default();
+    let letters = ws.read(|snap| {
+        let teller = Teller::new(snap, ws.store.schema());
+        let letters = shown.iter().map(|&(consumer, seq, letter)| LetterRow {
+            consumer,
+            seq,
+            said: teller.said(seq),
+            error: sentence(&letter.error),
+            at: RelTime::new(crate::kernel::time::from_ms(letter.at), now, zone),
+            url: ws.url(&format!("settings/health/dead-letters/{consumer}/{seq}")),
+            audit: ws.url(&format!("settings/audit?before={}", before(ws, seq))),
+        });
+        Ok::<_, StoreError>(letters.collect())
+    })?;
+    Ok(Rows {
+        letters,
+        all_letters: all.iter().map(|one| one.dead.len()).sum(),
+        first: at.map(|_| link("")).unwrap_or_default(),
+        next,
+        consumers: all.into_iter().map(|one| row(ws, one, now.as_millisecond())).collect(),
+    })
 }
 
 /// The cursor whose page begins with this entry.
@@ -110,18 +155,21 @@ fn row(ws: &Ws, one: Standing, now: i64) -> ConsumerRow {
         }
         None => "none".to_owned(),
     };
+    let is_troubled = one.is_troubled();
     ConsumerRow {
         name: one.name,
         dot,
         lag,
         place: format!("{} of {}", one.state.cursor, one.head),
         error: one.state.last_error.map(|error| sentence(&error)).unwrap_or_default(),
+        is_troubled,
         paused: one.state.paused,
         is_behind: one.can_pause && one.behind > 0,
         can_rebuild: one.can_rebuild,
         can_rewind: one.can_rewind,
         can_pause: one.can_pause,
         cursor: one.state.cursor,
+        next: one.state.cursor + 1,
         url: ws.url(&format!("settings/health/consumers/{}", one.name)),
     }
 }
@@ -141,6 +189,24 @@ pub(super) struct ActForm {
     /// For a rewind.
     #[serde(default)]
     to: String,
+    /// For a skip: the entry that the page showed as the next one.
+    #[serde(default)]
+    entry: String,
+}
+
+impl ActForm {
+    /// The entry that the act is about.
+    fn about(&self, word: &str) -> Result<Option<u64>, HealthError> {
+        let (field, text) = match word {
+            "skip" => ("entry", self.entry.trim()),
+            _ => ("to", self.to.trim()),
+        };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let message = "write the number of an entry".to_owned();
+        text.parse().map(Some).map_err(|_| HealthError::Field { field, message })
+    }
 }
 
 pub(super) async fn act(
@@ -152,15 +218,7 @@ pub(super) async fn act(
     Form(form): Form<ActForm>,
 ) -> Result<Response, PageError> {
     let done = async {
-        let to = match form.to.trim() {
-            "" => None,
-            text => {
-                let message = "write the number of an entry".to_owned();
-                let wrong = |_| HealthError::Field { field: "to", message };
-                Some(text.parse().map_err(wrong)?)
-            }
-        };
-        let act = Act::from_word(&word, to)?;
+        let act = Act::from_word(&word, form.about(&word)?)?;
         if name == index::NAME {
             ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
             ws.finding.begin_anew();

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use crate::app::{App, Ws};
 use crate::kernel::Can;
 use crate::web::error::PageError;
+use crate::web::extract::Query;
 use crate::web::html;
 use crate::web::parts::Dot;
 use crate::web::routes::{Needs, Routes};
@@ -18,7 +19,7 @@ use crate::web::shell::Shell;
 
 use super::queries::{self, How};
 
-use consumers::{ConsumerRow, LetterRow};
+use consumers::{Place, Rows};
 use store::{SizesView, WorkView};
 
 /// Routes below the workspace.
@@ -46,9 +47,7 @@ struct Now {
     how: &'static str,
     tone: &'static str,
     parts: Vec<PartRow>,
-    consumers: Vec<ConsumerRow>,
-    letters: Vec<LetterRow>,
-    more_letters: usize,
+    rows: Rows,
 }
 
 /// What renews itself.
@@ -72,7 +71,7 @@ fn zone_of(who: &Person) -> TimeZone {
     TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
 }
 
-fn state_now(app: &App, ws: &Ws, who: &Person) -> Result<Now, PageError> {
+fn state_now(app: &App, ws: &Ws, who: &Person, place: &Place) -> Result<Now, PageError> {
     let parts = queries::parts(app, ws, who.account)?;
     let (how, tone) = match queries::worst(&parts) {
         How::Ok => ("Everything works", "ok"),
@@ -84,26 +83,34 @@ fn state_now(app: &App, ws: &Ws, who: &Person) -> Result<Now, PageError> {
         dot: Dot::new(part.how.state(), part.how.label()),
         said: crate::web::form::sentence(&part.said),
     };
-    let (consumers, letters, more_letters) = consumers::rows(app, ws, &zone_of(who))?;
     Ok(Now {
-        url: ws.url("settings/health/now"),
+        url: ws.url(&format!("settings/health/now{}", place.query())),
         how,
         tone,
         parts: parts.into_iter().map(row).collect(),
-        consumers,
-        letters,
-        more_letters,
+        rows: consumers::rows(app, ws, &zone_of(who), place)?,
     })
 }
 
-async fn now(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
-    let now = ws.look(move |ws| state_now(&app, ws, &who)).await?;
+async fn now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Query(place): Query<Place>,
+) -> Result<Response, PageError> {
+    let now = ws.look(move |ws| state_now(&app, ws, &who, &place)).await?;
     html::fragment(&Region { now })
 }
 
-async fn show(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(place): Query<Place>,
+) -> Result<Response, PageError> {
     let shown = ws.look(move |ws| {
-        let (now, works) = (state_now(&app, ws, &who)?, store::works(&app, ws, &who)?);
+        let (now, works) = (state_now(&app, ws, &who, &place)?, store::works(&app, ws, &who)?);
         Ok::<_, PageError>(Show {
             here: "health",
             now,

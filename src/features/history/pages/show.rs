@@ -18,6 +18,7 @@ use crate::web::shell::Shell;
 
 use super::super::queries::error::HistoryError;
 use super::super::queries::names::{Names, Word, noun};
+use super::super::queries::readable::Looker;
 use super::super::queries::versions::{self, fields_of};
 use super::super::queries::{id_text, is_only_one, next_place, place, record};
 use super::{Cell, Look, VersionView};
@@ -98,7 +99,8 @@ fn title(
     let row = read.raw_get(record.table, &record.key)?;
     let mut fields = fields_of(schema, record.table, row.as_deref());
     if fields.is_none() {
-        let last = versions::page(read, schema, record, (None, 1))?.unwrap_or_default();
+        let of = (Looker::of(look.who), record);
+        let last = versions::page(read, schema, of, (None, 1))?.unwrap_or_default();
         let bytes = last.versions.first().and_then(|version| version.before.bytes());
         fields = fields_of(schema, record.table, bytes);
         if last.versions.is_empty() {
@@ -123,7 +125,8 @@ fn list(
     before: Option<u64>,
 ) -> Result<List, HistoryError> {
     let schema = look.ws.store.schema();
-    let page = versions::page(read, schema, record, (before, PAGE))?;
+    let of = (Looker::of(look.who), record);
+    let page = versions::page(read, schema, of, (before, PAGE))?;
     let page = page.ok_or(HistoryError::BadCursor)?;
     let href = look.history(record);
     let view = |version: &crate::store::history::Version| -> Result<_, StoreError> {

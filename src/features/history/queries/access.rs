@@ -46,6 +46,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASK_LABELS.number, Can::Read, Some(Can::Write)),
     (RELATIONS.number, Can::Read, Some(Can::Write)),
     (SERIES.number, Can::Read, Some(Can::Write)),
+    // Of somebody's own only by them: `readable.rs`, `guard.rs`.
     (VIEWS.number, Can::Read, Some(Can::Write)),
     (TEMPLATES.number, Can::Read, Some(Can::Write)),
     // A slot that was used stays used.

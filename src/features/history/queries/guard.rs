@@ -3,7 +3,9 @@
 //! Which tables may go back at all stands in `access.rs`. Here is what depends on the record: whose
 //! comment it is, whether its task is archived, how many files a task may have.
 
-use std::collections::BTreeMap;
+mod groups;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::app::{Who as _, Ws};
@@ -21,12 +23,15 @@ use crate::features::inbox::model::{INBOX, Item};
 use crate::features::links::model::{LINKS, Link};
 use crate::features::runs::model::{INPUTS, Input, Run, Session};
 use crate::features::runs::queries::talk;
+use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
 use crate::features::tasks::model::relation::{RELATIONS, Relation};
+use crate::features::tasks::model::series::SERIES;
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{checks, relations};
 use crate::features::users::queries as users;
+use crate::features::views::model::{VIEWS, View};
 use crate::features::workspace::model::{Member, SETTINGS, Settings};
 use crate::kernel::{
     AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, RelationKind,
@@ -36,6 +41,7 @@ use crate::store::undo::{After, Guard, Hold, Refusal, Row};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
 use crate::web::session::{Access, Person};
 
+use super::readable::{Eye, Looker};
 use super::{access, key_of};
 
 /// A person who undoes, and what this person may do.
@@ -70,6 +76,12 @@ impl Undoer {
         self.access.may(Can::Agents)
     }
 
+    /// What this person may read.
+    #[must_use]
+    pub fn eye<'r>(&self, read: &'r dyn Read) -> Eye<'r> {
+        Eye::new(read, Looker::new(self.account, self.role, self.access))
+    }
+
     /// Whether this person may look at what a run did.
     ///
     /// # Errors
@@ -81,6 +93,11 @@ impl Undoer {
 
 fn no(code: &'static str, why: &str) -> Refusal {
     Refusal { code, why: why.to_owned() }
+}
+
+/// Why a view of somebody else's stays as it is, and what it was as such.
+fn not_your_view() -> Refusal {
+    no("view_not_yours", "somebody keeps this view, or kept it then, for themselves")
 }
 
 /// What a task's rules answer, as a reason to leave something as it is.
@@ -138,6 +155,8 @@ impl Guard for Undoer {
                     whole(in_use(after, Sides::<TaskLabel>::of(row)?.get(|one| one.task))?)
                 }
                 t if t == RELATIONS.number => relation(after, row)?,
+                t if t == STREAMS.number => self.stream(after, row)?,
+                t if t == SERIES.number => self.series(after, row)?,
                 t if t == COMMENTS.number => self.comment(after, row)?,
                 t if t == REACTIONS.number => self.reaction(after, row)?,
                 t if t == DELIVERABLES.number => deliverable(after, row)?,
@@ -153,6 +172,7 @@ impl Guard for Undoer {
                 t if t == SETTINGS.number => settings(row)?,
                 t if t == FALLBACKS.number => self.fallbacks(row)?,
                 t if t == REACH.number => self.reach(row)?,
+                t if t == VIEWS.number => self.view(row)?,
                 _ => Vec::new(),
             };
             let record = &row.record;
@@ -163,6 +183,36 @@ impl Guard for Undoer {
             }));
         }
         holds.extend(too_many_files(after, coming)?);
+        Ok(holds)
+    }
+}
+
+/// Who undoes, and what was not theirs to read before the entries that they undo: none of it is to come into
+/// what they may read by now, be it a single field.
+pub struct Scoped<'a> {
+    /// Who.
+    pub by: &'a Undoer,
+    /// The records.
+    pub private: &'a BTreeSet<Root>,
+}
+
+impl Guard for Scoped<'_> {
+    fn table(&self, table: u16) -> bool {
+        self.by.table(table)
+    }
+
+    fn work(&self, read: &dyn Read, made: &Root) -> Result<Option<Refusal>, StoreError> {
+        self.by.work(read, made)
+    }
+
+    fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
+        let mut holds = self.by.holds(after)?;
+        let rows = after.rows().filter(|row| self.private.contains(&row.record));
+        holds.extend(rows.map(|row| Hold {
+            record: row.record.clone(),
+            fields: &[],
+            refusal: not_your_view(),
+        }));
         Ok(holds)
     }
 }
@@ -313,7 +363,19 @@ impl Undoer {
         Ok(Some(Refusal { code, why }))
     }
 
-    /// A task is given to who is here and takes work, also when it comes back.
+    /// Why nothing is given to somebody, if it is not: who is not here, or takes no work.
+    fn given(
+        &self,
+        after: &After<'_>,
+        to: Option<Assignee>,
+    ) -> Result<Option<Refusal>, StoreError> {
+        match to {
+            Some(Assignee::Person(account)) => self.away(after, account),
+            other => refused(checks::assignee(after, other)),
+        }
+    }
+
+    /// A task is given to who is here and takes work, and to a stream in use, also when it comes back.
     fn task(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now, to: Some(to) } = Sides::<Task>::of(row)? else { return Ok(Vec::new()) };
         if now.as_ref().is_some_and(|now| now.archived_at.is_some()) && to.archived_at.is_some() {
@@ -321,11 +383,12 @@ impl Undoer {
         }
         let mut held: Vec<Held> = Vec::new();
         if now.as_ref().is_none_or(|now| now.assignee != to.assignee) {
-            let refusal = match to.assignee {
-                Some(Assignee::Person(account)) => self.away(after, account)?,
-                other => refused(checks::assignee(after, other))?,
-            };
+            let refusal = self.given(after, to.assignee)?;
             held.extend(refusal.map(|refusal| (&["assignee"][..], refusal)));
+        }
+        if now.as_ref().is_none_or(|now| now.stream != to.stream) {
+            let refusal = groups::archived_stream(after, to.stream)?;
+            held.extend(refusal.map(|refusal| (&["stream"][..], refusal)));
         }
         if now.is_some_and(|now| now.parent != to.parent)
             && let Some(parent) = to.parent
@@ -438,6 +501,13 @@ impl Undoer {
             true => Ok(Vec::new()),
             false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
         }
+    }
+
+    /// A view that somebody keeps for themselves is changed by nobody else, and nobody makes one for another.
+    fn view(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
+        let sides = Sides::<View>::of(row)?;
+        let all_own = sides.now.iter().chain(&sides.to).all(|view| view.is_for(self.account));
+        Ok(whole((!all_own).then(not_your_view)))
     }
 
     /// A message is taken back by who said it and may talk to agents; one that a comment was goes with

@@ -67,11 +67,9 @@ pub fn record(
         return Err(nothing());
     }
     let record = Root { table: info.number, key };
-    match read.raw_get(record.table, &record.key)? {
-        Some(row) if !Eye::new(read, Looker::of(who)).sees(record.table, &row)? => Err(nothing()),
-        // Whose a run was that is gone cannot be told.
-        None if record.table == RUNS.number => Err(nothing()),
-        _ => Ok(record),
+    match Eye::new(read, Looker::of(who)).sees_record(schema, &record)? {
+        true => Ok(record),
+        false => Err(nothing()),
     }
 }
 

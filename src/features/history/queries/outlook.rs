@@ -6,7 +6,7 @@ use crate::store::undo::{self, Basis, Plan};
 use crate::store::{Read, Schema};
 
 use super::error::HistoryError;
-use super::guard::Undoer;
+use super::guard::{Scoped, Undoer};
 use super::scope::{self, Scope, Wanted, Work};
 
 /// What an undo would do.
@@ -34,7 +34,8 @@ impl Outlook {
         by: &Undoer,
     ) -> Result<Self, HistoryError> {
         let scope = scope::scope(read, schema, wanted, by)?;
-        let plan = undo::plan(read, schema, &scope.ask(by))?;
+        let guard = Scoped { by, private: &scope.private };
+        let plan = undo::plan(read, schema, &scope.ask(&guard))?;
         let work = scope::work(read, &plan)?;
         let basis = plan.basis.and(&besides(&scope, &work));
         Ok(Self { scope, plan, work, basis })

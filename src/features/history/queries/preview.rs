@@ -9,7 +9,6 @@ use crate::store::{Class, Read, Root, Schema, StoreError};
 use crate::web::form::sentence;
 use crate::web::format;
 
-use super::access;
 use super::fields::{self, FieldDiff, Speaker};
 use super::guard::Undoer;
 use super::names::{Word, noun};
@@ -151,9 +150,15 @@ pub fn view(
     let teller = Teller { read, schema, speaker };
     let plan = &outlook.plan;
     let going = plan.rows.iter().take(limit).map(|row| teller.going(row));
-    let open = plan.kept.iter().filter(|kept| access::may_read(by.access, kept.record.table));
-    let staying: Vec<_> =
-        open.take(limit).map(|kept| teller.staying(kept)).collect::<Result<_, _>>()?;
+    let (eye, mut staying) = (by.eye(read), Vec::new());
+    for kept in &plan.kept {
+        if limit <= staying.len() {
+            break;
+        }
+        if eye.sees_record(schema, &kept.record)? {
+            staying.push(teller.staying(kept)?);
+        }
+    }
     Ok(PlanView {
         going: going.collect::<Result<_, _>>()?,
         going_more: plan.rows.len().saturating_sub(limit),

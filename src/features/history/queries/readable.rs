@@ -1,7 +1,8 @@
 //! Who may read which rows: asked by the feed for programs, by snapshots and by history alike.
 //!
 //! Two questions. Whether somebody may read rows of a table at all says `access.rs`. Rows that belong
-//! to a conversation, or to a run in one, are read by whoever may see the talk.
+//! to a conversation, or to a run in one, are read by whoever may see the talk; a view that somebody keeps
+//! for themselves by nobody else, whatever they are here.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ use crate::features::runs::model::{
 use crate::features::runs::queries::talk;
 use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::features::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
+use crate::features::views::model::{VIEWS, View};
 use crate::kernel::{AccountId, Can, Role, RunId, SessionId};
-use crate::store::{Read, ReadExt as _, Record, StoreError, record};
+use crate::store::history::{self, Image, Version};
+use crate::store::{Read, ReadExt as _, Record, Root, Schema, StoreError, record};
 use crate::web::session::{Access, Person};
 
 use super::super::model::{FILE_REVERTS, FileRevert};
@@ -37,7 +40,13 @@ impl Looker {
     /// Who sent a request.
     #[must_use]
     pub fn of(who: &Person) -> Self {
-        Self { account: who.account, role: who.role, access: who.access }
+        Self::new(who.account, who.role, who.access)
+    }
+
+    /// Somebody, by what they are here and what they may do.
+    #[must_use]
+    pub fn new(account: AccountId, role: Role, access: Access) -> Self {
+        Self { account, role, access }
     }
 }
 
@@ -130,11 +139,55 @@ impl<'r> Eye<'r> {
             t if t == CHOICES.number => {
                 typed::<Choices>(row).map(|one| Ok(one.member == self.who.account))
             }
+            t if t == VIEWS.number => {
+                typed::<View>(row).map(|view| Ok(view.is_for(self.who.account)))
+            }
             // Whom it reached tells another table: its words are read on its own page.
             t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,
             _ => return Ok(true),
         };
         seen.unwrap_or(Ok(false))
+    }
+
+    /// Whether this person may read the history of a record, which may be gone.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sees_record(&self, schema: &Schema, record: &Root) -> Result<bool, StoreError> {
+        if !self.may_read_history(record.table) {
+            return Ok(false);
+        }
+        if let Some(row) = self.read.raw_get(record.table, &record.key)? {
+            return self.sees(record.table, &row);
+        }
+        match record.table {
+            // Whose a run was that is gone cannot be told.
+            t if t == RUNS.number => Ok(false),
+            // Whose a view was says what it was last.
+            t if t == VIEWS.number => {
+                let seq = history::last_touch(self.read, record)?;
+                let last = history::before(self.read, schema, record, seq)?;
+                match last.as_ref().and_then(Image::bytes) {
+                    Some(row) => self.sees(record.table, row),
+                    None => Ok(false),
+                }
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether this person may read a version of a record: what was there before, and what was there
+    /// afterwards. Of what is not kept there is nothing to read.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sees_version(&self, table: u16, version: &Version) -> Result<bool, StoreError> {
+        for row in [&version.before, &version.after].into_iter().filter_map(Image::bytes) {
+            if !self.sees(table, row)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether this person may look at a run.

@@ -9,9 +9,10 @@ use crate::features::runs::model::{
     EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
 };
 use crate::features::runs::queries as runs;
+use crate::features::views::model::VIEWS;
 use crate::kernel::{InputId, ItemId, RunId};
-use crate::store::undo::{Ask, Plan};
-use crate::store::{Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
+use crate::store::undo::{Ask, Guard, Plan};
+use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
 
 use super::error::HistoryError;
 use super::files::{self, Files};
@@ -48,13 +49,15 @@ pub struct Scope {
     pub withdrawn: Vec<FileRevert>,
     /// Files that would be among them, if who undoes could change them.
     pub held_files: BTreeSet<String>,
+    /// Views that were somebody else's own before the entries.
+    pub private: BTreeSet<Root>,
 }
 
 impl Scope {
     /// What is asked of the store.
     #[must_use]
-    pub fn ask<'a>(&'a self, by: &'a Undoer) -> Ask<'a> {
-        Ask { entries: &self.entries, only: self.only.as_ref(), guard: by }
+    pub fn ask<'a>(&'a self, guard: &'a dyn Guard) -> Ask<'a> {
+        Ask { entries: &self.entries, only: self.only.as_ref(), guard }
     }
 
     /// The paths of the files that go back, each once.
@@ -77,7 +80,14 @@ pub fn scope(
     let mut scope = match wanted {
         Wanted::Change(seq, record) => {
             let before = history::before(read, schema, record, *seq)?;
-            before.ok_or(HistoryError::NotThere(*seq))?;
+            let before = before.ok_or(HistoryError::NotThere(*seq))?;
+            // The history of a view does not show them the time in which it was somebody else's own.
+            if let Some(row) = before.bytes()
+                && record.table == VIEWS.number
+                && !by.eye(read).sees(record.table, row)?
+            {
+                return Err(HistoryError::NotThere(*seq));
+            }
             Scope { only: Some(record.clone()), of: *seq, ..Scope::default() }
         }
         Wanted::Entry(seq) => {
@@ -88,7 +98,7 @@ pub fn scope(
             {
                 return Err(HistoryError::NoEntry(*seq));
             }
-            Scope { of: *seq, ..Scope::default() }
+            Scope { of: *seq, private: private_in(read, &entry, by)?, ..Scope::default() }
         }
         Wanted::Runs(wanted) => of_runs(read, schema, wanted, by)?,
         Wanted::Since(run, event) => since(read, schema, (*run, *event), by)?,
@@ -105,6 +115,20 @@ pub fn scope(
         (scope.files, scope.withdrawn) = (Vec::new(), Vec::new());
     }
     Ok(scope)
+}
+
+/// The views among what an entry changed that were somebody else's own before it. Runs change none.
+fn private_in(read: &dyn Read, entry: &Entry, by: &Undoer) -> Result<BTreeSet<Root>, StoreError> {
+    let (eye, mut found) = (by.eye(read), BTreeSet::new());
+    for (n, change) in (0..=u16::MAX).zip(&entry.changes) {
+        if change.table == VIEWS.number
+            && let Some(row) = feed::before_image(read, entry.seq, n)?
+            && !eye.sees(change.table, &row)?
+        {
+            found.insert(Root { table: change.table, key: change.key.clone() });
+        }
+    }
+    Ok(found)
 }
 
 fn of_runs(

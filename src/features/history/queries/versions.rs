@@ -173,32 +173,41 @@ pub fn entry(
         if MAX_CHANGES <= views.len() {
             break;
         }
+        let record = Root { table: change.table, key: change.key };
         // Of runs only the row tells whose they are; no version of one is kept.
-        let row = match change.table == RUNS.number {
-            true => read.raw_get(change.table, &change.key)?,
-            false => Some(Vec::new()),
-        };
-        if !row.map_or(Ok(false), |row| eye.sees(change.table, &row))? {
+        if record.table == RUNS.number && !eye.sees_record(schema, &record)? {
             continue;
         }
-        let record = Root { table: change.table, key: change.key };
-        let version = history::at(read, schema, &record, seq, &mut steps)?;
-        views.extend(version.map(|version| (record, version)));
+        let Some(version) = history::at(read, schema, &record, seq, &mut steps)? else { continue };
+        if eye.sees_version(record.table, &version)? {
+            views.push((record, version));
+        }
     }
     let more = total - views.len();
     let at = crate::kernel::time::from_ms(at);
     Ok(Some(EntryView { seq, at, actor, cause, changes: views, more }))
 }
 
-/// A page of a record's history; none when `before` fits nothing.
+/// A page of a record's history, without the versions that are not for this person; none when `before`
+/// fits nothing.
 ///
 /// # Errors
 /// When the store fails.
 pub fn page(
     read: &dyn Read,
     schema: &Schema,
-    record: &Root,
+    (who, record): (Looker, &Root),
     (before, limit): (Option<u64>, usize),
 ) -> Result<Option<Page>, StoreError> {
-    history::of(read, schema, record, before, limit)
+    let eye = Eye::new(read, who);
+    let Some(Page { versions, next }) = history::of(read, schema, record, before, limit)? else {
+        return Ok(None);
+    };
+    let mut seen = Vec::with_capacity(versions.len());
+    for version in versions {
+        if eye.sees_version(record.table, &version)? {
+            seen.push(version);
+        }
+    }
+    Ok(Some(Page { versions: seen, next }))
 }

@@ -272,6 +272,7 @@ fn area(event: &Event) -> Area {
         | Event::WorkspaceAdded { .. }
         | Event::WorkspaceStateChanged { .. }
         | Event::WorkspaceRemoved { .. }
+        | Event::WorkspaceExported
         | Event::FactorChanged { .. }
         | Event::AccountDisabled { .. }
         | Event::AccountEnabled { .. }

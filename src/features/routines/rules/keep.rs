@@ -31,6 +31,21 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     tx.put(&clock)
 }
 
+/// Lets clocks stand until all work goes on, in a workspace that came in from elsewhere: what has come by
+/// then, and what was gathered to be told, is done where it comes from.
+///
+/// # Errors
+/// When the store refuses.
+pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreError> {
+    for id in routines {
+        let Some(mut clock) = tx.get::<Clock>(*id)? else { continue };
+        (clock.schedule, clock.next_at) = (None, None);
+        (clock.gathered, clock.gathered_count) = (Vec::new(), 0);
+        tx.put(&clock)?;
+    }
+    Ok(())
+}
+
 /// A clock that was far ahead made instants of routines wait: those that come sooner and have not
 /// fired are waited for again.
 ///

@@ -9,11 +9,18 @@ use crate::features::history::queries::names::Names;
 use crate::features::routines::conditions::{Datum, value_of};
 use crate::features::routines::registry::{self, Change, Happening, OLD, Type};
 use crate::features::tasks::model::TASKS;
+use crate::features::views::model::{VIEWS, View};
 use crate::kernel::text::ellipsis;
-use crate::store::{Read, StoreError, codec, feed};
+use crate::store::{Read, StoreError, codec, feed, record};
 
 /// How many later changes of a row are looked through for what it was.
 const LOOKED_AT: usize = 100;
+
+/// Whether a row is for everybody who sees what a routine makes of it. A view that somebody keeps for
+/// themselves is not: to a routine it is not there.
+fn is_open(table: u16, row: &[u8]) -> bool {
+    table != VIEWS.number || record::read::<View>(row).is_ok_and(|(view, _)| view.owner.is_none())
+}
 
 /// A row as an entry left it: what the next change of it found. As it is now where that is not kept.
 pub(super) fn as_of(
@@ -55,7 +62,7 @@ impl Stage {
             }
             _ => None,
         };
-        let before = before.and_then(|row| (noun.json)(&row));
+        let before = before.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
         let current = read.raw_get(table, key)?;
         let row = match moment.entry {
             Some(entry) => as_of(read, (table, key), entry.seq)?,
@@ -63,7 +70,7 @@ impl Stage {
         };
         // It has changed again since.
         let stale = row != current;
-        let now = row.and_then(|row| (noun.json)(&row));
+        let now = row.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
         let Some(fields) = now.as_ref().or(before.as_ref()) else { return Ok(false) };
         let names = Names::new(read)?;
         let speaker = Speaker { names: &names, zone: self.zone.clone() };

@@ -376,6 +376,7 @@ impl Record for SessionEvent {
         EventKind::Input { text: Body::Blob { id, .. }, .. }
         | EventKind::Assistant { parts: Body::Blob { id, .. }, .. }
         | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. }
+        | EventKind::Answered { text: Body::Blob { id, .. }, .. }
         | EventKind::FilesStarted { kept: id, .. }
         | EventKind::Picture { id, .. } => blobs.one(*id),
         EventKind::Attached { files, .. } => files.iter().for_each(|file| blobs.one(file.blob)),

@@ -57,7 +57,7 @@ pub struct Halt {
 pub enum HaltCause {
     /// Somebody ordered it.
     Person,
-    /// The data folder was restored or copied.
+    /// It was restored, copied with its data folder, or came in from a file.
     Copy,
     /// The program ended again and again soon after its start.
     Crashes,

@@ -95,8 +95,8 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
 fn told(halt: &Halt) -> &'static str {
     match (halt.cause(), halt.how) {
         (HaltCause::Copy, _) => {
-            "This HQ was restored or copied, and the one it comes from may still be at work. Resume if \
-             this is the live one now."
+            "This workspace was restored or copied, or came in from a file, and the one it comes from may \
+             still be at work. Resume if this is the live one now."
         }
         (HaltCause::Crashes, _) => {
             "It ended several times within minutes of its start and was not meant to. Look at what was \

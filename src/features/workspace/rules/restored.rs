@@ -58,7 +58,8 @@ pub fn after_restore(
     shut: &BTreeSet<AccountId>,
 ) -> Result<Closed, WorkspaceError> {
     let mut closed = Closed::default();
-    for invite in queries::open_invites(tx, tx.now())? {
+    // Also those whose hosts are less by now: the backup may have made them more again.
+    for invite in queries::left_invites(tx, tx.now())? {
         invites::withdraw(tx, invite.id)?;
         closed.invites += 1;
     }
