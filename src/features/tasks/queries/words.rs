@@ -32,7 +32,7 @@ fn version(
 /// one about which everything differs.
 ///
 /// # Errors
-/// As [`version`].
+/// When that transaction has not written this task.
 pub fn texts(
     read: &dyn Read,
     schema: &Schema,
