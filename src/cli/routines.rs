@@ -12,7 +12,7 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, moment, pick, quoted, short};
-use super::written::{Fields, New};
+use super::written::{Edit, New};
 
 /// What such fields look like.
 const EXAMPLE: &str = r#"Example of a file:
@@ -58,18 +58,9 @@ pub enum Command {
     #[command(after_help = EXAMPLE)]
     Add(New),
     /// Change the fields that the JSON names; null takes one away
-    Edit(Edit),
+    Edit(Edit<Which>),
     /// Delete one; what it began stays
     Remove(Which),
-}
-
-/// Flags of `hq routine edit`.
-#[derive(Args)]
-pub struct Edit {
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    fields: Fields,
 }
 
 /// Which routine.
@@ -134,10 +125,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let lines = items(&past).iter().map(fired_words).collect();
             print(common, &past, &or_none(lines, "It has not fired yet."))
         }
-        Command::Add(New { fields, place }) => {
-            let body = Value::Object(fields.read()?);
-            let ask = Ask::post("/api/v1/routines", &body).within(place.workspace.as_ref());
-            let routine = door.call(ask).await?;
+        Command::Add(new) => {
+            let routine = new.make(door, "/api/v1/routines").await?;
             print(common, &routine, &[line(&routine)])
         }
         Command::Edit(Edit { which, fields }) => {

@@ -10,7 +10,7 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{handle, listed, moment, pick, quoted, short, table};
-use super::written::{Fields, New};
+use super::written::{Edit, New};
 
 /// How many turns are shown.
 const TURNS: usize = 20;
@@ -31,7 +31,7 @@ pub enum Command {
     #[command(after_help = EXAMPLE)]
     Add(New),
     /// Change the fields that the JSON names, for the tasks to come
-    Edit(Edit),
+    Edit(Edit<Which>),
     /// Delete one; the tasks that it made stay
     Remove(Which),
     /// Let one stand still
@@ -51,15 +51,6 @@ pub struct Which {
     place: Place,
 }
 
-/// Flags of `hq series edit`.
-#[derive(Args)]
-pub struct Edit {
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    fields: Fields,
-}
-
 /// Runs one of them.
 ///
 /// # Errors
@@ -71,10 +62,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &all, &listed(&all, row, "No recurring tasks."))
         }
         Command::Show(which) => show(common, door, &which).await,
-        Command::Add(New { fields, place }) => {
-            let body = Value::Object(fields.read()?);
-            let ask = Ask::post("/api/v1/series", &body).within(place.workspace.as_ref());
-            let series = door.call(ask).await?;
+        Command::Add(new) => {
+            let series = new.make(door, "/api/v1/series").await?;
             print(common, &series, &[line(&series)])
         }
         Command::Edit(Edit { which, fields }) => {

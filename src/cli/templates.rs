@@ -14,7 +14,7 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, part, pick, quoted, short, table};
-use super::written::{Fields, New};
+use super::written::{Edit, New};
 
 /// What such fields look like.
 const EXAMPLE: &str = r#"Example of a file:
@@ -37,18 +37,9 @@ pub enum Command {
     #[command(after_help = EXAMPLE)]
     Add(New),
     /// Change the fields that the JSON names; a list of items takes the place of all
-    Edit(Edit),
+    Edit(Edit<Which>),
     /// Delete one; the tasks that it made stay
     Remove(Which),
-}
-
-/// Flags of `hq template edit`.
-#[derive(Args)]
-pub struct Edit {
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    fields: Fields,
 }
 
 /// Which template.
@@ -111,10 +102,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &shown, &lines)
         }
         Command::Use(flags) => spawn(common, door, flags).await,
-        Command::Add(New { fields, place }) => {
-            let body = Value::Object(fields.read()?);
-            let ask = Ask::post("/api/v1/task-templates", &body).within(place.workspace.as_ref());
-            let template = door.call(ask).await?;
+        Command::Add(new) => {
+            let template = new.make(door, "/api/v1/task-templates").await?;
             print(common, &template, &whole(&template))
         }
         Command::Edit(Edit { which, fields }) => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 
@@ -20,6 +21,26 @@ pub struct New {
     pub fields: Fields,
     #[command(flatten)]
     pub place: Place,
+}
+
+impl New {
+    /// Makes it at an address of the API.
+    ///
+    /// # Errors
+    /// As [`Fields::read`], and what was refused.
+    pub async fn make(self, door: &Door, path: &str) -> Result<Value, CommandError> {
+        let body = Value::Object(self.fields.read()?);
+        door.call(Ask::post(path, &body).within(self.place.workspace.as_ref())).await
+    }
+}
+
+/// What is changed of one.
+#[derive(Args)]
+pub struct Edit<W: Args> {
+    #[command(flatten)]
+    pub which: W,
+    #[command(flatten)]
+    pub fields: Fields,
 }
 
 /// Where the fields stand.

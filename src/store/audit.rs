@@ -189,8 +189,7 @@ fn slice(
 }
 
 fn names(entry: &Entry, records: &[Root]) -> bool {
-    let is_named = |record: &Root| entry.changes.iter().any(|c| record.is(c.table, &c.key));
-    records.is_empty() || records.iter().any(is_named)
+    records.is_empty() || records.iter().any(|record| entry.touches(record))
 }
 
 /// A record and the newest of its versions that was not looked at yet; 0 when all were.
@@ -209,7 +208,7 @@ fn chains<'r>(
     let place = place.map(|seq| head(read, seq)).transpose()?.flatten();
     let mut chains = Vec::with_capacity(records.len());
     for record in records {
-        let there = place.as_ref().filter(|entry| names(entry, std::slice::from_ref(record)));
+        let there = place.as_ref().filter(|entry| entry.touches(record));
         let rev = match there {
             Some(entry) => Some(entry.seq),
             None => last_rev(read, record.table, &record.key)?,

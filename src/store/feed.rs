@@ -94,6 +94,14 @@ pub struct Entry {
     pub hash: Hash,
 }
 
+impl Entry {
+    /// Whether it changed a record itself.
+    #[must_use]
+    pub fn touches(&self, record: &Root) -> bool {
+        self.changes.iter().any(|change| record.is(change.table, &change.key))
+    }
+}
+
 /// A place in the feed that is good as long as the store's incarnation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {

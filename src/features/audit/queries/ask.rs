@@ -330,8 +330,7 @@ impl Wish {
     #[must_use]
     pub fn covers(&self, entry: &Entry) -> bool {
         let names = |record: &Root| {
-            entry.changes.iter().any(|change| record.is(change.table, &change.key))
-                || (self.parts.is_some() && entry.roots.contains(record))
+            entry.touches(record) || (self.parts.is_some() && entry.roots.contains(record))
         };
         self.since.is_none_or(|since| since <= entry.at)
             && self.until.is_none_or(|until| entry.at <= until)
