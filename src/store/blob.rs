@@ -7,6 +7,7 @@
 pub mod check;
 pub mod refs;
 pub mod sweep;
+pub(super) mod told;
 mod upload;
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,11 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::RESERVE;
-use super::disk::{Faults, NoFaults, sync_folder};
+use super::disk::{Faults, NoFaults, reserve, sync_folder};
 
 pub use sweep::Hold;
 use sweep::{Condemned, Gate};
@@ -30,9 +30,12 @@ pub use upload::Upload;
 
 /// How much is written before the free space is looked at again.
 const LOOK_EACH: u64 = 8 * 1024 * 1024;
+/// What uploads leave free beyond the reserve of the store, in bytes, so that files are refused before
+/// the work is: as much as eight of them write between two looks.
+const MARGIN: u64 = 8 * LOOK_EACH;
 
 /// The name of a blob: the SHA-256 of its content.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct BlobId([u8; 32]);
 
 impl BlobId {
@@ -81,6 +84,8 @@ pub struct Blobs {
     /// Blobs that a look at all their bytes has found to be something else.
     corrupt: Mutex<BTreeSet<BlobId>>,
     faults: Arc<dyn Faults>,
+    /// The file of the store that they belong to.
+    rows: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Blobs {
@@ -122,7 +127,22 @@ impl Blobs {
             missing: Mutex::default(),
             corrupt: Mutex::default(),
             faults,
+            rows: None,
         })
+    }
+
+    /// They lie beside the file of this store, and leave it what its writer needs.
+    #[must_use]
+    pub fn beside(self, rows: PathBuf) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// How much is left free, in bytes.
+    fn reserve(&self) -> u64 {
+        // ok: before the first start there is no file.
+        let len =
+            self.rows.as_ref().and_then(|rows| fs::metadata(rows).ok()).map_or(0, |m| m.len());
+        reserve(len) + MARGIN
     }
 
     fn path(&self, id: BlobId) -> PathBuf {

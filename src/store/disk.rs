@@ -18,6 +18,16 @@ use redb::{BackendError, StorageBackend};
 /// The exit code after a failed fsync.
 pub const EXIT_SYNC_FAILED: i32 = 74;
 
+/// The least that is always left free, in bytes.
+const RESERVE: u64 = 256 * 1024 * 1024;
+
+/// What is left free beside a store's file of so many bytes: a twentieth of it, and not less than
+/// 256 MB.
+#[must_use]
+pub fn reserve(file: u64) -> u64 {
+    RESERVE.max(file / 20)
+}
+
 /// A step by which files outside of a store's own take their place on a disk. What is written before it
 /// may be lost with the power; their order is what makes them safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,6 +63,14 @@ pub enum StoreError {
     /// A blob that was swept away, because nothing referred to it for a day.
     #[error("the file {0} was put away as nothing referred to it; send it again")]
     BlobGone(BlobId),
+    /// A kind of record that forgets to name a blob that it holds: the sweep would take it.
+    #[error("a {table} holds the file {blob} without naming it; this is a bug")]
+    BlobUnnamed {
+        /// The table.
+        table: &'static str,
+        /// The blob.
+        blob: BlobId,
+    },
     /// A log row cannot be changed.
     #[error("rows of {table} are never changed")]
     LogRow {
@@ -158,6 +166,7 @@ impl Problem for StoreError {
             Self::Referenced { .. } => "referenced",
             Self::Stale => "stale",
             Self::BlobGone(_) => "file_gone",
+            Self::BlobUnnamed { .. } => "file_unnamed",
             Self::LogRow { .. } => "log_row",
             Self::TooMany { .. } => "too_many",
             Self::TooLarge { .. } => "too_large",
@@ -195,6 +204,7 @@ impl Problem for StoreError {
             Self::Nested
             | Self::Decode(_)
             | Self::LogRow { .. }
+            | Self::BlobUnnamed { .. }
             | Self::TooDeep(_)
             | Self::Panicked(_)
             | Self::Lost { .. }

@@ -20,7 +20,7 @@ use super::key::Range;
 use super::open::Shared;
 use super::read::Read;
 use super::schema::{Kind, builtin};
-use super::{Limits, Options, RESERVE, Store, WriteTx};
+use super::{Limits, Options, Store, WriteTx};
 
 pub use files::{Kept, format_of, keep, kept, roll_back};
 
@@ -185,7 +185,7 @@ pub fn upgrade(
     let clock = std::sync::Arc::clone(&options.clock);
     let faults = std::sync::Arc::clone(&options.faults);
     let len = files::len(&file)?;
-    let needed = len + (len / 20).max(RESERVE);
+    let needed = len + super::disk::reserve(len);
     // A file system that cannot be asked is not a full one.
     let free = faults.free_space(&files::folder(&file)).unwrap_or(u64::MAX);
     if free < needed {

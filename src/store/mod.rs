@@ -78,8 +78,6 @@ use writer::{Body, Job, Writer};
 pub const FORMAT: u32 = 5;
 /// The number of the record layouts on the wire between hosts.
 pub const WIRE: u32 = 1;
-/// Free space that is always left, in bytes.
-const RESERVE: u64 = 256 * 1024 * 1024;
 
 /// How a store is opened.
 pub struct Options {

@@ -14,6 +14,7 @@ use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedI
 use super::ahead::Trails;
 use super::blob::BlobId;
 use super::blob::sweep::Condemned;
+use super::blob::told;
 use super::codec;
 use super::error::{StoreError, panic_text};
 use super::key::{KeyBuf, Range};
@@ -211,17 +212,21 @@ impl<'b> WriteTx<'b> {
     /// Writes a record: new, or in place of the one with its id. The same bytes are no change.
     ///
     /// # Errors
-    /// When a unique key is taken, a reference leads nowhere, the record is too large or a log
-    /// row would change.
+    /// When a unique key is taken, a reference leads nowhere, the record is too large, a log row would
+    /// change or it holds a blob that its kind does not name.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
         let key = KeyBuf::of(&record.id()).into_bytes();
         let rev = if R::CLASS.in_feed() { self.context.seq } else { 0 };
-        let value = codec::encode_row(R::VERSION, rev, record)?;
+        let (value, told) = told::listening(|| codec::encode_row(R::VERSION, rev, record));
+        let value = value?;
         let before = self.raw_get(R::TABLE.number, &key)?;
         if before.as_deref().is_some_and(|old| !codec::differ(old, &value)) {
             return Ok(());
         }
         let derived = derive(record, &key);
+        if let Some(blob) = told.into_iter().find(|blob| !derived.blobs.contains(blob)) {
+            return Err(StoreError::BlobUnnamed { table: R::TABLE.name, blob });
+        }
         self.put_row(R::TABLE.number, before, Fresh { root: record.root(), key, value, derived })
     }
 

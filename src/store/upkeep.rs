@@ -187,7 +187,7 @@ impl Store {
         let shared = &self.shared;
         // ok: a file system that cannot be asked is shown as unknown.
         let (free, all) = shared.faults.space(&shared.folder).ok()?;
-        let reserve = super::RESERVE.max(self.file_size().0 / 20);
+        let reserve = super::disk::reserve(self.file_size().0);
         Some(super::disk::Room { free, all, reserve })
     }
 

@@ -436,7 +436,7 @@ impl Writer {
         // A file system that cannot be asked is not a full one.
         let free = shared.faults.free_space(&shared.folder).unwrap_or(u64::MAX);
         let file = std::fs::metadata(&shared.path).map_or(0, |m| m.len());
-        let reserve = super::RESERVE.max(file / 20);
+        let reserve = super::disk::reserve(file);
         let full = (free < reserve).then_some(Space { free, reserve });
         self.space_checked = Some((Instant::now(), full));
         full

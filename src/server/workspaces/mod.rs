@@ -185,12 +185,14 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
     let slug = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let bad = |source| OpenError::Folder { folder: folder.clone(), source };
     fs::create_dir_all(folder.join("agents")).map_err(bad)?;
-    let blobs = Blobs::open(folder.join("blobs")).map_err(bad)?;
+    let rows = folder.join("hq.redb");
+    let blobs = Blobs::open_with(folder.join("blobs"), Arc::clone(&app.faults)).map_err(bad)?;
+    let blobs = blobs.beside(rows.clone());
     let failed = |source| OpenError::Store { folder: folder.clone(), source };
     let (looking, name) = (Arc::clone(&app.onlooker), slug.clone().unwrap_or_default());
     let look: Arc<Onlooker> = Arc::new(move |opening| looking(&name, opening));
     let options = Options {
-        path: folder.join("hq.redb"),
+        path: rows,
         schema: schema::workspace(),
         cache,
         clock: Arc::clone(&app.clock),

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
-use super::{BlobId, Blobs, LOOK_EACH, RESERVE};
+use super::{BlobId, Blobs, LOOK_EACH};
 use crate::store::disk::Faults;
 
 /// A blob that is being written. Dropped before its end, it leaves nothing.
@@ -21,6 +21,7 @@ pub struct Upload {
     len: u64,
     look_at: u64,
     limit: u64,
+    reserve: u64,
     done: bool,
 }
 
@@ -42,6 +43,7 @@ impl Blobs {
             len: 0,
             look_at: 0,
             limit,
+            reserve: self.reserve(),
             done: false,
         })
     }
@@ -79,13 +81,21 @@ impl Upload {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if self.len >= self.look_at {
-            refuse_when_full(&*self.faults, &self.folder)?;
+            self.refuse_when_full()?;
             self.look_at = self.len + LOOK_EACH;
         }
         self.faults.write(self.len, piece.len())?;
         self.hash.update(piece);
         self.file.write_all(piece)?;
         self.len = end;
+        Ok(())
+    }
+
+    fn refuse_when_full(&self) -> io::Result<()> {
+        // A file system that cannot be asked is not a full one.
+        if self.faults.free_space(&self.folder).unwrap_or(u64::MAX) < self.reserve {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(())
     }
 }
@@ -97,12 +107,4 @@ impl Drop for Upload {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn refuse_when_full(faults: &dyn Faults, folder: &Path) -> io::Result<()> {
-    // A file system that cannot be asked is not a full one.
-    if faults.free_space(folder).unwrap_or(u64::MAX) < RESERVE {
-        return Err(io::ErrorKind::StorageFull.into());
-    }
-    Ok(())
 }

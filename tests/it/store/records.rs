@@ -189,7 +189,7 @@ fn a_delete_of_more_than_two_thousand_rows_is_refused_with_the_count() {
 fn a_clear_that_forgets_its_field_is_refused() {
     let toys = Toys::open();
     toys.put(Note::new(note(1), "m")).expect("a note");
-    toys.put(Sloppy { id: id(1), note: Some(note(1)) }).expect("a reference");
+    toys.put(Sloppy { id: id(1), note: Some(note(1)), blob: None }).expect("a reference");
     let error = toys.write(|tx| tx.delete::<Note>(note(1))).expect_err("it would dangle");
     assert!(matches!(error, StoreError::Referenced { table: "sloppy" }));
     check::all_fits(&toys.store);

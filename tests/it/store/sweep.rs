@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 
 use super::check as bytes;
-use super::toys::{Folder, Paper, Slip, Toys, folder, folder_in_memory, id};
+use super::toys::{Folder, Paper, Slip, Sloppy, Toys, folder, folder_in_memory, id};
 
 /// A store with blobs beside it.
 struct Desk {
@@ -141,6 +141,17 @@ fn an_id_from_memory_does_not_bring_back_what_was_swept_and_a_put_does() {
     assert_eq!(desk.sweep(old()).removed, 1);
     let (streamed, _) = desk.blobs.put_from(&mut &b"streamed"[..], 100).expect("a blob");
     desk.paper(2, vec![streamed]).expect("also when it was streamed");
+}
+
+#[test]
+fn a_record_that_does_not_name_the_file_that_it_holds_is_refused() {
+    let desk = Desk::open();
+    let blob = desk.blobs.put(b"held").expect("a put");
+    let sloppy = |blob| Sloppy { id: id(1), note: None, blob };
+    let error = desk.toys.put(sloppy(Some(blob))).expect_err("it is not named");
+    assert!(matches!(error, StoreError::BlobUnnamed { table: "sloppy", blob: b } if b == blob));
+    desk.toys.put(sloppy(None)).expect("nothing is held");
+    desk.paper(1, vec![blob, blob]).expect("both are named");
 }
 
 #[test]

@@ -229,11 +229,12 @@ toy!(Total, RoutineId, 160, "total", Derived {
     }
 });
 
-/// A record whose `clear` forgets its field.
+/// A record whose `clear` forgets its field, and which does not name the blob that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sloppy {
     pub id: RunId,
     pub note: Option<TaskId>,
+    pub blob: Option<BlobId>,
 }
 
 toy!(Sloppy, RunId, 170, "sloppy", Tracked {
@@ -241,7 +242,7 @@ toy!(Sloppy, RunId, 170, "sloppy", Tracked {
         refs.to::<Note>(1, self.note, OnDelete::Clear);
     }
     fn sample() -> Self {
-        Self { id: id(1), note: None }
+        Self { id: id(1), note: None, blob: None }
     }
 });
 
