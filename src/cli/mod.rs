@@ -12,6 +12,7 @@ mod history;
 mod inbox;
 mod jobs;
 mod labels;
+mod members;
 mod models;
 mod money;
 mod notifications;

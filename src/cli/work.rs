@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, connections, history, inbox, jobs, labels, models, money,
+    Common, activity, agents, connections, history, inbox, jobs, labels, members, models, money,
     notifications, prices, routines, runs, search, series, streams, tasks, templates, undo, views,
 };
 
@@ -64,6 +64,12 @@ pub enum Work {
     /// Prices of models: list, set, remove, and how tokens are counted
     #[command(subcommand)]
     Prices(prices::Command),
+    /// The people of the workspace: list, role, remove, second step
+    #[command(subcommand)]
+    Member(members::Command),
+    /// Invitations: list, add, withdraw
+    #[command(subcommand)]
+    Invite(members::Invite),
     /// Connections to providers: list, sign in, sign out
     #[command(subcommand)]
     Connection(connections::Command),
@@ -98,6 +104,8 @@ impl Work {
             Self::Usage(flags) => money::usage(common, door, flags).await,
             Self::Budget(command) => money::budget(common, door, command).await,
             Self::Prices(command) => prices::run(common, door, command).await,
+            Self::Member(command) => members::run(common, door, command).await,
+            Self::Invite(command) => members::invite(common, door, command).await,
             Self::Connection(command) => connections::run(common, door, command).await,
             Self::Models(command) => models::run(common, door, command).await,
         }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +26,7 @@ use crate::features::{agents, inbox, runs, tasks, usage, workspace};
 use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
 use crate::ops::{blobs, connections};
 use crate::store::StoreError;
-use crate::web::error::{ApiError, Failure};
+use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::extract::{Json, Query};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Peer;
@@ -34,6 +37,27 @@ use super::lock;
 pub struct Here {
     /// The address, without a slash at the end.
     pub url: String,
+}
+
+/// The address of this server as whoever asks knows it, without a slash at the end: the one of the
+/// settings; else the host that a browser asked, or, at the socket, where the program listens.
+pub struct Reached(pub String);
+
+impl FromRequestParts<App> for Reached {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        if let Some(url) = &app.config.public_url {
+            return Ok(Self(url.clone()));
+        }
+        if let Peer::Net(_) = Peer::from_request_parts(parts, app).await?
+            && let Some(host) = parts.headers.get(HOST).and_then(|host| host.to_str().ok())
+        {
+            return Ok(Self(format!("http://{host}")));
+        }
+        let here: Option<&Arc<Here>> = parts.extensions.get();
+        let nowhere = || PageError(Failure::internal("nobody said where this program listens"));
+        here.map(|here| Self(here.url.clone())).ok_or_else(nowhere)
+    }
 }
 
 /// Routes below `/local`.

@@ -391,3 +391,48 @@ async fn what_happened_is_told_followed_searched_and_chosen_at_the_terminal() {
     assert!(desk.refuses(1, &["notifications", "read", "00000000"]).contains("notifications list"));
     assert!(desk.program.stop().success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_asked_in_changed_and_sent_away_at_the_terminal() {
+    let desk = Desk::open().await;
+    let made = desk.says(&["invite", "add", "--email", "tom@marlow.example"]);
+    assert!(made.starts_with("Makes tom@marlow.example alone member, once, until"), "{made}");
+    let link = made.lines().nth(1).expect("a link").to_owned();
+    let spare = desk.json(&["invite", "add", "--role", "viewer"]);
+    let id = spare["id"].as_str().expect("an id");
+    let open = desk.says(&["invite", "list"]);
+    assert!(
+        open.contains("tom@marlow.example") && open.contains("anybody with the link"),
+        "{open}"
+    );
+    desk.says(&["invite", "withdraw", id]);
+    assert!(!desk.says(&["invite", "list"]).contains(id));
+
+    let tom = Browser::new(desk.program.url());
+    let page = tom.open(&link).await.form("Join");
+    let page = page
+        .fill("Your name", "Tom Abara")
+        .fill("Email", "tom@marlow.example")
+        .fill("Password", "nine otters under a paper moon");
+    let page = tom.submit(page).await;
+    assert!(page.heading().contains("Tom"), "{}", page.text);
+
+    let people = desk.says(&["member", "list"]);
+    assert!(people.contains("\"Tom Abara\"") && people.contains("\"Mira Lindqvist\""), "{people}");
+    let now = desk.says(&["member", "role", "tom@marlow.example", "viewer"]);
+    assert_eq!(now, "Tom Abara is viewer now.\n");
+    let mira = ["member", "role", "Mira Lindqvist", "member"];
+    assert!(desk.refuses(1, &mira).contains("owner"), "somebody must own it");
+    assert!(desk.refuses(1, &["member", "remove", "@nobody"]).contains("hq member list"));
+    assert!(desk.refuses(2, &["member", "role", "tom", "king"]).contains("king"));
+    desk.says(&["member", "handover", "Tom Abara", "--to", "Mira Lindqvist"]);
+    let reset = desk.says(&["member", "reset-factors", "Tom Abara"]);
+    assert!(reset.starts_with("Tom Abara signs in with the password alone"), "{reset}");
+    assert_eq!(desk.says(&["member", "remove", "Tom Abara"]), "Tom Abara is no member any more.\n");
+    assert!(!desk.says(&["member", "list"]).contains("Tom Abara"));
+    let free = "A second step is everybody's own choice.\n";
+    assert_eq!(desk.says(&["member", "second-step"]), free);
+    let asked = desk.says(&["member", "second-step", "on"]);
+    assert_eq!(asked, "Owners and admins must have a second step.\n");
+    assert!(desk.program.stop().success());
+}

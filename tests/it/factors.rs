@@ -187,10 +187,46 @@ async fn an_owner_takes_a_lost_second_step_away_but_not_that_of_another_workspac
     let reset = format!("/w/marlow-cargo/settings/members/{id}/reset-factors");
     let bob = hq.another("Bob", Some(Role::Admin)).await;
     assert_eq!(bob.form(&reset, &[]).await.status, StatusCode::FORBIDDEN);
-    owner.form(&reset, &[]).await;
+    let api = format!("/api/v1/members/{id}/reset-factors");
+    assert_eq!(bob.post(&api, &json!({})).await.status, StatusCode::FORBIDDEN);
+    let done = owner.post(&api, &json!({})).await;
+    assert_eq!(done.json()["name"], "Ada", "{}", done.text);
     assert_eq!(ada.get("/").await.location(), Some("/login"), "she is signed out everywhere");
     let page = owner.get("/w/marlow-cargo/settings/members").await;
     assert!(!page.text_of("#members").contains("Two steps"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_takes_their_own_second_step_away_without_it() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    set_up(&hq, &owner).await;
+    let all = owner.get("/api/v1/members").await.json();
+    let id = all["items"][0]["account"].as_str().expect("id").to_owned();
+    let refused = owner.post(&format!("/api/v1/members/{id}/reset-factors"), &json!({})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "own_account");
+    let page = format!("/w/marlow-cargo/settings/members/{id}/reset-factors");
+    owner.form(&page, &[]).await;
+    assert_eq!(owner.get("/api/v1/me").await.status, StatusCode::OK, "still signed in");
+    assert!(owner.get("/api/v1/factors").await.json()["totp_since"].is_string());
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_second_steps_is_an_owner_and_the_api_says_so_too() {
+    let hq = TestHq::start().await;
+    let (owner, admin) = (hq.owner(), hq.another("Ada", Some(Role::Admin)).await);
+    let policy = "/api/v1/sign-in-policy";
+    assert_eq!(admin.get(policy).await.json(), json!({ "factor_for_admins": false }));
+    let asked = json!({ "factor_for_admins": true });
+    let refused = admin.json("PUT", policy, &asked).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+    set_up(&hq, &owner).await;
+    assert_eq!(owner.json("PUT", policy, &asked).await.json(), asked);
+    let api = admin.post("/api/v1/tasks", &json!({ "title": "x" })).await;
+    assert_eq!(api.json()["code"], "factor_required", "{}", api.text);
     hq.finish().await;
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 23] = [
+const PROVED: [&str; 25] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
@@ -18,6 +18,7 @@ const PROVED: [&str; 23] = [
     "POST /api/v1/factors/recovery-codes",
     "POST /api/v1/members/{id}/disable",
     "POST /api/v1/members/{id}/enable",
+    "POST /api/v1/members/{id}/reset-factors",
     "POST /api/v1/tokens",
     "POST /api/v1/workspace/delete",
     "POST /w/{ws}/settings/audit/redact",
@@ -33,6 +34,7 @@ const PROVED: [&str; 23] = [
     "POST /w/{ws}/settings/tokens",
     "POST /w/{ws}/settings/tokens/{id}/withdraw",
     "PUT /api/v1/backups/settings",
+    "PUT /api/v1/sign-in-policy",
 ];
 const LATER: Duration = Duration::from_secs(11 * 60);
 

@@ -1,4 +1,4 @@
-//! `/api/v1/settings` and `/api/v1/members`.
+//! `/api/v1/settings`, `/api/v1/members` and `/api/v1/sign-in-policy`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +13,7 @@ use crate::web::idempotency::Once;
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
-use super::model::Settings;
+use super::model::{People, Settings};
 use super::queries;
 use super::rules::{self, SettingsPatch, WorkspaceError};
 
@@ -40,6 +40,21 @@ pub fn routes() -> Routes {
             members
                 .needs(Can::Read)
                 .doc(|| Doc::new("People of the workspace").returns::<Members>()),
+        )
+        .get(
+            "/sign-in-policy",
+            policy.needs(Can::Admin).doc(|| {
+                Doc::new("What is asked of the people of the workspace").returns::<PolicyBody>()
+            }),
+        )
+        .put(
+            "/sign-in-policy",
+            set_policy.needs(Can::Own).proved().doc(|| {
+                Doc::new("Say what is asked of the people of the workspace")
+                    .no_key("a repeat sets the same")
+                    .body::<PolicyBody>()
+                    .returns::<PolicyBody>()
+            }),
         )
 }
 
@@ -166,4 +181,27 @@ async fn members(app: App, ws: Ws) -> Result<Json<Members>, ApiError> {
         disabled_at: shut.get(&member.account).copied(),
     };
     Ok(Json(Members { items: all.into_iter().map(view).collect(), next: None }))
+}
+
+/// What is asked of people, in both directions.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PolicyBody {
+    /// Whether owners and admins must have a second step before they do anything here.
+    factor_for_admins: bool,
+}
+
+async fn policy(ws: Ws) -> Result<Json<PolicyBody>, ApiError> {
+    let People { factor_for_admins } = ws.read(|snap| queries::people(snap))?;
+    Ok(Json(PolicyBody { factor_for_admins }))
+}
+
+async fn set_policy(
+    ws: Ws,
+    who: Person,
+    Json(body): Json<PolicyBody>,
+) -> Result<Json<PolicyBody>, ApiError> {
+    let people = People { factor_for_admins: body.factor_for_admins };
+    ws.write(&who, move |tx| rules::invites::require_factor(tx, people)).await?;
+    policy(ws).await
 }

@@ -42,9 +42,9 @@ pub enum WorkspaceError {
     /// Closing the account would leave a workspace without an owner.
     #[error("{0} would have no owner who can sign in; make somebody else an owner there first")]
     OnlyOwner(String),
-    /// Nobody closes the door that they stand in.
-    #[error("you cannot disable your own account; another owner can, or `hq user disable`")]
-    OwnAccount,
+    /// What nobody does to their own account, and who does it.
+    #[error("you cannot {0}")]
+    OwnAccount(&'static str),
     /// More than the person may do.
     #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
     MoreThanOwn(&'static str),
@@ -91,7 +91,7 @@ impl Problem for WorkspaceError {
             Self::NoMember(_) => "no_member",
             Self::Closed(_) => "workspace_archived",
             Self::LastOwner | Self::OnlyOwner(_) => "last_owner",
-            Self::OwnAccount => "own_account",
+            Self::OwnAccount(_) => "own_account",
             Self::MoreThanOwn(_) => "more_than_own",
             Self::OtherPlace => "other_workspace",
             Self::PeopleOnly => "people_only",
@@ -112,7 +112,7 @@ impl Problem for WorkspaceError {
             Self::Closed(_)
             | Self::LastOwner
             | Self::OnlyOwner(_)
-            | Self::OwnAccount
+            | Self::OwnAccount(_)
             | Self::Member
             | Self::ManyInvites(_) => ProblemKind::Conflict,
             Self::MoreThanOwn(_) | Self::PeopleOnly | Self::OtherPerson | Self::OtherPlace => {

@@ -42,6 +42,21 @@ pub fn owns_all(
     Ok(())
 }
 
+/// The member whose account it is; `own` says what nobody does to their own, and who does it.
+///
+/// # Errors
+/// When it is one's own, or not a member's.
+pub fn another(
+    ws: &Ws,
+    who: &Person,
+    account: AccountId,
+    own: &'static str,
+) -> Result<Member, WorkspaceError> {
+    let member = ws.read(|snap| queries::member(snap, account))?;
+    let member = member.ok_or(WorkspaceError::NoMember(account))?;
+    if account == who.account { Err(WorkspaceError::OwnAccount(own)) } else { Ok(member) }
+}
+
 /// Closes the account of a member, or opens it again.
 ///
 /// # Errors
@@ -53,11 +68,9 @@ pub async fn set(
     account: AccountId,
     open: bool,
 ) -> Result<(Member, Account), PageError> {
-    let member = ws.read(|snap| queries::member(snap, account))?;
-    let member = member.ok_or(WorkspaceError::NoMember(account))?;
-    if account == who.account {
-        return Err(WorkspaceError::OwnAccount.into());
-    }
+    // Nobody closes the door that they stand in.
+    let own = "disable your own account; another owner can, or `hq user disable`";
+    let member = another(ws, who, account, own)?;
     owns_all(app, who, account, |_| true)?;
     let now = carry_out(app, (who.actor(), who.cause()), account, open).await?;
     Ok((member, now))

@@ -1,7 +1,6 @@
 //! `/api/v1/members/…` and `/api/v1/invites`.
 
 use axum::http::StatusCode;
-use axum::http::header::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use crate::features::workspace::model::{Invite, Member};
 use crate::features::workspace::queries;
 use crate::features::workspace::rules::{WorkspaceError, invites};
 use crate::kernel::{AccountId, Can, InviteId, Role, Timestamp};
+use crate::server::local::Reached;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::idempotency::{NoKey, Once};
@@ -68,6 +68,16 @@ pub fn routes() -> Routes {
             "/members/{id}/enable",
             enable.needs(Can::Own).proved().doc(|| {
                 Doc::new("Enable a member's account again").no_key(AGAIN).returns::<AccountView>()
+            }),
+        )
+        .post(
+            "/members/{id}/reset-factors",
+            reset_factors.needs(Can::Own).proved().doc(|| {
+                Doc::new(
+                    "Take the second step of a member away who has lost it: signed out everywhere",
+                )
+                .no_key("a repeat finds none, and only signs out once more")
+                .returns::<MemberView>()
             }),
         )
         .post(
@@ -243,6 +253,15 @@ async fn enable(
     Ok(Json(accounts::set(&app, &ws, &who, account, true).await?.1.into()))
 }
 
+async fn reset_factors(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(account): Path<AccountId>,
+) -> Result<Json<MemberView>, ApiError> {
+    Ok(Json(super::reset_factors(&app, &ws, &who, account).await?.into()))
+}
+
 async fn leave(
     app: App,
     ws: Ws,
@@ -306,18 +325,17 @@ struct FreshInvite {
 }
 
 async fn invite(
-    app: App,
     ws: Ws,
     who: Person,
     proof: Proof,
-    headers: HeaderMap,
+    reached: Reached,
     _: NoKey,
     Json(body): Json<InviteBody>,
 ) -> Result<Response, ApiError> {
     super::proved_for(body.role, proof)?;
     let email = bound_email(&body.email.unwrap_or_default())?;
     let (token, made) = super::invite(&ws, &who, body.role, email).await?;
-    let link = link(&app, &ws, &headers, &token);
+    let link = link(&reached, &ws, &token);
     let fresh = FreshInvite { link, view: made.into() };
     Ok((StatusCode::CREATED, Json(fresh)).into_response())
 }

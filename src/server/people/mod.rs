@@ -112,15 +112,17 @@ pub async fn change_role(
 /// workspace, but not for somebody who looks after another one that is not theirs.
 ///
 /// # Errors
-/// When it is not a member, or more than the person may do.
+/// When it is one's own, not a member's, or more than the person may do.
 pub async fn reset_factors(
     app: &App,
     ws: &Ws,
     who: &Person,
     account: AccountId,
 ) -> Result<Member, PageError> {
-    let member = ws.read(|snap| workspace::queries::member(snap, account))?;
-    let member = member.ok_or(WorkspaceError::NoMember(account))?;
+    // Whoever takes the own one away proves that it is there: else a password alone would do.
+    let own = "take your own second step away here; use Settings, Security, or `hq user reset-link \
+               --factors`";
+    let member = accounts::another(ws, who, account, own)?;
     accounts::owns_all(app, who, account, |role| matches!(role, Role::Owner | Role::Admin))?;
     let clear = move |tx: &mut crate::store::WriteTx<'_>| factors::clear(tx, account);
     app.system.write(who.actor(), who.cause(), clear).await?;

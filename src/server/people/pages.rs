@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::http::header::{HOST, HeaderMap};
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
 use crate::kernel::{AccountId, Can, InviteId, Problem, ProblemKind, Role, Timestamp};
+use crate::server::local::Reached;
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
@@ -389,10 +389,8 @@ struct InviteForm {
     email: String,
 }
 
-/// The address of an invitation, as the browser that makes it knows this server.
-pub(super) fn link(app: &App, ws: &Ws, headers: &HeaderMap, token: &Token) -> String {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let here = app.config.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
+/// The address of an invitation, as whoever makes it knows this server.
+pub(super) fn link(Reached(here): &Reached, ws: &Ws, token: &Token) -> String {
     format!("{here}/join?in={}&token={}", ws.slug, token.reveal())
 }
 
@@ -405,11 +403,10 @@ pub(super) fn bound_email(typed: &str) -> Result<Option<String>, users::rules::U
 }
 
 async fn invite(
-    app: App,
     ws: Ws,
     who: Person,
     proof: Proof,
-    headers: HeaderMap,
+    reached: Reached,
     shell: Shell,
     Form(form): Form<InviteForm>,
 ) -> Result<Response, PageError> {
@@ -419,7 +416,7 @@ async fn invite(
     if let Some(email) = wrong.note(bound_email(&form.email)) {
         match super::invite(&ws, &who, role, email).await {
             Ok((token, made)) => {
-                let link = link(&app, &ws, &headers, &token);
+                let link = link(&reached, &ws, &token);
                 let email = made.email.unwrap_or_default();
                 let fresh = Fresh { link, role: with_article(role), email };
                 let mut page = Members::of(&ws, &who, shell).await?;

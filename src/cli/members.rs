@@ -1,0 +1,231 @@
+//! `hq member …` and `hq invite …`: who belongs to a workspace, and who is asked in.
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::kernel::Role;
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{handle, listed, moment, one_of, pick, query, quoted};
+
+/// Where members are.
+const MEMBERS: &str = "/api/v1/members";
+/// Where invitations are.
+const INVITES: &str = "/api/v1/invites";
+/// What is asked of people who sign in.
+const POLICY: &str = "/api/v1/sign-in-policy";
+
+/// `hq member …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// The people of the workspace
+    List(Place),
+    /// What somebody may do here from now on
+    Role {
+        #[command(flatten)]
+        which: Which,
+        /// owner, admin, member or viewer
+        #[arg(value_parser = one_of(Role::ALL.iter().map(|one| one.word())))]
+        role: String,
+    },
+    /// End a membership: the name stays, the work goes to somebody else
+    Remove(Leaving),
+    /// Give what somebody has to do to somebody else, who stays
+    Handover(Leaving),
+    /// Take a second step away that was lost; its person is signed out everywhere
+    ResetFactors(Which),
+    /// Whether owners and admins must have a second step; `on` or `off` sets it
+    SecondStep {
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        set: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which member.
+#[derive(Args)]
+pub struct Which {
+    /// The handle, e-mail address or name
+    member: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Whose work goes to whom.
+#[derive(Args)]
+pub struct Leaving {
+    #[command(flatten)]
+    which: Which,
+    /// Who takes over: a handle, e-mail address or name [default: whoever asks, or an owner]
+    #[arg(long)]
+    to: Option<String>,
+}
+
+/// `hq invite …`
+#[derive(Subcommand)]
+pub enum Invite {
+    /// Invitations that wait for an answer
+    List(Place),
+    /// Make an invitation; its link is printed once
+    Add {
+        /// What its bearer will be
+        #[arg(long, default_value = Role::Member.word(), value_parser = one_of(Role::ALL.iter().map(|one| one.word())))]
+        role: String,
+        /// The only address that may use it
+        #[arg(long)]
+        email: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Withdraw one: its link is good for nothing
+    Withdraw {
+        /// Its id, as `hq invite list` shows it
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Runs one of `hq member`.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(place) => {
+            let all = members(door, &place).await?;
+            print(common, &all, &listed(&all, member_row, "Nobody."))
+        }
+        Command::Role { which, role } => {
+            let path = path(door, &which, "").await?;
+            let ask = Ask::patch(path, &json!({ "role": role }));
+            let now = door.call(ask.within(which.place.workspace.as_ref())).await?;
+            let told = format!("{} is {} now.", word(&now, "name"), word(&now, "role"));
+            print(common, &now, &[told])
+        }
+        Command::Remove(flags) => {
+            let gone = hand(door, &flags, (Method::DELETE, "")).await?;
+            print(common, &gone, &[format!("{} is no member any more.", word(&gone, "name"))])
+        }
+        Command::Handover(flags) => {
+            let left = hand(door, &flags, (Method::POST, "/handover")).await?;
+            print(common, &left, &["The work is handed over.".to_owned()])
+        }
+        Command::ResetFactors(which) => {
+            let path = path(door, &which, "/reset-factors").await?;
+            let ask = Ask::post(path, &json!({})).within(which.place.workspace.as_ref());
+            let now = door.call(ask).await?;
+            let name = word(&now, "name");
+            print(common, &now, &[format!("{name} signs in with the password alone, anew.")])
+        }
+        Command::SecondStep { set, place } => {
+            let ask = match set {
+                None => Ask::get(POLICY),
+                Some(word) => Ask::put(POLICY, &json!({ "factor_for_admins": word == "on" })),
+            };
+            let policy = door.call(ask.within(place.workspace.as_ref())).await?;
+            let told = match policy["factor_for_admins"].as_bool() {
+                Some(true) => "Owners and admins must have a second step.",
+                _ => "A second step is everybody's own choice.",
+            };
+            print(common, &policy, &[told.to_owned()])
+        }
+    }
+}
+
+/// Runs one of `hq invite`.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8, CommandError> {
+    match command {
+        Invite::List(place) => {
+            let all = door.call(Ask::get(INVITES).within(place.workspace.as_ref())).await?;
+            print(common, &all, &listed(&all, invite_row, "No open invitations."))
+        }
+        Invite::Add { role, email, place } => {
+            let body = json!({ "role": role, "email": email });
+            let ask = Ask::post(INVITES, &body).within(place.workspace.as_ref());
+            let made = door.call(ask).await?;
+            let who = match word(&made, "email") {
+                "" => "whoever opens it first".to_owned(),
+                email => format!("{email} alone"),
+            };
+            let told = format!(
+                "Makes {who} {}, once, until {}:",
+                word(&made, "role"),
+                moment(&made, "expires_at")
+            );
+            print(common, &made, &[told, word(&made, "link").to_owned()])
+        }
+        Invite::Withdraw { id, place } => {
+            let path = format!("{INVITES}/{}", super::show::part(&id));
+            let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
+            print(common, &gone, &["It is withdrawn; nobody comes in with it.".to_owned()])
+        }
+    }
+}
+
+async fn members(door: &Door, place: &Place) -> Result<Value, CommandError> {
+    door.call(Ask::get(MEMBERS).within(place.workspace.as_ref())).await
+}
+
+/// What a member may be called.
+fn names(one: &Value) -> Vec<&str> {
+    ["account", "handle", "email", "name"].map(|key| word(one, key)).to_vec()
+}
+
+/// The account of a member by any name.
+async fn account(door: &Door, meant: &str, place: &Place) -> Result<String, CommandError> {
+    let all = members(door, place).await?;
+    let meant = meant.strip_prefix('@').unwrap_or(meant);
+    let found = pick(&all, meant, ("member", "hq member list"), names)?;
+    Ok(word(found, "account").to_owned())
+}
+
+async fn path(door: &Door, which: &Which, below: &str) -> Result<String, CommandError> {
+    Ok(format!("{MEMBERS}/{}{below}", account(door, &which.member, &which.place).await?))
+}
+
+/// Asks for what leaves work behind.
+async fn hand(
+    door: &Door,
+    Leaving { which, to }: &Leaving,
+    (method, below): (Method, &str),
+) -> Result<Value, CommandError> {
+    let heir = match to {
+        Some(to) => Some(account(door, to, &which.place).await?),
+        None => None,
+    };
+    let path = path(door, which, below).await?;
+    let path = format!("{path}{}", query(&[("to", heir.as_deref())]));
+    let ask =
+        if method == Method::DELETE { Ask::delete(path) } else { Ask::post(path, &json!({})) };
+    door.call(ask.within(which.place.workspace.as_ref())).await
+}
+
+fn member_row(one: &Value) -> Vec<String> {
+    let state = match one["disabled_at"].is_string() {
+        true => format!("disabled since {}", moment(one, "disabled_at")),
+        false => String::new(),
+    };
+    let text = |key| word(one, key).to_owned();
+    vec![handle(one), quoted(word(one, "name")), text("email"), text("role"), state]
+}
+
+fn invite_row(one: &Value) -> Vec<String> {
+    let email = match word(one, "email") {
+        "" => "anybody with the link".to_owned(),
+        email => email.to_owned(),
+    };
+    let until = format!("until {}", moment(one, "expires_at"));
+    vec![word(one, "id").to_owned(), word(one, "role").to_owned(), email, until]
+}
