@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::kernel::Clock;
 use crate::store::blob::refs;
+use crate::store::disk::reserve;
 use crate::store::dump::Item;
 use crate::store::{Store, StoreError};
 
@@ -24,7 +25,8 @@ use super::target::{Folder, Target};
 use super::walk::{Tree, files_part};
 use super::{BackupError, FORMAT};
 
-/// Left free at the target beyond what is expected to be written.
+/// Left free at the target beyond what is expected to be written, and beyond what the writer of a store on
+/// the same disk needs.
 const MARGIN: u64 = 64 * 1024 * 1024;
 
 /// How many blobs are looked up at once.
@@ -259,11 +261,12 @@ fn room(
         None => sizes.all(),
         Some(last) => sizes.all().saturating_sub(last) + sizes.stores / 10,
     };
+    let left = reserve(sizes.stores) + MARGIN;
     let enough = |target: &dyn Target, need: u64| match target.free() {
-        Some(free) if free < need + MARGIN => Err(BackupError::Full {
+        Some(free) if free < need + left => Err(BackupError::Full {
             place: target.place().to_owned(),
             free_mb: free >> 20,
-            need_mb: (need + MARGIN) >> 20,
+            need_mb: (need + left) >> 20,
         }),
         _ => Ok(()),
     };

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::store::Schema;
-use crate::store::disk::free_space;
+use crate::store::disk::{free_space, reserve};
 use crate::store::dump::Loader;
 
 use super::BackupError;
@@ -16,7 +16,7 @@ use super::progress::{Meter, Phase};
 use super::repo::Repository;
 use super::stream::Token;
 
-/// Left free beyond what is written.
+/// Left free beyond what is written, and beyond what the writer of a store there needs.
 const MARGIN: u64 = 64 * 1024 * 1024;
 
 /// A path that stays below the folder it is joined to.
@@ -37,7 +37,7 @@ pub fn room(
 ) -> Result<(), BackupError> {
     let bytes: u64 = manifest.parts_of(workspace).map(|part| part.bytes).sum();
     // A redb file is larger than its rows.
-    let need = bytes + bytes / 2 + MARGIN;
+    let need = bytes + bytes / 2 + reserve(bytes) + MARGIN;
     let mut there = folder;
     while !there.exists() {
         there = there.parent().unwrap_or(Path::new("."));

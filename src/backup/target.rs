@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::kernel::Timestamp;
 use crate::kernel::time::from_ms;
-use crate::store::disk::free_space;
+use crate::store::disk::{free_space, reserve};
 
 use super::BackupError;
 
@@ -158,6 +158,23 @@ impl Folder {
         }
     }
 
+    /// Refuses what would take the room that a store on the same disk needs to go on: others write
+    /// meanwhile, and how much a backup grows is a guess.
+    fn leave_room(&self, bytes: u64) -> Result<(), BackupError> {
+        let need = reserve(0) + bytes;
+        match self.free() {
+            Some(free) if free < need => {
+                let place = self.place.clone();
+                Err(BackupError::Full {
+                    place,
+                    free_mb: free >> 20,
+                    need_mb: need.div_ceil(1 << 20),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn at<'p>(&'p self, path: &'p Path) -> impl FnOnce(io::Error) -> BackupError + 'p {
         move |error| self.failed(path, &error)
     }
@@ -229,6 +246,9 @@ impl Target for Folder {
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
+        if name.starts_with("chunks/") {
+            self.leave_room(bytes.len() as u64)?;
+        }
         let (path, tmp) = (self.root.join(name), self.root.join(TMP).join(name.replace('/', "-")));
         for folder in [tmp.parent(), path.parent()].into_iter().flatten() {
             fs::create_dir_all(folder).map_err(self.at(folder))?;

@@ -15,7 +15,7 @@ use super::record::Class;
 use super::schema::{Kind, Schema, builtin};
 use super::tx::WriteSet;
 
-/// What a write may add while the disk is nearly full, if it deletes something: a note, an event.
+/// What a write may add while the disk is nearly full, if it deletes something or helps to: a note, an event.
 const SMALL: i64 = 4 * 1024;
 
 /// Who, why, and what the batch stands on.
@@ -206,8 +206,8 @@ fn beside<'w>(
     Ok(found)
 }
 
-/// Whether a write may go on while the disk is nearly full: it frees something, adds next to
-/// nothing, or is retention.
+/// Whether a write may go on while the disk is nearly full: it adds next to nothing and frees something or
+/// is of use to whoever does, or it is retention.
 pub(super) fn frees(
     batch: &Batch<'_>,
     schema: &Schema,
@@ -218,15 +218,18 @@ pub(super) fn frees(
         return Ok(true);
     }
     let length = |row: Option<&Vec<u8>>| row.map_or(0, |r| i64::try_from(r.len()).unwrap_or(0));
-    let (mut deletes, mut records, mut growth) = (false, false, 0);
+    let (mut deletes, mut helps, mut records, mut growth) = (false, true, false, 0);
     for (table, key, laid) in set.rows.rows() {
         if matches!(kind(schema, table)?, Kind::Record(_)) {
             let before = batch.raw_get(table, key)?;
             deletes |= before.is_some() && laid.value.is_none();
+            helps &= schema
+                .table(table)
+                .is_some_and(|info| info.ops.as_ref().is_some_and(|ops| ops.when_full));
             growth += length(laid.value.as_ref()) - length(before.as_ref());
             records = true;
         }
     }
     // Without records there is only the store's own: a consumer that moves on, a swept answer.
-    Ok(!records || (deletes && growth <= SMALL))
+    Ok(!records || ((deletes || helps) && growth <= SMALL))
 }

@@ -223,6 +223,10 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
     /// named here is swept away.
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = None;
 
+    /// Whether it is written also while the disk is nearly full, as long as it stays small: what somebody
+    /// needs who frees space.
+    const WHEN_FULL: bool = false;
+
     /// Groups of fields, by name, that mean something only together: an undo gives back all of a
     /// group or none.
     const TOGETHER: &'static [&'static [&'static str]] = &[];

@@ -83,6 +83,8 @@ pub struct Ops {
     pub(super) put: fn(&mut WriteTx<'_>, &[u8]) -> Result<(), StoreError>,
     /// The key as text.
     pub key_text: fn(&[u8]) -> Option<String>,
+    /// Whether it is written also while the disk is nearly full.
+    pub when_full: bool,
     /// The version of the layout.
     pub version: u8,
     /// The indexes that the record declares.
@@ -218,6 +220,7 @@ impl Schema {
                 serde_json::to_value(&record).map_err(|_| DecodeError::Short)
             },
             renew: |value| codec::encode_row(R::VERSION, 0, &record::read::<R>(value)?.0),
+            when_full: R::WHEN_FULL,
             together: R::TOGETHER,
             stamps: R::STAMPS,
             parse: |value| {

@@ -253,11 +253,12 @@ async fn carry_out(app: &App, work: Work) -> Result<Result<BackupRun, BackupsErr
     if let Some(error) = &failed {
         tracing::error!(%error, "{} failed", deed.noun());
     }
-    let run = app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, ended)).await?;
+    let noted = app.system.write(actor, Cause::Job(id), move |tx| rules::end(tx, id, ended)).await;
+    telling::tell(app).await;
+    let run = noted?;
     if run.is_incomplete() {
         tracing::error!("{}: {}", run.words(), run.note.as_deref().unwrap_or_default());
     }
-    telling::tell(app).await;
     Ok(match failed {
         None => Ok(run),
         Some(error) => Err(error),

@@ -339,6 +339,7 @@ impl Record for BackupRun {
     const TABLE: Table = RUNS;
     const CLASS: Class = Class::Work;
     const VERSION: u8 = 2;
+    const WHEN_FULL: bool = true;
     fn id(&self) -> JobId {
         self.id
     }
@@ -433,6 +434,7 @@ impl Record for Kept {
     type Id = String;
     const TABLE: Table = KEPT;
     const CLASS: Class = Class::Local;
+    const WHEN_FULL: bool = true;
     fn id(&self) -> String {
         self.id.clone()
     }
@@ -467,6 +469,7 @@ impl Record for KnownPlace {
     type Id = String;
     const TABLE: Table = PLACES;
     const CLASS: Class = Class::Local;
+    const WHEN_FULL: bool = true;
     fn id(&self) -> String {
         self.address.clone()
     }

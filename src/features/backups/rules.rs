@@ -1,5 +1,7 @@
 //! Every write of backups: settings, and what was done.
 
+mod former;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
@@ -18,8 +20,6 @@ use super::model::{
 };
 use super::queries;
 
-/// How many former runs are kept.
-const KEPT_RUNS: usize = 400;
 /// More backups than this nobody keeps.
 const MOST_KEPT: u16 = 3650;
 
@@ -214,8 +214,8 @@ pub fn begin(
     place: String,
     started_at: Timestamp,
 ) -> Result<BackupRun, StoreError> {
-    for run in queries::runs(tx, usize::MAX)?.into_iter().skip(KEPT_RUNS - 1) {
-        tx.delete::<BackupRun>(run.id)?;
+    for id in former::superfluous(&queries::runs(tx, usize::MAX)?, deed) {
+        tx.delete::<BackupRun>(id)?;
     }
     let run = BackupRun {
         id: tx.new_id(),

@@ -143,6 +143,7 @@ impl Record for SignIn {
     const TABLE: Table = SIGN_INS;
     const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[SIGN_IN_BY_HASH, SIGN_IN_BY_ACCOUNT];
+    const WHEN_FULL: bool = true;
     fn id(&self) -> SignInId {
         self.id
     }
@@ -179,6 +180,7 @@ impl Record for LastSeen {
     type Id = SignInId;
     const TABLE: Table = LAST_SEEN;
     const CLASS: Class = Class::Local;
+    const WHEN_FULL: bool = true;
     fn id(&self) -> SignInId {
         self.sign_in
     }

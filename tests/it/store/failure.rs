@@ -11,7 +11,7 @@ use hq::store::disk::EXIT_SYNC_FAILED;
 use hq::store::{FORMAT, Faults, Range, ReadExt, StoreError};
 
 use super::check;
-use super::toys::{ACTOR, Line, Note, Seen, Toys, With, folder, id, note};
+use super::toys::{ACTOR, Line, Mark, Note, Seen, Toys, With, folder, id, note};
 
 const NEVER: i64 = i64::MAX;
 
@@ -348,7 +348,13 @@ fn a_full_disk_refuses_what_grows_and_recovers_by_itself() {
     }
     let error = toys.put(Seen { id: id(1), at: 1 }).expect_err("local rows take room, too");
     assert!(matches!(error, StoreError::Full { .. }));
+    let mixed = toys.write(|tx| {
+        tx.put(&Mark { id: id(1), note: None })?;
+        tx.put(&Note::new(note(9), "more"))
+    });
+    assert!(matches!(mixed, Err(StoreError::Full { .. })), "a mark is no excuse for a note");
     assert_eq!(disk.touched.load(Ordering::SeqCst), touched, "redb saw nothing of it");
+    toys.put(Mark { id: id(1), note: None }).expect("what helps whoever frees space");
     assert!(toys.write(|tx| tx.delete::<Note>(note(2))).expect("a delete"));
     assert!(toys.write(|tx| tx.delete::<Note>(note(1))).expect("a delete that clears a reference"));
     assert_eq!(toys.get::<Note>(note(4)).map(|n| n.parent), Some(None));

@@ -313,7 +313,7 @@ toy!(Probe, DeliverableId, 200, "probe", Tracked {
     }
 });
 
-/// A mark on a note that the feed does not keep.
+/// A mark on a note that the feed does not keep, and that is made on a full disk, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub id: VersionId,
@@ -321,6 +321,7 @@ pub struct Mark {
 }
 
 toy!(Mark, VersionId, 210, "mark", Local {
+    const WHEN_FULL: bool = true;
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Note>(1, self.note, OnDelete::Cascade);
     }

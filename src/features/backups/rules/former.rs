@@ -1,0 +1,77 @@
+//! Which former runs are forgotten.
+
+use std::collections::BTreeMap;
+
+use crate::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
+use crate::kernel::JobId;
+
+/// How many former runs of each deed are kept.
+const KEPT_RUNS: usize = 400;
+
+/// Which of these runs, newest first, go when one more of a deed is added. Frequent backups do not push
+/// drills out; and what the next drill counts from stays: the last that the schedule made, or, before there
+/// is one, the first backup at each place.
+pub(super) fn superfluous(all: &[BackupRun], deed: Deed) -> Vec<JobId> {
+    let is_drill = |run: &&BackupRun| run.deed == Deed::Drill && run.trigger == Trigger::Schedule;
+    let mut stay: BTreeMap<&str, JobId> = BTreeMap::new();
+    match all.iter().find(is_drill) {
+        Some(drill) => _ = stay.insert("", drill.id),
+        None => {
+            let made = |run: &&BackupRun| run.deed == Deed::Backup && run.outcome == Outcome::Done;
+            // The oldest comes last and stays.
+            stay.extend(all.iter().filter(made).map(|run| (run.place.as_str(), run.id)));
+        }
+    }
+    let mut kept: BTreeMap<&str, usize> = BTreeMap::from([(deed.noun(), 1)]);
+    let goes = |run: &&BackupRun| {
+        let n = kept.entry(run.deed.noun()).or_default();
+        *n += 1;
+        KEPT_RUNS < *n && !stay.values().any(|id| *id == run.id)
+    };
+    all.iter().filter(goes).map(|run| run.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernel::TypedId;
+    use crate::kernel::time::from_ms;
+    use crate::store::Record;
+
+    use super::*;
+
+    /// A run with a number, done at a place.
+    fn run(n: u16, deed: Deed, trigger: Trigger) -> BackupRun {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        let id = JobId::from_bytes(id);
+        let started_at = from_ms(i64::from(n) * 1_000);
+        let outcome = Outcome::Done;
+        BackupRun { id, deed, trigger, started_at, outcome, place: "a".into(), ..Record::sample() }
+    }
+
+    #[test]
+    fn frequent_backups_push_out_neither_drills_nor_what_the_first_one_counts_from() {
+        let backups = |from: u16, to: u16| {
+            (from..to).rev().map(|n| run(n, Deed::Backup, Trigger::Command)).collect::<Vec<_>>()
+        };
+        let first = backups(1, 1_001);
+        let gone = superfluous(&first, Deed::Backup);
+        assert_eq!(gone.len(), 1_000 - KEPT_RUNS, "all but those that are kept, and the first");
+        assert!(!gone.contains(&first[999].id), "the first drill counts from the first backup");
+        assert!(
+            !gone.contains(&first[KEPT_RUNS - 2].id) && gone.contains(&first[KEPT_RUNS - 1].id)
+        );
+
+        let drill = run(1, Deed::Drill, Trigger::Schedule);
+        let mut all = backups(2, 1_002);
+        all.push(drill.clone());
+        all.extend(backups(0, 1));
+        let gone = superfluous(&all, Deed::Backup);
+        assert!(!gone.contains(&drill.id) && gone.contains(&all[1_001].id), "there is a drill now");
+        let mut drills: Vec<_> =
+            (2..1_002).rev().map(|n| run(n, Deed::Drill, Trigger::Command)).collect();
+        drills.push(drill.clone());
+        let gone = superfluous(&drills, Deed::Drill);
+        assert!(!gone.contains(&drill.id) && gone.len() == 1_001 - KEPT_RUNS, "{}", gone.len());
+    }
+}
