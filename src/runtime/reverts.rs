@@ -2,6 +2,8 @@
 //! order of making. Each is begun, on disk, before a file is touched, so that nobody withdraws what is
 //! half done; what a crash cuts off is begun again, and a file that has gone back already is found so.
 
+use std::time::Duration;
+
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::history::model::{
@@ -20,6 +22,8 @@ use super::feed::changed;
 use super::journal::blocking;
 use super::{BY, EngineError};
 
+/// How long after the store refused it is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How many orders are taken at once.
 const PAGE: usize = 20;
 
@@ -28,11 +32,14 @@ pub(super) async fn run(ws: Ws) {
     let mut feed = ws.store.subscribe();
     let halt = ws.halt();
     loop {
-        if let Err(error) = work_off(&ws).await {
+        let worked = work_off(&ws).await;
+        if let Err(error) = &worked {
             tracing::error!(%error, "files could not be taken back; it is tried again");
         }
         tokio::select! {
             () = halt.cancelled() => return,
+            // Nobody writes anything about them meanwhile: a disk that has room again does not say so.
+            () = tokio::time::sleep(AGAIN), if worked.is_err() => {}
             open = changed(&mut feed, &[FILE_REVERTS]) => if !open { return },
         }
     }
