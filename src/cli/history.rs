@@ -60,7 +60,7 @@ pub async fn run(common: &Common, door: &Door, flags: History) -> Result<u8, Com
 const ONLY_ONE: &str = "-";
 
 /// The table and the id that somebody means.
-fn meant<'t>(of: &'t str, id: Option<&'t str>) -> (&'t str, &'t str) {
+pub fn meant<'t>(of: &'t str, id: Option<&'t str>) -> (&'t str, &'t str) {
     if let Some(id) = id {
         return (of, id);
     }

@@ -240,6 +240,9 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Audit(operate::Audit::Export(flags)) => {
             operate::audit_export(common, config, flags)
         }
+        Command::Audit(operate::Audit::Keep(flags)) => block_on(async {
+            operate::audit_keep(common, &Door::here(&config).await?, &flags).await
+        }),
         Command::Redact(flags) => operate::redact(common, config, flags),
         Command::Store(command) => stores::store(common, config, command),
         Command::Consumer(command) => stores::consumer(common, config, command),

@@ -20,6 +20,7 @@ use crate::store::verify::{Depth, Progress, Verified, verify_with};
 use crate::store::{Blobs, Store};
 
 use super::commands::{actor, print};
+use super::door::{Ask, Door};
 use super::reach::{self, CommandError, Local, Reach, block_on};
 use super::{Common, FAILED, OK};
 
@@ -42,6 +43,46 @@ pub enum Audit {
     Verify(Verify),
     /// Everything that was done, oldest first, as JSON Lines
     Export(Export),
+    /// How long former versions are kept; a flag sets it
+    Keep(Keep),
+}
+
+/// Flags of `hq audit keep`.
+#[derive(Args)]
+pub struct Keep {
+    #[command(flatten)]
+    place: Place,
+    /// Those older than so many days go
+    #[arg(long)]
+    days: Option<u16>,
+    /// Above so many MB the oldest go; 0 sets no limit
+    #[arg(long)]
+    megabytes: Option<u32>,
+}
+
+/// `hq audit keep`
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn audit_keep(common: &Common, door: &Door, flags: &Keep) -> Result<u8, CommandError> {
+    const PATH: &str = "/api/v1/audit/retention";
+    let workspace = flags.place.workspace.as_ref();
+    let mut keeping = door.call(Ask::get(PATH).within(workspace)).await?;
+    if flags.days.is_some() || flags.megabytes.is_some() {
+        if let Some(days) = flags.days {
+            keeping["days"] = days.into();
+        }
+        if let Some(megabytes) = flags.megabytes {
+            keeping["megabytes"] = Some(megabytes).filter(|some| 0 < *some).into();
+        }
+        keeping = door.call(Ask::put(PATH, &keeping).within(workspace)).await?;
+    }
+    let size = match keeping["megabytes"].as_u64() {
+        Some(megabytes) => format!("and at most {megabytes} MB of them"),
+        None => "however much they take".to_owned(),
+    };
+    let told = format!("Former versions are kept for {} days, {size}.", keeping["days"]);
+    print(common, &keeping, &[told])
 }
 
 /// Flags of `hq audit verify`.

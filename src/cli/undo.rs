@@ -10,7 +10,7 @@ use crate::web::format;
 use super::agents::{items, word};
 use super::commands::print;
 use super::door::{Ask, Door};
-use super::history::difference;
+use super::history::{difference, meant};
 use super::operate::{Place, failed};
 use super::reach::CommandError;
 use super::show::quoted;
@@ -22,6 +22,9 @@ pub struct Undo {
     /// The number of an entry, as `hq activity` and `hq history` show it
     #[arg(required_unless_present = "run", conflicts_with = "run")]
     entry: Option<u64>,
+    /// Only what the entry did to this record: MC-3, R-7, @ada, or TABLE/ID
+    #[arg(long, conflicts_with = "run")]
+    record: Option<String>,
     /// All that a run did, such as R-7; it must have ended
     #[arg(long)]
     run: Option<String>,
@@ -41,9 +44,16 @@ pub struct Undo {
 impl Undo {
     /// What is to be undone, as the API takes it.
     fn body(&self) -> Value {
-        match (self.entry, &self.run) {
-            (_, Some(run)) => json!({ "run": run, "with": self.with }),
-            (entry, None) => json!({ "entry": entry }),
+        match (self.entry, &self.record, &self.run) {
+            (Some(entry), Some(record), _) => {
+                let (table, id) = match record.split_once('/') {
+                    Some((table, id)) => (table, id),
+                    None => meant(record, None),
+                };
+                json!({ "change": { "seq": entry, "table": table, "id": id } })
+            }
+            (_, _, Some(run)) => json!({ "run": run, "with": self.with }),
+            (entry, _, None) => json!({ "entry": entry }),
         }
     }
 }

@@ -48,7 +48,9 @@ pub enum Command {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Move a workspace's folder away, for another HQ, which takes it in at its next start
+    /// Move a workspace's folder away; this HQ takes it in again at its next start when it is put back
+    ///
+    /// Its people are accounts of this HQ. For another HQ, `hq export` and `hq import` take them along.
     Move {
         /// Its name in addresses
         slug: String,

@@ -60,6 +60,11 @@ async fn what_became_of_a_record_is_told_field_by_field() {
     assert!(older.contains(" made it ") && !older.contains(" changed it "), "{older}");
     says(&terminal, &["history", "@ada"]).await;
     says(&terminal, &["history", "settings"]).await;
+    let kept = says(&terminal, &["audit", "keep", "--days", "40", "--megabytes", "500"]).await;
+    assert_eq!(kept, "Former versions are kept for 40 days, and at most 500 MB of them.\n");
+    let kept = says(&terminal, &["audit", "keep", "--megabytes", "0"]).await;
+    assert_eq!(kept, "Former versions are kept for 40 days, however much they take.\n");
+    assert_eq!(says(&terminal, &["audit", "keep"]).await, kept);
     let several = refuses(&terminal, 1, &["history", "tasks"]).await;
     assert!(several.contains("`hq history tasks ID`"), "{several}");
     let unknown = refuses(&terminal, 1, &["history", "XX-999"]).await;
@@ -96,6 +101,11 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
     assert_eq!((asked.status.code(), &refused["ok"]), (Some(1), &json!(false)), "{refused}");
     assert_eq!(title().await, "Compare", "nothing was changed");
 
+    let one = says(&terminal, &["undo", &entry, "--record", &key, "--dry-run"]).await;
+    assert_eq!(one, seen, "it is the only record of this entry");
+    let other = refuses(&terminal, 1, &["undo", &entry, "--record", "XX-999", "--dry-run"]).await;
+    assert!(other.contains("XX-999"), "{other}");
+
     let done = says(&terminal, &["undo", &entry, "--yes"]).await;
     let undone = last_entry(&terminal, &key).await;
     let last = format!("Undone by entry {undone}: 1 record went back. `hq undo {undone}` takes");
@@ -120,6 +130,7 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
         &["undo"][..],
         &["undo", "first"],
         &["undo", "3", "--run", "R-1"],
+        &["undo", "--run", "R-1", "--record", "MC-1"],
         &["undo", "3", "--with", "R-1"],
         &["undo", "3", "--dry-run", "--yes"],
     ] {
