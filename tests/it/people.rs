@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hq::kernel::Role;
+use hq::features::workspace::model::Member;
+use hq::kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -302,5 +303,47 @@ async fn a_changed_role_counts_from_the_next_request_and_ends_streams() {
     assert_eq!(tom.post("/api/v1/tasks", &task).await.status, StatusCode::FORBIDDEN);
     assert_eq!(tom.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     assert!(owner.get("/w/marlow-cargo/activity").await.text.contains("from Member to Viewer"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_with_a_workspace_from_elsewhere_is_asked_in_as_who_they_are() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let stranger = AccountId::from_bytes([7; 16]);
+    let put = move |tx: &mut hq::store::WriteTx<'_>| {
+        tx.put(&Member {
+            account: stranger,
+            name: "Tom of old".to_owned(),
+            handle: "tommy".to_owned(),
+            email: TOM.1.to_owned(),
+            role: Role::Owner,
+            created_at: tx.now(),
+            left_at: None,
+        })
+    };
+    hq.ws().write(&(Actor::System(Part::Setup), Cause::Setup), put).await.expect("a member");
+
+    // Nobody can sign in as that owner.
+    assert_eq!(owner.post("/api/v1/leave", &json!({})).await.json()["code"], "last_owner");
+    let admin = hq.another("Ada", Some(Role::Admin)).await;
+    let asked = json!({ "role": "viewer", "email": TOM.1 });
+    let refused = admin.post("/api/v1/invites", &asked).await;
+    assert_eq!(refused.json()["code"], "more_than_own", "{}", refused.text);
+    let taken = json!({ "role": "viewer", "email": "ada@marlow.example" });
+    assert_eq!(owner.post("/api/v1/invites", &taken).await.status, 422, "she has an account");
+
+    let link = invite(&owner, &json!({ "role": "member", "email": TOM.1 })).await;
+    let tom = hq.nobody();
+    let joined = join(&tom, &link, TOM).await;
+    assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
+    assert_eq!(account_of(&owner, TOM.0).await, stranger.to_string(), "what was theirs still is");
+    let all = owner.get("/api/v1/members").await.json();
+    let items = all["items"].as_array().expect("items");
+    let same: Vec<_> = items.iter().filter(|one| one["email"] == TOM.1).collect();
+    assert_eq!(same.len(), 1, "{all}");
+    assert_eq!((&same[0]["handle"], &same[0]["role"]), (&json!("tommy"), &json!("member")));
+    let again = owner.post("/api/v1/invites", &asked).await;
+    assert_eq!(again.status, 422, "now there is an account: {}", again.text);
     hq.finish().await;
 }

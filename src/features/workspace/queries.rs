@@ -125,7 +125,7 @@ pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
 }
 
-/// Whether somebody else owns the workspace whose account is not closed.
+/// Whether somebody else owns the workspace who can sign in.
 ///
 /// # Errors
 /// When the disk fails.

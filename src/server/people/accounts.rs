@@ -10,16 +10,35 @@ use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::members::Shut;
 use crate::kernel::{AccountId, Actor, Cause, Role};
-use crate::store::{StoreError, WriteTx};
+use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::session::Person;
 
-/// The accounts that are closed. Who decides something by it holds `people_turn`.
+/// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides something by it holds `people_turn`.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn shut(app: &App) -> Result<Shut, StoreError> {
-    app.system.read(|snap| users::queries::disabled(snap))
+pub fn shut(app: &App, ws: &Ws) -> Result<Shut, StoreError> {
+    let mut shut = app.system.read(|snap| users::queries::disabled(snap))?;
+    shut.extend(strangers(app, ws)?.into_iter().map(|one| (one.account, one.created_at)));
+    Ok(shut)
+}
+
+/// The members who have no account here: they came with a workspace from elsewhere.
+///
+/// # Errors
+/// When the disk fails.
+pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
+    let members = ws.read(|snap| queries::members(snap))?;
+    app.system.read(|snap| {
+        let mut strangers = Vec::new();
+        for member in members {
+            if snap.get::<Account>(member.account)?.is_none() {
+                strangers.push(member);
+            }
+        }
+        Ok(strangers)
+    })
 }
 
 /// Refuses when a person's places that count are not all this one's own.
@@ -88,8 +107,8 @@ pub async fn carry_out(
 ) -> Result<Account, PageError> {
     let _turn = app.people_turn.lock().await;
     if !open {
-        let shut = shut(app)?;
         for place in queries::places(app, account)? {
+            let shut = shut(app, &place.ws)?;
             let other = place.ws.read(|snap| queries::has_other_owner(snap, account, &shut))?;
             if place.member.role == Role::Owner && !other {
                 return Err(WorkspaceError::OnlyOwner(place.settings.name).into());

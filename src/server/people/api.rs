@@ -212,7 +212,7 @@ async fn load(
     who: Person,
     Path(account): Path<AccountId>,
 ) -> Result<Json<LoadView>, ApiError> {
-    let shut = accounts::shut(&app)?;
+    let shut = accounts::shut(&app, &ws)?;
     let found = ws.read(|snap| {
         let member = queries::member(snap, account)?.ok_or(WorkspaceError::NoMember(account))?;
         let heirs = handover::heirs(snap, member.account, who.account, &shut)?;

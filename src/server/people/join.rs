@@ -17,7 +17,7 @@ use crate::features::users::pages::issue;
 use crate::features::users::rules::{NewAccount, UsersError};
 use crate::features::users::session::Caller;
 use crate::features::users::{queries as users, rules};
-use crate::features::workspace::model::{Invite, Settings};
+use crate::features::workspace::model::{Invite, Member, Settings};
 use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
@@ -125,7 +125,7 @@ fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>,
     })?;
     let Some((invite, settings, by)) = found.filter(|_| ws.is_active()) else { return Ok(None) };
     // Whose account is closed invites nobody.
-    if super::accounts::shut(app)?.contains_key(&invite.by) {
+    if super::accounts::shut(app, &ws)?.contains_key(&invite.by) {
         return Ok(None);
     }
     app.limiter.forgive("invitation", &at);
@@ -202,7 +202,10 @@ async fn join(
         None => new_account(&app, &found, &values, cause).await,
     };
     let joined = match account {
-        Ok(account) => accept(&found, &values, &account, (by, cause)).await.map(|()| account),
+        Ok(account) => {
+            let whose = (&account, known.is_none());
+            accept(&found, &values, whose, (by, cause)).await.map(|()| account)
+        }
         Err(wrong) => Err(wrong?),
     };
     match joined {
@@ -248,7 +251,13 @@ async fn new_account(
     };
     let hash = app.hasher.hash(Zeroizing::new(values.password.clone())).await;
     let hash = hash.map_err(|error| Err(UsersError::from(error).into()))?;
-    let id = AccountId::from_uuid(app.ids.next(app.clock.now_ms()));
+    let strangers =
+        super::accounts::strangers(app, &found.ws).map_err(|error| Err(error.into()))?;
+    let is_asked = |one: &Member| found.invite.email.is_some() && one.email == email;
+    let id = match strangers.into_iter().find(is_asked) {
+        Some(member) => member.account,
+        None => AccountId::from_uuid(app.ids.next(app.clock.now_ms())),
+    };
     let new = NewAccount { id, name, email, hash };
     let by = Actor::System(Part::Setup);
     let made = app.system.write(by, cause, move |tx| rules::create_account(tx, new)).await;
@@ -258,14 +267,14 @@ async fn new_account(
 async fn accept(
     found: &Found,
     values: &Values,
-    account: &Account,
+    (account, anew): (&Account, bool),
     by: (Actor, Cause),
 ) -> Result<(), Wrong> {
     let (name, email) = (account.name.clone(), account.email.clone());
     let who = Joining { account: account.id, name, email };
     let token = Token::parse(TokenKind::Invite, &values.token);
     let token = token.map_err(|error| Wrong::said(error.to_string()))?;
-    let accepted = found.ws.write(&by, move |tx| invites::accept(tx, &token, who)).await;
+    let accepted = found.ws.write(&by, move |tx| invites::accept(tx, &token, who, anew)).await;
     let words = |error: WorkspaceError| {
         let mut wrong = Wrong::none();
         let text = error.to_string();

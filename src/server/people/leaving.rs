@@ -71,7 +71,7 @@ impl Page {
         shell: Shell,
         (act, account): (Act, AccountId),
     ) -> Result<Self, PageError> {
-        let shut = accounts::shut(app)?;
+        let shut = accounts::shut(app, ws)?;
         let (member, load, heirs) = ws.read(|snap| {
             let member = queries::member(snap, account)?;
             let heirs = heirs(snap, account, who.account, &shut)?;

@@ -53,7 +53,7 @@ async fn end_membership(
     (account, heir): (AccountId, Option<AccountId>),
 ) -> Result<Member, PageError> {
     let _turn = app.people_turn.lock().await;
-    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app)?);
+    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app, ws)?);
     let gone = ws
         .write(who, move |tx| {
             same_role(tx, account, role)?;
@@ -81,7 +81,7 @@ pub async fn hand_over(
     (account, heir): (AccountId, Option<AccountId>),
 ) -> Result<(), PageError> {
     handled(ws, who, account)?;
-    let shut = accounts::shut(app)?;
+    let shut = accounts::shut(app, ws)?;
     let (ws, who) = (ws.clone(), who.clone());
     let work = async move { handover::now(&ws, &who, account, heir, shut).await };
     Ok(app.see_through("hand work over", work).await??)
@@ -100,7 +100,7 @@ pub async fn change_role(
 ) -> Result<Member, WorkspaceError> {
     give_no_more(who, to)?;
     let _turn = app.people_turn.lock().await;
-    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app)?);
+    let (role, shut) = (handled(ws, who, account)?, accounts::shut(app, ws)?);
     let write = move |tx: &mut crate::store::WriteTx<'_>| {
         same_role(tx, account, role)?;
         members::change_role(tx, account, to, &shut)
@@ -143,7 +143,8 @@ pub async fn invite(
     give_no_more(who, role)?;
     let token = Token::issue(TokenKind::Invite);
     let (public, hash) = (token.id().to_owned(), token.hash());
-    let new = NewInvite { role, email, public, hash };
+    let strangers = accounts::strangers(&ws.app, ws)?.into_iter().map(|one| one.account).collect();
+    let new = NewInvite { role, email, public, hash, strangers };
     let made = ws.write(who, move |tx| invites::create(tx, new)).await?;
     Ok((token, made))
 }

@@ -88,12 +88,13 @@ pub(super) async fn found(app: &App, plan: Plan, words: Words) -> Result<Founded
         let known = account(app, (name, email, role), &hash).await?;
         let token = Token::issue(TokenKind::Invite);
         let (public, hash) = (token.id().to_owned(), token.hash());
-        let invite = NewInvite { role, email: Some(email.to_owned()), public, hash };
+        let invite =
+            NewInvite { role, email: Some(email.to_owned()), public, hash, strangers: Vec::new() };
         ws.write(&(first, Cause::Setup), move |tx| invites::create(tx, invite)).await?;
         let by = signed_in(app, &known).await?;
         let who =
             Joining { account: known.id, name: known.name.clone(), email: known.email.clone() };
-        ws.write(&(by, Cause::Setup), move |tx| invites::accept(tx, &token, who)).await?;
+        ws.write(&(by, Cause::Setup), move |tx| invites::accept(tx, &token, who, false)).await?;
         people.push(person(&ws, &known, by)?);
     }
     let agents = hire(&ws, plan, &words, &people).await?;

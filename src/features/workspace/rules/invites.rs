@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::crypto::token::{Token, TokenHash};
-use crate::kernel::{Event, InviteId, Role};
+use crate::kernel::{AccountId, Event, InviteId, Role};
 use crate::store::{ReadExt, WriteTx};
 
 use super::super::model::{Invite, InviteSecret, Member};
@@ -26,6 +26,8 @@ pub struct NewInvite {
     pub public: String,
     /// The hash of its token.
     pub hash: TokenHash,
+    /// The members who have no account here: they may be asked in as who they are.
+    pub strangers: Vec<AccountId>,
 }
 
 /// Makes an invitation.
@@ -41,8 +43,12 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceE
     }
     let here = queries::members(tx)?;
     if let Some(known) = here.iter().find(|one| Some(&one.email) == new.email.as_ref()) {
-        let text = format!("{} is a member already", known.name);
-        return Err(WorkspaceError::field("email", text));
+        if !new.strangers.contains(&known.account) {
+            let text = format!("{} is a member already", known.name);
+            return Err(WorkspaceError::field("email", text));
+        }
+        // Whoever comes is who that member was.
+        members::may_handle(tx, known.role)?;
     }
     let invite = Invite {
         id: tx.new_id(),
@@ -77,17 +83,23 @@ pub fn withdraw(tx: &mut WriteTx<'_>, id: InviteId) -> Result<Invite, WorkspaceE
     Ok(invite)
 }
 
-/// Uses an invitation up and makes its bearer a member.
+/// Uses an invitation up and makes its bearer a member; `anew` says that the account was made for it just
+/// now, maybe as that of a member who came with the workspace from elsewhere.
 ///
 /// # Errors
 /// When it is not good any more, or is for somebody else.
-pub fn accept(tx: &mut WriteTx<'_>, token: &Token, who: Joining) -> Result<Member, WorkspaceError> {
+pub fn accept(
+    tx: &mut WriteTx<'_>,
+    token: &Token,
+    who: Joining,
+    anew: bool,
+) -> Result<Member, WorkspaceError> {
     let now = tx.now();
     let mut invite = queries::invite(tx, token, now)?.ok_or(WorkspaceError::DeadInvite)?;
     if invite.email.as_ref().is_some_and(|only| *only != who.email) {
         return Err(WorkspaceError::OtherPerson);
     }
-    if queries::member(tx, who.account)?.is_some() {
+    if !anew && queries::member(tx, who.account)?.is_some() {
         return Err(WorkspaceError::Member);
     }
     (invite.ended_at, invite.used_by) = (Some(now), Some(who.account));
