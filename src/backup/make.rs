@@ -262,16 +262,8 @@ fn room(
         Some(last) => sizes.all().saturating_sub(last) + sizes.stores / 10,
     };
     let left = reserve(sizes.stores) + MARGIN;
-    let enough = |target: &dyn Target, need: u64| match target.free() {
-        Some(free) if free < need + left => Err(BackupError::Full {
-            place: target.place().to_owned(),
-            free_mb: free >> 20,
-            need_mb: (need + left) >> 20,
-        }),
-        _ => Ok(()),
-    };
-    enough(&*repo.target, grown)?;
-    match enough(&Folder::new(spool.to_owned()), sizes.stores.min(grown)) {
+    repo.target.has_room(grown + left)?;
+    match Folder::new(spool.to_owned()).has_room(sizes.stores.min(grown) + left) {
         Err(error) if repo.target.is_slow() => Err(error),
         Err(error) => {
             tracing::warn!(%error, "the stores are held while the target is written");

@@ -87,6 +87,19 @@ pub trait Target: Send + Sync {
     fn free(&self) -> Option<u64> {
         None
     }
+    /// Refuses when so many bytes are not free, where that can be told.
+    ///
+    /// # Errors
+    /// When they are not.
+    fn has_room(&self, need: u64) -> Result<(), BackupError> {
+        match self.free() {
+            Some(free) if free < need => {
+                let place = self.place().to_owned();
+                Err(BackupError::Full { place, free_mb: free >> 20, need_mb: need >> 20 })
+            }
+            _ => Ok(()),
+        }
+    }
     /// Whether putting waits for a network: then nothing is put while a store is read.
     fn is_slow(&self) -> bool {
         false
@@ -155,23 +168,6 @@ impl Folder {
                 BackupError::Target { place, why }
             }
             _ => BackupError::Target { place, why: format!("{}: {error}", path.display()) },
-        }
-    }
-
-    /// Refuses what would take the room that a store on the same disk needs to go on: others write
-    /// meanwhile, and how much a backup grows is a guess.
-    fn leave_room(&self, bytes: u64) -> Result<(), BackupError> {
-        let need = reserve(0) + bytes;
-        match self.free() {
-            Some(free) if free < need => {
-                let place = self.place.clone();
-                Err(BackupError::Full {
-                    place,
-                    free_mb: free >> 20,
-                    need_mb: need.div_ceil(1 << 20),
-                })
-            }
-            _ => Ok(()),
         }
     }
 
@@ -246,8 +242,10 @@ impl Target for Folder {
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
+        // Others write meanwhile, and how much a backup grows is a guess: a store on the same disk keeps what
+        // it needs to go on.
         if name.starts_with("chunks/") {
-            self.leave_room(bytes.len() as u64)?;
+            self.has_room(reserve(0) + bytes.len() as u64)?;
         }
         let (path, tmp) = (self.root.join(name), self.root.join(TMP).join(name.replace('/', "-")));
         for folder in [tmp.parent(), path.parent()].into_iter().flatten() {

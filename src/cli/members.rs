@@ -1,6 +1,5 @@
 //! `hq member …` and `hq invite …`: who belongs to a workspace, and who is asked in.
 
-use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::show::{handle, listed, moment, one_of, pick, query, quoted};
+use super::show::{handle, listed, moment, one_of, part, pick, query, quoted};
 
 /// Where members are.
 const MEMBERS: &str = "/api/v1/members";
@@ -112,11 +111,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &now, &[told])
         }
         Command::Remove(flags) => {
-            let gone = hand(door, &flags, (Method::DELETE, "")).await?;
+            let ask = Ask::delete(leaving(door, &flags, "").await?);
+            let gone = door.call(ask.within(flags.which.place.workspace.as_ref())).await?;
             print(common, &gone, &[format!("{} is no member any more.", word(&gone, "name"))])
         }
         Command::Handover(flags) => {
-            let left = hand(door, &flags, (Method::POST, "/handover")).await?;
+            let ask = Ask::post(leaving(door, &flags, "/handover").await?, &json!({}));
+            let left = door.call(ask.within(flags.which.place.workspace.as_ref())).await?;
             print(common, &left, &["The work is handed over.".to_owned()])
         }
         Command::ResetFactors(which) => {
@@ -167,7 +168,7 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
             print(common, &made, &[told, word(&made, "link").to_owned()])
         }
         Invite::Withdraw { id, place } => {
-            let path = format!("{INVITES}/{}", super::show::part(&id));
+            let path = format!("{INVITES}/{}", part(&id));
             let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
             print(common, &gone, &["It is withdrawn; nobody comes in with it.".to_owned()])
         }
@@ -195,21 +196,18 @@ async fn path(door: &Door, which: &Which, below: &str) -> Result<String, Command
     Ok(format!("{MEMBERS}/{}{below}", account(door, &which.member, &which.place).await?))
 }
 
-/// Asks for what leaves work behind.
-async fn hand(
+/// Where what leaves work behind is asked for, with who takes it over.
+async fn leaving(
     door: &Door,
     Leaving { which, to }: &Leaving,
-    (method, below): (Method, &str),
-) -> Result<Value, CommandError> {
+    below: &str,
+) -> Result<String, CommandError> {
     let heir = match to {
         Some(to) => Some(account(door, to, &which.place).await?),
         None => None,
     };
     let path = path(door, which, below).await?;
-    let path = format!("{path}{}", query(&[("to", heir.as_deref())]));
-    let ask =
-        if method == Method::DELETE { Ask::delete(path) } else { Ask::post(path, &json!({})) };
-    door.call(ask.within(which.place.workspace.as_ref())).await
+    Ok(format!("{path}{}", query(&[("to", heir.as_deref())])))
 }
 
 fn member_row(one: &Value) -> Vec<String> {

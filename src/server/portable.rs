@@ -28,7 +28,7 @@ use crate::features::workspace::model::{MEMBERS, Member, SETTINGS};
 use crate::features::workspace::rules::members;
 use crate::git::AgentsRepo;
 use crate::kernel::{Actor, Cause, ImportId, TypedId, WorkspaceId, text};
-use crate::store::disk::sync_folder;
+use crate::store::disk::{reserve, sync_folder};
 use crate::store::{Class, NoFaults, Options, Schema, Step, Store, StoreError, WriteTx, free_of};
 
 use super::{schema, workspaces};
@@ -43,13 +43,11 @@ const MOST_WAITING: usize = 200_000;
 const MOST_FILES: usize = 500_000;
 /// How much larger than itself a portable file may become.
 const MOST_RATIO: u64 = 1_000;
-/// Left free on the disk.
-const RESERVE: u64 = 256 * 1024 * 1024;
 
 /// How much may still be written beside a folder.
 pub(super) fn room_in(folder: &Path) -> u64 {
     // A file system that cannot be asked is not a full one.
-    free_of(folder).map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+    free_of(folder).map_or(u64::MAX, |free| free.saturating_sub(reserve(0)))
 }
 
 fn refused(why: impl std::fmt::Display) -> BackupError {

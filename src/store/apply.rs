@@ -220,12 +220,11 @@ pub(super) fn frees(
     let length = |row: Option<&Vec<u8>>| row.map_or(0, |r| i64::try_from(r.len()).unwrap_or(0));
     let (mut deletes, mut helps, mut records, mut growth) = (false, true, false, 0);
     for (table, key, laid) in set.rows.rows() {
-        if matches!(kind(schema, table)?, Kind::Record(_)) {
+        let info = schema.table(table).ok_or(StoreError::UnknownTable(table))?;
+        if let Some(ops) = &info.ops {
             let before = batch.raw_get(table, key)?;
             deletes |= before.is_some() && laid.value.is_none();
-            helps &= schema
-                .table(table)
-                .is_some_and(|info| info.ops.as_ref().is_some_and(|ops| ops.when_full));
+            helps &= ops.when_full;
             growth += length(laid.value.as_ref()) - length(before.as_ref());
             records = true;
         }

@@ -258,6 +258,18 @@ pub const FITS: &str = "fit their hashes";
 pub const RECORD_DAMAGED: &str = "record_damaged";
 
 impl BackupRun {
+    /// Whether it is a backup that was made, and is complete.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.deed == Deed::Backup && self.outcome == Outcome::Done
+    }
+
+    /// Whether it is a drill whose time had come: the next one counts from it.
+    #[must_use]
+    pub fn is_due_drill(&self) -> bool {
+        self.deed == Deed::Drill && self.trigger == Trigger::Schedule
+    }
+
     /// Whether a backup was made that lacks workspaces which are on the list.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {

@@ -210,7 +210,7 @@ pub fn restored<R: Read + ?Sized>(
 /// When the disk fails.
 pub fn last_made<R: Read + ?Sized>(read: &R, place: &str) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_at(read, place)?;
-    let made = all.iter().find(|run| run.deed == Deed::Backup && run.outcome == Outcome::Done);
+    let made = all.iter().find(|run| run.is_made());
     Ok(made.map(|run| run.started_at))
 }
 
@@ -244,7 +244,7 @@ pub fn next_backup<R: Read + ?Sized>(
     let written = runs(read, usize::MAX)?;
     let mut since = written.iter().take_while(|run| run.id != last.id);
     let is_there = |run: &&BackupRun| run.place == last.place || last.place.is_empty();
-    let made = |run: &&BackupRun| run.deed == Deed::Backup && run.outcome == Outcome::Done;
+    let made = |run: &&BackupRun| run.is_made();
     let mended = since.any(|run| made(&run) && is_there(&run));
     let ended_at = last.ended_at.filter(|at| *at <= now);
     let again = ended_at.unwrap_or(last.started_at) + RETRY;
@@ -278,11 +278,9 @@ pub fn next_drill<R: Read + ?Sized>(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let all = runs_until(read, now)?;
-    let made = |run: &&BackupRun| {
-        run.deed == Deed::Backup && run.outcome == Outcome::Done && run.is_at(place)
-    };
+    let made = |run: &&BackupRun| run.is_made() && run.is_at(place);
     let Some(first) = all.iter().rev().find(made) else { return Ok(None) };
-    let last = all.iter().find(|run| run.deed == Deed::Drill && run.trigger == Trigger::Schedule);
+    let last = all.iter().find(|run| run.is_due_drill());
     Ok(Some(last.map_or(first.started_at, |run| run.started_at) + DRILL_EVERY))
 }
 

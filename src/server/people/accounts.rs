@@ -14,7 +14,8 @@ use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::session::Person;
 
-/// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides something by it holds `people_turn`.
+/// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides
+/// something by it holds `people_turn`.
 ///
 /// # Errors
 /// When the disk fails.

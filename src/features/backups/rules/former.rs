@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
+use crate::features::backups::model::{BackupRun, Deed};
 use crate::kernel::JobId;
 
 /// How many former runs of each deed are kept.
@@ -12,27 +12,28 @@ const KEPT_RUNS: usize = 400;
 /// drills out; and what the next drill counts from stays: the last that the schedule made, or, before there
 /// is one, the first backup at each place.
 pub(super) fn superfluous(all: &[BackupRun], deed: Deed) -> Vec<JobId> {
-    let is_drill = |run: &&BackupRun| run.deed == Deed::Drill && run.trigger == Trigger::Schedule;
-    let mut stay: BTreeMap<&str, JobId> = BTreeMap::new();
-    match all.iter().find(is_drill) {
-        Some(drill) => _ = stay.insert("", drill.id),
+    let stay: Vec<JobId> = match all.iter().find(|run| run.is_due_drill()) {
+        Some(drill) => vec![drill.id],
         None => {
-            let made = |run: &&BackupRun| run.deed == Deed::Backup && run.outcome == Outcome::Done;
-            // The oldest comes last and stays.
-            stay.extend(all.iter().filter(made).map(|run| (run.place.as_str(), run.id)));
+            let made = all.iter().filter(|run| run.is_made());
+            // The oldest of a place comes last and stays.
+            let first: BTreeMap<&str, JobId> =
+                made.map(|run| (run.place.as_str(), run.id)).collect();
+            first.into_values().collect()
         }
-    }
+    };
     let mut kept: BTreeMap<&str, usize> = BTreeMap::from([(deed.noun(), 1)]);
     let goes = |run: &&BackupRun| {
         let n = kept.entry(run.deed.noun()).or_default();
         *n += 1;
-        KEPT_RUNS < *n && !stay.values().any(|id| *id == run.id)
+        KEPT_RUNS < *n && !stay.contains(&run.id)
     };
     all.iter().filter(goes).map(|run| run.id).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::features::backups::model::{Outcome, Trigger};
     use crate::kernel::TypedId;
     use crate::kernel::time::from_ms;
     use crate::store::Record;

@@ -42,7 +42,8 @@ fn present(tx: &WriteTx<'_>, account: AccountId) -> Result<Member, WorkspaceErro
     queries::member(tx, account)?.ok_or(WorkspaceError::NoMember(account))
 }
 
-/// People whose accounts are closed, or who have none here: they own what they own, and nobody can count on them.
+/// People whose accounts are closed, or who have none here: they own what they own, and nobody can count on
+/// them.
 pub type Shut = BTreeMap<AccountId, Timestamp>;
 
 /// Refuses to leave the workspace without an owner who can sign in.
