@@ -69,6 +69,11 @@ impl KeyBuf {
         self
     }
 
+    /// Begins anew, in the room that it has.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -59,6 +59,10 @@ impl<T: Read + ?Sized> Read for &T {
     fn last_seq(&self) -> Result<u64, StoreError> {
         (**self).last_seq()
     }
+
+    fn columns(&self) -> Option<Columns<'_>> {
+        (**self).columns()
+    }
 }
 
 /// A record with the index key it was found under.

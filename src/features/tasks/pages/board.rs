@@ -109,11 +109,12 @@ fn view(
     let filter = Filter::of(terms);
     let cells = grouping::cells(read, &filter, (by, across), state.sort(), &scene.today, CARDS)?;
     let heads = Heads::new(&scene, read)?;
-    let dresser = Dresser::new(read, &heads, Columns::of(""))?;
     let shows_hidden = state.look.columns.split(',').any(|word| word == "hidden");
     let hidden = |cell: &Cell| matches!(cell.column, Bucket::Status(one) if HIDDEN.contains(&one));
     let (away, shown): (Vec<Cell>, Vec<Cell>) =
         cells.into_iter().partition(|cell| hidden(cell) && !shows_hidden);
+    let tasks = shown.iter().flat_map(|cell| &cell.page.items);
+    let dresser = Dresser::new(read, &heads, Columns::of(""), tasks)?;
     let columns = columns(by, &shown, &heads);
     let look = Look {
         columns: if shows_hidden { String::new() } else { "hidden".to_owned() },

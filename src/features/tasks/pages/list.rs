@@ -132,7 +132,8 @@ fn more(ws: &Ws, who: &Person, asked: &Asked, state: &State) -> Result<Response,
         let page = list::page(snap, &filter, state.sort(), &scene.today, &cut)?;
         let more = page.next.map(|after| more_url(ws, state, &asked.of, &after));
         let heads = Heads::new(&scene, snap)?;
-        let dresser = Dresser::new(snap, &heads, Columns::of(&state.look.columns))?;
+        let columns = Columns::of(&state.look.columns);
+        let dresser = Dresser::new(snap, &heads, columns, page.items.iter())?;
         let rows = dresser.rows(&scene, snap, page.items)?;
         Ok::<_, TaskError>(MoreRows { rows, more: more.unwrap_or_default(), back: state.url(ws) })
     })?;
@@ -186,17 +187,21 @@ fn groups(
     let limit = if asked.after.is_empty() { GROUP } else { have::MOST };
     let (by, ws) = (state.group(), &scene.ws);
     let sort = state.sort();
-    let cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, limit)?;
-    let dresser = Dresser::new(read, heads, Columns::of(&state.look.columns))?;
-    let mut groups = Vec::with_capacity(cells.len());
-    for mut cell in cells {
-        let head = heads.of(cell.column);
-        let limit = asked.have.of(&head.word, GROUP);
+    let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, limit)?;
+    for cell in &mut cells {
+        let word = heads.of(cell.column).word;
+        let limit = asked.have.of(&word, GROUP);
         if GROUP < limit {
-            let query = buckets::narrowed(&state.query, by, &head.word);
+            let query = buckets::narrowed(&state.query, by, &word);
             let filter = Filter::of(frame::understand(scene, read, &query)?.terms);
             cell.page = list::page(read, &filter, sort, &scene.today, &Cut { after: None, limit })?;
         }
+    }
+    let shown = cells.iter().flat_map(|cell| &cell.page.items);
+    let dresser = Dresser::new(read, heads, Columns::of(&state.look.columns), shown)?;
+    let mut groups = Vec::with_capacity(cells.len());
+    for cell in cells {
+        let head = heads.of(cell.column);
         let next = cell.page.next.as_deref();
         let preset = buckets::preset(by, &head.word).filter(|_| scene.may_write);
         groups.push(Group {

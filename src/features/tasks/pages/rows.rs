@@ -95,11 +95,16 @@ pub struct Dresser<'a> {
 }
 
 impl<'a> Dresser<'a> {
-    /// Reads what many rows need.
+    /// Reads what the rows of these tasks need.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn new(read: &dyn Read, heads: &'a Heads<'a>, columns: Columns) -> Result<Self, TaskError> {
+    pub fn new<'t>(
+        read: &dyn Read,
+        heads: &'a Heads<'a>,
+        columns: Columns,
+        tasks: impl Iterator<Item = &'t Task>,
+    ) -> Result<Self, TaskError> {
         let labels: Vec<Label> = read.list(&Range::all())?;
         let tag = |label: Label| {
             (label.id, Tag { name: label.name, colour: label.colour.label().to_lowercase() })
@@ -107,7 +112,7 @@ impl<'a> Dresser<'a> {
         Ok(Self {
             heads,
             labels: labels.into_iter().map(tag).collect(),
-            blocked: marks::blocked(read)?,
+            blocked: marks::blocked_among(read, &tasks.map(|task| task.id).collect())?,
             columns,
         })
     }

@@ -4,11 +4,10 @@
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
-use super::columns::Row;
+use super::best::Best;
 use super::list::{self, Filter, Sort, Today};
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
-use crate::kernel::TaskId;
 use crate::kernel::filter::Days;
 use crate::store::{Read, ReadExt as _, StoreError};
 
@@ -37,7 +36,7 @@ pub fn due(
         |day: &Date| Days { from: Some(*day), to: day.checked_add(1.day()).ok() }.span(&today.zone);
     let spans: Vec<(i64, i64)> = days.iter().map(span).collect();
     let found = list::fitting(read, filter, today, |rows| {
-        let mut own: Vec<Vec<&Row>> = vec![Vec::new(); spans.len()];
+        let mut own: Vec<Best<'_>> = spans.iter().map(|_| Best::new(Sort::Due, limit)).collect();
         for row in rows {
             let Some(at) = row.dated(Dated::Due) else { continue };
             let begun = spans.partition_point(|(start, _)| *start <= at);
@@ -45,7 +44,11 @@ pub fn due(
                 own[day].push(row);
             }
         }
-        own.into_iter().map(|rows| leading(rows, limit)).collect::<Vec<_>>()
+        let first = |best: Best<'_>| {
+            let (total, rows) = best.into_first();
+            (total, rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
+        };
+        own.into_iter().map(first).collect::<Vec<_>>()
     })?;
     let mut out = Vec::with_capacity(found.len());
     for (total, ids) in found {
@@ -57,16 +60,4 @@ pub fn due(
         out.push(DueOn { total, first });
     }
     Ok(out)
-}
-
-/// How many there are and the first of them, without ordering the others.
-fn leading(mut rows: Vec<&Row>, limit: usize) -> (usize, Vec<TaskId>) {
-    let total = rows.len();
-    let compare = |a: &&Row, b: &&Row| a.compare(b, Sort::Due);
-    if limit < total {
-        rows.select_nth_unstable_by(limit, compare);
-        rows.truncate(limit);
-    }
-    rows.sort_unstable_by(compare);
-    (total, rows.into_iter().map(|row| row.id).collect())
 }

@@ -333,7 +333,7 @@ impl Asker<'_> {
                 },
             };
             let more = having::waiting(self.read, who, self.today.now)?;
-            found.get_or_insert_default().extend(more);
+            found.get_or_insert_default().extend(more.into_ids());
         }
         Ok(found.map(|ids| Test::In(Arc::new(ids))))
     }

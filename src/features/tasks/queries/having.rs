@@ -7,7 +7,7 @@ use super::error::TaskError;
 use super::marks;
 use super::people::People;
 use super::standing::{self, Standing};
-use super::taskset::TaskSet;
+use super::taskset::{self, TaskSet};
 use super::terms::{Dated, Watched};
 use crate::features::agents::queries::lines;
 use crate::features::comments::model::Comment;
@@ -203,9 +203,8 @@ pub fn alone(
     let items: Vec<Item> = read.scan(inbox::OPEN_BY_TASK, &Range::all())?;
     let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
     let busy = items.iter().filter_map(|item| item.task);
-    let busy: HashSet<TaskId> = busy.chain(live.iter().filter_map(|run| run.task)).collect();
-    let quiet = quiet(read, &busy, now)?;
-    let mut resting: Vec<Of> = of(read, quiet)?;
+    let busy: TaskSet = busy.chain(live.iter().filter_map(|run| run.task)).collect();
+    let mut resting: Vec<Of> = of(read, &quiet(read, &busy, now)?)?;
     resting.sort_by_key(|row| (row.updated, row.id));
     let mut lines = Lines::new(read);
     let mut found = Vec::new();
@@ -235,18 +234,15 @@ struct Of {
 }
 
 /// The same of these tasks. One that the columns do not have is left out.
-fn of(read: &dyn Read, ids: impl IntoIterator<Item = TaskId>) -> Result<Vec<Of>, StoreError> {
+fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<Of>, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        let row = |id: TaskId| {
-            let row = &rows[rows.binary_search_by(|row| row.id.cmp(&id)).ok()?];
-            Some(Of {
-                id,
-                whose: (row.creator, row.assignee),
-                archived: row.archived,
-                updated: row.dated(Dated::Updated),
-            })
+        let of = |row: &Row| Of {
+            id: row.id,
+            whose: (row.creator, row.assignee),
+            archived: row.archived,
+            updated: row.dated(Dated::Updated),
         };
-        ids.into_iter().filter_map(row).collect()
+        taskset::named(rows, tasks.ids()).map(of).collect()
     })
 }
 
@@ -259,11 +255,10 @@ pub(super) fn waiting(
     read: &dyn Read,
     who: Option<Assignee>,
     now: Timestamp,
-) -> Result<HashSet<TaskId>, TaskError> {
-    let mut found: HashSet<TaskId> = HashSet::new();
+) -> Result<TaskSet, TaskError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::IN_REVIEW, &Range::all())?;
-    found.extend(pieces.iter().map(|piece| piece.task));
-    let mut busy: HashSet<TaskId> = HashSet::new();
+    let mut found: Vec<TaskId> = pieces.iter().map(|piece| piece.task).collect();
+    let mut busy: Vec<TaskId> = Vec::new();
     for run in read.scan::<Run>(runs::RUN_LIVE, &Range::all())? {
         let asks = |waits: WaitFor| {
             matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Budget)
@@ -275,16 +270,15 @@ pub(super) fn waiting(
     }
     let items: Vec<Item> = read.scan(inbox::OPEN_BY_TASK, &Range::all())?;
     busy.extend(items.iter().filter_map(|item| item.task));
-    let quiet = quiet(read, &busy, now)?;
-    found.extend(quiet);
+    found.extend(quiet(read, &busy.into_iter().collect(), now)?.into_ids());
     let mut lines = Lines::new(read);
-    let mut wanted = HashSet::with_capacity(found.len());
-    for row in of(read, found)? {
+    let mut wanted = Vec::new();
+    for row in of(read, &found.into_iter().collect())? {
         if !row.archived && lines.concerns(row.whose, who)? {
-            wanted.insert(row.id);
+            wanted.push(row.id);
         }
     }
-    Ok(wanted)
+    Ok(wanted.into_iter().collect())
 }
 
 /// The end of a run, of which a task that nobody is on tells.
@@ -322,37 +316,47 @@ impl Column for Ended {
 
 /// Open tasks of agents that nothing will wake: the last run failed, or nobody is on them. The same as
 /// `standing` says of one task, for all of them at once.
-fn quiet(
-    read: &dyn Read,
-    busy: &HashSet<TaskId>,
-    now: Timestamp,
-) -> Result<Vec<TaskId>, StoreError> {
-    let blocked = marks::blocked(read)?;
-    // Ids grow with time: the last one of a task wins.
-    let last: HashMap<TaskId, (i64, End)> = columns::with(read, |runs: &[Ended]| {
-        let ended = runs.iter().filter_map(|run| Some((run.task?, (run.at?, run.end))));
-        ended.collect()
-    })?;
+fn quiet(read: &dyn Read, busy: &TaskSet, now: Timestamp) -> Result<TaskSet, StoreError> {
+    let ended = last_ends(read)?;
     let since = now.as_millisecond() - standing::ALONE_AFTER_MS;
-    columns::with(read, |rows: &[Row]| {
-        let open = |row: &&Row| row.status.is_open() && !row.archived;
-        let waits: HashSet<TaskId> =
-            rows.iter().filter(open).filter_map(|row| row.parent).collect();
-        let quiet = rows.iter().filter(open).filter(|row| {
+    let (failed, resting) = columns::with(read, |rows: &[Row]| {
+        let (mut failed, mut resting, mut parents) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ended = ended.as_slice();
+        for row in rows.iter().filter(|row| row.status.is_open() && !row.archived) {
+            parents.extend(row.parent);
             let of_agent = row.assignee.is_some_and(|who| who.agent().is_some());
-            if !of_agent || busy.contains(&row.id) {
-                return false;
+            if !of_agent || busy.contains(row.id) {
+                continue;
             }
+            ended = &ended[taskset::ahead(ended, |(task, _)| *task < row.id)..];
+            let own = ended.first().filter(|(task, _)| *task == row.id).map(|(_, end)| *end);
             let changed = row.dated(Dated::Updated).unwrap_or(0);
-            let ended = last.get(&row.id).copied();
-            match ended.filter(|(at, _)| changed <= *at) {
-                Some((_, End::Failed)) => return true,
-                Some((_, End::Stopped)) => return false,
+            match own.filter(|(at, _)| changed <= *at) {
+                Some((_, End::Failed)) => failed.push(row.id),
+                Some((_, End::Stopped)) => {}
+                _ if own.map_or(changed, |(at, _)| at.max(changed)) <= since => {
+                    resting.push(row.id);
+                }
                 _ => {}
             }
-            let moved = ended.map_or(changed, |(at, _)| at.max(changed));
-            moved <= since && !waits.contains(&row.id) && !blocked.contains_key(&row.id)
-        });
-        quiet.map(|row| row.id).collect()
+        }
+        let waits: TaskSet = parents.into_iter().collect();
+        resting.retain(|id| !waits.contains(*id));
+        (failed, resting.into_iter().collect::<TaskSet>())
+    })?;
+    let blocked = marks::blocked_among(read, &resting)?;
+    let alone = resting.into_ids().filter(|id| !blocked.contains_key(id));
+    Ok(failed.into_iter().chain(alone).collect())
+}
+
+/// How the last run of each task ended and when, in the order of the tasks.
+fn last_ends(read: &dyn Read) -> Result<Vec<(TaskId, (i64, End))>, StoreError> {
+    columns::with(read, |runs: &[Ended]| {
+        let ended = runs.iter().rev().filter_map(|run| Some((run.task?, (run.at?, run.end))));
+        let mut all: Vec<_> = ended.collect();
+        // Ids grow with time: of a task's runs the last one stands first, and stays so.
+        all.sort_by_key(|(task, _)| *task);
+        all.dedup_by_key(|(task, _)| *task);
+        all
     })
 }

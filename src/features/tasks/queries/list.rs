@@ -1,16 +1,15 @@
 //! Lists of tasks: filter, order, pages, counts. All but the rows that are shown is answered from the
 //! tasks' columns.
 
-use std::collections::HashSet;
-
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use super::best::Best;
 use super::columns::Row;
 use super::due;
 use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
-use super::taskset::TaskSet;
+use super::taskset::{self, TaskSet};
 use super::terms::{Sign, Terms};
 use super::texts::{self, Words};
 use crate::features::tasks::model::{self, Task};
@@ -202,13 +201,18 @@ impl<'t> Order<'t> {
         Self { by, ..self }
     }
 
-    fn take(&self, rows: &[&Row]) -> Vec<Found> {
+    fn take<'r>(&self, rows: &mut dyn Iterator<Item = &'r Row>) -> Vec<Found> {
         let mut columns = Grouper::new(self.by.0, self.today);
         let mut lanes = Grouper::new(self.by.1, self.today);
-        let mut cells: Vec<Vec<Vec<&Row>>> = Vec::new();
+        let mut cells: Vec<Vec<Best<'r>>> = Vec::new();
+        let mut key = KeyBuf::new();
         for row in rows {
-            if self.after.as_ref().is_some_and(|after| row.order_key(self.sort) <= *after) {
-                continue;
+            if let Some(after) = &self.after {
+                key.clear();
+                row.order_key(self.sort, &mut key);
+                if key.bytes() <= after.as_slice() {
+                    continue;
+                }
             }
             let (column, lane) = (columns.place(row), lanes.place(row));
             if cells.len() <= column {
@@ -216,39 +220,49 @@ impl<'t> Order<'t> {
             }
             let own = &mut cells[column];
             if own.len() <= lane {
-                own.resize_with(lane + 1, Vec::new);
+                own.resize_with(lane + 1, || Best::new(self.sort, self.limit));
             }
             own[lane].push(row);
         }
         let mut found = Vec::new();
         for (column, own) in cells.into_iter().enumerate() {
-            for (lane, rows) in own.into_iter().enumerate() {
+            for (lane, best) in own.into_iter().enumerate() {
                 let at = (columns.bucket(column), lanes.bucket(lane));
-                found.extend(first(rows, at, self.sort, self.limit));
+                found.extend(self.found(best, at));
             }
         }
         found
     }
+
+    fn found(&self, best: Best<'_>, (column, lane): (Bucket, Bucket)) -> Option<Found> {
+        let (total, rows) = best.into_first();
+        let last = rows.last().filter(|_| rows.len() < total);
+        let next = last.map(|last| {
+            let mut key = KeyBuf::new();
+            last.order_key(self.sort, &mut key);
+            key_cursor(key.bytes())
+        });
+        let first = rows.iter().map(|row| row.id).collect();
+        (0 < total).then_some(Found { column, lane, total, first, next })
+    }
 }
 
-/// Gives the body the rows that fit, in no order that matters.
+/// Gives the body the rows that fit, in the order of their ids, one by one.
 pub(super) fn fitting<T>(
     read: &dyn Read,
     filter: &Filter,
     today: &Today,
-    body: impl FnOnce(&[&Row]) -> T,
+    body: impl for<'r> FnOnce(&mut dyn Iterator<Item = &'r Row>) -> T,
 ) -> Result<T, StoreError> {
     let fits = Fits::new(read, filter, today)?;
     if fits.words.is_empty() {
         return columns::with(read, |rows: &[Row]| {
-            let found: Vec<&Row> = rows.iter().filter(|row| fits.row(row)).collect();
-            body(&found)
+            body(&mut rows.iter().filter(|row| fits.row(row)))
         });
     }
     let ids = texts::holding(read, &fits.words, |row| fits.row(row))?;
     columns::with(read, |rows: &[Row]| {
-        let found: Vec<&Row> = texts::named(rows, &ids).filter(|row| fits.row(row)).collect();
-        body(&found)
+        body(&mut taskset::named(rows, &ids).filter(|row| fits.row(row)))
     })
 }
 
@@ -266,7 +280,7 @@ pub(super) fn find(
 /// # Errors
 /// When the store fails.
 pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
-    fitting(read, filter, today, |rows| rows.len())
+    fitting(read, filter, today, |rows| rows.count())
 }
 
 /// How many tasks fit each of these filters, by one walk over the columns for all that ask for no words.
@@ -298,34 +312,12 @@ pub fn totals(
     Ok(totals)
 }
 
-/// The first rows of a group in order, without ordering the others.
-fn first(
-    mut rows: Vec<&Row>,
-    (column, lane): (Bucket, Bucket),
-    sort: Sort,
-    limit: usize,
-) -> Option<Found> {
-    let total = rows.len();
-    let compare = |a: &&Row, b: &&Row| a.compare(b, sort);
-    if limit < total {
-        rows.select_nth_unstable_by(limit, compare);
-        rows.truncate(limit);
-    }
-    rows.sort_unstable_by(compare);
-    if total == 0 {
-        return None;
-    }
-    let last = rows.last().filter(|_| limit < total);
-    let next = last.map(|last| key_cursor(&last.order_key(sort)));
-    Some(Found { column, lane, total, first: rows.iter().map(|row| row.id).collect(), next })
-}
-
 /// A filter made ready for many rows.
 struct Fits<'f> {
     filter: &'f Filter,
     words: Vec<Words>,
-    /// The moment before which a due date must lie.
-    last: Option<Timestamp>,
+    /// The moment before which a due date must lie, in milliseconds.
+    last: Option<i64>,
     /// The tasks with one of the labels, when some are asked for.
     labelled: Option<TaskSet>,
     /// The tasks that wait for others, when that is asked.
@@ -337,7 +329,7 @@ impl<'f> Fits<'f> {
         let q = Some((Sign::Is, filter.q.trim().to_lowercase())).filter(|(_, q)| !q.is_empty());
         let mut words = Vec::new();
         for (sign, text) in q.into_iter().chain(filter.terms.words.iter().cloned()) {
-            words.push(Words { sign, number: super::number(read, &text)?, text });
+            words.push(Words::new(sign, &text, super::number(read, &text)?));
         }
         Ok(Self {
             filter,
@@ -370,20 +362,20 @@ impl<'f> Fits<'f> {
             }
             && match filter.due {
                 None => true,
-                Some(DueIn::Never) => row.due.is_none(),
-                Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due, self.last),
-                Some(DueIn::Today | DueIn::Week) => is_before(row.due, self.last),
+                Some(DueIn::Never) => row.due.ms().is_none(),
+                Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due.ms(), self.last),
+                Some(DueIn::Today | DueIn::Week) => is_before(row.due.ms(), self.last),
             }
             && filter.terms.hold(row)
     }
 }
 
-fn is_before(due: Option<Timestamp>, last: Option<Timestamp>) -> bool {
+fn is_before(due: Option<i64>, last: Option<i64>) -> bool {
     matches!((due, last), (Some(due), Some(last)) if due < last)
 }
 
-/// The moment before which a due date must lie.
-fn last_moment(due: Option<DueIn>, today: &Today) -> Option<Timestamp> {
+/// The moment before which a due date must lie, in milliseconds.
+fn last_moment(due: Option<DueIn>, today: &Today) -> Option<i64> {
     let days = match due? {
         DueIn::Overdue => 0,
         DueIn::Today => 1,
@@ -391,7 +383,7 @@ fn last_moment(due: Option<DueIn>, today: &Today) -> Option<Timestamp> {
         DueIn::Never => return None,
     };
     let day = due::day(today.now, &today.zone).checked_add(days.days()).ok()?;
-    Some(day.to_zoned(today.zone.clone()).ok()?.timestamp())
+    Some(day.to_zoned(today.zone.clone()).ok()?.timestamp().as_millisecond())
 }
 
 /// One page of the tasks that fit.
@@ -465,14 +457,10 @@ pub fn groups(
 ///
 /// # Errors
 /// When the store fails.
-pub fn open_among(read: &dyn Read, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+pub fn open_among(read: &dyn Read, tasks: &TaskSet) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        let mut open = HashSet::new();
-        for id in ids {
-            let Ok(at) = rows.binary_search_by(|row| row.id.cmp(id)) else { continue };
-            open.extend(rows[at].is_unfinished().then_some(*id));
-        }
-        open
+        let open = taskset::named(rows, tasks.ids()).filter(|row| row.is_unfinished());
+        open.map(|row| row.id).collect()
     })
 }
 

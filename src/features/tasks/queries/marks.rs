@@ -117,13 +117,19 @@ pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, 
 /// # Errors
 /// When the store fails.
 pub fn blocked(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
-    let pairs = waits(read)?;
-    let open = open_blockers(read, &pairs)?;
-    let mut counts: HashMap<TaskId, usize> = HashMap::new();
-    for (task, _) in pairs.into_iter().filter(|(_, other)| open.contains(other)) {
-        *counts.entry(task).or_default() += 1;
-    }
-    Ok(counts)
+    Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(task, _)| task)))
+}
+
+/// The same, of these tasks only.
+///
+/// # Errors
+/// When the store fails.
+pub fn blocked_among(
+    read: &dyn Read,
+    tasks: &TaskSet,
+) -> Result<HashMap<TaskId, usize>, StoreError> {
+    let pairs = pairs(read, |tie| tasks.contains(tie.task))?;
+    Ok(counted(held_up(read, pairs)?.into_iter().map(|(task, _)| task)))
 }
 
 /// The tasks for which others wait, each with how many of those there are; only what is still to be
@@ -132,13 +138,15 @@ pub fn blocked(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
 /// # Errors
 /// When the store fails.
 pub fn blocking(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
-    let pairs = waits(read)?;
-    let open = open_blockers(read, &pairs)?;
+    Ok(counted(held_up(read, waits(read)?)?.into_iter().map(|(_, other)| other)))
+}
+
+fn counted(tasks: impl Iterator<Item = TaskId>) -> HashMap<TaskId, usize> {
     let mut counts: HashMap<TaskId, usize> = HashMap::new();
-    for (_, other) in pairs.into_iter().filter(|(_, other)| open.contains(other)) {
-        *counts.entry(other).or_default() += 1;
+    for task in tasks {
+        *counts.entry(task).or_default() += 1;
     }
-    Ok(counts)
+    counts
 }
 
 /// Every task that waits, with what it waits for.
@@ -146,19 +154,30 @@ pub fn blocking(read: &dyn Read) -> Result<HashMap<TaskId, usize>, StoreError> {
 /// # Errors
 /// When the store fails.
 pub fn waits(read: &dyn Read) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
+    pairs(read, |_| true)
+}
+
+fn pairs(
+    read: &dyn Read,
+    is_wanted: impl Fn(&Tie) -> bool,
+) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     columns::with(read, |ties: &[Tie]| {
         let waits = ties.iter().filter(|tie| tie.kind == RelationKind::BlockedBy);
-        waits.map(|tie| (tie.task, tie.other)).collect()
+        waits.filter(|tie| is_wanted(tie)).map(|tie| (tie.task, tie.other)).collect()
     })
 }
 
-fn open_blockers(
+/// Those of the pairs whose second is still to be done.
+fn held_up(
     read: &dyn Read,
-    pairs: &[(TaskId, TaskId)],
-) -> Result<HashSet<TaskId>, StoreError> {
+    mut pairs: Vec<(TaskId, TaskId)>,
+) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
     if pairs.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(pairs);
     }
-    let others: Vec<TaskId> = pairs.iter().map(|(_, other)| *other).collect();
-    list::open_among(read, &others)
+    // In the order of the columns: to look each one up for itself reads memory all over the place.
+    pairs.sort_unstable_by_key(|(_, other)| *other);
+    let open = list::open_among(read, &pairs.iter().map(|(_, other)| *other).collect())?;
+    pairs.retain(|(_, other)| open.contains(*other));
+    Ok(pairs)
 }

@@ -1,5 +1,6 @@
 //! Reads of tasks: by name, as lists, as views for pages and models.
 
+mod best;
 pub mod brief;
 pub mod checks;
 mod columns;

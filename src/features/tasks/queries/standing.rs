@@ -85,11 +85,39 @@ pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
     Ok(pieces.iter().any(|piece| piece.state == DeliverableState::InReview))
 }
 
+/// What belongs to a task and is told beside it, too.
+pub(super) struct Near {
+    /// Its parts that are not archived.
+    pub(super) parts: Vec<Task>,
+    /// Whether delivered work waits for a person.
+    pub(super) in_review: bool,
+}
+
+impl Near {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) fn of(read: &dyn Read, task: TaskId) -> Result<Self, StoreError> {
+        Ok(Self { parts: super::children(read, task)?, in_review: in_review(read, task)? })
+    }
+}
+
 /// What happens with a task right now.
 ///
 /// # Errors
 /// When the store fails.
 pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
+    standing_near(read, task, now, &Near::of(read, task.id)?)
+}
+
+/// The same where what belongs to it is known.
+pub(super) fn standing_near(
+    read: &dyn Read,
+    task: &Task,
+    now: Timestamp,
+    near: &Near,
+) -> Result<Standing, StoreError> {
     let newest = newest_runs(read, task.id, 3)?;
     let live = newest.iter().find(|run| run.state == RunState::Running);
     if let Some(run) = live {
@@ -121,7 +149,7 @@ pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing
     if newest.iter().any(|run| run.state == RunState::Queued) {
         return Ok(Standing::Queued { held: None });
     }
-    if in_review(read, task.id)? {
+    if near.in_review {
         return Ok(Standing::InReview);
     }
     if agent.is_none() {
@@ -139,8 +167,7 @@ pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing
         }
     }
     let since = moved.max(task.updated_at).as_millisecond();
-    let parts = super::children(read, task.id)?;
-    let waits_for_parts = parts.iter().any(|part| part.status.is_open());
+    let waits_for_parts = near.parts.iter().any(|part| part.status.is_open());
     let alone = since + ALONE_AFTER_MS <= now.as_millisecond()
         && !waits_for_parts
         && relations::open_blockers(read, task.id)?.is_empty();

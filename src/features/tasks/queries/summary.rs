@@ -1,6 +1,6 @@
 //! What stands beside a task in a list.
 
-use super::standing::{self, Standing};
+use super::standing::{self, Near, Standing};
 use crate::features::comments::model as comments;
 use crate::features::tasks::model::Task;
 use crate::kernel::{TaskStatus, Timestamp};
@@ -40,13 +40,13 @@ pub fn summaries(
 /// # Errors
 /// When the store fails.
 pub fn summary(read: &dyn Read, task: Task, now: Timestamp) -> Result<Summary, StoreError> {
-    let parts = super::children(read, task.id)?;
+    let near = Near::of(read, task.id)?;
     Ok(Summary {
         comments: read.len(comments::BY_TASK, &super::of_task(task.id))?,
-        parts: parts.len(),
-        parts_done: parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
-        in_review: standing::in_review(read, task.id)?,
-        standing: standing::standing(read, &task, now)?,
+        parts: near.parts.len(),
+        parts_done: near.parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
+        in_review: near.in_review,
+        standing: standing::standing_near(read, &task, now, &near)?,
         task,
     })
 }

@@ -2,7 +2,32 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::columns::Row;
 use crate::kernel::TaskId;
+
+/// How many of sorted things come before what is looked for: for a walk whose next stop is near, the price
+/// grows with how far it is, not with how many there are.
+pub(super) fn ahead<T>(sorted: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let mut step = 1;
+    while sorted.get(step - 1).is_some_and(&is_before) {
+        step *= 2;
+    }
+    let (low, high) = (step / 2, (step - 1).min(sorted.len()));
+    low + sorted[low..high].partition_point(is_before)
+}
+
+/// Those of the rows whose ids are named; both are in the order of their ids.
+pub(super) fn named<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item = &'r Row> {
+    let mut rest = rows;
+    ids.iter().filter_map(move |id| {
+        rest = &rest[ahead(rest, |row| row.id < *id)..];
+        let (first, behind) = rest.split_first()?;
+        (first.id == *id).then(|| {
+            rest = behind;
+            first
+        })
+    })
+}
 
 /// Tasks in the order of their ids. A walk over the columns asks in that order, too: the set remembers where
 /// it looked last, so that each question costs next to nothing. A hash table of a hundred thousand costs more
@@ -21,19 +46,17 @@ impl TaskSet {
         let ids = self.ids.as_slice();
         let from = self.at.load(Ordering::Relaxed).min(ids.len());
         let is_ahead = from.checked_sub(1).is_none_or(|before| ids[before] < id);
-        let (low, high) = match is_ahead {
-            true => {
-                let mut step = 1;
-                while ids.get(from + step).is_some_and(|one| *one < id) {
-                    step *= 2;
-                }
-                (from + step / 2, (from + step).min(ids.len()))
-            }
-            false => (0, from),
+        let at = match is_ahead {
+            true => from + ahead(&ids[from..], |one| *one < id),
+            false => ids[..from].partition_point(|one| *one < id),
         };
-        let at = low + ids[low..high].partition_point(|one| *one < id);
         self.at.store(at, Ordering::Relaxed);
         ids.get(at) == Some(&id)
+    }
+
+    /// All of them, in the order of their ids.
+    pub(super) fn ids(&self) -> &[TaskId] {
+        &self.ids
     }
 
     /// All of them.

@@ -11,6 +11,8 @@ use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
+    /// The statuses that do not fit, as bits: told first, since most lists are of what is open.
+    barred: u8,
     conds: Vec<Cond>,
     /// Words to be found in the text of a task, or not to be found.
     pub(super) words: Vec<(Sign, String)>,
@@ -173,6 +175,10 @@ pub fn priority_bit(priority: Priority) -> u8 {
 impl Terms {
     /// Adds a condition.
     pub fn push(&mut self, sign: Sign, test: Test) {
+        if let Some(bits) = test.statuses() {
+            self.barred |= if sign == Sign::Is { !bits } else { bits };
+            return;
+        }
         if let Test::Being(list) = &test {
             self.judges_archived |= list.contains(&Being::Archived);
         }
@@ -194,11 +200,24 @@ impl Terms {
 
     /// Whether a row fits, its text left aside.
     pub(super) fn hold(&self, row: &Row) -> bool {
-        self.conds.iter().all(|cond| cond.test.holds(row) == (cond.sign == Sign::Is))
+        self.barred & status_bit(row.status) == 0
+            && self.conds.iter().all(|cond| cond.test.holds(row) == (cond.sign == Sign::Is))
     }
 }
 
 impl Test {
+    /// The statuses that fit, as bits, when nothing else is asked.
+    fn statuses(&self) -> Option<u8> {
+        match self {
+            Self::Status(bits) => Some(*bits),
+            Self::Being(list) => list.iter().try_fold(0, |bits, being| match being {
+                Being::Status(more) => Some(bits | more),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
     fn holds(&self, row: &Row) -> bool {
         match self {
             Self::Status(bits) => status_bit(row.status) & bits != 0,

@@ -4,6 +4,8 @@
 
 use std::collections::HashSet;
 
+use memchr::memmem::Finder;
+
 use super::columns::Row;
 use super::terms::Sign;
 use crate::features::tasks::model::Task;
@@ -16,11 +18,22 @@ const KEPT: usize = 512;
 
 /// Words to look for in a text.
 pub(super) struct Words {
-    pub(super) sign: Sign,
-    /// In lower case.
-    pub(super) text: String,
+    sign: Sign,
+    /// Made ready once for all texts.
+    finder: Finder<'static>,
     /// The task whose number the words are.
-    pub(super) number: Option<u32>,
+    number: Option<u32>,
+}
+
+impl Words {
+    /// Of a text in lower case.
+    pub(super) fn new(sign: Sign, text: &str, number: Option<u32>) -> Self {
+        Self { sign, finder: Finder::new(text).into_owned(), number }
+    }
+
+    fn are_in(&self, number: u32, text: &str) -> bool {
+        self.number == Some(number) || self.finder.find(text.as_bytes()).is_some()
+    }
 }
 
 /// What words are looked for in.
@@ -61,7 +74,7 @@ fn joined(task: &Task) -> String {
 fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> {
     let mut open = false;
     for one in words {
-        let found = one.number == Some(number) || text.contains(&one.text);
+        let found = one.are_in(number, text);
         if !found && !whole {
             open = true;
         } else if found != (one.sign == Sign::Is) {
@@ -107,15 +120,6 @@ pub(super) fn holding(
     Ok(found)
 }
 
-/// Those of the rows whose ids are named; both are in the order of their ids.
-pub(super) fn named<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item = &'r Row> {
-    let mut ids = ids.iter().copied().peekable();
-    rows.iter().filter(move |row| {
-        while ids.next_if(|id| *id < row.id).is_some() {}
-        ids.next_if_eq(&row.id).is_some()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{KEPT, Sign, Text, Words, holds};
@@ -124,7 +128,7 @@ mod tests {
     use crate::store::columns::Column as _;
 
     fn words(sign: Sign, text: &str) -> Words {
-        Words { sign, text: text.to_owned(), number: None }
+        Words::new(sign, text, None)
     }
 
     #[test]
@@ -133,7 +137,7 @@ mod tests {
         assert_eq!(holds(&is("fer a"), 1, "offer a\0five bikes", true), Some(true));
         assert_eq!(holds(&is("offer b"), 1, "offer a\0five bikes", true), Some(false));
         assert_eq!(holds(&is("offer b"), 1, "offer a\0five", false), None);
-        let number = [Words { number: Some(7), ..words(Sign::Is, "mc-7") }];
+        let number = [Words::new(Sign::Is, "mc-7", Some(7))];
         assert_eq!(holds(&number, 7, "", false), Some(true));
         let not = [words(Sign::Not, "bikes"), words(Sign::Is, "offer")];
         assert_eq!(holds(&not, 1, "offer\0bikes", false), Some(false));
