@@ -20,6 +20,32 @@ pub const LOOK: usize = 1_000;
 /// How many go in one transaction.
 const PIECE: usize = 500;
 
+/// The kept answer for a key, if there is one.
+///
+/// # Errors
+/// `OtherDigest` when the key came with another content.
+pub fn answered<T: DeserializeOwned>(
+    read: &dyn Read,
+    scope: &str,
+    key: &str,
+    digest: [u8; 32],
+) -> Result<Option<T>, StoreError> {
+    let Some(row) = read.raw_get(builtin::ONCE, place(scope, key).bytes())? else {
+        return Ok(None);
+    };
+    let (_, kept, answer) = split(&row)?;
+    if *kept != digest {
+        return Err(StoreError::OtherDigest);
+    }
+    Ok(Some(codec::decode(answer)?))
+}
+
+fn place(scope: &str, key: &str) -> KeyBuf {
+    let mut at = KeyBuf::new();
+    at.text(scope).text(key);
+    at
+}
+
 impl WriteTx<'_> {
     /// Runs the body at most once for a key and gives the stored answer afterwards (24 h, also
     /// across a restart). Only a success is kept: an error drops what the body did.
@@ -37,14 +63,8 @@ impl WriteTx<'_> {
         T: Serialize + DeserializeOwned,
         E: From<StoreError>,
     {
-        let mut at = KeyBuf::new();
-        at.text(scope).text(key);
-        if let Some(row) = self.raw_get(builtin::ONCE, at.bytes())? {
-            let (_, kept, answer) = split(&row).map_err(StoreError::from)?;
-            if *kept != digest {
-                return Err(StoreError::OtherDigest.into());
-            }
-            return Ok(codec::decode(answer).map_err(StoreError::from)?);
+        if let Some(answer) = answered(&*self, scope, key, digest)? {
+            return Ok(answer);
         }
         self.attempt(|tx| {
             let value = body(tx)?;
@@ -55,7 +75,7 @@ impl WriteTx<'_> {
             }
             let now = tx.now().as_millisecond();
             let row = [&now.to_be_bytes()[..], &digest[..], &answer].concat();
-            tx.set(builtin::ONCE, at.into_bytes(), Some(row))?;
+            tx.set(builtin::ONCE, place(scope, key).into_bytes(), Some(row))?;
             Ok(value)
         })
     }

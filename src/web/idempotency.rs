@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::kernel::{ProblemKind, Via};
-use crate::store::{BlobId, StoreError, WriteTx};
+use crate::store::{BlobId, Read, StoreError, WriteTx, once};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::routes::is_api;
 use crate::web::session::Person;
@@ -70,6 +70,18 @@ impl Once {
         let content = BlobId::of(content.join("\0").as_bytes());
         let scope = format!("account {} form {place}", who.account);
         Self(Some((scope, format!("{key} {content}"), [0; 32])))
+    }
+
+    /// What was answered the first time, when this is a repeat: for what must be looked up before the write, and
+    /// may be gone by what the first one did.
+    ///
+    /// # Errors
+    /// When the key came with another content.
+    pub fn answered<T: DeserializeOwned>(&self, read: &dyn Read) -> Result<Option<T>, StoreError> {
+        match &self.0 {
+            Some((scope, key, digest)) => once::answered(read, scope, key, *digest),
+            None => Ok(None),
+        }
     }
 
     /// A closure that runs at most once for the key of this request.

@@ -118,6 +118,49 @@ async fn a_program_reads_every_version_of_a_task_and_undoes_one_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_long_versions_ends_early_and_leads_on_to_the_rest() {
+    const VERSIONS: usize = 20;
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let key = task(&api, "The handbook").await["key"].as_str().unwrap().to_owned();
+    for n in 1..VERSIONS {
+        change(&api, &key, json!({ "description": format!("{n} {}", "long ".repeat(12_000)) }))
+            .await;
+    }
+    let (mut seen, mut pages) = (0, 0);
+    let mut next = format!("{HOME}/history/tasks/{key}");
+    while !next.is_empty() {
+        let page = hq.owner().get(&next).await;
+        assert_eq!(page.status, StatusCode::OK, "{next}");
+        seen += page.attrs(".versions li", "id").iter().filter(|id| id.starts_with("v-")).count();
+        pages += 1;
+        next = page.attrs(".pager a", "href").pop().unwrap_or_default();
+    }
+    assert_eq!(seen, VERSIONS, "each once");
+    assert!(1 < pages && pages < VERSIONS, "{pages} pages");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_that_took_its_record_away_is_answered_again_by_its_key() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let key = task(&api, "One").await["key"].as_str().unwrap().to_owned();
+    let seq = history(&api, &key).await[0]["seq"].clone();
+    let body = json!({ "change": { "seq": seq, "table": "tasks", "id": key } });
+    let keyed = api.clone().with("idempotency-key", "away");
+    let done = keyed.post("/api/v1/undo", &body).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    let named = api.get(&format!("/api/v1/tasks/{key}")).await;
+    assert_eq!(named.status, StatusCode::NOT_FOUND, "no task is called so any more");
+    let again = keyed.post("/api/v1/undo", &body).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, done.json()), "{}", again.text);
+    let other = keyed.post("/api/v1/undo", &json!({ "entry": seq })).await;
+    assert_eq!(other.status, StatusCode::CONFLICT, "the key says something else: {}", other.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_changed_since_the_preview_is_named_and_nothing_is_done() {
     let hq = TestHq::start().await;
     let api = hq.api().await;

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::features::runs::model::RUNS;
 use crate::features::users::model::ApiToken;
 use crate::kernel::{Actor, Cause, Part, Timestamp, Via};
-use crate::store::history::{self, Image, Page, Steps, Version};
+use crate::store::history::{self, Image, Page, Steps, Version, Walk};
 use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
@@ -14,6 +14,8 @@ use super::fields::{FieldDiff, Speaker};
 use super::names::{Names, Word, noun};
 use super::readable::{Eye, Looker};
 
+/// A page of versions ends behind about so many bytes of values.
+const ENOUGH: usize = 1 << 20;
 /// Most changes of one entry that a page shows.
 pub const MAX_CHANGES: usize = 100;
 
@@ -189,7 +191,7 @@ pub fn entry(
 }
 
 /// A page of a record's history, without the versions that are not for this person; none when `before`
-/// fits nothing.
+/// fits nothing. It ends earlier behind about so many bytes as a page of words should have.
 ///
 /// # Errors
 /// When the store fails.
@@ -200,14 +202,23 @@ pub fn page(
     (before, limit): (Option<u64>, usize),
 ) -> Result<Option<Page>, StoreError> {
     let eye = Eye::new(read, who);
-    let Some(Page { versions, next }) = history::of(read, schema, record, before, limit)? else {
-        return Ok(None);
-    };
-    let mut seen = Vec::with_capacity(versions.len());
-    for version in versions {
+    let Some(mut walk) = Walk::begin(read, schema, record, before)? else { return Ok(None) };
+    let (mut seen, mut size, mut last, mut full) = (Vec::new(), 0, None, false);
+    for version in walk.by_ref().take(limit) {
+        let version = version?;
+        let images = [&version.before, &version.after].into_iter().filter_map(Image::bytes);
+        let bytes: usize = images.map(<[u8]>::len).sum();
+        // What would be too much begins the next page.
+        full = 0 < size && ENOUGH < size + bytes;
+        if full {
+            break;
+        }
+        size += bytes;
+        last = Some(version.seq);
         if eye.sees_version(record.table, &version)? {
             seen.push(version);
         }
     }
+    let next = last.filter(|_| full || walk.goes_on());
     Ok(Some(Page { versions: seen, next }))
 }
