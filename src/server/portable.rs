@@ -4,7 +4,7 @@
 //! written, and the workspace stands in its place only when all of it is there. It stands still then, so
 //! that nothing is done twice while the original lives on.
 
-mod still;
+pub(in crate::server) mod still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -220,7 +220,7 @@ fn bring_in(
     let Account { id: account, name, email, .. } = wish.owner.clone();
     let joining = members::Joining { account, name, email };
     store.write_blocking(by, cause, move |tx| members::take_over(tx, joining)).map_err(refused)?;
-    let Quiet { interrupted, paused } = quieten(&store, (by, cause))?;
+    let Quiet { interrupted, paused } = quieten(&store, (by, cause), "the workspace was exported")?;
     let blobs = inside.join("blobs");
     if blobs.exists() {
         let to = made.join("blobs");

@@ -3,6 +3,7 @@
 mod support;
 
 mod architecture; // the direction of the layers, and what is confined where
+mod arrivals; // workspaces and people that come from another HQ
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
 mod agents; // agents: set-up, files, what each does now

@@ -42,6 +42,16 @@ pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
     })
 }
 
+/// The member who came with a workspace from elsewhere and has this account's address: the same person, by
+/// another name.
+///
+/// # Errors
+/// When the disk fails.
+pub fn former(app: &App, ws: &Ws, account: &Account) -> Result<Option<AccountId>, StoreError> {
+    let mut all = strangers(app, ws)?.into_iter();
+    Ok(all.find(|one| one.email == account.email).map(|one| one.account))
+}
+
 /// Refuses when a person's places that count are not all this one's own.
 ///
 /// # Errors

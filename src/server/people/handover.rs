@@ -12,7 +12,7 @@ use crate::features::deliverables::queries as deliverables;
 use crate::features::tasks;
 use crate::features::workspace::model::{Handover, Member};
 use crate::features::workspace::queries;
-use crate::features::workspace::rules::members::Shut;
+use crate::features::workspace::rules::members::{self, Shut};
 use crate::features::workspace::rules::{WorkspaceError, handover as rules};
 use crate::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role};
 use crate::store::{Read, ReadExt, StoreError, WriteTx};
@@ -108,6 +108,25 @@ fn slice(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId) -> Result<bool, W
         rules::end(tx, from)?;
     }
     Ok(done)
+}
+
+/// Lets somebody join who was here by another name: that one leaves, and what they have to do goes on with who
+/// joins. [`go_on`] does the rest.
+///
+/// # Errors
+/// What joining answers.
+pub fn succeed(
+    tx: &mut WriteTx<'_>,
+    former: Option<AccountId>,
+    join: impl FnOnce(&mut WriteTx<'_>) -> Result<Member, WorkspaceError>,
+) -> Result<Member, WorkspaceError> {
+    let Some(former) = former else { return join(tx) };
+    members::give_way(tx, former)?;
+    let member = join(tx)?;
+    if member.role != Role::Viewer {
+        begin(tx, former, Some(member.account), &Shut::new())?;
+    }
+    Ok(member)
 }
 
 /// Hands over now what a member has to do, the membership goes on.

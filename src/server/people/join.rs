@@ -33,6 +33,8 @@ use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Peer, RequestId};
 use crate::web::shell::{Flash, Theme};
 
+use super::{accounts, handover};
+
 /// Wrong tries with one invitation from one address, and from one address with what is none.
 const WRONG: Patience = Patience {
     free: 5,
@@ -125,7 +127,7 @@ fn find(app: &App, peer: Peer, place: &str, text: &str) -> Result<Option<Found>,
     })?;
     let Some((invite, settings, by)) = found.filter(|_| ws.is_active()) else { return Ok(None) };
     // Whose account is closed invites nobody.
-    if super::accounts::shut(app, &ws)?.contains_key(&invite.by) {
+    if accounts::shut(app, &ws)?.contains_key(&invite.by) {
         return Ok(None);
     }
     app.limiter.forgive("invitation", &at);
@@ -204,7 +206,7 @@ async fn join(
     let joined = match account {
         Ok(account) => {
             let whose = (&account, known.is_none());
-            accept(&found, &values, whose, (by, cause)).await.map(|()| account)
+            accept(&app, &found, &values, whose, (by, cause)).await.map(|()| account)
         }
         Err(wrong) => Err(wrong?),
     };
@@ -251,8 +253,7 @@ async fn new_account(
     };
     let hash = app.hasher.hash(Zeroizing::new(values.password.clone())).await;
     let hash = hash.map_err(|error| Err(UsersError::from(error).into()))?;
-    let strangers =
-        super::accounts::strangers(app, &found.ws).map_err(|error| Err(error.into()))?;
+    let strangers = accounts::strangers(app, &found.ws).map_err(|error| Err(error.into()))?;
     let is_asked = |one: &Member| found.invite.email.is_some() && one.email == email;
     let id = match strangers.into_iter().find(is_asked) {
         Some(member) => member.account,
@@ -265,6 +266,7 @@ async fn new_account(
 }
 
 async fn accept(
+    app: &App,
     found: &Found,
     values: &Values,
     (account, anew): (&Account, bool),
@@ -274,7 +276,21 @@ async fn accept(
     let who = Joining { account: account.id, name, email };
     let token = Token::parse(TokenKind::Invite, &values.token);
     let token = token.map_err(|error| Wrong::said(error.to_string()))?;
-    let accepted = found.ws.write(&by, move |tx| invites::accept(tx, &token, who, anew)).await;
+    // Only who was asked in by their address is that person for sure.
+    let former = match found.invite.email {
+        Some(_) => accounts::former(app, &found.ws, account),
+        None => Ok(None),
+    };
+    let former = former.map_err(|error| Wrong::said(error.to_string()))?;
+    let accepted = found.ws.write(&by, move |tx| {
+        handover::succeed(tx, former, |tx| invites::accept(tx, &token, who, anew))
+    });
+    let accepted = accepted.await;
+    if let (Ok(_), Some(former)) = (&accepted, former)
+        && let Err(error) = handover::go_on(&found.ws, &by, former).await
+    {
+        tracing::warn!(%error, "the next start goes on with handing over the work of {former}");
+    }
     let words = |error: WorkspaceError| {
         let mut wrong = Wrong::none();
         let text = error.to_string();

@@ -27,7 +27,7 @@ pub(super) const STILL: &str = "all work stands still until somebody resumes it,
                                 beside the original it would be done and paid twice";
 
 /// What was ended and paused.
-pub(super) struct Quiet {
+pub(in crate::server) struct Quiet {
     /// Runs that were at work.
     pub interrupted: u64,
     /// Agents that took work.
@@ -53,15 +53,17 @@ pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
 
 /// Ends what was at work, pauses the agents and lets all work stand still. The last write of an import: what
 /// follows the feed goes on behind it.
-pub(super) fn quieten(store: &Store, (by, cause): (Actor, Cause)) -> Result<Quiet, BackupError> {
+pub(in crate::server) fn quieten(
+    store: &Store,
+    (by, cause): (Actor, Cause),
+    why: &'static str,
+) -> Result<Quiet, BackupError> {
     let (live, all) = store
         .read(|snap| Ok::<_, StoreError>((run_queries::live(snap)?, agent_queries::all(snap)?)))?;
     for run in &live {
         let id = run.id;
         store
-            .write_blocking(by, cause, move |tx| {
-                runs::force_end(tx, id, Outcome::Interrupted, "the workspace was exported")
-            })
+            .write_blocking(by, cause, move |tx| runs::force_end(tx, id, Outcome::Interrupted, why))
             .map_err(refused)?;
     }
     let ready = all.iter().filter(|one| one.status == AgentStatus::Ready);

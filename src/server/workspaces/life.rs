@@ -20,7 +20,7 @@ use crate::store::StoreError;
 
 pub use super::error::LifeError;
 use super::error::MOST;
-use super::{broken, folders, labels};
+use super::{arrival, broken, folders, labels};
 
 /// How long running work may take to come to rest.
 const REST: Duration = Duration::from_secs(10);
@@ -147,7 +147,7 @@ async fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, LifeError>
     blocking(move || super::open(&app, folder, cache)).await?.map_err(LifeError::from)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LifeError> {
     tokio::task::spawn_blocking(work)
@@ -297,8 +297,8 @@ async fn bring_back(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
     Ok(())
 }
 
-/// Moves a workspace's folder out of the data folder, for another HQ. It takes its people along;
-/// secrets stay sealed with this server's master key.
+/// Moves a workspace's folder out of the data folder. Its people are accounts of this HQ, and its secrets are
+/// sealed with this server's master key: another HQ takes it in as the work of strangers.
 ///
 /// # Errors
 /// When the target is there, its work does not stop, or the disk refuses.
@@ -453,6 +453,9 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         }
         folders::forget_move(&ws.folder, ws.id);
         finish(ws).await;
+        if owned && let Err(error) = arrival::take_over(app, by, ws).await {
+            tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
+        }
         if let Err(error) = labels::note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");
         }
@@ -496,6 +499,9 @@ async fn adopt(
 ) -> Result<bool, LifeError> {
     match ws.read(|snap| workspace::queries::settings(snap))? {
         Some(settings) => {
+            if owned {
+                arrival::quieten(app, by, ws).await?;
+            }
             let row = super::row(ws, &settings, app.clock.now());
             app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
             tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);

@@ -87,15 +87,29 @@ pub fn remove(
     account: AccountId,
     shut: &Shut,
 ) -> Result<Member, WorkspaceError> {
-    let mut member = present(tx, account)?;
+    let member = present(tx, account)?;
     let own = tx.by().account() == Some(account);
     if !own {
         may_handle(tx, member.role)?;
     }
     keep_an_owner(tx, &member, shut)?;
+    leave(tx, member)
+}
+
+/// Ends the membership of somebody who came with the workspace from elsewhere and has no account here: who they
+/// are joins as who they are here.
+///
+/// # Errors
+/// When it is no member.
+pub fn give_way(tx: &mut WriteTx<'_>, stranger: AccountId) -> Result<Member, WorkspaceError> {
+    let member = present(tx, stranger)?;
+    leave(tx, member)
+}
+
+fn leave(tx: &mut WriteTx<'_>, mut member: Member) -> Result<Member, WorkspaceError> {
     member.left_at = Some(tx.now());
     tx.put(&member)?;
-    tx.emit(Event::MemberLeft { account });
+    tx.emit(Event::MemberLeft { account: member.account });
     Ok(member)
 }
 
