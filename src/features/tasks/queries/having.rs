@@ -238,7 +238,7 @@ fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<Of>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let of = |row: &Row| Of {
             id: row.id,
-            whose: (row.creator, row.assignee),
+            whose: (row.rest.creator, row.assignee),
             archived: row.archived,
             updated: row.dated(Dated::Updated),
         };

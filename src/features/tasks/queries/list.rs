@@ -143,6 +143,17 @@ impl Filter {
     pub fn of(terms: Terms) -> Self {
         Self { terms, ..Self::default() }
     }
+
+    /// Whether it asks for nothing but what the terms say, and whether that is archived.
+    fn is_plain(&self) -> bool {
+        let Self { q: _, status, assignee, priority, due, parent, stream, labels, blocked, .. } =
+            self;
+        status.is_empty()
+            && priority.is_empty()
+            && labels.is_empty()
+            && *assignee == Whose::Any
+            && (due.is_none() && parent.is_none() && stream.is_none() && blocked.is_none())
+    }
 }
 
 /// The statuses of work that may still happen.
@@ -315,6 +326,8 @@ pub fn totals(
 /// A filter made ready for many rows.
 struct Fits<'f> {
     filter: &'f Filter,
+    /// Whether nothing is asked but what the terms say.
+    is_plain: bool,
     words: Vec<Words>,
     /// The moment before which a due date must lie, in milliseconds.
     last: Option<i64>,
@@ -333,6 +346,7 @@ impl<'f> Fits<'f> {
         }
         Ok(Self {
             filter,
+            is_plain: filter.is_plain(),
             words,
             last: last_moment(filter.due, today),
             labelled: match filter.labels.as_slice() {
@@ -349,7 +363,14 @@ impl<'f> Fits<'f> {
     fn row(&self, row: &Row) -> bool {
         let filter = self.filter;
         (filter.terms.judges_archived || row.archived == filter.archived)
-            && (filter.status.is_empty() || filter.status.contains(&row.status))
+            && filter.terms.hold(row)
+            && (self.is_plain || self.is_chosen(row))
+    }
+
+    /// Whether a row is one of those that were chosen beside the terms.
+    fn is_chosen(&self, row: &Row) -> bool {
+        let filter = self.filter;
+        (filter.status.is_empty() || filter.status.contains(&row.status))
             && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
             && (filter.parent.is_none() || filter.parent == row.parent)
             && filter.stream.is_none_or(|stream| stream == row.stream)
@@ -366,7 +387,6 @@ impl<'f> Fits<'f> {
                 Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due.ms(), self.last),
                 Some(DueIn::Today | DueIn::Week) => is_before(row.due.ms(), self.last),
             }
-            && filter.terms.hold(row)
     }
 }
 

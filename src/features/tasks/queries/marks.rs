@@ -92,7 +92,7 @@ pub fn in_stream(
 ) -> Result<HashMap<TaskStatus, usize>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let mut counts: HashMap<TaskStatus, usize> = HashMap::new();
-        for row in rows.iter().filter(|row| row.stream == Some(stream) && !row.archived) {
+        for row in rows.iter().filter(|row| !row.archived && row.stream == Some(stream)) {
             *counts.entry(row.status).or_default() += 1;
         }
         counts

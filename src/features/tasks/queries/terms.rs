@@ -124,7 +124,7 @@ pub struct Watched {
 
 impl Watched {
     fn holds(&self, row: &Row) -> bool {
-        let follows = row.creator == self.maker
+        let follows = row.rest.creator == self.maker
             || row.assignee.is_some_and(|who| self.owners.contains(&who))
             || self.with.contains(&row.id);
         follows && !self.without.contains(&row.id)
@@ -223,7 +223,7 @@ impl Test {
             Self::Status(bits) => status_bit(row.status) & bits != 0,
             Self::Priority(bits) => priority_bit(row.priority) & bits != 0,
             Self::Who(Of::Assignee, who) => who.holds(row.assignee, |a, b| a == b),
-            Self::Who(Of::Creator, who) => who.holds(Some(row.creator), |a, b| a == b),
+            Self::Who(Of::Creator, who) => who.holds(Some(row.rest.creator), |a, b| a == b),
             Self::When(dated, spans) => spans
                 .holds(row.dated(*dated).map(|at| (at, at)), |span, at| {
                     span.0 <= at.0 && at.0 < span.1
@@ -231,7 +231,7 @@ impl Test {
             Self::Being(list) => list.iter().any(|being| being.holds(row)),
             Self::Parent(ids) => ids.holds(row.parent, |a, b| a == b),
             Self::Watched(all) => all.iter().any(|watched| watched.holds(row)),
-            Self::Series(ids) => ids.holds(row.series, |a, b| a == b),
+            Self::Series(ids) => ids.holds(row.rest.series, |a, b| a == b),
             Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
             Self::In(ids) => ids.contains(row.id),
             Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),
