@@ -20,6 +20,8 @@ fn ask(desk: &Desk, text: &str) -> (Vec<String>, Vec<String>) {
         let tasks = list::select(snap, &filter, list::Sort::Title, &today)?;
         let total = list::total(snap, &filter, &today)?;
         assert_eq!(total, tasks.len(), "{text}");
+        let both = [filter, list::Filter::default()];
+        assert_eq!(list::totals(snap, &both, &today)?[0], total, "{text}");
         Ok::<_, TaskError>((tasks.into_iter().map(|task| task.title).collect(), wrong))
     });
     found.unwrap()

@@ -102,7 +102,9 @@ fn compare_lists(desk: &Desk, today: &list::Today) {
     filters.push(with(&|f| f.q = "offer".to_owned()));
     filters.push(with(&|f| f.q = "MC-17".to_owned()));
     filters.extend(list::DueIn::ALL.iter().map(|(due, ..)| with(&|f| f.due = Some(*due))));
-    for filter in &filters {
+    let totals = desk.store.read(|snap| list::totals(snap, &filters, today)).unwrap();
+    for (filter, total) in filters.iter().zip(totals) {
+        assert_eq!(desk.store.read(|snap| list::total(snap, filter, today)).unwrap(), total);
         for (sort, ..) in list::Sort::ALL {
             let cut = |after| list::Cut { after, limit: 7 };
             let kept = |after: Option<String>| {

@@ -349,11 +349,14 @@ fn quiet(read: &dyn Read, busy: &TaskSet, now: Timestamp) -> Result<TaskSet, Sto
     Ok(failed.into_iter().chain(alone).collect())
 }
 
-/// How the last run of each task ended and when, in the order of the tasks.
-fn last_ends(read: &dyn Read) -> Result<Vec<(TaskId, (i64, End))>, StoreError> {
+/// A task, and how its last run ended and when, in milliseconds.
+type LastEnd = (TaskId, (i64, End));
+
+/// How the last run of each task ended, in the order of the tasks.
+fn last_ends(read: &dyn Read) -> Result<Vec<LastEnd>, StoreError> {
     columns::with(read, |runs: &[Ended]| {
         let ended = runs.iter().rev().filter_map(|run| Some((run.task?, (run.at?, run.end))));
-        let mut all: Vec<_> = ended.collect();
+        let mut all: Vec<LastEnd> = ended.collect();
         // Ids grow with time: of a task's runs the last one stands first, and stays so.
         all.sort_by_key(|(task, _)| *task);
         all.dedup_by_key(|(task, _)| *task);

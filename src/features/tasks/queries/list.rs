@@ -306,11 +306,20 @@ pub fn totals(
     let ready: Result<Vec<Fits>, _> =
         filters.iter().map(|filter| Fits::new(read, filter, today)).collect();
     let ready = ready?;
+    // Most are about what is open: a row that is over is not shown to them.
+    let of_status = |status: &TaskStatus| -> Vec<usize> {
+        let admits = |n: &usize| ready[*n].words.is_empty() && filters[*n].terms.admits(*status);
+        (0..ready.len()).filter(admits).collect()
+    };
+    let mut wanted: [Vec<usize>; u8::BITS as usize] = Default::default();
+    for status in TaskStatus::ALL {
+        wanted[*status as usize] = of_status(status);
+    }
     let mut totals = columns::with(read, |rows: &[Row]| {
         let mut totals = vec![0; ready.len()];
         for row in rows {
-            for (fits, total) in ready.iter().zip(&mut totals) {
-                *total += usize::from(fits.words.is_empty() && fits.row(row));
+            for n in &wanted[row.status as usize] {
+                totals[*n] += usize::from(ready[*n].row(row));
             }
         }
         totals

@@ -198,9 +198,14 @@ impl Terms {
         self
     }
 
+    /// Whether what has such a status may fit.
+    pub(super) fn admits(&self, status: TaskStatus) -> bool {
+        self.barred & status_bit(status) == 0
+    }
+
     /// Whether a row fits, its text left aside.
     pub(super) fn hold(&self, row: &Row) -> bool {
-        self.barred & status_bit(row.status) == 0
+        self.admits(row.status)
             && self.conds.iter().all(|cond| cond.test.holds(row) == (cond.sign == Sign::Is))
     }
 }
