@@ -259,6 +259,12 @@ impl BackupError {
         move |source| Self::Disk { path, source }
     }
 
+    /// Too little is free; both in bytes. What is needed is rounded up: so much is enough.
+    pub(crate) fn full(place: impl ToString, free: u64, need: u64) -> Self {
+        let (free_mb, need_mb) = (free >> 20, need.div_ceil(1 << 20));
+        Self::Full { place: place.to_string(), free_mb, need_mb }
+    }
+
     pub(crate) fn store(which: &str) -> impl FnOnce(StoreError) -> Self + use<> {
         let which = which.to_owned();
         move |source| Self::Store { which, source }

@@ -44,8 +44,7 @@ pub fn room(
     }
     let free = free_space(there).map_err(BackupError::disk(there))?;
     if free < need {
-        let place = folder.display().to_string();
-        return Err(BackupError::Full { place, free_mb: free >> 20, need_mb: need >> 20 });
+        return Err(BackupError::full(folder.display(), free, need));
     }
     Ok(())
 }

@@ -93,10 +93,7 @@ pub trait Target: Send + Sync {
     /// When they are not.
     fn has_room(&self, need: u64) -> Result<(), BackupError> {
         match self.free() {
-            Some(free) if free < need => {
-                let place = self.place().to_owned();
-                Err(BackupError::Full { place, free_mb: free >> 20, need_mb: need >> 20 })
-            }
+            Some(free) if free < need => Err(BackupError::full(self.place(), free, need)),
             _ => Ok(()),
         }
     }

@@ -93,11 +93,7 @@ fn has_room(ws: &Ws, folder: &Path) -> Result<(), BackupError> {
     let data = &ws.app.config.data;
     let (aside, file) = needs(&ws.folder);
     let fits = |place: &Path, need: u64| match room_in(place) {
-        room if room < need => Err(BackupError::Full {
-            place: place.display().to_string(),
-            free_mb: room >> 20,
-            need_mb: need >> 20,
-        }),
+        room if room < need => Err(BackupError::full(place.display(), room, need)),
         _ => Ok(()),
     };
     let disk = |place: &Path| fs::metadata(place).map(|meta| meta.dev()).ok(); // ok: then it is another

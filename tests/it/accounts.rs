@@ -5,6 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{OWNER, Person, TestHq};
+use crate::support::invite::invite;
 
 /// The id of a member.
 async fn account_of(by: &Person, name: &str) -> String {
@@ -28,9 +29,7 @@ async fn a_disabled_account_loses_browsers_streams_and_tokens_at_once() {
     let hq = TestHq::start().await;
     let (owner, tom) = (hq.owner(), hq.another("Tom", Some(Role::Admin)).await);
     let program = program_of(&hq, &tom).await;
-    let invited = tom.post("/api/v1/invites", &json!({ "role": "viewer" })).await.json();
-    let link = invited["link"].as_str().expect("a link").to_owned();
-    let link = link[link.find("/join").expect("the page")..].to_owned();
+    let link = invite(&tom, &json!({ "role": "viewer" })).await;
     assert_eq!(hq.nobody().get(&link).await.status, StatusCode::OK);
     let mut page = tom.stream("/w/marlow-cargo/events").await;
     let mut changes = program.stream("/api/v1/changes").await;

@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::hq::{OWNER, Setup, TestHq};
+use crate::support::invite::{accept, invite};
 
 const SETUP: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 
@@ -95,27 +96,14 @@ async fn who_has_an_account_here_by_another_name_takes_over_from_who_they_were()
     let tom = hq.another("Tom", None).await;
 
     // A link for anybody makes nobody another person.
-    let open = owner.post("/api/v1/invites", &json!({ "role": "member" })).await;
+    let open = invite(&owner, &json!({ "role": "member" })).await;
     let eve = hq.another("Eve", None).await;
-    let link = |reply: &crate::support::hq::Reply| {
-        let link = reply.json()["link"].as_str().expect("a link").to_owned();
-        let query = link.split_once('?').expect("fields").1.to_owned();
-        url::form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect::<Vec<(String, String)>>()
-    };
-    let fields = link(&open);
-    let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let joined = eve.form("/join", &fields).await;
+    let joined = accept(&eve, &open).await;
     assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
     assert_eq!(members(&hq, "marlow-cargo", EMAIL).0, 1, "he is still who he was");
 
-    let asked = json!({ "role": "member", "email": EMAIL });
-    let asked = owner.post("/api/v1/invites", &asked).await;
-    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
-    let fields = link(&asked);
-    let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let joined = tom.form("/join", &fields).await;
+    let asked = invite(&owner, &json!({ "role": "member", "email": EMAIL })).await;
+    let joined = accept(&tom, &asked).await;
     assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
     let (count, now) = members(&hq, "marlow-cargo", EMAIL);
     let now = now.expect("a member");

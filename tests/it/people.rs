@@ -5,25 +5,13 @@ use std::time::Duration;
 use hq::features::workspace::model::Member;
 use hq::kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::hq::{OWNER, Person, Reply, TestHq};
+use crate::support::invite::{accept, field, invite};
 
 const TOM: (&str, &str, &str) =
     ("Tom Okafor", "tom@marlow.example", "seven lanterns over a quiet canal");
-
-/// Makes an invitation through the API; gives its path on this server.
-async fn invite(by: &Person, body: &Value) -> String {
-    let made = by.post("/api/v1/invites", body).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    let link = made.json()["link"].as_str().expect("a link").to_owned();
-    link[link.find("/join").expect("the page")..].to_owned()
-}
-
-fn field<'a>(link: &'a str, name: &str) -> &'a str {
-    let at = link.find(&format!("{name}=")).expect("the field") + name.len() + 1;
-    link[at..].split('&').next().expect("a value")
-}
 
 /// Follows a link and fills in the form of somebody new.
 async fn join(person: &Person, link: &str, who: (&str, &str, &str)) -> Reply {
@@ -100,8 +88,7 @@ async fn somebody_with_an_account_signs_in_and_confirms() {
     // The link is for Ada: nobody else can use it, signed in or new.
     let bob = hq.another("Bob", Some(Role::Admin)).await;
     assert!(bob.get(&link).await.text.contains("This invitation is for ada@marlow.example"));
-    let form = [("in", "northwind"), ("token", field(&link, "token"))];
-    let refused = bob.form("/join", &form).await;
+    let refused = accept(&bob, &link).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     let other = join(&hq.nobody(), &link, TOM).await;
     assert!(other.text_of("#f-email-says").contains("another address"));
@@ -110,7 +97,7 @@ async fn somebody_with_an_account_signs_in_and_confirms() {
 
     let asked = ada.get(&link).await;
     assert_eq!(asked.text_of("form[action='/join'] button"), "Join as Ada");
-    assert_eq!(ada.form("/join", &form).await.location(), Some("/w/northwind/"));
+    assert_eq!(accept(&ada, &link).await.location(), Some("/w/northwind/"));
     let role = ada.with("x-hq-workspace", "northwind").get("/api/v1/me").await.json();
     assert_eq!(role["workspace"]["role"], "admin");
     hq.finish().await;
@@ -281,8 +268,7 @@ async fn who_is_removed_loses_pages_streams_and_tokens_at_once() {
 
     // Who comes back finds the door that is open now, and not the old tokens.
     let link = invite(&owner, &json!({ "role": "viewer" })).await;
-    let form = [("in", "marlow-cargo"), ("token", field(&link, "token"))];
-    assert_eq!(tom.form("/join", &form).await.location(), Some("/w/marlow-cargo/"));
+    assert_eq!(accept(&tom, &link).await.location(), Some("/w/marlow-cargo/"));
     assert_eq!(tom.get("/api/v1/me").await.json()["workspace"]["role"], "viewer");
     assert_eq!(program.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
     hq.finish().await;

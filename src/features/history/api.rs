@@ -10,7 +10,7 @@ use crate::features::tasks::queries::brief;
 use crate::features::tasks::queries::json::WhoView;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::{Can, Timestamp};
-use crate::store::history::{Image, Version, Walk};
+use crate::store::history::{Image, Version};
 use crate::store::undo::Basis;
 use crate::store::{Op, Root, Snap};
 use crate::web::error::ApiError;
@@ -26,9 +26,9 @@ use super::queries::guard::Undoer;
 use super::queries::names::Names;
 use super::queries::outlook::Outlook;
 use super::queries::preview::{self, StayingField};
-use super::queries::readable::{Eye, Looker};
+use super::queries::readable::Looker;
 use super::queries::scope::{self, Wanted};
-use super::queries::versions::{self, fields_of};
+use super::queries::versions::{self, Bounds, Stretch, fields_of};
 use super::queries::{id_text, is_only_one, next_place, place, record};
 use super::rules::{self, Undone};
 use super::undo;
@@ -174,32 +174,18 @@ fn told(
     ws.read(|snap| {
         let schema = ws.store.schema();
         let record = record(snap, schema, who, (table, id))?;
-        let walk = Walk::begin(snap, schema, &record, before)?;
-        let mut walk = walk.ok_or(HistoryError::BadCursor)?;
-        let (teller, eye) = (Teller::new(ws, snap)?, Eye::new(snap, Looker::of(who)));
-        let (mut items, mut size) = (Vec::new(), 0);
-        // The last version that was looked at: the next page begins behind it.
-        let (mut last, mut full) = (None, false);
-        for version in walk.by_ref().take(limit) {
-            let version = version?;
-            if eye.sees_version(record.table, &version)? {
-                let view = teller.version(&record, &version)?;
-                let bytes = serde_json::to_vec(&view).map_or(0, |text| text.len());
-                // What would be too much begins the next page.
-                full = 0 < size && ENOUGH < size + bytes;
-                if full {
-                    break;
-                }
-                size += bytes;
-                items.push(view);
-            }
-            last = Some(version.seq);
-        }
+        let (teller, whose) = (Teller::new(ws, snap)?, (Looker::of(who), &record));
+        let bounds = Bounds { before, limit, enough: ENOUGH };
+        let part = versions::stretch(snap, schema, whose, bounds, |version| {
+            let view = teller.version(&record, &version)?;
+            let size = serde_json::to_vec(&view).map_or(0, |text| text.len());
+            Ok::<_, HistoryError>((view, size))
+        })?;
+        let Stretch { told, last, next } = part.ok_or(HistoryError::BadCursor)?;
         if last.is_none() && before.is_none() && !is_only_one(&record) {
             return Err(HistoryError::NotFound(id.clone()));
         }
-        let next = last.filter(|_| full || walk.goes_on());
-        Ok(Versions { items, next: next.map(|seq| next_place(&ws.store, seq)) })
+        Ok(Versions { items: told, next: next.map(|seq| next_place(&ws.store, seq)) })
     })
 }
 

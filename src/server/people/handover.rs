@@ -110,21 +110,29 @@ fn slice(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId) -> Result<bool, W
     Ok(done)
 }
 
-/// Lets somebody join who was here by another name: that one leaves, and what they have to do goes on with who
-/// joins. [`go_on`] does the rest.
+/// Lets somebody join who may have been here by another name: that one leaves, and what they have to do goes on
+/// with who joins.
 ///
 /// # Errors
-/// What joining answers.
-pub fn succeed(
-    tx: &mut WriteTx<'_>,
+/// What joining answers. Whoever has joined has; what could not be handed over then is at the next start.
+pub async fn succeed(
+    ws: &Ws,
+    who: &impl Who,
     former: Option<AccountId>,
-    join: impl FnOnce(&mut WriteTx<'_>) -> Result<Member, WorkspaceError>,
+    join: impl FnOnce(&mut WriteTx<'_>) -> Result<Member, WorkspaceError> + Send + 'static,
 ) -> Result<Member, WorkspaceError> {
-    let Some(former) = former else { return join(tx) };
-    members::give_way(tx, former)?;
-    let member = join(tx)?;
-    if member.role != Role::Viewer {
-        begin(tx, former, Some(member.account), &Shut::new())?;
+    let Some(former) = former else { return ws.write(who, join).await };
+    let member = ws.write(who, move |tx| {
+        members::give_way(tx, former)?;
+        let member = join(tx)?;
+        if member.role != Role::Viewer {
+            begin(tx, former, Some(member.account), &Shut::new())?;
+        }
+        Ok::<_, WorkspaceError>(member)
+    });
+    let member = member.await?;
+    if let Err(error) = go_on(ws, who, former).await {
+        tracing::warn!(%error, "the next start goes on with handing over the work of {former}");
     }
     Ok(member)
 }

@@ -23,7 +23,7 @@ use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
 use crate::features::workspace::rules::members::Joining;
 use crate::kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, Role, TypedId};
-use crate::store::StoreError;
+use crate::store::{StoreError, WriteTx};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
@@ -282,15 +282,8 @@ async fn accept(
         None => Ok(None),
     };
     let former = former.map_err(|error| Wrong::said(error.to_string()))?;
-    let accepted = found.ws.write(&by, move |tx| {
-        handover::succeed(tx, former, |tx| invites::accept(tx, &token, who, anew))
-    });
-    let accepted = accepted.await;
-    if let (Ok(_), Some(former)) = (&accepted, former)
-        && let Err(error) = handover::go_on(&found.ws, &by, former).await
-    {
-        tracing::warn!(%error, "the next start goes on with handing over the work of {former}");
-    }
+    let accept = move |tx: &mut WriteTx<'_>| invites::accept(tx, &token, who, anew);
+    let accepted = handover::succeed(&found.ws, &by, former, accept).await;
     let words = |error: WorkspaceError| {
         let mut wrong = Wrong::none();
         let text = error.to_string();

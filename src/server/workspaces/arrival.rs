@@ -3,7 +3,6 @@
 
 use crate::app::{App, Ws};
 use crate::features::users;
-use crate::features::workspace::queries;
 use crate::features::workspace::rules::members::{self, Joining};
 use crate::kernel::{Actor, Cause};
 use crate::server::people::{accounts, handover};
@@ -17,8 +16,8 @@ const CAME: &str = "the workspace came from another HQ";
 
 /// Whether there are members, and none of them has an account here.
 fn is_of_strangers(app: &App, ws: &Ws) -> Result<bool, StoreError> {
-    let all = ws.read(|snap| queries::members(snap))?.len();
-    Ok(0 < all && accounts::strangers(app, ws)?.len() == all)
+    let (known, strangers) = accounts::told_apart(app, ws)?;
+    Ok(known.is_empty() && !strangers.is_empty())
 }
 
 /// Lets everything stand still in a workspace that comes from another HQ, which may go on there: what was at work
@@ -57,13 +56,8 @@ pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<
     };
     let former = accounts::former(app, ws, &keeper)?;
     let joining = Joining { account: keeper.id, name: keeper.name, email: keeper.email };
-    let join = move |tx: &mut WriteTx<'_>| {
-        handover::succeed(tx, former, |tx| members::take_over(tx, joining))
-    };
-    let member = ws.write(&by, join).await?;
-    if let Some(former) = former {
-        handover::go_on(ws, &by, former).await?;
-    }
+    let join = move |tx: &mut WriteTx<'_>| members::take_over(tx, joining);
+    let member = handover::succeed(ws, &by, former, join).await?;
     tracing::warn!(workspace = ws.slug, "{} owns {} from now on", member.email, ws.slug);
     Ok(())
 }

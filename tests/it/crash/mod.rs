@@ -3,7 +3,7 @@
 //! acknowledged must be there once; what was cut off is repeated with the same key and must then be there
 //! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
 //!
-//! `HQ_CRASH_N` kills, or as many as fit into six minutes, up to 60; `HQ_CRASH_SEED` repeats the choices
+//! `HQ_CRASH_N` kills, or as many as fit into three minutes, up to 40; `HQ_CRASH_SEED` repeats the choices
 //! of another time. Many kills are done in [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of
 //! them side by side (1, or 2 when nobody says how many kills); with `HQ_CRASH_KEEP=1` the folder of a
 //! round that fails stays and is named. What loads which kind of record stands in [`covers`]; a kind that
@@ -57,10 +57,10 @@ use rounds::{Done, Limit, Round};
 use stores::Seen;
 
 /// Kills, unless it is said how many.
-const USUAL: u64 = 60;
+const USUAL: u64 = 40;
 /// For how long then, and how many at least on a machine that is slow.
-const TIME: Duration = Duration::from_secs(6 * 60);
-const LEAST: u64 = 30;
+const TIME: Duration = Duration::from_secs(3 * 60);
+const LEAST: u64 = 20;
 /// After so many kills everything that a desk does was done.
 const MANY: usize = 200;
 /// So long after they signed in, or proved who they are to a program that was not killed since, nobody asks the

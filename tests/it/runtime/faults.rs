@@ -189,7 +189,7 @@ async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_never_answers_is_given_up() {
-    let limits = Limits { answer: Duration::from_millis(60), ..Limits::default() };
+    let limits = Limits { answer: Duration::from_millis(600), ..Limits::default() };
     let office = Office::limited(limits).await;
     let ada = office.agent("Ada").await;
     office.model.usually(Turn::silence());

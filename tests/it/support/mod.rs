@@ -8,6 +8,7 @@
 
 pub mod browse;
 pub mod hq;
+pub mod invite;
 pub mod maker;
 pub mod model;
 pub mod office;

@@ -190,6 +190,61 @@ pub fn entry(
     Ok(Some(EntryView { seq, at, actor, cause, changes: views, more }))
 }
 
+/// A part of a record's history, as somebody tells it.
+pub struct Stretch<T> {
+    /// What the versions that this person may see became, newest first.
+    pub told: Vec<T>,
+    /// The last version that was looked at; none when there is none.
+    pub last: Option<u64>,
+    /// What goes on where this ends.
+    pub next: Option<u64>,
+}
+
+/// Where a part of a history begins, how many versions it looks at, and behind how much it ends.
+pub struct Bounds {
+    /// The `next` of the part before.
+    pub before: Option<u64>,
+    /// Most versions that are looked at.
+    pub limit: usize,
+    /// It ends before what makes it larger than this, in the measure of who tells it; the first version is
+    /// always told.
+    pub enough: usize,
+}
+
+/// Tells a part of a record's history, without the versions that are not for this person; none when `before`
+/// fits nothing. `tell` also says how much each version takes.
+///
+/// # Errors
+/// When the store fails, and what `tell` answers.
+pub fn stretch<T, E: From<StoreError>>(
+    read: &dyn Read,
+    schema: &Schema,
+    (who, record): (Looker, &Root),
+    Bounds { before, limit, enough }: Bounds,
+    mut tell: impl FnMut(Version) -> Result<(T, usize), E>,
+) -> Result<Option<Stretch<T>>, E> {
+    let eye = Eye::new(read, who);
+    let Some(mut walk) = Walk::begin(read, schema, record, before)? else { return Ok(None) };
+    let (mut told, mut size, mut last, mut full) = (Vec::new(), 0, None, false);
+    for version in walk.by_ref().take(limit) {
+        let version = version?;
+        let seq = version.seq;
+        if eye.sees_version(record.table, &version)? {
+            let (one, more) = tell(version)?;
+            // What would be too much begins the next part.
+            full = 0 < size && enough < size + more;
+            if full {
+                break;
+            }
+            size += more;
+            told.push(one);
+        }
+        last = Some(seq);
+    }
+    let next = last.filter(|_| full || walk.goes_on());
+    Ok(Some(Stretch { told, last, next }))
+}
+
 /// A page of a record's history, without the versions that are not for this person; none when `before`
 /// fits nothing. It ends earlier behind about so many bytes as a page of words should have.
 ///
@@ -198,27 +253,14 @@ pub fn entry(
 pub fn page(
     read: &dyn Read,
     schema: &Schema,
-    (who, record): (Looker, &Root),
+    whose: (Looker, &Root),
     (before, limit): (Option<u64>, usize),
 ) -> Result<Option<Page>, StoreError> {
-    let eye = Eye::new(read, who);
-    let Some(mut walk) = Walk::begin(read, schema, record, before)? else { return Ok(None) };
-    let (mut seen, mut size, mut last, mut full) = (Vec::new(), 0, None, false);
-    for version in walk.by_ref().take(limit) {
-        let version = version?;
+    let bounds = Bounds { before, limit, enough: ENOUGH };
+    let part = stretch(read, schema, whose, bounds, |version| {
         let images = [&version.before, &version.after].into_iter().filter_map(Image::bytes);
-        let bytes: usize = images.map(<[u8]>::len).sum();
-        // What would be too much begins the next page.
-        full = 0 < size && ENOUGH < size + bytes;
-        if full {
-            break;
-        }
-        size += bytes;
-        last = Some(version.seq);
-        if eye.sees_version(record.table, &version)? {
-            seen.push(version);
-        }
-    }
-    let next = last.filter(|_| full || walk.goes_on());
-    Ok(Some(Page { versions: seen, next }))
+        let size = images.map(<[u8]>::len).sum();
+        Ok::<_, StoreError>((version, size))
+    })?;
+    Ok(part.map(|part| Page { versions: part.told, next: part.next }))
 }

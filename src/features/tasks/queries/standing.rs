@@ -108,15 +108,15 @@ impl Near {
 /// # Errors
 /// When the store fails.
 pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
-    standing_near(read, task, now, &Near::of(read, task.id)?)
+    standing_near(read, task, now, None)
 }
 
-/// The same where what belongs to it is known.
+/// The same, where what belongs to it may be known.
 pub(super) fn standing_near(
     read: &dyn Read,
     task: &Task,
     now: Timestamp,
-    near: &Near,
+    near: Option<&Near>,
 ) -> Result<Standing, StoreError> {
     let newest = newest_runs(read, task.id, 3)?;
     let live = newest.iter().find(|run| run.state == RunState::Running);
@@ -149,7 +149,8 @@ pub(super) fn standing_near(
     if newest.iter().any(|run| run.state == RunState::Queued) {
         return Ok(Standing::Queued { held: None });
     }
-    if near.in_review {
+    let waits = near.map_or_else(|| in_review(read, task.id), |near| Ok(near.in_review));
+    if waits? {
         return Ok(Standing::InReview);
     }
     if agent.is_none() {
@@ -167,10 +168,15 @@ pub(super) fn standing_near(
         }
     }
     let since = moved.max(task.updated_at).as_millisecond();
-    let waits_for_parts = near.parts.iter().any(|part| part.status.is_open());
-    let alone = since + ALONE_AFTER_MS <= now.as_millisecond()
-        && !waits_for_parts
-        && relations::open_blockers(read, task.id)?.is_empty();
+    if now.as_millisecond() < since + ALONE_AFTER_MS {
+        return Ok(Standing::Plain);
+    }
+    let open = |parts: &[Task]| parts.iter().any(|part| part.status.is_open());
+    let waits_for_parts = match near {
+        Some(near) => open(&near.parts),
+        None => open(&super::children(read, task.id)?),
+    };
+    let alone = !waits_for_parts && relations::open_blockers(read, task.id)?.is_empty();
     Ok(if alone { Standing::Alone } else { Standing::Plain })
 }
 

@@ -46,7 +46,7 @@ pub fn summary(read: &dyn Read, task: Task, now: Timestamp) -> Result<Summary, S
         parts: near.parts.len(),
         parts_done: near.parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
         in_review: near.in_review,
-        standing: standing::standing_near(read, &task, now, &near)?,
+        standing: standing::standing_near(read, &task, now, Some(&near))?,
         task,
     })
 }
