@@ -48,6 +48,8 @@ room=$(df --output=avail -BM "$memory" 2>/dev/null | tail -n 1 | tr -dc 0-9)
 if [ -w "$memory" ] && [ "${room:-0}" -ge 8192 ]; then
     TMPDIR=$(mktemp -d "$memory/hq-tests.XXXXXX")
     export TMPDIR
+    # Some programs are started as another user.
+    chmod 755 "$TMPDIR"
     trap 'rm -rf "$TMPDIR"' EXIT
 fi
 

@@ -51,7 +51,7 @@ pub enum Command {
     /// Move a workspace's folder away; this HQ takes it in again at its next start when it is put back
     ///
     /// Another HQ takes it in as well, but its people are accounts of this one: there everything stands still until
-    /// somebody resumes it, the oldest account owns it, and the others are asked in again by their addresses.
+    /// somebody resumes it, whoever set HQ up there owns it, and the others are asked in again by their addresses.
     /// `hq export` and `hq import` do the same with one file, and keep those who have an account there.
     Move {
         /// Its name in addresses

@@ -35,7 +35,7 @@ use crate::web::session::Peer;
 use crate::web::shell::Theme;
 use crate::web::time::zones;
 
-use super::workspaces;
+use super::workspaces::{self, arrival};
 
 /// Wrong set-up links of one address.
 const WRONG: Patience = Patience {
@@ -193,6 +193,8 @@ async fn found(
         users::rules::sign_in(tx, account.id, browser)
     });
     made.await?;
+    // Folders that were there before: nobody else could sign in to them.
+    arrival::take_over_all(&app).await;
     let cookie = session::cookie(&app.config, &cookie);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(&ws.url(""))).into_response())
 }

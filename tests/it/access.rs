@@ -159,7 +159,8 @@ async fn a_token_of_each_scope_reaches_what_its_row_of_the_table_says() {
     for scope in Scope::ALL {
         let program = hq.token(&[scope.word()]).await;
         let may = access::scope(*scope);
-        for route in hq.running().routes.iter().filter(|route| route.path.starts_with("/api/")) {
+        let programs = |path: &str| path.starts_with("/api/") || path.starts_with("/v1/");
+        for route in hq.running().routes.iter().filter(|route| programs(&route.path)) {
             let allowed = may.may(route.can);
             if allowed && route.method != "GET" {
                 continue;
@@ -180,7 +181,8 @@ async fn each_role_reaches_what_its_row_of_the_table_says() {
         let person = hq.another(role.word(), Some(*role)).await;
         let may = access::role(*role);
         for route in hq.running().routes.iter() {
-            let in_place = route.path.starts_with("/w/{ws}/") || route.path.starts_with("/api/");
+            let in_place =
+                ["/w/{ws}/", "/api/", "/v1/"].iter().any(|of| route.path.starts_with(of));
             if !in_place || STREAMS.contains(&route.path.as_str()) {
                 continue;
             }

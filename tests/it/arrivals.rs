@@ -3,20 +3,23 @@
 
 use std::fs;
 
+use hq::features::notifications::model::sending::Delivery;
 use hq::features::runs::model::{Halt, HaltOf};
 use hq::features::runs::rules::halt;
 use hq::features::tasks::rules::{self as tasks, NewTask};
+use hq::features::users::model::Account;
 use hq::features::workspace::model::Member;
 use hq::features::workspace::queries as workspace;
-use hq::kernel::{AccountId, Actor, Assignee, Cause, Part, Role, TypedId};
+use hq::kernel::{AccountId, Actor, Assignee, Cause, Part, Role, Timestamp, TypedId};
 use hq::server::workspaces::life;
-use hq::store::{ReadExt as _, WriteTx};
+use hq::store::{Range, ReadExt as _, Record as _, StoreError, WriteTx};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{OWNER, Setup, TestHq};
+use crate::support::hq::{OWNER, Person, Setup, TestHq};
 use crate::support::invite::{accept, invite};
 
+const TOM: &str = "tom@marlow.example";
 const SETUP: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 
 /// How many members of a name are here, with what the first one is.
@@ -25,6 +28,24 @@ fn members(hq: &TestHq, slug: &str, email: &str) -> (usize, Option<Member>) {
     let all = ws.read(|snap| workspace::members(snap)).expect("members");
     let same: Vec<Member> = all.into_iter().filter(|one| one.email == email).collect();
     (same.len(), same.into_iter().next())
+}
+
+/// A viewer whose id is older than every other.
+fn tom_of_old(created_at: Timestamp) -> Member {
+    Member {
+        account: AccountId::from_bytes([1; 16]),
+        name: "Tom".to_owned(),
+        handle: "tom".to_owned(),
+        email: TOM.to_owned(),
+        role: Role::Viewer,
+        created_at,
+        left_at: None,
+    }
+}
+
+/// A letter to him that was not sent yet.
+fn waiting(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    tx.put(&Delivery { member: AccountId::from_bytes([1; 16]), ..Delivery::sample() })
 }
 
 /// Whether all work of a workspace stands still.
@@ -46,12 +67,20 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     let away = tempfile::tempdir().expect("a folder");
     let moved = away.path().join("northwind");
     let (app, ws) = (&other.running().app, other.running().app.workspace("northwind").unwrap());
+    ws.write(&SETUP, |tx| tx.put(&tom_of_old(tx.now()))).await.expect("a member");
+    ws.write(&SETUP, waiting).await.expect("a letter that waits");
     life::move_to(app, SETUP, &ws, moved.clone()).await.expect("moved");
     drop(ws);
     other.finish().await;
 
     // At another time, so that its people are others.
     let mut hq = Setup::default().real_time().start().await;
+    // He came with another workspace from there, later than the owner and with an id that is older.
+    let put = |tx: &mut WriteTx<'_>| {
+        let Member { account: id, name, email, created_at, .. } = tom_of_old(tx.now());
+        tx.put(&Account { id, name, email, created_at, zone: None, disabled_at: None })
+    };
+    hq.running().app.system.write(SETUP.0, SETUP.1, put).await.expect("an account");
     hq.stop().await;
     fs::rename(&moved, hq.data().join("workspaces/northwind")).expect("put there");
     hq.start_again().await;
@@ -60,6 +89,10 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     let (mira, here) = (mira.expect("a member"), here.expect("a member"));
     assert_eq!((count, mira.role, mira.account), (1, Role::Owner, here.account));
     assert!(stands_still(&hq, "northwind") && !stands_still(&hq, "marlow-cargo"));
+    assert_eq!(members(&hq, "northwind", TOM).1.expect("a member").role, Role::Viewer);
+    let letters = hq.running().app.workspace("northwind").expect("a workspace");
+    let letters = letters.read(|snap| snap.list::<Delivery>(&Range::all())).expect("readable");
+    assert_eq!(letters, [], "what waited was sent from there");
     let page = hq.owner().get("/w/northwind/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "what she had to do she still has: {}", page.text);
 
@@ -73,43 +106,52 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     hq.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_an_account_here_by_another_name_takes_over_from_who_they_were() {
-    const EMAIL: &str = "tom@marlow.example";
+/// A member from elsewhere with a task, who has an account here by another name and is asked in by his address.
+async fn asked_in_again(role: &str) -> (TestHq, Person) {
     let hq = TestHq::start().await;
-    let owner = hq.owner();
-    let stranger = AccountId::from_bytes([7; 16]);
     let put = move |tx: &mut WriteTx<'_>| {
-        tx.put(&Member {
-            account: stranger,
-            name: "Tom of old".to_owned(),
-            handle: "tom".to_owned(),
-            email: EMAIL.to_owned(),
-            role: Role::Member,
-            created_at: tx.now(),
-            left_at: None,
-        })?;
-        let assignee = Some(Assignee::Person(stranger));
+        let former = Member { role: Role::Member, ..tom_of_old(tx.now()) };
+        let assignee = Some(Assignee::Person(former.account));
+        tx.put(&former)?;
         tasks::create(tx, NewTask { assignee, ..NewTask::titled("Pack the van") })
     };
     hq.ws().write(&SETUP, put).await.expect("a member with a task");
     let tom = hq.another("Tom", None).await;
-
-    // A link for anybody makes nobody another person.
-    let open = invite(&owner, &json!({ "role": "member" })).await;
-    let eve = hq.another("Eve", None).await;
-    let joined = accept(&eve, &open).await;
-    assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
-    assert_eq!(members(&hq, "marlow-cargo", EMAIL).0, 1, "he is still who he was");
-
-    let asked = invite(&owner, &json!({ "role": "member", "email": EMAIL })).await;
+    let asked = invite(&hq.owner(), &json!({ "role": role, "email": TOM })).await;
     let joined = accept(&tom, &asked).await;
     assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
-    let (count, now) = members(&hq, "marlow-cargo", EMAIL);
+    (hq, tom)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_an_account_here_by_another_name_takes_over_from_who_they_were() {
+    let (hq, tom) = asked_in_again("member").await;
+    let (count, now) = members(&hq, "marlow-cargo", TOM);
     let now = now.expect("a member");
     assert_eq!((count, now.handle.as_str()), (1, "tom"), "one person, called as before");
-    assert_ne!(now.account, stranger);
     let page = tom.get("/w/marlow-cargo/tasks?q=assignee:me").await;
+    assert!(page.text.contains("Pack the van"), "{}", page.text);
+
+    // A link for anybody makes nobody another person.
+    let former = |tx: &mut WriteTx<'_>| {
+        let eve = Member { email: "eve@marlow.example".to_owned(), ..tom_of_old(tx.now()) };
+        tx.put(&Member { handle: "eve-of-old".to_owned(), ..eve })
+    };
+    hq.ws().write(&SETUP, former).await.expect("a member");
+    let open = invite(&hq.owner(), &json!({ "role": "member" })).await;
+    let joined = accept(&hq.another("Eve", None).await, &open).await;
+    assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
+    assert_eq!(members(&hq, "marlow-cargo", "eve@marlow.example").0, 2);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_viewer_had_to_do_before_an_owner_takes_over() {
+    let (hq, tom) = asked_in_again("viewer").await;
+    assert_eq!(members(&hq, "marlow-cargo", TOM).0, 1);
+    let page = tom.get("/w/marlow-cargo/tasks?q=assignee:me").await;
+    assert!(!page.text.contains("Pack the van"), "{}", page.text);
+    let page = hq.owner().get("/w/marlow-cargo/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "{}", page.text);
     hq.finish().await;
 }

@@ -503,6 +503,12 @@ struct UndoneView {
     files: usize,
 }
 
+/// What is asked for by an undo: what an earlier try has done, or what is to be done.
+enum Order {
+    Before(Undone),
+    Now(Wanted),
+}
+
 async fn apply(
     ws: Ws,
     who: Person,
@@ -511,15 +517,16 @@ async fn apply(
 ) -> Result<Json<UndoneView>, ApiError> {
     let basis = body.basis()?;
     // What was taken away has no name any more, which a repeat may tell it by.
-    let known = once.clone();
-    let answered = ws.look(move |ws| ws.read(|snap| known.answered(snap))).await;
-    let done = match answered.map_err(HistoryError::from)? {
-        Some(done) => Ok(done),
-        None => {
-            let (own, person) = (body.clone(), who.clone());
-            let wanted = ws.look(move |ws| ws.read(|snap| own.wanted(ws, snap, &person))).await?;
-            undo::undo(&ws, &who, (wanted, basis), once).await
-        }
+    let (known, own, person) = (once.clone(), body.clone(), who.clone());
+    let asked = ws.look(move |ws| {
+        ws.read(|snap| match known.answered(snap)? {
+            Some(done) => Ok(Order::Before(done)),
+            None => own.wanted(ws, snap, &person).map(Order::Now),
+        })
+    });
+    let done = match asked.await? {
+        Order::Before(done) => Ok(done),
+        Order::Now(wanted) => undo::undo(&ws, &who, (wanted, basis), once).await,
     };
     match done {
         Ok(Undone { seq, back, kept, cancelled, files }) => {

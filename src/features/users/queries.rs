@@ -25,7 +25,7 @@ pub fn any_account<R: Read + ?Sized>(read: &R) -> Result<bool, StoreError> {
     Ok(!read.list::<Account>(&Range::all().limit(1))?.is_empty())
 }
 
-/// All accounts, oldest first.
+/// All accounts, in the order of their ids.
 ///
 /// # Errors
 /// When the disk fails.
@@ -42,12 +42,14 @@ pub fn disabled<R: Read + ?Sized>(read: &R) -> Result<BTreeMap<AccountId, Timest
     Ok(all.filter_map(|one| one.disabled_at.map(|at| (one.id, at))).collect())
 }
 
-/// The oldest account that is open: in whose name whoever runs the machine acts.
+/// The account that was made first here and is open: in whose name whoever runs the machine acts. An id does not tell
+/// that: somebody who came with a workspace from another HQ keeps the one from there.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn keeper<R: Read + ?Sized>(read: &R) -> Result<Option<Account>, StoreError> {
-    Ok(accounts(read)?.into_iter().find(|one| one.disabled_at.is_none()))
+    let open = accounts(read)?.into_iter().filter(|one| one.disabled_at.is_none());
+    Ok(open.min_by_key(|one| (one.created_at, one.id)))
 }
 
 /// An account by its address, however it was typed.

@@ -125,6 +125,18 @@ pub fn owner<R: Read + ?Sized>(read: &R) -> Result<Option<Member>, StoreError> {
     Ok(members(read)?.into_iter().find(|member| member.role == Role::Owner))
 }
 
+/// The owners who can sign in.
+///
+/// # Errors
+/// When the disk fails.
+pub fn open_owners<'a, R: Read + ?Sized>(
+    read: &R,
+    shut: &'a Shut,
+) -> Result<impl Iterator<Item = Member> + use<'a, R>, StoreError> {
+    let counts = |one: &Member| one.role == Role::Owner && !shut.contains_key(&one.account);
+    Ok(members(read)?.into_iter().filter(counts))
+}
+
 /// Whether somebody else owns the workspace who can sign in.
 ///
 /// # Errors
@@ -134,10 +146,7 @@ pub fn has_other_owner<R: Read + ?Sized>(
     than: AccountId,
     shut: &Shut,
 ) -> Result<bool, StoreError> {
-    let counts = |one: &Member| {
-        one.role == Role::Owner && one.account != than && !shut.contains_key(&one.account)
-    };
-    Ok(members(read)?.iter().any(counts))
+    Ok(open_owners(read, shut)?.any(|one| one.account != than))
 }
 
 /// Handovers that are not done yet.

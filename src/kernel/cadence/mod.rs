@@ -157,7 +157,7 @@ impl Schedule {
     pub fn time(&self) -> Time {
         let (hour, minute) = (self.minute / 60, self.minute % 60);
         let part = |number: u16| i8::try_from(number).unwrap_or(0);
-        Time::new(part(hour), part(minute), 0, 0).unwrap_or(Time::midnight())
+        Time::new(part(hour), part(minute), 0, 0).unwrap_or_default()
     }
 
     /// The name of its zone.

@@ -25,30 +25,21 @@ pub fn shut(app: &App, ws: &Ws) -> Result<Shut, StoreError> {
     Ok(shut)
 }
 
-/// The members who have an account here, and those who have none: they came with a workspace from elsewhere.
-///
-/// # Errors
-/// When the disk fails.
-pub fn told_apart(app: &App, ws: &Ws) -> Result<(Vec<Member>, Vec<Member>), StoreError> {
-    let members = ws.read(|snap| queries::members(snap))?;
-    app.system.read(|snap| {
-        let (mut known, mut strangers) = (Vec::new(), Vec::new());
-        for member in members {
-            match snap.get::<Account>(member.account)? {
-                Some(_) => known.push(member),
-                None => strangers.push(member),
-            }
-        }
-        Ok((known, strangers))
-    })
-}
-
-/// The members who have no account here.
+/// The members who have no account here: they came with a workspace from elsewhere.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
-    Ok(told_apart(app, ws)?.1)
+    let members = ws.read(|snap| queries::members(snap))?;
+    app.system.read(|snap| {
+        let mut strangers = Vec::new();
+        for member in members {
+            if snap.get::<Account>(member.account)?.is_none() {
+                strangers.push(member);
+            }
+        }
+        Ok(strangers)
+    })
 }
 
 /// The member who came with a workspace from elsewhere and has this account's address: the same person, by

@@ -111,23 +111,22 @@ fn slice(tx: &mut WriteTx<'_>, from: AccountId, to: AccountId) -> Result<bool, W
 }
 
 /// Lets somebody join who may have been here by another name: that one leaves, and what they have to do goes on
-/// with who joins.
+/// with who joins, or with the most fitting one where that is a viewer. `shut` are those who take nothing over.
 ///
 /// # Errors
 /// What joining answers. Whoever has joined has; what could not be handed over then is at the next start.
 pub async fn succeed(
     ws: &Ws,
     who: &impl Who,
-    former: Option<AccountId>,
+    (former, shut): (Option<AccountId>, Shut),
     join: impl FnOnce(&mut WriteTx<'_>) -> Result<Member, WorkspaceError> + Send + 'static,
 ) -> Result<Member, WorkspaceError> {
     let Some(former) = former else { return ws.write(who, join).await };
     let member = ws.write(who, move |tx| {
         members::give_way(tx, former)?;
         let member = join(tx)?;
-        if member.role != Role::Viewer {
-            begin(tx, former, Some(member.account), &Shut::new())?;
-        }
+        let heir = Some(member.account).filter(|_| member.role != Role::Viewer);
+        begin(tx, former, heir, &shut)?;
         Ok::<_, WorkspaceError>(member)
     });
     let member = member.await?;

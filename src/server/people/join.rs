@@ -282,8 +282,9 @@ async fn accept(
         None => Ok(None),
     };
     let former = former.map_err(|error| Wrong::said(error.to_string()))?;
+    let shut = accounts::shut(app, &found.ws).map_err(|error| Wrong::said(error.to_string()))?;
     let accept = move |tx: &mut WriteTx<'_>| invites::accept(tx, &token, who, anew);
-    let accepted = handover::succeed(&found.ws, &by, former, accept).await;
+    let accepted = handover::succeed(&found.ws, &by, (former, shut), accept).await;
     let words = |error: WorkspaceError| {
         let mut wrong = Wrong::none();
         let text = error.to_string();

@@ -6,6 +6,7 @@ use crate::backup::portable::PortableTable;
 use crate::features::agents::{queries as agent_queries, rules as agents};
 use crate::features::notifications::model::FANOUTS;
 use crate::features::notifications::model::sending::DELIVERIES;
+use crate::features::notifications::rules::sending;
 use crate::features::routines::model::Clock;
 use crate::features::routines::rules::keep;
 use crate::features::runs::model::HaltOf;
@@ -78,6 +79,13 @@ pub(in crate::server) fn quieten(
         halt::order(tx, HaltOf::Workspace, HaltHow::Now)
     };
     store.write_blocking(HQ, cause, order).map_err(refused)?;
+    // An import has left it out; a folder has it.
+    loop {
+        let gone = store.write_blocking(HQ, cause, |tx| sending::withdraw(tx, PIECE));
+        if gone.map_err(refused)? < PIECE {
+            break;
+        }
+    }
     leave_behind(store, cause)?;
     Ok(Quiet { interrupted: live.len() as u64, paused: ready.len() as u64 })
 }

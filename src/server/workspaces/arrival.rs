@@ -1,10 +1,12 @@
-//! A workspace in which nobody has an account here: its folder was put into the data folder by hand, or the
-//! accounts were lost.
+//! Workspaces whose people have no account here: the folder was put into the data folder by hand, or the accounts were
+//! lost.
 
 use crate::app::{App, Ws};
+use crate::features::agents::queries as agents;
 use crate::features::users;
+use crate::features::workspace::queries;
 use crate::features::workspace::rules::members::{self, Joining};
-use crate::kernel::{Actor, Cause};
+use crate::kernel::{Actor, Cause, Part};
 use crate::server::people::{accounts, handover};
 use crate::server::portable::still;
 use crate::store::{StoreError, WriteTx};
@@ -14,20 +16,21 @@ use super::error::LifeError;
 /// Why runs end that were at work.
 const CAME: &str = "the workspace came from another HQ";
 
-/// Whether there are members, and none of them has an account here.
-fn is_of_strangers(app: &App, ws: &Ws) -> Result<bool, StoreError> {
-    let (known, strangers) = accounts::told_apart(app, ws)?;
-    Ok(known.is_empty() && !strangers.is_empty())
-}
-
 /// Lets everything stand still in a workspace that comes from another HQ, which may go on there: what was at work
-/// ends, agents are paused, nothing begins until somebody resumes it. Before it is listed: what is cut off is
-/// done again.
+/// ends, agents are paused, what was to be sent is not, nothing begins until somebody resumes it. Before it is listed:
+/// what is cut off is done again. One of this HQ has only people with an account here; where HQ has no
+/// owner yet, one whose set-up was cut off has no agents.
 ///
 /// # Errors
 /// When a store refuses.
-pub(super) async fn quieten(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
-    if !is_of_strangers(app, ws)? {
+pub(super) async fn quieten(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    owned: bool,
+) -> Result<(), LifeError> {
+    let is_used = owned || !ws.read(|snap| agents::all(snap))?.is_empty();
+    if !is_used || accounts::strangers(app, ws)?.is_empty() {
         return Ok(());
     }
     let store = ws.store.clone();
@@ -43,12 +46,18 @@ pub(super) async fn quieten(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<()
     Ok(())
 }
 
-/// Makes the keeper of this HQ an owner where nobody else could sign in.
+/// Makes the keeper of this HQ an owner where no owner could sign in.
 ///
 /// # Errors
 /// When a store refuses.
 pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
-    if !is_of_strangers(app, ws)? {
+    let shut = accounts::shut(app, ws)?;
+    let is_owned = ws.read(|snap| {
+        // Before its set-up it has nobody, and waits for who comes first.
+        let is_new = queries::members(snap)?.is_empty();
+        Ok::<_, StoreError>(is_new || queries::open_owners(snap, &shut)?.next().is_some())
+    })?;
+    if is_owned {
         return Ok(());
     }
     let Some(keeper) = app.system.read(|snap| users::queries::keeper(snap))? else {
@@ -57,7 +66,18 @@ pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<
     let former = accounts::former(app, ws, &keeper)?;
     let joining = Joining { account: keeper.id, name: keeper.name, email: keeper.email };
     let join = move |tx: &mut WriteTx<'_>| members::take_over(tx, joining);
-    let member = handover::succeed(ws, &by, former, join).await?;
+    let member = handover::succeed(ws, &by, (former, shut), join).await?;
     tracing::warn!(workspace = ws.slug, "{} owns {} from now on", member.email, ws.slug);
     Ok(())
+}
+
+/// The same for each workspace, once somebody has set HQ up among them.
+pub(in crate::server) async fn take_over_all(app: &App) {
+    let by = (Actor::System(Part::Setup), Cause::Setup);
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        if let Err(error) = take_over(app, by, ws).await {
+            tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
+        }
+    }
 }

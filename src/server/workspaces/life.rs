@@ -499,9 +499,7 @@ async fn adopt(
 ) -> Result<bool, LifeError> {
     match ws.read(|snap| workspace::queries::settings(snap))? {
         Some(settings) => {
-            if owned {
-                arrival::quieten(app, by, ws).await?;
-            }
+            arrival::quieten(app, by, ws, owned).await?;
             let row = super::row(ws, &settings, app.clock.now());
             app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await?;
             tracing::info!(workspace = ws.slug, "took in the workspace {}", ws.slug);

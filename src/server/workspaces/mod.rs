@@ -2,7 +2,7 @@
 //! workspace as a whole (added, archived, deleted, moved away) is in [`life`].
 
 pub mod api;
-mod arrival;
+pub(super) mod arrival;
 mod broken;
 mod error;
 mod folders;

@@ -11,7 +11,16 @@ use hq::store::{Kind, Schema};
 const TABLES: &[(&str, &[&str])] = &[
     (
         "tasks",
-        &["tasks", "comments", "deliverables", "deliverable_versions", "reviews", "task_files"],
+        &[
+            "tasks",
+            "comments",
+            "reactions",
+            "task_links",
+            "deliverables",
+            "deliverable_versions",
+            "reviews",
+            "task_files",
+        ],
     ),
     ("calendar", &["series", "occurrences"]),
     ("groups", &["labels", "task_labels", "task_relations", "streams"]),
@@ -92,8 +101,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),
     ("notification_fanouts", "needs more people than a page; tests/it/notifications.rs"),
-    ("task_links", "a row that people change now and then; tests/it/links.rs"),
-    ("reactions", "written as comments are, by tests/it/talks.rs"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

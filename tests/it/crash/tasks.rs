@@ -22,6 +22,8 @@ const KINDS: &[&str] = &[
     "runs",
     "comments",
     "files",
+    "links",
+    "reactions",
     "pieces of work",
     "reviews",
     "changes",
@@ -43,9 +45,18 @@ struct Known {
     for_agent: bool,
     /// Fields that only this desk changes, as they were answered.
     fields: BTreeMap<&'static str, Value>,
-    comments: Vec<(String, String)>,
+    comments: Vec<Comment>,
+    /// Links with what they are called.
+    links: Vec<(String, String)>,
     files: Vec<(String, String, Vec<u8>)>,
     pieces: Vec<(String, String, Option<&'static str>)>,
+}
+
+/// A comment, and whether the owner has given it a heart.
+struct Comment {
+    id: String,
+    text: String,
+    heart: bool,
 }
 
 /// What is being done.
@@ -54,6 +65,8 @@ enum Doing {
     Task { title: String, for_agent: bool },
     Comment { task: usize, text: String },
     File { task: usize, name: String, bytes: Vec<u8> },
+    Link { task: usize, label: String },
+    React { task: usize, comment: usize, on: bool },
     Piece { task: usize, title: String },
     Review { task: usize, piece: usize, verdict: &'static str },
     Change { task: usize, kind: &'static str },
@@ -80,7 +93,7 @@ impl Tasks {
         let mut possible = vec!["tasks", "tasks", "tasks", "runs"];
         let own = |known: &&Known| !known.for_agent && !known.is_archived();
         if self.known.iter().any(|known| !known.is_archived()) {
-            possible.extend(["comments", "comments", "files"]);
+            possible.extend(["comments", "comments", "files", "links"]);
         }
         if self.known.iter().any(|known| own(&known)) {
             // An agent that finds other work than its own may do something else with it.
@@ -91,7 +104,7 @@ impl Tasks {
             possible.push("reviews");
         }
         if some(|known| !known.comments.is_empty()) {
-            possible.extend(["edits", "deleted comments"]);
+            possible.extend(["edits", "deleted comments", "reactions"]);
         }
         if some(|known| !known.files.is_empty()) {
             possible.push("removed files");
@@ -124,6 +137,12 @@ impl Tasks {
                 let ask = Ask::upload(format!("{on}/files?name={file}"), bytes.clone());
                 (Doing::File { task, name: file, bytes }, ask)
             }
+            "links" => {
+                let label = format!("link {name}");
+                let target = format!("https://marlow.example/{name}");
+                let body = json!({ "target": target, "label": label });
+                (Doing::Link { task, label }, Ask::post(format!("{on}/links"), body))
+            }
             _ => {
                 let title = format!("piece {name}");
                 let body = json!({ "title": title, "text": "What was made" });
@@ -146,10 +165,17 @@ impl Tasks {
                 let body = json!({ "verdict": verdict, "note": format!("review {name}") });
                 (Doing::Review { task, piece, verdict }, Ask::post(path, body))
             }
-            "edits" | "deleted comments" => {
+            "edits" | "deleted comments" | "reactions" => {
                 let (task, _) = self.task(dice, |k| !k.for_agent && !k.comments.is_empty());
                 let comment = dice.index(self.known[task].comments.len());
-                let path = format!("/api/v1/comments/{}", self.known[task].comments[comment].0);
+                let Comment { id, heart, .. } = &self.known[task].comments[comment];
+                let path = format!("/api/v1/comments/{id}");
+                if kind == "reactions" {
+                    let on = !heart;
+                    let body = json!({ "reaction": "heart", "on": on });
+                    let ask = Ask::post(format!("{path}/reactions"), body);
+                    return (Doing::React { task, comment, on }, ask);
+                }
                 if kind == "deleted comments" {
                     return (Doing::Delete { task, comment }, Ask::delete(path));
                 }
@@ -201,10 +227,19 @@ impl Known {
             assert_eq!(task[field], *value, "{field} of {path}");
         }
         let comments = api.items(&format!("{path}/comments")).await;
-        for (id, text) in &self.comments {
-            let is = |one: &&Value| one["id"] == id.as_str() && one["body"] == text.as_str();
+        for Comment { id, text, heart } in &self.comments {
+            let hearts = if *heart { 1 } else { 0 };
+            let is = |one: &&Value| {
+                one["id"] == id.as_str()
+                    && one["body"] == text.as_str()
+                    && one["reactions"].as_array().is_some_and(|all| all.len() == hearts)
+            };
             assert_eq!(comments.iter().filter(is).count(), 1, "`{text}` on {path}");
         }
+        let links = api.list(&format!("{path}/links")).await;
+        let links = links.iter().map(|one| (one["id"].as_str(), one["label"].as_str()));
+        let known = self.links.iter().map(|(id, label)| (Some(&**id), Some(&**label)));
+        assert!(links.eq(known), "links on {path}");
         assert!(self.for_agent || comments.len() == self.comments.len(), "comments on {path}");
         let files = api.list(&format!("{path}/files")).await;
         assert_eq!(files.len(), self.files.len(), "files on {path}");
@@ -249,7 +284,7 @@ impl Desk for Tasks {
                 let body = wire::task(&title, for_agent.then_some(agent.as_str()));
                 (Doing::Task { title, for_agent }, Ask::post(wire::TASKS, body))
             }
-            "comments" | "files" | "pieces of work" => self.add(dice, kind, name),
+            "comments" | "files" | "links" | "pieces of work" => self.add(dice, kind, name),
             _ => self.change(dice, kind, name),
         };
         self.doing = doing;
@@ -267,8 +302,17 @@ impl Desk for Tasks {
                 if for_agent { "runs" } else { "tasks" }
             }
             Doing::Comment { task, text } => {
-                self.known[task].comments.push((answer.word("id"), text));
+                let comment = Comment { id: answer.word("id"), text, heart: false };
+                self.known[task].comments.push(comment);
                 "comments"
+            }
+            Doing::Link { task, label } => {
+                self.known[task].links.push((answer.word("id"), label));
+                "links"
+            }
+            Doing::React { task, comment, on } => {
+                self.known[task].comments[comment].heart = on;
+                "reactions"
             }
             Doing::File { task, name, bytes } => {
                 self.known[task].files.push((answer.word("id"), name, bytes));
@@ -289,7 +333,7 @@ impl Desk for Tasks {
                 kind
             }
             Doing::Edit { task, comment, text } => {
-                self.known[task].comments[comment].1 = text;
+                self.known[task].comments[comment].text = text;
                 "edits"
             }
             Doing::Delete { task, comment } => {

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use hq::features::agents::model::Agent;
 use hq::features::runs::model::{Child, EventKind, Run, Session};
 use hq::features::runs::rules as runs;
+use hq::features::tasks::model::Task;
 use hq::features::usage::model::Usage;
 use hq::features::usage::queries::budgets;
 use hq::kernel::{ItemKind, Outcome, Payer, Role, RunId, RunState, RunTrigger, Thinking, WaitFor};
+use reqwest::StatusCode;
 use serde_json::json;
 
 use super::crash::Stage;
@@ -59,6 +61,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("deep", 0) => spawn("please spawn", ""),
         ("rich", 0) => Turn::call("subagent_spawn", json!({ "task": "please say", "budget": 50 })),
         ("writer", 0) => spawn("please write", ""),
+        ("maker", 0) => spawn("please make", ""),
         ("thinker", 0) => {
             let args = json!({ "task": "please say", "model": "other", "thinking": "high" });
             Turn::call("subagent_spawn", args)
@@ -73,12 +76,13 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("many" | "rich" | "lengthy" | "peek", _) => Turn::text("That is all."),
         (
             "pair" | "asker" | "askers" | "failing" | "hanging" | "deep" | "writer" | "thinker"
-            | "twins",
+            | "maker" | "twins",
             1,
         ) => wait(),
         ("twins", _) => done("complete"),
         (
-            "pair" | "asker" | "askers" | "failing" | "hanging" | "deep" | "writer" | "thinker",
+            "pair" | "asker" | "askers" | "failing" | "hanging" | "deep" | "writer" | "thinker"
+            | "maker",
             _,
         ) => Turn::text("All is there."),
         // Sub-agents.
@@ -96,7 +100,8 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("write", 0) => Turn::call("write", json!({ "path": "notes.md", "content": "mine\n" }))
             .and_call("write", json!({ "path": "work/r-2/notes.md", "content": "mine\n" }))
             .and_call("memory_append", json!({ "text": "Remember me." })),
-        ("spawn" | "write", _) => Turn::text("That is how far I came."),
+        ("make", 0) => Turn::call("task_create", json!({ "title": "Made below" })),
+        ("spawn" | "write" | "make", _) => Turn::text("That is how far I came."),
         _ => return None,
     })
 }
@@ -155,6 +160,26 @@ fn told(office: &Office, run: RunId) -> String {
     let waited: Vec<_> = waited.collect();
     assert_eq!(waited.len(), 1, "{waited:?}");
     waited[0].2.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_of_a_run_offers_what_its_sub_agents_did() {
+    let (office, ada) = office().await;
+    let run = office.say(&ada, "please maker").await;
+    office.ended(run).await;
+    let made = |task: &Task| task.title == "Made below";
+    assert!(office.all::<Task>().iter().any(made), "{}", log(&office, run));
+
+    let owner = office.hq.owner();
+    let seen = owner.post("/api/v1/undo/preview", &json!({ "run": "R-1" })).await.json();
+    assert_eq!(seen["caused"][0]["run"], "R-2", "{seen}");
+    let page = owner.get("/w/marlow-cargo/undo?run=R-1").await;
+    assert!(page.text.contains("undo?run=R-1&#38;with=R-2"), "{}", page.text);
+    let both = json!({ "run": "R-1", "with": ["R-2"] });
+    let undone = owner.post("/api/v1/undo", &both).await;
+    assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
+    assert!(!office.all::<Task>().iter().any(made));
+    office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

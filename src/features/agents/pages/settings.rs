@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::agents::model::{Agent, ReachOf};
+use crate::features::agents::model::{Agent, Reach, ReachOf};
 use crate::features::agents::provision;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::agents::queries::reach;
@@ -75,6 +75,7 @@ struct SettingsPage {
     talk_href: String,
     /// The hosts that it reaches, one a line.
     only: String,
+    reach_history: String,
     /// When it begins work and how much.
     pace: pace::Fields,
     pace_history: String,
@@ -155,6 +156,10 @@ fn page(
         has_model: agent.model.is_some() || agent.connection.is_some(),
         fallbacks,
         queue,
+        reach_history: match only.is_empty() {
+            true => String::new(),
+            false => history::href::<Reach>(ws, ReachOf::Agent(agent.id)),
+        },
         only,
         pace_history: match pace.1 {
             true => history::href::<Pace>(ws, agent.id),

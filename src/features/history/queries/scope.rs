@@ -8,7 +8,7 @@ use crate::features::inbox::model::{INBOX, Item};
 use crate::features::runs::model::{
     EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
 };
-use crate::features::runs::queries as runs;
+use crate::features::runs::queries::{self as runs, children};
 use crate::features::views::model::VIEWS;
 use crate::kernel::{InputId, ItemId, RunId};
 use crate::store::undo::{Ask, Guard, Plan};
@@ -215,7 +215,8 @@ fn made_in(read: &dyn Read, entries: &BTreeSet<u64>, table: u16) -> Result<Vec<R
     Ok(found)
 }
 
-/// Runs that these runs caused: those that served items they made, and so on. Each once, oldest first.
+/// Runs that these runs caused: their sub-agents, those that served items they made, and so on. Each once, oldest
+/// first.
 ///
 /// # Errors
 /// When the store fails.
@@ -223,10 +224,14 @@ pub fn caused(read: &dyn Read, schema: &Schema, of: &[RunId]) -> Result<Vec<Run>
     let (mut found, mut queue): (Vec<Run>, Vec<RunId>) = (Vec::new(), of.to_vec());
     while let Some(id) = queue.pop() {
         let Some(run) = read.get::<Run>(id)? else { continue };
+        let children = children::of_parent(&read, id)?;
+        let mut below: Vec<RunId> = children.into_iter().map(|child| child.run).collect();
         let entries = entries_of(read, schema, &run)?;
         for record in made_in(read, &entries, INBOX.number)? {
             let item = key_of(&record).map(|id| read.get::<Item>(id)).transpose()?.flatten();
-            let Some(next) = item.and_then(|item| item.run) else { continue };
+            below.extend(item.and_then(|item| item.run));
+        }
+        for next in below {
             let known = of.contains(&next) || found.iter().any(|run| run.id == next);
             if let Some(run) = read.get::<Run>(next)?.filter(|_| !known) {
                 queue.push(run.id);

@@ -7,13 +7,13 @@ use crate::features::notifications::model::sending::{
     Delivery, DeliveryKey, MAIL_PASSWORD, MailSettings, NoticeSecret, Out, PushSubscription, VAPID,
     no_row,
 };
-use crate::features::notifications::model::{Choices, Recipient, Ways};
+use crate::features::notifications::model::{Choices, Fanout, Recipient, Ways};
 use crate::features::notifications::queries;
 use crate::features::notifications::queries::sending as reading;
 use crate::features::runs::queries::halt;
 use crate::kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
 use crate::net::mail;
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
 use super::NotificationError;
 
@@ -98,6 +98,22 @@ fn queue_digest(tx: &mut WriteTx<'_>, row: &Recipient, own: &Choices) -> Result<
 /// When the store refuses.
 pub fn done(tx: &mut WriteTx<'_>, key: DeliveryKey) -> Result<(), StoreError> {
     tx.delete::<Delivery>(key).map(drop)
+}
+
+/// Takes away what was still to be sent or told, at most so much; says how much went.
+///
+/// # Errors
+/// When the store refuses.
+pub fn withdraw(tx: &mut WriteTx<'_>, limit: usize) -> Result<usize, StoreError> {
+    let letters = tx.list::<Delivery>(&Range::all().limit(limit))?;
+    for one in &letters {
+        tx.delete::<Delivery>(one.id())?;
+    }
+    let fanouts = tx.list::<Fanout>(&Range::all().limit(limit - letters.len()))?;
+    for one in &fanouts {
+        tx.delete::<Fanout>(one.notification)?;
+    }
+    Ok(letters.len() + fanouts.len())
 }
 
 /// Takes something that is due for a try: the next one comes later. Says whether it still is to be sent,

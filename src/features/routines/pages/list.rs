@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
-use crate::features::routines::model::Routine;
+use crate::features::history::queries as history;
+use crate::features::routines::model::{Routine, RoutineRules};
 use crate::features::routines::queries::{self, view};
 use crate::features::routines::rules::{self, RoutineError};
 use crate::kernel::{Can, Timestamp};
@@ -61,6 +62,8 @@ struct View {
     new_url: String,
     /// Where the events are that routines can wait for.
     events_url: String,
+    /// What became of the rules for all.
+    rules_history: String,
 }
 
 #[derive(Template)]
@@ -144,6 +147,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
         base: ws.url("routines"),
         new_url: ws.url("routines/new"),
         events_url: ws.url("routines/events"),
+        rules_history: history::href::<RoutineRules>(ws, ()),
     })
 }
 
