@@ -32,6 +32,12 @@ impl Live {
         self
     }
 
+    /// Renews when any record of one of these tables changed.
+    #[must_use]
+    pub fn tables(self, tables: &[&str]) -> Self {
+        tables.iter().fold(self, |live, table| live.table(table))
+    }
+
     /// Renews when this record of `table` changed.
     #[must_use]
     pub fn record(mut self, table: &str, id: impl Display) -> Self {

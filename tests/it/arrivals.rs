@@ -13,6 +13,7 @@ use hq::features::workspace::queries as workspace;
 use hq::kernel::{AccountId, Actor, Assignee, Cause, Part, Role, Timestamp, TypedId};
 use hq::server::workspaces::life;
 use hq::store::{Range, ReadExt as _, Record as _, StoreError, WriteTx};
+use jiff::SignedDuration;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -77,7 +78,8 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     let mut hq = Setup::default().real_time().start().await;
     // He came with another workspace from there, later than the owner and with an id that is older.
     let put = |tx: &mut WriteTx<'_>| {
-        let Member { account: id, name, email, created_at, .. } = tom_of_old(tx.now());
+        let later = tx.now() + SignedDuration::from_secs(60);
+        let Member { account: id, name, email, created_at, .. } = tom_of_old(later);
         tx.put(&Account { id, name, email, created_at, zone: None, disabled_at: None })
     };
     hq.running().app.system.write(SETUP.0, SETUP.1, put).await.expect("an account");

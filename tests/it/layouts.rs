@@ -203,3 +203,17 @@ async fn a_calendar_hides_no_day_behind_one_that_is_full() {
     assert_eq!(none.texts(".due-pill a"), [""; 0]);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_renew_for_all_that_they_show() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    for layout in ["list", "board", "calendar"] {
+        let page = owner.get(&format!("/w/marlow-cargo/tasks?layout={layout}")).await;
+        let hears = page.attrs("main [data-region]", "hx-trigger").join(" ");
+        for table in ["tasks", "comments", "deliverables", "inbox", "parks", "streams", "labels"] {
+            assert!(hears.contains(&format!("hq:{table} ")), "{layout} hears {hears}");
+        }
+    }
+    hq.finish().await;
+}

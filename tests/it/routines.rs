@@ -468,3 +468,78 @@ async fn a_view_of_somebodys_own_fires_nothing_and_is_not_there_to_be_tried() {
     assert_eq!(hidden.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", hidden.text);
     office.hq.finish().await;
 }
+
+/// The fields of a form as a browser sends them.
+fn sent(page: &str) -> Vec<(String, String)> {
+    use scraper::{Html, Selector};
+    let page = Html::parse_document(page);
+    let select = |text: &str| Selector::parse(text).expect("a selector");
+    let (fields, chosen) = (
+        "form.fires input[name], form.fires select[name], form.fires textarea[name]",
+        select("option[selected]"),
+    );
+    let mut sent = Vec::new();
+    for field in page.select(&select(fields)) {
+        let attr = |name| field.value().attr(name);
+        let value = match field.value().name() {
+            "select" => {
+                let first = field.select(&select("option")).next();
+                let option = field.select(&chosen).next().or(first);
+                option.and_then(|one| one.value().attr("value")).unwrap_or_default().to_owned()
+            }
+            "textarea" => field.text().collect::<String>().trim_start_matches('\n').to_owned(),
+            _ if attr("type") == Some("checkbox") && attr("checked").is_none() => continue,
+            _ => attr("value").unwrap_or("on").to_owned(),
+        };
+        sent.push((attr("name").expect("a name").to_owned(), value));
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_routine_that_is_saved_as_it_was_shown_stays_as_it_is() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let is = |field: &str, value: &str| json!({ "field": field, "op": "is", "value": value });
+    let all: Vec<Value> = ["urgent", "high", "medium", "low", "none"]
+        .map(|value| json!({ "field": "priority", "op": "is_not", "value": value }))
+        .into_iter()
+        .chain([
+            json!({ "any": [is("title", "a"), is("title", "b"), is("title", "c"), is("title", "d")] }),
+            json!({ "any": [is("actor", "ada"), is("actor", "mira")] }),
+        ])
+        .collect();
+    let quiet =
+        json!({ "days": [6, 7], "from": "20:00", "until": "07:00", "timezone": "Asia/Tokyo" });
+    let timed = json!({
+        "agent": "ada", "name": "Every other week", "instruction": "Look.", "quiet_hours": quiet,
+        "schedule": {
+            "cadence_type": "weekly", "interval_n": 2, "days_of_week": [3], "time_of_day": "09:30",
+            "timezone": "Europe/Berlin", "starts_on": "2026-11-04",
+        },
+    });
+    let event = json!({
+        "agent": "ada", "name": "On a task", "instruction": "Look.", "quiet_hours": quiet,
+        "event": { "when": "task.created", "all": all },
+    });
+    for body in [timed, event] {
+        let made = api.post("/api/v1/routines", &body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let id = made.json()["id"].as_str().expect("an id").to_owned();
+        let path = format!("/api/v1/routines/{id}");
+        let kept = |json: Value| {
+            let of = |field: &str| json[field].clone();
+            (of("name"), of("schedule"), of("event"), of("quiet_hours"))
+        };
+        let before = kept(api.get(&path).await.json());
+        let page = owner.get(&format!("/w/marlow-cargo/routines/{id}/edit")).await;
+        let fields = sent(&page.text);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let saved = owner.form(&format!("/w/marlow-cargo/routines/{id}"), &fields).await;
+        assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+        let after = kept(api.get(&path).await.json());
+        assert_eq!(before, after, "{fields:?}");
+    }
+    office.hq.finish().await;
+}

@@ -30,7 +30,7 @@ use crate::web::shell::{Flash, Shell};
 use crate::web::time::zones;
 use crate::web::{flash, html};
 
-use super::typed::{ANY_ROWS, ROWS, Typed};
+use super::typed::{ANY_ROWS, MORE, ROWS, Typed};
 
 /// How a schedule repeats, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
@@ -74,6 +74,7 @@ struct FormPage {
     whens: Vec<Choice>,
     cadences: Vec<Choice>,
     days: Vec<Choice>,
+    quiet_days: Vec<Choice>,
     month_days: Vec<Choice>,
     zones: Vec<Choice>,
     events: Vec<EventGroup>,
@@ -89,6 +90,8 @@ struct FormPage {
     all: Vec<ConditionRow>,
     any: Vec<ConditionRow>,
     has_any: bool,
+    /// Groups of alternatives that the form does not show.
+    more: String,
     actions: Vec<Choice>,
     priorities: Vec<Choice>,
     catch_ups: Vec<Choice>,
@@ -231,11 +234,14 @@ fn page(
         "" => usual.to_owned(),
         chosen => chosen.to_owned(),
     };
-    let days = (1..=7).zip(DAYS).map(|(n, label)| {
-        let name = format!("day_{n}");
-        let chosen = !typed.at(&name).is_empty();
-        Choice::new(name, label, chosen)
-    });
+    let week = |prefix: &str| -> Vec<Choice> {
+        let day = |(n, label): (i32, &'static str)| {
+            let name = format!("{prefix}{n}");
+            let chosen = !typed.at(&name).is_empty();
+            Choice::new(name, label, chosen)
+        };
+        (1..=7).zip(DAYS).map(day).collect()
+    };
     let month_day = typed.at("day_of_month");
     let month_days = (1..=31).map(|day: i32| (day.to_string(), day.to_string()));
     let month_days = month_days.chain([("-1".to_owned(), "The last day".to_owned())]);
@@ -278,7 +284,8 @@ fn page(
             CADENCES.map(|(kind, label)| (kind.word(), label)),
             &or("cadence_type", CadenceKind::Weekdays.word()),
         ),
-        days: days.collect(),
+        days: week("day_"),
+        quiet_days: week("quiet_day_"),
         month_days: month_days.collect(),
         zones: zones(&or("timezone", &zone)),
         events: registry::groups().into_iter().map(group).collect(),
@@ -289,9 +296,10 @@ fn page(
         known: known_fields(kind),
         templates: template_choices(&all_templates, typed.at("template")),
         roles: roles(read, &all_templates, &typed)?,
-        all: (1..=ROWS).map(|n| row("c", n, "Condition")).collect(),
-        any: (1..=ANY_ROWS).map(|n| row("a", n, "Alternative")).collect(),
-        has_any: (1..=ANY_ROWS).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
+        all: (1..=typed.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
+        any: (1..=typed.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
+        has_any: !typed.at("a1_field").is_empty() || !typed.at(MORE).is_empty(),
+        more: typed.at(MORE).to_owned(),
         actions: choices(
             [("wake", "Wake the agent"), ("task", "Create a task")],
             &or("action", "wake"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::features::routines::conditions::{Alternative, Op, Written};
+use crate::features::routines::conditions::{Alternative, MOST, Op, Written};
 use crate::features::routines::model::Routine;
 use crate::features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
 use crate::kernel::cadence::ScheduleFields;
@@ -12,9 +12,11 @@ use crate::kernel::vocab::CadenceKind;
 use crate::kernel::{CatchUp, FieldError, Overlap, Priority, Thinking};
 use crate::web::format;
 
-/// How many conditions the form has, and how many of which one is enough.
+/// How many conditions the form has at least, and how many of which one is enough.
 pub(super) const ROWS: usize = 4;
 pub(super) const ANY_ROWS: usize = 3;
+/// The part that keeps further groups of alternatives as they are: the form shows one.
+pub(super) const MORE: &str = "more";
 /// How many roles of a template it has at most.
 pub(super) const ROLES: usize = 100;
 
@@ -110,10 +112,10 @@ impl Typed {
             thinking: self.word("thinking"),
             budget_micros,
             quiet_hours: quiet.then(|| QuietWish {
-                days: Vec::new(),
+                days: self.days("quiet_day_"),
                 from: self.at("quiet_from").to_owned(),
                 until: self.at("quiet_until").to_owned(),
-                timezone: self.given("timezone"),
+                timezone: self.given("quiet_zone").or_else(|| self.given("timezone")),
             }),
         };
         (wish, wrong)
@@ -127,6 +129,13 @@ impl Typed {
         (0..ROLES).filter_map(role)
     }
 
+    /// How many rows of conditions are shown: one more than there are.
+    pub(super) fn rows(&self, prefix: &str, least: usize) -> usize {
+        let used = |n: &usize| !self.at(&format!("{prefix}{n}_field")).is_empty();
+        let last = (1..=MOST).rev().find(used).unwrap_or(0);
+        (last + 1).clamp(least, MOST)
+    }
+
     fn days(&self, prefix: &str) -> Vec<u8> {
         (1..=7).filter(|day| !self.at(&format!("{prefix}{day}")).is_empty()).collect()
     }
@@ -137,14 +146,14 @@ impl Typed {
             (at("field"), Op::named(&at("op")), at("value"))
         };
         let mut all = Vec::new();
-        for n in 1..=ROWS {
+        for n in 1..=MOST {
             let (field, op, value) = parts(&format!("c{n}"));
             if !field.is_empty() {
                 all.push(Written { field, op, value, any: Vec::new() });
             }
         }
         let mut any = Vec::new();
-        for n in 1..=ANY_ROWS {
+        for n in 1..=MOST {
             let (field, op, value) = parts(&format!("a{n}"));
             if !field.is_empty() {
                 any.push(Alternative { field, op, value });
@@ -153,6 +162,7 @@ impl Typed {
         if !any.is_empty() {
             all.push(Written { any, ..Written::default() });
         }
+        all.extend(serde_json::from_str::<Vec<Written>>(self.at(MORE)).unwrap_or_default());
         all
     }
 
@@ -195,6 +205,12 @@ impl Typed {
         if let Some(quiet) = wish.quiet_hours {
             typed.set("quiet_from", quiet.from);
             typed.set("quiet_until", quiet.until);
+            for day in quiet.days {
+                typed.set(&format!("quiet_day_{day}"), "on");
+            }
+            // One that is the schedule's stays so when that changes.
+            let own = quiet.timezone.filter(|zone| zone != typed.at("timezone"));
+            typed.set("quiet_zone", own.unwrap_or_default());
         }
         typed
     }
@@ -215,15 +231,17 @@ impl Typed {
     }
 
     fn written(&mut self, all: &[Written]) {
-        let mut n = 0;
-        for one in all {
-            if one.any.is_empty() {
-                n += 1;
-                self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
-            }
-            for (m, other) in (1..).zip(&one.any) {
-                self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
-            }
+        let (groups, single): (Vec<&Written>, Vec<_>) =
+            all.iter().partition(|one| !one.any.is_empty());
+        for (n, one) in (1..).zip(single) {
+            self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
+        }
+        let Some((first, more)) = groups.split_first() else { return };
+        for (m, other) in (1..).zip(&first.any) {
+            self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
+        }
+        if !more.is_empty() {
+            self.set(MORE, serde_json::to_string(more).unwrap_or_default());
         }
     }
 

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::buckets::{self, Head, Heads};
-use super::frame::{self, Counts, Frame};
+use super::frame::{self, Counts, Frame, SHOWN};
 use super::list::add_url;
 use super::rows::{Dresser, Row};
 use super::state::State;
@@ -122,7 +122,7 @@ fn view(
     };
     Ok(BoardPage {
         shell: Shell::default(),
-        live: Live::new(state.url(ws)).table("tasks").table("inbox"),
+        live: Live::new(state.url(ws)).tables(SHOWN),
         lanes: lanes((&scene, read), state, (&heads, &dresser), columns, shown)?,
         hidden: match shows_hidden {
             true => "Missed and cancelled are shown".to_owned(),

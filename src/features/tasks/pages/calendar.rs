@@ -6,7 +6,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::board::whole;
-use super::frame::{Counts, Frame, understand};
+use super::frame::{Counts, Frame, SHOWN, understand};
 use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
@@ -148,7 +148,7 @@ fn view(
         |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
     Ok(CalendarPage {
         shell: Shell::default(),
-        live: Live::new(state.url(ws)).table("tasks").table("inbox"),
+        live: Live::new(state.url(ws)).tables(SHOWN),
         month: first.strftime("%B %Y").to_string(),
         before: month(back(first, 1)),
         after: month(on(last, 1)),

@@ -23,6 +23,20 @@ use crate::web::hx::Hx;
 use crate::web::parts::{Choice, Tab};
 use crate::web::session::Person;
 
+/// What lists, boards and calendars show or ask for: the tasks, what is said and delivered on them, who waits for an
+/// answer, and what they are called by.
+pub(super) const SHOWN: &[&str] = &[
+    "tasks",
+    "task_labels",
+    "task_relations",
+    "comments",
+    "deliverables",
+    "inbox",
+    "parks",
+    "streams",
+    "labels",
+];
+
 /// A view among others.
 pub struct ViewTab {
     /// What people read.

@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::board;
 use super::buckets::{self, Head, Heads};
 use super::calendar;
-use super::frame::{self, Counts, Frame};
+use super::frame::{self, Counts, Frame, SHOWN};
 use super::gantt;
 use super::rows::{Dresser, Row};
 use super::state::{Asked, State};
@@ -156,7 +156,7 @@ fn view(
     let heads = Heads::new(&scene, read)?;
     let groups = groups(&scene, read, (asked, state), &heads, &Filter::of(understood.terms))?;
     let total: usize = groups.iter().map(|group| group.total).sum();
-    let live = Live::new(state.url(ws)).table("tasks").table("inbox");
+    let live = Live::new(state.url(ws)).tables(SHOWN);
     let asks = state.query.terms.iter().any(|term| *term != Term::new("is", "open"));
     Ok(ListPage {
         shell: Shell::default(),
