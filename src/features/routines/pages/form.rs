@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
-use crate::features::routines::conditions::Op;
+use crate::features::routines::conditions::{MOST, Op};
 use crate::features::routines::model::Trigger;
 use crate::features::routines::queries::{self, view};
 use crate::features::routines::registry::{self, Kind, VIEW};
@@ -30,7 +30,7 @@ use crate::web::shell::{Flash, Shell};
 use crate::web::time::zones;
 use crate::web::{flash, html};
 
-use super::typed::{ANY_ROWS, MORE, ROWS, Typed};
+use super::typed::{ANY_ROWS, ROWS, Typed};
 
 /// How a schedule repeats, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
@@ -90,8 +90,6 @@ struct FormPage {
     all: Vec<ConditionRow>,
     any: Vec<ConditionRow>,
     has_any: bool,
-    /// Groups of alternatives that the form does not show.
-    more: String,
     actions: Vec<Choice>,
     priorities: Vec<Choice>,
     catch_ups: Vec<Choice>,
@@ -298,8 +296,7 @@ fn page(
         roles: roles(read, &all_templates, &typed)?,
         all: (1..=typed.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
         any: (1..=typed.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
-        has_any: !typed.at("a1_field").is_empty() || !typed.at(MORE).is_empty(),
-        more: typed.at(MORE).to_owned(),
+        has_any: (1..=MOST).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
         actions: choices(
             [("wake", "Wake the agent"), ("task", "Create a task")],
             &or("action", "wake"),

@@ -15,8 +15,6 @@ use crate::web::format;
 /// How many conditions the form has at least, and how many of which one is enough.
 pub(super) const ROWS: usize = 4;
 pub(super) const ANY_ROWS: usize = 3;
-/// The part that keeps further groups of alternatives as they are: the form shows one.
-pub(super) const MORE: &str = "more";
 /// How many roles of a template it has at most.
 pub(super) const ROLES: usize = 100;
 
@@ -162,7 +160,6 @@ impl Typed {
         if !any.is_empty() {
             all.push(Written { any, ..Written::default() });
         }
-        all.extend(serde_json::from_str::<Vec<Written>>(self.at(MORE)).unwrap_or_default());
         all
     }
 
@@ -231,17 +228,15 @@ impl Typed {
     }
 
     fn written(&mut self, all: &[Written]) {
-        let (groups, single): (Vec<&Written>, Vec<_>) =
-            all.iter().partition(|one| !one.any.is_empty());
-        for (n, one) in (1..).zip(single) {
-            self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
-        }
-        let Some((first, more)) = groups.split_first() else { return };
-        for (m, other) in (1..).zip(&first.any) {
-            self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
-        }
-        if !more.is_empty() {
-            self.set(MORE, serde_json::to_string(more).unwrap_or_default());
+        let mut n = 0;
+        for one in all {
+            if one.any.is_empty() {
+                n += 1;
+                self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
+            }
+            for (m, other) in (1..).zip(&one.any) {
+                self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
+            }
         }
     }
 
