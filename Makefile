@@ -4,7 +4,8 @@
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # `make run` uses the profile of the tests: half the cold build time of `release`, and quick
-# enough for one person, since hashing, sealing and the store are compiled with full optimisation in it. `make run PROFILE=release` for a server that stays.
+# enough for one person, since hashing, sealing and the store are compiled with full optimisation in
+# it. `make run PROFILE=release` for a server that stays.
 PROFILE ?= dev
 OUT := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=

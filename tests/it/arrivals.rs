@@ -131,6 +131,7 @@ async fn who_has_an_account_here_by_another_name_takes_over_from_who_they_were()
     let (count, now) = members(&hq, "marlow-cargo", TOM);
     let now = now.expect("a member");
     assert_eq!((count, now.handle.as_str()), (1, "tom"), "one person, called as before");
+    assert_ne!(now.account, tom_of_old(now.created_at).account);
     let page = tom.get("/w/marlow-cargo/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "{}", page.text);
 
