@@ -20,6 +20,8 @@ pub struct Finding {
     asked: watch::Sender<u64>,
     asked_at: Mutex<Option<Instant>>,
     anew: AtomicBool,
+    /// From where on it is to be followed again, when somebody asked for that.
+    back: Mutex<Option<Cursor>>,
     /// How many records a new index holds so far, while one is made.
     building: Mutex<Option<u64>>,
     error: Mutex<Option<String>>,
@@ -35,6 +37,7 @@ impl Finding {
             asked: watch::Sender::new(0),
             asked_at: Mutex::default(),
             anew: AtomicBool::new(false),
+            back: Mutex::default(),
             building: Mutex::default(),
             error: Mutex::default(),
         }
@@ -97,10 +100,32 @@ impl Finding {
         self.ask();
     }
 
-    /// Whether a new index is asked for.
+    /// Asks that entries behind this place are taken again. Where nobody follows the feed the place is kept
+    /// in the index, so that the next who does begins there.
+    pub fn go_back(&self, to: Cursor) {
+        if self.asked.receiver_count() == 0 {
+            self.forget();
+            if let Err(error) = self.index.commit(&to.to_string()) {
+                self.note(Some(error.to_string()));
+            }
+            return;
+        }
+        let mut back = self.back.lock();
+        *back = Some(back.filter(|back| back.seq < to.seq).unwrap_or(to));
+        drop(back);
+        self.ask();
+    }
+
+    /// Whether a new index, or a way back, is asked for.
     #[must_use]
-    pub fn wants_anew(&self) -> bool {
-        self.anew.load(Ordering::Acquire)
+    pub fn is_told(&self) -> bool {
+        self.anew.load(Ordering::Acquire) || self.back.lock().is_some()
+    }
+
+    /// From where on entries are to be taken again; asking is over with the answer.
+    #[must_use]
+    pub fn take_back(&self) -> Option<Cursor> {
+        self.back.lock().take()
     }
 
     /// Whether a new index was asked for; asking is over with the answer.

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::features::agents::model::Agent;
-use crate::kernel::{Can, RunTrigger};
+use crate::kernel::RunTrigger;
 use crate::providers::model::ToolDef;
 use crate::tool::registry::{Entry, Registry};
 use crate::tool::{ChildCx, Effect};
@@ -91,9 +91,6 @@ const NOT_FOR_PARTS: &[&str] = &[
     "memory_append",
     "memory_replace",
 ];
-/// What agents may do in the workspace; approving is for people.
-const RIGHTS: &[Can] = &[Can::Open, Can::Read, Can::Write, Can::Chat];
-
 /// The tools that end a run; only one that serves an item has such an end.
 pub(crate) const ENDS: &[&str] = &["work_done", "work_fail", "work_snooze"];
 
@@ -126,9 +123,7 @@ pub(super) fn may_use(
     child: Option<&ChildCx>,
     entry: &Entry,
 ) -> bool {
-    RIGHTS.contains(&entry.spec.needs)
-        && (agent.exec || entry.spec.effect != Effect::Exec)
-        && is_for(trigger, child, entry.spec.name)
+    (agent.exec || entry.spec.effect != Effect::Exec) && is_for(trigger, child, entry.spec.name)
 }
 
 /// The tools that go with each request to a model with such a window.

@@ -10,6 +10,9 @@
 //! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
 //! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
 //! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
+//!
+//! An agent's tools read, write and talk, as a member does; what an agent may do with agents and routines beyond
+//! that (its own, its reports) say the rules of those tools.
 
 use crate::features::users::session::Rights;
 use crate::kernel::{Can, Role, Scope};
@@ -54,10 +57,25 @@ pub fn scope(scope: Scope) -> Access {
     })
 }
 
+/// What an agent may do through its tools. Approving delivered work, making agents and all that administers
+/// is for people.
+#[must_use]
+pub fn agent() -> Access {
+    Access::of(&[Can::Read, Can::Write, Can::Chat])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{role, scope};
+    use super::{agent, role, scope};
     use crate::kernel::{Can, Role, Scope};
+
+    #[test]
+    fn an_agent_may_less_than_a_member() {
+        assert!(role(Role::Member).covers(agent()));
+        for can in [Can::Review, Can::Agents, Can::Admin, Can::Own, Can::Account, Can::Local] {
+            assert!(!agent().may(can), "{can}");
+        }
+    }
 
     #[test]
     fn a_viewer_only_looks_and_no_token_reaches_the_account() {

@@ -417,6 +417,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         programs: limits.programs,
     };
     let tools = runtime::tools::registry(features::tools(), own);
+    let tools = tools.within(|can| access::agent().may(can));
     let engine = Engine::new(Arc::new(tools), limits, jobs);
     let made = engine.clone();
     let all: Vec<Ws> = app.workspaces.read().clone();

@@ -268,8 +268,9 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
     if is_index && !of_letters.contains(&wish.act.as_str()) {
         let act = Act::from_word(&wish.act, wish.entry)?;
         let who = (by, Cause::Setup);
-        ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
-        ws.finding.begin_anew();
+        let at = rules::index_stands(&ws).await?;
+        ws.write(&who, move |tx| rules::steer_index(tx, act, at)).await?;
+        rules::obey(&ws, act);
         return consumers(app, Some(&ws.slug));
     }
     let one = giving_up(app, &wish.name)?;

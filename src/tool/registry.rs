@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     ActTool, FilePlan, FileTool, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool, args,
 };
+use crate::kernel::Can;
 use crate::store::WriteTx;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
@@ -157,6 +158,13 @@ impl Registry {
             let before = self.tools.insert(name, entry);
             assert!(before.is_none(), "invariant: tool {name} is registered once");
         }
+        self
+    }
+
+    /// Only the tools that need what is allowed.
+    #[must_use]
+    pub fn within(mut self, may: impl Fn(Can) -> bool) -> Self {
+        self.tools.retain(|_, entry| may(entry.spec.needs));
         self
     }
 

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
-    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse as _, Response};
 use tokio::io::AsyncReadExt as _;
@@ -28,10 +28,10 @@ pub const TELLING: usize = 32;
 const PIECE: usize = 64 * 1024;
 /// Nothing runs, nothing is loaded, nobody frames it.
 const CLOSED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
-/// The same for a PDF. A browser's own viewer does not open in a sandbox; it runs apart from this
-/// origin and may draw what it draws.
+/// The same for a PDF, which our own pages may hold in a frame. A browser's own viewer does not open in a
+/// sandbox; it runs apart from this origin and may draw what it draws.
 const VIEWER: &str =
-    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
 /// What a file is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +134,14 @@ pub async fn serve(
 fn describe(headers: &mut HeaderMap, name: &str, kind: Kind, show: Show) {
     let in_place = show == Show::InPlace && kind != Kind::Other;
     let media = if in_place { kind.media() } else { Kind::Other.media() };
-    let policy = if in_place && kind == Kind::Pdf { VIEWER } else { CLOSED };
+    let (policy, framed) = match in_place && kind == Kind::Pdf {
+        true => (VIEWER, "SAMEORIGIN"),
+        false => (CLOSED, "DENY"),
+    };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static(framed));
     let own = HeaderValue::from_static("same-origin");
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), own);
     // The browser may keep it but asks each time: rights may have changed, the content cannot.

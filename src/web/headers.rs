@@ -1,7 +1,8 @@
 //! The security headers of every page, fragment and file, and the content policy.
 //!
 //! The policy allows nothing inline, so it needs no nonce: one script, one style sheet and one
-//! sprite of our own origin, and the trusted-types policy that our bundle registers for htmx.
+//! sprite of our own origin, and the trusted-types policy that our bundle registers for htmx. Our pages may
+//! hold frames of our own origin, and nothing of ours lets itself be framed but a PDF (`file.rs`).
 
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -10,7 +11,7 @@ use axum::http::header::{
 
 /// The content policy, the same on documents and fragments.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
+     img-src 'self' data: blob:; frame-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types htmx";
 
@@ -19,7 +20,7 @@ pub fn secure(kept: &mut HeaderMap) {
     // A file brings a stricter one of its own.
     kept.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     kept.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    kept.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    kept.entry(X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     kept.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     kept.insert(
         HeaderName::from_static("cross-origin-opener-policy"),

@@ -203,6 +203,20 @@ fn spoil_comments(data: &std::path::Path) {
     txn.commit().expect("a commit");
 }
 
+/// What was given up, as soon as there is something.
+async fn given_up(who: &Person, letters: &str) -> Vec<Value> {
+    let end = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = who.get(letters).await.json();
+        let found = found["items"].as_array().expect("a list").clone();
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < end, "nothing was given up");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     let mut hq = unhurried().await;
@@ -222,16 +236,7 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     task(&owner, "Order tyres", "").await;
     until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
     let letters = "/api/v1/consumers/search/dead-letters";
-    let end = tokio::time::Instant::now() + Duration::from_secs(30);
-    let given_up = loop {
-        let found = owner.get(letters).await.json();
-        let found = found["items"].as_array().expect("a list").clone();
-        if !found.is_empty() {
-            break found;
-        }
-        assert!(tokio::time::Instant::now() < end, "nothing was given up");
-        tokio::task::yield_now().await;
-    };
+    let given_up = given_up(&owner, letters).await;
     assert_eq!(given_up.len(), 1, "{given_up:?}");
     let why = given_up[0]["error"].as_str().expect("why");
     assert!(why.contains("a comment cannot be read") && why.contains("99"), "{why}");
@@ -245,6 +250,15 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     let dropped = owner.call("DELETE", &one).await;
     assert!(dropped.status.is_success(), "{}", dropped.text);
     assert_eq!(owner.get(letters).await.json()["items"], json!([]));
+
+    // Sent back, it takes the entry again, and cannot be sent where it has not been.
+    let back = "/api/v1/consumers/search/rewind";
+    let sent = owner.post(back, &json!({ "to": 0 })).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
+    assert_eq!(given_up(&owner, letters).await[0]["seq"], given_up[0]["seq"]);
+    until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
+    let ahead = owner.post(back, &json!({ "to": 1_000_000 })).await;
+    assert_eq!(ahead.status, StatusCode::CONFLICT, "{}", ahead.text);
     hq.finish().await;
 }
 

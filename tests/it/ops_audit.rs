@@ -149,6 +149,9 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
     let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let there = mira.with("x-hq-workspace", "hidden-harbour");
+    let token = json!({ "name": "Hidden courier", "scopes": ["read"] });
+    assert_eq!(there.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
     let places = [
         "/api/v1/audit?source=accounts".to_owned(),
         "/api/v1/audit?source=accounts&event=workspace.added".to_owned(),
@@ -163,7 +166,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     for place in &places {
         let told = tom.get(place).await;
         assert_eq!(told.status, StatusCode::OK, "{place}: {}", told.text);
-        for word in ["hidden-harbour", "Hidden Harbour", &hidden.to_string()] {
+        for word in ["hidden-harbour", "Hidden Harbour", "Hidden courier", &hidden.to_string()] {
             assert!(!told.text.contains(word), "{word} in {place}: {}", told.text);
         }
         // What is about Mira herself is told all the same.
@@ -172,6 +175,9 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     }
     for place in [&places[0], &places[1], &places[2]] {
         assert!(mira.get(place).await.text.contains("hidden-harbour"), "{place}");
+    }
+    for place in [&places[0], &places[3]] {
+        assert!(mira.get(place).await.text.contains("Hidden courier"), "{place}");
     }
 
     // Nor does Tom work on the store of all accounts.
@@ -213,6 +219,16 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
     let all = hq.running().app.system.read(|snap| snap.list::<Account>(&Range::all()));
     let all = all.expect("accounts");
     let id = all.iter().find(|one| one.email == OWNER.1).expect("Mira").id.to_string();
+
+    // What differs is told in words, for who may know of her.
+    let asked = format!("source=accounts&record=accounts%20{id}");
+    let told = items(&tom, &asked).await;
+    let zone = told[0]["changes"][0]["fields"][0].clone();
+    assert_eq!(zone["label"], "Time zone", "{told:?}");
+    assert_eq!(zone["after"], "Asia/Tokyo");
+    assert_eq!(told[1]["changes"][0]["op"], "insert");
+    let page = tom.get(&format!("{PAGE}?{asked}")).await;
+    assert_eq!(page.texts(".changes ins").first().map(String::as_str), Some("becomes Asia/Tokyo"));
 
     let body = json!({ "table": "accounts", "id": id });
     let refused = tom.post("/api/v1/audit/redact", &body).await;

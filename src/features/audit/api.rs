@@ -10,13 +10,13 @@ use futures_util::stream::{self, Stream, StreamExt};
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::jobs::JobState;
 use crate::app::{App, Ws};
 use crate::kernel::{Can, Timestamp};
 use crate::store::verify::Depth;
-use crate::store::{Store, StoreError};
+use crate::store::{Entry, Schema, Store, StoreError};
 use crate::web::error::{ApiError, PageError};
 use crate::web::extract::{Json, Query};
 use crate::web::idempotency::Once;
@@ -24,7 +24,7 @@ use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::{Alive, Person};
 
 use super::model::Keeping;
-use super::queries::{self, Asked, Reach, Source, Wish};
+use super::queries::{self, Asked, Reach, Source, Values, Wish};
 use super::rules::{self, AuditError};
 
 /// Entries of one answer, unless asked for fewer.
@@ -102,7 +102,8 @@ struct PageView {
 struct PageDoc {
     /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, before_rev, hash, taken}], hidden,
     /// events, previous, hash}`; `taken` is `retention` or `redaction` when the version before is not
-    /// kept any more, `hidden` counts changes that are about workspaces of others
+    /// kept any more, `hidden` counts changes that are about workspaces of others. Changes of accounts have
+    /// `fields`, what differs: `{field, label, before, after}`
     items: Vec<Value>,
     /// Give this back as `before`.
     next: Option<String>,
@@ -132,7 +133,15 @@ fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView,
     let items = store.read(|snap| {
         let (schema, all) = (store.schema(), found.entries.iter());
         let told = all.map(|entry| queries::as_json_now(snap, schema, incarnation, entry));
-        told.collect::<Result<Vec<_>, StoreError>>()
+        let mut items = told.collect::<Result<Vec<_>, StoreError>>()?;
+        if wish.source == Source::Accounts {
+            ws.read(|names| {
+                let values = Values::new(ws, names, (snap, schema), &wish)?;
+                let entries = found.entries.iter().zip(&mut items);
+                entries.into_iter().try_for_each(|(entry, item)| tell_values(&values, schema, entry, item))
+            })?;
+        }
+        Ok::<_, StoreError>(items)
     })?;
     let cursor = |seq| crate::store::Cursor { incarnation, seq }.to_string();
     Ok(PageView {
@@ -144,6 +153,24 @@ fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView,
             complete: found.next.is_none(),
         },
     })
+}
+
+/// Adds to the changes of an entry what differs, as far as that may be read.
+fn tell_values(
+    values: &Values<'_>,
+    schema: &Schema,
+    entry: &Entry,
+    item: &mut Value,
+) -> Result<(), StoreError> {
+    let told = entry.changes.iter().filter(|change| schema.table(change.table).is_some());
+    for (change, row) in told.zip(item["changes"].as_array_mut().into_iter().flatten()) {
+        let fields = values.changed(entry.seq, change)?.into_iter().map(|field| {
+            let (before, after) = field.raw;
+            json!({ "field": field.name, "label": field.label, "before": before, "after": after })
+        });
+        row["fields"] = fields.collect();
+    }
+    Ok(())
 }
 
 fn store_of(ws: &Ws, source: Source) -> &Store {

@@ -50,7 +50,7 @@ pub enum FollowError {
 /// When the store or the index fails; what was taken stays.
 pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowError> {
     let is_current = ws.finding.seen() == Some(ws.store.head()) && ws.finding.index.is_begun();
-    if is_current && !ws.finding.wants_anew() {
+    if is_current && !ws.finding.is_told() {
         return Ok(());
     }
     let mut turn = ws.app.indexing.lock().await;
@@ -94,8 +94,11 @@ pub async fn rest(ws: &Ws, quiet: Duration) {
 }
 
 fn follow(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
+    let back = ws.finding.take_back();
     if ws.finding.take_anew() {
         rebuild(ws, halt)?;
+    } else if let Some(back) = back {
+        go_back(ws, back)?;
     }
     loop {
         if halt.is_cancelled() {
@@ -144,6 +147,17 @@ fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     }
     ws.finding.saw(to);
     Ok(true)
+}
+
+/// Goes back to a place behind which entries are taken again, also those that were given up. An index that is
+/// to be made anew, or that has not come so far, goes on as it does.
+fn go_back(ws: &Ws, to: Cursor) -> Result<(), FollowError> {
+    if place(ws)?.is_some_and(|now| now.incarnation == to.incarnation && to.seq <= now.seq) {
+        forget_letters(ws, to.seq)?;
+        ws.finding.index.commit(&to.to_string())?;
+        ws.finding.saw(to);
+    }
+    Ok(())
 }
 
 /// Up to where the index has come; nothing when it is to be made anew.
@@ -207,14 +221,16 @@ fn give_up(ws: &Ws, lost: Lost) -> Result<(), StoreError> {
     })
 }
 
-/// Forgets what was given up: all is looked at again.
-fn forget_letters(ws: &Ws) -> Result<(), StoreError> {
-    if ws.read(|snap| consumer::dead_letters(snap, NUMBER))?.is_empty() {
+/// Forgets what was given up behind an entry: all that is there is looked at again.
+fn forget_letters(ws: &Ws, after: u64) -> Result<(), StoreError> {
+    let letters = ws.read(|snap| consumer::dead_letters(snap, NUMBER))?;
+    let stale: Vec<u64> = letters.iter().map(|(seq, _)| *seq).filter(|seq| after < *seq).collect();
+    if stale.is_empty() {
         return Ok(());
     }
     let (by, cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
-    ws.store.write_blocking(by, cause, |tx| {
-        for (seq, _) in consumer::dead_letters(tx, NUMBER)? {
+    ws.store.write_blocking(by, cause, move |tx| {
+        for seq in stale {
             consumer::drop_letter(tx, NUMBER, seq)?;
         }
         Ok(())
@@ -307,7 +323,7 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     finding.forget();
     finding.build(Some(0));
     finding.index.begin_anew()?;
-    forget_letters(ws)?;
+    forget_letters(ws, 0)?;
     let head = ws.store.head();
     let mut records = 0;
     for kind in Kind::ALL {

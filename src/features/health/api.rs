@@ -208,8 +208,9 @@ async fn act_on(
 ) -> Result<Json<ConsumerView>, ApiError> {
     let act = Act::from_word(&word, body.about(&word))?;
     if name == index::NAME {
-        ws.write(&who, once.run(move |tx| rules::rebuild_index(tx, act))).await?;
-        ws.finding.begin_anew();
+        let at = rules::index_stands(&ws).await?;
+        ws.write(&who, once.run(move |tx| rules::steer_index(tx, act, at))).await?;
+        rules::obey(&ws, act);
         let standing = ws.look(index::standing).await?;
         let standing = standing.ok_or(HealthError::NoConsumer(name))?;
         return Ok(Json(ConsumerView::of(standing, app.clock.now())));

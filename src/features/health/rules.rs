@@ -1,10 +1,11 @@
 //! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
 //! come to rest; that a person moved it is.
 
+use crate::app::Ws;
 use crate::features::finder::queries::standing as index;
 use crate::kernel::{Event, FieldError, Problem, ProblemKind};
 use crate::store::consumer::{self, Consume, ConsumeError, Tried};
-use crate::store::{StoreError, WriteTx};
+use crate::store::{Cursor, StoreError, WriteTx};
 
 /// Why it was refused.
 #[derive(Debug, thiserror::Error)]
@@ -141,19 +142,54 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
     Ok(())
 }
 
-/// Notes that somebody has the search index made anew. It lies beside the store, and nothing else can be
-/// done with it; the caller tells it.
+/// Up to which entry the search index of a workspace has come; nothing where there is none yet.
 ///
 /// # Errors
-/// `Refused` for anything else.
-pub fn rebuild_index(tx: &mut WriteTx<'_>, act: Act) -> Result<(), HealthError> {
-    if act != Act::Rebuild {
-        let text = "the search index follows by itself; it can only be rebuilt".to_owned();
-        return Err(HealthError::Refused(text));
+/// When the disk fails.
+pub async fn index_stands(ws: &Ws) -> Result<Option<u64>, StoreError> {
+    let standing = ws.look(index::standing).await?;
+    Ok(standing.map(|standing| standing.state.cursor))
+}
+
+/// Notes that somebody has the search index made anew, or sent back from where it stands. It lies beside the
+/// store, and nothing else can be done with it; [`obey`] does it.
+///
+/// # Errors
+/// `Refused` for anything else, and when it has not come so far.
+pub fn steer_index(
+    tx: &mut WriteTx<'_>,
+    act: Act,
+    stands: Option<u64>,
+) -> Result<(), HealthError> {
+    let refused = |text: String| Err(HealthError::Refused(text));
+    match (act, stands) {
+        (Act::Rebuild, _) => {}
+        (Act::Rewind(to), Some(at)) if to <= at => {}
+        (Act::Rewind(_), Some(at)) => {
+            return refused(format!("it stands at {at}, and can only be sent back"));
+        }
+        (Act::Rewind(_), None) => {
+            return refused("there is no search index before somebody has searched".to_owned());
+        }
+        _ => {
+            let text = "the search index follows by itself; it can only be sent back or rebuilt";
+            return refused(text.to_owned());
+        }
     }
     let act = format!("{} the search index", act.done());
     tx.emit(Event::ConsumerChanged { consumer: index::NUMBER, act });
     Ok(())
+}
+
+/// Has the search index do what is on record.
+pub fn obey(ws: &Ws, act: Act) {
+    match act {
+        Act::Rewind(seq) => {
+            let incarnation = ws.store.incarnation();
+            ws.finding.go_back(Cursor { incarnation, seq });
+        }
+        _ => ws.finding.begin_anew(),
+    }
 }
 
 /// Forgets an entry that was given up.

@@ -16,7 +16,7 @@ use crate::features::connections::queries::turns;
 use crate::features::history::queries as history;
 use crate::features::inbox::model::pace::Pace;
 use crate::features::inbox::queries::pace;
-use crate::features::runs::model::QueueOf;
+use crate::features::runs::model::{QueueChoice, QueueOf, TalkChoice};
 use crate::features::runs::queries::{habits, queue};
 use crate::git::Author;
 use crate::store::ReadExt;
@@ -71,8 +71,10 @@ struct SettingsPage {
     order_history: String,
     queue: queue::Fields,
     queue_href: String,
+    queue_history: String,
     talk: habits::Fields,
     talk_href: String,
+    talk_history: String,
     /// The hosts that it reaches, one a line.
     only: String,
     reach_history: String,
@@ -126,7 +128,7 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, (queue, talk, only, pace), ordered) =
+    let (head, models, fallbacks, levels, (queue, talk, only, pace), histories) =
         ws.read(|snap| {
             let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
             let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
@@ -136,16 +138,22 @@ fn page(
             let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
             let pace = (pace::fields(snap, agent.id)?, snap.get::<Pace>(agent.id)?.is_some());
             let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only, pace);
-            let ordered = turns::has_fallbacks(snap, Some(agent.id))?;
+            let order_history = match turns::has_fallbacks(snap, Some(agent.id))? {
+                true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
+                false => String::new(),
+            };
+            let queue_history = history::href_if_any::<QueueChoice>(ws, snap, of)?;
+            let talk_history = history::href_if_any::<TalkChoice>(ws, snap, of)?;
             Ok::<_, PageError>((
                 head,
                 model_choices(snap, Some(wish))?,
                 fallbacks,
                 levels,
                 own,
-                ordered,
+                (order_history, queue_history, talk_history),
             ))
         })?;
+    let (order_history, queue_history, talk_history) = histories;
     Ok(SettingsPage {
         shell,
         head,
@@ -170,10 +178,9 @@ fn page(
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),
         fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
-        order_history: match ordered {
-            true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
-            false => String::new(),
-        },
+        order_history,
+        queue_history,
+        talk_history,
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,

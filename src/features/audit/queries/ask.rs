@@ -7,12 +7,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::app::Ws;
 use crate::features::backups::queries as backups;
 use crate::features::runs::{model::Run, queries as runs};
 use crate::features::tasks::queries::{self as tasks, people::People};
-use crate::features::users::model::{ACCOUNTS, WORKSPACES};
+use crate::features::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{
     AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, WorkspaceId,
@@ -181,6 +182,8 @@ pub struct Wish {
     until: Option<i64>,
     before: Option<u64>,
     members: BTreeSet<AccountId>,
+    /// Where times are told.
+    pub(super) zone: TimeZone,
     /// Of which workspaces the accounts may tell; of all when there is no such list.
     places: Option<BTreeSet<WorkspaceId>>,
 }
@@ -221,6 +224,7 @@ impl Wish {
             until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
             before,
             members,
+            zone: zone.clone(),
             places,
         })
     }
@@ -275,6 +279,25 @@ impl Wish {
         self.source == Source::Workspace
             || change.table != WORKSPACES.number
             || self.places.as_ref().is_none_or(known)
+    }
+
+    /// Whether whoever asks may read what a record of the accounts holds, by its fields: members of this
+    /// workspace, and what is about workspaces of their own.
+    pub(super) fn may_read_values(&self, record: &Root, fields: &Map<String, Value>) -> bool {
+        let Some(places) = &self.places else { return true };
+        let id = |name: &str| fields.get(name).and_then(Value::as_str);
+        let in_own = |id: Option<&str>| {
+            id.and_then(|id| id.parse().ok()).is_some_and(|id: WorkspaceId| places.contains(&id))
+        };
+        match record.table {
+            t if t == ACCOUNTS.number => {
+                let account = crate::store::key::decode::<AccountId>(&record.key);
+                account.is_some_and(|id| self.members.contains(&id))
+            }
+            t if t == WORKSPACES.number => in_own(id("id")),
+            t if t == TOKENS.number => in_own(id("workspace")),
+            _ => false,
+        }
     }
 
     fn may_tell(&self, event: &Event) -> bool {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::Ws;
 use crate::features::activity::queries::{self as activity, Words};
+use crate::features::history::queries::fields::FieldDiff;
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{
     AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via, WorkspaceState,
@@ -15,6 +16,7 @@ use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
 use crate::web::parts::Face;
 
 use super::ask::{Source, Wish, cause_word, store_of};
+use super::values::Values;
 
 /// How many rows of an entry a line names.
 const MAX_ROWS: usize = 20;
@@ -59,6 +61,8 @@ pub struct RowLine {
     pub op: &'static str,
     /// What became of the version before, where it is not kept any more; or empty.
     pub taken: &'static str,
+    /// What differs, of records of the accounts; those of a workspace have a page of their own.
+    pub fields: Vec<FieldDiff>,
 }
 
 impl Line {
@@ -95,8 +99,12 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
     let incarnation = store.incarnation();
     let told = ws.read(|snap| {
         let tell = |of: &dyn Read| {
-            let (people, source) = (People::read(snap)?, wish.source);
-            let teller = Teller { read: snap, of, schema: store.schema(), people, source };
+            let (people, source, schema) = (People::read(snap)?, wish.source, store.schema());
+            let values = match source {
+                Source::Workspace => None,
+                Source::Accounts => Some(Values::new(ws, snap, (of, schema), wish)?),
+            };
+            let teller = Teller { read: snap, of, schema, people, source, values };
             found.entries.iter().map(|entry| teller.line(entry)).collect::<Result<Vec<_>, _>>()
         };
         match wish.source {
@@ -121,6 +129,7 @@ pub struct Teller<'r> {
     schema: &'r Schema,
     people: People,
     source: Source,
+    values: Option<Values<'r>>,
 }
 
 impl<'r> Teller<'r> {
@@ -130,7 +139,7 @@ impl<'r> Teller<'r> {
     /// When the disk fails.
     pub fn of_workspace(read: &'r dyn Read, schema: &'r Schema) -> Result<Self, StoreError> {
         let people = People::read(read)?;
-        Ok(Self { read, of: read, schema, people, source: Source::Workspace })
+        Ok(Self { read, of: read, schema, people, source: Source::Workspace, values: None })
     }
 
     /// What an entry tells, as one sentence; empty when it is not there.
@@ -174,7 +183,12 @@ impl<'r> Teller<'r> {
                 Some(Taken::Redaction) => "former version removed on purpose",
                 None => "",
             };
-            rows.push(RowLine { table: info.name, id, op: activity::word(change.op), taken });
+            let fields = match &self.values {
+                Some(values) => values.changed(entry.seq, change)?,
+                None => Vec::new(),
+            };
+            let op = activity::word(change.op);
+            rows.push(RowLine { table: info.name, id, op, taken, fields });
         }
         let by = said.first().and_then(|words| words.by);
         let who = match (self.source, by) {

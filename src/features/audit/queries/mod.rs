@@ -4,6 +4,7 @@ mod ask;
 mod choices;
 mod lines;
 mod through;
+mod values;
 mod work;
 
 use crate::store::{Read, ReadExt, StoreError};
@@ -14,6 +15,7 @@ pub use ask::{Asked, Source, Wish, cause_word};
 pub use choices::{causes, events, routines, whose};
 pub use lines::{Line, Page, RowLine, Teller, as_json_now, lines};
 pub use through::{Begun, fired_in};
+pub use values::Values;
 pub use work::{
     Reach, VERIFY, VERIFY_BLOBS, begin_verify, enforce, export_piece, is_of_accounts, redact,
     store_with, to_redact, with_a_past,

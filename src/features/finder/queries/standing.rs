@@ -62,7 +62,7 @@ pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
         },
         rebuilding: building.map(|rows| Rebuilding::Reading { table: 0, after: Vec::new(), rows }),
         can_rebuild: true,
-        can_rewind: false,
+        can_rewind: true,
         can_pause: false,
         head: head.seq,
         behind,

@@ -220,9 +220,10 @@ pub(super) async fn act(
     let done = async {
         let act = Act::from_word(&word, form.about(&word)?)?;
         if name == index::NAME {
-            ws.write(&who, move |tx| rules::rebuild_index(tx, act)).await?;
-            ws.finding.begin_anew();
-            return Ok("The search index is made anew.".to_owned());
+            let at = rules::index_stands(&ws).await?;
+            ws.write(&who, move |tx| rules::steer_index(tx, act, at)).await?;
+            rules::obey(&ws, act);
+            return Ok(format!("You {} the search index.", act.done()));
         }
         let consumer = named(&app, &name)?;
         ws.write(&who, move |tx| rules::act(tx, &*consumer, act)).await?;

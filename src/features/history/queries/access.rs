@@ -75,6 +75,9 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (FALLBACKS.number, Can::Read, Some(Can::Agents)),
     (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
     (SUBAGENT_LIMITS.number, Can::Read, Some(Can::Admin)),
+    // Of a conversation, of an agent and of all: each takes another right, asked where it is set.
+    (QUEUE_CHOICES.number, Can::Read, None),
+    (TALK_CHOICES.number, Can::Read, None),
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
     (PRICES.number, Can::Read, Some(Can::Admin)),
@@ -94,8 +97,6 @@ const ROWS: &[(u16, Can)] = &[
     (SESSION_EVENTS.number, Can::Read),
     (INPUTS.number, Can::Read),
     (CONTEXTS.number, Can::Read),
-    (QUEUE_CHOICES.number, Can::Read),
-    (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),

@@ -22,7 +22,7 @@ use crate::features::runs::queries as runs;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::queries as tasks;
 use crate::kernel::TypedId as _;
-use crate::store::{Cursor, KeyBuf, Read, Record, Root, Schema, Store};
+use crate::store::{Cursor, KeyBuf, Read, ReadExt, Record, Root, Schema, Store, StoreError};
 use crate::web::session::Person;
 
 use error::HistoryError;
@@ -126,4 +126,17 @@ pub fn path(schema: &Schema, record: &Root) -> String {
 #[must_use]
 pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
     ws.url(&path(ws.store.schema(), &Root::of::<R>(id)))
+}
+
+/// The same where there is such a record; else nothing.
+///
+/// # Errors
+/// When the store fails.
+pub fn href_if_any<R: Record<Id: Copy>>(
+    ws: &Ws,
+    read: &impl ReadExt,
+    id: R::Id,
+) -> Result<String, StoreError> {
+    let there = read.get::<R>(id)?.is_some();
+    Ok(if there { href::<R>(ws, id) } else { String::new() })
 }

@@ -17,7 +17,9 @@ use crate::features::inbox::model::INBOX;
 use crate::features::inbox::model::pace::PACES;
 use crate::features::links::model::LINKS;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::{RUNS, Run, SUBAGENT_LIMITS};
+use crate::features::runs::model::{
+    QUEUE_CHOICES, RUNS, Run, SUBAGENT_LIMITS, TALK_CHOICES,
+};
 use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
@@ -83,6 +85,11 @@ impl<'r> Names<'r> {
         Ok(Self { read, people, key, known: RefCell::default() })
     }
 
+    /// Notes what an id stands for that the workspace's records do not tell.
+    pub fn know(&self, kind: &'static str, id: impl ToString, word: Word) {
+        self.known.borrow_mut().insert((kind, id.to_string()), word);
+    }
+
     /// What an id in a field stands for; the id's end when that is not known.
     ///
     /// # Errors
@@ -96,6 +103,7 @@ impl<'r> Names<'r> {
             "connection" | "default_connection" => "connection",
             "deliverable" => "deliverable",
             "version" => "version",
+            "workspace" => "workspace",
             "agent" | "mentions" => return Ok(self.somebody(id)),
             "account" | "people" | "by" | "reports_to" => return Ok(self.somebody(id)),
             _ => return Ok(short(id)),
@@ -121,6 +129,7 @@ impl<'r> Names<'r> {
                 .map(|one| Word { path: format!("streams/{}", one.id), text: one.name }),
             "label" => self.get::<Label>(id)?.map(|one| Word::plain(one.name)),
             "deliverable" => self.get::<Deliverable>(id)?.map(|one| Word::plain(one.title)),
+            "workspace" => None,
             _ => self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number))),
         })
     }
@@ -209,6 +218,20 @@ impl<'r> Names<'r> {
                         text: "Private hosts that agents reach".into(),
                         path: "settings/general".into(),
                     },
+                }
+            }
+            t if [QUEUE_CHOICES.number, TALK_CHOICES.number].contains(&t) => {
+                let what = match t == TALK_CHOICES.number {
+                    true => "How conversations go on",
+                    false => "When somebody writes while an agent works",
+                };
+                let agent = fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str);
+                match agent.map(|agent| self.somebody(agent)) {
+                    Some(agent) => {
+                        let text = cut(format!("{what}: {}", agent.text));
+                        Word { text, path: format!("{}/settings", agent.path) }
+                    }
+                    None => Word { text: what.into(), path: "settings/general".into() },
                 }
             }
             t if t == PACES.number => {
@@ -339,6 +362,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "model_cooldowns" => ("rest after a failure", "rests after failures"),
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
+        "queue_choices" => ("choice for messages", "choices for messages"),
+        "talk_choices" => ("choice for conversations", "choices for conversations"),
         "routines" => ("routine", "routines"),
         "routine_rules" => ("rule for routines", "rules for routines"),
         "routine_runs" => ("firing of a routine", "firings of routines"),

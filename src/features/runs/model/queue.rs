@@ -75,7 +75,7 @@ pub struct QueueChoice {
 impl Record for QueueChoice {
     type Id = QueueOf;
     const TABLE: Table = QUEUE_CHOICES;
-    const CLASS: Class = Class::Work;
+    const CLASS: Class = Class::Tracked;
     fn id(&self) -> QueueOf {
         self.of
     }

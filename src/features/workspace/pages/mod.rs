@@ -10,9 +10,11 @@ use serde::Deserialize;
 use crate::app::{App, Ws};
 use crate::features::agents::model::ReachOf;
 use crate::features::agents::queries::reach;
-use crate::features::runs::model::{QueueOf, SubagentLimits};
+use crate::features::history::queries as history;
+use crate::features::runs::model::{QueueChoice, QueueOf, SubagentLimits, TalkChoice};
 use crate::features::runs::queries::{habits, limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
+use crate::store::StoreError;
 use crate::web::error::PageError;
 use crate::web::extract::Form;
 use crate::web::flash;
@@ -152,30 +154,44 @@ struct General {
     e: Wrong,
     wrong: String,
     zones: Vec<Choice>,
+    beside: Beside,
+}
+
+/// What has forms of its own beside the settings.
+struct Beside {
     queue: queue::Fields,
+    queue_history: String,
     subagents: SubagentLimits,
     talk: habits::Fields,
+    talk_history: String,
     /// Hosts in private networks that agents reach, one a line.
     hosts: String,
 }
 
-fn hosts(ws: &Ws) -> Result<String, PageError> {
-    Ok(ws.read(|snap| reach::of(snap, ReachOf::Workspace))?.join("\n"))
+impl Beside {
+    fn read(ws: &Ws) -> Result<Self, PageError> {
+        let of = QueueOf::Workspace;
+        let read = ws.read(|snap| {
+            Ok::<_, StoreError>(Self {
+                queue: queue::fields(snap, of)?,
+                queue_history: history::href_if_any::<QueueChoice>(ws, snap, of)?,
+                subagents: limits::of(snap)?,
+                talk: habits::fields(snap, of)?,
+                talk_history: history::href_if_any::<TalkChoice>(ws, snap, of)?,
+                hosts: reach::of(snap, ReachOf::Workspace)?.join("\n"),
+            })
+        });
+        Ok(read?)
+    }
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
-    let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
-    let subagents = ws.read(|snap| limits::of(snap))?;
-    let talk = ws.read(|snap| habits::fields(snap, QueueOf::Workspace))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
-    let wrong = String::new();
-    let hosts = hosts(&ws)?;
-    let page =
-        General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk, hosts };
-    html::page(&page)
+    let (wrong, beside) = (String::new(), Beside::read(&ws)?);
+    html::page(&General { shell, may, own, state, v, e, wrong, zones, beside })
 }
 
 async fn save(
@@ -199,12 +215,8 @@ async fn save(
     let wrong = "Please look at the marked fields; nothing was saved.".to_owned();
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
-    let queue = ws.read(|snap| queue::fields(snap, QueueOf::Workspace))?;
-    let subagents = ws.read(|snap| limits::of(snap))?;
-    let talk = ws.read(|snap| habits::fields(snap, QueueOf::Workspace))?;
-    let (v, may, hosts) = (form, true, hosts(&ws)?);
-    let page =
-        General { shell, may, own, state, v, e, wrong, zones, queue, subagents, talk, hosts };
+    let (v, may, beside) = (form, true, Beside::read(&ws)?);
+    let page = General { shell, may, own, state, v, e, wrong, zones, beside };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

@@ -1,0 +1,62 @@
+//! What changed in a record of the accounts, in words. The pages of history are those of one workspace, and
+//! the store of the accounts has no workspace: what its records were is told beside the entries.
+
+use std::cell::RefCell;
+
+use crate::app::Ws;
+use crate::features::history::queries::fields::{FieldDiff, Speaker};
+use crate::features::history::queries::names::{Names, Word};
+use crate::features::history::queries::versions::{fields_of, told};
+use crate::store::history::{Steps, at};
+use crate::store::{Change, Class, Read, Root, Schema, StoreError};
+
+use super::ask::Wish;
+
+/// Tells values of records of the accounts, as far as whoever asks may read them.
+pub struct Values<'r> {
+    of: &'r dyn Read,
+    schema: &'r Schema,
+    wish: &'r Wish,
+    names: Names<'r>,
+    steps: RefCell<Steps>,
+}
+
+impl<'r> Values<'r> {
+    /// For the records of the accounts that `of` holds; names are those of a workspace.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn new(
+        ws: &Ws,
+        read: &'r dyn Read,
+        (of, schema): (&'r dyn Read, &'r Schema),
+        wish: &'r Wish,
+    ) -> Result<Self, StoreError> {
+        let names = Names::new(read)?;
+        for place in ws.app.workspaces.read().iter() {
+            names.know("workspace", place.id, Word::plain(&*place.slug));
+        }
+        Ok(Self { of, schema, wish, names, steps: RefCell::default() })
+    }
+
+    /// What an entry changed in a record; nothing where values are not kept, or are not for whoever asks.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn changed(&self, seq: u64, change: &Change) -> Result<Vec<FieldDiff>, StoreError> {
+        if self.schema.class(change.table) != Some(Class::Tracked) {
+            return Ok(Vec::new());
+        }
+        let record = Root { table: change.table, key: change.key.clone() };
+        let version = at(self.of, self.schema, &record, seq, &mut self.steps.borrow_mut())?;
+        let Some(version) = version else { return Ok(Vec::new()) };
+        for image in [&version.before, &version.after] {
+            let fields = fields_of(self.schema, record.table, image.bytes());
+            if fields.is_some_and(|fields| !self.wish.may_read_values(&record, &fields)) {
+                return Ok(Vec::new());
+            }
+        }
+        let speaker = Speaker { names: &self.names, zone: self.wish.zone.clone() };
+        told(&speaker, self.schema, record.table, &version).map(|told| told.fields)
+    }
+}
