@@ -152,6 +152,20 @@ impl AgentFiles {
         }
     }
 
+    /// Removes the folders on the way to a path that are empty now, from the inside out.
+    pub(crate) fn remove_empty_above(&self, path: &str) -> Result<(), GitError> {
+        let mut at = path;
+        while let Some((above, _)) = at.rsplit_once('/') {
+            let Some((folder, name)) = self.parent(above)? else { return Ok(()) };
+            if folder.as_ref().unwrap_or(&self.root).remove_folder(name).is_err() {
+                // Something else is in it, or it is not ours to remove.
+                return Ok(());
+            }
+            at = above;
+        }
+        Ok(())
+    }
+
     /// What is in a folder, by name; the empty path is the agent's folder itself. None when there is no such folder.
     pub fn list(&self, path: &str) -> Result<Option<Vec<Item>>, GitError> {
         let entered;

@@ -128,6 +128,11 @@ impl Folder {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
+    /// Removes a folder in which nothing is.
+    pub(crate) fn remove_folder(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Writes a file beside and moves it into its place.
     pub(crate) fn write(&self, name: &str, bytes: &[u8], executable: bool) -> io::Result<()> {
         let mode = if executable { 0o755 } else { 0o644 };

@@ -204,7 +204,7 @@ fn find(repo: &gix::Repository, id: CommitId) -> Result<ObjectId, GitError> {
     }
 }
 
-fn parent(repo: &gix::Repository, id: ObjectId) -> Result<Option<ObjectId>, GitError> {
+pub(super) fn parent(repo: &gix::Repository, id: ObjectId) -> Result<Option<ObjectId>, GitError> {
     let commit = repo.find_commit(id)?;
     Ok(commit.parent_ids().next().map(|parent| parent.detach()))
 }

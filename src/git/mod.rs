@@ -12,6 +12,7 @@ pub mod checkout;
 pub mod files;
 pub mod folder;
 pub mod history;
+pub mod moment;
 pub mod names;
 pub mod revert;
 pub mod snapshot;

@@ -248,7 +248,7 @@ pub(crate) fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
 }
 
-fn changed(before: &Leaves, after: &Leaves) -> Vec<String> {
+pub(super) fn changed(before: &Leaves, after: &Leaves) -> Vec<String> {
     let both: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     both.into_iter().filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 mod files;
+mod moment;
 mod revert;
 
 /// Everything in a folder.

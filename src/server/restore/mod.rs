@@ -1,9 +1,11 @@
 //! Restoring a data folder whose program does not run: check everything, write it into an empty place,
 //! open and check what was written, then swap by renaming.
 //!
-//! A moment between two backups is the later one, taken back entry by entry to that moment.
+//! A moment between two backups is the later one, taken back entry by entry to that moment, and agents'
+//! files by a commit on top of their history.
 
 mod choice;
+mod files;
 mod stores;
 
 use std::fs;
@@ -84,6 +86,8 @@ pub struct Restored {
     pub bytes: u64,
     /// Rows of stores that were checked.
     pub rows: u64,
+    /// How many agents' files were put back to the moment.
+    pub agents_put_back: u64,
     /// Where what was there before lies now.
     pub kept: Option<PathBuf>,
     /// What cannot be read with the master key that is there.
@@ -143,6 +147,7 @@ pub fn restore_on(
         workspaces: only.map_or_else(|| manifest.workspaces.clone(), |one| vec![one.to_owned()]),
         bytes: checked.bytes,
         rows: checked.rows,
+        agents_put_back: 0,
         stay: Vec::new(),
         kept: None,
         unreadable: Vec::new(),

@@ -32,7 +32,7 @@ use crate::store::migrate::{self, UpgradeError};
 use crate::store::undo::moment::{BackError, go_back};
 use crate::store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError, WriteTx};
 
-use super::Restored;
+use super::{Restored, files};
 
 const CACHE: usize = 16 * 1024 * 1024;
 const SYSTEM: &str = "system.redb";
@@ -128,6 +128,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
             continue;
         }
         drop_kept(staged.folder, &format!("workspaces/{slug}/hq.redb"))?;
+        files::back(&store, (staged.folder, &slug), means.clock.now(), done)?;
         let keys = unreadable_keys(&store, ring.as_ref()).map_err(BackupError::store(&slug))?;
         done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
         news.extend(people_of(&store, staged, &slug)?);
@@ -150,10 +151,6 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         }
         doors(&store, staged, news, done)?;
         told(&store, staged.manifest)?;
-    }
-    if done.moment.is_some() {
-        let words = "agents' files and their history are those of the backup, not of the moment";
-        done.notes.push(words.to_owned());
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use hq::backup::{self, Manifest, Meter, Repository, make};
 use hq::features::tasks::model::Task;
 use hq::features::tasks::queries::error::TaskError;
 use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use hq::git::history::{At, LogQuery};
+use hq::git::{AgentsRepo, Branch};
 use hq::kernel::{Actor, Cause, Part, Timestamp, Verdict};
 use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
 use hq::server::schema;
@@ -19,7 +21,7 @@ use serde_json::json;
 
 use super::{back_up, repository, source};
 use crate::store::check;
-use crate::support::hq::TestHq;
+use crate::support::hq::{Person, TestHq};
 use crate::support::model::Turn;
 use crate::support::office::Office;
 
@@ -128,7 +130,8 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     let restored = back_to(&repo, moment, &into).expect("restored");
     assert_eq!(restored.moment, Some(moment));
     let notes = restored.notes.join("\n");
-    assert!(notes.contains("entries taken back") && notes.contains("agents' files"), "{notes}");
+    assert!(notes.contains("entries taken back"), "{notes}");
+    assert!(notes.contains("whose files were put back to the moment: "), "{notes}");
     let store = check::opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
     let now = tracked(&store);
     for (key, row) in &then {
@@ -278,4 +281,102 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
     assert_eq!(left, Vec::<Task>::new(), "they are younger than the moment");
     store.close();
     hq.finish().await;
+}
+
+/// Changes what an agent remembers, as a person does.
+async fn remember(api: &Person, slug: &str, text: &str) {
+    let url = format!("/api/v1/agents/{slug}/memory/note");
+    let note = api.get(&format!("{url}?path=MEMORY.md")).await.json();
+    let body = json!({ "path": "MEMORY.md", "text": text, "hash": note["hash"] });
+    let done = api.json("PUT", &url, &body).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+}
+
+/// What an agent remembers in a data folder.
+fn remembered(data: &Path, slug: &str) -> String {
+    let file = format!("workspaces/marlow-cargo/agents/{slug}/files/MEMORY.md");
+    fs::read_to_string(data.join(file)).expect("a file")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_files_go_back_to_the_moment_and_later_versions_stay_in_their_history() {
+    let office = Office::open().await;
+    let (folder, api) = (tempfile::tempdir().expect("a folder"), office.hq.api().await);
+    let repo = repository(&folder.path().join("backups"), None);
+    for name in ["Ada", "Cleo"] {
+        office.agent(name).await;
+    }
+    remember(&api, "ada", "Mira likes tea\n").await;
+    office.hq.advance(Duration::from_secs(60)).await;
+    let moment = office.hq.now();
+    office.hq.advance(Duration::from_secs(60)).await;
+    remember(&api, "ada", "Mira likes coffee\n").await;
+    let draft = office.ws().agent_folder("ada").join("draft.md");
+    fs::write(draft, "in no commit yet").expect("a file");
+    office.agent("Bob").await;
+    office.hq.advance(Duration::from_secs(60)).await;
+    back_up(&office.hq, &repo);
+
+    let into = folder.path().join("then");
+    let restored = back_to(&repo, moment, &into).expect("restored");
+    let told = serde_json::to_value(&restored).expect("JSON");
+    assert_eq!(told["agents_put_back"], 1, "{told}");
+    let notes = restored.notes.join("\n");
+    assert!(notes.contains("whose files were put back to the moment: 1 of 2"), "{notes}");
+    let workspace = into.join("workspaces/marlow-cargo");
+    assert_eq!(remembered(&into, "ada"), "Mira likes tea\n");
+    assert!(!workspace.join("agents/ada/files/draft.md").exists());
+    // An agent of later is on no list, and its folder is in nobody's way.
+    assert!(workspace.join("agents/bob/files/SOUL.md").is_file());
+
+    let git = AgentsRepo::open_or_init(&workspace.join("agents.git")).expect("a repository");
+    let log = |slug| {
+        let branch = Branch::agent(slug).expect("a branch");
+        git.log(&branch, &LogQuery { limit: 3, ..LogQuery::default() }).expect("a history")
+    };
+    let ada = log("ada");
+    let subjects: Vec<_> = ada.iter().filter_map(|one| one.message.lines().next()).collect();
+    let back = format!("Restore the files of {moment}");
+    let keep = format!("Keep what was not committed before the restore to {moment}");
+    assert_eq!(subjects, [&*back, &*keep, "memory: Change MEMORY.md by hand"]);
+    let kept = |path| git.read_file(&At::Commit(ada[1].id), path).expect("a commit");
+    assert_eq!(kept("MEMORY.md").expect("a file").bytes, b"Mira likes coffee\n");
+    assert_eq!(kept("draft.md").expect("a file").bytes, b"in no commit yet");
+    assert!(!log("cleo")[0].message.contains("Restore"), "it is as it was");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_history_of_files_is_told_and_keeps_nothing_else_from_going_back() {
+    let office = Office::open().await;
+    let (folder, api) = (tempfile::tempdir().expect("a folder"), office.hq.api().await);
+    let repo = repository(&folder.path().join("backups"), None);
+    for slug in ["ada", "cleo"] {
+        office.agent(slug).await;
+        remember(&api, slug, &format!("{slug}: tea\n")).await;
+    }
+    let ws = office.ws();
+    let then = At::Branch(Branch::agent("ada").expect("a branch"));
+    let files = ws.repo().expect("a repository").tree(&then).expect("files");
+    let tea = files.iter().find(|file| file.path == "MEMORY.md").expect("a file");
+    let (shelf, name) = tea.content.split_at(2);
+    let tea = ws.folder.join("agents.git/objects").join(shelf).join(name);
+    office.hq.advance(Duration::from_secs(60)).await;
+    let moment = office.hq.now();
+    office.hq.advance(Duration::from_secs(60)).await;
+    for slug in ["ada", "cleo"] {
+        remember(&api, slug, &format!("{slug}: coffee\n")).await;
+    }
+    fs::remove_file(tea).expect("the object");
+    back_up(&office.hq, &repo);
+
+    let into = folder.path().join("then");
+    let restored = back_to(&repo, moment, &into).expect("restored");
+    assert_eq!(restored.agents_put_back, 1);
+    let stays = format!("the files of ada stay as they were at {}", restored.taken_at);
+    let notes = restored.notes.join("\n");
+    assert!(notes.contains(&stays) && notes.contains("damaged"), "{notes}");
+    assert_eq!(remembered(&into, "ada"), "ada: coffee\n");
+    assert_eq!(remembered(&into, "cleo"), "cleo: tea\n");
+    office.hq.finish().await;
 }

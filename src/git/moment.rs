@@ -1,0 +1,142 @@
+//! Puts an agent's files back to what they were at a moment: a commit on top of its branch, and the folder
+//! with it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gix::ObjectId;
+use jiff::Timestamp;
+
+use super::files::AgentFiles;
+use super::history::parent;
+use super::names::{Branch, CommitId};
+use super::snapshot::{MAX_FILE, Paths, changed};
+use super::{AgentsRepo, Entry, File, GitError, Leaf, commit, head, leaves};
+
+/// Where an agent's branch was at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsOf {
+    /// The newest commit that is not younger than the moment, or the agent's first where all are.
+    pub commit: CommitId,
+    /// Whether all are.
+    pub is_younger: bool,
+}
+
+/// What was put back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutBack {
+    /// The commit on top; none when all was as it had been.
+    pub commit: Option<CommitId>,
+    /// The files that stay otherwise in the folder, and why.
+    pub kept: Vec<(String, String)>,
+}
+
+impl AgentsRepo {
+    /// Where an agent's branch was at a moment. It is looked for from the newest commit on: where a clock
+    /// jumped, the newest one counts that bears a time which fits. Commits know whole seconds.
+    ///
+    /// # Errors
+    /// When there is no such branch, or its history is damaged.
+    pub fn as_of(&self, branch: &Branch, moment: Timestamp) -> Result<AsOf, GitError> {
+        let repo = self.repo();
+        let newest = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let templates = self.of_templates(&repo)?;
+        let (mut first, mut next) = (newest, Some(newest));
+        // What the template was before is no state of the agent.
+        while let Some(id) = next
+            && !templates.contains(&id)
+        {
+            if repo.find_commit(id)?.time()?.seconds <= moment.as_second() {
+                return Ok(AsOf { commit: CommitId::from(id), is_younger: false });
+            }
+            first = id;
+            next = parent(&repo, id)?;
+        }
+        Ok(AsOf { commit: CommitId::from(first), is_younger: true })
+    }
+
+    /// The commits of templates, from which agents' own lines begin.
+    fn of_templates(&self, repo: &gix::Repository) -> Result<BTreeSet<ObjectId>, GitError> {
+        let mut found = BTreeSet::new();
+        for branch in self.branches()? {
+            let is_template = branch.as_str().starts_with("template/");
+            let mut next = if is_template { head(repo, &branch)? } else { None };
+            while let Some(id) = next
+                && found.insert(id)
+            {
+                next = parent(repo, id)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a folder and its branch back to a commit, in a commit on top. What lies in the folder and was
+    /// not committed yet is committed first, as `keep`, so nothing is lost. The content that is needed is
+    /// read before anything goes back: where it is damaged all stays as it is.
+    ///
+    /// # Errors
+    /// When there is no such branch, or what is needed is damaged or cannot be written.
+    pub fn put_back(
+        &self,
+        branch: &Branch,
+        dir: &Path,
+        to: CommitId,
+        keep: &Entry<'_>,
+        entry: &Entry<'_>,
+    ) -> Result<PutBack, GitError> {
+        let files = AgentFiles::create(dir)?;
+        self.commit_paths(branch, dir, Paths::AllBut(&|| Ok(BTreeSet::new())), keep)?;
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let newest = head(&repo, branch)?.ok_or_else(|| GitError::NoBranch(branch.clone()))?;
+        let (before, after) = (leaves(&repo, newest)?, leaves(&repo, to.object())?);
+        let (there, gone): (Vec<String>, Vec<String>) =
+            changed(&before, &after).into_iter().partition(|path| after.contains_key(path));
+        if there.is_empty() && gone.is_empty() {
+            return Ok(PutBack::default());
+        }
+        for leaf in there.iter().filter_map(|path| after.get(path)) {
+            repo.find_blob(leaf.id)?;
+        }
+        let tree = repo.find_commit(to.object())?.tree_id()?.detach();
+        let commit = commit(&repo, branch, tree, Some(newest), entry)?;
+        let mut done = PutBack { commit: Some(commit), kept: Vec::new() };
+        // A file may stand where a folder was: what is gone goes first.
+        for path in gone.into_iter().chain(there) {
+            match set(&repo, &files, &path, after.get(&path)) {
+                Ok(()) => {}
+                Err(GitError::Path { why, .. }) => done.kept.push((path, why.to_owned())),
+                Err(GitError::Disk { source, .. }) => done.kept.push((path, source.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Makes a file in a folder what it is in a commit.
+fn set(
+    repo: &gix::Repository,
+    files: &AgentFiles,
+    path: &str,
+    leaf: Option<&Leaf>,
+) -> Result<(), GitError> {
+    // A link or a folder is no file that could be too large.
+    if let Ok(Some(now)) = files.read(path, 0, 0)
+        && MAX_FILE < now.total
+    {
+        // No commit has it as it is now.
+        let why = "it is too large now";
+        return Err(GitError::Path { path: path.to_owned(), why });
+    }
+    match leaf {
+        Some(leaf) => {
+            let bytes = repo.find_blob(leaf.id)?.take_data();
+            files.write(&File { path: path.to_owned(), bytes, executable: leaf.executable })
+        }
+        None => {
+            files.remove(path)?;
+            files.remove_empty_above(path)
+        }
+    }
+}

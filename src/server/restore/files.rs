@@ -1,0 +1,104 @@
+//! Agents' files, while they lie beside: put back to the moment that the records went back to.
+//!
+//! What is damaged stays as it is in the backup and is told: it keeps nothing else from going back.
+
+use std::path::Path;
+
+use crate::backup::BackupError;
+use crate::features::agents::model::Agent;
+use crate::git::moment::{AsOf, PutBack};
+use crate::git::{AgentsRepo, Author, Branch, Entry, GitError};
+use crate::kernel::{AgentStatus, Timestamp};
+use crate::store::{Range, ReadExt as _, Store};
+
+use super::Restored;
+
+/// How many files that did not go back are named of each agent.
+const NAMED: usize = 10;
+
+/// Puts the files of the agents that there were back to the moment that was asked for, and notes what did
+/// not go. The store is back already: an agent of later has no record in it, and its folder stays.
+pub(super) fn back(
+    store: &Store,
+    (folder, slug): (&Path, &str),
+    now: Timestamp,
+    done: &mut Restored,
+) -> Result<(), BackupError> {
+    let Some(moment) = done.moment else { return Ok(()) };
+    let agents = store.read(|snap| snap.list::<Agent>(&Range::all()));
+    let agents = agents.map_err(BackupError::store(slug))?;
+    if agents.is_empty() {
+        return Ok(());
+    }
+    let stay = format!("as they were at {}", done.taken_at);
+    let folder = folder.join("workspaces").join(slug);
+    let repo = match AgentsRepo::open_or_init(&folder.join("agents.git")) {
+        Ok(repo) => repo,
+        Err(error) => {
+            done.notes.push(format!("{slug}: the files of all agents stay {stay}: {error}"));
+            return Ok(());
+        }
+    };
+    let mut count = 0;
+    for agent in &agents {
+        let name = &agent.name;
+        match put_back(&repo, &folder, agent, (moment, now)) {
+            Ok((then, put)) => {
+                count += u64::from(put.commit.is_some());
+                if then.is_younger {
+                    done.notes.push(format!(
+                        "{slug}: no version of the files of {name} is as old as {moment}: they are those of its \
+                         set-up"
+                    ));
+                }
+                done.notes
+                    .extend(stayed(&put).map(|files| format!("{slug}: files of {name}: {files}")));
+            }
+            // They are made when HQ starts, or never could be.
+            Err(GitError::NoBranch(_)) if is_unmade(agent) => {}
+            Err(error) => {
+                done.notes.push(format!("{slug}: the files of {name} stay {stay}: {error}"));
+            }
+        }
+    }
+    done.notes.push(format!(
+        "{slug}: agents whose files were put back to the moment: {count} of {}; what came later stays in \
+         their history",
+        agents.len()
+    ));
+    done.agents_put_back += count;
+    Ok(())
+}
+
+fn put_back(
+    repo: &AgentsRepo,
+    folder: &Path,
+    agent: &Agent,
+    (moment, now): (Timestamp, Timestamp),
+) -> Result<(AsOf, PutBack), GitError> {
+    let (slug, branch, author) = (&agent.slug, Branch::agent(&agent.slug)?, Author::hq());
+    // Before anything is put on top, whatever the clock says by now.
+    let then = repo.as_of(&branch, moment)?;
+    let keep =
+        format!("Keep what was not committed before the restore to {moment}\n\nAgent: {slug}\n");
+    let back = format!("Restore the files of {moment}\n\nFrom: {}\nAgent: {slug}\n", then.commit);
+    let keep = Entry { author: &author, message: &keep, time: now };
+    let back = Entry { author: &author, message: &back, time: now };
+    let dir = folder.join("agents").join(slug).join("files");
+    Ok((then, repo.put_back(&branch, &dir, then.commit, &keep, &back)?))
+}
+
+/// Whether it had no files of its own yet.
+fn is_unmade(agent: &Agent) -> bool {
+    matches!(agent.status, AgentStatus::Provisioning | AgentStatus::Error)
+}
+
+/// Which files stay otherwise than they were.
+fn stayed(put: &PutBack) -> Option<String> {
+    if put.kept.is_empty() {
+        return None;
+    }
+    let named = put.kept.iter().take(NAMED).map(|(path, why)| format!("{path} ({why})"));
+    let named: Vec<String> = named.collect();
+    Some(format!("{} could not be put back: {}", put.kept.len(), named.join(", ")))
+}
