@@ -38,6 +38,7 @@ const KINDS: &[&str] = &[
     "forks",
     "limits of sub-agents",
     "rules of conversations",
+    "paces",
 ];
 
 /// So long that there is something to put into a summary.
@@ -87,6 +88,8 @@ pub struct Holds {
     live: Option<u64>,
     /// For how many days steps are kept.
     steps: Option<u64>,
+    /// How much work it begins within an hour.
+    per_hour: Option<u64>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
 }
@@ -107,6 +110,7 @@ impl Default for Holds {
             cap: None,
             live: None,
             steps: None,
+            per_hour: None,
             doing: None,
             tally: Tally::default(),
         }
@@ -135,7 +139,7 @@ impl Holds {
         }
         let mut possible =
             vec!["choices of the queue", "limits of sub-agents", "pauses", "rests of the agent"];
-        possible.push("rules of conversations");
+        possible.extend(["rules of conversations", "paces"]);
         match &self.asks {
             // What is said to an agent that asks is the answer.
             Asks::Nothing if !self.is_tight => {
@@ -357,6 +361,7 @@ impl Desk for Holds {
                 let body = json!({ "steps_days": 100 + dice.below(1_000) });
                 Ask::put("/api/v1/conversation-rules", body)
             }
+            "paces" => Ask::put(path("pace"), json!({ "per_hour": 100 + dice.below(900) })),
             _ => {
                 let mode = dice.one(&["steer", "followup", "collect"]);
                 let body = json!({ "mode": mode, "debounce_ms": 0, "cap": 100 + dice.below(100) });
@@ -456,6 +461,7 @@ impl Desk for Holds {
             "choices of the queue" => self.cap = json["cap"].as_u64(),
             "limits of sub-agents" => self.live = json["live"].as_u64(),
             "rules of conversations" => self.steps = json["steps_days"].as_u64(),
+            "paces" => self.per_hour = json["per_hour"].as_u64(),
             _ => {}
         }
         self.tally.count(kind);
@@ -481,6 +487,9 @@ impl Desk for Holds {
             if self.steps.is_some() {
                 let rules = api.get("/api/v1/conversation-rules").await;
                 assert_eq!(rules["steps_days"].as_u64(), self.steps);
+            }
+            if self.per_hour.is_some() {
+                assert_eq!(api.get(&path("pace")).await["per_hour"].as_u64(), self.per_hour);
             }
             for (fork, of) in self.forks.iter().rev().take(latest.min(10)) {
                 let run = api.get(&format!("/api/v1/runs/{fork}")).await;

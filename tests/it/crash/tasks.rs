@@ -206,6 +206,24 @@ impl Tasks {
     }
 }
 
+/// Waits until search finds a task by its title.
+async fn found(api: &Api<'_>, title: &str) {
+    let words = title.replace(' ', "%20");
+    let path = format!("/api/v1/search?type=task&limit=100&q=%22{words}%22");
+    let search = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tick.tick().await;
+            let hits = api.list(&path).await;
+            if hits.iter().any(|hit| hit["title"] == title) {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    found.unwrap_or_else(|_| panic!("search must find `{title}`"));
+}
+
 impl Known {
     fn is_archived(&self) -> bool {
         self.fields.get("archived_at").is_some_and(|at| !at.is_null())
@@ -352,6 +370,10 @@ impl Desk for Tasks {
         async move {
             for known in self.known.iter().rev().take(latest) {
                 known.check(api).await;
+            }
+            // The index was killed with the rest, and goes on from where it had come.
+            if let Some(known) = self.known.iter().rev().find(|known| !known.is_archived()) {
+                found(api, &known.title).await;
             }
         }
         .boxed()
