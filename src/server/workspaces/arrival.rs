@@ -46,11 +46,15 @@ pub(super) async fn quieten(
     Ok(())
 }
 
-/// Makes the keeper of this HQ an owner where no owner could sign in.
-///
-/// # Errors
-/// When a store refuses.
-pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
+/// Makes the keeper of this HQ an owner where no owner could sign in. When a store refuses, the next start tries
+/// it again.
+pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) {
+    if let Err(error) = give_owner(app, by, ws).await {
+        tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
+    }
+}
+
+async fn give_owner(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeError> {
     let shut = accounts::shut(app, ws)?;
     let is_owned = ws.read(|snap| {
         // Before its set-up it has nobody, and waits for who comes first.
@@ -76,8 +80,6 @@ pub(in crate::server) async fn take_over_all(app: &App) {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
-        if let Err(error) = take_over(app, by, ws).await {
-            tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
-        }
+        take_over(app, by, ws).await;
     }
 }

@@ -453,8 +453,8 @@ pub async fn complete(app: &App, owned: bool) -> Result<(), LifeError> {
         }
         folders::forget_move(&ws.folder, ws.id);
         finish(ws).await;
-        if owned && let Err(error) = arrival::take_over(app, by, ws).await {
-            tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
+        if owned {
+            arrival::take_over(app, by, ws).await;
         }
         if let Err(error) = labels::note(app, ws, &rows).await {
             tracing::warn!(workspace = ws.slug, %error, "its name could not be noted");

@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::program::run;
+use crate::support::wire;
 
 use super::dice::program;
 
@@ -214,11 +214,10 @@ impl Keys {
         self.cookie.lock().expect("no panic holds it").clone()
     }
 
-    /// A client that follows no redirect: a form's answer is the redirect. It does not wait for ever: the port of a
-    /// program that was killed may soon be that of another test's server, which never answers.
+    /// A client that does not wait for ever: the port of a program that was killed may soon be that of another
+    /// test's server, which never answers.
     pub fn client() -> Client {
-        let client = Client::builder().redirect(Policy::none()).tls_certs_only([]);
-        let client = client.timeout(Duration::from_secs(120));
+        let client = wire::client().timeout(Duration::from_secs(120));
         client.build().expect("a client without special settings")
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 
 use hq::crypto::totp::TotpSecret;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use scraper::{ElementRef, Html, Selector};
+
+use super::wire;
 
 /// One person's browser.
 pub struct Browser {
@@ -37,10 +38,8 @@ pub struct Form {
 impl Browser {
     /// A browser that has never been here.
     pub fn new(base: &str) -> Self {
-        // Nobody here speaks TLS; reading what the machine trusts takes longer than many a test.
-        let client = Client::builder().redirect(Policy::none()).tls_certs_only([]);
         Self {
-            client: client.build().expect("a client without special settings"),
+            client: wire::client().build().expect("a client without special settings"),
             base: Url::parse(base).expect("an address"),
             cookies: Mutex::default(),
         }

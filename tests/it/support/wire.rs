@@ -11,6 +11,12 @@ pub const CONNECTIONS: &str = "/api/v1/connections";
 /// The OpenAI-compatible endpoint.
 pub const CHAT: &str = "/v1/chat/completions";
 
+/// A client that follows no redirect: a form's answer is the redirect.
+pub fn client() -> reqwest::ClientBuilder {
+    // Nobody here speaks TLS; reading what the machine trusts takes longer than many a test.
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([])
+}
+
 /// A new agent.
 pub fn agent(name: &str) -> Value {
     json!({ "name": name, "slug": name.to_lowercase(), "template": "default" })

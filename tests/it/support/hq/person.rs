@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
+use super::super::wire;
 use super::TestHq;
 use super::reply::{Events, Reply};
 
@@ -23,10 +23,8 @@ pub struct Person {
 
 impl Person {
     pub(super) fn new(base: String) -> Self {
-        // Nobody here speaks TLS; reading what the machine trusts takes longer than many a test.
-        let client = Client::builder().redirect(Policy::none()).tls_certs_only([]);
         Self {
-            client: client.build().expect("a client without special settings"),
+            client: wire::client().build().expect("a client without special settings"),
             base,
             cookies: Arc::default(),
             headers: HeaderMap::new(),
