@@ -103,6 +103,8 @@ async fn tasks_are_edited_blocked_claimed_moved_and_put_away_at_the_terminal() {
     let shown = desk.says(&["task", "show", &b]);
     assert!(shown.contains(&format!("Waits for {a} \"Compare\"")), "{shown}");
     assert!(!desk.refuses(1, &["task", "block", &a, &b]).is_empty(), "a circle");
+    let part = desk.refuses(1, &["task", "move", &b, "--parent", &a]);
+    assert!(part.contains(&format!("{b} cannot be a part of {a}")), "{part}");
     let free = desk.says(&["task", "unblock", &b, &a]);
     assert!(!free.contains("waits for"), "{free}");
     assert!(desk.refuses(1, &["task", "unblock", &b, &a]).contains("does not wait for"));

@@ -118,6 +118,46 @@ async fn tasks_are_tied_to_each_other_and_put_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_wait_in_no_circle_of_relations_and_parts() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    for title in ["Task", "Whole", "Other"] {
+        ok(&api.post("/api/v1/tasks", &json!({ "title": title })).await);
+    }
+    let tie = |kind: &str, other: &str| json!({ "kind": kind, "other": other });
+    let under = |parent: &str| json!({ "parent": parent });
+    let refused = |reply: &Reply, code: &str, field: &str| {
+        let told = reply.json();
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+        assert_eq!((&told["code"], &told["errors"][0]["field"]), (&json!(code), &json!(field)));
+    };
+    ok(&api.post("/api/v1/tasks/MC-1/relations", &tie("blocked_by", "MC-2")).await);
+    let part = api.json("PATCH", "/api/v1/tasks/MC-1", &under("MC-2")).await;
+    refused(&part, "part_cycle", "parent");
+    assert!(part.text.contains("MC-1 waits for MC-2"), "{}", part.text);
+    // A page refuses it as well.
+    let typed = [("kind", "part_of"), ("other", "MC-2")];
+    let page = hq.owner().form("/w/marlow-cargo/tasks/MC-1/tie", &typed).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    // MC-1 waits for MC-2, and that for its part MC-3.
+    ok(&api.json("PATCH", "/api/v1/tasks/MC-3", &under("MC-2")).await);
+    let around = api.post("/api/v1/tasks/MC-3/relations", &tie("blocked_by", "MC-1")).await;
+    refused(&around, "wait_cycle", "other");
+    assert!(around.text.contains("MC-2 waits for its part MC-3"), "{}", around.text);
+    let around = api.post("/api/v1/tasks/MC-1/relations", &tie("blocks", "MC-3")).await;
+    refused(&around, "wait_cycle", "other");
+    // A new part waits for nothing, so it may be made anywhere.
+    ok(&api.post("/api/v1/tasks", &json!({ "title": "New", "parent": "MC-1" })).await);
+    // And a part may be what its whole waits for in the end: it is begun all the same.
+    ok(&api.post("/api/v1/tasks", &json!({ "title": "Blocker" })).await);
+    ok(&api.post("/api/v1/tasks/MC-2/relations", &tie("blocked_by", "MC-5")).await);
+    ok(&api.post("/api/v1/tasks/MC-5/relations", &tie("blocked_by", "MC-3")).await);
+    assert_eq!(ok(&api.get("/api/v1/tasks/MC-3").await)["blocked_by"], json!([]));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_groups_and_ties_tasks_on_their_pages() {
     let hq = TestHq::start().await;
     let mira = hq.owner();

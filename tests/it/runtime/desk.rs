@@ -113,6 +113,8 @@ async fn an_agent_takes_what_nobody_has_and_ties_tasks_to_each_other() {
             claim(&free),
             claim(&free),
             ("task_history", json!({ "task": name(&free) })),
+            ("task_relate", tie(&waits, "blocked_by", &over)),
+            ("task_relate", tie(&free, "part_of", &over)),
         ],
     )
     .await;
@@ -122,6 +124,8 @@ async fn an_agent_takes_what_nobody_has_and_ties_tasks_to_each_other() {
     told(&results[3], &["\"assignee\":\"ada\""]);
     told(&results[4], &["assignee nobody to ada", "status todo to in_progress", "\"by\":\"ada\""]);
     assert_eq!(office.get::<Task>(free.id).assignee, Some(Assignee::Agent(ada.id)));
+    told(&results[5], &[name(&waits).as_str()]);
+    refused(&results[6], "part_cycle", &format!("its part {}", name(&waits)));
     assert_eq!(office.get::<Task>(over.id).archived_at, None);
     office.hq.finish().await;
 }

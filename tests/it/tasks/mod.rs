@@ -33,6 +33,7 @@ mod delivered; // delivered work and its reviews
 mod talks; // comments that are changed, answered, quoted
 mod recurring; // recurring tasks
 mod groups; // streams, labels, relations, order
+mod circles; // no circle of tasks that wait for each other
 mod templates; // templates made into tasks
 mod lists; // lists: filters, order, pages
 

@@ -2,6 +2,7 @@
 //! since it was looked at, and keeps its order with files that are on their way.
 
 mod busy; // while others write the same
+mod circles; // what waits for what, through relations and parts
 mod groups; // streams, recurring tasks, and who they are for
 mod kinds; // over every kind of record, by the rules of the features
 mod leavers; // nothing goes back to who has left

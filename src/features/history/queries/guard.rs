@@ -4,6 +4,7 @@
 //! comment it is, whether its task is archived, how many files a task may have.
 
 mod groups;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,14 +29,14 @@ use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
 use crate::features::tasks::model::relation::{RELATIONS, Relation};
 use crate::features::tasks::model::series::SERIES;
 use crate::features::tasks::model::{TASKS, Task};
+use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{checks, relations};
 use crate::features::users::queries as users;
 use crate::features::views::model::{VIEWS, View};
 use crate::features::workspace::model::{Member, SETTINGS, Settings};
 use crate::kernel::{
-    AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, RelationKind,
-    Role, TaskId, Timestamp,
+    AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, Role, TaskId,
+    Timestamp,
 };
 use crate::store::undo::{After, Guard, Hold, Refusal, Row};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
@@ -154,7 +155,9 @@ impl Guard for Undoer {
                 t if t == TASK_LABELS.number => {
                     whole(in_use(after, Sides::<TaskLabel>::of(row)?.get(|one| one.task))?)
                 }
-                t if t == RELATIONS.number => relation(after, row)?,
+                t if t == RELATIONS.number => {
+                    whole(in_use(after, Sides::<Relation>::of(row)?.get(|one| one.task))?)
+                }
                 t if t == STREAMS.number => self.stream(after, row)?,
                 t if t == SERIES.number => self.series(after, row)?,
                 t if t == COMMENTS.number => self.comment(after, row)?,
@@ -183,6 +186,10 @@ impl Guard for Undoer {
             }));
         }
         holds.extend(too_many_files(after, coming)?);
+        // At last: what stays away for another reason closes no circle.
+        if holds.is_empty() {
+            holds = waits::circles(after)?;
+        }
         Ok(holds)
     }
 }
@@ -273,22 +280,6 @@ fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         false => "its review stays, and with it what it decided",
     };
     Ok(vec![(&["state"], no("review_stays", why))])
-}
-
-/// Tasks never wait in a circle, also when a relation comes back.
-fn relation(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
-    let sides = Sides::<Relation>::of(row)?;
-    if let Some(refusal) = in_use(after, sides.get(|one| one.task))? {
-        return Ok(whole(Some(refusal)));
-    }
-    let coming = sides.to.filter(|one| one.kind == RelationKind::BlockedBy && sides.now.is_none());
-    match coming {
-        Some(one) if relations::waits_for(after, one.other, one.task)? => {
-            let why = "by now the other task waits for it, be it by way of others";
-            Ok(whole(Some(no("wait_cycle", why))))
-        }
-        _ => Ok(Vec::new()),
-    }
 }
 
 /// A file is put on a task, or taken off, while the task is in use. Notes which come to it.

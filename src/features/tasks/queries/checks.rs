@@ -1,5 +1,6 @@
 //! What a change of a task must keep to, whoever makes it and by whatever way.
 
+use super::circles::{Coming, Waiting};
 use super::error::TaskError;
 use crate::features::agents::model::Agent;
 use crate::features::streams::model::Stream;
@@ -81,7 +82,8 @@ pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), Task
     }
 }
 
-/// A parent must exist, be in use, not lie below the task and leave room for its parts.
+/// A parent must exist, be in use, not lie below the task, leave room for its parts and be none that the
+/// task waits for.
 ///
 /// # Errors
 /// When not.
@@ -103,7 +105,14 @@ pub fn parent(read: &dyn Read, task: Option<TaskId>, parent: TaskId) -> Result<(
         Some(id) => height(read, id)?,
         None => 1,
     };
-    if MAX_DEPTH < above + below { Err(TaskError::TooDeep) } else { Ok(()) }
+    if MAX_DEPTH < above + below {
+        return Err(TaskError::TooDeep);
+    }
+    match task {
+        Some(part) => Waiting::of(read, parent, &Coming::new())?.may_have_part(read, part),
+        // A new one waits for nothing yet.
+        None => Ok(()),
+    }
 }
 
 /// How many levels a task and its parts have.

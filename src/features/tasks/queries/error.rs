@@ -1,6 +1,7 @@
 //! What reads and writes of tasks answer when they refuse.
 
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
+use super::circles::FAR;
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::store::StoreError;
 use crate::tool::merge::Clash;
@@ -125,6 +126,37 @@ pub enum TaskError {
         /// What it is a part of.
         whole: String,
     },
+    /// Tasks that would wait for each other, by way of parts as well.
+    #[error("{task} cannot wait for {blocker}: {way}")]
+    WaitsAround {
+        /// The task that should wait.
+        task: String,
+        /// What it should wait for.
+        blocker: String,
+        /// How that waits for it, step by step.
+        way: String,
+    },
+    /// A part that waits for what should be its whole.
+    #[error("{part} cannot be a part of {whole}, which would wait for it: {way}")]
+    PartCycle {
+        /// What should be a part.
+        part: String,
+        /// Of what.
+        whole: String,
+        /// How the part waits for that, step by step.
+        way: String,
+    },
+    /// More wait for a task than are looked at.
+    #[error(
+        "more than {FAR} tasks wait for {task}, too many to see whether it would wait for one of \
+         them; take some relations away first"
+    )]
+    TooManyWait {
+        /// The task.
+        task: String,
+        /// What was to be set.
+        field: &'static str,
+    },
     /// No such relation.
     #[error("this task has no such relation; its list of relations shows those there are")]
     NoRelation,
@@ -170,8 +202,10 @@ impl Problem for TaskError {
             Self::LabelTaken(_) => "label_taken",
             Self::TooManyLabels => "too_many_labels",
             Self::OwnRelation => "own_relation",
-            Self::WaitCycle { .. } => "wait_cycle",
+            Self::WaitCycle { .. } | Self::WaitsAround { .. } => "wait_cycle",
             Self::WaitsForWhole { .. } => "waits_for_whole",
+            Self::PartCycle { .. } => "part_cycle",
+            Self::TooManyWait { .. } => "too_many_wait",
             Self::NoRelation => "relation_not_found",
             Self::TooManyRelations => "too_many_relations",
             Self::NobodyBegins(_) => "nobody_begins",
@@ -210,6 +244,9 @@ impl Problem for TaskError {
             | Self::OwnRelation
             | Self::WaitCycle { .. }
             | Self::WaitsForWhole { .. }
+            | Self::WaitsAround { .. }
+            | Self::PartCycle { .. }
+            | Self::TooManyWait { .. }
             | Self::TooManyRelations => ProblemKind::Invalid,
             Self::Store(error) => error.kind(),
         }
@@ -224,12 +261,16 @@ impl Problem for TaskError {
             | Self::NotYours { .. } => {
                 vec![FieldError::new("assignee", self.to_string())]
             }
-            Self::Cycle | Self::TooDeep => vec![FieldError::new("parent", self.to_string())],
+            Self::Cycle | Self::TooDeep | Self::PartCycle { .. } => {
+                vec![FieldError::new("parent", self.to_string())]
+            }
+            Self::TooManyWait { field, .. } => vec![FieldError::new(*field, self.to_string())],
             Self::LabelTaken(_) => vec![FieldError::new("name", self.to_string())],
             Self::TooManyLabels => vec![FieldError::new("labels", self.to_string())],
             Self::OwnRelation
             | Self::WaitCycle { .. }
             | Self::WaitsForWhole { .. }
+            | Self::WaitsAround { .. }
             | Self::TooManyRelations => vec![FieldError::new("other", self.to_string())],
             _ => Vec::new(),
         }

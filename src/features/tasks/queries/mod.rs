@@ -3,6 +3,7 @@
 mod best;
 pub mod brief;
 pub mod checks;
+pub mod circles;
 mod columns;
 pub mod days;
 pub mod due;

@@ -1,14 +1,9 @@
 //! Reads of relations between tasks. What is a part of what stands in the tasks themselves.
 
-use std::collections::HashSet;
-
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::relation::{BY_OTHER, BY_TASK, Relation};
 use crate::kernel::{RelationKind, TaskId, TaskStatus};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
-
-/// How many tasks a search for a circle looks at.
-const FAR: usize = 10_000;
 
 /// Whether a task of this status keeps those waiting that wait for it. One that has missed its day does:
 /// nobody has done it.
@@ -78,13 +73,21 @@ pub fn open_blockers(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreEr
     Ok(all)
 }
 
+/// The ids of the tasks that wait for a task.
+///
+/// # Errors
+/// When the store fails.
+pub fn waiter_ids(read: &dyn Read, task: TaskId) -> Result<Vec<TaskId>, StoreError> {
+    let all = read.scan::<Relation>(BY_OTHER, &from(task, RelationKind::BlockedBy))?;
+    Ok(all.into_iter().map(|relation| relation.task).collect())
+}
+
 /// The tasks that wait for a task.
 ///
 /// # Errors
 /// When the store fails.
 pub fn waiting_for(read: &dyn Read, task: TaskId) -> Result<Vec<Task>, StoreError> {
-    let all = read.scan::<Relation>(BY_OTHER, &from(task, RelationKind::BlockedBy))?;
-    tasks(read, all.into_iter().map(|relation| relation.task).collect())
+    tasks(read, waiter_ids(read, task)?)
 }
 
 /// The tasks that a task is related to.
@@ -105,22 +108,4 @@ fn tasks(read: &dyn Read, ids: Vec<TaskId>) -> Result<Vec<Task>, StoreError> {
     }
     all.sort_by_key(|task| (!is_unfinished(task), task.number));
     Ok(all)
-}
-
-/// Whether `other` waits for `task`, be it by way of others.
-///
-/// # Errors
-/// When the store fails.
-pub fn waits_for(read: &dyn Read, other: TaskId, task: TaskId) -> Result<bool, StoreError> {
-    let (mut seen, mut next) = (HashSet::from([other]), vec![other]);
-    while let Some(id) = next.pop() {
-        if id == task {
-            return Ok(true);
-        }
-        if seen.len() > FAR {
-            return Ok(false);
-        }
-        next.extend(blocker_ids(read, id)?.into_iter().filter(|id| seen.insert(*id)));
-    }
-    Ok(false)
 }

@@ -1,13 +1,14 @@
 //! All writes to relations between tasks, and what follows when a task has nothing to wait for any more.
 
 use super::super::queries::checks::{self, MAX_RELATIONS};
+use super::super::queries::circles::{Coming, Waiting};
 use super::super::queries::error::TaskError;
 use super::super::queries::{self, relations, standing};
 use super::set_status;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::relation::Relation;
 use crate::kernel::{Event, RelationKind, TaskField, TaskId, TaskStatus};
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use crate::store::{ReadExt as _, WriteTx};
 
 /// Says how a task stands to another. What is so already changes nothing.
 ///
@@ -19,7 +20,8 @@ pub fn relate(
     kind: RelationKind,
     other: TaskId,
 ) -> Result<Task, TaskError> {
-    let (own, them) = (checks::in_use(tx, task)?, checks::in_use(tx, other)?);
+    let own = checks::in_use(tx, task)?;
+    checks::in_use(tx, other)?;
     if task == other {
         return Err(TaskError::OwnRelation);
     }
@@ -28,7 +30,7 @@ pub fn relate(
         return Ok(own);
     }
     if kind == RelationKind::BlockedBy {
-        may_wait(tx, &own, &them)?;
+        Waiting::of(tx, task, &Coming::new())?.may_wait(tx, other)?;
     }
     for id in [task, other] {
         if MAX_RELATIONS <= relations::count(tx, id)? {
@@ -76,22 +78,6 @@ fn ordered(task: TaskId, kind: RelationKind, other: TaskId) -> (TaskId, TaskId) 
         RelationKind::RelatesTo if other < task => (other, task),
         _ => (task, other),
     }
-}
-
-/// A task may wait for what does not wait for it.
-fn may_wait(tx: &WriteTx<'_>, task: &Task, blocker: &Task) -> Result<(), TaskError> {
-    let names = || -> Result<(String, String), StoreError> {
-        Ok((queries::name(tx, task.number)?, queries::name(tx, blocker.number)?))
-    };
-    if queries::ancestors(tx, task)?.iter().any(|above| above.id == blocker.id) {
-        let (task, whole) = names()?;
-        return Err(TaskError::WaitsForWhole { task, whole });
-    }
-    if relations::waits_for(tx, blocker.id, task.id)? {
-        let (task, blocker) = names()?;
-        return Err(TaskError::WaitCycle { task, blocker });
-    }
-    Ok(())
 }
 
 fn touch(tx: &mut WriteTx<'_>, mut task: Task) -> Result<Task, TaskError> {

@@ -1,6 +1,7 @@
 //! Undo over every kind of record that the program takes back, changed by the program's own rules: whatever
 //! two people do, an undo changes nothing that somebody else wrote last, and leaves the store in order.
 
+mod circles;
 mod desk;
 mod groups;
 mod supply;

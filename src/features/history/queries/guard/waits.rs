@@ -1,0 +1,34 @@
+//! Tasks never wait in a circle, also when relations come back.
+
+use std::collections::BTreeMap;
+
+use crate::features::tasks::model::relation::{RELATIONS, Relation};
+use crate::features::tasks::queries::circles::{Coming, Waiting};
+use crate::kernel::{RelationKind, TaskId};
+use crate::store::undo::{After, Hold};
+use crate::store::{Root, StoreError};
+
+use super::{Sides, refused};
+
+/// Relations that would close a circle with what is there, or with those that come back before them. Parents
+/// that come back have been asked about one by one; here they count as what they would be.
+pub(super) fn circles(after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
+    let mut back: BTreeMap<TaskId, Vec<(TaskId, &Root)>> = BTreeMap::new();
+    for row in after.rows().filter(|row| row.record.table == RELATIONS.number) {
+        let Sides { now: None, to: Some(to) } = Sides::<Relation>::of(row)? else { continue };
+        if to.kind == RelationKind::BlockedBy {
+            back.entry(to.task).or_default().push((to.other, &row.record));
+        }
+    }
+    let (mut coming, mut holds) = (Coming::new(), Vec::new());
+    for (task, relations) in back {
+        let waiting = Waiting::of(after, task, &coming)?;
+        for (other, record) in relations {
+            match refused(waiting.may_wait(after, other))? {
+                Some(refusal) => holds.push(Hold { record: record.clone(), fields: &[], refusal }),
+                None => coming.entry(other).or_default().push(task),
+            }
+        }
+    }
+    Ok(holds)
+}
