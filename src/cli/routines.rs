@@ -239,6 +239,11 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     ];
     let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
     lines.extend(pairs.map(|(name, value)| format!("{name}: {value}")));
+    let written = routine["writing"].as_array().into_iter().flatten();
+    lines.extend(written.map(|one| {
+        let (task, at) = (word(one, "task"), word(one, "fires_at"));
+        format!("Somebody is writing: {task} fires {at} unless the text changes again")
+    }));
     let instruction = word(wish, "instruction");
     if !instruction.is_empty() {
         lines.extend([String::new(), instruction.to_owned()]);

@@ -45,6 +45,7 @@ mod overdue; // due dates that pass
 mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod routines; // what begins by itself: at a time, after an event, by hand
+mod resting; // routines that wait until somebody has written to the end
 mod writing; // title and description in place, what two write at once, checklists
 mod work; // the same as people and programs meet it, over HTTP
 mod talks; // comments that are changed, quoted, answered, settled and reacted to

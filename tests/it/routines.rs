@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until what stands at an address is as it should be.
-async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
     let end = tokio::time::Instant::now() + PATIENCE;
@@ -35,7 +35,7 @@ async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> 
 }
 
 /// A routine that was made over the API: its address.
-async fn made(api: &Person, body: &Value) -> String {
+pub async fn made(api: &Person, body: &Value) -> String {
     let made = api.post("/api/v1/routines", body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let id = made.json()["id"].as_str().expect("an id").to_owned();

@@ -117,6 +117,14 @@ struct PageAsked {
     limit: Option<usize>,
 }
 
+/// A task whose title or description somebody is writing.
+#[derive(Serialize, JsonSchema)]
+struct WrittenView {
+    task: String,
+    /// When the routine fires, unless the text changes again.
+    fires_at: String,
+}
+
 /// A routine and where it stands.
 #[derive(Serialize, JsonSchema)]
 struct View {
@@ -134,6 +142,8 @@ struct View {
     /// As it was saved.
     routine: Wish,
     next_at: Option<String>,
+    /// The tasks whose words it waits for until they rest.
+    writing: Vec<WrittenView>,
     last_at: Option<String>,
     /// How often it began something.
     runs: u32,
@@ -234,6 +244,9 @@ struct Events {
 fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, RoutineError> {
     let clock = queries::clock(read, routine.id)?;
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let writing = view::written(read, &clock)?.into_iter();
+    let writing =
+        writing.map(|one| WrittenView { task: one.task, fires_at: one.due_at.to_string() });
     Ok(View {
         id: routine.id,
         agent: routine.agent,
@@ -244,6 +257,7 @@ fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, Ro
         sentence: view::sentence(&routine.trigger),
         routine: Wish::from(routine),
         next_at: text(clock.next_at),
+        writing: writing.collect(),
         last_at: text(clock.last_at),
         runs: clock.count,
         failures: clock.failures,

@@ -3,13 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::SignedDuration;
-
-use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger, Watch};
+use super::model::{ROUTINE_RULES, ROUTINES, Routine, Slot, Trigger};
 use super::queries::{self, origin};
-use super::registry::{self, Happening, Kind, MOST_KINDS, Subject};
-use super::rules::{self, happen, keep};
-use super::scene::{self, Moment, Scene};
+use super::registry::{self, Change, Happening, Kind, MOST_KINDS, Subject};
+use super::rules::happen::LONG_PAST;
+use super::rules::{self, happen, keep, writing};
+use super::scene::{self, Moment};
 use crate::kernel::RoutineId;
 use crate::store::consumer::{Consume, ConsumeError};
 use crate::store::key::decode;
@@ -17,9 +16,6 @@ use crate::store::{Entry, Read, ReadExt, StoreError, WriteTx};
 
 /// The consumer's number, never reused.
 pub const ROUTINES_CONSUMER: u16 = 3;
-
-/// What is older fires nothing.
-const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where the slots of changed records begin in an entry, behind all places of events.
 const ROWS: usize = 1 << 20;
@@ -118,22 +114,6 @@ impl Consume for Follow {
     }
 }
 
-/// Whether the conditions of a routine hold. The tasks of views are counted only where all else does.
-fn holds(
-    tx: &WriteTx<'_>,
-    routine: &Routine,
-    watch: &Watch,
-    scene: &mut Scene,
-) -> Result<bool, StoreError> {
-    scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
-    if watch.conditions.fail_without_views(&scene.values) {
-        return Ok(false);
-    }
-    let at = (routine.agent, tx.now());
-    scene::add_counts(tx, &mut scene.values, &watch.conditions, at)?;
-    Ok(watch.conditions.hold(&scene.values))
-}
-
 fn take(
     tx: &mut WriteTx<'_>,
     entry: &Entry,
@@ -159,19 +139,30 @@ fn take(
         _ => None,
     };
     let actor = entry.actor.agent().or(subject);
+    // Words alone may go on: what they become is told once, when they rest.
+    let written = match happening.change {
+        Change::Row(n) if !scene.written.is_empty() => scene.task.zip(u16::try_from(n).ok()),
+        _ => None,
+    };
     for routine in watching {
         let Trigger::Event(watch) = &routine.trigger else { continue };
         let own = actor == Some(routine.agent) && !watch.own_changes;
         if own || behind.as_ref().is_some_and(|behind| behind.routine == routine.id) {
             continue;
         }
-        let mut scene: Scene = scene.clone();
-        if !holds(tx, &routine, watch, &mut scene)? {
+        let depth = behind.as_ref().map_or(1, |behind| behind.depth.saturating_add(1));
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        if let Some((task, n)) = written {
+            let words = (task, scene.written.as_slice());
+            if writing::wait(tx, routine.id, words, (entry, n, place), depth)? {
+                continue;
+            }
+        }
+        let mut scene = scene.clone();
+        if !happen::holds(tx, &routine, watch, &mut scene)? {
             continue;
         }
-        let depth = behind.as_ref().map_or(1, |behind| behind.depth.saturating_add(1));
-        let n = u32::try_from(place).unwrap_or(u32::MAX);
-        happen::happened(tx, &routine, scene, Slot::Event(entry.seq, n), depth)?;
+        happen::happened(tx, &routine, scene, Slot::Event(entry.seq, place), depth)?;
     }
     Ok(())
 }

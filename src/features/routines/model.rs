@@ -14,7 +14,7 @@ use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Tabl
 mod clock;
 mod firing;
 
-pub use clock::{CLOCKS, Clock, DUE, Gathered};
+pub use clock::{CLOCKS, Clock, DUE, Gathered, Writing};
 pub use firing::{BY_ROUTINE, BY_SLOT, BY_TASK, FIRINGS, Firing, Slot, item_key, of_item_key};
 
 use super::conditions::Conditions;

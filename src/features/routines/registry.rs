@@ -21,6 +21,10 @@ pub use rows::{Noun, key_of, noun};
 pub const VIEW: &str = "view:";
 /// What the names of fields begin with that say what was there before.
 pub const OLD: &str = "old_";
+/// The kind of a change of any field of a task.
+pub const TASK_CHANGED: &str = "task.changed";
+/// The fields of a task that are stored while somebody still writes them.
+pub const WRITTEN: [&str; 2] = ["title", "description"];
 /// How many kinds there may be: each has a bit in the set of those that are waited for.
 pub const MOST_KINDS: usize = 256;
 
@@ -157,6 +161,8 @@ pub enum Change {
     Budget(Payer, Period),
     /// The change of a row at this place of its entry.
     Row(usize),
+    /// What has been written in these fields of a row since its change at this place of this entry.
+    Written((u64, u16), Vec<String>),
 }
 
 /// Something that happened, as routines see it.

@@ -49,6 +49,8 @@ pub struct Scene {
     pub subject: String,
     /// The task that it is about.
     pub task: Option<TaskId>,
+    /// The words of a task that changed, which somebody may still be writing; empty where anything else did.
+    pub written: Vec<String>,
 }
 
 /// What is being put together.
@@ -409,7 +411,7 @@ impl Stage {
                 self.put("period", period.word());
                 self.put("url", "settings/usage");
             }
-            Change::Reason(_) | Change::GivenUp(_) | Change::Row(_) => {}
+            Change::Reason(_) | Change::GivenUp(_) | Change::Row(_) | Change::Written(..) => {}
         }
         Ok(true)
     }

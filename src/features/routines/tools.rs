@@ -36,6 +36,9 @@ struct Line {
     when: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// The tasks whose words it waits for, with the time at which they fire unless they change again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    writing: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
     runs: u32,
@@ -45,11 +48,13 @@ struct Line {
 fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
     let clock = queries::clock(read, routine.id)?;
     let paused = queries::rules(read)?.paused_at.is_some();
+    let writing = view::written(read, &clock)?.into_iter();
     Ok(Line {
         id: routine.id,
         state: view::standing(routine, paused).0,
         when: view::sentence(&routine.trigger),
         next: clock.next_at.map(|at| at.to_string()),
+        writing: writing.map(|one| format!("{} {}", one.task, one.due_at)).collect(),
         stopped: routine.stopped.clone(),
         runs: clock.count,
         routine: Wish { agent: None, ..Wish::from(routine) },

@@ -5,6 +5,7 @@ mod m0002_blob_references;
 mod m0003_all_indexes;
 mod m0004_tasks_of_routines;
 mod m0005_exports_on_record;
+mod m0006_words_at_rest;
 
 use crate::store::FORMAT;
 use crate::store::migrate::Migration;
@@ -15,6 +16,7 @@ pub const LIST: [Migration; (FORMAT - 1) as usize] = [
     m0003_all_indexes::STEP,
     m0004_tasks_of_routines::STEP,
     m0005_exports_on_record::STEP,
+    m0006_words_at_rest::STEP,
 ];
 
 #[cfg(test)]

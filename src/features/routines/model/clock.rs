@@ -1,12 +1,13 @@
-//! Where a routine stands: its next instant, what it gathers, how often it failed. Kept beside it, so
-//! that its own history is that of what people and agents did with it.
+//! Where a routine stands: its next instant, what it gathers, whose words it waits for, how often it failed.
+//! Kept beside it, so that its own history is that of what people and agents did with it. A released layout
+//! is frozen: add `ClockV2`, raise `VERSION`, extend `upgrade`.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::cadence::Schedule;
-use crate::kernel::{FiringId, RoutineId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::kernel::{Actor, FiringId, Part, RoutineId, TaskId, Timestamp, TypedId};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 use super::Routine;
 
@@ -22,6 +23,26 @@ pub struct Gathered {
     pub subject: String,
     /// How many routines caused each other, with this one.
     pub depth: u8,
+}
+
+/// Words of a task that somebody may still be writing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// The task.
+    pub task: TaskId,
+    /// Who writes.
+    pub by: Actor,
+    /// The first change: its entry of the feed and its place among the rows there.
+    pub first: (u64, u16),
+    /// The last one: its entry and its place as a slot names it.
+    pub last: (u64, u32),
+    /// The fields that were written.
+    pub fields: Vec<String>,
+    /// How many routines caused each other, with this one.
+    pub depth: u8,
+    /// When the routine fires, unless more is written.
+    #[serde(with = "millisecond::required")]
+    pub due_at: Timestamp,
 }
 
 /// Where a routine stands.
@@ -52,6 +73,45 @@ pub struct Clock {
     pub gathered: Vec<Gathered>,
     /// How much that was.
     pub gathered_count: u32,
+    /// Words that it waits for until they rest.
+    pub writing: Vec<Writing>,
+}
+
+#[derive(Deserialize)]
+struct ClockV1 {
+    routine: RoutineId,
+    schedule: Option<Schedule>,
+    #[serde(with = "millisecond::optional")]
+    next_at: Option<Timestamp>,
+    #[serde(with = "millisecond::optional")]
+    last_at: Option<Timestamp>,
+    last: Option<FiringId>,
+    count: u32,
+    failures: u8,
+    #[serde(with = "millisecond::optional")]
+    hour: Option<Timestamp>,
+    in_hour: u32,
+    gathered: Vec<Gathered>,
+    gathered_count: u32,
+}
+
+/// A clock as it was kept before routines waited for words to rest.
+fn before_writing(body: &[u8]) -> Result<Clock, DecodeError> {
+    let old: ClockV1 = codec::decode(body)?;
+    Ok(Clock {
+        routine: old.routine,
+        schedule: old.schedule,
+        next_at: old.next_at,
+        last_at: old.last_at,
+        last: old.last,
+        count: old.count,
+        failures: old.failures,
+        hour: old.hour,
+        in_hour: old.in_hour,
+        gathered: old.gathered,
+        gathered_count: old.gathered_count,
+        writing: Vec::new(),
+    })
 }
 
 impl Clock {
@@ -70,6 +130,7 @@ impl Clock {
             in_hour: 0,
             gathered: Vec::new(),
             gathered_count: 0,
+            writing: Vec::new(),
         }
     }
 
@@ -83,7 +144,8 @@ impl Clock {
     /// When it becomes due by itself.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.next_at.into_iter().chain(self.digest_at()).min()
+        let written = self.writing.iter().map(|one| one.due_at);
+        self.next_at.into_iter().chain(self.digest_at()).chain(written).min()
     }
 }
 
@@ -91,6 +153,7 @@ impl Record for Clock {
     type Id = RoutineId;
     const TABLE: Table = CLOCKS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[DUE];
 
     fn id(&self) -> RoutineId {
@@ -111,6 +174,13 @@ impl Record for Clock {
         Root::of::<Routine>(self.routine)
     }
 
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            1 => before_writing(body),
+            _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
+        }
+    }
+
     fn sample() -> Self {
         let at = crate::kernel::time::from_ms(1_700_000_000_000);
         Self {
@@ -125,6 +195,15 @@ impl Record for Clock {
             in_hour: 20,
             gathered: vec![Gathered { subject: "MC-142 Compare leasing prices".into(), depth: 1 }],
             gathered_count: 1,
+            writing: vec![Writing {
+                task: TaskId::from_bytes([2; 16]),
+                by: Actor::System(Part::Setup),
+                first: (812, 0),
+                last: (815, 1),
+                fields: vec!["title".into()],
+                depth: 1,
+                due_at: at,
+            }],
         }
     }
 }

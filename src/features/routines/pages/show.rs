@@ -53,6 +53,14 @@ struct Line {
     instruction: String,
 }
 
+/// A task whose words the routine waits for.
+struct Waits {
+    task: String,
+    title: String,
+    href: String,
+    at: String,
+}
+
 struct View {
     live: Live,
     name: String,
@@ -72,6 +80,7 @@ struct View {
     agent_href: String,
     instruction: String,
     next: Vec<String>,
+    waits: Vec<Waits>,
     facts: Vec<(&'static str, String)>,
     runs: u32,
     failures: u8,
@@ -137,6 +146,12 @@ fn view(
     let (state, label) = view::standing(&routine, all_paused);
     let goes = routine.is_on() && !all_paused;
     let instants = if goes { view::next_instants(&routine.trigger, now) } else { Vec::new() };
+    let waits = view::written(read, &clock)?.into_iter().map(|one| Waits {
+        href: ws.url(&format!("tasks/{}", one.task)),
+        task: one.task,
+        title: one.title,
+        at: view::moment(one.due_at, &zone),
+    });
     let own_zone = routine.schedule().map_or_else(|| zone.clone(), |schedule| schedule.zone());
     Ok(View {
         live: Live::new(format!("{base}?after={}", format::query_value(&asked.after)))
@@ -164,6 +179,7 @@ fn view(
             .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
         instruction: routine.template().to_owned(),
         next: instants.into_iter().map(|at| view::moment(at, &own_zone)).collect(),
+        waits: waits.collect(),
         facts: facts(&routine),
         runs: clock.count,
         failures: clock.failures,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::features::agents::model::Agent;
 use crate::features::inbox::model::Item;
 use crate::features::routines::conditions::{Checked, Values};
-use crate::features::routines::model::{Action, Firing, Routine, Trigger};
+use crate::features::routines::model::{Action, Clock, Firing, Routine, Trigger};
 use crate::features::routines::queries::plan;
 use crate::features::routines::registry;
 use crate::features::routines::rules::RoutineError;
@@ -15,6 +15,7 @@ use crate::features::routines::rules::fire::quiet_until;
 use crate::features::routines::scene::{self, Moment};
 use crate::features::routines::{queries, render};
 use crate::features::runs::model::Run;
+use crate::features::tasks::model::Task;
 use crate::features::tasks::model::template::{Template, TemplateItem};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -81,6 +82,33 @@ pub fn next_instants(trigger: &Trigger, now: Timestamp) -> Vec<Timestamp> {
         Trigger::Schedule(schedule) => schedule.upcoming(now, AHEAD),
         Trigger::Event(_) => Vec::new(),
     }
+}
+
+/// A task whose words are being written.
+pub struct Written {
+    /// Its name.
+    pub task: String,
+    /// Its title.
+    pub title: String,
+    /// When the routine fires, unless more is written.
+    pub due_at: Timestamp,
+}
+
+/// The tasks whose words a routine waits for, the next ones first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn written(read: &dyn Read, clock: &Clock) -> Result<Vec<Written>, StoreError> {
+    let mut all = Vec::new();
+    for one in &clock.writing {
+        // Nothing fires for a task that is gone.
+        if let Some(task) = read.get::<Task>(one.task)? {
+            let name = tasks::name(read, task.number)?;
+            all.push(Written { task: name, title: task.title, due_at: one.due_at });
+        }
+    }
+    all.sort_by_key(|one| one.due_at);
+    Ok(all)
 }
 
 /// What became of a firing: its fate, or how far what it began has come.

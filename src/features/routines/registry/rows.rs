@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::*;
-use super::{Kind, OLD};
+use super::{Kind, OLD, TASK_CHANGED};
 use crate::features::agents::model::{Agent, Reach};
 use crate::features::audit::model::Keeping;
 use crate::features::comments::model::{Comment, Reaction};
@@ -186,7 +186,7 @@ pub(super) static ALL: &[Noun] = &[
         "a task",
         &[
             Kind {
-                word: "task.changed",
+                word: TASK_CHANGED,
                 label: "any field of a task changes",
                 group: "Tasks",
                 fields: &[TASK, FORMER_TASK, CHANGED, COMMON],

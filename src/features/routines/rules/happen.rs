@@ -3,13 +3,16 @@
 use jiff::SignedDuration;
 
 use crate::features::routines::conditions::Values;
-use crate::features::routines::model::{Action, Clock, Gathered, Routine, Slot};
+use crate::features::routines::model::{Action, Clock, Gathered, Routine, Slot, Watch};
+use crate::features::routines::queries;
 use crate::features::routines::rules::fire::{self, Shot};
-use crate::features::routines::scene::Scene;
+use crate::features::routines::scene::{self, Scene};
 use crate::kernel::{FiredBy, TypedId as _};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::store::{StoreError, WriteTx};
 use crate::tool::untrusted;
 
+/// What is older fires nothing.
+pub const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
 /// How often events make one routine wake its agent within an hour (resolution J18).
 const WAKES: u32 = 6;
 /// How often they make it make tasks: a task waits where people see it, and costs nothing by itself.
@@ -26,6 +29,25 @@ pub fn in_hour(routine: &Routine) -> u32 {
     }
 }
 
+/// Whether the conditions of a routine hold. The tasks of views are counted only where all else does.
+///
+/// # Errors
+/// When the store fails.
+pub fn holds(
+    tx: &WriteTx<'_>,
+    routine: &Routine,
+    watch: &Watch,
+    scene: &mut Scene,
+) -> Result<bool, StoreError> {
+    scene::add_budget(tx, &mut scene.values, routine.agent, tx.now())?;
+    if watch.conditions.fail_without_views(&scene.values) {
+        return Ok(false);
+    }
+    let at = (routine.agent, tx.now());
+    scene::add_counts(tx, &mut scene.values, &watch.conditions, at)?;
+    Ok(watch.conditions.hold(&scene.values))
+}
+
 /// An event that a routine waits for has happened, and its conditions hold.
 ///
 /// # Errors
@@ -37,13 +59,28 @@ pub fn happened(
     slot: Slot,
     depth: u8,
 ) -> Result<(), StoreError> {
+    let mut clock = queries::clock(tx, routine.id)?;
+    count(tx, (routine, &mut clock), scene, slot, depth)?;
+    tx.put(&clock)
+}
+
+/// Fires for an event, unless that is too much for this hour. The clock is changed and not kept.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn count(
+    tx: &mut WriteTx<'_>,
+    (routine, clock): (&Routine, &mut Clock),
+    scene: Scene,
+    slot: Slot,
+    depth: u8,
+) -> Result<(), StoreError> {
     let now = tx.now();
-    let mut clock = tx.get::<Clock>(routine.id)?.unwrap_or_else(|| Clock::new(routine.id));
     let hour = SignedDuration::from_hours(1);
     // A clock that was set back begins another hour, too.
     if clock.hour.is_none_or(|begun| hour <= now.duration_since(begun).abs()) {
         if 0 < clock.gathered_count {
-            digest(tx, routine, &mut clock)?;
+            digest(tx, routine, clock)?;
         }
         (clock.hour, clock.in_hour) = (Some(now), 0);
     }
@@ -52,7 +89,7 @@ pub fn happened(
             clock.gathered.push(Gathered { subject: scene.subject, depth });
         }
         clock.gathered_count = clock.gathered_count.saturating_add(1);
-        return tx.put(&clock);
+        return Ok(());
     }
     clock.in_hour += 1;
     let shot = Shot {
@@ -66,8 +103,7 @@ pub fn happened(
         hold: None,
         count: 1,
     };
-    fire::shoot(tx, routine, &mut clock, shot)?;
-    tx.put(&clock)
+    fire::shoot(tx, routine, clock, shot).map(drop)
 }
 
 /// Fires once for all that was too much. The clock is changed and not kept.

@@ -1,7 +1,8 @@
 //! Clocks and histories: what follows from a routine, kept beside it.
 
 use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
-use crate::features::routines::queries;
+use crate::features::routines::rules::writing;
+use crate::features::routines::{queries, registry};
 use crate::kernel::{
     About, AgentId, Event, FiringId, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp,
 };
@@ -12,7 +13,8 @@ pub const MOST_FAILURES: u8 = 3;
 /// How many firings of a routine are kept whatever became of them.
 const KEPT: usize = 500;
 
-/// Makes the clock of a routine fit it: another schedule counts from now on.
+/// Makes the clock of a routine fit it: another schedule counts from now on, and one that stands still, or
+/// does not hear of changes of tasks, waits for nobody's words.
 ///
 /// # Errors
 /// When the store refuses.
@@ -21,18 +23,26 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
     let goes = routine.is_on() && queries::rules(tx)?.paused_at.is_none();
     let wanted = routine.schedule().filter(|_| goes);
+    let hears = goes && routine.watch().is_some_and(|one| one.event == registry::TASK_CHANGED);
     let before = tx.get::<Clock>(id)?;
-    if before.as_ref().is_some_and(|clock| clock.schedule.as_ref() == wanted) {
+    let fits =
+        |clock: &Clock| clock.schedule.as_ref() == wanted && (hears || clock.writing.is_empty());
+    if before.as_ref().is_some_and(fits) {
         return Ok(());
     }
     let mut clock = before.unwrap_or_else(|| Clock::new(id));
-    clock.next_at = wanted.and_then(|schedule| schedule.next(tx.now()));
-    clock.schedule = wanted.cloned();
+    if !hears {
+        clock.writing.clear();
+    }
+    if clock.schedule.as_ref() != wanted {
+        clock.next_at = wanted.and_then(|schedule| schedule.next(tx.now()));
+        clock.schedule = wanted.cloned();
+    }
     tx.put(&clock)
 }
 
 /// Lets clocks stand until all work goes on, in a workspace that came in from elsewhere: what has come by
-/// then, and what was gathered to be told, is done where it comes from.
+/// then, what was gathered to be told, and words that are being written, are done where it comes from.
 ///
 /// # Errors
 /// When the store refuses.
@@ -41,13 +51,14 @@ pub fn stand(tx: &mut WriteTx<'_>, routines: &[RoutineId]) -> Result<(), StoreEr
         let Some(mut clock) = tx.get::<Clock>(*id)? else { continue };
         (clock.schedule, clock.next_at) = (None, None);
         (clock.gathered, clock.gathered_count) = (Vec::new(), 0);
+        clock.writing.clear();
         tx.put(&clock)?;
     }
     Ok(())
 }
 
 /// A clock that was far ahead made instants of routines wait: those that come sooner and have not
-/// fired are waited for again.
+/// fired are waited for again. Words rest from now on.
 ///
 /// # Errors
 /// When the store refuses.
@@ -55,20 +66,26 @@ pub fn rewind(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     let clocks: Vec<Clock> = tx.list(&Range::all())?;
     for mut clock in clocks {
-        let (Some(schedule), Some(next)) = (&clock.schedule, clock.next_at) else { continue };
-        let mut sooner = schedule.next(now);
-        while let Some(at) = sooner.filter(|at| *at < next) {
-            if !fired(tx, clock.routine, at)? {
-                break;
-            }
-            sooner = schedule.next(at);
-        }
-        if sooner.is_some_and(|at| at < next) {
-            clock.next_at = sooner;
+        let sooner = sooner(tx, &clock)?;
+        clock.next_at = sooner.or(clock.next_at);
+        if writing::rewind(&mut clock, now) || sooner.is_some() {
             tx.put(&clock)?;
         }
     }
     Ok(())
+}
+
+/// The first instant that has not fired and comes sooner than the one that is waited for.
+fn sooner(tx: &WriteTx<'_>, clock: &Clock) -> Result<Option<Timestamp>, StoreError> {
+    let (Some(schedule), Some(next)) = (&clock.schedule, clock.next_at) else { return Ok(None) };
+    let mut sooner = schedule.next(tx.now());
+    while let Some(at) = sooner.filter(|at| *at < next) {
+        if !fired(tx, clock.routine, at)? {
+            return Ok(Some(at));
+        }
+        sooner = schedule.next(at);
+    }
+    Ok(None)
 }
 
 /// Whether there is a firing of an instant.

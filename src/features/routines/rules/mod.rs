@@ -1,5 +1,5 @@
 //! All writes of routines: what people and agents do with them. How they fire stands in `fire`, what
-//! the time does in `tick`, what happens in `happen`.
+//! the time does in `tick`, what happens in `happen`, how they wait for who writes in `writing`.
 
 mod error;
 pub mod fire;
@@ -9,6 +9,7 @@ pub mod refer;
 #[cfg(test)]
 mod tests;
 pub mod tick;
+pub mod writing;
 
 use crate::features::agents::model::Agent;
 use crate::features::workspace::model::Settings;

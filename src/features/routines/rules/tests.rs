@@ -30,6 +30,8 @@ use crate::kernel::{
 use crate::store::consumer::{Step as Taken, step};
 use crate::store::{NoFaults, Options, Record, Store};
 
+mod writing_tests;
+
 const START: i64 = 1_795_000_000_000;
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
 

@@ -8,7 +8,7 @@ use crate::features::routines::conditions::Values;
 use crate::features::routines::model::{Clock, DUE, Firing, Routine, Slot};
 use crate::features::routines::queries;
 use crate::features::routines::rules::fire::{self, Shot};
-use crate::features::routines::rules::{happen, keep};
+use crate::features::routines::rules::{happen, keep, writing};
 use crate::kernel::cadence::Schedule;
 use crate::kernel::{CatchUp, Fate, FiredBy};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
@@ -83,6 +83,11 @@ fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), Sto
         } else {
             happen::digest(tx, &routine, &mut clock)?;
         }
+    } else if !stands {
+        writing::rest(tx, &routine, &mut clock)?;
+    }
+    if stands {
+        clock.writing.clear();
     }
     if let (Some(schedule), Some(next)) = (clock.schedule.clone(), clock.next_at)
         && next <= now

@@ -46,6 +46,19 @@ pub(super) fn as_of(
     Ok(row)
 }
 
+/// A task as it is now, with some words of a former one: all else has told of itself when it changed.
+fn with_words(
+    now: &Map<String, Value>,
+    former: &Map<String, Value>,
+    words: &[String],
+) -> Map<String, Value> {
+    let mut task = now.clone();
+    for name in words {
+        task.insert(name.clone(), former.get(name).cloned().unwrap_or_default());
+    }
+    task
+}
+
 impl Stage {
     /// A record that came, changed or went; says whether anything that people see of it changed.
     pub(super) fn record(
@@ -60,6 +73,7 @@ impl Stage {
             (Change::Row(n), Some(entry)) => {
                 feed::before_image(read, entry.seq, u16::try_from(*n).unwrap_or(u16::MAX))?
             }
+            (Change::Written((seq, n), _), _) => feed::before_image(read, *seq, *n)?,
             _ => None,
         };
         let before = before.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
@@ -71,6 +85,12 @@ impl Stage {
         // It has changed again since.
         let stale = row != current;
         let now = row.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
+        let before = match (&happening.change, &now) {
+            (Change::Written(_, words), Some(now)) => {
+                Some(with_words(now, &before.unwrap_or_default(), words))
+            }
+            _ => before,
+        };
         let Some(fields) = now.as_ref().or(before.as_ref()) else { return Ok(false) };
         let names = Names::new(read)?;
         let speaker = Speaker { names: &names, zone: self.zone.clone() };
@@ -120,6 +140,10 @@ impl Stage {
         }
         // What is only tried out has not changed; of some records nothing is told but that they did.
         let counts = !compared || !changed.is_empty() || moment.entry.is_none();
+        let is_words = |name: &String| registry::WRITTEN.contains(&name.as_str());
+        if is_task && changed.iter().all(is_words) {
+            self.told.written.clone_from(&changed);
+        }
         self.set("changed", list(changed));
         Ok(counts)
     }

@@ -1,0 +1,96 @@
+//! Words that somebody writes. The page of a task stores title and description at each pause of whoever
+//! writes there: a routine that waits for changes of tasks fires when the words have rested, once for each
+//! writer, with the whole of what became of them (resolution J30). All else that changes fires at once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::features::routines::model::{Clock, Routine, Slot, Writing};
+use crate::features::routines::queries;
+use crate::features::routines::registry::{self, Change, Happening, Subject};
+use crate::features::routines::rules::happen::{self, LONG_PAST};
+use crate::features::routines::scene::{self, Moment};
+use crate::features::tasks::model::{TASKS, Task};
+use crate::features::tasks::queries::people::assignee_of;
+use crate::kernel::time::from_ms;
+use crate::kernel::{RoutineId, TaskId};
+use crate::store::{Entry, KeyBuf, ReadExt, StoreError, WriteTx, feed};
+
+/// How long words rest before they fire.
+const REST: SignedDuration = SignedDuration::from_mins(10);
+/// How many texts one routine waits for; what is more fires at once.
+const MOST: usize = 50;
+
+/// Lets these words of a task, changed at this place of an entry, rest before they fire. Says no where too
+/// many do already.
+///
+/// # Errors
+/// When the store fails.
+pub fn wait(
+    tx: &mut WriteTx<'_>,
+    routine: RoutineId,
+    (task, fields): (TaskId, &[String]),
+    (entry, n, place): (&Entry, u16, u32),
+    depth: u8,
+) -> Result<bool, StoreError> {
+    let mut clock = queries::clock(tx, routine)?;
+    let (writer, last) = (assignee_of(entry.actor), (entry.seq, place));
+    let due_at = from_ms(entry.at) + REST;
+    let same = |one: &Writing| one.task == task && assignee_of(one.by) == writer;
+    if let Some(n) = clock.writing.iter().position(same) {
+        let one = &mut clock.writing[n];
+        (one.by, one.last, one.due_at) = (entry.actor, last, due_at);
+        one.depth = one.depth.max(depth);
+        one.fields.extend_from_slice(fields);
+        one.fields.sort_unstable();
+        one.fields.dedup();
+    } else if clock.writing.len() < MOST {
+        let (by, first, fields) = (entry.actor, (entry.seq, n), fields.to_vec());
+        clock.writing.push(Writing { task, by, first, last, fields, depth, due_at });
+    } else {
+        return Ok(false);
+    }
+    tx.put(&clock)?;
+    Ok(true)
+}
+
+/// Lets the words fire that have rested longest, if any have long enough: one text at a time. The clock is
+/// changed and not kept.
+///
+/// # Errors
+/// When the store fails.
+pub fn rest(tx: &mut WriteTx<'_>, routine: &Routine, clock: &mut Clock) -> Result<(), StoreError> {
+    let now = tx.now();
+    let all = clock.writing.iter().enumerate().filter(|(_, one)| one.due_at <= now);
+    let Some(n) = all.min_by_key(|(_, one)| one.due_at).map(|(n, _)| n) else { return Ok(()) };
+    let writing = clock.writing.remove(n);
+    let kind = routine.watch().and_then(|watch| registry::kind(&watch.event));
+    let (Some(watch), Some(kind)) = (routine.watch(), kind) else { return Ok(()) };
+    // HQ may have been off for long, and the task may be gone.
+    if writing.due_at < now - LONG_PAST || tx.get::<Task>(writing.task)?.is_none() {
+        return Ok(());
+    }
+    let (seq, place) = writing.last;
+    // What the feed does not keep any more cannot be told.
+    let Some(entry) = feed::entry(tx, seq)? else { return Ok(()) };
+    let happening = Happening {
+        kind,
+        subject: Subject::Row(TASKS.number, KeyBuf::of(&writing.task).into_bytes()),
+        change: Change::Written(writing.first, writing.fields),
+    };
+    let Some(mut scene) = scene::of(tx, &happening, &Moment::of(&entry))? else { return Ok(()) };
+    if !happen::holds(tx, routine, watch, &mut scene)? {
+        return Ok(());
+    }
+    happen::count(tx, (routine, clock), scene, Slot::Event(seq, place), writing.depth)
+}
+
+/// A clock that was ahead keeps no words longer than others. Says whether it did.
+#[must_use]
+pub fn rewind(clock: &mut Clock, now: Timestamp) -> bool {
+    let latest = now + REST;
+    let mut late = false;
+    for one in clock.writing.iter_mut().filter(|one| latest < one.due_at) {
+        (one.due_at, late) = (latest, true);
+    }
+    late
+}

@@ -1,0 +1,17 @@
+//! Format 6: routines wait until words have rested. Clocks of the former layout are read as they are and
+//! written anew when they change.
+
+use crate::store::migrate::{Migration, Piece};
+use crate::store::{StoreError, WriteTx};
+
+/// The step.
+pub const STEP: Migration =
+    Migration { to: 6, name: "m0006_words_at_rest", describe, run, moves: &[] };
+
+fn describe() -> &'static str {
+    "Letting routines wait until words have rested"
+}
+
+fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {
+    Ok(Piece::Done)
+}
