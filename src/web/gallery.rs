@@ -136,10 +136,10 @@ impl Gallery {
             ],
             times: [5, 70, 600, 7_300, 90_000, 900_000].map(ago).to_vec(),
             dues: vec![
-                due(-2, Work::Open),
+                due(-2, Work::Late),
                 due(0, Work::Open),
                 due(1, Work::Open),
-                due(4, Work::Open),
+                due(4, Work::Open).at("14:30".to_owned()),
                 due(30, Work::Open),
                 due(-2, Work::Closed),
             ],

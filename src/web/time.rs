@@ -67,14 +67,16 @@ fn days_between(from: Date, to: Date) -> i64 {
 pub struct Due {
     /// `2026-11-20`, for machines and date inputs.
     pub iso: String,
-    /// "Today", "Tomorrow", "Friday", "28 Nov", for people.
+    /// "Today", "Tomorrow", "Friday", "28 Nov", for people; with a time of day "28 Nov, 14:30".
     pub text: String,
+    /// `14:30`, for machines and time inputs; empty for a whole day.
+    pub time: String,
     /// Overdue is danger, today is a warning, later is neutral.
     pub tone: Tone,
 }
 
 impl Due {
-    /// A date as seen on `today`; `open` work past its date is marked as late.
+    /// A date as seen on `today`.
     pub fn new(date: Date, today: Date, work: Work) -> Self {
         let days = days_between(today, date);
         let text = match days {
@@ -86,11 +88,20 @@ impl Due {
             _ => date.strftime("%-d %b %Y").to_string(),
         };
         let tone = match (work, days) {
-            (Work::Open, ..0) => Tone::Danger,
+            (Work::Late, _) => Tone::Danger,
             (Work::Open, 0) => Tone::Warn,
             _ => Tone::Neutral,
         };
-        Self { iso: date.to_string(), text, tone }
+        Self { iso: date.to_string(), text, time: String::new(), tone }
+    }
+
+    /// The same at this time of that day, such as `14:30`; empty is the whole day.
+    #[must_use]
+    pub fn at(self, time: String) -> Self {
+        if time.is_empty() {
+            return self;
+        }
+        Self { text: format!("{}, {time}", self.text), time, ..self }
     }
 }
 
@@ -115,6 +126,8 @@ pub fn zones(chosen: &str) -> Vec<Choice> {
 /// Whether a due date still matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
+    /// Not finished, and its date has passed.
+    Late,
     /// Not finished.
     Open,
     /// Done or cancelled.
@@ -163,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn only_open_work_is_late() {
+    fn what_is_late_or_near_stands_out() {
         let today = date(2026, 11, 20);
         let due = |day, work| Due::new(day, today, work);
-        assert_eq!(due(date(2026, 11, 18), Work::Open).tone, Tone::Danger);
+        assert_eq!(due(date(2026, 11, 18), Work::Late).tone, Tone::Danger);
         assert_eq!(due(date(2026, 11, 18), Work::Closed).tone, Tone::Neutral);
         assert_eq!(due(today, Work::Open).text, "Today");
         assert_eq!(due(today, Work::Open).tone, Tone::Warn);
+        let timed = due(today, Work::Open).at("14:30".to_owned());
+        assert_eq!((timed.text.as_str(), timed.time.as_str()), ("Today, 14:30", "14:30"));
+        assert_eq!(due(today, Work::Open).at(String::new()), due(today, Work::Open));
         assert_eq!(due(date(2026, 11, 23), Work::Open).text, "Monday");
         assert_eq!(due(date(2027, 1, 4), Work::Open).text, "4 Jan 2027");
     }

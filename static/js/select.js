@@ -15,7 +15,7 @@ function show() {
   document.querySelector(".rows")?.toggleAttribute("data-selecting", chosen.size > 0);
   bar.hidden = !chosen.size;
   bar.querySelector("b").textContent = `${chosen.size} selected`;
-  bar.elements.tasks.value = [...chosen].join(",");
+  for (const form of [bar, document.getElementById("bulk-when")]) form.elements.tasks.value = [...chosen].join(",");
 }
 
 function none() {

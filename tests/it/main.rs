@@ -42,6 +42,7 @@ mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules
 mod overdue; // due dates that pass
+mod due_times; // due dates with a time of day
 mod templates; // task templates: kept, previewed, made into tasks
 mod recurring; // recurring tasks over HTTP, with the clock going on
 mod routines; // what begins by itself: at a time, after an event, by hand

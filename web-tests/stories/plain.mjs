@@ -75,6 +75,17 @@ export function tell(given) {
     await pick('m-due', 'tomorrow');
     const properties = page.getByLabel('Properties');
     for (const now of ['In progress', 'High', 'Bo', 'Tomorrow']) await properties.getByText(now, { exact: true }).first().waitFor();
+    // With a time of day, which stays when only the day changes.
+    await page.locator('[popovertarget="m-due"]').click();
+    await page.locator('#due-time').fill('14:30');
+    await page.locator('#m-due').getByRole('button', { name: 'Set', exact: true }).press('Enter');
+    await properties.getByText('Tomorrow, 14:30', { exact: true }).first().waitFor();
+    await pick('m-due', 'today');
+    await properties.getByText('Today, 14:30', { exact: true }).first().waitFor();
+    await page.locator('[popovertarget="m-due"]').click();
+    await page.locator('#due-time').fill('');
+    await page.locator('#m-due').getByRole('button', { name: 'Set', exact: true }).press('Enter');
+    await properties.getByText('Today', { exact: true }).first().waitFor();
 
     // The run that this began: stopped, tried again, its work refused.
     await reloadUntil(page, main.getByRole('button', { name: 'Stop', exact: true }));

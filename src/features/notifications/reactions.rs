@@ -14,7 +14,7 @@ use crate::features::tasks::queries as tasks;
 use crate::kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
     ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
-    Timestamp, Verdict, VersionId, WaitFor, WatchReason,
+    Verdict, VersionId, WaitFor, WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -71,11 +71,9 @@ fn called(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     Ok(format!("{} \u{201c}{}\u{201d}", tasks::name(tx, task.number)?, task.title))
 }
 
-fn due(task: &Task, now: Timestamp) -> &'static str {
-    match task.due_at {
-        Some(at) if at < now => "It is overdue.",
-        _ => "",
-    }
+fn due(tx: &WriteTx<'_>, task: &Task) -> Result<&'static str, StoreError> {
+    let late = tasks::overdue::passed(tx, tx.now())?.is_overdue(task);
+    Ok(if late { "It is overdue." } else { "" })
 }
 
 fn assigned(
@@ -88,7 +86,7 @@ fn assigned(
     };
     let title = format!("{} gave you {}", queries::name(tx, tx.by())?, called(tx, &task)?);
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
-    let notice = notice.body(due(&task, tx.now())).only().to(account);
+    let notice = notice.body(due(tx, &task)?).only().to(account);
     rules::notify(tx, notice).map(drop)
 }
 

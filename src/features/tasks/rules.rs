@@ -11,7 +11,10 @@ pub mod series;
 pub mod templates;
 pub mod words;
 
+use jiff::tz::TimeZone;
+
 use super::model::Task;
+use super::queries::due::{self, Deadline};
 use super::queries::error::TaskError;
 use super::queries::{self, checks, open_ends::OpenEnds};
 use crate::features::workspace::model::{Counter, Counting};
@@ -90,6 +93,9 @@ pub struct TaskPatch {
     pub due_at: Option<Option<Timestamp>>,
     /// With a due moment: whether it is more than the end of a day.
     pub due_has_time: bool,
+    /// With the end of a day: the zone in which a time of day stays that the task has; none makes it due on
+    /// the whole day.
+    pub due_keeps: Option<TimeZone>,
     /// When it may begin, or whenever.
     pub start_at: Option<Option<Timestamp>>,
     /// The stream, or none.
@@ -211,7 +217,12 @@ pub fn update(tx: &mut WriteTx<'_>, id: TaskId, patch: TaskPatch) -> Result<Task
     }
     task.priority = patch.priority.unwrap_or(task.priority);
     if let Some(due_at) = patch.due_at {
-        (task.due_at, task.due_has_time) = (due_at, patch.due_has_time && due_at.is_some());
+        let mut due = due_at.map(|at| Deadline { at, has_time: patch.due_has_time });
+        if let Some(zone) = &patch.due_keeps {
+            due = due::moved(Deadline::of(&task), due, zone);
+        }
+        task.due_at = due.map(|due| due.at);
+        task.due_has_time = due.is_some_and(|due| due.has_time);
     }
     task.start_at = patch.start_at.unwrap_or(task.start_at);
     task.stream = patch.stream.unwrap_or(task.stream);

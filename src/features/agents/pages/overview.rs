@@ -20,7 +20,7 @@ use crate::features::runs::queries as runs;
 use crate::features::runs::queries::doing::doing;
 use crate::features::runs::queries::steps::{CallState, Step, Steps, What};
 use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::{self as tasks, due, list};
+use crate::features::tasks::queries::{self as tasks, list, overdue};
 use crate::features::usage::model::day_of;
 use crate::features::usage::queries as usage;
 use crate::kernel::text::ellipsis;
@@ -37,7 +37,7 @@ use crate::web::md;
 use crate::web::parts::{Dot, Tone};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
-use crate::web::time::{Due, RelTime, Work};
+use crate::web::time::{Due, RelTime};
 
 use super::line::{self, LineView};
 use super::list::{budget, took};
@@ -311,7 +311,7 @@ fn view(
         stuck: stuck(agent, head),
         idle: idle_words(agent, &head.activity),
         runs: live,
-        tasks: open.items.iter().map(|task| task_row(ws, &key, when, task)).collect(),
+        tasks: open.items.iter().map(|task| task_row(ws, &key, &today, task)).collect(),
         tasks_count: match open_count {
             0 => String::new(),
             n => format!("{n} open"),
@@ -443,9 +443,8 @@ fn line(step: &Step) -> Option<Line> {
     Some(Line { glyph, verb, what, took: took.unwrap_or_default(), current: false })
 }
 
-fn task_row(ws: &Ws, key: &str, when: &When, task: &Task) -> TaskRow {
+fn task_row(ws: &Ws, key: &str, today: &list::Today, task: &Task) -> TaskRow {
     let name = format!("{key}-{}", task.number);
-    let today = when.now.to_zoned(when.zone.clone()).date();
     TaskRow {
         href: ws.url(&format!("tasks/{name}")),
         title: task.title.clone(),
@@ -453,7 +452,7 @@ fn task_row(ws: &Ws, key: &str, when: &When, task: &Task) -> TaskRow {
         status_label: task.status.label(),
         prio: task.priority.word(),
         prio_label: task.priority.label(),
-        due: task.due_at.map(|at| Due::new(due::day(at, &when.zone), today, Work::Open)),
+        due: overdue::shown(task, today),
         name,
     }
 }

@@ -16,6 +16,8 @@ use crate::features::runs::model::{Park, RUNS, Run};
 use crate::features::runs::queries::{self as runs, words};
 use crate::features::tasks::model::{BY_STATUS, TASKS, Task};
 use crate::features::tasks::queries as tasks;
+use crate::features::tasks::queries::due::Deadline;
+use crate::features::tasks::queries::overdue::Passed;
 use crate::features::usage::model::USAGE;
 use crate::features::usage::queries as usage;
 use crate::features::workspace::model::{SETTINGS, Settings};
@@ -434,16 +436,21 @@ fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
     Ok(found.into_iter().map(row).collect())
 }
 
-/// Open tasks whose day has passed.
+/// Open tasks whose due date has passed.
 fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
-    let midnight = scene.midnight();
+    let (midnight, passed) = (scene.midnight(), Passed::at(scene.now, &scene.zone));
     let mut found: Vec<Task> = Vec::new();
     for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
         for priority in Priority::ALL {
             let mut from = KeyBuf::new();
             from.u8(status as u8).u8(u8::MAX - *priority as u8);
-            let to = from.clone().with(&midnight);
-            found.extend(tx.scan::<Task>(BY_STATUS, &Range::between(from, to).limit(OF_A_KIND))?);
+            let today = from.clone().with(&midnight);
+            let to = from.clone().with(&(scene.now + 1.milliseconds()));
+            let before = Range::between(from, today.clone()).limit(OF_A_KIND);
+            found.extend(tx.scan::<Task>(BY_STATUS, &before)?);
+            // Of today what is due at a time of day has passed, and no day.
+            let since: Vec<Task> = tx.scan(BY_STATUS, &Range::between(today, to))?;
+            found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(OF_A_KIND));
         }
     }
     found.sort_by_key(|task| task.due_at);
@@ -455,9 +462,8 @@ fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
         if mine {
             facts.insert(0, "yours".to_owned());
         }
-        if let Some(due) = task.due_at {
-            let due = due.to_zoned(scene.zone.clone());
-            facts.push(format!("was due {}", due.strftime("%-d %b")));
+        if let Some(due) = Deadline::of(&task) {
+            facts.push(format!("was due {}", due.words(&scene.zone, "%-d %b")));
         }
         let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
         rows.push(Row {

@@ -138,6 +138,8 @@ fn read(
         stream: text(&body.stream).map(|name| queries::stream(read, &name)).transpose()?,
         due_has_time: due.as_deref().is_some_and(due::has_time),
         due_at: due.as_ref().map(at).transpose()?,
+        // A program that says a day means the whole day.
+        due_keeps: None,
         start_at: text(&body.start_at).map(start).transpose()?,
         add_labels: body.add_labels,
         remove_labels: body.remove_labels,

@@ -2,17 +2,19 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::create::word;
 use super::ties::{self, Tie};
 use crate::app::{App, Ws};
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::labels::Asked;
-use crate::features::tasks::queries::{self, due, scene::Scene};
+use crate::features::tasks::queries::{self, scene::Scene};
 use crate::features::tasks::rules::{self, TaskPatch};
-use crate::kernel::{Priority, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::kernel::{Priority, TaskId, TaskStatus, Thinking};
 use crate::store::WriteTx;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path2};
@@ -98,6 +100,8 @@ pub struct Value {
     assignee: String,
     priority: String,
     due: String,
+    /// The time of day for it: empty is the whole day, and when it is not sent, the task keeps its own.
+    due_time: Option<String>,
     model: String,
     thinking: String,
     parent: String,
@@ -175,7 +179,8 @@ enum Change {
     Run,
     Archive,
     Restore,
-    Reopen(Option<Timestamp>),
+    /// Open again, due then; a time of day that it has in this zone stays.
+    Reopen(Option<Deadline>, TimeZone),
     Follow,
 }
 
@@ -199,7 +204,11 @@ impl Change {
             Self::Run => rules::start_now(tx, id),
             Self::Archive => rules::archive(tx, id),
             Self::Restore => rules::restore(tx, id),
-            Self::Reopen(due_at) => rules::overdue::reopen(tx, id, due_at, false),
+            Self::Reopen(due, zone) => {
+                let due = due::moved(Deadline::of(&queries::get(tx, id)?), due, &zone);
+                let has_time = due.is_some_and(|due| due.has_time);
+                rules::overdue::reopen(tx, id, due.map(|due| due.at), has_time)
+            }
             Self::Follow => {
                 rules::series::follow(tx, id, &[])?;
                 queries::get(tx, id)
@@ -225,8 +234,15 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
             patch(TaskPatch { priority: Some(priority), ..none })
         }
         Verb::Due => {
-            let due_at = due::parse(&value.due, &scene.today.zone, scene.today.now)?;
-            patch(TaskPatch { due_at: Some(due_at), ..none })
+            let (zone, time) = (&scene.today.zone, value.due_time.as_deref());
+            let text = time.unwrap_or_default();
+            let due = due::parse_timed(&value.due, text, zone, scene.today.now)?;
+            patch(TaskPatch {
+                due_at: Some(due.map(|due| due.at)),
+                due_has_time: due.is_some_and(|due| due.has_time),
+                due_keeps: time.is_none().then(|| zone.clone()),
+                ..none
+            })
         }
         Verb::Model => patch(TaskPatch { model: Some(Some(value.model.clone())), ..none }),
         Verb::Thinking => {
@@ -265,7 +281,10 @@ fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
         Verb::Restore => Ok(Change::Restore),
         Verb::Follow => Ok(Change::Follow),
         Verb::Reopen => {
-            Ok(Change::Reopen(due::parse(&value.due, &scene.today.zone, scene.today.now)?))
+            let (zone, now) = (&scene.today.zone, scene.today.now);
+            let time = value.due_time.as_deref().unwrap_or_default();
+            let due = due::parse_timed(&value.due, time, zone, now)?;
+            Ok(Change::Reopen(due, zone.clone()))
         }
     }
 }

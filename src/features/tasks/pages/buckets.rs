@@ -127,26 +127,30 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// The term that asks for the tasks of a group.
-#[must_use]
-pub fn term(by: GroupBy, word: &str) -> Option<Term> {
-    Some(match by {
-        GroupBy::None => return None,
+/// The terms that ask for the tasks of a group.
+fn terms(by: GroupBy, word: &str) -> Vec<Term> {
+    let due = |days: &str| Term::new("due", days);
+    let overdue = Term::new("is", "overdue");
+    match by {
+        GroupBy::None => Vec::new(),
         GroupBy::Due => match word {
-            "overdue" => Term::new("due", "<today"),
-            "week" => Term::new("due", "1d..6d"),
-            "later" => Term::new("due", ">6d"),
-            word => Term::new("due", word),
+            "overdue" => vec![overdue],
+            "earlier" => vec![due("<today"), Term { not: true, ..overdue }],
+            // What was due at a time of today may have passed.
+            "today" => vec![due("today"), Term { not: true, ..overdue }],
+            "week" => vec![due("1d..6d")],
+            "later" => vec![due(">6d")],
+            word => vec![due(word)],
         },
-        by => Term::new(by.word(), word),
-    })
+        by => vec![Term::new(by.word(), word)],
+    }
 }
 
 /// A query that asks for the tasks of one group only.
 #[must_use]
 pub fn narrowed(query: &Query, by: GroupBy, word: &str) -> Query {
     let mut query = query.clone();
-    query.terms.extend(term(by, word));
+    query.terms.extend(terms(by, word));
     query
 }
 

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::days::{self, DueOn};
-use crate::features::tasks::queries::due;
+use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::list::{self, Filter};
 use crate::features::tasks::queries::looks::Layout;
@@ -40,7 +40,9 @@ struct Pill {
     href: String,
     /// Its status: word and label.
     status: (&'static str, &'static str),
-    /// Whether its day has passed and it is open.
+    /// Its time of that day, or empty.
+    time: String,
+    /// Whether it is overdue.
     late: bool,
     recurring: bool,
     face: Face,
@@ -186,7 +188,7 @@ fn cell(scene: &Scene, state: &State, (day, first, today): (Date, Date, Date), o
         past: day < today,
         weekend: 5 <= day.weekday().to_monday_zero_offset(),
         out: day.month() != first.month(),
-        pills: own.first.iter().map(|task| pill(scene, task, day < today)).collect(),
+        pills: own.first.iter().map(|task| pill(scene, task)).collect(),
         more: own.total.saturating_sub(own.first.len()),
         more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
         add: match add {
@@ -197,14 +199,15 @@ fn cell(scene: &Scene, state: &State, (day, first, today): (Date, Date, Date), o
     }
 }
 
-fn pill(scene: &Scene, task: &Task, past: bool) -> Pill {
+fn pill(scene: &Scene, task: &Task) -> Pill {
     Pill {
         id: task.id.to_string(),
         name: scene.name(task),
         title: task.title.clone(),
         href: scene.href(task),
         status: (task.status.word(), task.status.label()),
-        late: past && task.status.is_open(),
+        time: Deadline::of(task).map(|due| due.time(&scene.today.zone)).unwrap_or_default(),
+        late: scene.is_overdue(task),
         recurring: task.series.is_some(),
         face: scene.people.face_or_nobody(task.assignee),
         may_write: scene.may_write && task.archived_at.is_none(),

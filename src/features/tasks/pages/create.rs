@@ -34,6 +34,8 @@ pub struct Typed {
     priority: String,
     assignee: String,
     due: String,
+    /// The time of day for it; empty is the whole day.
+    due_time: String,
     parent: String,
     model: String,
     thinking: String,
@@ -98,6 +100,10 @@ pub async fn form(
 /// A form that makes a task repeat which does not do so yet.
 fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError> {
     let task = queries::resolve(read, text)?;
+    let mut repeat = Repeat::weekdays();
+    if let Some(due) = due::Deadline::of(&task) {
+        repeat.due_at_time = due.time(&due::zone(&repeat::zone(read)?));
+    }
     Ok(Typed {
         replaces: scene.name(&task),
         title: task.title,
@@ -107,7 +113,7 @@ fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError>
         model: task.model.unwrap_or_default(),
         thinking: task.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
         stream: task.stream.map(|stream| stream.to_string()).unwrap_or_default(),
-        repeat: Repeat::weekdays(),
+        repeat,
         ..Typed::default()
     })
 }
@@ -232,7 +238,8 @@ pub(super) fn new_task(
 ) -> Result<NewTask, TaskError> {
     let mut wrong = Vec::new();
     let assignee = scene.people.find(&typed.assignee, scene.myself());
-    let due_at = due::parse(&typed.due, &scene.today.zone, scene.today.now);
+    let (zone, now) = (&scene.today.zone, scene.today.now);
+    let due = due::parse_timed(&typed.due, &typed.due_time, zone, now);
     rules::title(&typed.title, &mut wrong);
     let parent = match typed.parent.trim() {
         "" => None,
@@ -244,11 +251,11 @@ pub(super) fn new_task(
             }
         },
     };
-    let start_at = due::parse_start(&typed.start, &scene.today.zone, scene.today.now);
+    let start_at = due::parse_start(&typed.start, zone, now);
     let stream = queries::stream(read, &typed.stream);
     let errors = [
         assignee.as_ref().err(),
-        due_at.as_ref().err(),
+        due.as_ref().err(),
         start_at.as_ref().err(),
         stream.as_ref().err(),
     ];
@@ -258,12 +265,14 @@ pub(super) fn new_task(
     if !wrong.is_empty() {
         return Err(TaskError::Invalid(wrong));
     }
+    let due = due?;
     Ok(NewTask {
         description: typed.description.clone(),
         status: word("status", &typed.status, TaskStatus::Todo)?,
         priority: word("priority", &typed.priority, Priority::Medium)?,
         assignee: assignee?,
-        due_at: due_at?,
+        due_at: due.map(|due| due.at),
+        due_has_time: due.is_some_and(|due| due.has_time),
         start_at: start_at?,
         stream: stream?,
         parent,

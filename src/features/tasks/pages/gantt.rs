@@ -13,7 +13,7 @@ use super::state::State;
 use crate::app::Ws;
 use crate::features::runs::model::{self as runs, Run};
 use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::due;
+use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::list::{self, Cut, Filter};
 use crate::features::tasks::queries::marks;
@@ -166,7 +166,7 @@ fn view(
     let mut y = HEAD;
     for task in &tasks {
         let stretch = stretch(read, task, today, zone)?;
-        bars.push(bar(&scene, task, &stretch, (start, today, y)));
+        bars.push(bar(&scene, task, &stretch, (start, y)));
         places.insert(task.id, (y, stretch));
         y += LINE;
     }
@@ -217,11 +217,19 @@ fn x(start: Date, day: Date) -> i32 {
     days.clamp(-7, DAYS + 7) * DAY
 }
 
-fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, today, y): (Date, Date, i32)) -> Bar {
+fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar {
     let left = x(start, at.first).clamp(0, DAYS * DAY);
     let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
+    let zone = &scene.today.zone;
     let words = |day: Date| day.strftime("%-d %b").to_string();
-    let end = if at.endless { "no due date".to_owned() } else { words(at.last) };
+    // It ends when it was done, else when it is due, but not before it begins.
+    let ends = Deadline::of(task).filter(|_| task.completed_at.is_none());
+    let ends = ends.filter(|due| due::day(due.at, zone) == at.last);
+    let end = match ends {
+        _ if at.endless => "no due date".to_owned(),
+        Some(due) => due.words(zone, "%-d %b"),
+        None => words(at.last),
+    };
     Bar {
         id: task.id.to_string(),
         name: scene.name(task),
@@ -234,7 +242,7 @@ fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, today, y): (Date, Date,
         end: right - HANDLE,
         y,
         endless: at.endless,
-        late: task.status.is_open() && !at.endless && at.last < today,
+        late: scene.is_overdue(task),
         start: at.first.to_string(),
         due: at.last.to_string(),
         dates: format!("{} to {end}", words(at.first)),

@@ -30,6 +30,8 @@ pub struct Wish {
     assignee: Option<String>,
     stream: Option<String>,
     due: Option<String>,
+    /// The time of day for it; when it is empty, each task keeps its own.
+    due_time: String,
     start: Option<String>,
     /// A label that they get.
     label: Option<String>,
@@ -58,14 +60,17 @@ impl Wish {
         let usual = Priority::Medium;
         let priority = self.priority.as_deref().map(|text| word("priority", text, usual));
         let assignee = self.assignee.as_deref().map(|text| scene.people.find(text, scene.myself()));
+        let due = self.due.as_deref();
+        let due = due.map(|text| due::parse_timed(text, &self.due_time, zone, now)).transpose()?;
         Ok(Bulk {
             status: status.transpose()?,
             careful: self.sure.is_empty(),
             priority: priority.transpose()?,
             assignee: assignee.transpose()?,
             stream: self.stream.as_deref().map(|text| queries::stream(read, text)).transpose()?,
-            due_at: self.due.as_deref().map(|text| due::parse(text, zone, now)).transpose()?,
-            due_has_time: self.due.as_deref().is_some_and(due::has_time),
+            due_at: due.map(|due| due.map(|due| due.at)),
+            due_has_time: due.flatten().is_some_and(|due| due.has_time),
+            due_keeps: Some(zone.clone()),
             start_at: self
                 .start
                 .as_deref()

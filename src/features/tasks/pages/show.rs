@@ -20,10 +20,11 @@ use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::runs::queries::{self as runs, onward};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::checks::MAX_DEPTH;
+use crate::features::tasks::queries::due::Deadline;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
-use crate::features::tasks::queries::{self, due, series, standing, summary};
+use crate::features::tasks::queries::{self, series, standing, summary};
 use crate::kernel::{About, ItemState, Priority, RunState, TaskId, TaskStatus};
 use crate::store::{Read, ReadExt as _};
 use crate::web::checklist;
@@ -348,10 +349,10 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         chip: scene.chip(task, &standing),
         title: task.title.clone(),
         archived: task.archived_at.is_some(),
-        missed: match (task.status, task.due_at) {
-            (TaskStatus::Missed, Some(at)) => {
-                let day = due::day(at, &scene.today.zone).strftime("%-d %B %Y");
-                format!("This task missed its date, {day}.")
+        missed: match (task.status, Deadline::of(task)) {
+            (TaskStatus::Missed, Some(due)) => {
+                let date = due.words(&scene.today.zone, "%-d %B %Y");
+                format!("This task missed its date, {date}.")
             }
             _ => String::new(),
         },
@@ -419,13 +420,7 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         priority: (task.priority.word(), task.priority.label()),
         face: scene.people.face_or_nobody(task.assignee),
         nobody: task.assignee.is_none(),
-        due: scene.due(task).map(|due| Due {
-            iso: task
-                .due_at
-                .map(|at| due::day(at, &scene.today.zone).to_string())
-                .unwrap_or_default(),
-            ..due
-        }),
+        due: scene.due(task),
         model: task.model.clone().unwrap_or_default(),
         thinking: task.thinking.map(|level| level.label().to_owned()).unwrap_or_default(),
         statuses: TaskStatus::ALL

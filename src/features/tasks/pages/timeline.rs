@@ -9,10 +9,11 @@ use crate::features::runs::model::{CallStatus, Run};
 use crate::features::runs::queries::doing::{doing, now};
 use crate::features::runs::queries::steps::{self, CallState, Steps, What};
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::history::{self, Back, Fact, FactKind};
 use crate::features::tasks::queries::scene::{Chip, Scene};
-use crate::features::tasks::queries::{due, standing};
+use crate::features::tasks::queries::standing;
 use crate::kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use crate::store::Read;
 use crate::web::format;
@@ -238,7 +239,7 @@ fn actor(scene: &Scene, actor: Actor) -> String {
 fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
     let by = actor(scene, fact.actor);
     let name = |who: &Assignee| bold(&scene.people.name(*who));
-    let day = |at: &Timestamp| due::day(*at, &scene.today.zone).strftime("%-d %b").to_string();
+    let day = |due: &Deadline| due.words(&scene.today.zone, "%-d %b");
     let (glyph, state, words) = match &fact.kind {
         FactKind::Created => ("plus", "", format!("{by} created this task")),
         FactKind::Assigned(_, Some(to))
@@ -282,7 +283,7 @@ fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
                 Back::Priority(to) => format!("the priority is {} again", bold(to.label())),
                 Back::Assignee(Some(who)) => format!("{} has it again", name(who)),
                 Back::Assignee(None) => "nobody has it again".to_owned(),
-                Back::Due(Some(at)) => format!("it is due {} again", bold(&day(at))),
+                Back::Due(Some(due)) => format!("it is due {} again", bold(&day(due))),
                 Back::Due(None) => "it has no due date again".to_owned(),
                 Back::Archived(true) => "it is archived again".to_owned(),
                 Back::Archived(false) => "it is not archived any more".to_owned(),

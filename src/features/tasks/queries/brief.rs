@@ -3,8 +3,9 @@
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::due::{self, Deadline};
 use super::people::People;
-use super::{due, labels, open_ends::OpenEnds, relations};
+use super::{labels, open_ends::OpenEnds, relations};
 use crate::features::comments::queries as comments;
 use crate::features::deliverables::queries as deliverables;
 use crate::features::links::queries as links;
@@ -36,7 +37,7 @@ pub struct Line {
     /// Whose it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
-    /// The due day.
+    /// The due day, or the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
 }
@@ -165,7 +166,7 @@ impl Names {
             status: task.status,
             priority: task.priority,
             assignee: task.assignee.map(|who| self.people.handle(who)),
-            due: task.due_at.map(|at| due::day(at, &self.zone).to_string()),
+            due: Deadline::of(task).map(|due| due.written(&self.zone)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::list::Sort;
+use super::overdue::Passed;
 use super::people::assignee_of;
 use super::relations::keeps_waiting;
 use super::terms::Dated;
@@ -36,6 +37,8 @@ pub(super) struct Row {
     pub(super) status: TaskStatus,
     pub(super) priority: Priority,
     pub(super) archived: bool,
+    /// Whether it is due at a moment, and not at the end of a day.
+    due_has_time: bool,
     pub(super) number: u32,
     pub(super) due: Moment,
     updated_ms: i64,
@@ -78,6 +81,7 @@ impl Column for Row {
             status: task.status,
             priority: task.priority,
             archived: task.archived_at.is_some(),
+            due_has_time: task.due_has_time,
             assignee: task.assignee,
             due: Moment::of(task.due_at),
             updated_ms: task.updated_at.as_millisecond(),
@@ -105,6 +109,11 @@ impl Row {
     /// Whether it keeps what waits for it: one that has missed its day still does.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.archived && keeps_waiting(self.status)
+    }
+
+    /// Whether it is open, and its due date has passed.
+    pub(super) fn is_overdue(&self, passed: Passed) -> bool {
+        passed.holds(self.status, self.due.ms(), self.due_has_time)
     }
 
     /// Its place in the order by hand.

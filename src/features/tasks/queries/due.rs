@@ -1,10 +1,74 @@
-//! Due dates: how they are written and which day they are.
+//! Due dates: how they are written, which day and time of day they are, and where they are moved to.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::error::TaskError;
+use crate::kernel::cadence::instant;
+
+/// When something is due: at a moment, or on the day that has come to its end by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The moment, or the end of the day.
+    pub at: Timestamp,
+    /// Whether it is a moment.
+    pub has_time: bool,
+}
+
+impl Deadline {
+    /// When a task is due, if ever.
+    #[must_use]
+    pub fn of(task: &Task) -> Option<Self> {
+        task.due_at.map(|at| Self { at, has_time: task.due_has_time })
+    }
+
+    /// Its time of day in this zone, such as `14:30`; empty for a whole day.
+    #[must_use]
+    pub fn time(self, zone: &TimeZone) -> String {
+        match self.has_time {
+            true => self.at.to_zoned(zone.clone()).strftime("%H:%M").to_string(),
+            false => String::new(),
+        }
+    }
+
+    /// For people: its day in this form, and its time of day if it has one, such as "24 Nov, 14:30".
+    #[must_use]
+    pub fn words(self, zone: &TimeZone, form: &str) -> String {
+        let day = day(self.at, zone).strftime(form).to_string();
+        match self.has_time {
+            true => format!("{day}, {}", self.time(zone)),
+            false => day,
+        }
+    }
+
+    /// As [`parse`] reads it: a day, or a moment with the clock of this zone.
+    #[must_use]
+    pub fn written(self, zone: &TimeZone) -> String {
+        let form = if self.has_time { "%Y-%m-%dT%H:%M:%S%:z" } else { "%Y-%m-%d" };
+        self.at.to_zoned(zone.clone()).strftime(form).to_string()
+    }
+
+    /// The same day at this time of day.
+    fn timed(self, time: Time, zone: &TimeZone) -> Self {
+        let at = instant(zone, day(self.at, zone).to_datetime(time));
+        // ok: a time of a day that can be written lies within what time can say.
+        let at = at.unwrap_or(self.at).as_millisecond();
+        Self { at: crate::kernel::time::from_ms(at), has_time: true }
+    }
+}
+
+/// Where a due date comes to be that is moved to another one: a time of day that it has in this zone stays
+/// when only a day is chosen.
+#[must_use]
+pub fn moved(from: Option<Deadline>, to: Option<Deadline>, zone: &TimeZone) -> Option<Deadline> {
+    let to = to?;
+    Some(match from.filter(|from| from.has_time && !to.has_time) {
+        Some(from) => to.timed(from.at.to_zoned(zone.clone()).time(), zone),
+        None => to,
+    })
+}
 
 /// The time zone of this name; UTC when it is not known.
 #[must_use]
@@ -39,6 +103,30 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
             "due",
             format!("\"{}\" is not a date. Write it as 2026-11-20.", short(text)),
         )),
+    }
+}
+
+/// Reads a due date as forms send it: what [`parse`] knows, and a time of that day such as `14:30`; empty is
+/// the whole day.
+///
+/// # Errors
+/// When one of them cannot be read, or there is a time without a day.
+pub fn parse_timed(
+    text: &str,
+    time: &str,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Option<Deadline>, TaskError> {
+    let due = parse(text, zone, now)?.map(|at| Deadline { at, has_time: has_time(text) });
+    let time: Time = match time.trim() {
+        "" => return Ok(due),
+        time => time
+            .parse()
+            .map_err(|_| TaskError::field("due_time", "use a time of day such as 14:30"))?,
+    };
+    match due {
+        Some(due) => Ok(Some(due.timed(time, zone))),
+        None => Err(TaskError::field("due", "choose the day for this time, too")),
     }
 }
 
@@ -77,7 +165,8 @@ pub fn day(at: Timestamp, zone: &TimeZone) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use super::{day, has_time, parse, parse_start, zone};
+    use super::{Deadline, day, has_time, moved, parse, parse_start, parse_timed, zone};
+    use crate::kernel::Problem as _;
     use jiff::Timestamp;
 
     #[test]
@@ -101,6 +190,49 @@ mod tests {
         assert_eq!(start("2026-11-20T10:00:00Z").as_deref(), Some("2026-11-20T10:00:00Z"));
         assert_eq!(start("none"), None);
         assert!(has_time("2026-11-20T10:00:00Z") && !has_time("2026-11-20"));
+    }
+
+    #[test]
+    fn a_time_of_day_is_read_and_told_in_the_zone() {
+        let (now, berlin): (Timestamp, _) =
+            ("2026-11-20T22:30:00Z".parse().unwrap(), zone("Europe/Berlin"));
+        let due = |day: &str, time: &str| parse_timed(day, time, &berlin, now);
+        let timed = due("2026-11-24", "14:30").unwrap().unwrap();
+        assert_eq!((timed.at.to_string().as_str(), timed.has_time), ("2026-11-24T13:30:00Z", true));
+        assert_eq!(timed.time(&berlin), "14:30");
+        assert_eq!(timed.words(&berlin, "%-d %b"), "24 Nov, 14:30");
+        assert_eq!(timed.written(&berlin), "2026-11-24T14:30:00+01:00");
+        assert_eq!(parse(&timed.written(&berlin), &berlin, now).unwrap(), Some(timed.at));
+        let whole = due("today", " ").unwrap().unwrap();
+        assert_eq!((whole.time(&berlin).as_str(), whole.has_time), ("", false));
+        assert_eq!(whole.words(&berlin, "%-d %b"), "20 Nov");
+        assert_eq!(whole.written(&berlin), "2026-11-20");
+        assert_eq!(due("none", "").unwrap(), None);
+        assert_eq!(due("2026-11-24", "25:00").unwrap_err().fields()[0].field, "due_time");
+        assert_eq!(due("", "14:30").unwrap_err().fields()[0].field, "due");
+        // Where the clocks go forward, a time that no clock shows is the first one after it.
+        let spring = due("2026-03-29", "02:30").unwrap().unwrap();
+        assert_eq!(spring.time(&berlin), "03:00");
+    }
+
+    #[test]
+    fn a_time_of_day_stays_when_only_the_day_changes() {
+        let (now, berlin): (Timestamp, _) =
+            ("2026-11-20T12:00:00Z".parse().unwrap(), zone("Europe/Berlin"));
+        let due = |day: &str, time: &str| parse_timed(day, time, &berlin, now).unwrap();
+        let winter = due("2026-11-24", "14:30");
+        let summer = moved(winter, due("2026-07-01", ""), &berlin).unwrap();
+        assert_eq!(summer.at.to_string(), "2026-07-01T12:30:00Z", "by the clock on the wall");
+        assert!(summer.has_time);
+        assert_eq!(moved(winter, due("2026-11-25", "09:00"), &berlin), due("2026-11-25", "09:00"));
+        assert_eq!(moved(winter, None, &berlin), None);
+        let whole = due("2026-11-26", "");
+        assert_eq!(moved(due("2026-11-24", ""), whole, &berlin), whole);
+        assert_eq!(moved(None, whole, &berlin), whole);
+        // To the second, as a program may have set it.
+        let at = "2026-11-24T13:30:20Z".parse().unwrap();
+        let exact = moved(Some(Deadline { at, has_time: true }), whole, &berlin).unwrap();
+        assert_eq!(exact.at.to_string(), "2026-11-26T13:30:20Z");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::having;
 use super::keys::KEYS;
 use super::list::{OPEN, Today};
 use super::marks;
+use super::overdue::Passed;
 use super::people::People;
 use super::taskset::TaskSet;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
@@ -15,7 +16,7 @@ use crate::features::streams::model::Stream;
 use crate::features::tasks::model::label::Label;
 use crate::features::tasks::model::series::Series;
 use crate::kernel::filter::{
-    self, Days, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
+    self, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
 use crate::kernel::{
     AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus,
@@ -178,11 +179,7 @@ impl Asker<'_> {
                 }
                 "archived" => Being::Archived,
                 "mine" => Being::Of(self.me),
-                "overdue" => {
-                    let today = due::day(self.today.now, &self.today.zone);
-                    let before = Days { from: None, to: Some(today) };
-                    Being::DueBefore(before.span(&self.today.zone).1)
-                }
+                "overdue" => Being::Overdue(Passed::at(self.today.now, &self.today.zone)),
                 "unread" => Being::In(Arc::new(having::unread(self.read, self.me)?)),
                 _ => {
                     wrong.push(unknown_word(key, value));

@@ -5,6 +5,7 @@ use jiff::ToSpan;
 use super::columns::Row;
 use super::due;
 use super::list::{self, Cut, Filter, Found, Order, Sort, Today};
+use super::overdue::Passed;
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
 use crate::kernel::cursor::Page;
@@ -62,8 +63,10 @@ impl GroupBy {
 /// How far away a due date is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nearness {
-    /// Its day has passed.
+    /// It has passed, and the task is open.
     Overdue,
+    /// Its day has passed, and the task is not open any more.
+    Earlier,
     /// Today.
     Today,
     /// Within six days from today.
@@ -75,13 +78,15 @@ pub enum Nearness {
 }
 
 impl Nearness {
-    const ALL: [Self; 5] = [Self::Overdue, Self::Today, Self::Week, Self::Later, Self::Never];
+    const ALL: [Self; 6] =
+        [Self::Overdue, Self::Earlier, Self::Today, Self::Week, Self::Later, Self::Never];
 
     /// Its word and what people read.
     #[must_use]
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Overdue => ("overdue", "Overdue"),
+            Self::Earlier => ("earlier", "Earlier"),
             Self::Today => ("today", "Today"),
             Self::Week => ("week", "Within a week"),
             Self::Later => ("later", "Later"),
@@ -152,6 +157,8 @@ pub(super) struct Grouper {
     streams: Met<StreamId>,
     /// When today, tomorrow and the day in a week begin, in milliseconds.
     days: [i64; 3],
+    /// What has passed.
+    passed: Passed,
 }
 
 impl Grouper {
@@ -161,7 +168,9 @@ impl Grouper {
             let start = day.and_then(|day| day.to_zoned(today.zone.clone()).ok());
             start.map_or(i64::MAX, |start| start.timestamp().as_millisecond())
         };
-        Self { by, owners: Met::new(), streams: Met::new(), days: [start(0), start(1), start(7)] }
+        let days = [start(0), start(1), start(7)];
+        let passed = Passed::at(today.now, &today.zone);
+        Self { by, owners: Met::new(), streams: Met::new(), days, passed }
     }
 
     /// The number of a row's group.
@@ -194,7 +203,8 @@ impl Grouper {
         let [today, tomorrow, week] = self.days;
         match row.dated(Dated::Due) {
             None => Nearness::Never,
-            Some(at) if at < today => Nearness::Overdue,
+            Some(_) if row.is_overdue(self.passed) => Nearness::Overdue,
+            Some(at) if at < today => Nearness::Earlier,
             Some(at) if at < tomorrow => Nearness::Today,
             Some(at) if at < week => Nearness::Week,
             Some(_) => Nearness::Later,

@@ -1,5 +1,6 @@
 //! What became of a task, step by step: a walk back through the feed from its row.
 
+use super::due::Deadline;
 use super::model::{TASKS, Task};
 use crate::kernel::{Actor, Assignee, Event, Priority, TaskField, TaskId, TaskStatus, Timestamp};
 use crate::store::{KeyBuf, Read, ReadExt, Schema, StoreError, feed, record};
@@ -32,7 +33,7 @@ pub enum FactKind {
     /// The priority changed.
     Priority(Option<Priority>, Priority),
     /// The due date changed.
-    Due(Option<Option<Timestamp>>, Option<Timestamp>),
+    Due(Option<Option<Deadline>>, Option<Deadline>),
     /// It was put away, or brought back.
     Archived(bool),
     /// Another field changed.
@@ -53,7 +54,7 @@ pub enum Back {
     /// Somebody who has it, or nobody.
     Assignee(Option<Assignee>),
     /// A due date, or none.
-    Due(Option<Timestamp>),
+    Due(Option<Deadline>),
     /// It is put away, or not.
     Archived(bool),
     /// A description.
@@ -123,12 +124,13 @@ fn kinds(event: &Event, id: TaskId, before: Option<&Task>, after: Option<&Task>)
 /// What an undo has brought back.
 fn back(before: &Task, after: &Task) -> Vec<Back> {
     let archived = |task: &Task| task.archived_at.is_some();
+    let due = Deadline::of;
     let all = [
         (before.title != after.title).then(|| Back::Title(after.title.clone())),
         (before.status != after.status).then_some(Back::Status(after.status)),
         (before.priority != after.priority).then_some(Back::Priority(after.priority)),
         (before.assignee != after.assignee).then_some(Back::Assignee(after.assignee)),
-        (before.due_at != after.due_at).then_some(Back::Due(after.due_at)),
+        (due(before) != due(after)).then_some(Back::Due(due(after))),
         (archived(before) != archived(after)).then_some(Back::Archived(archived(after))),
         (before.description != after.description).then_some(Back::Description),
     ];
@@ -140,7 +142,7 @@ fn field_kind(field: TaskField, before: Option<&Task>, after: Option<&Task>) -> 
     match field {
         TaskField::Title => FactKind::Title(before.map(|task| task.title.clone())),
         TaskField::Priority => FactKind::Priority(before.map(|t| t.priority), after.priority),
-        TaskField::Due => FactKind::Due(before.map(|task| task.due_at), after.due_at),
+        TaskField::Due => FactKind::Due(before.map(Deadline::of), Deadline::of(after)),
         TaskField::Archived => FactKind::Archived(after.archived_at.is_some()),
         other => FactKind::Field(other),
     }

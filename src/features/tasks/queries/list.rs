@@ -9,6 +9,7 @@ use super::columns::Row;
 use super::due;
 use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
 use super::marks;
+use super::overdue::Passed;
 use super::taskset::{self, TaskSet};
 use super::terms::{Sign, Terms};
 use super::texts::{self, Words};
@@ -33,7 +34,7 @@ pub enum Whose {
 /// Which due dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueIn {
-    /// Before today and still open.
+    /// Passed, and still open.
     Overdue,
     /// Up to the end of today.
     Today,
@@ -340,6 +341,8 @@ struct Fits<'f> {
     words: Vec<Words>,
     /// The moment before which a due date must lie, in milliseconds.
     last: Option<i64>,
+    /// What has passed.
+    passed: Passed,
     /// The tasks with one of the labels, when some are asked for.
     labelled: Option<TaskSet>,
     /// The tasks that wait for others, when that is asked.
@@ -358,6 +361,7 @@ impl<'f> Fits<'f> {
             is_plain: filter.is_plain(),
             words,
             last: last_moment(filter.due, today),
+            passed: Passed::at(today.now, &today.zone),
             labelled: match filter.labels.as_slice() {
                 [] => None,
                 labels => Some(marks::with_label(read, labels)?),
@@ -393,7 +397,7 @@ impl<'f> Fits<'f> {
             && match filter.due {
                 None => true,
                 Some(DueIn::Never) => row.due.ms().is_none(),
-                Some(DueIn::Overdue) => row.status.is_open() && is_before(row.due.ms(), self.last),
+                Some(DueIn::Overdue) => row.is_overdue(self.passed),
                 Some(DueIn::Today | DueIn::Week) => is_before(row.due.ms(), self.last),
             }
     }
@@ -406,10 +410,9 @@ fn is_before(due: Option<i64>, last: Option<i64>) -> bool {
 /// The moment before which a due date must lie, in milliseconds.
 fn last_moment(due: Option<DueIn>, today: &Today) -> Option<i64> {
     let days = match due? {
-        DueIn::Overdue => 0,
         DueIn::Today => 1,
         DueIn::Week => 7,
-        DueIn::Never => return None,
+        DueIn::Overdue | DueIn::Never => return None,
     };
     let day = due::day(today.now, &today.zone).checked_add(days.days()).ok()?;
     Some(day.to_zoned(today.zone.clone()).ok()?.timestamp().as_millisecond())

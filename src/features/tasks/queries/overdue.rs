@@ -3,8 +3,9 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::list::OPEN;
-use super::{due, standing};
+use super::due::{self, Deadline};
+use super::list::{OPEN, Today};
+use super::standing;
 use crate::features::comments::queries as comments;
 use crate::features::tasks::model::overdue::{OverdueMark, TaskRules};
 use crate::features::tasks::model::{BY_STATUS, Task};
@@ -12,7 +13,10 @@ use crate::features::workspace::model::Settings;
 use crate::kernel::cadence::midnight;
 use crate::kernel::{Priority, RunState, TaskId, TaskStatus};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::web::time::{Due, Work};
 
+/// The least by which time goes on.
+const TICK: SignedDuration = SignedDuration::from_millis(1);
 /// Of what passed earlier nobody is told any more: it was found after a long sleep, or imported.
 const OLD: SignedDuration = SignedDuration::from_hours(3 * 24);
 
@@ -33,6 +37,60 @@ pub enum Fell {
 /// When the store fails.
 pub fn rules(read: &dyn Read) -> Result<TaskRules, StoreError> {
     Ok(read.get::<TaskRules>(())?.unwrap_or_default())
+}
+
+/// Which due dates have passed at a moment: those at a time of day when it comes, those of a day when the
+/// day is over. Made once for many tasks, of which it says the same in lists, counts and notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// A moment before this one has passed, in milliseconds.
+    moments: i64,
+    /// The same for the end of a day.
+    days: i64,
+}
+
+impl Passed {
+    /// What has passed at this moment; days are as they are in this zone.
+    #[must_use]
+    pub fn at(now: Timestamp, zone: &TimeZone) -> Self {
+        // ok: every day of which it can be now has a beginning.
+        let today = midnight(zone, due::day(now, zone)).unwrap_or(now);
+        Self { moments: now.as_millisecond() + 1, days: today.as_millisecond() }
+    }
+
+    /// Whether a task is overdue: it is open, and its due date has passed.
+    #[must_use]
+    pub fn is_overdue(self, task: &Task) -> bool {
+        let due = task.due_at.map(Timestamp::as_millisecond);
+        self.holds(task.status, due, task.due_has_time)
+    }
+
+    /// The same of what is known of a task: where it stands, and when it is due, in milliseconds.
+    pub(super) fn holds(self, status: TaskStatus, due: Option<i64>, has_time: bool) -> bool {
+        let line = if has_time { self.moments } else { self.days };
+        status.is_open() && due.is_some_and(|due| due < line)
+    }
+}
+
+/// What has passed by the clock of the workspace, for what is told to everybody.
+///
+/// # Errors
+/// When the store fails.
+pub fn passed(read: &dyn Read, now: Timestamp) -> Result<Passed, StoreError> {
+    Ok(Passed::at(now, &zone(read)?))
+}
+
+/// The due date of a task as it is shown.
+#[must_use]
+pub fn shown(task: &Task, today: &Today) -> Option<Due> {
+    let due = Deadline::of(task)?;
+    let work = match task.status.is_open() {
+        _ if Passed::at(today.now, &today.zone).is_overdue(task) => Work::Late,
+        true => Work::Open,
+        false => Work::Closed,
+    };
+    let now = due::day(today.now, &today.zone);
+    Some(Due::new(due::day(due.at, &today.zone), now, work).at(due.time(&today.zone)))
 }
 
 /// The workspace's zone.
@@ -82,7 +140,8 @@ fn stretches(from: Option<Timestamp>, to: Option<Timestamp>) -> impl Iterator<It
 /// When the store fails.
 pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let (mut next, zone) = (None::<Timestamp>, zone(read)?);
-    for range in stretches(Some(now), None) {
+    // What is due just now has passed.
+    for range in stretches(Some(now + TICK), None) {
         let first: Vec<Task> = read.scan(BY_STATUS, &range.limit(1))?;
         let at = first.first().and_then(|task| overdue_at(task, &zone));
         next = match (next, at) {
@@ -99,10 +158,11 @@ pub fn next(read: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreE
 /// When the store fails.
 pub fn fallen(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Fell>, StoreError> {
     let (zone, rules) = (zone(read)?, rules(read)?);
+    let passed = Passed::at(now, &zone);
     let mut fallen = Vec::new();
-    for range in stretches(None, Some(now)) {
-        let passed: Vec<Task> = read.scan(BY_STATUS, &range)?;
-        for task in passed {
+    for range in stretches(None, Some(now + TICK)) {
+        let tasks: Vec<Task> = read.scan(BY_STATUS, &range)?;
+        for task in tasks.into_iter().filter(|task| passed.is_overdue(task)) {
             if fallen.len() == limit {
                 return Ok(fallen);
             }
@@ -112,13 +172,14 @@ pub fn fallen(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Fell>
     Ok(fallen)
 }
 
+/// What the clock has brought for a task that is overdue.
 fn fell(
     read: &dyn Read,
     task: &Task,
     (now, zone): (Timestamp, &TimeZone),
     rules: &TaskRules,
 ) -> Result<Option<Fell>, StoreError> {
-    let Some(since) = overdue_at(task, zone).filter(|at| *at <= now) else { return Ok(None) };
+    let Some(since) = overdue_at(task, zone) else { return Ok(None) };
     let mark = read.get::<OverdueMark>(task.id)?;
     if mark.map(|mark| mark.due_at) != task.due_at {
         let old = now.duration_since(since) > OLD;
@@ -150,4 +211,96 @@ pub fn is_lost(read: &dyn Read, task: &Task, since: Timestamp) -> Result<bool, S
     let ran = runs.iter().any(|run| run.ended_at.is_some_and(|at| at > since));
     let said = comments::of_task(read, task.id)?.iter().any(|one| one.created_at > since);
     Ok(task.updated_at <= since && !ran && !said)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::{Passed, overdue_at, shown};
+    use crate::features::tasks::model::Task;
+    use crate::features::tasks::queries::due::{parse, zone};
+    use crate::features::tasks::queries::list::Today;
+    use crate::kernel::TaskStatus;
+    use crate::kernel::cadence::midnight;
+    use crate::store::Record as _;
+    use crate::web::parts::Tone;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn due(at: Timestamp, due_has_time: bool) -> Task {
+        Task { due_at: Some(at), due_has_time, status: TaskStatus::Todo, ..Task::sample() }
+    }
+
+    #[test]
+    fn a_day_has_passed_at_midnight_and_a_moment_when_it_comes() {
+        let berlin = zone("Europe/Berlin");
+        let late = |task: &Task, now: &str| Passed::at(at(now), &berlin).is_overdue(task);
+        let day =
+            due(parse("2026-11-20", &berlin, at("2026-11-20T12:00:00Z")).unwrap().unwrap(), false);
+        assert!(!late(&day, "2026-11-20T22:59:59.999Z"), "the last moment of its day");
+        assert!(late(&day, "2026-11-20T23:00:00Z"));
+        let moment = due(at("2026-11-20T13:30:00Z"), true);
+        assert!(!late(&moment, "2026-11-20T13:29:59.999Z"));
+        assert!(late(&moment, "2026-11-20T13:30:00Z"));
+        let done = Task { status: TaskStatus::Done, ..moment.clone() };
+        assert!(!late(&done, "2026-11-21T13:30:00Z"), "what is over is not late");
+        let never = Task { due_at: None, ..moment };
+        assert!(!late(&never, "2026-11-21T13:30:00Z"));
+    }
+
+    #[test]
+    fn a_day_is_over_where_somebody_is_and_a_moment_everywhere() {
+        let now = at("2026-11-20T15:30:00Z");
+        let (tokyo, lima) = (zone("Asia/Tokyo"), zone("America/Lima"));
+        let day = due(at("2026-11-20T14:59:59Z"), false);
+        assert!(Passed::at(now, &tokyo).is_overdue(&day), "it is the 21st there");
+        assert!(!Passed::at(now, &lima).is_overdue(&day), "it is still the 20th");
+        let moment = due(at("2026-11-20T14:59:59Z"), true);
+        assert!([tokyo, lima].iter().all(|zone| Passed::at(now, zone).is_overdue(&moment)));
+    }
+
+    #[test]
+    fn it_has_passed_when_the_moment_comes_at_which_people_are_told() {
+        for (name, day) in [
+            ("UTC", date(2026, 11, 20)),
+            // Days of 23 and of 25 hours.
+            ("Europe/Berlin", date(2026, 3, 29)),
+            ("Europe/Berlin", date(2026, 10, 25)),
+            // A day that begins at one o'clock, and one whose last hour comes twice.
+            ("America/Sao_Paulo", date(2018, 11, 3)),
+            ("America/Sao_Paulo", date(2018, 2, 17)),
+            ("Asia/Kathmandu", date(2026, 11, 20)),
+        ] {
+            let zone = zone(name);
+            let begins = midnight(&zone, day).unwrap();
+            let end = parse(&day.to_string(), &zone, begins).unwrap().unwrap();
+            for task in [due(end, false), due(end, true), due(begins, true), due(begins, false)] {
+                let falls = overdue_at(&task, &zone).unwrap();
+                for ms in [-3_600_000, -1_000, -1, 0, 1, 1_000, 3_600_000, 86_400_000] {
+                    let now = falls + SignedDuration::from_millis(ms);
+                    let late = Passed::at(now, &zone).is_overdue(&task);
+                    assert_eq!(late, 0 <= ms, "{name}, {day}, {task:?} at {now}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_due_date_is_shown_with_its_time_and_red_when_it_has_passed() {
+        let today = Today { now: at("2026-11-20T12:00:00Z"), zone: zone("Europe/Berlin") };
+        let shown = |task: &Task| shown(task, &today).map(|due| (due.text, due.time, due.tone));
+        let told = |text: &str, time: &str, tone| Some((text.to_owned(), time.to_owned(), tone));
+        let noon = due(at("2026-11-20T11:00:00Z"), true);
+        assert_eq!(shown(&noon), told("Today, 12:00", "12:00", Tone::Danger));
+        let soon = due(at("2026-11-20T13:30:00Z"), true);
+        assert_eq!(shown(&soon), told("Today, 14:30", "14:30", Tone::Warn));
+        let day = due(at("2026-11-20T22:59:59Z"), false);
+        assert_eq!(shown(&day), told("Today", "", Tone::Warn));
+        let done = Task { status: TaskStatus::Done, ..noon };
+        assert_eq!(shown(&done), told("Today, 12:00", "12:00", Tone::Neutral));
+    }
 }

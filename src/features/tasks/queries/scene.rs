@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::due;
 use super::error::TaskError;
 use super::list::Today;
+use super::overdue::{self, Passed};
 use super::people::People;
 use super::standing::Standing;
 use crate::app::{Who as _, Ws};
@@ -16,7 +17,7 @@ use crate::store::Read;
 use crate::web::html::SafeHtml;
 use crate::web::md;
 use crate::web::session::{Access, Person};
-use crate::web::time::{Due, RelTime, Work};
+use crate::web::time::{Due, RelTime};
 
 /// A small word about a task with its colour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,9 +115,13 @@ impl Scene {
     /// A due date as seen today.
     #[must_use]
     pub fn due(&self, task: &Task) -> Option<Due> {
-        let work = if task.status.is_open() { Work::Open } else { Work::Closed };
-        let today = due::day(self.today.now, &self.today.zone);
-        task.due_at.map(|at| Due::new(due::day(at, &self.today.zone), today, work))
+        overdue::shown(task, &self.today)
+    }
+
+    /// Whether a task is overdue now.
+    #[must_use]
+    pub fn is_overdue(&self, task: &Task) -> bool {
+        Passed::at(self.today.now, &self.today.zone).is_overdue(task)
     }
 
     /// Markdown in which `MC-142` and `@ada` are links.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::columns::Row;
+use super::overdue::Passed;
 use super::taskset::TaskSet;
 use crate::kernel::filter::Numbers;
 use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
@@ -101,8 +102,8 @@ pub enum Being {
     In(Arc<TaskSet>),
     /// It is none of these.
     NotIn(Arc<TaskSet>),
-    /// It is open and was due before this moment.
-    DueBefore(i64),
+    /// It is open, and its due date has passed.
+    Overdue(Passed),
     /// It is out of the way.
     Archived,
     /// It is this one's.
@@ -256,9 +257,7 @@ impl Being {
             Self::In(ids) => ids.contains(row.id),
             Self::NotIn(ids) => !ids.contains(row.id),
             Self::Status(bits) => status_bit(row.status) & bits != 0,
-            Self::DueBefore(moment) => {
-                row.status.is_open() && row.dated(Dated::Due).is_some_and(|due| due < *moment)
-            }
+            Self::Overdue(passed) => row.is_overdue(*passed),
             Self::Archived => row.archived,
             Self::Of(who) => row.assignee == Some(*who),
         }

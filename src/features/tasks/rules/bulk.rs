@@ -1,5 +1,7 @@
 //! The same change to many tasks, as one piece of work: all of it or nothing.
 
+use jiff::tz::TimeZone;
+
 use super::labels;
 use super::{TaskPatch, archive, assign, complete, restore, set_status, update};
 use crate::features::tasks::queries::error::TaskError;
@@ -27,6 +29,9 @@ pub struct Bulk {
     pub due_at: Option<Option<Timestamp>>,
     /// With a due moment: whether it is more than the end of a day.
     pub due_has_time: bool,
+    /// With the end of a day: the zone in which a time of day stays that a task has; none makes all of them
+    /// due on the whole day.
+    pub due_keeps: Option<TimeZone>,
     /// When it may begin, or whenever.
     pub start_at: Option<Option<Timestamp>>,
     /// Names of labels that it gets.
@@ -63,6 +68,7 @@ fn one(tx: &mut WriteTx<'_>, id: TaskId, bulk: &Bulk) -> Result<(), TaskError> {
         stream: bulk.stream,
         due_at: bulk.due_at,
         due_has_time: bulk.due_has_time,
+        due_keeps: bulk.due_keeps.clone(),
         start_at: bulk.start_at,
         ..TaskPatch::default()
     };

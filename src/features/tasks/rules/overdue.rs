@@ -20,13 +20,14 @@ const MOST: u16 = 365;
 /// # Errors
 /// When the store fails.
 pub fn settle(tx: &mut WriteTx<'_>, fallen: &[Fell]) -> Result<(), TaskError> {
+    let passed = reads::passed(tx, tx.now())?;
     for fell in fallen {
         let (Fell::Overdue(id) | Fell::Noted(id) | Fell::Missed(id, _)) = *fell;
         let task = tx.get::<Task>(id)?;
-        let Some(task) = task.filter(|t| t.status.is_open() && t.archived_at.is_none()) else {
+        let Some(task) = task.filter(|t| passed.is_overdue(t) && t.archived_at.is_none()) else {
             continue;
         };
-        let Some(due_at) = task.due_at.filter(|at| *at <= tx.now()) else { continue };
+        let Some(due_at) = task.due_at else { continue };
         if let Fell::Missed(_, since) = fell {
             if reads::is_lost(tx, &task, *since)? {
                 super::set_status(tx, id, TaskStatus::Missed)?;

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::spec;
 use crate::features::tasks::model::Task;
+use crate::features::tasks::queries::due::Deadline;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::history::{self, Back, Fact, FactKind};
-use crate::features::tasks::queries::{self, brief, due, relations};
+use crate::features::tasks::queries::{self, brief, relations};
 use crate::features::tasks::rules::{self, TaskPatch};
-use crate::kernel::{Assignee, RelationKind, TaskId, Timestamp};
+use crate::kernel::{Assignee, RelationKind, TaskId};
 use crate::store::{Read, WriteTx};
 use crate::tool::{Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
@@ -248,8 +249,8 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
     let who = |who: Option<Assignee>| {
         who.map_or_else(|| "nobody".to_owned(), |who| names.people.handle(who))
     };
-    let day = |at: Option<Timestamp>| {
-        at.map_or_else(|| "none".to_owned(), |at| due::day(at, &names.zone).to_string())
+    let day = |due: Option<Deadline>| {
+        due.map_or_else(|| "none".to_owned(), |due| due.written(&names.zone))
     };
     let what = match &fact.kind {
         FactKind::Created => "created".to_owned(),
