@@ -44,7 +44,8 @@ impl<'r> Values<'r> {
     /// # Errors
     /// When the disk fails.
     pub fn changed(&self, seq: u64, change: &Change) -> Result<Vec<FieldDiff>, StoreError> {
-        if self.schema.class(change.table) != Some(Class::Tracked) {
+        let class = self.schema.table(change.table).and_then(|info| info.class());
+        if class != Some(Class::Tracked) {
             return Ok(Vec::new());
         }
         let record = Root { table: change.table, key: change.key.clone() };
