@@ -236,15 +236,15 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     task(&owner, "Order tyres", "").await;
     until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
     let letters = "/api/v1/consumers/search/dead-letters";
-    let given_up = given_up(&owner, letters).await;
-    assert_eq!(given_up.len(), 1, "{given_up:?}");
-    let why = given_up[0]["error"].as_str().expect("why");
+    let lost = given_up(&owner, letters).await;
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    let why = lost[0]["error"].as_str().expect("why");
     assert!(why.contains("a comment cannot be read") && why.contains("99"), "{why}");
     let health = owner.get("/w/marlow-cargo/settings/health").await;
     assert!(health.text.contains("comment cannot be read"), "{}", health.text);
 
     // It is tried in vain, and dropped.
-    let one = format!("/api/v1/dead-letters/search/{}", given_up[0]["seq"]);
+    let one = format!("/api/v1/dead-letters/search/{}", lost[0]["seq"]);
     let again = owner.post(&format!("{one}/retry"), &json!({})).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
     let dropped = owner.call("DELETE", &one).await;
@@ -255,7 +255,7 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     let back = "/api/v1/consumers/search/rewind";
     let sent = owner.post(back, &json!({ "to": 0 })).await;
     assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
-    assert_eq!(given_up(&owner, letters).await[0]["seq"], given_up[0]["seq"]);
+    assert_eq!(given_up(&owner, letters).await[0]["seq"], lost[0]["seq"]);
     until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
     let ahead = owner.post(back, &json!({ "to": 1_000_000 })).await;
     assert_eq!(ahead.status, StatusCode::CONFLICT, "{}", ahead.text);

@@ -149,7 +149,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
     let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    let there = mira.with("x-hq-workspace", "hidden-harbour");
+    let there = mira.clone().with("x-hq-workspace", "hidden-harbour");
     let token = json!({ "name": "Hidden courier", "scopes": ["read"] });
     assert_eq!(there.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
     let places = [
