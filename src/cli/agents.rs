@@ -1,28 +1,21 @@
 //! `hq agent …`: ask an agent, talk with it, stop it.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+mod chat;
+
+use std::io::Read as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::net::lines::LineParser;
-
 use super::commands::{or_none, print};
-use super::door::{Ask, Door, Pieces};
+use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::show::plain;
-use super::{Common, OK, fail, say};
+use super::{Common, LIMIT, complain};
 
 /// The largest question.
 const MAX_QUESTION: u64 = 1 << 20;
-
-/// How often a run that is waited for is looked at.
-const GLANCE: Duration = Duration::from_millis(300);
-
-/// The longest line of an answer.
-const MAX_LINE: usize = 16 << 20;
 
 /// `hq agent …`
 #[derive(Subcommand)]
@@ -33,7 +26,8 @@ pub enum Command {
     Create(Create),
     /// Let an agent report to another agent or to a person
     ReportsTo(ReportsTo),
-    /// Ask an agent one thing and print its answer; ends with 1 when there is none
+    /// Ask an agent one thing and print its answer; ends with 1 when there is none, with 4 when a limit cut it
+    /// short or left none
     Run(Run),
     /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
     Chat(Named),
@@ -219,7 +213,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Create(flags) => create(common, door, &flags).await,
         Command::ReportsTo(flags) => reports_to(common, door, &flags).await,
         Command::Run(flags) => ask(common, door, flags).await,
-        Command::Chat(named) => chat(common, door, &named).await,
+        Command::Chat(named) => chat::chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
         Command::Session(act) => session(common, door, &act).await,
         Command::Stop(Stop { which, gently }) => {
@@ -349,7 +343,10 @@ async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandErro
         }
     };
     let answer = match answered {
-        Err(error @ (CommandError::Refused(_) | CommandError::Failed(_))) if common.json => {
+        Err(
+            error @ (CommandError::Refused(_) | CommandError::Limit(_) | CommandError::Failed(_)),
+        ) if common.json => {
+            let status = if error.code() == LIMIT { "limit" } else { status };
             let told = json!({ "message": error.to_string() });
             print(common, &json!({ "ok": false, "status": status, "error": told }), &[])?;
             return Ok(error.code());
@@ -361,8 +358,9 @@ async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandErro
     let run = id.strip_prefix("resp_").unwrap_or(id);
     let run = door.call(Ask::get(format!("/api/v1/runs/{run}")).within(workspace)).await?;
     let usage = &answer["usage"];
-    let told = json!({
-        "ok": true,
+    let cut = cut_short(&answer, &run);
+    let mut told = json!({
+        "ok": cut.is_none(),
         "status": answer["status"],
         "final": text,
         "usage": {
@@ -379,106 +377,29 @@ async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandErro
         "run": run["name"],
         "responseId": id,
     });
-    print(common, &told, &[text])
+    let Some(why) = cut else { return print(common, &told, &[text]) };
+    told["error"] = json!({ "message": why });
+    print(common, &told, &[text])?;
+    complain(&why);
+    Ok(LIMIT)
 }
 
-/// A conversation at the terminal: the same as on the page, so it goes on there.
-async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
-    let main = "main".to_owned();
-    loop {
-        if std::io::stdin().is_terminal() {
-            write(common, "> ");
-        }
-        let line = tokio::task::spawn_blocking(|| {
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).map(|_| line)
-        });
-        let failed = |error: String| CommandError::Failed(format!("standard input: {error}"));
-        let line = line.await.map_err(|e| failed(e.to_string()))?;
-        let line = line.map_err(|e| failed(e.to_string()))?;
-        if line.trim().is_empty() {
-            return Ok(OK);
-        }
-        let text = line.trim();
-        if text.starts_with('/') && !text.starts_with("//") {
-            match command(common, door, named, text).await {
-                Err(CommandError::Refused(words)) => fail(common, &words),
-                done => done?,
-            }
-            continue;
-        }
-        let model = format!("hq/{}", named.agent);
-        let body = json!({ "model": model, "input": text, "stream": true });
-        let ask = Ask::post("/v1/responses", &body)
-            .within(named.place.workspace.as_ref())
-            .header("x-hq-session-key", Some(&main));
-        let said = relay(common, door.open(ask).await?).await?;
-        match (common.json, said) {
-            (_, Err(words)) => return Err(CommandError::Refused(words)),
-            (true, Ok(text)) => say(&json!({ "final": text }).to_string()),
-            (false, Ok(_)) => say(""),
-        }
+/// Why an answer is not whole; nothing for one that is.
+fn cut_short(answer: &Value, run: &Value) -> Option<String> {
+    if word(answer, "status") != "incomplete" {
+        return None;
     }
-}
-
-/// A line that may be a command: it is read and carried out as on the page. What is said with it is
-/// waited for.
-async fn command(
-    common: &Common,
-    door: &Door,
-    named: &Named,
-    text: &str,
-) -> Result<(), CommandError> {
-    let workspace = named.place.workspace.as_ref();
-    let path = format!("/api/v1/agents/{}/commands", named.agent);
-    let done = door.call(Ask::post(path, &json!({ "text": text })).within(workspace)).await?;
-    if let Some(answer) = done["answer"].as_str() {
-        let told = json!({ "answer": answer });
-        return print(common, &told, &[answer.to_owned()]).map(drop);
-    }
-    let path = format!("/api/v1/runs/{}", word(&done["said"], "run"));
-    loop {
-        let run = door.call(Ask::get(path.as_str()).within(workspace)).await?;
-        if word(&run, "state") == "ended" {
-            let text = word(&run, "summary").to_owned();
-            return print(common, &json!({ "final": text }), &[text]).map(drop);
+    let name = word(run, "name");
+    Some(match (word(&run["outcome"], "word"), word(&answer["incomplete_details"], "reason")) {
+        ("limit", _) => format!(
+            "the answer was cut short: {} `hq runs continue {name}` lets it go on",
+            word(&run["outcome"], "reason")
+        ),
+        (_, "content_filter") => {
+            "the answer was cut short: whoever offers the model refuses the rest".to_owned()
         }
-        tokio::time::sleep(GLANCE).await;
-    }
-}
-
-fn write(common: &Common, text: &str) {
-    if !common.json {
-        let mut out = std::io::stdout().lock();
-        // ok: nobody reads what is printed.
-        let _ = out.write_all(plain(text).as_bytes()).and_then(|()| out.flush());
-    }
-}
-
-/// Prints an answer as it comes; gives it whole, or why there is none.
-async fn relay(
-    common: &Common,
-    mut pieces: Pieces,
-) -> Result<Result<String, String>, CommandError> {
-    let (mut lines, mut text) = (LineParser::new(MAX_LINE), String::new());
-    while let Some(piece) = pieces.next().await? {
-        let whole = lines.push(&piece).map_err(|error| CommandError::Failed(error.to_string()))?;
-        for line in whole {
-            let Some(event) = line.strip_prefix("data: ") else { continue };
-            let Ok(event) = serde_json::from_str::<Value>(event) else { continue };
-            match word(&event, "type") {
-                "response.output_text.delta" => {
-                    text.push_str(word(&event, "delta"));
-                    write(common, word(&event, "delta"));
-                }
-                "response.failed" => {
-                    return Ok(Err(word(&event["response"]["error"], "message").to_owned()));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(Ok(text))
+        _ => "the answer was cut short: it is longer than the model may answer at once".to_owned(),
+    })
 }
 
 async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, CommandError> {
@@ -591,4 +512,29 @@ async fn halt(
         None => "goes on",
     };
     print(common, &done, &[format!("{who} {does}.")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_short;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_that_is_not_whole_says_why() {
+        let run = |outcome: &str| {
+            let reason = "The most model calls of one run were made.";
+            json!({ "name": "R-2", "outcome": { "word": outcome, "reason": reason } })
+        };
+        let answer = |reason: &str| {
+            let details = json!({ "reason": reason });
+            json!({ "status": "incomplete", "incomplete_details": details })
+        };
+        assert_eq!(cut_short(&json!({ "status": "completed" }), &run("done")), None);
+        let limit = cut_short(&answer("max_output_tokens"), &run("limit")).expect("words");
+        assert!(limit.contains("most model calls") && limit.contains("continue R-2"), "{limit}");
+        let long = cut_short(&answer("max_output_tokens"), &run("done")).expect("words");
+        assert!(long.contains("longer than"), "{long}");
+        let refused = cut_short(&answer("content_filter"), &run("done")).expect("words");
+        assert!(refused.contains("refuses"), "{refused}");
+    }
 }

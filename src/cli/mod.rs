@@ -61,6 +61,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// HQ does not run, or does not answer.
 const NOT_RUNNING: u8 = 3;
+/// A limit cut an answer short, or left none.
+const LIMIT: u8 = 4;
 
 /// A company of AI agents in one program and one data folder.
 #[derive(Parser)]

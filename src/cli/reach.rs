@@ -19,7 +19,7 @@ use crate::server::lock::{self, Holder, LockError};
 use crate::server::socket::Place;
 use crate::server::{Offline, StartError, offline};
 
-use super::{FAILED, NOT_RUNNING, USAGE};
+use super::{FAILED, LIMIT, NOT_RUNNING, USAGE};
 
 /// How long the program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -69,6 +69,9 @@ pub enum CommandError {
     /// It was refused, with the reason.
     #[error("{0}")]
     Refused(String),
+    /// A limit left no answer of an agent: of its run, or a budget.
+    #[error("{0}")]
+    Limit(String),
     /// The program does not run.
     #[error("HQ does not run on {0}; start it with `hq serve`")]
     NotRunning(String),
@@ -101,6 +104,7 @@ impl CommandError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Refused(_) => FAILED,
+            Self::Limit(_) => LIMIT,
             Self::NotRunning(_) | Self::Silent(_) | Self::Unreachable(_) => NOT_RUNNING,
             Self::NoFolder(_) | Self::NoHq(_) | Self::Failed(_) => USAGE,
         }
@@ -283,18 +287,19 @@ fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
-/// A refusal: a command that does not say which workspace it means is used wrongly.
+/// A refusal: a command that does not say which workspace it means is used wrongly, and a limit is told apart.
 pub fn refusal(code: Option<&str>, words: String) -> CommandError {
     match code {
         Some("workspace_required") => CommandError::Failed(words),
+        Some("limit" | "insufficient_quota") => CommandError::Limit(words),
         _ => CommandError::Refused(words),
     }
 }
 
-/// The stable word of an answer that refuses.
+/// The stable word of an answer that refuses, in the form of either API.
 pub fn code_of(text: &str) -> Option<String> {
     let problem: Value = serde_json::from_str(text).ok()?;
-    problem["code"].as_str().map(str::to_owned)
+    problem["code"].as_str().or(problem["error"]["code"].as_str()).map(str::to_owned)
 }
 
 /// What an answer that refuses says, in the form of either API, with what is wrong in which field.
@@ -323,6 +328,7 @@ mod tests {
         assert_eq!(code(r#"{"code":"workspace_required","detail":"which?"}"#), 2);
         assert_eq!(code(r#"{"code":"workspace_damaged","detail":"damaged"}"#), 1);
         assert_eq!(code("no problem at all"), 1);
+        assert_eq!(code(r#"{"error":{"code":"insufficient_quota","message":"used up"}}"#), 4);
         assert!(matches!(refusal(None, String::new()), CommandError::Refused(_)));
     }
 }

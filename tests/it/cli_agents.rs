@@ -1,6 +1,6 @@
 //! Agents at the terminal: asked, talked with, followed and stopped, here and on another machine.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -318,6 +318,50 @@ async fn a_conversation_at_the_terminal_is_that_of_the_page() {
     );
     let asked = terminal.model.last().text();
     assert!(asked.contains("The word is heron.") && asked.contains("And now?"), "{asked}");
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_cut_short_has_an_exit_code_of_its_own() {
+    let terminal = Terminal::open().await;
+    terminal.model.push(Turn::text("One, two,").stop("length"));
+    let cut = terminal.hq(&["agent", "run", "ada", "Count"]).await;
+    assert!(refused(&cut, 4).contains("cut short"), "{cut:?}");
+    assert_eq!(String::from_utf8_lossy(&cut.stdout), "One, two,\n");
+    terminal.model.push(Turn::text("One, two,").stop("length"));
+    let cut = terminal.hq(&["agent", "run", "ada", "Count", "--json"]).await;
+    assert_eq!(cut.status.code(), Some(4), "{cut:?}");
+    let told: Value = serde_json::from_slice(&cut.stdout).expect("JSON");
+    assert_eq!((&told["ok"], &told["status"]), (&false.into(), &"incomplete".into()), "{told}");
+    assert!(terminal.program.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_at_the_terminal_says_what_its_run_waits_for() {
+    let terminal = Terminal::open().await;
+    let question = serde_json::json!({ "question": "Which colour?" });
+    terminal.model.push(Turn::call("ask_person", question)).push(Turn::text("Red, then."));
+    let mut chat = command(Path::new(BINARY), terminal.folder.path(), &["agent", "chat", "ada"]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut chat = chat.spawn().expect("it starts");
+    let mut input = chat.stdin.take().expect("a piped input");
+    input.write_all(b"/think low Order paint\n\n").expect("it reads");
+    drop(input);
+    let mut errors = BufReader::new(chat.stderr.take().expect("piped errors"));
+    let first = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        let read = errors.read_line(&mut line);
+        // It may say more, and must not find the pipe closed.
+        read.map(|_| (line, errors))
+    });
+    let (waits, errors) = first.await.expect("no panic").expect("a line");
+    assert!(waits.contains("R-1: ") && waits.contains("/answer R-1"), "{waits}");
+    let answer = serde_json::json!({ "text": "/answer R-1 red" });
+    terminal.post(&format!("{}/ada/commands", wire::AGENTS), &answer).await;
+    let ended = tokio::task::spawn_blocking(move || chat.wait_with_output()).await;
+    let ended = ended.expect("no panic").expect("it ended");
+    assert_eq!(out(&ended), "Red, then.\n");
+    drop(errors);
     assert!(terminal.program.stop().success());
 }
 
