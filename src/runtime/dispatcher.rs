@@ -99,6 +99,7 @@ enum Heard {
 
 /// Resumes what a crash interrupted and begins to dispatch.
 pub fn start(engine: Engine, ws: Ws) {
+    let cut_off = resume::cut_off(&ws);
     let dispatcher = Dispatcher(Arc::new(Parts {
         engine,
         ws,
@@ -108,17 +109,17 @@ pub fn start(engine: Engine, ws: Ws) {
         choices: Arc::default(),
     }));
     let own = dispatcher.clone();
-    dispatcher.0.ws.spawn("dispatcher", async move { own.run().await });
+    dispatcher.0.ws.spawn("dispatcher", async move { own.run(cut_off).await });
 }
 
 impl Dispatcher {
-    async fn run(self) {
+    async fn run(self, cut_off: HashSet<RunId>) {
         let mut feed = self.0.ws.store.subscribe();
         let mut freed = self.0.engine.freed.subscribe();
         let stopping = self.0.ws.halt();
         let mut recovered = false;
         while !stopping.is_cancelled() {
-            let next = match self.look(&mut recovered).await {
+            let next = match self.look(&mut recovered, &cut_off).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(%error, "the dispatcher failed; it tries again");
@@ -134,9 +135,13 @@ impl Dispatcher {
         }
     }
 
-    async fn look(&self, recovered: &mut bool) -> Result<Option<Timestamp>, EngineError> {
+    async fn look(
+        &self,
+        recovered: &mut bool,
+        cut_off: &HashSet<RunId>,
+    ) -> Result<Option<Timestamp>, EngineError> {
         if !*recovered {
-            let going = resume::recover(&self.0.ws).await?;
+            let going = resume::recover(&self.0.ws, cut_off).await?;
             if !going.is_empty() {
                 let count = going.len();
                 tracing::info!(count, "{count} runs go on after a restart");

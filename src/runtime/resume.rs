@@ -7,12 +7,12 @@ use std::collections::HashSet;
 
 use crate::app::Ws;
 use crate::features::runs::model::{Body, CallStatus, EventKind, Run};
-use crate::features::runs::queries;
-use crate::features::runs::rules;
+use crate::features::runs::queries::{self, client};
+use crate::features::runs::rules::{self, RunError};
 use crate::features::usage::rules as money;
 use crate::kernel::{RunId, RunState};
 use crate::sandbox::left_over;
-use crate::store::WriteTx;
+use crate::store::{StoreError, WriteTx};
 
 use super::journal::{blocking, save};
 use super::toolbox::Call;
@@ -101,9 +101,31 @@ pub(super) async fn finish(
         .await
 }
 
-/// At start: programs that the last life left behind are ended, and runs that were working go back
-/// to the queue, or are given up. Answers which were there and go on.
-pub(super) async fn recover(ws: &Ws) -> Result<HashSet<RunId>, EngineError> {
+/// Runs that end with the connection of the program that asked, which the end of the last life has cut. Read
+/// before anybody is let in: what is asked after that has its connection.
+pub(super) fn cut_off(ws: &Ws) -> HashSet<RunId> {
+    let found = ws.read(|snap| {
+        let mut all = HashSet::new();
+        for run in queries::live(snap)? {
+            if client::is_bound(snap, &run)? {
+                all.insert(run.id);
+            }
+        }
+        Ok::<_, StoreError>(all)
+    });
+    found.unwrap_or_else(|error| {
+        // Then they go on as others do.
+        tracing::warn!(%error, "it is not known whose programs were cut off");
+        HashSet::new()
+    })
+}
+
+/// At start: programs that the last life left behind are ended, runs whose asking programs were cut off end,
+/// and runs that were working go back to the queue, or are given up. Answers which were there and go on.
+pub(super) async fn recover(
+    ws: &Ws,
+    cut_off: &HashSet<RunId>,
+) -> Result<HashSet<RunId>, EngineError> {
     let jobs = ws.jobs_folder();
     let ended = blocking(move || left_over::end_all(&jobs)).await?;
     if ended > 0 {
@@ -112,6 +134,13 @@ pub(super) async fn recover(ws: &Ws) -> Result<HashSet<RunId>, EngineError> {
     let lost = jobs::recover(ws).await?;
     if lost > 0 {
         tracing::info!(lost, "{lost} jobs were lost with the last life");
+    }
+    for run in cut_off.iter().copied() {
+        if let Err(error) =
+            ended_or_queued(ws, run, move |tx| rules::client::hang_up(tx, run)).await
+        {
+            tracing::error!(run.id = %run, %error, "run {run} could not be ended");
+        }
     }
     let left = |run: &Run| run.is_at_work() || run.state == RunState::Queued;
     let live = ws.read(|snap| queries::live(snap))?;
@@ -149,12 +178,21 @@ pub(super) async fn recover_one(
     id: RunId,
     what: &'static str,
 ) -> Result<Run, EngineError> {
-    let recover = move |tx: &mut WriteTx<'_>| {
-        let run = rules::recover(tx, id, what)?;
+    ended_or_queued(ws, id, move |tx| rules::recover(tx, id, what)).await
+}
+
+/// Writes what becomes of a run that no task works on any more, and books what its calls came to.
+async fn ended_or_queued(
+    ws: &Ws,
+    id: RunId,
+    write: impl FnOnce(&mut WriteTx<'_>) -> Result<Run, RunError> + Send + 'static,
+) -> Result<Run, EngineError> {
+    let both = move |tx: &mut WriteTx<'_>| {
+        let run = write(tx)?;
         money::book_left(tx, id)?;
         Ok::<_, EngineError>(run)
     };
-    let run = ws.write(&BY, recover).await?;
+    let run = ws.write(&BY, both).await?;
     if !run.is_live() {
         commit::left(ws, id).await;
     }

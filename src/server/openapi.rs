@@ -55,9 +55,10 @@ fn make(routes: &[Mounted]) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "The workspace comes from the token. Writes that list an \
                             Idempotency-Key keep it: a repeat within 24 hours changes nothing \
-                            more. Not kept are /v1/chat/completions and what calls a provider; \
-                            POST /api/v1/tokens refuses it, as its answer holds a secret. Records \
-                            have an ETag; send it as If-Match to change only what you have read. \
+                            more, and a question below /v1 gets the answer of the first. Not kept \
+                            is what calls a provider; POST /api/v1/tokens refuses it, as its answer \
+                            holds a secret. Records have an ETag; send it as If-Match to change only \
+                            what you have read. \
                             Fields that a route does not know are refused, save below /v1. \
                             Sign-ins, your profile and your password belong to the pages.",
         },

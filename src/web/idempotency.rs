@@ -30,8 +30,10 @@ use crate::web::session::Person;
 const HEADER: &str = "idempotency-key";
 /// The longest key.
 const MAX_KEY: usize = 200;
-/// The largest body of a request with a key.
+/// The largest body of a request with a key that is read here.
 const MAX_BODY: usize = 1024 * 1024;
+/// Where bodies may be larger and are read by the handler: questions to agents, with pictures and files.
+const LARGE: &str = "/v1/";
 
 #[derive(Clone)]
 struct Keyed {
@@ -44,8 +46,8 @@ struct Keyed {
 enum Digested {
     /// Everything.
     Whole([u8; 32]),
-    /// All but the body, which is a file and passes through.
-    AllButFile(Sha256),
+    /// All but the body, which is large and passes through.
+    AllButBody(Sha256),
 }
 
 /// What a repeat is known by; nothing when the request has no key.
@@ -70,6 +72,12 @@ impl Once {
         let content = BlobId::of(content.join("\0").as_bytes());
         let scope = format!("account {} form {place}", who.account);
         Self(Some((scope, format!("{key} {content}"), [0; 32])))
+    }
+
+    /// Whether the request has a key.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.0.is_some()
     }
 
     /// What was answered the first time, when this is a repeat: for what must be looked up before the write, and
@@ -114,7 +122,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
     }
 }
 
-/// What a repeat of an upload is known by: the content counts by its hash, once it is there.
+/// What a repeat of an upload, or of a question to an agent, is known by: the content counts by its hash, once it
+/// is there.
 pub struct OnceFile(Option<(String, Keyed)>);
 
 impl OnceFile {
@@ -123,11 +132,20 @@ impl OnceFile {
     pub fn with(self, blob: BlobId) -> Once {
         Once(self.0.map(|(scope, Keyed { key, digest })| match digest {
             Digested::Whole(digest) => (scope, key, digest),
-            Digested::AllButFile(mut hash) => {
+            Digested::AllButBody(mut hash) => {
                 hash.update(blob.to_string().as_bytes());
                 (scope, key, hash.finalize().into())
             }
         }))
+    }
+
+    /// With a body that is kept nowhere.
+    #[must_use]
+    pub fn with_body(self, body: &[u8]) -> Once {
+        match self.0 {
+            None => Once(None),
+            Some(_) => self.with(BlobId::of(body)),
+        }
     }
 }
 
@@ -186,8 +204,8 @@ pub async fn digest(request: Request, next: Next) -> Response {
         hash.update([0]);
     }
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    if kind == Some("application/octet-stream") {
-        parts.extensions.insert(Keyed { key, digest: Digested::AllButFile(hash) });
+    if kind == Some("application/octet-stream") || uri.path().starts_with(LARGE) {
+        parts.extensions.insert(Keyed { key, digest: Digested::AllButBody(hash) });
         return next.run(Request::from_parts(parts, body)).await;
     }
     let Ok(body) = to_bytes(body, MAX_BODY).await else {

@@ -78,6 +78,7 @@ mod runs_pages; // runs, chat, the dashboard, the way in with practice
 mod api; // the JSON API: bad input, repeats, talk, files, its own description
 mod openai_api; // agents as models: answers, streams, sessions, errors
 mod openai_tools; // tools of the programs that ask
+mod openai_again; // questions that are asked again, with and without a key
 mod ops_health; // health: parts, consumers, the store's own work; filters and snapshot of changes
 mod usage_days; // the daily roll-up of model calls and the consumer that keeps it
 mod usage_report; // what calls came to, by what is asked for, and as files

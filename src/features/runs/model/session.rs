@@ -26,7 +26,8 @@ pub struct Session {
     pub agent: AgentId,
     /// `agent:<slug>:main` or `agent:<slug>:person:<account>` for a person's first conversation,
     /// `agent:<slug>:dashboard:<id>` for each further one, `agent:<slug>:task:<task>`,
-    /// `agent:<slug>:explicit:<id>` of a program.
+    /// `agent:<slug>:explicit:<id>` of a program; a single call whose run goes on without its client has
+    /// `stays-` before the id.
     pub key: String,
     /// The person it belongs to; none for work.
     pub owner: Option<AccountId>,

@@ -1,10 +1,10 @@
 //! Runs that answer a program: what it asked for, and the calls that it is to carry out.
 
-use crate::features::runs::model::{Demand, EventKind, Input, InputState, Run};
+use crate::features::runs::model::{Demand, EventKind, Input, InputState, Run, Session};
 use crate::kernel::{RunId, RunTrigger};
 use crate::store::{ReadExt, StoreError};
 
-use super::{OpenCall, events_of_run, open_calls, open_inputs};
+use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 
 /// How many events of a run are looked at for the message that it answers: it is read at the beginning.
 const FIRST: usize = 64;
@@ -34,6 +34,21 @@ pub fn asked(tx: &impl ReadExt, run: &Run) -> Result<Option<(Input, Demand)>, St
         }
     }
     Ok(None)
+}
+
+/// Whether a run ends when the program that asked hangs up: that of a single call which is not told to stay. One
+/// that waits for results of the program's tools has answered it, and one that a person began again answers no
+/// program.
+///
+/// # Errors
+/// When the disk fails.
+pub fn is_bound(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+    if run.trigger != RunTrigger::Api || run.waits_for_client() {
+        return Ok(false);
+    }
+    let session = tx.get::<Session>(run.session)?;
+    let bound = session.is_some_and(|session| talk::is_bound(&session.key));
+    Ok(bound && branches::of_run(tx, run)?.is_none())
 }
 
 /// A call that a program is to carry out.

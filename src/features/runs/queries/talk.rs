@@ -17,12 +17,39 @@ const NOTED: SignedDuration = SignedDuration::from_hours(1);
 /// In how many of its last events that is looked for.
 const LAST: usize = 200;
 
+/// What stands before the id in the key of a session for a single API call whose run goes on without its
+/// client.
+const STAYS: &str = "stays-";
+
 /// Whether a session's key says that it was made for a single API call: such sessions are not
 /// listed.
 #[must_use]
 pub fn is_throw_away(key: &str) -> bool {
-    let id = key.split_once(":explicit:").map_or("", |(_, id)| id);
-    id.len() == 36 && uuid::Uuid::try_parse(id).is_ok()
+    single(key).is_some()
+}
+
+/// Whether a session's key says that it was made for a single API call whose run ends with the connection of
+/// its client.
+#[must_use]
+pub fn is_bound(key: &str) -> bool {
+    single(key).is_some_and(|(_, id, plain)| id == plain)
+}
+
+/// The key of a session for a single API call whose run does or does not end with the connection of its client;
+/// nothing for any other session.
+#[must_use]
+pub fn bound_key(key: &str, bound: bool) -> Option<String> {
+    let (before, _, plain) = single(key)?;
+    let stays = if bound { "" } else { STAYS };
+    Some(format!("{before}:explicit:{stays}{plain}"))
+}
+
+/// The parts of the key of a session for a single API call: what stands before its id, the id, and the id alone.
+fn single(key: &str) -> Option<(&str, &str, &str)> {
+    let (before, id) = key.split_once(":explicit:")?;
+    let plain = id.strip_prefix(STAYS).unwrap_or(id);
+    let is_id = plain.len() == 36 && uuid::Uuid::try_parse(plain).is_ok();
+    is_id.then_some((before, id, plain))
 }
 
 /// The key of a person's own conversation with an agent: the owner has the main one, others have
@@ -300,4 +327,24 @@ pub fn listed(
 /// The keys that a person's own conversation with an agent may have.
 fn own_keys(agent: &Agent, account: AccountId) -> [String; 2] {
     [format!("agent:{}:main", agent.slug), format!("agent:{}:person:{account}", agent.slug)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bound_key, is_bound, is_throw_away};
+
+    #[test]
+    fn the_key_of_a_single_call_says_whether_its_run_ends_with_the_connection() {
+        let key = "agent:ada:explicit:0190a0a0-0000-7000-8000-000000000000";
+        assert!(is_throw_away(key) && is_bound(key));
+        let stays = bound_key(key, false).expect("a key");
+        assert!(is_throw_away(&stays) && !is_bound(&stays), "{stays}");
+        assert_eq!(bound_key(&stays, true).as_deref(), Some(key));
+        assert_eq!(bound_key(key, true).as_deref(), Some(key));
+        for other in ["agent:ada:main", "agent:ada:explicit:key-0f3a", "agent:ada:explicit:stays-x"]
+        {
+            assert!(!is_throw_away(other) && !is_bound(other), "{other}");
+            assert_eq!(bound_key(other, false), None);
+        }
+    }
 }

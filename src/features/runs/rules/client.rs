@@ -1,5 +1,5 @@
-//! A run waits for a program that carries out calls of its own tools: it goes on with the results, and
-//! ends when none come.
+//! Runs that answer a program. One that waits for calls of the program's own tools goes on with the results,
+//! and ends when none come; one of a single call ends with the connection, unless it is told to stay.
 
 use jiff::SignedDuration;
 
@@ -7,11 +7,14 @@ use crate::features::runs::model::{
     Body, CallStatus, Demand, EventKind, Input, InputState, Run, Session,
 };
 use crate::features::runs::queries::client::{self, Handed};
+use crate::features::runs::queries::talk;
 use crate::kernel::text::head_tail;
 use crate::kernel::{Event, InputId, Outcome, RunId, RunState, Thinking};
 use crate::store::{BlobId, ReadExt, WriteTx};
 
 use super::RunError;
+use super::context;
+use super::dropped;
 use super::life;
 use super::pen::Pen;
 use super::queue::NewInput;
@@ -20,6 +23,9 @@ use super::queue::NewInput;
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// The most of a result that is kept in its event, in bytes.
 pub const MAX_INLINE: usize = 16 * 1024;
+
+/// What is said of a run whose program was cut off.
+const CUT_OFF: &str = "HQ was restarted, which cut off the program that asked";
 
 /// A result of a call.
 #[derive(Clone, Debug)]
@@ -128,4 +134,44 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     }
     let why = "the program that asked did not answer the calls of its tools";
     life::force_end(tx, id, Outcome::Interrupted, why).map(drop)
+}
+
+/// Notes whether the run of a single call ends with the connection of the program that asks now; in a session
+/// that remembers, none does.
+///
+/// # Errors
+/// When the store refuses.
+pub fn bind(tx: &mut WriteTx<'_>, id: RunId, bound: bool) -> Result<(), RunError> {
+    let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
+    let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };
+    if let Some(key) = talk::bound_key(&session.key, bound).filter(|key| *key != session.key) {
+        session.key = key;
+        tx.put(&session)?;
+    }
+    Ok(())
+}
+
+/// Ends a run whose program was cut off by a restart, as when it hangs up by itself: it does not hear the answer,
+/// and what it asks again would be done twice. A person may let it go on.
+///
+/// # Errors
+/// When the store refuses.
+pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
+    let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
+    if !run.is_live() {
+        return Ok(run);
+    }
+    context::withdraw(tx, run.session)?;
+    dropped::drop_talk(tx, run.session, |_| true, CUT_OFF)?;
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    let (crashed, last) = (run.is_at_work() || run.is_taken_up(), session.last_at);
+    let by = run.stop.as_ref().and_then(|stop| stop.by);
+    let mut pen = Pen::of(run, session);
+    if crashed {
+        // The time without HQ is none that it worked.
+        pen.rest(last);
+    }
+    pen.session.epoch += 1;
+    pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
+    pen.end(tx, Outcome::Stopped { by }, CUT_OFF)
 }

@@ -2,7 +2,8 @@
 //!
 //! A question is talk: it becomes a queued input of a session and is answered by a run, exactly as
 //! a chat message is. One write makes the session, the input and the run; the answer is read from
-//! the session when the store says that the run has ended. Mounted at `/v1`.
+//! the session when the store says that the run has ended. With an `Idempotency-Key` the run is asked
+//! for once: a repeat waits for it, or has its answer again. Mounted at `/v1`.
 
 mod activity;
 mod content;
@@ -21,7 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
@@ -31,8 +32,9 @@ use crate::features::runs::model::{Demand, Run, Session};
 use crate::features::runs::queries::{self, talk as own};
 use crate::features::runs::rules::{self, NewInput, RunError, SessionSpec};
 use crate::kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
-use crate::store::{Range, ReadExt, StoreError};
+use crate::store::{Range, ReadExt, StoreError, WriteTx};
 use crate::web::extract::Path;
+use crate::web::idempotency::{Once, OnceFile};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::{Alive, Person};
 
@@ -59,7 +61,6 @@ pub fn routes() -> Routes {
             complete.needs(Can::Chat).doc(|| {
                 Doc::new("Ask an agent, in the form of the OpenAI API")
                     .body::<ChatRequest>()
-                    .no_key("each call is a question of its own")
                     .media("application/json")
                     .media("text/event-stream")
             }),
@@ -69,7 +70,6 @@ pub fn routes() -> Routes {
             respond.needs(Can::Chat).doc(|| {
                 Doc::new("Ask an agent, in the form of the Responses API")
                     .body::<ResponsesRequest>()
-                    .no_key("each call is a question of its own")
                     .media("application/json")
                     .media("text/event-stream")
             }),
@@ -175,9 +175,12 @@ struct Question {
     thinking: Option<Thinking>,
     /// Whether the answer comes piece by piece.
     streams: bool,
+    /// Whether its run goes on when the client hangs up.
+    stays: bool,
 }
 
-/// A question that has its place.
+/// A question that has its place. It is kept for a repeat with the same key.
+#[derive(Serialize, Deserialize)]
 struct Asked {
     /// The message.
     input: InputId,
@@ -185,10 +188,12 @@ struct Asked {
     run: RunId,
     /// The first event of the run that belongs to the answer, and model calls before it.
     since: (u32, u32),
-    /// Whether the session was made for this call alone.
-    alone: bool,
+    /// Whether the run ends when the client hangs up: the session was made for this call alone.
+    bound: bool,
     /// What the answer is named by.
     name: String,
+    /// When it was asked, in seconds since 1970.
+    created: i64,
 }
 
 impl TryFrom<&ChatRequest> for Question {
@@ -203,6 +208,7 @@ impl TryFrom<&ChatRequest> for Question {
             demand: request.demand()?,
             thinking: request.thinking()?,
             streams: request.streams(),
+            stays: false,
         })
     }
 }
@@ -219,6 +225,7 @@ impl TryFrom<&ResponsesRequest> for Question {
             demand: request.demand()?,
             thinking: request.thinking()?,
             streams: request.streams(),
+            stays: false,
         })
     }
 }
@@ -227,25 +234,28 @@ async fn complete(
     ws: Ws,
     who: Person,
     alive: Alive,
+    once: OnceFile,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ChatError> {
     let request = ChatRequest::read(&body)?;
     let question = Question::try_from(&request)?;
-    let usage = request.wants_usage();
-    answer(ws, (who, alive), &headers, question, |head| Box::new(Chat::new(head, usage))).await
+    let (once, usage) = (once.with_body(&body), request.wants_usage());
+    answer(ws, (who, alive), &headers, once, question, |head| Box::new(Chat::new(head, usage)))
+        .await
 }
 
 async fn respond(
     ws: Ws,
     who: Person,
     alive: Alive,
+    once: OnceFile,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ChatError> {
     let request = ResponsesRequest::read(&body)?;
-    let question = Question::try_from(&request)?;
-    answer(ws, (who, alive), &headers, question, |head| Box::new(request.form(head))).await
+    let (once, question) = (once.with_body(&body), Question::try_from(&request)?);
+    answer(ws, (who, alive), &headers, once, question, |head| Box::new(request.form(head))).await
 }
 
 /// Asks, waits and answers in the form that `form` makes.
@@ -253,17 +263,93 @@ async fn answer(
     ws: Ws,
     (who, alive): (Person, Alive),
     headers: &HeaderMap,
+    once: Once,
     mut question: Question,
     form: impl FnOnce(Head) -> Box<dyn Form>,
 ) -> Result<Response, ChatError> {
     if ws.app.closing.is_cancelled() {
         return Err(turn::closing());
     }
+    let keyed = once.is_keyed();
+    // Whoever has a key asks again when the connection breaks.
+    question.stays = keyed || header(headers, "detach") == Some("true");
+    // Both ears are open before the question is asked, so that nothing of its answer is missed.
+    let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
+    let tells = question.streams && header(headers, "events") == Some("tools");
+    let steps = tells.then(|| ws.store.subscribe());
+    let accounts = ws.app.system.watch();
+    let asked = match asked_before(&ws, &once)? {
+        Some(asked) => asked,
+        None => begin(&ws, &who, headers, once, &mut question).await?,
+    };
+    let Asked { input, run, since, bound, name, created } = asked;
+    let mut guard = bound.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
+    let form = form(Head { id: name, created, model: question.model });
+    let demand = question.demand.unwrap_or_default();
+    let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
+    let activity = match steps {
+        Some(steps) => Activity::of(&ws, (run, since.0), demand, steps)?,
+        None => None,
+    };
+    let mut turn = Turn {
+        ws,
+        input,
+        run,
+        since,
+        keyed,
+        unseen: keyed,
+        takes_calls,
+        wants_calls,
+        entries,
+        accounts,
+        alive,
+    };
+    turn.check()?;
+    if question.streams {
+        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity }));
+    }
+    drop(pieces);
+    let ended = turn.ended().await?;
+    if let Some(guard) = &mut guard {
+        guard.disarm();
+    }
+    let answer = turn.answer(&ended)?;
+    Ok(axum::Json(form.whole(&answer)).into_response())
+}
+
+/// What was asked with the same key before.
+///
+/// # Errors
+/// When it was something else, or nothing is left of its run.
+fn asked_before(ws: &Ws, once: &Once) -> Result<Option<Asked>, ChatError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        let Some(asked) = once.answered::<Asked>(snap)? else { return Ok(None) };
+        let is_there = snap.get::<Run>(asked.run)?.is_some();
+        Ok(Some((asked, is_there)))
+    })?;
+    match found {
+        Some((_, false)) => {
+            let text = "what was asked with this Idempotency-Key is not kept any more; ask with \
+                        another one";
+            Err(ChatError::new(StatusCode::CONFLICT, "no_answer_kept", text))
+        }
+        found => Ok(found.map(|(asked, _)| asked)),
+    }
+}
+
+/// Finds whom the question is for, and gives it its place.
+async fn begin(
+    ws: &Ws,
+    who: &Person,
+    headers: &HeaderMap,
+    once: Once,
+    question: &mut Question,
+) -> Result<Asked, ChatError> {
     let target = match header(headers, "agent-id") {
         Some(agent) => Target::Named(agent.to_owned()),
         None => Target::of(&question.model)?,
     };
-    let agent = find(&ws, &target, &question.model)?;
+    let agent = find(ws, &target, &question.model)?;
     if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
         let why = match reason {
             "workspace_paused" => "all work stands still until somebody resumes it".to_owned(),
@@ -280,42 +366,13 @@ async fn answer(
         }
     };
     let model = match header(headers, "model") {
-        Some(name) => Some(chosen(&ws, &who, name)?),
+        Some(name) => Some(chosen(ws, who, name)?),
         None => None,
     };
-    // Both ears are open before the question is asked, so that nothing of its answer is missed.
-    let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
-    let tells = question.streams && header(headers, "events") == Some("tools");
-    let steps = tells.then(|| ws.store.subscribe());
-    let accounts = ws.app.system.watch();
-    let asked = match resume::go_on(&ws, &who, &agent, &mut question).await? {
-        Some(asked) => asked,
-        None => ask(&ws, &who, &agent, &thread, model, &mut question).await?,
-    };
-    let Asked { input, run, since, alone, name } = asked;
-    let stays = header(headers, "detach") == Some("true");
-    let mut guard = (alone && !stays).then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
-    let created = ws.app.clock.now().as_second();
-    let form = form(Head { id: name, created, model: question.model });
-    let demand = question.demand.unwrap_or_default();
-    let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
-    let activity = match steps {
-        Some(steps) => Activity::of(&ws, (run, since.0), demand, steps)?,
-        None => None,
-    };
-    let mut turn =
-        Turn { ws, input, run, since, takes_calls, wants_calls, entries, accounts, alive };
-    turn.check()?;
-    if question.streams {
-        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity }));
+    match resume::go_on(ws, who, &agent, once.clone(), question).await? {
+        Some(asked) => Ok(asked),
+        None => ask(ws, who, &agent, once, (&thread, model), question).await,
     }
-    drop(pieces);
-    let ended = turn.ended().await?;
-    if let Some(guard) = &mut guard {
-        guard.disarm();
-    }
-    let answer = turn.answer(&ended)?;
-    Ok(axum::Json(form.whole(&answer)).into_response())
 }
 
 /// The model that a program chooses for its call: who may set that of agents may, and it has to be there.
@@ -342,8 +399,8 @@ async fn ask(
     ws: &Ws,
     who: &Person,
     agent: &Agent,
-    thread: &Thread,
-    model: Option<String>,
+    once: Once,
+    (thread, model): (&Thread, Option<String>),
     question: &mut Question,
 ) -> Result<Asked, ChatError> {
     let slug = &agent.slug;
@@ -374,15 +431,15 @@ async fn ask(
     let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
     let trigger = RunTrigger::Api;
     let new = NewInput { trigger, model, attached, demand, thinking, ..NewInput::chat(text) };
-    let sent =
-        ws.write(who, move |tx| -> Result<_, RunError> { rules::talk::say(tx, spec, new) }).await?;
-    Ok(Asked {
-        input: sent.message,
-        run: sent.run,
-        since: (0, 0),
-        alone: *thread == Thread::Single,
-        name: sent.run.to_string(),
-    })
+    let bound = *thread == Thread::Single && !question.stays;
+    let created = ws.app.clock.now().as_second();
+    let say = once.run(move |tx: &mut WriteTx<'_>| -> Result<_, RunError> {
+        let sent = rules::talk::say(tx, spec, new)?;
+        rules::client::bind(tx, sent.run, bound)?;
+        let (input, run, name) = (sent.message, sent.run, sent.run.to_string());
+        Ok(Asked { input, run, since: (0, 0), bound, name, created })
+    });
+    Ok(ws.write(who, say).await?)
 }
 
 /// The key of the session in which a run of this agent has answered this person's programs.

@@ -5,11 +5,12 @@ use crate::features::agents::model::Agent;
 use crate::features::runs::model::{Run, Session};
 use crate::features::runs::queries::client;
 use crate::features::runs::queries::talk as own;
-use crate::features::runs::rules::NewInput;
 use crate::features::runs::rules::client::{self as rules, Answered, ClientResult, MAX_INLINE};
+use crate::features::runs::rules::{NewInput, RunError};
 use crate::kernel::{ProblemKind, RunId};
-use crate::store::{ReadExt, StoreError};
+use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::Failure;
+use crate::web::idempotency::Once;
 use crate::web::session::Person;
 
 use super::content;
@@ -25,6 +26,7 @@ pub(super) async fn go_on(
     ws: &Ws,
     who: &Person,
     agent: &Agent,
+    once: Once,
     question: &mut Question,
 ) -> Result<Option<Asked>, ChatError> {
     let results = question.talk.results();
@@ -48,15 +50,15 @@ pub(super) async fn go_on(
     let results = kept(ws, results).await?;
     let demand = question.demand.clone().unwrap_or_default();
     let answered = Answered { results, said, demand, thinking: question.thinking };
-    let id = run.id;
-    let resumed = ws.write(who, move |tx| rules::answer(tx, id, answered)).await?;
-    Ok(Some(Asked {
-        input: resumed.message,
-        run: id,
-        since: (resumed.event, resumed.calls),
-        alone: own::is_throw_away(&key),
-        name: format!("{id}_{}", resumed.event),
-    }))
+    let (id, created) = (run.id, ws.app.clock.now().as_second());
+    let bound = own::is_throw_away(&key) && !question.stays;
+    let answer = once.run(move |tx: &mut WriteTx<'_>| -> Result<_, RunError> {
+        let resumed = rules::answer(tx, id, answered)?;
+        rules::bind(tx, id, bound)?;
+        let (since, name) = ((resumed.event, resumed.calls), format!("{id}_{}", resumed.event));
+        Ok(Asked { input: resumed.message, run: id, since, bound, name, created })
+    });
+    Ok(Some(ws.write(who, answer).await?))
 }
 
 /// The one run that all of them are for.

@@ -29,6 +29,10 @@ pub(super) struct Turn {
     pub run: RunId,
     /// The first event of the run that belongs to it, and how many model calls came before.
     pub since: (u32, u32),
+    /// Whether it has a key: whoever repeats it finds the same run.
+    pub keyed: bool,
+    /// Whether nobody has looked yet how it stands: the run of a repeat may have come to its end before.
+    pub unseen: bool,
     /// Whether calls of the client's tools are an answer to it.
     pub takes_calls: bool,
     /// Whether only they are.
@@ -45,6 +49,11 @@ impl Turn {
     /// When the question was taken back, nothing can be paid, who asked may not hear the answer any
     /// more, or the program ends.
     pub async fn ended(&mut self) -> Result<Run, ChatError> {
+        if std::mem::take(&mut self.unseen)
+            && let Some(run) = self.look()?
+        {
+            return Ok(run);
+        }
         loop {
             let halt = self.ws.halt();
             let entry = tokio::select! {
@@ -151,7 +160,9 @@ impl Turn {
     /// # Errors
     /// Says why there is no answer.
     pub fn answer(&self, run: &Run) -> Result<Answer, ChatError> {
-        let answer = Answer::read(&self.ws, run, self.since)?;
+        let answer = Answer::read(&self.ws, run, self.since);
+        let lasts = |error: ChatError| if self.keyed { error.for_good() } else { error };
+        let answer = answer.map_err(lasts)?;
         if self.wants_calls && answer.calls.is_empty() {
             let text = "the model called none of `tools`, although `tool_choice` asks for it";
             let error = ChatError::new(StatusCode::BAD_GATEWAY, "no_tool_call", text);
