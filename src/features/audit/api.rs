@@ -138,7 +138,9 @@ fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView,
             ws.read(|names| {
                 let values = Values::new(ws, names, (snap, schema), &wish)?;
                 let entries = found.entries.iter().zip(&mut items);
-                entries.into_iter().try_for_each(|(entry, item)| tell_values(&values, schema, entry, item))
+                entries
+                    .into_iter()
+                    .try_for_each(|(entry, item)| tell_values(&values, schema, entry, item))
             })?;
         }
         Ok::<_, StoreError>(items)

@@ -156,11 +156,7 @@ pub async fn index_stands(ws: &Ws) -> Result<Option<u64>, StoreError> {
 ///
 /// # Errors
 /// `Refused` for anything else, and when it has not come so far.
-pub fn steer_index(
-    tx: &mut WriteTx<'_>,
-    act: Act,
-    stands: Option<u64>,
-) -> Result<(), HealthError> {
+pub fn steer_index(tx: &mut WriteTx<'_>, act: Act, stands: Option<u64>) -> Result<(), HealthError> {
     let refused = |text: String| Err(HealthError::Refused(text));
     match (act, stands) {
         (Act::Rebuild, _) => {}

@@ -17,9 +17,7 @@ use crate::features::inbox::model::INBOX;
 use crate::features::inbox::model::pace::PACES;
 use crate::features::links::model::LINKS;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::{
-    QUEUE_CHOICES, RUNS, Run, SUBAGENT_LIMITS, TALK_CHOICES,
-};
+use crate::features::runs::model::{QUEUE_CHOICES, RUNS, Run, SUBAGENT_LIMITS, TALK_CHOICES};
 use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
