@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The first change goes out at once, further ones are gathered for 100 ms; more than 64 ids of one
-//! table become the table. A stream that resumes is told what changed meanwhile, up to 1,000 entries.
+//! table become the table. A disk that fills up, or has room again, is told as a change of `disk`, which is no table.
+//! A stream that resumes is told what changed meanwhile, up to 1,000 entries.
 //! It ends with the program, with the sign-in that opened it, or after half an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -134,6 +135,11 @@ impl Topics {
 /// something about the members has changed.
 pub struct Hears(pub Box<dyn Fn(RunId) -> bool + Send>);
 
+/// Whether the disk is nearly full, and full.
+fn disk(ws: &Ws) -> (bool, bool) {
+    ws.store.room().map_or((false, false), |room| (room.is_low(), room.is_full()))
+}
+
 /// The stream of one page.
 pub struct PageStream {
     ws: Ws,
@@ -153,8 +159,13 @@ pub struct PageStream {
     checked: Instant,
     end: Instant,
     ended: bool,
+    /// Whether the disk is nearly full, and full, as the page knows it.
+    disk: (bool, bool),
     _places: Vec<Place>,
 }
+
+/// What is named when the disk fills up or has room again.
+pub const DISK: &str = "disk";
 
 impl PageStream {
     /// Begins after a place in the feed; without one, now.
@@ -183,6 +194,7 @@ impl PageStream {
             checked: now,
             end: now + LONGEST,
             ended: false,
+            disk: disk(&ws),
             _places: places,
             heard_of: HashMap::new(),
             hears,
@@ -294,9 +306,19 @@ impl PageStream {
                     if self.checked + CHECK <= Instant::now() {
                         self.check();
                     }
+                    self.look_at_disk();
                     self.queue.push_back(beat());
                 }
             }
+        }
+    }
+
+    /// Says when the disk fills up or has room again: nothing is written then that would.
+    fn look_at_disk(&mut self) {
+        let now = disk(&self.ws);
+        if now != std::mem::replace(&mut self.disk, now) {
+            let data = json!({ "t": [[DISK]] });
+            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
         }
     }
 

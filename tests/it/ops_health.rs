@@ -277,6 +277,10 @@ async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_agai
     assert!(text.contains("every change is refused") && text.contains("move backups"), "{text}");
     let (tone, text) = said(&member).await;
     assert!(tone == "danger" && text.contains("no change is saved"), "{text}");
+    // Pages that are open renew the line when their stream names it.
+    let line = member.get("/w/marlow-cargo/closed").await;
+    assert!(line.text.contains("no change is saved"), "{}", line.text);
+    assert!(line.attr("#closed", "hx-trigger").contains("hq:disk from:body"), "{}", line.text);
     free.store(50 << 30, Ordering::SeqCst);
     assert_eq!(disk().await["how"], "ok");
     assert_eq!((said(&owner).await, said(&member).await), (nothing.clone(), nothing));

@@ -23,6 +23,7 @@ use crate::web::form::sentence;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
+use crate::web::sse::DISK;
 use crate::web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
 use crate::web::time::RelTime;
 
@@ -60,7 +61,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         closed: closed(ws, who)?,
         warning: warning(ws, who),
         bell: Some(Bell { unread: numbers.unread, live: bell }),
-        closed_live: Some(Live::new(ws.url("closed")).table("workspaces").table(HALTS.name)),
+        closed_live: Some(Live::new(ws.url("closed")).tables(&["workspaces", HALTS.name, DISK])),
         person: Face::person(&who.name),
         email: who.email.clone(),
         tabs: tabs(ws, &numbers),
