@@ -182,6 +182,8 @@ pub struct Wish {
     until: Option<i64>,
     before: Option<u64>,
     members: BTreeSet<AccountId>,
+    /// The workspace that is asked from.
+    here: WorkspaceId,
     /// Where times are told.
     pub(super) zone: TimeZone,
     /// Of which workspaces the accounts may tell; of all when there is no such list.
@@ -224,6 +226,7 @@ impl Wish {
             until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
             before,
             members,
+            here: ws.id,
             zone: zone.clone(),
             places,
         })
@@ -281,21 +284,18 @@ impl Wish {
             || self.places.as_ref().is_none_or(known)
     }
 
-    /// Whether whoever asks may read what a record of the accounts holds, by its fields: members of this
-    /// workspace, and what is about workspaces of their own.
+    /// Whether whoever asks may read what a record of the accounts holds, by its fields: of members of this
+    /// workspace and tokens for it, and of workspaces that they belong to.
     pub(super) fn may_read_values(&self, record: &Root, fields: &Map<String, Value>) -> bool {
         let Some(places) = &self.places else { return true };
-        let id = |name: &str| fields.get(name).and_then(Value::as_str);
-        let in_own = |id: Option<&str>| {
-            id.and_then(|id| id.parse().ok()).is_some_and(|id: WorkspaceId| places.contains(&id))
-        };
+        let named = |name: &str| fields.get(name)?.as_str()?.parse::<WorkspaceId>().ok();
         match record.table {
             t if t == ACCOUNTS.number => {
                 let account = crate::store::key::decode::<AccountId>(&record.key);
                 account.is_some_and(|id| self.members.contains(&id))
             }
-            t if t == WORKSPACES.number => in_own(id("id")),
-            t if t == TOKENS.number => in_own(id("workspace")),
+            t if t == WORKSPACES.number => named("id").is_some_and(|id| places.contains(&id)),
+            t if t == TOKENS.number => named("workspace") == Some(self.here),
             _ => false,
         }
     }
