@@ -19,9 +19,10 @@ pub struct Finding {
     /// Counts questions: who follows the feed need not wait for more.
     asked: watch::Sender<u64>,
     asked_at: Mutex<Option<Instant>>,
+    /// Whether something was told that the follower has not looked at.
+    told: AtomicBool,
+    /// Whether the index was found damaged.
     anew: AtomicBool,
-    /// From where on it is to be followed again, when somebody asked for that.
-    back: Mutex<Option<Cursor>>,
     /// How many records a new index holds so far, while one is made.
     building: Mutex<Option<u64>>,
     error: Mutex<Option<String>>,
@@ -36,8 +37,8 @@ impl Finding {
             seen: watch::Sender::new(None),
             asked: watch::Sender::new(0),
             asked_at: Mutex::default(),
+            told: AtomicBool::new(true),
             anew: AtomicBool::new(false),
-            back: Mutex::default(),
             building: Mutex::default(),
             error: Mutex::default(),
         }
@@ -86,8 +87,8 @@ impl Finding {
         matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
     }
 
-    /// Asks for a new index. Where nobody follows the feed the old one goes, so that the next who does
-    /// makes one.
+    /// Asks for a new index in the place of one that is damaged. Where nobody follows the feed the old one goes,
+    /// so that the next who does makes one.
     pub fn begin_anew(&self) {
         if self.asked.receiver_count() == 0 {
             self.forget();
@@ -97,41 +98,30 @@ impl Finding {
             return;
         }
         self.anew.store(true, Ordering::Release);
-        self.ask();
-    }
-
-    /// Asks that entries behind this place are taken again. Where nobody follows the feed the place is kept
-    /// in the index, so that the next who does begins there.
-    pub fn go_back(&self, to: Cursor) {
-        if self.asked.receiver_count() == 0 {
-            self.forget();
-            if let Err(error) = self.index.commit(&to.to_string()) {
-                self.note(Some(error.to_string()));
-            }
-            return;
-        }
-        let mut back = self.back.lock();
-        *back = Some(back.filter(|back| back.seq < to.seq).unwrap_or(to));
-        drop(back);
-        self.ask();
-    }
-
-    /// Whether a new index, or a way back, is asked for.
-    #[must_use]
-    pub fn is_told(&self) -> bool {
-        self.anew.load(Ordering::Acquire) || self.back.lock().is_some()
-    }
-
-    /// From where on entries are to be taken again; asking is over with the answer.
-    #[must_use]
-    pub fn take_back(&self) -> Option<Cursor> {
-        self.back.lock().take()
+        self.tell();
     }
 
     /// Whether a new index was asked for; asking is over with the answer.
     #[must_use]
     pub fn take_anew(&self) -> bool {
         self.anew.swap(false, Ordering::AcqRel)
+    }
+
+    /// Says that the follower has been told something in the store: it looks what that is.
+    pub fn tell(&self) {
+        self.told.store(true, Ordering::Release);
+        self.ask();
+    }
+
+    /// Whether the follower has been told something since it looked.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// The follower looks what it has been told.
+    pub fn listen(&self) {
+        self.told.store(false, Ordering::Release);
     }
 
     /// How many records a new index holds so far, while one is made.

@@ -270,7 +270,7 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
         let who = (by, Cause::Setup);
         let at = rules::index_stands(&ws).await?;
         ws.write(&who, move |tx| rules::steer_index(tx, act, at)).await?;
-        rules::obey(&ws, act);
+        ws.finding.tell();
         return consumers(app, Some(&ws.slug));
     }
     let one = giving_up(app, &wish.name)?;
@@ -286,7 +286,7 @@ pub async fn steer(app: &App, by: Actor, wish: ConsumerWish) -> Result<ConsumerL
                 .await?
                 .map_err(HealthError::Refused)?;
             if is_index {
-                ws.finding.begin_anew();
+                ws.finding.tell();
             }
         }
         "drop" => {

@@ -7,6 +7,7 @@
 
 mod control;
 mod rebuild;
+mod told;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub use control::{
 };
 pub(super) use rebuild::rebuild_once;
 pub use rebuild::{Rebuilding, rebuild, rebuilding};
+pub use told::{Told, obeyed, tell, told};
 
 /// How many entries one step takes.
 const STEP: usize = 500;

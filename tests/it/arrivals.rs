@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::hq::{OWNER, Person, Setup, TestHq};
-use crate::support::invite::{accept, invite};
+use crate::support::invite::{accept, invite, join};
 
 const TOM: &str = "tom@marlow.example";
 const SETUP: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
@@ -156,5 +156,54 @@ async fn what_a_viewer_had_to_do_before_an_owner_takes_over() {
     assert!(!page.text.contains("Pack the van"), "{}", page.text);
     let page = hq.owner().get("/w/marlow-cargo/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_into_one_workspace_of_another_hq_is_let_into_no_other() {
+    let hq = TestHq::start().await;
+    let added = hq.owner().post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    assert_eq!(added.status, StatusCode::CREATED, "{}", added.text);
+    let there = hq.running().app.workspace("northwind").expect("a workspace");
+    for (ws, role) in [(&hq.ws(), Role::Member), (&there, Role::Owner)] {
+        let put = move |tx: &mut WriteTx<'_>| {
+            let tom = Member { role, ..tom_of_old(tx.now()) };
+            let assignee = Some(Assignee::Person(tom.account));
+            tx.put(&tom)?;
+            tasks::create(tx, NewTask { assignee, ..NewTask::titled("Pack the van") })
+        };
+        ws.write(&SETUP, put).await.expect("a member with a task");
+    }
+    let here = hq.owner().with("x-hq-workspace", "marlow-cargo");
+    let asked = invite(&here, &json!({ "role": "member", "email": TOM })).await;
+    let tom = hq.nobody();
+    let joined = join(&tom, &asked, ("Tom", TOM, "seven lanterns over a quiet canal")).await;
+    assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
+    let page = tom.get("/w/marlow-cargo/tasks?q=assignee:me").await;
+    assert!(page.text.contains("Pack the van"), "{}", page.text);
+    assert_eq!(tom.get("/w/northwind/tasks").await.status, StatusCode::NOT_FOUND);
+    let (count, still) = members(&hq, "northwind", TOM);
+    assert_eq!((count, still.expect("as before").account), (1, AccountId::from_bytes([1; 16])));
+
+    // Where they are asked in, they take over from who they were there.
+    let there = hq.owner().with("x-hq-workspace", "northwind");
+    let asked = invite(&there, &json!({ "role": "member", "email": TOM })).await;
+    let joined = accept(&tom, &asked).await;
+    assert_eq!(joined.location(), Some("/w/northwind/"), "{}", joined.text);
+    let page = tom.get("/w/northwind/tasks?q=assignee:me").await;
+    assert!(page.text.contains("Pack the van"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_with_one_workspace_alone_is_that_member_again() {
+    let hq = TestHq::start().await;
+    let put = |tx: &mut WriteTx<'_>| tx.put(&tom_of_old(tx.now()));
+    hq.ws().write(&SETUP, put).await.expect("a member");
+    let asked = invite(&hq.owner(), &json!({ "role": "member", "email": TOM })).await;
+    let joined = join(&hq.nobody(), &asked, ("Tom", TOM, "seven lanterns over a quiet canal")).await;
+    assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
+    let (count, tom) = members(&hq, "marlow-cargo", TOM);
+    assert_eq!((count, tom.expect("here").account), (1, AccountId::from_bytes([1; 16])));
     hq.finish().await;
 }

@@ -7,23 +7,11 @@ use hq::kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{OWNER, Person, Reply, TestHq};
-use crate::support::invite::{accept, field, invite};
+use crate::support::hq::{OWNER, Person, TestHq};
+use crate::support::invite::{accept, field, invite, join};
 
 const TOM: (&str, &str, &str) =
     ("Tom Okafor", "tom@marlow.example", "seven lanterns over a quiet canal");
-
-/// Follows a link and fills in the form of somebody new.
-async fn join(person: &Person, link: &str, who: (&str, &str, &str)) -> Reply {
-    let form = [
-        ("in", field(link, "in")),
-        ("token", field(link, "token")),
-        ("name", who.0),
-        ("email", who.1),
-        ("password", who.2),
-    ];
-    person.form("/join", &form).await
-}
 
 async fn account_of(by: &Person, name: &str) -> String {
     let all = by.get("/api/v1/members").await.json();

@@ -18,13 +18,16 @@ use crate::app::Ws;
 use crate::features::runs::model::{SESSIONS, Session};
 use crate::kernel::{Actor, Cause, Event, Part, SessionId};
 use crate::search::{Change, Document, Search, SearchError};
+use crate::store::consumer::{self, Told};
 use crate::store::key::decode;
-use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError, codec, consumer};
+use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError, codec};
 
 use super::model::{Found, Kind};
 use super::queries::document::{self, Reader};
 use super::queries::standing::NUMBER;
 
+/// Who writes what became of the index.
+const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
 /// How many entries of the feed are taken at once.
 const STEP: usize = 500;
 /// How many records of a new index are read at once.
@@ -94,11 +97,8 @@ pub async fn rest(ws: &Ws, quiet: Duration) {
 }
 
 fn follow(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
-    let back = ws.finding.take_back();
-    if ws.finding.take_anew() {
-        rebuild(ws, halt)?;
-    } else if let Some(back) = back {
-        go_back(ws, back)?;
+    if ws.finding.is_told() {
+        obey(ws, halt)?;
     }
     loop {
         if halt.is_cancelled() {
@@ -147,6 +147,35 @@ fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     }
     ws.finding.saw(to);
     Ok(true)
+}
+
+/// Makes an index anew that was found damaged, and does what somebody has told it in the store, if that is not
+/// done yet.
+fn obey(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
+    // What is told from here on is looked at next time.
+    ws.finding.listen();
+    let damaged = ws.finding.take_anew();
+    let done = carry_out(ws, halt, damaged);
+    match (&done, damaged) {
+        (Ok(()), _) => {}
+        (Err(_), true) => ws.finding.begin_anew(),
+        (Err(_), false) => ws.finding.tell(),
+    }
+    done
+}
+
+fn carry_out(ws: &Ws, halt: &CancellationToken, damaged: bool) -> Result<(), FollowError> {
+    let told = ws.read(|snap| consumer::told(snap, NUMBER))?;
+    match told {
+        Some(Told::Back { incarnation, seq }) if !damaged => {
+            go_back(ws, Cursor { incarnation, seq })?;
+        }
+        None if !damaged => {}
+        _ => rebuild(ws, halt)?,
+    }
+    let Some(told) = told else { return Ok(()) };
+    let (by, cause) = BY;
+    Ok(ws.store.write_blocking(by, cause, move |tx| consumer::obeyed(tx, NUMBER, told))?)
 }
 
 /// Goes back to a place behind which entries are taken again, also those that were given up. An index that is
@@ -215,7 +244,7 @@ fn give_up(ws: &Ws, lost: Lost) -> Result<(), StoreError> {
     for (seq, error) in &lost {
         tracing::warn!(seq, error, "something of {} cannot be found by search", ws.slug);
     }
-    let (by, cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
+    let (by, cause) = BY;
     ws.store.write_blocking(by, cause, move |tx| {
         lost.into_iter().try_for_each(|(seq, error)| consumer::give_up(tx, NUMBER, seq, error))
     })
@@ -228,7 +257,7 @@ fn forget_letters(ws: &Ws, after: u64) -> Result<(), StoreError> {
     if stale.is_empty() {
         return Ok(());
     }
-    let (by, cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBER));
+    let (by, cause) = BY;
     ws.store.write_blocking(by, cause, move |tx| {
         for seq in stale {
             consumer::drop_letter(tx, NUMBER, seq)?;

@@ -210,7 +210,7 @@ async fn act_on(
     if name == index::NAME {
         let at = rules::index_stands(&ws).await?;
         ws.write(&who, once.run(move |tx| rules::steer_index(tx, act, at))).await?;
-        rules::obey(&ws, act);
+        ws.finding.tell();
         let standing = ws.look(index::standing).await?;
         let standing = standing.ok_or(HealthError::NoConsumer(name))?;
         return Ok(Json(ConsumerView::of(standing, app.clock.now())));
@@ -261,7 +261,7 @@ async fn retry(
     let tried = ws.write(&who, move |tx| rules::retry(tx, &*own, seq)).await?;
     tried.map_err(HealthError::Refused)?;
     if name == index::NAME {
-        ws.finding.begin_anew();
+        ws.finding.tell();
     }
     view(&app, &ws, one).await
 }

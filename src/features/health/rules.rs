@@ -4,7 +4,7 @@
 use crate::app::Ws;
 use crate::features::finder::queries::standing as index;
 use crate::kernel::{Event, FieldError, Problem, ProblemKind};
-use crate::store::consumer::{self, Consume, ConsumeError, Tried};
+use crate::store::consumer::{self, Consume, ConsumeError, Told, Tried};
 use crate::store::{Cursor, StoreError, WriteTx};
 
 /// Why it was refused.
@@ -142,50 +142,49 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
     Ok(())
 }
 
-/// Up to which entry the search index of a workspace has come; nothing where there is none yet.
+/// Where the search index of a workspace stands; nothing where there is none yet.
 ///
 /// # Errors
 /// When the disk fails.
-pub async fn index_stands(ws: &Ws) -> Result<Option<u64>, StoreError> {
+pub async fn index_stands(ws: &Ws) -> Result<Option<Cursor>, StoreError> {
     let standing = ws.look(index::standing).await?;
-    Ok(standing.map(|standing| standing.state.cursor))
+    Ok(standing.map(|one| Cursor { incarnation: one.state.incarnation, seq: one.state.cursor }))
 }
 
-/// Notes that somebody has the search index made anew, or sent back from where it stands. It lies beside the
-/// store, and nothing else can be done with it; [`obey`] does it.
+/// Tells the search index to be made anew, or to go back from where it stands, and notes who did. It lies beside
+/// the store, and nothing else can be done with it. The caller wakes it.
 ///
 /// # Errors
 /// `Refused` for anything else, and when it has not come so far.
-pub fn steer_index(tx: &mut WriteTx<'_>, act: Act, stands: Option<u64>) -> Result<(), HealthError> {
-    let refused = |text: String| Err(HealthError::Refused(text));
-    match (act, stands) {
-        (Act::Rebuild, _) => {}
-        (Act::Rewind(to), Some(at)) if to <= at => {}
+pub fn steer_index(
+    tx: &mut WriteTx<'_>,
+    act: Act,
+    stands: Option<Cursor>,
+) -> Result<(), HealthError> {
+    let refused = |text: &str| HealthError::Refused(text.to_owned());
+    let told = match (act, stands) {
+        (Act::Rebuild, _) => Told::Anew,
+        (Act::Rewind(seq), Some(at)) if seq <= at.seq => {
+            Told::Back { incarnation: at.incarnation, seq }
+        }
         (Act::Rewind(_), Some(at)) => {
-            return refused(format!("it stands at {at}, and can only be sent back"));
+            let text = format!("it stands at {}, and can only be sent back", at.seq);
+            return Err(HealthError::Refused(text));
         }
         (Act::Rewind(_), None) => {
-            return refused("there is no search index before somebody has searched".to_owned());
+            return Err(refused("there is no search index before somebody has searched"));
         }
         _ => {
-            let text = "the search index follows by itself; it can only be sent back or rebuilt";
-            return refused(text.to_owned());
+            return Err(refused(
+                "the search index follows by itself and gives up what it cannot read; it can only be \
+                 sent back or rebuilt",
+            ));
         }
-    }
+    };
+    consumer::tell(tx, index::NUMBER, told)?;
     let act = format!("{} the search index", act.done());
     tx.emit(Event::ConsumerChanged { consumer: index::NUMBER, act });
     Ok(())
-}
-
-/// Has the search index do what is on record.
-pub fn obey(ws: &Ws, act: Act) {
-    match act {
-        Act::Rewind(seq) => {
-            let incarnation = ws.store.incarnation();
-            ws.finding.go_back(Cursor { incarnation, seq });
-        }
-        _ => ws.finding.begin_anew(),
-    }
 }
 
 /// Forgets an entry that was given up.
@@ -221,6 +220,10 @@ pub fn retry(
         Tried::Took => Ok(()),
         Tried::Failed(why) => Err(why),
     };
+    // It takes no entry by itself: what can be read again is a reason to make it anew.
+    if tried.is_ok() && consumer.number() == index::NUMBER {
+        consumer::tell(tx, index::NUMBER, Told::Anew)?;
+    }
     let verb = if tried.is_ok() { "tried again" } else { "tried in vain" };
     let act = format!("{verb} entry {seq} of the {}", consumer.name());
     tx.emit(Event::ConsumerChanged { consumer: consumer.number(), act });

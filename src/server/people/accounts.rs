@@ -2,7 +2,7 @@
 //! who owns all of that person's workspaces decides about it, or whoever runs the machine.
 
 use crate::app::{App, Who, Ws};
-use crate::features::users::model::Account;
+use crate::features::users::model::{Account, Workspace};
 use crate::features::users::rules::accounts as rules;
 use crate::features::users::{self};
 use crate::features::workspace::model::Member;
@@ -10,7 +10,7 @@ use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::members::Shut;
 use crate::kernel::{AccountId, Actor, Cause, Role};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::store::{Range, ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::session::Person;
 
@@ -50,6 +50,22 @@ pub fn strangers(app: &App, ws: &Ws) -> Result<Vec<Member>, StoreError> {
 pub fn former(app: &App, ws: &Ws, account: &Account) -> Result<Option<AccountId>, StoreError> {
     let mut all = strangers(app, ws)?.into_iter();
     Ok(all.find(|one| one.email == account.email).map(|one| one.account))
+}
+
+/// Whether another workspace has, or may have, a member by this id: an account by it would open that one, too,
+/// and nobody there has asked for that. One that is not open cannot be looked into.
+///
+/// # Errors
+/// When the disk fails.
+pub fn may_be_elsewhere(app: &App, ws: &Ws, account: AccountId) -> Result<bool, StoreError> {
+    let open: Vec<Ws> = app.workspaces.read().clone();
+    for place in open.iter().filter(|place| place.id != ws.id) {
+        if place.read(|snap| queries::member(snap, account))?.is_some() {
+            return Ok(true);
+        }
+    }
+    let listed = app.system.read(|snap| snap.list::<Workspace>(&Range::all()))?;
+    Ok(listed.iter().any(|row| open.iter().all(|place| place.id != row.id)))
 }
 
 /// Refuses when a person's places that count are not all this one's own.

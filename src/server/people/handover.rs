@@ -17,6 +17,8 @@ use crate::features::workspace::rules::{WorkspaceError, handover as rules};
 use crate::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role};
 use crate::store::{Read, ReadExt, StoreError, WriteTx};
 
+use super::accounts;
+
 /// How many tasks change hands in one transaction.
 const SLICE: usize = 500;
 /// So many pieces of delivered work are looked at.
@@ -157,13 +159,14 @@ pub async fn now(
 /// When the store refuses.
 pub async fn go_on(ws: &Ws, who: &impl Who, from: AccountId) -> Result<(), WorkspaceError> {
     loop {
+        let shut = accounts::shut(&ws.app, ws)?;
         let done = ws.write(who, move |tx| {
             let Some(rest) = tx.get::<Handover>(from)? else { return Ok(true) };
-            // Who was to take over may have left meanwhile.
-            let here = queries::member(tx, rest.to)?.is_some();
+            // Who was to take over may have left meanwhile, or their account may have been closed.
+            let here = queries::member(tx, rest.to)?.is_some() && !shut.contains_key(&rest.to);
             let heir = match here {
                 true => Some(rest.to),
-                false => heirs(tx, from, from, &Shut::new())?.first().map(|one| one.account),
+                false => heirs(tx, from, from, &shut)?.first().map(|one| one.account),
             };
             match heir {
                 Some(to) => slice(tx, from, to),

@@ -17,7 +17,7 @@ use crate::features::users::pages::issue;
 use crate::features::users::rules::{NewAccount, UsersError};
 use crate::features::users::session::Caller;
 use crate::features::users::{queries as users, rules};
-use crate::features::workspace::model::{Invite, Member, Settings};
+use crate::features::workspace::model::{Invite, Settings};
 use crate::features::workspace::queries;
 use crate::features::workspace::rules::WorkspaceError;
 use crate::features::workspace::rules::invites;
@@ -251,18 +251,27 @@ async fn new_account(
     let (Some(name), Some(email), false) = (name, email, wrong.has_fields()) else {
         return Err(Ok(wrong));
     };
+    let id = own_id(app, found, &email).map_err(|error| Err(error.into()))?;
     let hash = app.hasher.hash(Zeroizing::new(values.password.clone())).await;
     let hash = hash.map_err(|error| Err(UsersError::from(error).into()))?;
-    let strangers = accounts::strangers(app, &found.ws).map_err(|error| Err(error.into()))?;
-    let is_asked = |one: &Member| found.invite.email.is_some() && one.email == email;
-    let id = match strangers.into_iter().find(is_asked) {
-        Some(member) => member.account,
-        None => AccountId::from_uuid(app.ids.next(app.clock.now_ms())),
-    };
     let new = NewAccount { id, name, email, hash };
     let by = Actor::System(Part::Setup);
     let made = app.system.write(by, cause, move |tx| rules::create_account(tx, new)).await;
     made.map_err(|error| Wrong::of(&error))
+}
+
+/// The id of a new account. Who was asked in by their address, and came with this workspace alone, is that member
+/// again, with all that was theirs; anybody else is somebody new, to whom [`accept`] gives what a former
+/// member of that address had to do.
+fn own_id(app: &App, found: &Found, email: &str) -> Result<AccountId, StoreError> {
+    let mut strangers = accounts::strangers(app, &found.ws)?.into_iter();
+    let asked = strangers.find(|one| found.invite.email.is_some() && one.email == email);
+    if let Some(member) = asked
+        && !accounts::may_be_elsewhere(app, &found.ws, member.account)?
+    {
+        return Ok(member.account);
+    }
+    Ok(AccountId::from_uuid(app.ids.next(app.clock.now_ms())))
 }
 
 async fn accept(

@@ -23,3 +23,15 @@ pub fn field<'a>(link: &'a str, name: &str) -> &'a str {
 pub async fn accept(person: &Person, link: &str) -> Reply {
     person.form("/join", &[("in", field(link, "in")), ("token", field(link, "token"))]).await
 }
+
+/// Follows a link and fills in the form of somebody new: name, address and password.
+pub async fn join(person: &Person, link: &str, who: (&str, &str, &str)) -> Reply {
+    let form = [
+        ("in", field(link, "in")),
+        ("token", field(link, "token")),
+        ("name", who.0),
+        ("email", who.1),
+        ("password", who.2),
+    ];
+    person.form("/join", &form).await
+}

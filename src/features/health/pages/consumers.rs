@@ -222,7 +222,7 @@ pub(super) async fn act(
         if name == index::NAME {
             let at = rules::index_stands(&ws).await?;
             ws.write(&who, move |tx| rules::steer_index(tx, act, at)).await?;
-            rules::obey(&ws, act);
+            ws.finding.tell();
             return Ok(format!("You {} the search index.", act.done()));
         }
         let consumer = named(&app, &name)?;
@@ -245,7 +245,7 @@ pub(super) async fn retry(
         let tried = ws.write(&who, move |tx| rules::retry(tx, &*consumer, seq)).await?;
         tried.map_err(HealthError::Refused)?;
         if name == index::NAME {
-            ws.finding.begin_anew();
+            ws.finding.tell();
         }
         Ok::<_, HealthError>(format!("The {name} has taken entry {seq}."))
     };

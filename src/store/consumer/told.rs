@@ -1,0 +1,61 @@
+//! What somebody has told a follower of the feed that keeps its place beside the store, such as an index in files
+//! of its own: the order lies in the store until it is carried out, so that no end of the program loses it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::WriteTx;
+use crate::store::codec;
+use crate::store::error::StoreError;
+use crate::store::key::KeyBuf;
+use crate::store::read::Read;
+use crate::store::schema::builtin;
+
+/// What a follower is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// Begin from nothing.
+    Anew,
+    /// Go on behind an entry.
+    Back {
+        /// The store's life that the entry belongs to.
+        incarnation: u64,
+        /// The entry.
+        seq: u64,
+    },
+}
+
+/// What a follower is told and has not done yet.
+///
+/// # Errors
+/// When the disk fails.
+pub fn told(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreError> {
+    match read.raw_get(builtin::REBUILDS, KeyBuf::of(&number).bytes())? {
+        Some(row) => Ok(Some(codec::decode(&row)?)),
+        None => Ok(None),
+    }
+}
+
+/// Tells a follower what to do. Of two places the one further back counts, and to begin from nothing is further
+/// than any.
+///
+/// # Errors
+/// When the disk fails.
+pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreError> {
+    let told = match (told(tx, number)?, new) {
+        (Some(Told::Anew), _) => Told::Anew,
+        (Some(old @ Told::Back { seq, .. }), Told::Back { seq: to, .. }) if seq < to => old,
+        (_, new) => new,
+    };
+    tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), Some(codec::encode(&told)?))
+}
+
+/// Forgets what was carried out; what was told since stays.
+///
+/// # Errors
+/// When the disk fails.
+pub fn obeyed(tx: &mut WriteTx<'_>, number: u16, done: Told) -> Result<(), StoreError> {
+    if told(tx, number)? == Some(done) {
+        tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), None)?;
+    }
+    Ok(())
+}
