@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
     RETRY_AFTER,
 };
 use axum::http::{Method, Uri};
@@ -332,6 +332,8 @@ struct Asked {
     uri: Uri,
     hx: Hx,
     theme: Theme,
+    /// The page of ours that it was sent from, as far as the browser says so.
+    page: Option<String>,
 }
 
 impl Asked {
@@ -341,6 +343,7 @@ impl Asked {
             uri: request.uri().clone(),
             hx: Hx::from_headers(request.headers()),
             theme: Theme::from_headers(request.headers()),
+            page: page_of(request.headers()),
         }
     }
 
@@ -425,12 +428,21 @@ fn proved_page(path: &str) -> String {
     format!("{ws}/settings/{page}")
 }
 
-/// To the sign-in page, and back afterwards.
+/// The page of this server that a browser names as the one on which it was.
+fn page_of(headers: &HeaderMap) -> Option<String> {
+    let word = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let page: Uri = word(REFERER)?.parse().ok()?;
+    let ours = page.authority()?.as_str().eq_ignore_ascii_case(word(HOST)?);
+    ours.then(|| page.path_and_query().map(ToString::to_string)).flatten()
+}
+
+/// To the sign-in page, and back afterwards: to the form if one was sent, so that what was typed is found
+/// again there.
 fn sign_in_first(asked: &Asked) -> Response {
     let back = match asked.hx.current_url().map(str::parse::<Uri>) {
         Some(Ok(shown)) => shown.path_and_query().map(ToString::to_string),
         _ if asked.act() == Act::Read => asked.uri.path_and_query().map(ToString::to_string),
-        _ => None,
+        _ => asked.page.clone(),
     };
     let back = back.filter(|path| path != "/").unwrap_or_default();
     let query = serde_urlencoded::to_string([("next", &back)]).unwrap_or_default();
@@ -442,7 +454,7 @@ fn sign_in_first(asked: &Asked) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_cross_site, is_our_host};
+    use super::{is_cross_site, is_our_host, page_of};
     use crate::config::Config;
     use axum::http::HeaderMap;
     use std::path::Path;
@@ -451,6 +463,22 @@ mod tests {
         let mut config = Config::for_folder(Path::new("data"));
         config.public_url = url.map(str::to_owned);
         config
+    }
+
+    #[test]
+    fn a_form_is_found_again_on_the_page_of_ours_that_it_was_sent_from() {
+        let page = |referer: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", "hq.example.com".parse().unwrap());
+            headers.insert("referer", referer.parse().unwrap());
+            page_of(&headers)
+        };
+        let ours = page("https://hq.example.com/w/acme/tasks/new?stream=1");
+        assert_eq!(ours.as_deref(), Some("/w/acme/tasks/new?stream=1"));
+        assert_eq!(page("https://evil.example/w/acme/tasks/new"), None);
+        assert_eq!(page("https://hq.example.com.evil.example/"), None);
+        assert_eq!(page("/w/acme"), None);
+        assert_eq!(page_of(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is wrong with a form that was sent, for the page that shows it again.
 
+use axum::http::StatusCode;
+
 use crate::kernel::text::capitalized;
 use crate::kernel::{FieldError, Problem, ProblemKind};
 use crate::web::error::PageError;
@@ -12,6 +14,39 @@ pub fn sentence(text: &str) -> String {
         sentence.push('.');
     }
     sentence
+}
+
+/// What others have changed in a record while somebody filled in a form about it. Empty when nobody was
+/// faster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meanwhile {
+    /// The revision that the form is to be sent with next.
+    pub rev: String,
+    /// Who has changed what, in a sentence.
+    pub said: String,
+    /// Where the changes can be looked at.
+    pub history: String,
+}
+
+impl Meanwhile {
+    /// Whether somebody was faster.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        !self.said.is_empty()
+    }
+
+    /// The status of a form that comes back.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        if self.is_told() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
+    }
+
+    /// Gives a form the revision with which it can be saved once more.
+    pub fn renew(&self, rev: &mut String) {
+        if self.is_told() {
+            rev.clone_from(&self.rev);
+        }
+    }
 }
 
 /// What is wrong: field by field, and as a whole.
@@ -95,5 +130,20 @@ impl Wrong {
     #[must_use]
     pub fn whole(&self) -> &str {
         &self.whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meanwhile;
+
+    #[test]
+    fn a_form_gets_the_next_revision_only_when_somebody_was_faster() {
+        let (nobody, mut rev) = (Meanwhile::default(), "7".to_owned());
+        nobody.renew(&mut rev);
+        assert_eq!((rev.as_str(), nobody.status().as_u16()), ("7", 422));
+        let told = Meanwhile { rev: "9".into(), said: "Tom changed it".into(), ..nobody };
+        told.renew(&mut rev);
+        assert_eq!((rev.as_str(), told.status().as_u16()), ("9", 409));
     }
 }

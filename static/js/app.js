@@ -29,3 +29,4 @@ import "./news.js";
 import "./push.js";
 import "./time.js";
 import "./stay.js";
+import "./unsent.js";

@@ -40,6 +40,19 @@ export function forget(name) {
 
 export const drop = (text, field) => forget(key(text, field));
 
+/** The forms that this tab has sent with the page before: they have arrived, or wait to be sent once more. */
+export function settle(arrived) {
+  try {
+    for (const name of Object.keys(localStorage).filter((one) => one.startsWith(ALL) && one.endsWith(`:${tab}`))) {
+      const { underway, ...draft } = JSON.parse(localStorage.getItem(name));
+      if (underway && arrived) forget(name);
+      else if (underway) localStorage.setItem(name, JSON.stringify({ ...draft, left: true }));
+    }
+  } catch {
+    // Nothing can be read.
+  }
+}
+
 /** The drafts of a text that no other open tab is still writing, last first. */
 export function left(text) {
   const found = [];

@@ -361,7 +361,12 @@ async fn settings_keep_what_was_typed_and_name_what_is_wrong() {
     assert_eq!((ada.budget_micros, ada.budget_soft_pct), (Some(12_500_000), 70));
     assert_eq!((ada.model.as_deref(), ada.connection), (Some("practice"), None));
     let late = send(typed("1", rev)).await;
-    assert!(late.text.contains("Somebody else changed this"), "{}", late.text);
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    let said = late.text_of("form .banner p");
+    assert!(said.starts_with("You, in another window, changed this while"), "{said}");
+    assert_eq!(late.attr("#f-budget", "value"), "1", "what was typed is still there");
+    let again = send(typed("1", late.attr("input[name=rev]", "value"))).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
     hq.finish().await;
 }
 

@@ -38,6 +38,7 @@ mod layouts; // tasks as a board, a calendar and a timeline; many at once
 mod quick; // what makes pages quick: rows that stay, pages fetched ahead, changes shown at once
 mod views; // saved views, and the query in the address
 mod twice; // forms that are sent twice
+mod late; // forms that two fill in at once, or that come after the sign-in has ended
 mod undo; // undo: what nobody may do by it, what goes stale, what races
 mod live; // the live stream of pages, the change stream, activity
 mod tasks; // tasks, comments, delivered work: the rules

@@ -251,6 +251,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     let queue = mira.get("/w/marlow-cargo/review").await;
     assert_eq!(queue.texts("#queue li a"), ["Prices"]);
     assert_eq!(queue.text_of(".verdict .line .meta"), "After approval MC-1 is done");
+    assert!(queue.attr("form.verdict", "data-keeps").contains(":review-"), "what is typed is kept");
     assert!(!queue.text.contains("onerror") && queue.attrs(".piece img", "src").is_empty());
 
     let page = mira.get(&format!("{TASKS}/MC-1")).await;

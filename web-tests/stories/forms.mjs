@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { wrongFields } from '../lib/story.mjs';
+import { OWNER, wrongFields } from '../lib/story.mjs';
 
 const HOSTILE = '<img src=x onerror=alert(1)>“%s”\'; DROP\u202e ทดสอบ 🧑🏽‍🚀';
 const LONG = 'Donaudampfschifffahrtsgesellschaft'.repeat(120);
@@ -59,6 +59,36 @@ export function tell(given) {
     // A refused form is an answer of 422, which the browser also notes.
     remarks.push(...context.faults().filter((fault) => !fault.includes('422')));
     assert.equal(remarks.length, 0, remarks.join('\n'));
+    await context.close();
+  });
+
+  test('what was typed when the sign-in had ended is there again, and goes once it has arrived', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('hq-draft:')).length);
+    for (const { path, button, fields } of [
+      { path: '/tasks/new', button: 'Create', fields: { Title: 'Grease the hubs', Description: 'Front *and* back.' } },
+      { path: '/settings/task-templates/new', button: 'Save template', fields: { Name: 'Spring check' } },
+    ]) {
+      await page.goto(`${place}${path}`);
+      const field = (name) => page.getByRole('main').getByLabel(name, { exact: true }).first();
+      for (const [name, text] of Object.entries(fields)) await field(name).fill(text);
+      if (path.includes('template')) await field('Title').fill('Look at the brakes');
+      await context.clearCookies();
+      await page.getByRole('button', { name: button, exact: true }).click();
+      await page.getByLabel('Email').fill(OWNER.email);
+      await page.getByLabel('Password', { exact: true }).fill(OWNER.password);
+      await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+      await page.getByText('What you had typed is back').waitFor();
+      for (const [name, text] of Object.entries(fields)) assert.equal(await field(name).inputValue(), text, path);
+      await page.getByRole('button', { name: button, exact: true }).click();
+      await page.waitForURL((url) => !url.pathname.endsWith('/new'));
+      await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.startsWith('hq-draft:')));
+      assert.equal(await kept(), 0, 'nothing is kept that has arrived');
+    }
+    // The live stream of a page whose sign-in has ended is refused.
+    assert.deepEqual(context.faults().filter((fault) => !fault.includes('401')), []);
     await context.close();
   });
 }

@@ -7,10 +7,11 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::model::Stream;
-use super::queries;
+use super::queries::{self, StreamError};
 use super::rules;
 use crate::app::{App, Ws};
 use crate::features::deliverables::model::Deliverable;
+use crate::features::history::queries::meanwhile;
 use crate::features::runs::model::Run;
 use crate::features::runs::queries::questions::{self, Card, Reader};
 use crate::features::tasks::model::Task;
@@ -23,6 +24,7 @@ use crate::kernel::{Can, Payer, Problem as _, ProblemKind, StreamId, TaskStatus}
 use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::form::Meanwhile;
 use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -243,8 +245,9 @@ async fn show(
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let stream = queries::resolve(snap, &text).map_err(PageError::from)?;
-        let fields = Fields::new(&scene, href(&scene, stream.id), Typed::of(&scene, &stream));
+        let id = queries::resolve(snap, &text).map_err(PageError::from)?.id;
+        let (stream, rev) = queries::get_rev(snap, id).map_err(PageError::from)?;
+        let fields = Fields::new(&scene, href(&scene, id), Typed::of(&scene, &stream, rev));
         one(&scene, snap, shell, &stream, fields).map_err(PageError::from)
     })?;
     match (hx.is_partial(), asked.part.as_str()) {
@@ -291,7 +294,9 @@ fn one(
             live: live("work").table("deliverables"),
             pieces: delivered(scene, read, stream.id)?,
         },
-        fields: (scene.may_write && stream.archived_at.is_none()).then_some(fields),
+        // What was typed into one that was archived meanwhile is still there to be taken elsewhere.
+        fields: (scene.may_write && (stream.archived_at.is_none() || fields.is_refused()))
+            .then_some(fields),
         base,
     })
 }
@@ -417,7 +422,7 @@ async fn create(
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let mut page = ws.read(|snap| all(&scene, snap, shell, (false, typed)))?;
-            page.fields = page.fields.map(|fields| fields.refused(&error));
+            page.fields = page.fields.map(|fields| fields.refused(&error, Meanwhile::default()));
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),
@@ -435,21 +440,33 @@ async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
-    let stream = ws.read(|snap| queries::resolve(snap, &text))?;
-    let id = stream.id;
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let rev = typed.rev.parse().ok();
     let saved = match typed.clone().read(&scene) {
-        Ok(patch) => ws.write(&who, move |tx| rules::update(tx, id, patch)).await,
+        Ok(patch) => {
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, patch)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
-    match saved {
-        Ok(_) => Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&href(&scene, id)))),
-        Err(error) if error.kind() == ProblemKind::Invalid => {
-            let fields = Fields::new(&scene, href(&scene, id), typed).refused(&error);
-            let page = ws.read(|snap| one(&scene, snap, shell, &stream, fields))?;
-            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
-        Err(error) => Err(error.into()),
+    let error = match saved {
+        Ok(_) => return Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&href(&scene, id)))),
+        Err(error) => error,
+    };
+    if !matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict | ProblemKind::Stale) {
+        return Err(error.into());
     }
+    let (page, status) = ws.read(|snap| {
+        let since = meanwhile::after::<Stream>(&ws, &who, snap, (id, &typed.rev), &error)?;
+        let status = since.status();
+        let fields = Fields::new(&scene, href(&scene, id), typed).refused(&error, since);
+        let stream = queries::get_rev(snap, id)?.0;
+        Ok::<_, StreamError>((one(&scene, snap, shell, &stream, fields)?, status))
+    })?;
+    html::document(status, &page)
 }
 
 /// What is done with one press.

@@ -1,19 +1,24 @@
-//! Forms of saved views; they stand on the pages of the lists that they are views of.
+//! Forms of saved views; they stand on the pages of the lists that they are views of. One that is refused
+//! comes back on a page of its own.
 
+use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::model::{Look, View};
+use super::queries::{self, ViewError};
 use super::rules::{self, For, NewView, ViewPatch};
 use crate::app::{App, Ws};
-use crate::kernel::{Can, ViewId};
-use crate::web::error::PageError;
+use crate::features::history::queries::meanwhile;
+use crate::kernel::{Can, Problem as _, ProblemKind, ViewId};
+use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path2};
-use crate::web::flash;
+use crate::web::form::{Meanwhile, Wrong};
 use crate::web::hx::Hx;
 use crate::web::routes::{Needs as _, Routes};
 use crate::web::session::Person;
-use crate::web::shell::Flash;
+use crate::web::shell::{Flash, Shell};
+use crate::web::{flash, html};
 
 /// Routes below the workspace.
 #[must_use]
@@ -27,6 +32,8 @@ pub fn routes() -> Routes {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Typed {
+    /// The revision that was read; none for a new one.
+    rev: String,
     noun: String,
     name: String,
     icon: String,
@@ -113,13 +120,14 @@ async fn act(
     ws: Ws,
     who: Person,
     hx: Hx,
+    shell: Shell,
     Path2(id, verb): Path2<ViewId, Verb>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let patch = match verb {
         Verb::Save => ViewPatch { look: Some(typed.look()), ..ViewPatch::default() },
-        Verb::Rename => ViewPatch { name: Some(typed.name), ..ViewPatch::default() },
+        Verb::Rename => ViewPatch { name: Some(typed.name.clone()), ..ViewPatch::default() },
         Verb::Share => ViewPatch { seen: Some(For::All), ..ViewPatch::default() },
         Verb::Keep => ViewPatch { seen: Some(For::Me), ..ViewPatch::default() },
         Verb::Delete => {
@@ -128,11 +136,82 @@ async fn act(
             return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&view.noun))));
         }
     };
-    let view = ws.write(&who, move |tx| rules::update(tx, me, id, patch)).await?;
+    // To share it or not is one press, whatever else became of it.
+    let rev = match verb {
+        Verb::Save | Verb::Rename => typed.rev.parse().ok(),
+        Verb::Share | Verb::Keep | Verb::Delete => None,
+    };
+    let changed = ws
+        .write(&who, move |tx| {
+            rules::expect_rev(tx, me, id, rev)?;
+            rules::update(tx, me, id, patch)
+        })
+        .await;
+    let view = match changed {
+        Ok(view) => view,
+        Err(error) if matches!(verb, Verb::Save | Verb::Rename) && !hx.is_partial() => {
+            return again((&ws, &who), shell, (id, verb), typed, &error);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let words = match verb {
         Verb::Share => format!("Everybody has the view {} now", view.name),
         Verb::Keep => format!("The view {} is yours alone now", view.name),
         _ => format!("Saved the view {}", view.name),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&ws, &view))))
+}
+
+#[derive(Template)]
+#[template(path = "views/again.html")]
+struct AgainPage {
+    shell: Shell,
+    name: String,
+    /// Where the form is sent.
+    action: String,
+    /// Where the view is.
+    back: String,
+    list_url: String,
+    rev: String,
+    since: Meanwhile,
+    wrong: Wrong,
+    /// The name that was typed, when it is to be another.
+    typed: Option<String>,
+    /// What the view is to show, in words and for the form.
+    look: Vec<(&'static str, String)>,
+}
+
+/// The form once more, when others have changed the view meanwhile or a field is wrong.
+fn again(
+    (ws, who): (&Ws, &Person),
+    shell: Shell,
+    (id, verb): (ViewId, Verb),
+    mut typed: Typed,
+    error: &ViewError,
+) -> Result<Response, PageError> {
+    let (view, since) = ws.read(|snap| {
+        let since = meanwhile::after::<View>(ws, who, snap, (id, &typed.rev), error)?;
+        Ok::<_, ViewError>((queries::get(snap, id, who.account)?.0, since))
+    })?;
+    if !since.is_told() && error.kind() != ProblemKind::Invalid {
+        return Err(PageError(Failure::of(error)));
+    }
+    since.renew(&mut typed.rev);
+    let (action, look) = match verb {
+        Verb::Rename => ("rename", Vec::new()),
+        _ => ("save", typed.look().fields().map(|(part, word)| (part, word.to_owned())).into()),
+    };
+    let page = AgainPage {
+        shell,
+        action: ws.url(&format!("views/{id}/{action}")),
+        back: href(ws, &view),
+        list_url: ws.url(&view.noun),
+        name: view.name,
+        rev: typed.rev,
+        wrong: if since.is_told() { Wrong::none() } else { Wrong::of(error)? },
+        typed: matches!(verb, Verb::Rename).then_some(typed.name),
+        look,
+        since,
+    };
+    html::document(page.since.status(), &page)
 }

@@ -94,6 +94,14 @@ pub fn get(read: &dyn Read, id: ViewId, who: AccountId) -> Result<(View, u64), V
     seen.ok_or_else(|| ViewError::NotFound(id.to_string()))
 }
 
+/// The rev of a view, for the forms that change it.
+///
+/// # Errors
+/// When the store fails.
+pub fn rev(read: &dyn Read, id: ViewId) -> Result<u64, StoreError> {
+    Ok(read.get_rev::<View>(id)?.map_or(0, |(_, rev)| rev))
+}
+
 /// Whether a noun has a view with this slug, whosever it is.
 ///
 /// # Errors

@@ -1,7 +1,6 @@
 //! How an agent is set.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -13,7 +12,7 @@ use crate::features::agents::queries::reach;
 use crate::features::agents::rules::{self, Changes, ModelWish};
 use crate::features::connections::model::Fallbacks;
 use crate::features::connections::queries::turns;
-use crate::features::history::queries as history;
+use crate::features::history::queries::{self as history, meanwhile};
 use crate::features::inbox::model::pace::Pace;
 use crate::features::inbox::queries::pace;
 use crate::features::runs::model::{QueueChoice, QueueOf, TalkChoice};
@@ -23,7 +22,7 @@ use crate::store::ReadExt;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
-use crate::web::form::Wrong;
+use crate::web::form::{Meanwhile, Wrong};
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
@@ -61,6 +60,7 @@ struct SettingsPage {
     history: String,
     v: Typed,
     wrong: Wrong,
+    since: Meanwhile,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
@@ -184,6 +184,7 @@ fn page(
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,
+        since: Meanwhile::default(),
     })
 }
 
@@ -236,11 +237,12 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(mut typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let (before, _) = stored(&ws, &slug)?;
     let id = before.id;
     let rev = typed.rev.parse().ok();
+    let mut since = Meanwhile::default();
     let refused = match changes(&typed) {
         Ok(changes) => match ws.write(&who, move |tx| rules::update(tx, id, rev, changes)).await {
             Ok(agent) => {
@@ -250,11 +252,17 @@ pub(super) async fn save(
                 let url = ws.url(&format!("agents/{}/settings", agent.slug));
                 return Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)));
             }
-            Err(error) => Wrong::of(&error)?,
+            Err(error) => {
+                since = ws.read(|snap| {
+                    meanwhile::after::<Agent>(&ws, &who, snap, (id, &typed.rev), &error)
+                })?;
+                since.renew(&mut typed.rev);
+                if since.is_told() { Wrong::none() } else { Wrong::of(&error)? }
+            }
         },
         Err(wrong) => wrong,
     };
     let wish = model_wish(&typed.model);
     let page = page(&ws, &who, shell, &before, typed, &wish, refused)?;
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html::document(since.status(), &SettingsPage { since, ..page })
 }

@@ -81,6 +81,8 @@ pub struct Card {
     pub href: String,
     /// Where a review is sent.
     pub action: String,
+    /// Under which name the script keeps what is typed into the review.
+    pub draft: String,
     /// Whether this person may decide now.
     pub open: bool,
     /// Where the next version is delivered; empty for who may not.
@@ -116,6 +118,7 @@ impl Card {
             said: None,
             href: scene.ws.url(&format!("review?piece={}", piece.id)),
             action,
+            draft: format!("{}:review-{}", scene.me, piece.id),
             again: match scene.may_write {
                 true => scene.ws.url(&format!("deliverables/{}/revise", piece.id)),
                 false => String::new(),

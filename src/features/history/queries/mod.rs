@@ -5,6 +5,7 @@ pub mod error;
 pub mod fields;
 pub mod files;
 pub mod guard;
+pub mod meanwhile;
 pub mod names;
 pub mod outlook;
 pub mod preview;

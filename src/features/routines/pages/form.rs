@@ -1,13 +1,13 @@
 //! The form of a routine, new or changed, with a preview in words.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::app::{App, Ws};
 use crate::features::agents::queries as agents;
+use crate::features::history::queries::meanwhile;
 use crate::features::routines::conditions::{MOST, Op};
-use crate::features::routines::model::Trigger;
+use crate::features::routines::model::{Routine, Trigger};
 use crate::features::routines::queries::{self, view};
 use crate::features::routines::registry::{self, Kind, VIEW};
 use crate::features::routines::rules::{self, RoutineError};
@@ -22,7 +22,7 @@ use crate::kernel::{
 use crate::store::{Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
-use crate::web::form::Wrong;
+use crate::web::form::{Meanwhile, Wrong};
 use crate::web::hx::Hx;
 use crate::web::parts::Choice;
 use crate::web::session::Person;
@@ -68,6 +68,7 @@ struct FormPage {
     button: &'static str,
     v: Typed,
     wrong: Wrong,
+    since: Meanwhile,
     /// What is wrong with a condition.
     wrong_condition: String,
     agents: Vec<Choice>,
@@ -272,6 +273,7 @@ fn page(
         preview_url: format!("{base}/preview"),
         button: if id.is_some() { "Save changes" } else { "Create routine" },
         wrong: Wrong::none(),
+        since: Meanwhile::default(),
         wrong_condition: String::new(),
         agents: agents.collect(),
         whens: choices(
@@ -371,9 +373,11 @@ pub(super) async fn edit(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let routine = queries::get(snap, id)?;
+        let (routine, rev) = queries::get_rev(snap, id)?;
         let agent = view::agent_of(snap, &routine)?.map_or_else(String::new, |agent| agent.slug);
-        page(&ws, snap, (shell, Typed::of(&routine, &agent), who.account), Some(id))
+        let mut typed = Typed::of(&routine, &agent);
+        typed.set("rev", rev.to_string());
+        page(&ws, snap, (shell, typed, who.account), Some(id))
     })?;
     html::page(&page)
 }
@@ -446,13 +450,17 @@ async fn keep(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    typed: Typed,
+    mut typed: Typed,
     id: Option<RoutineId>,
 ) -> Result<Response, PageError> {
     let (wish, wrong) = typed.wish();
+    let rev = typed.at("rev").parse().ok();
     let kept = match wrong.is_empty() {
         true => {
             ws.write(&who, move |tx| {
+                if let Some(id) = id {
+                    rules::expect_rev(tx, id, rev)?;
+                }
                 let agent = agent(tx, wish.agent.as_deref().unwrap_or_default())?;
                 rules::save(tx, id, agent, &wish)
             })
@@ -469,11 +477,21 @@ async fn keep(
         Err(error) => error,
     };
     let condition = error.fields().into_iter().find(|one| one.field.starts_with("conditions"));
-    let wrong = Wrong::of(&error)?;
+    let since = match id {
+        Some(id) => ws.read(|snap| {
+            meanwhile::after::<Routine>(&ws, &who, snap, (id, typed.at("rev")), &error)
+        })?,
+        None => Meanwhile::default(),
+    };
+    let wrong = if since.is_told() { Wrong::none() } else { Wrong::of(&error)? };
+    if since.is_told() {
+        typed.set("rev", since.rev.as_str());
+    }
     let mut page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), id))?;
     (page.wrong, page.wrong_condition) =
         (wrong, condition.map(|one| one.message).unwrap_or_default());
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    page.since = since;
+    html::document(page.since.status(), &page)
 }
 
 fn agent(read: &dyn Read, name: &str) -> Result<AgentId, RoutineError> {

@@ -7,12 +7,15 @@ use crate::features::streams::queries::{self, StreamError};
 use crate::features::streams::rules::{NewStream, StreamPatch};
 use crate::features::tasks::queries::scene::Scene;
 use crate::kernel::{FieldError, Hue, Problem as _, StreamKind};
+use crate::web::form::Meanwhile;
 use crate::web::parts::Choice;
 
 /// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Typed {
+    /// The revision that was read; none for a new one.
+    pub rev: String,
     pub name: String,
     pub description: String,
     pub colour: String,
@@ -25,8 +28,9 @@ pub(super) struct Typed {
 
 impl Typed {
     /// What is kept of a stream.
-    pub fn of(scene: &Scene, stream: &Stream) -> Self {
+    pub fn of(scene: &Scene, stream: &Stream, rev: u64) -> Self {
         Self {
+            rev: rev.to_string(),
             name: stream.name.clone(),
             description: stream.description.clone(),
             colour: stream.colour.word().to_owned(),
@@ -72,6 +76,7 @@ pub(super) struct Fields {
     pub typed: Typed,
     pub wrong: Vec<FieldError>,
     pub summary: String,
+    pub since: Meanwhile,
     pub colours: Vec<Choice>,
     pub kinds: Vec<Choice>,
     pub leads: Vec<Choice>,
@@ -95,6 +100,7 @@ impl Fields {
             action,
             wrong: Vec::new(),
             summary: String::new(),
+            since: Meanwhile::default(),
             colours,
             kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
             leads: scene.people.choices(lead, scene.me),
@@ -107,13 +113,20 @@ impl Fields {
         self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
     }
 
-    /// With what is wrong.
-    pub fn refused(mut self, error: &StreamError) -> Self {
+    /// With what is wrong, or what others have changed since it was read.
+    pub fn refused(mut self, error: &StreamError, since: Meanwhile) -> Self {
+        since.renew(&mut self.typed.rev);
         self.wrong = error.fields();
-        if self.wrong.is_empty() {
+        if self.wrong.is_empty() && !since.is_told() {
             self.summary = error.to_string();
         }
+        self.since = since;
         self
+    }
+
+    /// Whether it came back.
+    pub fn is_refused(&self) -> bool {
+        !self.wrong.is_empty() || !self.summary.is_empty() || self.since.is_told()
     }
 }
 

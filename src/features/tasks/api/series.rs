@@ -272,10 +272,7 @@ async fn change(
 ) -> Result<Tagged<SeriesView>, ApiError> {
     let me = Assignee::Person(who.account);
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
-        let (_, now) = series::get_rev(tx, id)?;
-        if rev.is_some_and(|rev| rev != now) {
-            return Err(TaskError::Store(StoreError::Stale));
-        }
+        rules::expect_rev(tx, id, rev)?;
         let patch = patch(tx, body, me)?;
         rules::update(tx, id, patch).map(|_| ())
     });

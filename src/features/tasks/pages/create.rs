@@ -67,6 +67,8 @@ struct NewPage {
     shell: Shell,
     url: String,
     list_url: String,
+    /// Under which name the script keeps what is typed.
+    draft: String,
     typed: Typed,
     wrong: Vec<(String, String)>,
     summary: String,
@@ -131,6 +133,10 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, Pa
         shell,
         url: ws.url("tasks"),
         list_url: ws.url("tasks"),
+        draft: match typed.replaces.as_str() {
+            "" => format!("{}:new-task", who.account),
+            task => format!("{}:new-task-{task}", who.account),
+        },
         statuses: TaskStatus::ALL
             .iter()
             .map(|s| Choice::new(s.word(), s.label(), *s == status))

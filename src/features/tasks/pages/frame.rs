@@ -13,6 +13,7 @@ use crate::features::tasks::queries::list::{self, Filter, Sort};
 use crate::features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::views::model::Look;
+use crate::features::views::queries as saved_views;
 use crate::kernel::filter::{self, Kind, Query, Term};
 use crate::kernel::text::capitalized;
 use crate::kernel::{AccountId, Priority, TaskStatus};
@@ -148,6 +149,8 @@ impl Counts {
 
 /// A saved view, for its forms.
 pub struct Saved {
+    /// The revision that is shown.
+    pub rev: u64,
     /// Where its forms lead.
     pub url: String,
     /// Where its history is.
@@ -255,17 +258,24 @@ impl Frame {
             missing: state.missing.clone(),
             save_url: ws.url("views"),
             look: look_fields(state),
-            saved: state.view.id.filter(|_| scene.may_write).map(|id| Saved {
-                url: ws.url(&format!("views/{id}")),
-                history: ws.url(&format!("history/views/{id}")),
-                name: state.view.name.clone(),
-                shared: state.view.shared,
-            }),
+            saved: saved(scene, read, state)?,
             changed: state.is_changed(),
             bulk_url: ws.url("tasks/bulk"),
             bulk: BulkBar::new(scene, read)?,
         })
     }
+}
+
+/// The saved view that is shown, for who may change it.
+fn saved(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Saved>, StoreError> {
+    let Some(id) = state.view.id.filter(|_| scene.may_write) else { return Ok(None) };
+    Ok(Some(Saved {
+        rev: saved_views::rev(read, id)?,
+        url: scene.ws.url(&format!("views/{id}")),
+        history: scene.ws.url(&format!("history/views/{id}")),
+        name: state.view.name.clone(),
+        shared: state.view.shared,
+    }))
 }
 
 /// What a form sends that saves what is shown.

@@ -1,11 +1,12 @@
 //! Settings, labels: all of them with how many tasks have each, and the form that makes or changes one.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::history::queries::meanwhile;
+use crate::features::tasks::model::label::Label;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::{labels, marks};
 use crate::features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
@@ -13,6 +14,7 @@ use crate::kernel::{Can, FieldError, Hue, LabelId, Problem as _, ProblemKind};
 use crate::store::Read;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
+use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::Choice;
@@ -38,6 +40,8 @@ struct Row {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Typed {
+    /// The revision that was read; none for a new one.
+    rev: String,
     name: String,
     colour: String,
     description: String,
@@ -66,6 +70,7 @@ struct LabelsPage {
     typed: Typed,
     wrong: Vec<FieldError>,
     summary: String,
+    since: Meanwhile,
     colours: Vec<Choice>,
     /// Where the history of the label is that is changed; empty for a new one.
     history: String,
@@ -88,12 +93,14 @@ pub async fn list(
     let page = ws.read(|snap| {
         // ok: a label that is gone leaves the form for a new one.
         let edited = labels::resolve(snap, &asked.edit).ok();
-        let typed = edited.as_ref().map_or_else(Typed::default, |label| Typed {
+        let edited = edited.map(|label| labels::get_rev(snap, label.id)).transpose()?;
+        let typed = edited.as_ref().map_or_else(Typed::default, |(label, rev)| Typed {
+            rev: rev.to_string(),
             name: label.name.clone(),
             colour: label.colour.word().to_owned(),
             description: label.description.clone(),
         });
-        view(&ws, &who, snap, shell, (edited.map(|label| label.id), typed))
+        view(&ws, &who, snap, shell, (edited.map(|(label, _)| label.id), typed))
     })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -148,6 +155,7 @@ fn view(
         typed,
         wrong: Vec::new(),
         summary: String::new(),
+        since: Meanwhile::default(),
         colours,
         history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
     })
@@ -189,7 +197,13 @@ pub async fn save(
         colour: typed.colour.parse().ok(),
         description: Some(typed.description.clone()),
     };
-    let saved = ws.write(&who, move |tx| rules::update(tx, id, patch)).await;
+    let rev = typed.rev.parse().ok();
+    let saved = ws
+        .write(&who, move |tx| {
+            rules::expect_rev(tx, id, rev)?;
+            rules::update(tx, id, patch)
+        })
+        .await;
     let saved = saved.map(|label| format!("Saved {}", label.name));
     answer(&app, (&ws, &who), (&hx, shell), (Some(id), typed), saved)
 }
@@ -212,18 +226,29 @@ fn answer(
     app: &App,
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
-    form: (Option<LabelId>, Typed),
+    (edited, mut typed): (Option<LabelId>, Typed),
     done: Result<String, TaskError>,
 ) -> Result<Response, PageError> {
     match done {
         Ok(words) => Ok(flash::say(app, Flash::ok(words), hx.go_to(&ws.url(HERE)))),
-        Err(error) if error.kind() == ProblemKind::Invalid => {
-            let mut page = ws.read(|snap| view(ws, who, snap, shell, form))?;
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
+            let mut page = ws.read(|snap| {
+                let since = match edited {
+                    Some(id) => {
+                        let form = (id, typed.rev.as_str());
+                        meanwhile::after::<Label>(ws, who, snap, form, &error)?
+                    }
+                    None => Meanwhile::default(),
+                };
+                since.renew(&mut typed.rev);
+                let page = view(ws, who, snap, shell, (edited, typed))?;
+                Ok::<_, TaskError>(LabelsPage { since, ..page })
+            })?;
             page.wrong = error.fields();
-            if page.wrong.is_empty() {
+            if page.wrong.is_empty() && !page.since.is_told() {
                 page.summary = error.to_string();
             }
-            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            html::document(page.since.status(), &page)
         }
         Err(error) => Err(error.into()),
     }

@@ -1,7 +1,6 @@
 //! Recurring tasks: the list of all series, the page of one, the form that makes one.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use super::create::{self, Typed, thinking_choices, word};
 use super::repeat::{self, Repeat, RepeatView};
 use crate::app::{App, Ws};
+use crate::features::history::queries::meanwhile;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::series::{Going, Occurrence, Series};
 use crate::features::tasks::queries;
@@ -20,6 +20,7 @@ use crate::kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
 use crate::store::{Read, ReadExt as _};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
+use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Dot, Face};
@@ -147,6 +148,8 @@ struct Turns {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Words {
+    /// The revision that was read.
+    rev: String,
     title: String,
     description: String,
     priority: String,
@@ -171,6 +174,7 @@ struct SeriesPage {
     typed: Words,
     wrong: Vec<(String, String)>,
     summary: String,
+    since: Meanwhile,
     priorities: Vec<Choice>,
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
@@ -215,9 +219,10 @@ fn view(
     (shell, typed): (Shell, Option<Words>),
 ) -> Result<SeriesPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
-    let series = reads::get(read, id)?;
+    let (series, rev) = reads::get_rev(read, id)?;
     let (base, zone) = (href(&scene, id), repeat::zone(read)?);
     let typed = typed.unwrap_or_else(|| Words {
+        rev: rev.to_string(),
         title: series.title.clone(),
         description: series.description.clone(),
         priority: series.priority.word().to_owned(),
@@ -253,6 +258,7 @@ fn view(
         turns: Turns { live: region("turns"), list: turns.collect::<Result<_, TaskError>>()? },
         wrong: Vec::new(),
         summary: String::new(),
+        since: Meanwhile::default(),
         priorities: create::priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
         thinkings: thinking_choices(typed.thinking.parse().ok()),
@@ -288,11 +294,18 @@ pub async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SeriesId>,
-    Form(typed): Form<Words>,
+    Form(mut typed): Form<Words>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let rev = typed.rev.parse().ok();
     let saved = match ws.read(|snap| patch(&scene, snap, &typed)) {
-        Ok(patch) => ws.write(&who, move |tx| rules::update(tx, id, patch)).await,
+        Ok(patch) => {
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, patch)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     match saved {
@@ -300,13 +313,19 @@ pub async fn save(
             let words = format!("Saved. {}.", next(&series));
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, id))))
         }
-        Err(error) if error.kind() == ProblemKind::Invalid => {
-            let mut page = ws.read(|snap| view(&ws, &who, snap, id, (shell, Some(typed))))?;
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
+            let mut page = ws.read(|snap| {
+                let form = (id, typed.rev.as_str());
+                let since = meanwhile::after::<Series>(&ws, &who, snap, form, &error)?;
+                since.renew(&mut typed.rev);
+                let page = view(&ws, &who, snap, id, (shell, Some(typed)))?;
+                Ok::<_, TaskError>(SeriesPage { since, ..page })
+            })?;
             page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
-            if page.wrong.is_empty() {
+            if page.wrong.is_empty() && !page.since.is_told() {
                 page.summary = error.to_string();
             }
-            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            html::document(page.since.status(), &page)
         }
         Err(error) => Err(error.into()),
     }

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use super::create::priority_choices;
 use crate::app::{App, Ws};
+use crate::features::history::queries::meanwhile;
 use crate::features::streams::queries as streams;
 use crate::features::tasks::model::template::{Template, TemplateItem};
 use crate::features::tasks::queries::error::TaskError;
@@ -17,6 +18,7 @@ use crate::kernel::{Can, Priority, Problem as _, ProblemKind, TemplateId};
 use crate::store::Read;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
+use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Tone};
@@ -128,11 +130,16 @@ struct EditPage {
     history: String,
     heading: String,
     may_write: bool,
+    /// The revision that was read; empty for a new one.
+    rev: String,
+    /// Under which name the script keeps what is typed.
+    draft: String,
     name: String,
     description: String,
     rows: Vec<Row>,
     wrong: Vec<(String, String)>,
     summary: String,
+    since: Meanwhile,
 }
 
 impl EditPage {
@@ -203,11 +210,17 @@ fn form(ws: &Ws, who: &Person, shell: Shell, id: Option<TemplateId>, of: &NewTem
         history: id.map(|id| ws.url(&format!("history/task_templates/{id}"))).unwrap_or_default(),
         heading: if id.is_some() { of.name.clone() } else { "New template".to_owned() },
         may_write: who.access.may(Can::Write),
+        rev: String::new(),
+        draft: match id {
+            Some(id) => format!("{}:template-{id}", who.account),
+            None => format!("{}:new-template", who.account),
+        },
         name: of.name.clone(),
         description: of.description.clone(),
         rows: rows.chain(spare).collect(),
         wrong: Vec::new(),
         summary: String::new(),
+        since: Meanwhile::default(),
     }
 }
 
@@ -221,9 +234,10 @@ async fn edit(
     shell: Shell,
     Path(id): Path<TemplateId>,
 ) -> Result<Response, PageError> {
-    let template = ws.read(|snap| reads::get_rev(snap, id))?.0;
+    let (template, rev) = ws.read(|snap| reads::get_rev(snap, id))?;
     let Template { name, description, items, .. } = template;
-    html::page(&form(&ws, &who, shell, Some(id), &NewTemplate { name, description, items }))
+    let page = form(&ws, &who, shell, Some(id), &NewTemplate { name, description, items });
+    html::page(&EditPage { rev: rev.to_string(), ..page })
 }
 
 /// Reads the form: rows without a title go, and so does what waits for them.
@@ -284,7 +298,9 @@ async fn save(
     Path(id): Path<TemplateId>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), Some(id), typed(pairs)).await
+    let rev = pairs.iter().find(|(name, _)| name == "rev");
+    let rev = rev.map(|(_, rev)| rev.clone()).unwrap_or_default();
+    keep(app, (ws, who), (hx, shell), Some((id, rev)), typed(pairs)).await
 }
 
 /// Keeps a template; a refused form comes back with what was typed.
@@ -292,12 +308,19 @@ async fn keep(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    id: Option<TemplateId>,
+    of: Option<(TemplateId, String)>,
     new: NewTemplate,
 ) -> Result<Response, PageError> {
     let kept = new.clone();
-    let done = match id {
-        Some(id) => ws.write(&who, move |tx| rules::update(tx, id, kept)).await,
+    let done = match &of {
+        Some((id, rev)) => {
+            let (id, rev) = (*id, rev.parse().ok());
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, kept)
+            })
+            .await
+        }
         None => ws.write(&who, move |tx| rules::create(tx, kept)).await,
     };
     match done {
@@ -306,10 +329,19 @@ async fn keep(
             let words = format!("Saved “{}”", template.name);
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)))
         }
-        Err(error) if error.kind() == ProblemKind::Invalid => {
-            let mut page = form(&ws, &who, shell, id, &new);
-            page.refuse(&error);
-            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
+            let mut page = form(&ws, &who, shell, of.as_ref().map(|(id, _)| *id), &new);
+            if let Some((id, rev)) = of {
+                page.since = ws.read(|snap| {
+                    meanwhile::after::<Template>(&ws, &who, snap, (id, &rev), &error)
+                })?;
+                page.rev = rev;
+                page.since.renew(&mut page.rev);
+            }
+            if !page.since.is_told() {
+                page.refuse(&error);
+            }
+            html::document(page.since.status(), &page)
         }
         Err(error) => Err(error.into()),
     }

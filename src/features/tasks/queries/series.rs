@@ -15,10 +15,14 @@ use crate::kernel::{
     MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
     TypedId as _,
 };
-use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::store::history::{self, Steps};
+use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, Root, Schema, StoreError, record};
 
 /// How many of the newest tasks of a series are counted.
 pub const COUNTED: usize = 100;
+
+/// How far a version of a series is looked for.
+const MOST_STEPS: usize = 500;
 
 /// How many days after the day of its slot a task may be due.
 pub const MOST_DAYS: u16 = 366;
@@ -183,6 +187,26 @@ pub fn get(read: &dyn Read, id: SeriesId) -> Result<Series, TaskError> {
 /// When there is none.
 pub fn get_rev(read: &dyn Read, id: SeriesId) -> Result<(Series, u64), TaskError> {
     read.get_rev::<Series>(id)?.ok_or(TaskError::NoSeries)
+}
+
+/// Whether a series says what it said after the transaction `rev`. That its next turn has been planned since is
+/// nothing that anybody wrote.
+///
+/// # Errors
+/// When the store fails.
+pub fn says_as_after(
+    read: &dyn Read,
+    schema: &Schema,
+    series: &Series,
+    rev: u64,
+) -> Result<bool, StoreError> {
+    let root = Root::of::<Series>(series.id);
+    let then = history::at(read, schema, &root, rev, &mut Steps::of(MOST_STEPS))?;
+    let Some(bytes) = then.as_ref().and_then(|version| version.after.bytes()) else {
+        return Ok(false);
+    };
+    let then = record::read::<Series>(bytes)?.0;
+    Ok(Series { next_at: series.next_at, ..then } == *series)
 }
 
 /// A series by what tools call it: its short or whole id, or its title in any case; of several of a title the

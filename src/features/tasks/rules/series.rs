@@ -224,6 +224,20 @@ pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<S
     update(tx, series.id, patch)
 }
 
+/// Refuses when the series has changed since the caller read it. That one of its tasks was made since is no
+/// change: a form that was open over its moment can be saved.
+///
+/// # Errors
+/// `Stale`, or when there is no such series.
+pub fn expect_rev(tx: &WriteTx<'_>, id: SeriesId, rev: Option<u64>) -> Result<(), TaskError> {
+    let Some(expected) = rev else { return Ok(()) };
+    let (series, now) = reads::get_rev(tx, id)?;
+    match now == expected || reads::says_as_after(tx, tx.schema(), &series, expected)? {
+        true => Ok(()),
+        false => Err(StoreError::Stale.into()),
+    }
+}
+
 /// Whether tasks can be due so.
 fn check_due(due: Option<DueAfter>, wrong: &mut Vec<FieldError>) {
     let Some(due) = due else { return };

@@ -1,0 +1,91 @@
+// What is typed into a form that is sent as a whole (a new task, a review, a template): kept in this browser until
+// it has arrived. It is there again when the sign-in had ended meanwhile, the tab was closed or HQ was away. Such
+// a form has data-keeps with its name, which begins with whose it is.
+import { drop, forget, keep, left, settle } from "./drafts.js";
+import { toast } from "./toast.js";
+
+const FIELD = "form";
+const UNKEPT = "[type=checkbox], [type=radio], [type=password], [type=file]";
+const formOf = (one) => one?.closest?.("form[data-keeps]");
+const all = () => document.querySelectorAll("form[data-keeps]");
+const pairs = (form) => [...new FormData(form)].filter(([, value]) => typeof value === "string");
+const words = (form) => JSON.stringify(pairs(form));
+
+// How a form was when it came.
+const begun = new WeakMap();
+const typed = new WeakSet();
+const begin = (form) => begun.has(form) || begun.set(form, words(form));
+
+/** Keeps what stands in a form; one that is as it came has nothing to be kept. */
+function hold(form, more) {
+  if (words(form) === begun.get(form)) {
+    typed.delete(form);
+    return drop(form.dataset.keeps, FIELD);
+  }
+  typed.add(form);
+  return keep(form.dataset.keeps, FIELD, { pairs: pairs(form), ...more });
+}
+
+document.addEventListener("focusin", ({ target }) => formOf(target) && begin(formOf(target)));
+document.addEventListener("input", ({ target }) => formOf(target) && hold(formOf(target)));
+document.addEventListener("submit", (event) => {
+  const form = formOf(event.target);
+  // A plain form that another script has stopped stays here.
+  if (!form || (event.defaultPrevented && !form.hasAttribute("hx-post"))) return;
+  if (!typed.has(form)) return;
+  keep(form.dataset.keeps, FIELD, { pairs: pairs(form), underway: true });
+  typed.delete(form);
+});
+// Refused, or not arrived: it is as if it had not been sent.
+const stays = ({ detail }) => {
+  const form = formOf(detail.ctx?.sourceElement);
+  if (form?.isConnected && !(detail.ctx.response?.status < 400)) hold(form);
+};
+document.addEventListener("htmx:after:swap", stays);
+document.addEventListener("htmx:error", stays);
+document.addEventListener("click", ({ target }) => {
+  const form = target.closest?.("a.btn") && formOf(target);
+  if (!form) return;
+  // "Cancel".
+  typed.delete(form);
+  drop(form.dataset.keeps, FIELD);
+});
+addEventListener("pagehide", () => all().forEach((form) => typed.has(form) && hold(form, { left: true })));
+
+/** Fills a form as it was. What is hidden says which revision was read: without one it is HQ's to say. */
+function fill(form, kept) {
+  const whole = Boolean(form.elements.rev);
+  const seen = new Map();
+  for (const box of form.querySelectorAll("[type=checkbox], [type=radio]")) {
+    box.checked = kept.some(([name, value]) => name === box.name && value === box.value);
+  }
+  for (const [name, value] of kept) {
+    const n = seen.get(name) ?? 0;
+    seen.set(name, n + 1);
+    const field = form.querySelectorAll(`[name="${CSS.escape(name)}"]`)[n];
+    if (!field || field.matches(UNKEPT) || (field.type === "hidden" && !whole)) continue;
+    if (field.matches("select") && ![...field.options].some((option) => option.value === value)) continue;
+    const fold = value && field.matches("input, textarea") && value !== field.defaultValue && field.closest("details");
+    if (fold) fold.open = true;
+    field.value = value;
+    // There is always an empty line for one more remark.
+    if (field.closest(".note-row")) field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+
+function restore(form) {
+  const draft = left(form.dataset.keeps).find(({ field }) => field === FIELD);
+  if (!draft) return;
+  forget(draft.name);
+  if (JSON.stringify(draft.pairs) === words(form)) return;
+  fill(form, draft.pairs);
+  hold(form);
+  toast({ tone: "info", text: "What you had typed is back in its form. It has not been sent yet." });
+}
+
+const status = performance.getEntriesByType("navigation")[0]?.responseStatus ?? 200;
+// Who has to sign in, or is told that something failed, has sent nothing yet.
+settle(!document.body.classList.contains("gate") && status < 400);
+all().forEach(begin);
+// A form that came back has what was typed in it already.
+if (status < 400) all().forEach(restore);
