@@ -62,35 +62,57 @@ function offers() {
   return found;
 }
 
-function addOffers() {
-  if (list.querySelector("[data-own]")) return;
-  const typed = field.value.trimStart();
-  const bare = typed.replace(/^>/, "").trim().toLowerCase();
-  if (/^[@#]/.test(typed)) return;
-  const fit = [...offers()].filter(([name]) => name.toLowerCase().includes(bare)).slice(0, kept);
-  if (!fit.length) return;
+// What several records that are ticked can get: the menus of their bar, and each choice in them. A menu is opened
+// by writing its name into the field, so that going back is taking the name away again.
+function deeds(bar) {
+  const found = [];
+  const send = (choice) => () => {
+    dialog.close();
+    bar.requestSubmit(choice);
+  };
+  for (const opener of bar.querySelectorAll("[data-verb]")) {
+    const { verb } = opener.dataset;
+    found.push({ name: `${verb}…`, fits: verb, deed: () => narrow(`> ${verb}: `) });
+    for (const choice of document.getElementById(opener.getAttribute("popovertarget")).querySelectorAll("button[name]")) {
+      const mark = choice.querySelector("svg, .avatar, .dot");
+      const words = choice.querySelector("span:not([class])");
+      found.push({ name: `${verb}: ${text(words)}`, mark, deed: send(choice), choice });
+    }
+  }
+  for (const choice of bar.querySelectorAll(":scope > button[name]")) {
+    found.push({ name: choice.ariaLabel, mark: choice.querySelector("svg"), deed: send(choice) });
+  }
+  return found;
+}
+
+function narrow(typed) {
+  field.value = typed;
+  field.focus();
+  ask();
+}
+
+// A heading and lines under it that the page itself does.
+function section(id, label, all) {
   const head = document.createElement("p");
   head.className = "head";
-  head.id = "palette-own";
+  head.id = id;
   head.setAttribute("role", "presentation");
   head.dataset.own = "";
-  head.textContent = "On this page";
-  const own = fit.map(([name, button], n) => {
+  head.textContent = label;
+  const made = all.map(({ name, mark, keys = "", deed }, n) => {
     const line = document.createElement("a");
     line.href = "#";
-    line.id = `palette-own-${n}`;
+    line.id = `${id}-${n}`;
     line.tabIndex = -1;
     line.setAttribute("role", "option");
     line.setAttribute("aria-selected", "false");
     line.setAttribute("aria-describedby", head.id);
-    const label = document.createElement("span");
-    label.className = "nowrap";
-    label.textContent = name;
-    line.append(label);
-    if (button.dataset.key) {
+    if (mark) line.append(mark.cloneNode(true));
+    line.append(Object.assign(document.createElement("span"), { className: "nowrap", textContent: name }));
+    if (keys) {
       const end = document.createElement("span");
       end.className = "end";
-      for (const key of button.dataset.key.split(" ")) {
+      for (const key of keys.split(" ")) {
         const cap = document.createElement("kbd");
         cap.textContent = key.toUpperCase();
         end.append(cap);
@@ -99,15 +121,41 @@ function addOffers() {
     }
     line.addEventListener("click", (event) => {
       event.preventDefault();
-      dialog.close();
-      button.focus();
-      button.click();
+      deed();
     });
     return line;
   });
-  // What was asked for by words comes first; with none, what is at hand.
-  if (typed && !typed.startsWith(">")) list.append(head, ...own);
-  else list.prepend(head, ...own);
+  return [head, ...made];
+}
+
+function press(button) {
+  dialog.close();
+  button.focus();
+  button.click();
+}
+
+function addOffers() {
+  if (list.querySelector("[data-own]")) return;
+  const typed = field.value.trimStart();
+  const bare = typed.replace(/^>/, "").trim().toLowerCase();
+  if (/^[@#]/.test(typed)) return;
+  const byWords = typed && !typed.startsWith(">");
+  const fit = [...offers()].filter(([name]) => name.toLowerCase().includes(bare)).slice(0, kept);
+  if (fit.length) {
+    const own = section("palette-own", "On this page", fit.map(([name, button]) => ({ name, keys: button.dataset.key, deed: () => press(button) })));
+    // What was asked for by words comes first; with none, what is at hand.
+    if (byWords) list.append(...own);
+    else list.prepend(...own);
+  }
+  // What is ticked is what is meant: it comes before everything.
+  const bar = document.querySelector("#bulk:not([hidden])");
+  if (!bar) return;
+  const words = bare.split(/\s+/).filter(Boolean);
+  const meant = deeds(bar).filter(({ name, fits = name, choice }) => (words.length || !choice) && words.every((word) => fits.toLowerCase().includes(word)));
+  const some = byWords ? meant.slice(0, kept) : meant;
+  const count = bar.elements.tasks.value.split(",").length;
+  const { one, many } = bar.dataset;
+  if (some.length) list.prepend(...section("palette-many", `${count} ${count === 1 ? one : many}`, some));
 }
 
 let timer;
@@ -122,7 +170,10 @@ if (list) {
   new MutationObserver(() => {
     addOffers();
     const none = list.querySelector("[data-said]");
-    if (none && lines().length && none.textContent.startsWith("No")) none.hidden = true;
+    if (none && !none.hidden && lines().length && none.textContent.startsWith("No")) {
+      none.hidden = true;
+      none.dataset.said = `${lines().length} results`;
+    }
     said.textContent = none?.dataset.said ?? "";
     if (!chosen()) choose(lines()[0]);
   }).observe(list, { childList: true });

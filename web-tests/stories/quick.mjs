@@ -110,6 +110,41 @@ export function tell(given) {
     await context.close();
   });
 
+  test('The palette offers what rows that are ticked can get before everything else, by keys alone', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Pallet alpha');
+    await make(page, 'Pallet beta');
+    await page.goto(`${place}/tasks?q=pallet`);
+    for (const key of ['j', 'x', 'j', 'x']) await page.keyboard.press(key);
+    await page.locator('#bulk').waitFor();
+
+    await page.keyboard.press('Control+k');
+    const lines = page.locator('#palette-list [role="option"]');
+    await page.locator('#palette-many', { hasText: '2 tasks' }).waitFor();
+    assert.equal(await lines.first().innerText(), 'Set status…');
+    await page.keyboard.press('Enter');
+    const field = page.getByRole('combobox', { name: 'Search everything' });
+    assert.equal(await field.inputValue(), '> Set status: ');
+    await page.getByRole('option', { name: 'Set status: In progress' }).waitFor();
+    await page.keyboard.type('blo');
+    await page.locator('#palette-list [data-active]', { hasText: 'Set status: Blocked' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByText('Changed 2 tasks').waitFor();
+    assert.equal(await page.locator('.row[data-state="blocked"]', { hasText: 'Pallet' }).count(), 2);
+    await page.locator('#bulk').waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByText(/^Undone: /).waitFor();
+    await page.locator('.row[data-state="todo"]', { hasText: 'Pallet beta' }).waitFor();
+
+    await page.keyboard.press('Control+k');
+    await lines.first().waitFor();
+    assert.equal(await page.locator('#palette-many').count(), 0, 'nothing is ticked any more');
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
   test('A card that may not go there comes back', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
