@@ -4,7 +4,7 @@ mod all;
 mod pace;
 
 use askama::Template;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -13,6 +13,8 @@ use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::runs::queries::questions::{self, Card, Reader};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
 use crate::kernel::cursor::DEFAULT_LIMIT;
 use crate::kernel::{AgentId, Can, ItemId, ItemState, Timestamp};
 use crate::store::{ReadExt, Snap, StoreError, WriteTx, cursor_key, key_cursor};
@@ -21,7 +23,7 @@ use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
 use crate::web::form::sentence;
 use crate::web::html;
-use crate::web::hx::Hx;
+use crate::web::hx::{Ask, Hx};
 use crate::web::live::Live;
 use crate::web::parts::Tab;
 use crate::web::routes::{Needs, Routes};
@@ -208,7 +210,7 @@ fn view(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct From {
-    /// `all` for the list of all agents.
+    /// `all` for the list of all agents, `task` for the page of its task.
     from: String,
 }
 
@@ -219,6 +221,12 @@ fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
     }
     ws.read(|snap| {
         let item = snap.get::<Item>(id)?.ok_or_else(|| PageError::not_found("This item"))?;
+        if from.from == "task"
+            && let Some(task) = item.task
+            && let Some(task) = snap.get::<Task>(task)?
+        {
+            return Ok(ws.url(&format!("tasks/{}", tasks::name(snap, task.number)?)));
+        }
         let agent = snap.get::<Agent>(item.agent)?;
         let slug = agent.map_or_else(String::new, |agent| agent.slug);
         Ok(ws.url(&format!("agents/{slug}/inbox")))
@@ -238,6 +246,11 @@ async fn act(
         Err(error @ InboxError::WrongState { .. }) => Flash::danger(sentence(&error.to_string())),
         Err(error) => return Err(error.into()),
     };
+    if from.from == "task" && hx.is_partial() {
+        // Who stands on a task's page stays there.
+        let ask = Ask::new().toast(said.tone, &said.text).changed("inbox", id);
+        return Ok((ask, "").into_response());
+    }
     Ok(flash::say(app, said, hx.go_to(&back)))
 }
 

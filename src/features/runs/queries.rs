@@ -26,7 +26,7 @@ pub mod words;
 
 use crate::features::inbox::model::Item;
 use crate::features::routines::model::of_item_key;
-use crate::kernel::{AgentId, RunId, SessionId, TaskId};
+use crate::kernel::{AgentId, ItemState, RunId, SessionId, TaskId};
 use crate::providers::model::Part;
 use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
 
@@ -81,6 +81,19 @@ pub fn live_on_task(tx: &impl ReadExt, task: TaskId) -> Result<Vec<Run>, StoreEr
     let mut runs = of_task(tx, task, LAST_OF_TASK)?;
     runs.retain(Run::is_live);
     Ok(runs)
+}
+
+/// The item that a run has left as it was when it ended: it failed or was given up, and can be tried again.
+///
+/// # Errors
+/// When the disk fails.
+pub fn left_item(tx: &impl ReadExt, run: &Run) -> Result<Option<Item>, StoreError> {
+    let item = match run.item.filter(|_| !run.is_live()) {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let left = [ItemState::Failed, ItemState::DeadLetter];
+    Ok(item.filter(|item| item.run == Some(run.id) && left.contains(&item.state)))
 }
 
 /// The key of an agent's session for work: one for each task, one for all else.

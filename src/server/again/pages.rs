@@ -12,6 +12,8 @@ use crate::features::connections::queries as connections;
 use crate::features::history::queries::error::HistoryError;
 use crate::features::runs::model::{BranchWhy, Run};
 use crate::features::runs::{read_again, say_again};
+use crate::features::tasks::model::Task;
+use crate::features::tasks::queries as tasks;
 use crate::kernel::{Can, InputId, Problem, Thinking};
 use crate::store::{ReadExt, StoreError};
 use crate::web::error::PageError;
@@ -242,7 +244,7 @@ async fn again(
 #[serde(default)]
 struct Onward {
     body: String,
-    /// `chat`: whoever asks stays there.
+    /// `chat` or `task`: whoever asks stays there.
     back: String,
 }
 
@@ -266,6 +268,13 @@ async fn go_on(
         && let Some(agent) = ws.read(|snap| snap.get::<Agent>(of.agent))?
     {
         return Ok(hx.done(&text, &ws.url(&format!("agents/{}/chat", agent.slug))));
+    }
+    if said.back == "task"
+        && let Some(task) = of.task
+        && let Some(task) = ws.read(|snap| snap.get::<Task>(task))?
+    {
+        let name = ws.read(|snap| tasks::name(snap, task.number))?;
+        return Ok(hx.done(&text, &ws.url(&format!("tasks/{name}"))));
     }
     let answer = hx.go_to(&ws.url(&format!("runs/{made}")));
     Ok(flash::say(&app, Flash { tone: Tone::Ok, text }, answer))

@@ -7,7 +7,7 @@ use hq::features::inbox::model::Item;
 use hq::features::runs::model::{Branch, EventKind, Run, Session};
 use hq::features::runs::rules as runs;
 use hq::features::tasks::model::Task;
-use hq::kernel::{ItemState, Outcome, RunId, RunState, TaskStatus, Thinking};
+use hq::kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus, Thinking};
 use serde_json::{Value, json};
 
 use crate::support::model::Turn;
@@ -214,5 +214,39 @@ async fn the_page_says_what_goes_back_and_what_stays() {
     assert_eq!(office.file(&ada, "late.md"), None);
     let fork = mira.get(&format!("{base}/fork")).await;
     assert!(fork.text.contains("from the beginning"), "{}", fork.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_offers_what_can_be_done_about_its_run_that_failed() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(write("early.md")).push(Turn::error(400, "invalid_request_error", "No"));
+    let task = office.task("Plan the move", &ada).await;
+    office.worked(task.id, 1).await;
+    let (mira, at) = (office.hq.owner(), "/w/marlow-cargo/tasks/MC-1");
+    let page = mira.get(at).await;
+    assert_eq!(page.texts("#task-run header button"), ["Continue", "Retry"]);
+    let undo = page.attrs("#task-run header a", "href");
+    assert_eq!(undo, ["/w/marlow-cargo/undo?run=R-1"]);
+    assert_eq!(mira.get(&undo[0]).await.status, StatusCode::OK);
+    let viewer = office.hq.another("Vera", Some(Role::Viewer)).await;
+    let seen = viewer.get(at).await;
+    assert_eq!(seen.texts("#task-run header").len(), 1, "{}", seen.text);
+    assert_eq!(seen.texts("#task-run header button, #task-run header a").len(), 0);
+
+    let forms = page.attrs("#task-run header form", "action");
+    let retry = forms.iter().find(|to| to.ends_with("/retry")).expect("where it is tried again");
+    office.model.push(done("complete"));
+    let sent = mira.clone().htmx("task-run").form(retry, &[("from", "task")]).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
+    let told = sent.header("hx-trigger").expect("what is said");
+    assert!(told.contains("as soon as") && told.contains("hq:inbox"), "{told}");
+    office.worked(task.id, 2).await;
+    let part = mira.clone().htmx("task-run").get(&format!("{at}?part=run")).await;
+    assert_eq!(part.texts("header button, header a").len(), 0, "{}", part.text);
+    // Pressed on a page of before and without script, it leads back to the task.
+    let late = mira.form(retry, &[("from", "task")]).await;
+    assert_eq!(late.location(), Some(at), "{}", late.text);
     office.hq.finish().await;
 }

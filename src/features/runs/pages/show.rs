@@ -21,7 +21,7 @@ use crate::features::runs::{looking, stopping};
 use crate::features::tasks::model::Task;
 use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
 use crate::features::usage::queries::cap;
-use crate::kernel::{ItemState, ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
+use crate::kernel::{ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path, Query};
@@ -330,11 +330,7 @@ fn head(
         RunState::Running if 0 < run.steps => format!("step {}", run.steps),
         _ => String::new(),
     };
-    let retry = item.as_ref().filter(|item| {
-        !run.is_live()
-            && item.run == Some(run.id)
-            && matches!(item.state, ItemState::Failed | ItemState::DeadLetter)
-    });
+    let retry = queries::left_item(tx, run)?;
     let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
     let may_fork = lineage::may_fork(look, run);
     let asks = questions::card(tx, &look.reader(), run)?;

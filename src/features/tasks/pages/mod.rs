@@ -3,6 +3,7 @@
 mod acts;
 mod bar;
 mod board;
+mod broken;
 mod buckets;
 mod calendar;
 mod create;

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::broken::Deeds;
 use super::create::thinking_choices;
 use super::rows::Row;
 use super::ties::{self, Rail, Ties};
@@ -13,11 +14,10 @@ use super::words::{Edit, Place};
 use crate::app::Ws;
 use crate::features::comments::queries::show::{self as comments, Begun, Composer};
 use crate::features::files::queries::{self as files, Line};
-use crate::features::inbox::model::Item;
 use crate::features::links::queries as links;
 use crate::features::notifications::queries::{self as notifications, Following};
+use crate::features::runs::queries as runs;
 use crate::features::runs::queries::questions::{self, Card, Reader};
-use crate::features::runs::queries::{self as runs, onward};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::checks::MAX_DEPTH;
 use crate::features::tasks::queries::due::Deadline;
@@ -25,8 +25,8 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::{self, series, standing, summary};
-use crate::kernel::{About, ItemState, Priority, RunState, TaskId, TaskStatus};
-use crate::store::{Read, ReadExt as _};
+use crate::kernel::{About, Priority, RunState, TaskId, TaskStatus};
+use crate::store::Read;
 use crate::web::checklist;
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -78,12 +78,7 @@ struct Head {
 /// What can be done when a person stopped the last run.
 struct Stopped {
     text: String,
-    /// The run's page.
-    href: String,
-    /// The words with which it goes on where it stopped.
-    onward: Option<String>,
-    /// Where its work is begun anew.
-    retry: Option<String>,
+    deeds: Deeds,
 }
 
 #[derive(Default)]
@@ -366,20 +361,8 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
 
 fn stopped(scene: &Scene, read: &dyn Read, number: u32) -> Result<Option<Stopped>, TaskError> {
     let Some(run) = runs::by_name(&read, &number.to_string())? else { return Ok(None) };
-    let item = match run.item {
-        Some(item) => read.get::<Item>(item)?,
-        None => None,
-    };
-    let failed = |item: &Item| {
-        let over = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
-        over && item.run == Some(run.id)
-    };
-    Ok(Some(Stopped {
-        text: format!("{} was stopped. What it did stays.", run.name()),
-        href: scene.run_href(number),
-        onward: onward::of(&read, &run, scene.me)?.map(|onward| onward.label),
-        retry: item.filter(failed).map(|item| scene.ws.url(&format!("inbox/{}/retry", item.id))),
-    }))
+    let text = format!("{} was stopped. What it did stays.", run.name());
+    Ok(Some(Stopped { text, deeds: Deeds::of(scene, read, &run)? }))
 }
 
 fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::broken::Deeds;
 use crate::features::comments::queries::show as comments;
 use crate::features::deliverables::queries::{self as deliverables, card::Card};
 use crate::features::runs::model::{CallStatus, Run};
@@ -13,7 +14,7 @@ use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::history::{self, Back, Fact, FactKind};
 use crate::features::tasks::queries::scene::{Chip, Scene};
-use crate::features::tasks::queries::standing;
+use crate::features::tasks::queries::standing::{self, Standing};
 use crate::kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use crate::store::Read;
 use crate::web::format;
@@ -91,6 +92,8 @@ pub struct RunView {
     pub text: String,
     /// Whether it goes on.
     pub is_live: bool,
+    /// What can be done about it when it broke off.
+    pub deeds: Deeds,
     /// The steps before those shown.
     pub earlier: Vec<StepView>,
     /// How many these are, in words.
@@ -120,7 +123,7 @@ pub fn entries(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Vec<Entry>
     let mut last = None;
     if let Some(at) = chosen(&runs) {
         let run = runs.remove(at);
-        let view = Entry::Run(Box::new(run_view(scene, read, &run)?));
+        let view = Entry::Run(Box::new(run_view(scene, read, task, &run)?));
         match run.ended_at {
             Some(at) => all.push((at, view)),
             None => last = Some((run.started_at.unwrap_or(run.created_at), view)),
@@ -143,7 +146,7 @@ pub fn newest_run(
 ) -> Result<Option<RunView>, TaskError> {
     let runs = standing::newest_runs(read, task.id, MAX_RUNS)?;
     match chosen(&runs) {
-        Some(at) => Ok(Some(run_view(scene, read, &runs[at])?)),
+        Some(at) => Ok(Some(run_view(scene, read, task, &runs[at])?)),
         None => Ok(None),
     }
 }
@@ -327,7 +330,7 @@ fn took(scene: &Scene, run: &Run) -> Option<String> {
     Some(format::duration(std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
-fn run_view(scene: &Scene, read: &dyn Read, run: &Run) -> Result<RunView, TaskError> {
+fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<RunView, TaskError> {
     let who = Assignee::Agent(run.agent);
     let name = scene.people.name(who);
     let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
@@ -349,7 +352,14 @@ fn run_view(scene: &Scene, read: &dyn Read, run: &Run) -> Result<RunView, TaskEr
     let mut steps = step_views(steps, run.state);
     let earlier = steps.len().saturating_sub(SHOWN_STEPS);
     let shown = steps.split_off(earlier);
-    let live = Live::new(format!("{}?part=run", task_href(scene, read, run)?));
+    let live = Live::new(format!("{}?part=run", scene.href(task)));
+    let deeds = match standing::standing(read, task, scene.today.now)? {
+        // The banner above offers them.
+        Standing::Stopped { run: number } if number == run.number => {
+            Deeds { onward: None, retry: None, ..Deeds::of(scene, read, run)? }
+        }
+        _ => Deeds::of(scene, read, run)?,
+    };
     Ok(RunView {
         stop: if can_stop { format!("{href}/stop") } else { String::new() },
         href,
@@ -359,19 +369,13 @@ fn run_view(scene: &Scene, read: &dyn Read, run: &Run) -> Result<RunView, TaskEr
         head,
         text,
         is_live,
+        deeds,
         earlier_label: format::count(steps.len() as u64, "earlier step", "earlier steps"),
         earlier: steps,
         steps: shown,
         facts,
         chips,
     })
-}
-
-fn task_href(scene: &Scene, read: &dyn Read, run: &Run) -> Result<String, TaskError> {
-    match run.task {
-        Some(id) => Ok(scene.href(&crate::features::tasks::queries::get(read, id)?)),
-        None => Ok(scene.ws.url("tasks")),
-    }
 }
 
 /// State word, name with a verb, and what goes on.
