@@ -68,6 +68,16 @@ pub fn capitalized(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// "a, b and c".
+#[must_use]
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// Keeps the head and the tail of a long text, 70 to 30, with a marker between them.
 #[must_use]
 pub fn head_tail(text: &str, max: usize, marker: &str) -> String {

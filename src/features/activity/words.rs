@@ -19,10 +19,10 @@ use crate::features::tasks::queries::people::People;
 use crate::features::usage::model::budget::Budget;
 use crate::features::usage::queries::budgets;
 use crate::features::workspace::model::SETTINGS;
-use crate::kernel::text::ellipsis;
+use crate::kernel::text::{ellipsis, listed};
 use crate::kernel::{
     AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, LabelId,
-    Manager, Payer, Period, RunId, StreamId, TaskId, Verdict,
+    Manager, Payer, Period, RunId, StreamId, TaskField, TaskId, Verdict,
 };
 use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
 use crate::web::{format, md};
@@ -84,9 +84,19 @@ pub fn of(
         // One sentence for all that changes hands at once.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
             let mut told = speaker.event(event)?;
-            if let (Event::UndoApplied { of, run: None, .. }, Some((_, words))) = (event, &mut told)
-            {
-                speaker.undone(*of, entry, words)?;
+            match (event, &mut told) {
+                (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
+                    speaker.undone(*of, entry, words)?;
+                }
+                (Event::TaskChanged { task, fields }, Some((_, words)))
+                    if fields[..] == [TaskField::Labels] =>
+                {
+                    let moved = tasks::labels::moved(read, entry, *task)?;
+                    if !moved.is_empty() {
+                        words.verb = moved.told(str::to_owned, (" to", " from"));
+                    }
+                }
+                _ => {}
             }
             all.extend(told);
         }
@@ -555,14 +565,6 @@ fn people(verb: &str, thing: &str, rest: &str) -> Words {
         rest: rest.to_owned(),
         icon: "user",
         ..Words::default()
-    }
-}
-
-fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hq::features::streams::queries::StreamError;
 use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
-use hq::features::tasks::queries::labels::{self as label_queries, Asked};
+use hq::features::tasks::queries::labels::{self as label_queries, Asked, Moved};
 use hq::features::tasks::queries::{marks, relations};
 use hq::features::tasks::rules::labels::{self, NewLabel};
 use hq::features::tasks::rules::{order, relations as ties};
@@ -154,10 +154,22 @@ fn what_happened_to_labels_and_relations_stands_in_the_history() {
     desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read("bug"))).unwrap();
     desk.clock.advance_ms(20 * 60_000);
     later(&desk, task, other).unwrap();
-    let facts = desk.store.read(|snap| history(snap, desk.store.schema(), task)).unwrap();
-    let kinds: Vec<_> = facts.into_iter().map(|fact| fact.kind).collect();
-    use hq::kernel::TaskField::{Labels, Relations};
-    let wanted = [FactKind::Created, FactKind::Field(Labels), FactKind::Field(Relations)];
+    // What is put on and off by one person in a row is one line; what came and went is none.
+    for names in ["+idea", "+late,-bug", "-late,+other"] {
+        desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read(names))).unwrap();
+    }
+    let told = desk.store.read(|snap| history(snap, task, 1)).unwrap();
+    let kinds: Vec<_> = told.facts.into_iter().map(|fact| fact.kind).collect();
+    let moved = |added: &[&str], removed: &[&str]| {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+        FactKind::Labels(Moved { added: names(added), removed: names(removed) })
+    };
+    let wanted = [
+        FactKind::Created,
+        moved(&["bug"], &[]),
+        FactKind::Field(TaskField::Relations),
+        moved(&["idea", "other"], &["bug"]),
+    ];
     assert_eq!(kinds, wanted);
 }
 

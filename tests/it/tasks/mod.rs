@@ -21,7 +21,8 @@ use hq::kernel::id::SeededIds;
 use hq::kernel::time::ManualClock;
 use hq::kernel::{
     AccountId, Actor, AgentId, Assignee, Cause, Clock as _, DeliverableState, Event, ItemKind,
-    ItemState, Priority, Problem, RunId, SignInId, TaskId, TaskStatus, TypedId as _, Verdict, Via,
+    ItemState, Priority, Problem, RunId, SignInId, TaskField, TaskId, TaskStatus, TypedId as _,
+    Verdict, Via,
 };
 use hq::store::{
     NoFaults, Options, Range, ReactionError, ReadExt as _, Record as _, Store, StoreError, WriteTx,
@@ -330,9 +331,9 @@ fn the_history_of_a_task_is_read_from_the_feed() {
     patch(TaskPatch { priority: Some(Priority::Urgent), ..TaskPatch::default() }).unwrap();
     desk.by(mira(), move |tx| rules::set_status(tx, task.id, TaskStatus::Done)).unwrap();
     desk.by(mira(), move |tx| rules::set_status(tx, task.id, TaskStatus::Todo)).unwrap();
-    let schema = desk.store.schema();
-    let facts = desk.store.read(|snap| history(snap, schema, task.id)).unwrap();
-    let kinds: Vec<_> = facts.into_iter().map(|fact| fact.kind).collect();
+    let told = desk.store.read(|snap| history(snap, task.id, 1)).unwrap();
+    assert!(!told.more);
+    let kinds: Vec<_> = told.facts.into_iter().map(|fact| fact.kind).collect();
     assert_eq!(
         kinds,
         [
@@ -344,6 +345,39 @@ fn the_history_of_a_task_is_read_from_the_feed() {
             FactKind::Status(TaskStatus::Done, TaskStatus::Todo),
         ]
     );
+}
+
+#[test]
+fn who_writes_a_lot_pushes_no_fact_out_and_what_is_long_ago_is_found_by_looking_further() {
+    let desk = Desk::new();
+    let task = desk.task(for_ada("Compare prices"));
+    let set = |patch: TaskPatch| desk.by(mira(), move |tx| rules::update(tx, task.id, patch));
+    set(TaskPatch { priority: Some(Priority::Low), ..TaskPatch::default() }).unwrap();
+    for n in 0..250 {
+        let words = Some(format!("Words {n}"));
+        set(TaskPatch { description: words, ..TaskPatch::default() }).unwrap();
+    }
+    set(TaskPatch { priority: Some(Priority::High), ..TaskPatch::default() }).unwrap();
+    let look = |looks: usize| {
+        let told = desk.store.read(|snap| history(snap, task.id, looks)).unwrap();
+        (told.facts.into_iter().map(|fact| fact.kind).collect::<Vec<_>>(), told.more)
+    };
+    let made = [
+        FactKind::Created,
+        FactKind::Assigned(None, Some(Assignee::Agent(ada_id()))),
+        FactKind::Priority(Some(Priority::Medium), Priority::Low),
+        FactKind::Field(TaskField::Description),
+        FactKind::Priority(Some(Priority::Low), Priority::High),
+    ];
+    assert_eq!(look(1), (made.to_vec(), false));
+    for n in 0..200 {
+        let to = if n % 2 == 0 { Priority::Low } else { Priority::High };
+        set(TaskPatch { priority: Some(to), ..TaskPatch::default() }).unwrap();
+    }
+    let (facts, more) = look(1);
+    assert!(more && facts.len() == 200, "{}", facts.len());
+    let (facts, more) = look(2);
+    assert!(!more && facts[..5] == made, "{:?}", &facts[..5]);
 }
 
 #[test]

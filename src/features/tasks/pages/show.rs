@@ -38,6 +38,8 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::{Due, RelTime};
 
+/// How many looks back a timeline goes at most.
+const MOST_LOOKS: usize = 50;
 /// How many parts are listed.
 const MOST_PARTS: usize = 200;
 
@@ -53,6 +55,8 @@ pub struct Asked {
     quote: String,
     /// The comment that it answers.
     reply: String,
+    /// How far back the timeline goes: so many looks.
+    back: usize,
 }
 
 #[derive(Default)]
@@ -145,6 +149,8 @@ struct Files {
 struct Time {
     live: Live,
     entries: Vec<Entry>,
+    /// Where it goes further back, when there is more.
+    earlier: String,
 }
 
 #[derive(Template)]
@@ -195,7 +201,7 @@ pub async fn show(
             ws.read(|snap| timeline::newest_run(&Scene::new(&ws, &who, snap)?, snap, &task))?;
         return html::fragment(&RunPart { run: run.unwrap_or_default() });
     }
-    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit)))?;
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit), asked.back))?;
     if !page.base.ends_with(&format!("/{text}")) && part.is_empty() {
         return Ok(hx.go_to(&page.base));
     }
@@ -228,7 +234,7 @@ pub fn editing(
     (status, edit): (StatusCode, Option<Edit>),
 ) -> Result<Response, PageError> {
     let part = if hx.is_partial() { "text" } else { "" };
-    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit)))?;
+    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit), 1))?;
     if hx.is_partial() {
         return html::fragment_with(status, &page.as_text());
     }
@@ -243,6 +249,7 @@ fn view(
     read: &dyn Read,
     task: &Task,
     (part, edit): (&str, Option<Edit>),
+    looks: usize,
 ) -> Result<ShowPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let wants = |name: &str| part.is_empty() || part == name;
@@ -282,8 +289,7 @@ fn view(
         page.files = files_of(&scene, read, task)?;
     }
     if wants("time") {
-        let live = live(&scene, task, "time").table("inbox");
-        page.time = Time { live, entries: timeline::entries(&scene, read, task)? };
+        page.time = time(&scene, read, task, looks.clamp(1, MOST_LOOKS))?;
     }
     if part.is_empty() {
         page.composer = comments::composer(&scene, read, task, Begun::default())?;
@@ -297,6 +303,20 @@ fn view(
 fn live(scene: &Scene, task: &Task, part: &str) -> Live {
     let url = format!("{}?part={part}", scene.href(task));
     Live::new(url).record("tasks", task.id)
+}
+
+fn time(scene: &Scene, read: &dyn Read, task: &Task, looks: usize) -> Result<Time, TaskError> {
+    let (entries, more) = timeline::entries(scene, read, task, looks)?;
+    let further = more && looks < MOST_LOOKS;
+    let part = if looks == 1 { "time".to_owned() } else { format!("time&back={looks}") };
+    Ok(Time {
+        live: live(scene, task, &part).table("inbox"),
+        entries,
+        earlier: match further {
+            true => format!("{}?back={}", scene.href(task), looks + 1),
+            false => String::new(),
+        },
+    })
 }
 
 fn words(

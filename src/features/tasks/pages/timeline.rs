@@ -12,7 +12,7 @@ use crate::features::runs::queries::steps::{self, CallState, Steps, What};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::history::{self, Back, Fact, FactKind};
+use crate::features::tasks::queries::history::{self, Back, Fact, FactKind, History};
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::{self, Standing};
 use crate::kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
@@ -24,7 +24,7 @@ use crate::web::md;
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
 
-/// How many runs are told.
+/// How many runs one look back tells.
 const MAX_RUNS: usize = 30;
 /// How many steps of a run are shown at once.
 const SHOWN_STEPS: usize = 4;
@@ -106,10 +106,17 @@ pub struct RunView {
     pub chips: Vec<Chip>,
 }
 
-/// Everything that happened, oldest first, with a line for each day.
-pub fn entries(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Vec<Entry>, TaskError> {
+/// What happened, oldest first, with a line for each day, and whether something is before that: one look back, or
+/// so many looks further.
+pub fn entries(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    looks: usize,
+) -> Result<(Vec<Entry>, bool), TaskError> {
     let mut all: Vec<(Timestamp, Entry)> = Vec::new();
-    for fact in history::history(read, scene.ws.store.schema(), task.id)? {
+    let History { facts, more } = history::history(read, task.id, looks)?;
+    for fact in facts {
         let at = fact.at;
         all.push((at, Entry::Fact(fact_view(scene, &fact))));
     }
@@ -119,7 +126,9 @@ pub fn entries(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Vec<Entry>
     for piece in deliverables::of_task(read, task.id)? {
         delivered(scene, read, piece, &mut all);
     }
-    let mut runs = standing::newest_runs(read, task.id, MAX_RUNS)?;
+    let most = MAX_RUNS * looks;
+    let mut runs = standing::newest_runs(read, task.id, most)?;
+    let more = more || runs.len() == most;
     let mut last = None;
     if let Some(at) = chosen(&runs) {
         let run = runs.remove(at);
@@ -135,7 +144,7 @@ pub fn entries(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Vec<Entry>
     }
     all.sort_by_key(|(at, _)| *at);
     all.extend(last);
-    Ok(with_days(scene, all))
+    Ok((with_days(scene, all), more))
 }
 
 /// The run of a task that is shown with its steps.
@@ -291,10 +300,12 @@ fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
                 Back::Archived(true) => "it is archived again".to_owned(),
                 Back::Archived(false) => "it is not archived any more".to_owned(),
                 Back::Description => "the description is what it was".to_owned(),
+                Back::Labels(moved) => moved.told(bold, ("", "")),
             });
             let each: Vec<String> = each.collect();
             ("undo", "", format!("{by} undid a change: {}", each.join(", ")))
         }
+        FactKind::Labels(moved) => ("tag", "", format!("{by} {}", moved.told(bold, ("", "")))),
         FactKind::Field(field) => {
             let glyph = if *field == TaskField::Parent { "sub" } else { "edit" };
             (glyph, "", format!("{by} changed the {}", field.label().to_lowercase()))

@@ -1,12 +1,24 @@
 //! What became of a task, step by step: a walk back through the feed from its row.
 
 use super::due::Deadline;
+use super::labels::{self, Moved};
 use super::model::{TASKS, Task};
 use crate::kernel::{Actor, Assignee, Event, Priority, TaskField, TaskId, TaskStatus, Timestamp};
-use crate::store::{KeyBuf, Read, ReadExt, Schema, StoreError, feed, record};
+use crate::store::{KeyBuf, Read, ReadExt, StoreError, feed, record};
 
-/// How many steps are walked.
-const MAX_STEPS: usize = 200;
+/// About how many facts one look back gives. Saves of somebody who writes are no facts of their own.
+const MAX_FACTS: usize = 200;
+/// How many versions of the row one look back walks over.
+const MAX_VERSIONS: usize = 1_000;
+
+/// What became of a task.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Oldest first.
+    pub facts: Vec<Fact>,
+    /// Whether there is something before them.
+    pub more: bool,
+}
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +48,8 @@ pub enum FactKind {
     Due(Option<Option<Deadline>>, Option<Deadline>),
     /// It was put away, or brought back.
     Archived(bool),
+    /// Labels came and went.
+    Labels(Moved),
     /// Another field changed.
     Field(TaskField),
     /// A change was undone: what it is again. Empty where that is not kept, or is nothing of these.
@@ -59,52 +73,90 @@ pub enum Back {
     Archived(bool),
     /// A description.
     Description,
+    /// Labels that came and went.
+    Labels(Moved),
 }
 
-/// The history of a task, oldest first.
+/// The history of a task: one look back, or so many looks further.
 ///
 /// # Errors
 /// When the store fails.
-pub fn history(read: &dyn Read, schema: &Schema, id: TaskId) -> Result<Vec<Fact>, StoreError> {
+pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, StoreError> {
     let key = KeyBuf::of(&id).into_bytes();
-    let Some((now, mut seq)) = read.get_rev::<Task>(id)? else { return Ok(Vec::new()) };
-    // Where former versions are gone, what was done is still told, without what it was done to.
-    let mut after = Some(now);
-    let mut facts = Vec::new();
-    for _ in 0..MAX_STEPS {
-        let Some(entry) = feed::newest(read, schema, Some(seq + 1), 1)?.pop() else { break };
-        let changes = entry.changes.iter();
-        let mine = changes.enumerate().find(|(_, c)| c.table == TASKS.number && c.key == key);
-        let Some((n, change)) = mine.filter(|_| entry.seq == seq) else { break };
-        let image = feed::before_image(read, seq, u16::try_from(n).unwrap_or(u16::MAX - 1))?;
-        let before = match image {
-            Some(bytes) => Some(record::read::<Task>(&bytes)?.0),
-            None => None,
-        };
+    let (mut facts, mut more) = (Vec::new(), false);
+    let Some((now, mut seq)) = read.get_rev::<Task>(id)? else { return Ok(History::default()) };
+    // The row after the change that is looked at, and where it stands while nobody has asked for it. Where former
+    // versions are gone, what was done is still told, without what it was done to.
+    let (mut after, mut unread) = (Some(now), None);
+    let (mut versions, mut told) = (0, 0);
+    while let Some(entry) = feed::entry(read, seq)? {
+        if MAX_VERSIONS * looks <= versions || MAX_FACTS * looks <= told {
+            more = true;
+            break;
+        }
+        let mut changes = entry.changes.iter().enumerate();
+        let mine = changes.find(|(_, c)| c.table == TASKS.number && c.key == key);
+        let Some((n, change)) = mine else { break };
+        let place = (seq, u16::try_from(n).unwrap_or(u16::MAX - 1));
+        // Who writes leaves hundreds of versions: these are passed without reading them.
+        let writing = entry.events.iter().all(|event| is_writing(event, id));
+        let mut before = None;
+        if !writing {
+            if let Some(place) = unread.take() {
+                after = image(read, place)?;
+            }
+            before = image(read, place)?;
+        }
+        let moved = labels::moved(read, &entry, id)?;
         let at = crate::kernel::time::from_ms(entry.at);
-        let kinds = entry
-            .events
-            .iter()
-            .rev()
-            .flat_map(|event| kinds(event, id, before.as_ref(), after.as_ref()));
-        facts.extend(kinds.map(|kind| Fact { at, actor: entry.actor, kind }));
+        for event in entry.events.iter().rev() {
+            for kind in kinds(event, id, (before.as_ref(), after.as_ref()), &moved) {
+                told += usize::from(!matches!(kind, FactKind::Title(_) | FactKind::Field(_)));
+                facts.push(Fact { at, actor: entry.actor, kind });
+            }
+        }
         if change.before_rev == 0 {
             break;
         }
-        (after, seq) = (before, change.before_rev);
+        (after, unread) = if writing { (None, Some(place)) } else { (before, None) };
+        seq = change.before_rev;
+        versions += 1;
     }
     facts.reverse();
-    Ok(joined(facts))
+    Ok(History { facts: joined(facts), more })
+}
+
+/// The row as it was before a change, where that is still kept.
+fn image(read: &dyn Read, (seq, n): (u64, u16)) -> Result<Option<Task>, StoreError> {
+    match feed::before_image(read, seq, n)? {
+        Some(bytes) => Ok(Some(record::read::<Task>(&bytes)?.0)),
+        None => Ok(None),
+    }
+}
+
+/// Whether an event only says that the description of this task was saved.
+fn is_writing(event: &Event, id: TaskId) -> bool {
+    match event {
+        Event::TaskChanged { task, fields } => {
+            *task == id && fields.iter().all(|field| *field == TaskField::Description)
+        }
+        _ => false,
+    }
 }
 
 /// What an event says of this task, last first.
-fn kinds(event: &Event, id: TaskId, before: Option<&Task>, after: Option<&Task>) -> Vec<FactKind> {
+fn kinds(
+    event: &Event,
+    id: TaskId,
+    (before, after): (Option<&Task>, Option<&Task>),
+    moved: &Moved,
+) -> Vec<FactKind> {
     match event {
         Event::UndoApplied { .. } => {
             let both = before.zip(after);
-            vec![FactKind::Undone(
-                both.map(|(before, after)| back(before, after)).unwrap_or_default(),
-            )]
+            let mut all = both.map(|(before, after)| back(before, after)).unwrap_or_default();
+            all.extend((!moved.is_empty()).then(|| Back::Labels(moved.clone())));
+            vec![FactKind::Undone(all)]
         }
         Event::TaskCreated { task, .. } if *task == id => vec![FactKind::Created],
         // Opened again by the same one: the status says so.
@@ -115,7 +167,11 @@ fn kinds(event: &Event, id: TaskId, before: Option<&Task>, after: Option<&Task>)
             vec![FactKind::Status(*from, *to)]
         }
         Event::TaskChanged { task, fields } if *task == id => {
-            fields.iter().rev().map(|field| field_kind(*field, before, after)).collect()
+            let kind = |field: &TaskField| match field {
+                TaskField::Labels if !moved.is_empty() => FactKind::Labels(moved.clone()),
+                field => field_kind(*field, before, after),
+            };
+            fields.iter().rev().map(kind).collect()
         }
         _ => Vec::new(),
     }
@@ -154,23 +210,29 @@ fn joined(facts: Vec<Fact>) -> Vec<Fact> {
     for fact in facts {
         let same = out.last_mut().filter(|last| {
             let near = fact.at.as_millisecond() - last.at.as_millisecond() <= 600_000;
-            near && last.actor == fact.actor && is_text(&last.kind) && alike(&last.kind, &fact.kind)
+            near && last.actor == fact.actor && alike(&last.kind, &fact.kind)
         });
         match same {
-            Some(last) => last.at = fact.at,
+            Some(last) => {
+                last.at = fact.at;
+                if let (FactKind::Labels(moved), FactKind::Labels(later)) =
+                    (&mut last.kind, fact.kind)
+                {
+                    moved.then(later);
+                }
+            }
             None => out.push(fact),
         }
     }
+    out.retain(|fact| !matches!(&fact.kind, FactKind::Labels(moved) if moved.is_empty()));
     out
-}
-
-fn is_text(kind: &FactKind) -> bool {
-    matches!(kind, FactKind::Title(_) | FactKind::Field(_))
 }
 
 fn alike(a: &FactKind, b: &FactKind) -> bool {
     match (a, b) {
-        (FactKind::Title(_), FactKind::Title(_)) => true,
+        (FactKind::Title(_), FactKind::Title(_)) | (FactKind::Labels(_), FactKind::Labels(_)) => {
+            true
+        }
         (FactKind::Field(a), FactKind::Field(b)) => a == b,
         _ => false,
     }
@@ -178,7 +240,7 @@ fn alike(a: &FactKind, b: &FactKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Back, FactKind, back, field_kind, kinds};
+    use super::{Back, FactKind, Moved, back, field_kind, kinds};
     use crate::features::tasks::model::Task;
     use crate::kernel::{Event, Priority, TaskField};
     use crate::store::Record as _;
@@ -203,9 +265,12 @@ mod tests {
             inputs: Vec::new(),
             stops: Vec::new(),
         };
-        let told = |before| kinds(&undone, after.id, before, Some(&after));
-        assert_eq!(told(Some(&before)), [FactKind::Undone(all)]);
-        assert_eq!(told(None), [FactKind::Undone(Vec::new())]);
+        let none = Moved::default();
+        let told = |before, moved| kinds(&undone, after.id, (before, Some(&after)), moved);
+        assert_eq!(told(Some(&before), &none), [FactKind::Undone(all)]);
+        assert_eq!(told(None, &none), [FactKind::Undone(Vec::new())]);
+        let moved = Moved { added: vec!["bug".to_owned()], removed: Vec::new() };
+        assert_eq!(told(None, &moved), [FactKind::Undone(vec![Back::Labels(moved.clone())])]);
         let lost = field_kind(TaskField::Priority, None, None);
         assert_eq!(lost, FactKind::Field(TaskField::Priority));
     }

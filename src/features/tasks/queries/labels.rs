@@ -1,9 +1,11 @@
 //! Reads of labels: one by name or id, all of them, those of a task.
 
 use super::error::TaskError;
-use crate::features::tasks::model::label::{BY_NAME, Label, TaskLabel};
+use crate::features::tasks::model::label::{BY_NAME, Label, TASK_LABELS, TaskLabel};
+use crate::kernel::text::listed;
 use crate::kernel::{LabelId, TaskId};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::store::key::decode;
+use crate::store::{Entry, KeyBuf, Op, Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 40;
@@ -69,6 +71,78 @@ pub fn of(read: &dyn Read, task: TaskId) -> Result<Vec<Label>, StoreError> {
     Ok(labels)
 }
 
+/// What happened to the labels of a task: names of those that came, and of those that went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// They came.
+    pub added: Vec<String>,
+    /// They went.
+    pub removed: Vec<String>,
+}
+
+impl Moved {
+    /// Whether none came and none went.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    /// Takes in what happened later: what came and went again is not told.
+    pub fn then(&mut self, later: Self) {
+        for name in later.added {
+            take_in(name, &mut self.removed, &mut self.added);
+        }
+        for name in later.removed {
+            take_in(name, &mut self.added, &mut self.removed);
+        }
+    }
+
+    /// In words, with what follows those that came and those that went: "added the label bug to and removed the
+    /// labels idea and old from".
+    #[must_use]
+    pub fn told(&self, show: impl Fn(&str) -> String, (to, from): (&str, &str)) -> String {
+        let part = |verb: &str, names: &[String], end: &str| {
+            let noun = if names.len() == 1 { "label" } else { "labels" };
+            let shown: Vec<String> = names.iter().map(|name| show(name)).collect();
+            (!shown.is_empty()).then(|| format!("{verb} the {noun} {}{end}", listed(&shown)))
+        };
+        let parts = [part("added", &self.added, to), part("removed", &self.removed, from)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
+}
+
+fn take_in(name: String, other: &mut Vec<String>, own: &mut Vec<String>) {
+    match other.iter().position(|one| *one == name) {
+        Some(at) => {
+            other.remove(at);
+        }
+        None if own.contains(&name) => {}
+        None => own.push(name),
+    }
+}
+
+/// What an entry of the feed did to the labels of a task. One that has been deleted since has no name any more.
+///
+/// # Errors
+/// When the store fails.
+pub fn moved(read: &dyn Read, entry: &Entry, task: TaskId) -> Result<Moved, StoreError> {
+    let mut moved = Moved::default();
+    for change in entry.changes.iter().filter(|change| change.table == TASK_LABELS.number) {
+        let mine = decode::<(TaskId, LabelId)>(&change.key).filter(|(on, _)| *on == task);
+        let Some((_, label)) = mine else { continue };
+        let label = read.get::<Label>(label)?;
+        let name = label.map_or_else(|| "(deleted)".to_owned(), |label| label.name);
+        match change.op {
+            Op::Insert => moved.added.push(name),
+            Op::Delete => moved.removed.push(name),
+            Op::Update => {}
+        }
+    }
+    moved.added.sort_by_key(|name| name.to_lowercase());
+    moved.removed.sort_by_key(|name| name.to_lowercase());
+    Ok(moved)
+}
+
 /// What a list of names asks: to be the labels of a task, or to come to them (`+name`) and go
 /// (`-name`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +181,24 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use super::Asked;
+    use super::{Asked, Moved};
+
+    #[test]
+    fn what_came_and_went_again_is_not_told() {
+        let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let moved = |added: &[&str], removed: &[&str]| Moved {
+            added: names(added),
+            removed: names(removed),
+        };
+        let mut all = moved(&["bug", "idea"], &["old"]);
+        all.then(moved(&["old", "new"], &["idea", "late", "last"]));
+        assert_eq!(all, moved(&["bug", "new"], &["late", "last"]));
+        let said = all.told(str::to_owned, (" to", " from"));
+        let wanted = "added the labels bug and new to and removed the labels late and last from";
+        assert_eq!(said, wanted);
+        let said = moved(&[], &["old"]).told(|name| format!("<{name}>"), ("", ""));
+        assert_eq!(said, "removed the label <old>");
+    }
 
     #[test]
     fn signs_say_what_comes_and_what_goes() {

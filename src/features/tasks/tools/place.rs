@@ -236,7 +236,7 @@ impl ReadTool for TaskHistory {
         cx.ws.read(|snap| {
             let task = queries::meant(snap, args.task.as_deref(), cx.task)?;
             let names = brief::Names::read(snap)?;
-            let facts = history::history(snap, cx.ws.store.schema(), task.id)?;
+            let facts = history::history(snap, task.id, 1)?.facts;
             let most = args.limit.unwrap_or(STEPS).clamp(1, MAX_STEPS);
             let from = facts.len().saturating_sub(most);
             let steps: Vec<Step> = facts[from..].iter().map(|fact| step(&names, fact)).collect();
@@ -264,6 +264,7 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
         FactKind::Due(None, to) => format!("due to {}", day(*to)),
         FactKind::Archived(true) => "archived".to_owned(),
         FactKind::Archived(false) => "brought back".to_owned(),
+        FactKind::Labels(moved) => moved.told(str::to_owned, ("", "")),
         FactKind::Field(field) => field.word().to_owned(),
         FactKind::Undone(back) => {
             let each: Vec<String> = back
@@ -277,6 +278,7 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
                     Back::Archived(true) => "archived".to_owned(),
                     Back::Archived(false) => "not archived".to_owned(),
                     Back::Description => "the former description".to_owned(),
+                    Back::Labels(moved) => moved.told(str::to_owned, ("", "")),
                 })
                 .collect();
             match each.is_empty() {
