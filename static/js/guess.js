@@ -60,6 +60,13 @@ export function show(record, field, value, choice) {
     deed();
   };
   for (const part of record.querySelectorAll(`[data-shows="${CSS.escape(field)}"]`)) change(part, () => draw(part, value, choice));
+  // A label that goes is no value of its own.
+  for (const part of field === "unlabel" ? record.querySelectorAll('[data-shows="label"]') : []) {
+    change(part, () => {
+      [...part.children].find((one) => one.textContent.trim() === value)?.remove();
+      part.hidden = !part.childNodes.length;
+    });
+  }
   const { hidden } = record;
   const state = record.dataset.state;
   if (field === "status" && state) record.dataset.state = value;

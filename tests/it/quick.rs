@@ -75,6 +75,7 @@ async fn rows_say_which_part_shows_which_field_and_choices_how_a_row_will_show_t
     assert_eq!(page.attrs("#bulk-label button", "data-colour"), ["red"]);
     let verbs = page.attrs("#bulk [data-verb]", "data-verb");
     assert_eq!(verbs[..4], ["Set status", "Assign to", "Set priority", "Set due date"]);
+    assert_eq!(verbs[4..], ["Add label", "Remove label"], "there are no streams");
     assert!(page.texts("#bulk-assignee .avatar").len() >= 2, "nobody and Mira have faces");
 
     let bar = mira.clone().htmx("bulk");

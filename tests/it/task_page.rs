@@ -46,3 +46,116 @@ async fn labels_that_came_and_went_are_named_and_long_histories_are_read_further
     assert_eq!(part.attr("#task-time", "hx-get"), format!("{page}?part=time&back=2"));
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_comes_off_many_tasks_at_once_and_comes_back_with_one_undo() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    for title in ["One", "Two", "Three"] {
+        make(&api, json!({ "title": title, "labels": ["bug"] })).await;
+    }
+    let marked = async || {
+        let fit = api.get("/api/v1/tasks?q=label:bug").await.json();
+        fit["items"].as_array().map(Vec::len)
+    };
+    let page = mira.get(TASKS).await;
+    assert_eq!(page.attrs("#bulk-unlabel button", "value"), ["bug"]);
+    let bar = mira.clone().htmx("bulk");
+    let off = bar.form(&format!("{TASKS}/bulk"), &[("tasks", "MC-1,MC-2"), ("unlabel", "bug")]);
+    let off = off.await;
+    assert_eq!(off.status, StatusCode::OK, "{}", off.text);
+    assert_eq!(marked().await, Some(1));
+    let told = off.header("hx-trigger").expect("a toast");
+    let told: Value = serde_json::from_str(told).expect("JSON");
+    let undo = told["hq:toast"]["undo"].as_str().expect("the way back");
+    assert_eq!(mira.form(undo, &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(marked().await, Some(3));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_leaves_its_parent_from_both_pages() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    make(&api, json!({ "title": "The move" })).await;
+    for title in ["Boxes", "A van"] {
+        make(&api, json!({ "title": title, "parent": "MC-1" })).await;
+    }
+    let above = format!("{TASKS}/MC-1");
+    let page = mira.get(&above).await;
+    let out = page.attrs("#task-parts form[action$='/parent']", "action");
+    assert_eq!(out, [format!("{TASKS}/MC-2/parent"), format!("{TASKS}/MC-3/parent")]);
+    let form = [("parent", ""), ("back", above.as_str())];
+    let left = mira.form(&out[0], &form).await;
+    assert_eq!(left.location(), Some(above.as_str()), "{}", left.text);
+    assert_eq!(mira.get(&above).await.texts("#task-parts .title"), ["A van"]);
+
+    let part = format!("{TASKS}/MC-3");
+    let own = mira.get(&part).await;
+    assert_eq!(own.texts("#task-props form[action$='/parent'] button"), ["No longer part of MC-1"]);
+    let left = mira.form(&format!("{part}/parent"), &[("parent", "")]).await;
+    assert_eq!(left.location(), Some(part.as_str()), "{}", left.text);
+    assert_eq!(api.get("/api/v1/tasks?q=parent:any").await.json()["items"], json!([]));
+    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    make(&api, json!({ "title": "Tape", "parent": "MC-1" })).await;
+    for at in [above, format!("{TASKS}/MC-4")] {
+        let seen = viewer.get(&at).await;
+        assert_eq!(seen.texts("form[action$='/parent']").len(), 0, "{}", seen.text);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_by_assignee_has_room_for_those_without_a_card() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    make(&api, json!({ "title": "Oil the chain", "assignee": "me" })).await;
+    let at = format!("{TASKS}?layout=board&group=assignee");
+    let board = mira.get(&at).await;
+    assert_eq!(board.texts(".board > section h2"), ["Mira Lindqvist", "Nobody"]);
+    assert_eq!(board.texts(".idlers section h2"), ["Tom"]);
+    let field = board.attr(".idlers [data-drop]", "data-field");
+    assert_eq!(field, "assignee");
+    let whom = board.attr(".idlers [data-drop]", "data-value");
+    let moved = mira.clone().htmx("tasks-board");
+    let moved = moved.form(&format!("{TASKS}/MC-1/move"), &[(field.as_str(), whom.as_str())]);
+    assert_eq!(moved.await.status, StatusCode::OK);
+    let board = tom.get(&at).await;
+    assert_eq!(board.texts(".board > section h2"), ["Tom", "Nobody"]);
+    assert_eq!(board.texts(".idlers section h2"), ["Mira Lindqvist"]);
+    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    assert_eq!(viewer.get(&at).await.texts(".idlers").len(), 0, "nothing is dragged");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_marked_among_parts_in_the_calendar_and_in_the_timeline() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let due = hq.now().strftime("%Y-%m-%d").to_string();
+    make(&api, json!({ "title": "The move" })).await;
+    make(&api, json!({ "title": "Boxes", "due_at": due })).await;
+    make(&api, json!({ "title": "A van", "due_at": due, "parent": "MC-1" })).await;
+    let places = [
+        (format!("{TASKS}/MC-1"), "#task-parts .row .mark"),
+        (format!("{TASKS}?layout=calendar"), ".due-pill .mark"),
+        (format!("{TASKS}?layout=timeline"), ".gantt .names .mark"),
+    ];
+    let marks = async || {
+        let mut all = Vec::new();
+        for (at, mark) in &places {
+            all.push(mira.get(at).await.texts(mark));
+        }
+        all
+    };
+    assert_eq!(marks().await, [Vec::<String>::new(), Vec::new(), Vec::new()]);
+    let tie = [("kind", "blocked_by"), ("other", "MC-2")];
+    let tied = mira.form(&format!("{TASKS}/MC-3/tie"), &tie).await;
+    assert_eq!(tied.status, StatusCode::SEE_OTHER, "{}", tied.text);
+    let says = vec!["Waits for 1 task".to_owned()];
+    assert_eq!(marks().await, [says.clone(), says.clone(), says]);
+    mira.form(&format!("{TASKS}/MC-2/status"), &[("status", "done")]).await;
+    assert_eq!(marks().await, [Vec::<String>::new(), Vec::new(), Vec::new()]);
+    hq.finish().await;
+}

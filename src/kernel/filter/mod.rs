@@ -49,7 +49,7 @@ pub enum Kind {
     Date,
     /// A number or numbers.
     Number,
-    /// What it asks for is not there yet.
+    /// It cannot be asked for: why, in words.
     Later(&'static str),
 }
 

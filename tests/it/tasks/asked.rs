@@ -122,7 +122,7 @@ fn what_is_not_known_is_told_and_the_rest_filters() {
         ("assignee:adda is:closed", "b", "\"adda\" is no assignee"),
         ("due:soon is:closed", "b", "\"soon\" is no date for due"),
         ("priority:hgih", "abcdeg", "did you mean high?"),
-        ("template:launch id:1", "a", "Templates of tasks are not here yet"),
+        ("template:launch id:1", "a", "Tasks do not keep of which template"),
         ("status: id:1", "a", "Say what status: should be."),
         ("cost:much id:1", "a", "\"much\" is no number for cost"),
         ("parent:MC-99 id:1", "a", "There is no task \"MC-99\""),

@@ -58,6 +58,8 @@ struct Lane {
     field: &'static str,
     value: String,
     columns: Vec<Column>,
+    /// Those who have no card on the board but can get one.
+    idle: Vec<Column>,
 }
 
 #[derive(Template)]
@@ -172,8 +174,12 @@ fn columns(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<(Bucket, Head)
             all.push(cell.column);
         }
     }
-    let mut all: Vec<(Bucket, Head)> =
-        all.into_iter().map(|bucket| (bucket, heads.of(bucket))).collect();
+    let head = |bucket: Bucket| {
+        let somebody = matches!(bucket, Bucket::Who(Some(_)));
+        let idle = somebody && !cells.iter().any(|cell| cell.column == bucket);
+        (bucket, Head { idle, ..heads.of(bucket) })
+    };
+    let mut all: Vec<(Bucket, Head)> = all.into_iter().map(head).collect();
     all.sort_by(|a, b| a.1.order.cmp(&b.1.order));
     all
 }
@@ -207,9 +213,12 @@ fn lanes(
             own.push(self::column((scene, read), state, dresser, (column, cell), limit)?);
         }
         let (field, value) = dropped(across, &head.word);
+        let (idle, own): (Vec<Column>, Vec<Column>) =
+            own.into_iter().partition(|column| column.head.idle);
         lanes.push(Lane {
             total: own.iter().map(|column| column.total).sum(),
             columns: own,
+            idle,
             field,
             value,
             head: (across != GroupBy::None).then_some(head),

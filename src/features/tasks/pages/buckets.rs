@@ -7,7 +7,7 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::grouping::{Bucket, GroupBy, Nearness};
 use crate::features::tasks::queries::scene::Scene;
 use crate::kernel::filter::{Query, Term};
-use crate::kernel::{Priority, StreamId, TaskStatus};
+use crate::kernel::{Assignee, Priority, StreamId, TaskStatus};
 use crate::store::{Range, Read, ReadExt as _};
 use crate::web::parts::Face;
 
@@ -28,6 +28,8 @@ pub struct Head {
     pub colour: String,
     /// Whose tasks these are.
     pub face: Option<Face>,
+    /// Whether it stands only for somebody who has no card.
+    pub idle: bool,
     /// Its place among the others.
     pub order: (usize, String),
 }
@@ -62,6 +64,12 @@ impl<'a> Heads<'a> {
             self.streams.values().filter(|stream| stream.archived_at.is_none()).collect();
         all.sort_by(|a, b| a.rank.cmp(&b.rank));
         all
+    }
+
+    /// Everybody to whom this person can give a task.
+    #[must_use]
+    pub fn takers(&self) -> Vec<Assignee> {
+        if self.scene.may_write { self.scene.people.takers() } else { Vec::new() }
     }
 
     /// The head of a group.
@@ -182,7 +190,10 @@ pub fn standing(by: GroupBy, heads: &Heads<'_>) -> Vec<Bucket> {
             let all = heads.streams().into_iter().map(|stream| Bucket::Stream(Some(stream.id)));
             all.chain([Bucket::Stream(None)]).collect()
         }
-        GroupBy::Assignee => vec![Bucket::Who(None)],
+        GroupBy::Assignee => {
+            let takers = heads.takers().into_iter().map(|who| Bucket::Who(Some(who)));
+            takers.chain([Bucket::Who(None)]).collect()
+        }
         GroupBy::None | GroupBy::Due => Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! The calendar: tasks on the days on which they are due, dragged to other days.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::response::Response;
 use jiff::ToSpan as _;
@@ -7,6 +9,7 @@ use jiff::civil::Date;
 
 use super::board::whole;
 use super::frame::{Counts, Frame, SHOWN, understand};
+use super::rows::waits;
 use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
@@ -15,9 +18,11 @@ use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::list::{self, Filter};
 use crate::features::tasks::queries::looks::Layout;
+use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::terms::Dated;
 use crate::features::views::model::Look;
+use crate::kernel::TaskId;
 use crate::kernel::filter::{Days, Term};
 use crate::store::Read;
 use crate::web::error::PageError;
@@ -45,6 +50,8 @@ struct Pill {
     /// Whether it is overdue.
     late: bool,
     recurring: bool,
+    /// For how many tasks it waits, in words, or empty.
+    waits: String,
     face: Face,
     may_write: bool,
 }
@@ -133,12 +140,14 @@ fn view(
     let filter = Filter::of(terms.between(Dated::Due, from, to));
     let shown: Vec<Date> = (0..).map(|n| on(start, n)).take_while(|day| *day < end).collect();
     let due_on = days::due(read, &filter, &scene.today, &shown, PILLS)?;
+    let tasks = due_on.iter().flat_map(|own| &own.first).map(|task| task.id);
+    let blocked = marks::blocked_among(read, &tasks.collect())?;
     let mut weeks: Vec<Vec<Day>> = Vec::new();
     for (day, own) in shown.into_iter().zip(due_on) {
         if week.before(day) == 0 {
             weeks.push(Vec::with_capacity(7));
         }
-        let cell = cell(&scene, state, (day, first, today), &own);
+        let cell = cell(&scene, state, (day, first, today), (&own, &blocked));
         if let Some(week) = weeks.last_mut() {
             week.push(cell);
         }
@@ -175,7 +184,13 @@ fn back(day: Date, days: i64) -> Date {
     day.checked_sub(days.days()).unwrap_or(Date::MIN)
 }
 
-fn cell(scene: &Scene, state: &State, (day, first, today): (Date, Date, Date), own: &DueOn) -> Day {
+fn cell(
+    scene: &Scene,
+    state: &State,
+    (day, first, today): (Date, Date, Date),
+    (own, blocked): (&DueOn, &HashMap<TaskId, usize>),
+) -> Day {
+    let pill = |task: &Task| Pill { waits: waits(blocked, task.id), ..pill(scene, task) };
     let iso = day.to_string();
     let q = whole(&state.query).with(Term::new("due", iso.clone())).to_string();
     let layout = Layout::List.word().to_owned();
@@ -188,7 +203,7 @@ fn cell(scene: &Scene, state: &State, (day, first, today): (Date, Date, Date), o
         past: day < today,
         weekend: 5 <= day.weekday().to_monday_zero_offset(),
         out: day.month() != first.month(),
-        pills: own.first.iter().map(|task| pill(scene, task)).collect(),
+        pills: own.first.iter().map(pill).collect(),
         more: own.total.saturating_sub(own.first.len()),
         more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
         add: match add {
@@ -209,6 +224,7 @@ fn pill(scene: &Scene, task: &Task) -> Pill {
         time: Deadline::of(task).map(|due| due.time(&scene.today.zone)).unwrap_or_default(),
         late: scene.is_overdue(task),
         recurring: task.series.is_some(),
+        waits: String::new(),
         face: scene.people.face_or_nobody(task.assignee),
         may_write: scene.may_write && task.archived_at.is_none(),
     }

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use super::frame::{Counts, Frame, understand};
+use super::rows::waits;
 use super::state::State;
 use crate::app::Ws;
 use crate::features::runs::model::{self as runs, Run};
@@ -57,6 +58,8 @@ struct Bar {
     /// Whether it has no due date, and so no end.
     endless: bool,
     late: bool,
+    /// For how many tasks it waits, in words, or empty.
+    waits: String,
     /// The days, for what moves them.
     start: String,
     due: String,
@@ -161,12 +164,14 @@ fn view(
     let cut = Cut { after: None, limit: MOST };
     let tasks = list::page(read, &filter, state.sort(), &scene.today, &cut)?.items;
     let total = list::total(read, &filter, &scene.today)?;
+    let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
     let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
     let mut bars = Vec::with_capacity(tasks.len());
     let mut y = HEAD;
     for task in &tasks {
         let stretch = stretch(read, task, today, zone)?;
-        bars.push(bar(&scene, task, &stretch, (start, y)));
+        let waits = waits(&blocked, task.id);
+        bars.push(Bar { waits, ..bar(&scene, task, &stretch, (start, y)) });
         places.insert(task.id, (y, stretch));
         y += LINE;
     }
@@ -181,7 +186,7 @@ fn view(
     let middle = on(start, 14);
     Ok(TimelinePage {
         shell: Shell::default(),
-        live: Live::new(state.url(ws)).table("tasks").table("runs"),
+        live: Live::new(state.url(ws)).tables(&["tasks", "task_relations", "runs"]),
         month: format!(
             "{} to {}",
             start.strftime("%-d %b"),
@@ -243,6 +248,7 @@ fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar
         y,
         endless: at.endless,
         late: scene.is_overdue(task),
+        waits: String::new(),
         start: at.first.to_string(),
         due: at.last.to_string(),
         dates: format!("{} to {end}", words(at.first)),

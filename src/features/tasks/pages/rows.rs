@@ -65,10 +65,8 @@ pub struct Row {
     pub labels: Vec<Tag>,
     /// The stream that it is in.
     pub stream: Option<Tag>,
-    /// How many tasks it waits for.
-    pub blockers: usize,
-    /// The same in words.
-    pub blockers_label: String,
+    /// For how many tasks it waits, in words; empty when for none.
+    pub waits: String,
     /// Whether it comes from a series.
     pub recurring: bool,
     /// Dates that are shown when they are asked for: a label and the day.
@@ -134,7 +132,7 @@ impl<'a> Dresser<'a> {
         let stream = task.stream.and_then(|id| self.heads.stream(id));
         let marks: Vec<TaskLabel> = read.list(&Range::prefix(KeyBuf::of(&task.id)))?;
         let labels = marks.iter().filter_map(|mark| self.labels.get(&mark.label).cloned());
-        let blockers = self.blocked.get(&task.id).copied().unwrap_or(0);
+        let waits = waits(&self.blocked, task.id);
         let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
         let dates = [
             ("start", "Starts", task.start_at),
@@ -152,16 +150,20 @@ impl<'a> Dresser<'a> {
                 name: stream.name.clone(),
                 colour: stream.colour.label().to_lowercase(),
             }),
-            blockers,
-            blockers_label: format!(
-                "Waits for {}",
-                format::count(blockers as u64, "task", "tasks")
-            ),
+            waits,
             recurring,
             dates,
             columns: Some(self.columns.clone()),
             ..Row::new(scene, read, summary)?
         })
+    }
+}
+
+/// For how many tasks one waits, in words; empty when for none.
+pub(super) fn waits(blocked: &HashMap<TaskId, usize>, task: TaskId) -> String {
+    match blocked.get(&task) {
+        Some(n) => format!("Waits for {}", format::count(*n as u64, "task", "tasks")),
+        None => String::new(),
     }
 }
 
@@ -217,8 +219,7 @@ impl Row {
             title: task.title,
             labels: Vec::new(),
             stream: None,
-            blockers: 0,
-            blockers_label: String::new(),
+            waits: String::new(),
             recurring: false,
             dates: Vec::new(),
             columns: None,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::broken::Deeds;
 use super::create::thinking_choices;
-use super::rows::Row;
+use super::rows::{self, Row};
 use super::ties::{self, Rail, Ties};
 use super::timeline::{self, Entry, RunView};
 use super::words::{Edit, Place};
@@ -24,7 +24,7 @@ use crate::features::tasks::queries::due::Deadline;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
-use crate::features::tasks::queries::{self, series, standing, summary};
+use crate::features::tasks::queries::{self, marks, series, standing, summary};
 use crate::kernel::{About, Priority, RunState, TaskId, TaskStatus};
 use crate::store::Read;
 use crate::web::checklist;
@@ -477,13 +477,15 @@ fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError
     below(read, task.id, 0, &mut all)?;
     let total = all.len();
     let done = all.iter().filter(|(_, part)| part.status == TaskStatus::Done).count();
+    let blocked = marks::blocked_among(read, &all.iter().map(|(_, part)| part.id).collect())?;
     let mut rows = Vec::with_capacity(total);
     for (depth, part) in all {
+        let waits = rows::waits(&blocked, part.id);
         let summary = summary::summary(read, part, scene.today.now)?;
-        rows.push((depth, Row::new(scene, read, summary)?));
+        rows.push((depth, Row { waits, ..Row::new(scene, read, summary)? }));
     }
     Ok(Parts {
-        live: live(scene, task, "parts").table("inbox").table("tasks"),
+        live: live(scene, task, "parts").tables(&["inbox", "tasks", "task_relations"]),
         rows,
         done,
         share: percent(done as u64, total as u64),

@@ -95,7 +95,7 @@ impl Asker<'_> {
             return Ok(());
         };
         if let Kind::Later(what) = key.kind {
-            wrong.push(format!("{what} are not here yet; this does not filter."));
+            wrong.push(format!("{what}; this does not filter."));
             return Ok(());
         }
         if term.values.is_empty() {

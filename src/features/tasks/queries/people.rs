@@ -176,6 +176,14 @@ impl People {
         list
     }
 
+    /// Everybody who can get a task: agents, then members.
+    #[must_use]
+    pub fn takers(&self) -> Vec<Assignee> {
+        let here = self.members.iter().filter(|member| member.left_at.is_none());
+        let agents = self.agents().map(|agent| Assignee::Agent(agent.id));
+        agents.chain(here.map(|member| Assignee::Person(member.account))).collect()
+    }
+
     /// Whether an agent works right now.
     #[must_use]
     pub fn is_working(&self, id: AgentId) -> bool {
