@@ -201,7 +201,8 @@ async fn who_came_with_one_workspace_alone_is_that_member_again() {
     let put = |tx: &mut WriteTx<'_>| tx.put(&tom_of_old(tx.now()));
     hq.ws().write(&SETUP, put).await.expect("a member");
     let asked = invite(&hq.owner(), &json!({ "role": "member", "email": TOM })).await;
-    let joined = join(&hq.nobody(), &asked, ("Tom", TOM, "seven lanterns over a quiet canal")).await;
+    let joined =
+        join(&hq.nobody(), &asked, ("Tom", TOM, "seven lanterns over a quiet canal")).await;
     assert_eq!(joined.location(), Some("/w/marlow-cargo/"), "{}", joined.text);
     let (count, tom) = members(&hq, "marlow-cargo", TOM);
     assert_eq!((count, tom.expect("here").account), (1, AccountId::from_bytes([1; 16])));

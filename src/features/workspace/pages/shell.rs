@@ -23,8 +23,8 @@ use crate::web::form::sentence;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Working};
 use crate::web::session::Person;
-use crate::web::sse::DISK;
 use crate::web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
+use crate::web::sse::DISK;
 use crate::web::time::RelTime;
 
 use super::super::model::Settings;
