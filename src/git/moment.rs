@@ -103,7 +103,7 @@ impl AgentsRepo {
         let mut done = PutBack { commit: Some(commit), kept: Vec::new() };
         // A file may stand where a folder was: what is gone goes first.
         for path in gone.into_iter().chain(there) {
-            match set(&repo, &files, &path, after.get(&path)) {
+            match set(&repo, &files, &path, (before.get(&path), after.get(&path))) {
                 Ok(()) => {}
                 Err(GitError::Path { why, .. }) => done.kept.push((path, why.to_owned())),
                 Err(GitError::Disk { source, .. }) => done.kept.push((path, source.to_string())),
@@ -114,20 +114,24 @@ impl AgentsRepo {
     }
 }
 
-/// Makes a file in a folder what it is in a commit.
+/// Makes a file in a folder what it is in a commit, unless no commit has it as it is now: there are limits to
+/// what a commit takes.
 fn set(
     repo: &gix::Repository,
     files: &AgentFiles,
     path: &str,
-    leaf: Option<&Leaf>,
+    (was, leaf): (Option<&Leaf>, Option<&Leaf>),
 ) -> Result<(), GitError> {
-    // A link or a folder is no file that could be too large.
-    if let Ok(Some(now)) = files.read(path, 0, 0)
-        && MAX_FILE < now.total
-    {
-        // No commit has it as it is now.
-        let why = "it is too large now";
-        return Err(GitError::Path { path: path.to_owned(), why });
+    let stays = |why| Err(GitError::Path { path: path.to_owned(), why });
+    // A link or a folder holds nothing that could be lost.
+    if let Ok(Some(now)) = files.read_up_to(path, MAX_FILE) {
+        if MAX_FILE < now.total {
+            return stays("it is too large now");
+        }
+        let id = repo.write_blob(&now.bytes)?.detach();
+        if was.is_none_or(|was| was.id != id) {
+            return stays("no commit has it as it is now");
+        }
     }
     match leaf {
         Some(leaf) => {

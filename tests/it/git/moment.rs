@@ -1,6 +1,7 @@
 //! Files that go back to what they were at a moment.
 
 use hq::git::moment::PutBack;
+use hq::git::snapshot::MAX_FILES;
 
 use super::*;
 
@@ -136,4 +137,20 @@ fn nothing_goes_back_where_its_content_is_damaged() {
     assert_eq!(read(&bench, "notes.md").as_deref(), Some("later"));
     assert_eq!(read(&bench, "a.md"), None);
     assert_eq!(bench.repo.head(&bench.ada).unwrap(), Some(later));
+}
+
+#[test]
+fn what_is_beyond_the_limits_of_a_commit_stays_as_it_is() {
+    let bench = Bench::new();
+    let then = note(&bench, 10, "then");
+    note(&bench, 20, "later");
+    for n in 0..MAX_FILES {
+        bench.write(&format!("a/{n:05}"), "");
+    }
+    bench.write("notes.md", "in no commit");
+
+    let done = put_back(&bench, then).unwrap();
+    let why = "no commit has it as it is now".to_owned();
+    assert_eq!(done.kept, [("notes.md".to_owned(), why)]);
+    assert_eq!(read(&bench, "notes.md").as_deref(), Some("in no commit"));
 }

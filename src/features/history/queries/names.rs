@@ -218,20 +218,10 @@ impl<'r> Names<'r> {
                     },
                 }
             }
-            t if [QUEUE_CHOICES.number, TALK_CHOICES.number].contains(&t) => {
-                let what = match t == TALK_CHOICES.number {
-                    true => "How conversations go on",
-                    false => "When somebody writes while an agent works",
-                };
-                let agent = fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str);
-                match agent.map(|agent| self.somebody(agent)) {
-                    Some(agent) => {
-                        let text = cut(format!("{what}: {}", agent.text));
-                        Word { text, path: format!("{}/settings", agent.path) }
-                    }
-                    None => Word { text: what.into(), path: "settings/general".into() },
-                }
+            t if t == QUEUE_CHOICES.number => {
+                self.choice_title("When somebody writes while an agent works", fields)
             }
+            t if t == TALK_CHOICES.number => self.choice_title("How conversations go on", fields),
             t if t == PACES.number => {
                 let agent = self.somebody(text("agent"));
                 Word { text: cut(format!("When {} begins work", agent.text)), path: agent.path }
@@ -268,6 +258,20 @@ impl<'r> Names<'r> {
             },
             _ => fixed_title(table),
         })
+    }
+}
+
+impl Names<'_> {
+    /// What a choice is called that is one agent's, or everybody's.
+    fn choice_title(&self, what: &str, fields: &Map<String, Value>) -> Word {
+        let agent = fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str);
+        match agent.map(|agent| self.somebody(agent)) {
+            Some(agent) => Word {
+                text: ellipsis(&format!("{what}: {}", agent.text), MAX_NAME),
+                path: format!("{}/settings", agent.path),
+            },
+            None => Word { text: what.to_owned(), path: "settings/general".to_owned() },
+        }
     }
 }
 
