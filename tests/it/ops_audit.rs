@@ -12,6 +12,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{OWNER, Person, TestHq};
+use crate::support::invite::{accept, invite};
 use crate::support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
@@ -179,6 +180,27 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     for place in [&places[0], &places[3]] {
         assert!(mira.get(place).await.text.contains("Hidden courier"), "{place}");
     }
+
+    // Nor of tokens for another one in which he only looks.
+    let added = mira.clone().with("x-hq-workspace", "marlow-cargo");
+    let made = added.post("/api/v1/workspaces", &json!({ "name": "Open Harbour" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let there = mira.clone().with("x-hq-workspace", "open-harbour");
+    let token = json!({ "name": "Harbour courier", "scopes": ["read"] });
+    assert_eq!(there.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
+    let link = invite(&there, &json!({ "role": "viewer" })).await;
+    assert_eq!(accept(&tom, &link).await.status, StatusCode::SEE_OTHER);
+    for place in [&places[0], &places[3]] {
+        let told = tom.get(place).await.text;
+        assert!(told.contains("open-harbour") && !told.contains("Harbour courier"), "{told}");
+    }
+    // A token is for one workspace, whoever has it.
+    let token = json!({ "name": "Audit", "scopes": ["read", "admin"] });
+    let made = added.post("/api/v1/tokens", &token).await.json();
+    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let told = hq.nobody().with("authorization", &bearer).get(&places[0]).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    assert!(!told.text.contains("open-harbour") && !told.text.contains("courier"), "{}", told.text);
 
     // Nor does Tom work on the store of all accounts.
     let found = verified(&tom).await;

@@ -127,7 +127,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Pa
 
 /// Looks for entries. May take a while.
 fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView, AuditError> {
-    let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?;
+    let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?.through(who.via);
     let store = store_of(ws, wish.source);
     let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
     let items = store.read(|snap| {
@@ -204,7 +204,10 @@ pub(super) async fn export(
     asked: Asked,
 ) -> Result<Response, PageError> {
     let asked = asked.tidy();
-    let wish = ws.look(move |ws| Wish::new(ws, &asked, (Some(who.account), &zone_of(&who))));
+    let wish = ws.look(move |ws| {
+        let wish = Wish::new(ws, &asked, (Some(who.account), &zone_of(&who)))?;
+        Ok::<_, AuditError>(wish.through(who.via))
+    });
     let wish = wish.await?;
     let name = match wish.source {
         Source::Workspace => format!("{}-audit.jsonl", ws.slug),

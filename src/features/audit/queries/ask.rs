@@ -16,7 +16,7 @@ use crate::features::tasks::queries::{self as tasks, people::People};
 use crate::features::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{
-    AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, WorkspaceId,
+    AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, Via, WorkspaceId,
 };
 use crate::store::audit::{Found, Search, search};
 use crate::store::{Change, Cursor, Entry, Root, Store, StoreError};
@@ -230,6 +230,14 @@ impl Wish {
             zone: zone.clone(),
             places,
         })
+    }
+
+    /// The same for who comes in that way: a token is for one workspace, whoever its owner is elsewhere.
+    #[must_use]
+    pub fn through(self, via: Via) -> Self {
+        let is_token = matches!(via, Via::Token(_)) && self.source == Source::Accounts;
+        let places = if is_token { Some(BTreeSet::from([self.here])) } else { self.places };
+        Self { places, ..self }
     }
 
     /// Looks for a page of entries.
