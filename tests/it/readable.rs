@@ -13,7 +13,7 @@ use hq::web::session::Access;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Setup, TestHq};
+use crate::support::hq::{Person, Reply, Setup, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
 use crate::support::work;
 
@@ -155,6 +155,16 @@ fn addresses(path: &str, names: &[String]) -> Vec<String> {
 
 /// Looks at everything that this person reaches; none of the words may stand there.
 async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
+    reach(hq, person, |path, reply| {
+        for word in words {
+            assert!(!reply.text.contains(word), "{word} stands in {path}: {}", reply.text);
+        }
+    })
+    .await;
+}
+
+/// Opens everything that this person reaches, by the routes and by the links of pages.
+async fn reach(hq: &TestHq, person: &Person, mut look: impl FnMut(&str, &Reply)) {
     let names = names(hq);
     let mut todo: VecDeque<String> = VecDeque::from([HOME.to_owned()]);
     todo.extend(places_of_views(hq));
@@ -171,9 +181,7 @@ async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
         }
         let reply = person.get(&path).await;
         assert!(reply.status.as_u16() < 500, "{path}: {}", reply.text);
-        for word in words {
-            assert!(!reply.text.contains(word), "{word} stands in {path}: {}", reply.text);
-        }
+        look(&path, &reply);
         if reply.status != StatusCode::OK || MOST <= pages || path.starts_with("/api/") {
             continue;
         }
@@ -221,6 +229,33 @@ async fn nothing_that_a_viewer_or_a_member_reaches_tells_what_is_not_theirs() {
         let person = hq.another(role.word(), Some(role)).await;
         walk(&hq, &person, &[&TALK[..], &ADMIN, &OWN].concat()).await;
     }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_the_owner_reaches_is_there_for_somebody_of_another_workspace() {
+    let (hq, _model) = scene().await;
+    let mut open = Vec::new();
+    reach(&hq, &hq.owner(), |path, reply| {
+        if reply.status == StatusCode::OK {
+            open.push(path.to_owned());
+        }
+    })
+    .await;
+    let eve = hq.another("Eve", None).await;
+    let made = eve.post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    assert!([StatusCode::CREATED, StatusCode::FORBIDDEN].contains(&made.status), "{}", made.text);
+    let (eve, nobody) = (eve.with("x-hq-workspace", "marlow-cargo"), hq.nobody());
+    let mut closed = 0;
+    for path in open {
+        let theirs = eve.get(&path).await;
+        let is_public =
+            theirs.status == StatusCode::OK && nobody.get(&path).await.status == StatusCode::OK;
+        assert!(is_public || theirs.status == StatusCode::NOT_FOUND, "{path}: {}", theirs.status);
+        assert!(!theirs.text.contains("Marlow"), "{path}: {}", theirs.text);
+        closed += usize::from(!is_public);
+    }
+    assert!(100 < closed, "{closed}");
     hq.finish().await;
 }
 
