@@ -251,3 +251,74 @@ async fn this_and_all_that_follow_holds_for_every_field() {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_form_of_a_series_has_its_stream_and_labels() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let mut streams = Vec::new();
+    for name in ["Launch", "Yard"] {
+        let made = api.post("/api/v1/streams", &json!({ "name": name })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        streams.push(made.json()["id"].as_str().expect("an id").to_owned());
+    }
+    let body = json!({
+        "title": "Check the chargers",
+        "stream": "Launch",
+        "labels": ["power", "weekly walk"],
+        "schedule": { "cadence_type": "daily" },
+    });
+    let made = api.post("/api/v1/series", &body).await.json();
+    let id = made["id"].as_str().expect("an id");
+    let (path, page) =
+        (format!("/api/v1/series/{id}"), format!("/w/marlow-cargo/tasks/recurring/{id}"));
+    let shown = mira.get(&page).await;
+    assert_eq!(shown.attr("#f-stream option[selected]", "value"), streams[0], "{}", shown.text);
+    assert_eq!(shown.attr("#f-labels", "value"), "power, weekly walk");
+
+    let form = |stream: &str, labels: &str| {
+        [
+            ("title", "Check the chargers".to_owned()),
+            ("cadence_type", "daily".to_owned()),
+            ("stream", stream.to_owned()),
+            ("labels", labels.to_owned()),
+        ]
+    };
+    let send = async |stream: &str, labels: &str| {
+        let form = form(stream, labels);
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, text)| (*name, &**text)).collect();
+        mira.form(&page, &form).await
+    };
+    let saved = send(&streams[1], " power, gate ,, Power").await;
+    assert_eq!(saved.location(), Some(page.as_str()), "{}", saved.text);
+    let series = api.get(&path).await.json();
+    assert_eq!(
+        (&series["stream"], &series["labels"]),
+        (&json!(streams[1]), &json!(["power", "gate"]))
+    );
+    let task = api.post(&format!("{path}/spawn"), &json!({})).await.json();
+    let key = task["key"].as_str().expect("a key");
+    let found = api.get("/api/v1/tasks?q=stream:Yard+label:gate").await.json();
+    assert_eq!(found["items"][0]["key"], key, "{found:#}");
+
+    // What is wrong stands at its field, with what was typed.
+    let refused = send("no such stream", "power, gate").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("here is no stream"), "{}", refused.text);
+    assert_eq!(refused.attr("#f-labels", "value"), "power, gate");
+
+    // A stream that is archived meanwhile stays until another is chosen.
+    let archived = json!({ "archived": true });
+    let gone = api.json("PATCH", &format!("/api/v1/streams/{}", streams[1]), &archived).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    let shown = mira.get(&page).await;
+    assert_eq!(shown.attr("#f-stream option[selected]", "value"), streams[1], "{}", shown.text);
+    let saved = send(&streams[1], "").await;
+    assert_eq!(saved.location(), Some(page.as_str()), "{}", saved.text);
+    let series = api.get(&path).await.json();
+    assert_eq!((&series["stream"], &series["labels"]), (&json!(streams[1]), &json!([])));
+    let saved = send("", "").await;
+    assert_eq!(saved.location(), Some(page.as_str()), "{}", saved.text);
+    assert_eq!(api.get(&path).await.json()["stream"], Value::Null);
+    hq.finish().await;
+}

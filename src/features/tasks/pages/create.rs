@@ -56,9 +56,14 @@ pub struct Typed {
 impl Typed {
     /// The names of the labels.
     pub(super) fn label_names(&self) -> Vec<String> {
-        let names = self.labels.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::to_owned).collect()
+        label_names(&self.labels)
     }
+}
+
+/// The names of labels that were typed with commas between them.
+pub(super) fn label_names(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
 }
 
 #[derive(Template)]
@@ -152,13 +157,17 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, Pa
     })
 }
 
-/// The streams in use; the one of this name or id is chosen.
-fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
+/// The streams in use, and the one of this name or id, which is chosen.
+pub(super) fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
     // ok: a stream that is not there chooses none; sending the form says what is wrong with it.
     let now = queries::stream(read, now).ok().flatten();
     let mut list = vec![Choice::new("", "No stream", now.is_none())];
-    for stream in streams::in_use(read)? {
-        list.push(Choice::new(stream.id.to_string(), stream.name, now == Some(stream.id)));
+    for stream in streams::all(read)? {
+        let chosen = now == Some(stream.id);
+        // One that was archived since must not be lost by saving something else.
+        if chosen || stream.archived_at.is_none() {
+            list.push(Choice::new(stream.id.to_string(), stream.name, chosen));
+        }
     }
     Ok(list)
 }

@@ -156,6 +156,10 @@ pub struct Words {
     assignee: String,
     model: String,
     thinking: String,
+    /// The id or name of a stream.
+    stream: String,
+    /// Names with commas.
+    labels: String,
     #[serde(flatten)]
     repeat: Repeat,
 }
@@ -178,6 +182,7 @@ struct SeriesPage {
     priorities: Vec<Choice>,
     assignees: Vec<Choice>,
     thinkings: Vec<Choice>,
+    streams: Vec<Choice>,
     repeat: RepeatView,
 }
 
@@ -229,6 +234,8 @@ fn view(
         assignee: series.assignee.map(|who| scene.people.handle(who)).unwrap_or_default(),
         model: series.model.clone().unwrap_or_default(),
         thinking: series.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
+        stream: series.stream.map(|stream| stream.to_string()).unwrap_or_default(),
+        labels: series.labels.join(", "),
         repeat: Repeat::of(&series),
     });
     let region = |part: &str| {
@@ -262,6 +269,7 @@ fn view(
         priorities: create::priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
         thinkings: thinking_choices(typed.thinking.parse().ok()),
+        streams: create::stream_choices(read, &typed.stream)?,
         repeat: typed.repeat.clone().view(ws, &zone, false),
         typed,
         base,
@@ -339,6 +347,8 @@ fn patch(scene: &Scene, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, T
         description: Some(typed.description.clone()),
         priority: Some(word("priority", &typed.priority, Priority::Medium)?),
         assignee: Some(scene.people.find(&typed.assignee, scene.myself())?),
+        stream: Some(queries::stream(read, &typed.stream)?),
+        labels: Some(create::label_names(&typed.labels)),
         model: Some(Some(typed.model.clone())),
         thinking: Some(match typed.thinking.as_str() {
             "" => None,
