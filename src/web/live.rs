@@ -17,12 +17,21 @@ use crate::web::html::escape;
 pub struct Live {
     url: String,
     events: Vec<String>,
+    /// Whether it waits until nothing more comes for a while.
+    calm: bool,
 }
 
 impl Live {
     /// A region that `url` renders.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), events: Vec::new() }
+        Self { url: url.into(), events: Vec::new(), calm: false }
+    }
+
+    /// Renews when half a second has passed without a further change: for what is dear to make and may be late.
+    #[must_use]
+    pub fn calm(mut self) -> Self {
+        self.calm = true;
+        self
     }
 
     /// Renews when any record of `table` changed.
@@ -50,9 +59,10 @@ impl Live {
 impl Display for Live {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, r#"hx-get="{}" hx-trigger=""#, escape(&self.url))?;
+        // One message may name several things; the short wait makes one request of them.
+        let wait = if self.calm { "500ms" } else { "15ms" };
         for event in &self.events {
-            // One message may name several things; the short wait makes one request of them.
-            write!(f, "{} from:body delay:15ms, ", escape(event))?;
+            write!(f, "{} from:body delay:{wait}, ", escape(event))?;
         }
         f.write_str(r#"hq:resync from:body" hx-target="this" hx-swap="outerMorph" data-region"#)
     }
@@ -73,5 +83,11 @@ mod tests {
              delay:15ms, hq:tasks:any from:body delay:15ms, hq:inbox from:body delay:15ms, \
              hq:resync from:body\" hx-target=\"this\" hx-swap=\"outerMorph\" data-region"
         );
+    }
+
+    #[test]
+    fn a_calm_region_waits_for_a_pause() {
+        let live = Live::new("/w/a/tasks").table("tasks").calm().to_string();
+        assert!(live.contains("hq:tasks from:body delay:500ms, hq:resync from:body\""), "{live}");
     }
 }

@@ -106,3 +106,39 @@ async fn the_query_stands_in_the_box_and_what_is_wrong_is_told() {
     assert!(wrong.text.contains("did you mean open?"), "{}", wrong.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_numbers_of_the_views_are_a_region_of_their_own() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let look = json!({ "q": "is:open label:launch" });
+    api.post("/api/v1/views", &json!({ "name": "Launch", "look": look })).await;
+    for layout in ["list", "board", "calendar", "timeline"] {
+        let page = mira.get(&format!("{TASKS}?layout={layout}")).await;
+        let hears = page.attr("#task-views", "hx-trigger");
+        assert!(hears.contains("hq:tasks from:body delay:500ms"), "{layout}: {hears}");
+        assert!(hears.contains("hq:task_labels ") && hears.contains("hq:inbox "), "{hears}");
+        assert!(!hears.contains("hq:comments "), "no view asks for them: {hears}");
+        let region = page.attr("#task-views", "hx-get");
+        assert!(region.contains("part=views"), "{layout}: {region}");
+        let alone = mira.clone().htmx("task-views").get(&region).await;
+        assert_eq!(alone.texts("nav a").len(), 6, "{layout}: {}", alone.text);
+        assert!(!alone.text.contains("toolbar"), "{layout}: {}", alone.text);
+    }
+    let region = mira.get(TASKS).await.attr("#task-views", "hx-get");
+    let numbers = async || mira.clone().htmx("task-views").get(&region).await.texts("nav a");
+    let none = ["All open", "My work", "Due this week", "Waiting for me", "Unassigned", "Launch"];
+    assert_eq!(numbers().await, none);
+    let task = json!({ "title": "Write the offer", "assignee": "me", "labels": ["launch"] });
+    let made = api.post("/api/v1/tasks", &task).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let some =
+        ["All open1", "My work1", "Due this week", "Waiting for me", "Unassigned", "Launch1"];
+    assert_eq!(numbers().await, some);
+    // Which view is shown, and that it is changed, stands there too.
+    let page = mira.get(&format!("{TASKS}?view=launch&sort=title")).await;
+    let region = page.attr("#task-views", "hx-get");
+    let alone = mira.clone().htmx("task-views").get(&region).await;
+    assert_eq!(alone.texts("[aria-current] .vh"), ["(changed, not saved)"], "{}", alone.text);
+    hq.finish().await;
+}

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::bar::BulkBar;
 use super::state::{Asked, State, WHOLE};
+use super::tabs::Tabs;
 use crate::app::Ws;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::filter::{Asker, Understood};
 use crate::features::tasks::queries::grouping::GroupBy;
 use crate::features::tasks::queries::keys::KEYS;
-use crate::features::tasks::queries::list::{self, Filter, Sort};
+use crate::features::tasks::queries::list::Sort;
 use crate::features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::views::model::Look;
@@ -38,20 +39,6 @@ pub(super) const SHOWN: &[&str] = &[
     "labels",
 ];
 
-/// A view among others.
-pub struct ViewTab {
-    /// What people read.
-    pub label: String,
-    /// Where it leads.
-    pub href: String,
-    /// How many tasks it holds.
-    pub count: usize,
-    /// Whether it is shown.
-    pub current: bool,
-    /// Whether something is changed that is not saved.
-    pub changed: bool,
-}
-
 /// A term of the query as a chip.
 pub struct TermChip {
     /// Its key in words.
@@ -75,7 +62,7 @@ pub struct Frame {
     /// What gives completions.
     pub complete_url: String,
     /// The views.
-    pub views: Vec<ViewTab>,
+    pub views: Tabs,
     /// The layouts.
     pub layouts: Vec<Tab>,
     /// The query as typed.
@@ -220,7 +207,7 @@ impl Frame {
             new_url: ws.url("tasks/new"),
             list_url: ws.url("tasks"),
             complete_url: ws.url("tasks/complete"),
-            views: views(scene, read, state, counts)?,
+            views: Tabs::new(scene, read, state, counts)?,
             layouts: layouts(ws, state),
             q: state.look.q.clone(),
             others: state.others(),
@@ -298,40 +285,6 @@ fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
         .collect();
     tabs.push(Tab::new("Recurring", ws.url("tasks/recurring"), false).icon("repeat"));
     tabs
-}
-
-fn views(
-    scene: &Scene,
-    read: &dyn Read,
-    state: &State,
-    counts: Counts,
-) -> Result<Vec<ViewTab>, TaskError> {
-    let ws = &scene.ws;
-    let all = looks::all(read, scene.me)?;
-    let totals = match counts {
-        Counts::Left => vec![0; all.len()],
-        Counts::Shown => {
-            let filter = |view: &looks::View| {
-                let asked = understand(scene, read, &Query::parse(&view.look.q))?;
-                Ok(Filter::of(asked.terms))
-            };
-            let filters: Result<Vec<Filter>, TaskError> = all.iter().map(filter).collect();
-            list::totals(read, &filters?, &scene.today)?
-        }
-    };
-    let mut tabs = Vec::new();
-    for (view, count) in all.into_iter().zip(totals) {
-        let current = view.slug == state.view.slug;
-        let plain = State::of(&Asked::default(), view.clone());
-        tabs.push(ViewTab {
-            count,
-            href: plain.url(ws),
-            current,
-            changed: current && state.is_changed(),
-            label: view.name,
-        });
-    }
-    Ok(tabs)
 }
 
 fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {

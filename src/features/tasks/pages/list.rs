@@ -10,6 +10,7 @@ use super::frame::{self, Counts, Frame, SHOWN};
 use super::gantt;
 use super::rows::{Dresser, Row};
 use super::state::{Asked, State};
+use super::tabs;
 use crate::app::Ws;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::grouping::{self, GroupBy};
@@ -88,6 +89,9 @@ pub async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
+    if asked.part == tabs::PART && hx.is_partial() {
+        return tabs::show(&ws, &who, &state);
+    }
     match state.layout() {
         Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
         Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, (&state, week)),

@@ -18,6 +18,7 @@ mod repeat;
 mod rows;
 mod show;
 mod state;
+mod tabs;
 mod ties;
 mod templates;
 mod timeline;

@@ -58,6 +58,8 @@ pub struct Asked {
     pub label: String,
     /// Whether the archived ones are shown.
     pub archived: String,
+    /// A region beside the tasks that is asked for alone.
+    pub part: String,
 }
 
 /// A list as it is asked for.

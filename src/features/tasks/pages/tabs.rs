@@ -1,0 +1,152 @@
+//! The views above a list of tasks, each with the number of its tasks. They are a region of their own, so that
+//! the numbers of all views are counted when they may have changed, and not each time that rows are drawn.
+
+use askama::Template;
+use axum::response::Response;
+
+use super::frame::{Counts, understand};
+use super::state::{Asked, State};
+use crate::app::Ws;
+use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::list::{self, Filter};
+use crate::features::tasks::queries::looks;
+use crate::features::tasks::queries::scene::Scene;
+use crate::kernel::filter::{Query, Term};
+use crate::store::Read;
+use crate::web::error::PageError;
+use crate::web::html;
+use crate::web::live::Live;
+use crate::web::session::Person;
+
+/// What addresses call this region.
+pub(super) const PART: &str = "views";
+/// What the numbers depend on whatever the views ask: the tasks, and what waits for somebody.
+const COUNTED: &[&str] = &["tasks", "views", "deliverables", "inbox", "parks"];
+/// What they depend on besides where a view asks for it: a key, one of its values or any, and the tables.
+const COUNTED_BY: &[(&str, &str, &[&str])] = &[
+    ("label", "", &["task_labels", "labels"]),
+    ("stream", "", &["streams"]),
+    ("is", "blocked", &["task_relations"]),
+    ("is", "unread", &["notification_recipients"]),
+    ("blocks", "", &["task_relations"]),
+    ("blocked-by", "", &["task_relations"]),
+    ("has", "comment", &["comments"]),
+    ("has", "attachment", &["task_files"]),
+    ("has", "run", &["runs"]),
+    ("agent-state", "", &["agents", "runs"]),
+    ("watcher", "", &["watches", "agents"]),
+    ("cost", "", &["usage"]),
+];
+
+/// A view among others.
+struct ViewTab {
+    /// What people read.
+    label: String,
+    /// Where it leads.
+    href: String,
+    /// How many tasks it holds.
+    count: usize,
+    /// Whether it is shown.
+    current: bool,
+    /// Whether something is changed that is not saved.
+    changed: bool,
+}
+
+/// The views.
+#[derive(Template)]
+#[template(path = "tasks/_views.html")]
+pub struct Tabs {
+    live: Live,
+    tabs: Vec<ViewTab>,
+}
+
+impl Tabs {
+    /// The views that somebody sees, those that every workspace has first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        counts: Counts,
+    ) -> Result<Self, TaskError> {
+        let ws = &scene.ws;
+        let all = looks::all(read, scene.me)?;
+        let queries: Vec<Query> = all.iter().map(|view| Query::parse(&view.look.q)).collect();
+        let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&counted(&queries));
+        let totals = match counts {
+            Counts::Left => vec![0; all.len()],
+            Counts::Shown => {
+                let filter = |query: &Query| Ok(Filter::of(understand(scene, read, query)?.terms));
+                let filters: Result<Vec<Filter>, TaskError> = queries.iter().map(filter).collect();
+                list::totals(read, &filters?, &scene.today)?
+            }
+        };
+        let mut tabs = Vec::new();
+        for (view, count) in all.into_iter().zip(totals) {
+            let current = view.slug == state.view.slug;
+            let plain = State::of(&Asked::default(), view.clone());
+            tabs.push(ViewTab {
+                count,
+                href: plain.url(ws),
+                current,
+                changed: current && state.is_changed(),
+                label: view.name,
+            });
+        }
+        Ok(Self { live: live.calm(), tabs })
+    }
+}
+
+/// The views alone, counted anew.
+pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError> {
+    let tabs = ws.read(|snap| {
+        let scene = Scene::new(ws, who, snap)?;
+        Tabs::new(&scene, snap, state, Counts::Shown)
+    })?;
+    html::fragment(&tabs)
+}
+
+/// The tables on which the numbers of views with these queries depend, each once.
+fn counted(queries: &[Query]) -> Vec<&'static str> {
+    let mut tables = COUNTED.to_vec();
+    for (key, value, more) in COUNTED_BY {
+        let meant = |one: &String| value.is_empty() || one.eq_ignore_ascii_case(value);
+        let asks = |term: &Term| term.key == *key && term.values.iter().any(meant);
+        if queries.iter().any(|query| query.terms.iter().any(asks)) {
+            tables.extend(more.iter().copied().filter(|table| !COUNTED.contains(table)));
+        }
+    }
+    tables.sort_unstable();
+    tables.dedup();
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COUNTED, COUNTED_BY, counted};
+    use crate::features::tasks::queries::keys::KEYS;
+    use crate::features::tasks::queries::looks;
+    use crate::kernel::filter::{self, Query};
+
+    #[test]
+    fn numbers_wait_for_those_tables_alone_of_which_a_view_tells() {
+        let parse = |all: &[&str]| all.iter().map(|q| Query::parse(q)).collect::<Vec<_>>();
+        let mut usual = COUNTED.to_vec();
+        usual.sort_unstable();
+        let built_in: Vec<String> = looks::built_in().into_iter().map(|one| one.look.q).collect();
+        let built_in: Vec<&str> = built_in.iter().map(String::as_str).collect();
+        assert_eq!(counted(&parse(&built_in)), usual);
+        let more = counted(&parse(&["is:open -label:launch", "IS:open,Unread has:comment"]));
+        let added: Vec<_> = more.into_iter().filter(|table| !usual.contains(table)).collect();
+        assert_eq!(added, ["comments", "labels", "notification_recipients", "task_labels"]);
+    }
+
+    #[test]
+    fn the_keys_that_bring_tables_are_those_of_tasks() {
+        for (key, ..) in COUNTED_BY {
+            assert!(filter::key(KEYS, key).is_some(), "{key}");
+        }
+    }
+}
