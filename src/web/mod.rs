@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod checklist;
 pub mod draw;
+pub mod emoji;
 pub mod fields;
 pub mod form;
 pub mod format;

@@ -142,3 +142,73 @@ async fn the_numbers_of_the_views_are_a_region_of_their_own() {
     assert_eq!(alone.texts("[aria-current] .vh"), ["(changed, not saved)"], "{}", alone.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_gets_an_icon_and_another_place_by_forms() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let save = async |name: &str, icon: (&str, &str)| {
+        let fields = [("noun", "tasks"), ("name", name), ("icon", icon.0), ("icon_other", icon.1)];
+        let made = mira.form("/w/marlow-cargo/views", &fields).await;
+        hq.advance(std::time::Duration::from_secs(1)).await;
+        made.location().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
+    };
+    let launch = save("Launch", ("🎯", "")).await;
+    save("Yard", ("🎯", " 🚲 ")).await;
+    let paper = save("Paper", ("", "")).await;
+    let tabs = async || mira.get(TASKS).await.texts("#task-views a").split_off(5);
+    assert_eq!(tabs().await, ["🎯 Launch", "🚲 Yard", "Paper"]);
+
+    // The form has the name alone, with the present icon among the others.
+    let page = mira.get(&launch).await;
+    assert_eq!(page.attr("#view-new-name", "value"), "Launch");
+    assert_eq!(page.attr("#rename-view input[name=icon][checked]", "value"), "🎯");
+    assert_eq!(page.attr("#save-view input[name=icon][checked]", "value"), "");
+    let all = mira.get("/api/v1/views").await.json();
+    let path = |n: usize, verb: &str| {
+        let id = all["items"][n]["id"].as_str().expect("an id");
+        format!("/w/marlow-cargo/views/{id}/{verb}")
+    };
+    let verbs = |page: &crate::support::hq::Reply| {
+        let all = page.attrs("#view-menu form", "action").into_iter();
+        all.filter_map(|to| to.rsplit_once('/').map(|(_, verb)| verb.to_owned()))
+            .filter(|verb| ["left", "right"].contains(&verb.as_str()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(verbs(&page), ["right"], "it is the first");
+    assert_eq!(verbs(&mira.get(&paper).await), ["left"], "it is the last");
+    mira.form(&path(2, "rename"), &[("name", "Paper"), ("icon", "📚"), ("icon_other", "")]).await;
+    // Who sends no icon changes none.
+    mira.form(&path(0, "rename"), &[("name", "Landing")]).await;
+    assert_eq!(tabs().await, ["🎯 Landing", "🚲 Yard", "📚 Paper"]);
+    let wrong = [("name", "Paper"), ("icon", ""), ("icon_other", "a whole word")];
+    let refused = mira.form(&path(2, "rename"), &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+
+    let moved = mira.form(&path(2, "left"), &[]).await;
+    assert_eq!(moved.location(), Some(paper.as_str()), "{}", moved.text);
+    assert_eq!(tabs().await, ["🎯 Landing", "📚 Paper", "🚲 Yard"]);
+    mira.form(&path(0, "right"), &[]).await;
+    assert_eq!(tabs().await, ["📚 Paper", "🎯 Landing", "🚲 Yard"]);
+    // At the end nothing happens.
+    mira.form(&path(2, "left"), &[]).await;
+    mira.form(&path(1, "right"), &[]).await;
+    assert_eq!(tabs().await, ["📚 Paper", "🎯 Landing", "🚲 Yard"]);
+    // Two that a program put at the same place are told apart.
+    for n in 0..3 {
+        let id = all["items"][n]["id"].as_str().expect("an id");
+        mira.json("PATCH", &format!("/api/v1/views/{id}"), &json!({ "position": 7 })).await;
+    }
+    assert_eq!(tabs().await, ["🎯 Landing", "🚲 Yard", "📚 Paper"], "by their age");
+    mira.form(&path(2, "left"), &[]).await;
+    assert_eq!(tabs().await, ["🎯 Landing", "📚 Paper", "🚲 Yard"]);
+    // A new one stands behind all of them, also when others are gone.
+    mira.form(&path(0, "delete"), &[]).await;
+    save("Late", ("", "")).await;
+    assert_eq!(tabs().await, ["📚 Paper", "🚲 Yard", "Late"]);
+
+    // Somebody else's own view is moved by nobody else.
+    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    assert_eq!(tom.form(&path(1, "left"), &[]).await.status, StatusCode::NOT_FOUND);
+    hq.finish().await;
+}

@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use super::model::{Look, View};
 use super::queries::{self, ViewError};
-use super::rules::{self, For, NewView, ViewPatch};
+use super::rules::{self, For, NewView, Side, ViewPatch};
 use crate::app::{App, Ws};
 use crate::features::history::queries::meanwhile;
 use crate::kernel::{Can, Problem as _, ProblemKind, ViewId};
+use crate::web::emoji;
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path2};
 use crate::web::form::{Meanwhile, Wrong};
@@ -36,7 +37,10 @@ struct Typed {
     rev: String,
     noun: String,
     name: String,
-    icon: String,
+    /// An emoji that was chosen; what it is stays where nothing is sent.
+    icon: Option<String>,
+    /// One that was typed.
+    icon_other: String,
     /// `on` when everybody is to have it.
     shared: String,
     q: String,
@@ -49,6 +53,11 @@ struct Typed {
 }
 
 impl Typed {
+    /// The icon that was chosen or typed.
+    fn icon(&self) -> Option<String> {
+        self.icon.as_deref().map(|chosen| emoji::meant(chosen, &self.icon_other))
+    }
+
     fn look(&self) -> Look {
         Look {
             q: self.q.clone(),
@@ -67,8 +76,10 @@ impl Typed {
 enum Verb {
     /// It shows what is shown now.
     Save,
-    /// Another name.
+    /// Another name and icon.
     Rename,
+    /// One place nearer to the front, or further back.
+    Move(Side),
     /// For everybody.
     Share,
     /// For oneself.
@@ -83,6 +94,8 @@ impl std::str::FromStr for Verb {
         Ok(match text {
             "save" => Self::Save,
             "rename" => Self::Rename,
+            "left" => Self::Move(Side::Left),
+            "right" => Self::Move(Side::Right),
             "share" => Self::Share,
             "keep" => Self::Keep,
             "delete" => Self::Delete,
@@ -105,9 +118,9 @@ async fn create(
     let me = who.account;
     let new = NewView {
         look: typed.look(),
+        icon: typed.icon().unwrap_or_default(),
         noun: typed.noun,
         name: typed.name,
-        icon: typed.icon,
         seen: if typed.shared.is_empty() { For::Me } else { For::All },
     };
     let view = ws.write(&who, move |tx| rules::create(tx, me, new)).await?;
@@ -127,9 +140,17 @@ async fn act(
     let me = who.account;
     let patch = match verb {
         Verb::Save => ViewPatch { look: Some(typed.look()), ..ViewPatch::default() },
-        Verb::Rename => ViewPatch { name: Some(typed.name.clone()), ..ViewPatch::default() },
+        Verb::Rename => {
+            let icon = typed.icon();
+            ViewPatch { name: Some(typed.name.clone()), icon, ..ViewPatch::default() }
+        }
         Verb::Share => ViewPatch { seen: Some(For::All), ..ViewPatch::default() },
         Verb::Keep => ViewPatch { seen: Some(For::Me), ..ViewPatch::default() },
+        Verb::Move(side) => {
+            let view = ws.write(&who, move |tx| rules::shift(tx, me, id, side)).await?;
+            let flash = Flash::ok(format!("Moved the view {}", view.name));
+            return Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))));
+        }
         Verb::Delete => {
             let view = ws.write(&who, move |tx| rules::remove(tx, me, id)).await?;
             let flash = Flash::ok(format!("Deleted the view {}", view.name));
@@ -139,7 +160,7 @@ async fn act(
     // To share it or not is one press, whatever else became of it.
     let rev = match verb {
         Verb::Save | Verb::Rename => typed.rev.parse().ok(),
-        Verb::Share | Verb::Keep | Verb::Delete => None,
+        Verb::Share | Verb::Keep | Verb::Move(_) | Verb::Delete => None,
     };
     let changed = ws
         .write(&who, move |tx| {
@@ -175,8 +196,8 @@ struct AgainPage {
     rev: String,
     since: Meanwhile,
     wrong: Wrong,
-    /// The name that was typed, when it is to be another.
-    typed: Option<String>,
+    /// The name and the icon that were typed, when they are to be others.
+    typed: Option<(String, String)>,
     /// What the view is to show, in words and for the form.
     look: Vec<(&'static str, String)>,
 }
@@ -207,9 +228,12 @@ fn again(
         back: href(ws, &view),
         list_url: ws.url(&view.noun),
         name: view.name,
-        rev: typed.rev,
+        rev: typed.rev.clone(),
         wrong: if since.is_told() { Wrong::none() } else { Wrong::of(error)? },
-        typed: matches!(verb, Verb::Rename).then_some(typed.name),
+        typed: match verb {
+            Verb::Rename => Some((typed.name.clone(), typed.icon().unwrap_or(view.icon))),
+            _ => None,
+        },
         look,
         since,
     };

@@ -58,14 +58,28 @@ impl Problem for ViewError {
     }
 }
 
+/// The views of a noun, whosever they are, by their slugs.
+fn all(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.text(noun);
+    read.scan(BY_SLUG, &Range::prefix(key))
+}
+
+/// The place behind all views of a noun, whosever they are.
+///
+/// # Errors
+/// When the store fails.
+pub fn behind(read: &dyn Read, noun: &str) -> Result<u32, StoreError> {
+    let last = all(read, noun)?.iter().map(|view| view.position).max();
+    Ok(last.map_or(0, |last| last.saturating_add(1)))
+}
+
 /// The views of a noun that somebody sees: everybody's and their own, in their order.
 ///
 /// # Errors
 /// When the store fails.
 pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, StoreError> {
-    let mut key = KeyBuf::new();
-    key.text(noun);
-    let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
+    let mut all = all(read, noun)?;
     all.retain(|view| view.is_for(who));
     all.sort_by_key(|view| (view.position, view.created_at));
     Ok(all)
@@ -76,9 +90,7 @@ pub fn of(read: &dyn Read, noun: &str, who: AccountId) -> Result<Vec<View>, Stor
 /// # Errors
 /// When the store fails.
 pub fn shared(read: &dyn Read, noun: &str) -> Result<Vec<View>, StoreError> {
-    let mut key = KeyBuf::new();
-    key.text(noun);
-    let mut all: Vec<View> = read.scan(BY_SLUG, &Range::prefix(key))?;
+    let mut all = all(read, noun)?;
     all.retain(|view| view.owner.is_none());
     all.sort_by_key(|view| (view.position, view.created_at));
     Ok(all)

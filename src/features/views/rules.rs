@@ -58,10 +58,10 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
         let known: Vec<&str> = NOUNS.iter().map(|(noun, _)| *noun).collect();
         return Err(wrong("noun", format!("Only these have views: {}.", known.join(", "))));
     };
-    let count = queries::count(tx, &new.noun)?;
-    if MOST <= count {
+    if MOST <= queries::count(tx, &new.noun)? {
         return Err(ViewError::TooMany);
     }
+    let position = queries::behind(tx, &new.noun)?;
     let now = tx.now();
     let view = checked(View {
         id: tx.new_id(),
@@ -71,7 +71,7 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
         icon: new.icon,
         owner: owner(new.seen, me),
         look: new.look,
-        position: u32::try_from(count).unwrap_or(u32::MAX),
+        position,
         created_at: now,
         updated_at: now,
     })?;
@@ -106,6 +106,43 @@ pub fn update(
     let view = View { updated_at: tx.now(), ..view };
     tx.put(&view)?;
     Ok(view)
+}
+
+/// To which side a view goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Nearer to the front.
+    Left,
+    /// Further back.
+    Right,
+}
+
+/// Changes places with the next view to one side, as somebody sees them; at the end it stays where it is.
+///
+/// # Errors
+/// When there is none, or it is somebody else's.
+pub fn shift(tx: &mut WriteTx<'_>, me: AccountId, id: ViewId, to: Side) -> Result<View, ViewError> {
+    let noun = queries::get(tx, id, me)?.0.noun;
+    let mut all = queries::of(tx, &noun, me)?;
+    // Those at the same place go by their age: from here on each has a place of its own.
+    let mut places: Vec<u32> = all.iter().map(|view| view.position).collect();
+    for n in 1..places.len() {
+        places[n] = places[n].max(places[n - 1].saturating_add(1));
+    }
+    let at = all.iter().position(|view| view.id == id);
+    let beside = at.and_then(|at| match to {
+        Side::Left => at.checked_sub(1),
+        Side::Right => Some(at + 1).filter(|beside| *beside < all.len()),
+    });
+    if let (Some(at), Some(beside)) = (at, beside) {
+        all.swap(at, beside);
+        for (view, position) in all.into_iter().zip(places) {
+            if view.position != position {
+                tx.put(&View { position, updated_at: tx.now(), ..view })?;
+            }
+        }
+    }
+    Ok(queries::get(tx, id, me)?.0)
 }
 
 /// Deletes a view.

@@ -12,6 +12,7 @@ use crate::features::agents::rules::{self, NewAgent};
 use crate::features::agents::templates;
 use crate::kernel::Manager;
 use crate::store::{ReadExt, StoreError};
+use crate::web::emoji;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Query};
 use crate::web::flash;
@@ -24,48 +25,6 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 
 use super::{acts, line, model_choices, model_wish, thinking_choices};
-
-/// Emoji to choose from, with the words that are read out.
-const EMOJIS: &[(&str, &str)] = &[
-    ("🌱", "Seedling"),
-    ("🧭", "Compass"),
-    ("🔭", "Telescope"),
-    ("✍️", "Writing hand"),
-    ("📮", "Postbox"),
-    ("🧮", "Abacus"),
-    ("🛟", "Lifebuoy"),
-    ("🛠️", "Tools"),
-    ("🗺️", "Map"),
-    ("📚", "Books"),
-    ("🎨", "Palette"),
-    ("🧪", "Test tube"),
-    ("🦉", "Owl"),
-    ("🐝", "Bee"),
-    ("🦊", "Fox"),
-    ("🐙", "Octopus"),
-    ("🤖", "Robot"),
-    ("🚀", "Rocket"),
-    ("⚡", "Lightning"),
-    ("🔥", "Fire"),
-    ("🌊", "Wave"),
-    ("🌍", "Globe"),
-    ("🎯", "Target"),
-    ("🧩", "Puzzle piece"),
-];
-
-/// The emoji to choose from; another one that is in use stands first.
-pub(super) fn emojis(now: &str) -> Vec<Choice> {
-    let known = EMOJIS.iter().any(|(emoji, _)| *emoji == now);
-    let first = (!known && !now.is_empty()).then(|| Choice::new(now, "The present one", true));
-    let rest = EMOJIS.iter().map(|(emoji, words)| Choice::new(*emoji, *words, *emoji == now));
-    first.into_iter().chain(rest).collect()
-}
-
-/// The emoji that a form sent: what was typed wins over what was chosen.
-pub(super) fn emoji(chosen: &str, typed: &str) -> String {
-    let typed = typed.trim();
-    if typed.is_empty() { chosen.to_owned() } else { typed.to_owned() }
-}
 
 /// The budget that a form sent.
 pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
@@ -143,7 +102,7 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
     Ok(NewPage {
         shell,
         templates: templates.collect(),
-        emojis: emojis(&v.emoji),
+        emojis: emoji::choices(&v.emoji),
         models,
         thinking: thinking_choices(v.thinking.parse().ok(), crate::kernel::Thinking::ALL),
         managers,
@@ -189,7 +148,7 @@ pub(super) async fn create(
     let new = NewAgent {
         name: typed.name.clone(),
         slug: typed.slug.clone(),
-        emoji: emoji(&typed.emoji, &typed.emoji_other),
+        emoji: emoji::meant(&typed.emoji, &typed.emoji_other),
         description,
         template: typed.template.clone(),
         model: model_wish(&typed.model),
@@ -215,7 +174,7 @@ fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
     if !typed.slug.trim().is_empty() {
         wrong.note(rules::plain_slug(typed.slug.trim()));
     }
-    wrong.note(rules::good_emoji(&emoji(&typed.emoji, &typed.emoji_other)));
+    wrong.note(rules::good_emoji(&emoji::meant(&typed.emoji, &typed.emoji_other)));
     wrong.note(rules::good_description(&typed.description));
     let budget = wrong.join(budget(&typed.budget)).flatten();
     wrong.note(rules::good_budget(budget));

@@ -19,6 +19,7 @@ use crate::features::runs::model::{QueueChoice, QueueOf, TalkChoice};
 use crate::features::runs::queries::{habits, queue};
 use crate::git::Author;
 use crate::store::ReadExt;
+use crate::web::emoji;
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::flash;
@@ -30,7 +31,7 @@ use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
-use super::new::{budget, emoji, emojis};
+use super::new::budget;
 use super::{chosen, find, model_choices, model_wish, thinking_choices};
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -159,7 +160,7 @@ fn page(
         head,
         history: ws.url(&format!("history/agents/{}", agent.slug)),
         handle_hint: format!("Its handle stays @{}.", agent.slug),
-        emojis: emojis(&v.emoji),
+        emojis: emoji::choices(&v.emoji),
         models,
         has_model: agent.model.is_some() || agent.connection.is_some(),
         fallbacks,
@@ -195,7 +196,7 @@ fn changes(typed: &Typed) -> Result<Changes, Wrong> {
         text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
     };
     let mut wrong = Wrong::none();
-    let emoji = emoji(&typed.emoji, &typed.emoji_other);
+    let emoji = emoji::meant(&typed.emoji, &typed.emoji_other);
     wrong.note(rules::good_name(&typed.name));
     wrong.note(rules::good_emoji(&emoji));
     wrong.note(rules::good_description(&typed.description));

@@ -19,6 +19,7 @@ use crate::kernel::filter::{self, Kind, Query, Term};
 use crate::kernel::text::capitalized;
 use crate::kernel::{AccountId, Priority, TaskStatus};
 use crate::store::{Read, StoreError};
+use crate::web::emoji;
 use crate::web::error::PageError;
 use crate::web::extract::{Json, Query as Typed};
 use crate::web::hx::Hx;
@@ -105,6 +106,8 @@ pub struct Frame {
     pub missing: String,
     /// Where a new view is sent.
     pub save_url: String,
+    /// The icons of a new view.
+    pub icons: Vec<Choice>,
     /// What would be saved, for forms.
     pub look: Vec<(&'static str, String)>,
     /// The saved view that is shown.
@@ -144,6 +147,12 @@ pub struct Saved {
     pub history: String,
     /// What people call it.
     pub name: String,
+    /// Its icon among others.
+    pub icons: Vec<Choice>,
+    /// Whether another stands to its left.
+    pub left: bool,
+    /// Whether another stands to its right.
+    pub right: bool,
     /// Whether everybody has it.
     pub shared: bool,
 }
@@ -203,11 +212,13 @@ impl Frame {
         };
         let is = |wanted: Layout| layout == wanted;
         let groups = by(group, &|look, word| look.group = word.to_owned());
+        let views = Tabs::new(scene, read, state, counts)?;
+        let (left, right) = views.room();
         Ok(Self {
             new_url: ws.url("tasks/new"),
             list_url: ws.url("tasks"),
             complete_url: ws.url("tasks/complete"),
-            views: Tabs::new(scene, read, state, counts)?,
+            views,
             layouts: layouts(ws, state),
             q: state.look.q.clone(),
             others: state.others(),
@@ -244,8 +255,9 @@ impl Frame {
             back: state.url(ws),
             missing: state.missing.clone(),
             save_url: ws.url("views"),
+            icons: emoji::or_none(""),
             look: look_fields(state),
-            saved: saved(scene, read, state)?,
+            saved: saved(scene, read, state, (left, right))?,
             changed: state.is_changed(),
             bulk_url: ws.url("tasks/bulk"),
             bulk: BulkBar::new(scene, read)?,
@@ -254,13 +266,21 @@ impl Frame {
 }
 
 /// The saved view that is shown, for who may change it.
-fn saved(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Saved>, StoreError> {
+fn saved(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    (left, right): (bool, bool),
+) -> Result<Option<Saved>, StoreError> {
     let Some(id) = state.view.id.filter(|_| scene.may_write) else { return Ok(None) };
     Ok(Some(Saved {
         rev: saved_views::rev(read, id)?,
         url: scene.ws.url(&format!("views/{id}")),
         history: scene.ws.url(&format!("history/views/{id}")),
         name: state.view.name.clone(),
+        icons: emoji::or_none(&state.view.icon),
+        left,
+        right,
         shared: state.view.shared,
     }))
 }

@@ -50,6 +50,8 @@ struct ViewTab {
     current: bool,
     /// Whether something is changed that is not saved.
     changed: bool,
+    /// Whether somebody saved it; the others are built in.
+    saved: bool,
 }
 
 /// The views.
@@ -92,10 +94,19 @@ impl Tabs {
                 href: plain.url(ws),
                 current,
                 changed: current && state.is_changed(),
-                label: view.name,
+                label: view.label(),
+                saved: view.id.is_some(),
             });
         }
         Ok(Self { live: live.calm(), tabs })
+    }
+
+    /// Whether the view that is shown has another to its left, and to its right, among those that were saved.
+    #[must_use]
+    pub fn room(&self) -> (bool, bool) {
+        let saved = self.tabs.iter().filter(|tab| tab.saved);
+        let shown: Vec<bool> = saved.map(|tab| tab.current).collect();
+        (shown.first() == Some(&false), shown.last() == Some(&false))
     }
 }
 

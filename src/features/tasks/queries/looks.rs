@@ -85,11 +85,22 @@ pub struct View {
     pub slug: String,
     /// What people call it.
     pub name: String,
+    /// One emoji, or nothing.
+    pub icon: String,
     /// What it shows.
     pub look: Look,
 }
 
 impl View {
+    /// Its name behind its icon.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.icon.as_str() {
+            "" => self.name.clone(),
+            icon => format!("{icon} {}", self.name),
+        }
+    }
+
     /// Whether it is what an address without a view means.
     #[must_use]
     pub fn is_first(&self) -> bool {
@@ -107,6 +118,7 @@ pub fn built_in() -> Vec<View> {
         shared: true,
         slug: slug.to_owned(),
         name: name.to_owned(),
+        icon: String::new(),
         look: Look { q: q.to_owned(), ..Look::default() },
     };
     vec![
@@ -127,10 +139,8 @@ pub fn all(read: &dyn Read, who: AccountId) -> Result<Vec<View>, StoreError> {
     all.extend(views::of(read, NOUN, who)?.into_iter().map(|saved| View {
         id: Some(saved.id),
         shared: saved.owner.is_none(),
-        name: match saved.icon.as_str() {
-            "" => saved.name,
-            icon => format!("{icon} {}", saved.name),
-        },
+        name: saved.name,
+        icon: saved.icon,
         slug: saved.slug,
         look: tidy(saved.look),
     }));

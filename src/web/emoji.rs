@@ -1,0 +1,73 @@
+//! Emoji to choose from, for whatever has one. `form::emoji` in `forms.html` draws the choices.
+
+use crate::web::parts::Choice;
+
+/// Emoji to choose from, with the words that are read out.
+const EMOJIS: &[(&str, &str)] = &[
+    ("🌱", "Seedling"),
+    ("🧭", "Compass"),
+    ("🔭", "Telescope"),
+    ("✍️", "Writing hand"),
+    ("📮", "Postbox"),
+    ("🧮", "Abacus"),
+    ("🛟", "Lifebuoy"),
+    ("🛠️", "Tools"),
+    ("🗺️", "Map"),
+    ("📚", "Books"),
+    ("🎨", "Palette"),
+    ("🧪", "Test tube"),
+    ("🦉", "Owl"),
+    ("🐝", "Bee"),
+    ("🦊", "Fox"),
+    ("🐙", "Octopus"),
+    ("🤖", "Robot"),
+    ("🚀", "Rocket"),
+    ("⚡", "Lightning"),
+    ("🔥", "Fire"),
+    ("🌊", "Wave"),
+    ("🌍", "Globe"),
+    ("🎯", "Target"),
+    ("🧩", "Puzzle piece"),
+];
+
+/// The emoji to choose from; another one that is in use stands first.
+#[must_use]
+pub fn choices(now: &str) -> Vec<Choice> {
+    let known = EMOJIS.iter().any(|(emoji, _)| *emoji == now);
+    let first = (!known && !now.is_empty()).then(|| Choice::new(now, "The present one", true));
+    let rest = EMOJIS.iter().map(|(emoji, words)| Choice::new(*emoji, *words, *emoji == now));
+    first.into_iter().chain(rest).collect()
+}
+
+/// The same for what needs none: that is the first choice.
+#[must_use]
+pub fn or_none(now: &str) -> Vec<Choice> {
+    let mut all = choices(now);
+    all.insert(0, Choice::new("", "None", now.is_empty()));
+    all
+}
+
+/// The emoji that a form sent: what was typed wins over what was chosen.
+#[must_use]
+pub fn meant(chosen: &str, typed: &str) -> String {
+    let typed = typed.trim();
+    if typed.is_empty() { chosen.to_owned() } else { typed.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{choices, meant, or_none};
+
+    #[test]
+    fn the_present_one_is_among_the_choices_and_none_may_be() {
+        let chosen = |all: Vec<crate::web::parts::Choice>| {
+            all.into_iter().filter(|one| one.chosen).map(|one| one.value).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(choices("🚲")), ["🚲"]);
+        assert_eq!(chosen(choices("🦊")), ["🦊"]);
+        assert_eq!(chosen(choices("")), [""; 0]);
+        assert_eq!(chosen(or_none("")), [""]);
+        assert_eq!(chosen(or_none("🚲")), ["🚲"]);
+        assert_eq!((meant("🦊", " 🚲 "), meant("🦊", " ")), ("🚲".to_owned(), "🦊".to_owned()));
+    }
+}
