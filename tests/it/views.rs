@@ -212,3 +212,40 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     assert_eq!(tom.form(&path(1, "left"), &[]).await.status, StatusCode::NOT_FOUND);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hq_itself_holds_can_be_asked_for_and_stays_with_it() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    for (title, who) in [("Sweep the yard", "hq"), ("Call the baker", "me")] {
+        let made = api.post("/api/v1/tasks", &json!({ "title": title, "assignee": who })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    }
+    let one = api.get("/api/v1/tasks/MC-1").await.json();
+    assert_eq!(
+        (&one["assignee"]["kind"], &one["assignee"]["handle"]),
+        (&json!("system"), &json!("hq"))
+    );
+    for asked in ["q=assignee:hq", "q=assignee:System", "assignee=hq", "q=-assignee:me"] {
+        let found = api.get(&format!("/api/v1/tasks?{asked}")).await.json();
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{asked}: {found:#}");
+        assert_eq!(found["items"][0]["key"], "MC-1", "{asked}");
+    }
+    let offers = mira.get(&format!("{TASKS}/complete?q=assignee:h&at=10")).await.json();
+    assert_eq!(offers[0]["q"], "assignee:hq", "{offers:#}");
+    let page = mira.get(&format!("{TASKS}?q=assignee:hq")).await;
+    assert_eq!(page.texts(".row .title"), ["Sweep the yard"]);
+    assert_eq!(page.texts(".filter b"), ["HQ"]);
+    assert_eq!(page.attr("#f-assignee option[selected]", "value"), "hq");
+
+    // The menu of a task names it where it has the task, and what is sent back is understood.
+    let page = mira.get(&format!("{TASKS}/new?assignee=hq")).await;
+    assert_eq!(page.attr("#f-assignee option[selected]", "value"), "hq", "{}", page.text);
+    let page = mira.get(&format!("{TASKS}/new")).await;
+    assert!(!page.attrs("#f-assignee option", "value").contains(&"hq".to_owned()));
+    let moved = mira.form(&format!("{TASKS}/MC-2/move"), &[("assignee", "hq")]).await;
+    assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text);
+    let found = api.get("/api/v1/tasks?q=assignee:hq").await.json();
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(2), "{found:#}");
+    hq.finish().await;
+}

@@ -220,7 +220,7 @@ struct NewBody {
     description: String,
     status: Option<TaskStatus>,
     priority: Option<Priority>,
-    /// `me`, an agent's slug, a person's handle, or an id.
+    /// `me`, an agent's slug, a person's handle, an id, or `hq` for HQ itself.
     assignee: Option<String>,
     /// The key or id of the task that it is a part of.
     parent: Option<String>,

@@ -124,7 +124,7 @@ struct NewBody {
     #[serde(default)]
     description: String,
     priority: Option<Priority>,
-    /// `me`, an agent's slug, a person's handle, or an id.
+    /// `me`, an agent's slug, a person's handle, an id, or `hq` for HQ itself.
     assignee: Option<String>,
     /// The name or id of a stream.
     stream: Option<String>,

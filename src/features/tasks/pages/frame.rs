@@ -387,6 +387,7 @@ fn assignee_choices(scene: &Scene, query: &Query) -> Vec<Choice> {
     ];
     let all = scene.people.choices(None, scene.me);
     list.extend(all.into_iter().filter(|choice| !choice.value.is_empty()));
+    list.push(Choice::new("hq", "HQ itself", false));
     choices(query, "assignee", list)
 }
 

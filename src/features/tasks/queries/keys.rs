@@ -8,10 +8,10 @@ pub const KEYS: &[Key] = &[
     key("is", Kind::Words(BEINGS), "In this state"),
     key(
         "assignee",
-        Kind::Names(&[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")]),
+        Kind::Names(&[("me", "Me"), ("none", "Nobody"), ("any", "Somebody"), ("hq", "HQ")]),
         "Who has it",
     ),
-    key("creator", Kind::Names(&[("me", "Me")]), "Who made it"),
+    key("creator", Kind::Names(&[("me", "Me"), ("hq", "HQ")]), "Who made it"),
     key("watcher", Kind::Names(&[("me", "Me")]), "Who follows it"),
     key("agent-state", Kind::Words(AGENT_STATES), "What its agent does"),
     key("stream", Kind::Names(NONE_OR_ANY), "The stream it is in"),

@@ -108,7 +108,7 @@ impl People {
         self.handle(assignee_of(actor))
     }
 
-    /// Who is meant: `me`, a slug or handle (with or without `@`), an id, or `none`.
+    /// Who is meant: `me`, a slug or handle (with or without `@`), an id, `none`, or `hq` for what HQ itself holds.
     ///
     /// # Errors
     /// When nobody of that name is here; the message names the nearest.
@@ -136,6 +136,10 @@ impl People {
         {
             return Ok(Some(Assignee::Person(id)));
         }
+        // Behind the names: a person may be called so.
+        if ["hq", "system"].iter().any(|own| word.eq_ignore_ascii_case(own)) {
+            return Ok(Some(Assignee::System));
+        }
         Err(self.unknown(word))
     }
 
@@ -153,7 +157,8 @@ impl People {
         TaskError::UnknownAssignee { name: word.chars().take(60).collect(), hint }
     }
 
-    /// Everybody who can get a task, for a select; the one who has it now is listed in any case.
+    /// Everybody who can get a task, for a select; the one who has it now is listed in any case. HQ itself is not:
+    /// nothing begins by giving it work.
     #[must_use]
     pub fn choices(&self, now: Option<Assignee>, me: AccountId) -> Vec<Choice> {
         let mut list = vec![Choice::new("", "Nobody", now.is_none())];
