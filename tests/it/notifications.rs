@@ -1,5 +1,6 @@
 //! Notifications: who hears of what, how it is put away, and how it gets to people who do not look.
 
+mod alone; // tasks that nobody is on, in the letter of the day
 mod imported; // what goes out of a workspace that came in from a file
 mod out; // letters and push messages, with stand-ins for the world
 mod restored; // what goes out after a restore

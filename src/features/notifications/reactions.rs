@@ -11,6 +11,7 @@ use crate::features::runs::queries as runs;
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
+use crate::features::workspace::queries as workspace;
 use crate::kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
     ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
@@ -19,7 +20,7 @@ use crate::kernel::{
 use crate::store::{ReadExt, StoreError, WriteTx};
 
 use super::queries;
-use super::rules::{self, NotificationError};
+use super::rules::{self, NotificationError, sending};
 
 /// After how many runs that failed one after the other people are told that an agent gets nowhere.
 const STALLED_AFTER: usize = 5;
@@ -44,7 +45,10 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         Event::DeliverableReviewed { deliverable, version, .. } => {
             reviewed(tx, *deliverable, *version)
         }
-        Event::ItemEnded { item, .. } => given_up(tx, *item),
+        Event::ItemEnded { item, task, .. } => {
+            given_up(tx, *item)?;
+            rests(tx, *task)
+        }
         Event::AgentStatusChanged { agent, to: AgentStatus::Error, .. } => stalled(tx, *agent),
         Event::RunEnded { agent, item: Some(item), .. } => gets_nowhere(tx, *agent, *item),
         Event::RunAsks { run, waits_for, .. } => asks(tx, *run, *waits_for),
@@ -203,6 +207,25 @@ fn reviewed(
     let about = About::Task(piece.task);
     let notice = Notice::new(NoticeKind::DeliverableReviewed, about, title);
     rules::notify(tx, notice.body(told(&review)).only().to(account)).map(drop)
+}
+
+/// Nothing wakes an agent for its task any more: unless something does until then, the letter of the day says
+/// so to whoever has to act.
+fn rests(tx: &mut WriteTx<'_>, task: Option<TaskId>) -> Result<(), NotificationError> {
+    let Some(task) = task else { return Ok(()) };
+    let of_agent = |task: &Task| task.assignee.and_then(Assignee::agent).is_some();
+    let may_rest =
+        |task: &Task| task.status.is_open() && task.archived_at.is_none() && of_agent(task);
+    let Some(task) = tx.get::<Task>(task)?.filter(may_rest) else { return Ok(()) };
+    match tasks::acts(tx, &task)? {
+        Some(account) => sending::look_later(tx, account)?,
+        None => {
+            for member in workspace::members(tx)? {
+                sending::look_later(tx, member.account)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Work that was tried as often as allowed.

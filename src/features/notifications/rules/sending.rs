@@ -11,6 +11,7 @@ use crate::features::notifications::model::{Choices, Fanout, Recipient, Ways};
 use crate::features::notifications::queries;
 use crate::features::notifications::queries::sending as reading;
 use crate::features::runs::queries::halt;
+use crate::features::tasks::queries::standing::ALONE_AFTER_MS;
 use crate::kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
 use crate::net::mail;
 use crate::store::{Range, ReadExt, Record as _, StoreError, WriteTx};
@@ -71,24 +72,53 @@ fn queue_one(tx: &mut WriteTx<'_>, row: &Recipient, out: Out) -> Result<(), Stor
 }
 
 fn queue_digest(tx: &mut WriteTx<'_>, row: &Recipient, own: &Choices) -> Result<(), StoreError> {
-    let key = (row.member, (Out::Digest, no_row()));
-    let mut delivery = match tx.get::<Delivery>(key)?.filter(|one| one.gave_up_at.is_none()) {
+    let mut delivery = match digest(tx, row.member)? {
         Some(delivery) => delivery,
-        None => Delivery {
-            member: row.member,
-            out: Out::Digest,
-            row: no_row(),
-            rows: Vec::new(),
-            due_at: reading::next_digest(tx, own, tx.now())?,
-            tries: 0,
-            last_error: None,
-            gave_up_at: None,
-        },
+        None => new_digest(tx, own, tx.now())?,
     };
     if MAX_DIGEST <= delivery.rows.len() || delivery.rows.contains(&row.first) {
         return Ok(());
     }
     delivery.rows.push(row.first);
+    tx.put(&delivery)
+}
+
+/// The letter of the day that somebody is still to get.
+fn digest(tx: &WriteTx<'_>, member: AccountId) -> Result<Option<Delivery>, StoreError> {
+    let found = tx.get::<Delivery>((member, (Out::Digest, no_row())))?;
+    Ok(found.filter(|one| one.gave_up_at.is_none()))
+}
+
+/// The next letter of the day behind a moment, with nothing in it.
+fn new_digest(tx: &WriteTx<'_>, own: &Choices, after: Timestamp) -> Result<Delivery, StoreError> {
+    Ok(Delivery {
+        member: own.member,
+        out: Out::Digest,
+        row: no_row(),
+        rows: Vec::new(),
+        due_at: reading::next_digest(tx, own, after)?,
+        tries: 0,
+        last_error: None,
+        gave_up_at: None,
+    })
+}
+
+/// Sees to it that a letter of the day looks for tasks of a person that nobody is on, which no event tells. It
+/// is not sent when there is nothing to say.
+///
+/// # Errors
+/// When the store refuses.
+pub fn look_later(tx: &mut WriteTx<'_>, member: AccountId) -> Result<(), StoreError> {
+    if reading::mail(tx)?.is_none() {
+        return Ok(());
+    }
+    let own = queries::choices(tx, member)?;
+    if !own.group(NoticeGroup::Tasks).digest || digest(tx, member)?.is_some() {
+        return Ok(());
+    }
+    // Nobody is on a task only after it has rested for a while.
+    let rested = tx.now() + SignedDuration::from_millis(ALONE_AFTER_MS);
+    let delivery = new_digest(tx, &own, rested)?;
     tx.put(&delivery)
 }
 

@@ -12,20 +12,23 @@ use crate::features::notifications::model::Recipient;
 use crate::features::notifications::model::sending::{
     Delivery, MAIL_PASSWORD, MailSecrecy, MailSettings, Out,
 };
-use crate::features::notifications::queries::sending as reading;
 use crate::features::notifications::queries::view::{Lens, Line};
+use crate::features::notifications::queries::{self, sending as reading};
 use crate::features::notifications::rules::sending::Passing;
+use crate::features::tasks::queries as tasks;
 use crate::features::workspace::model::Member;
 use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, NoticeGroup, WorkspaceId};
+use crate::kernel::{AccountId, Assignee, NoticeGroup, WorkspaceId};
 use crate::net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
-use crate::store::{ReadExt as _, StoreError};
+use crate::store::{Read, ReadExt as _, StoreError};
 use crate::web::html::escape;
 
 use super::{NotSent, unread};
 
 /// What signs the links that end letters.
 const PURPOSE: &str = "unsubscribe";
+/// The letter of the day names so many tasks that nobody is on.
+const MAX_ALONE: usize = 50;
 /// How long such a link is good.
 const GOOD: SignedDuration = SignedDuration::from_hours(24 * 400);
 
@@ -85,15 +88,10 @@ pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
 /// When the mail server does not take it.
 pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
     let found = gather(ws, delivery).map_err(|error| unread(&error))?;
-    let Some((member, lines)) = found else { return Ok(()) };
-    let group = match delivery.out {
-        Out::Digest => None,
-        _ => lines.first().map(|(row, _)| row.kind.group()),
-    };
+    let Some((member, group, told)) = found else { return Ok(()) };
     let link = unsubscribe_link(ws, member.account, group);
     let (server, settings) = server(ws)?;
-    let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
-    let (subject, text, html) = words(ws, &lines, &link);
+    let (subject, text, html) = words(ws, &told, &link);
     let letter = Letter {
         from: settings.from,
         to: member.email,
@@ -132,8 +130,18 @@ async fn post(server: &MailServer, letter: &Letter) -> Result<(), NotSent> {
     })
 }
 
-/// The person and the rows that are still news; nothing when nobody is left to tell.
-type Found = Option<(Member, Vec<(Recipient, Line)>)>;
+/// What a letter says of one thing.
+struct Told {
+    title: String,
+    body: String,
+    /// The page below the workspace that it leads to, or nothing.
+    path: String,
+    /// Why this person.
+    why: &'static str,
+}
+
+/// The person, the group of a letter at once, and what is still to be told; nothing when nobody is left to tell.
+type Found = Option<(Member, Option<NoticeGroup>, Vec<Told>)>;
 
 fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
     ws.read(|snap| {
@@ -141,20 +149,44 @@ fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
         let zone = workspace::settings(snap)?.and_then(|all| TimeZone::get(&all.zone).ok());
         let zone = zone.unwrap_or(TimeZone::UTC);
         let lens = Lens::new(snap, ws.app.clock.now(), &zone)?;
-        let mut lines = Vec::new();
+        let (mut group, mut told) = (None, Vec::new());
         for first in &delivery.rows {
             let row = snap.get::<Recipient>((delivery.member, *first))?;
             let Some(row) = row.filter(|row| row.read_at.is_none()) else { continue };
-            if let Some(line) = lens.line(snap, &row)? {
-                lines.push((row, line));
+            if let Some(Line { title, body, path, why, .. }) = lens.line(snap, &row)? {
+                group.get_or_insert(row.kind.group());
+                told.push(Told { title, body, path, why });
             }
         }
-        Ok(if lines.is_empty() { None } else { Some((member, lines)) })
+        if delivery.out == Out::Digest {
+            group = None;
+            told.extend(alone(snap, &lens, delivery.member)?);
+        }
+        Ok(if told.is_empty() { None } else { Some((member, group, told)) })
     })
 }
 
+/// The tasks that nobody is on and a person has to act in, for the letter of the day.
+fn alone(read: &dyn Read, lens: &Lens<'_>, member: AccountId) -> Result<Vec<Told>, StoreError> {
+    if !queries::choices(read, member)?.group(NoticeGroup::Tasks).digest {
+        return Ok(Vec::new());
+    }
+    let mut told = Vec::new();
+    for task in tasks::alone(read, Assignee::Person(member), lens.now, MAX_ALONE)? {
+        let name = tasks::name(read, task.number)?;
+        let agent = task.assignee.map(|who| lens.people.name(who)).unwrap_or_default();
+        told.push(Told {
+            path: format!("tasks/{name}"),
+            title: format!("Nobody is on {name}: {}", task.title),
+            body: format!("It is open and {agent} has it, but nothing will wake it."),
+            why: "It waits for you",
+        });
+    }
+    Ok(told)
+}
+
 /// Subject, plain text and HTML.
-fn words(ws: &Ws, lines: &[Line], unsubscribe: &str) -> (String, String, String) {
+fn words(ws: &Ws, lines: &[Told], unsubscribe: &str) -> (String, String, String) {
     let here = origin(&ws.app);
     let subject = match lines {
         [one] => one.title.clone(),

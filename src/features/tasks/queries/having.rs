@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::columns::Row;
 use super::error::TaskError;
 use super::marks;
-use super::people::People;
+use super::people::{People, assignee_of};
 use super::standing::{self, Standing};
 use super::taskset::{self, TaskSet};
 use super::terms::{Dated, Watched};
@@ -173,21 +173,37 @@ impl<'r> Lines<'r> {
         Ok(found)
     }
 
-    fn concerns(
+    /// Who acts; everybody when it is nobody.
+    fn acts(
         &mut self,
         (maker, assignee): (Assignee, Option<Assignee>),
+    ) -> Result<Option<AccountId>, StoreError> {
+        match (maker, assignee) {
+            (Assignee::Person(maker), _) => Ok(Some(maker)),
+            (_, Some(Assignee::Agent(agent))) | (Assignee::Agent(agent), _) => {
+                self.first_person(agent)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn concerns(
+        &mut self,
+        whose: (Assignee, Option<Assignee>),
         who: Option<Assignee>,
     ) -> Result<bool, StoreError> {
         let Some(who) = who else { return Ok(true) };
-        let acts = match (maker, assignee) {
-            (Assignee::Person(maker), _) => Some(maker),
-            (_, Some(Assignee::Agent(agent))) | (Assignee::Agent(agent), _) => {
-                self.first_person(agent)?
-            }
-            _ => None,
-        };
+        let acts = self.acts(whose)?;
         Ok(acts.is_none_or(|account| who == Assignee::Person(account)))
     }
+}
+
+/// The person who has to act when a task does not go on; everybody when it is nobody.
+///
+/// # Errors
+/// When the store fails.
+pub fn acts(read: &dyn Read, task: &Task) -> Result<Option<AccountId>, StoreError> {
+    Lines::new(read).acts((assignee_of(task.created_by), task.assignee))
 }
 
 /// Tasks that nobody is on and somebody has to act in, so many at most, those first that rest longest.

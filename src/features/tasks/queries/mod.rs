@@ -33,7 +33,7 @@ pub mod terms;
 mod texts;
 pub mod words;
 
-pub use having::alone;
+pub use having::{acts, alone};
 
 use super::model::{self, Task};
 use crate::features::streams::queries::{self as streams, StreamError};

@@ -10,7 +10,7 @@ use crate::kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Ti
 use crate::store::{Read, ReadExt, StoreError};
 
 /// After how many milliseconds a task without anybody on it says so.
-pub(super) const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
+pub const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// What happens with a task at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,66 @@
+//! Tasks that nobody is on, in the letter of the day.
+
+use hq::features::agents::rules as agents;
+use hq::features::inbox::rules as inbox;
+use hq::features::notifications::model::sending::{Delivery, Out};
+
+use super::out::{MailStandIn, until};
+use super::*;
+use crate::support::office::Office;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_letter_of_the_day_names_the_tasks_that_nobody_is_on() {
+    let office = Office::open().await;
+    let mut mail = MailStandIn::start().await;
+    mail.introduce(&office.hq).await;
+    let ada = office.agent("Ada").await;
+    let id = ada.id;
+    office.act(move |tx| agents::pause(tx, id)).await;
+    // A task, and what would begin it is gone.
+    let leave = async |title: &str| {
+        let task = office.task(title, &ada).await;
+        for item in office.items(id) {
+            if item.task == Some(task.id) {
+                office.act(move |tx| inbox::cancel(tx, item.id, "in a test")).await;
+            }
+        }
+        format!("/w/marlow-cargo/tasks/MC-{}/care", task.number)
+    };
+    let mira = office.hq.owner();
+    let care = async |path: &str, act: &str| {
+        let done = mira.form(path, &[("act", act), ("back", "/w/marlow-cargo/")]).await;
+        assert!(done.status.is_redirection(), "{act}: {}", done.text);
+    };
+    let looks =
+        |all: &[Delivery]| all.len() == 1 && all[0].out == Out::Digest && all[0].rows.is_empty();
+
+    let first = leave("Wake me").await;
+    until(&office.hq, looks).await;
+    office.hq.advance(DAY).await;
+    let letter = mail.next().await;
+    assert!(letter.contains("Subject: Nobody is on MC-1: Wake me"), "{letter}");
+    until(&office.hq, <[Delivery]>::is_empty).await;
+    office.hq.advance(DAY).await;
+    assert!(mail.letters.try_recv().is_err(), "once, and not again each day");
+
+    // Somebody saw to it in time: there is nothing to tell, and no letter.
+    care(&first, "close").await;
+    let second = leave("Take me").await;
+    until(&office.hq, looks).await;
+    care(&second, "take").await;
+    office.hq.advance(DAY).await;
+    until(&office.hq, <[Delivery]>::is_empty).await;
+    assert!(mail.letters.try_recv().is_err(), "nothing to tell");
+
+    // Who wants no such letters gets none.
+    let ways = json!({ "app": true, "push": false, "mail": false, "digest": false });
+    let body = json!({ "groups": [{ "group": "tasks", "ways": ways }], "digest_hour": 8 });
+    let put = office.hq.api().await.json("PUT", "/api/v1/notification-choices", &body).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    leave("Leave me").await;
+    let left: Vec<Delivery> = office.all();
+    assert_eq!(left, Vec::<Delivery>::new());
+    office.hq.finish().await;
+}
