@@ -268,6 +268,26 @@ fn line(run: &Value) -> String {
     format!("{name:<8} {at}Z ${cost:<8.4} {state:<20} {}", word(run, "title"))
 }
 
+/// What bounds a run that has not ended, beside how far it has come.
+fn limits(run: &Value) -> Option<String> {
+    let most = run["limits"].as_object()?;
+    let number = |name: &str| most.get(name).and_then(Value::as_u64);
+    let (calls, tools) = (number("calls")?, number("tool_calls")?);
+    let mut words = format!(
+        "{} of {calls} model calls, {} of {tools} tool calls, at most {} min of work",
+        run["calls"],
+        run["steps"],
+        number("working_minutes")?
+    );
+    if let Some(micros) = most.get("cost_micros").and_then(Value::as_i64) {
+        words.push_str(&format!(", {}", format::money(micros)));
+    }
+    if let Some(tokens) = number("tokens") {
+        words.push_str(&format!(", {} tokens", format::grouped(tokens)));
+    }
+    Some(words)
+}
+
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let run = look(door, named).await?;
     let (mut steps, mut after) = (Vec::new(), None);
@@ -278,6 +298,7 @@ async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
         steps.extend(page);
     }
     let mut lines = vec![line(&run)];
+    lines.extend(limits(&run));
     lines.extend(steps.iter().filter_map(told));
     print(common, &json!({ "run": run, "steps": steps }), &lines)
 }

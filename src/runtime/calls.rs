@@ -110,7 +110,7 @@ impl Turn {
                 .get(&call.name)
                 .is_some_and(|entry| matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry))
         };
-        let left = self.engine.limits.steps.saturating_sub(self.journal.steps) as usize;
+        let left = self.limits.steps.saturating_sub(self.journal.steps) as usize;
         if (2..=left).contains(&calls.len()) && calls.iter().all(only_looks) {
             return self.look(calls).await;
         }
@@ -150,7 +150,7 @@ impl Turn {
 
     /// Why no further call of the message is begun.
     pub(super) fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
-        if self.journal.steps >= self.engine.limits.steps {
+        if self.journal.steps >= self.limits.steps {
             return Ok(Some(TOO_MANY));
         }
         let (session, run) = (self.session, self.journal.run);

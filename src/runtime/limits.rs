@@ -1,9 +1,16 @@
-//! What bounds runs. The program uses the defaults; tests put in smaller ones.
+//! What bounds runs: what people have chosen, and what is usual elsewhere. The program's own are the defaults; tests
+//! put in smaller ones.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::features::runs::model::RunBounds;
+use crate::features::runs::queries::bounds;
+use crate::kernel::AgentId;
+use crate::store::{ReadExt, StoreError};
+
+use super::EngineError;
 use super::ending::LimitReached;
 use super::turn::Turn;
 
@@ -15,11 +22,11 @@ const LEAST_ANSWER: Duration = Duration::from_mins(10);
 pub struct Limits {
     /// How many runs one host works on at once.
     pub active: usize,
-    /// The most model calls of a run.
+    /// The most model calls of a run, where nobody chose.
     pub calls: u32,
-    /// The most tool calls of a run.
+    /// The most tool calls of a run, where nobody chose.
     pub steps: u32,
-    /// The longest that a run works; waiting does not count.
+    /// The longest that a run works, where nobody chose; waiting does not count.
     pub time: SignedDuration,
     /// The longest that one answer may take. It has what is left of its run's time, too: one that is silent
     /// for too long is ended by its line.
@@ -35,11 +42,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let usual = RunBounds::default();
         Self {
             active: 32,
-            calls: 200,
-            steps: 400,
-            time: SignedDuration::from_hours(2),
+            calls: usual.calls,
+            steps: usual.tool_calls,
+            time: minutes(usual.working_minutes),
             answer: Duration::from_hours(2),
             tool: Duration::from_secs(660),
             programs: 2 * cores,
@@ -48,7 +56,22 @@ impl Default for Limits {
     }
 }
 
+fn minutes(n: u32) -> SignedDuration {
+    SignedDuration::from_mins(i64::from(n))
+}
+
 impl Limits {
+    /// The same for runs of an agent: what was chosen for these takes the place of what is usual.
+    pub(super) fn for_agent(self, tx: &impl ReadExt, agent: AgentId) -> Result<Self, StoreError> {
+        let chosen = bounds::chosen(tx, agent)?;
+        Ok(Self {
+            calls: chosen.calls.unwrap_or(self.calls),
+            steps: chosen.tool_calls.unwrap_or(self.steps),
+            time: chosen.working_minutes.map_or(self.time, minutes),
+            ..self
+        })
+    }
+
     /// How long an answer may take when so much of the run's time is left.
     pub(super) fn answer_within(&self, left: SignedDuration) -> Duration {
         Duration::try_from(left).unwrap_or_default().max(LEAST_ANSWER).min(self.answer)
@@ -59,17 +82,18 @@ impl Turn {
     /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
     pub(super) fn time_left(&self) -> SignedDuration {
         let own = self.child.as_ref().and_then(|child| child.minutes);
-        let own = own.map(|minutes| SignedDuration::from_mins(i64::from(minutes)));
-        let all = own.map_or(self.engine.limits.time, |own| own.min(self.engine.limits.time));
+        let all = own.map_or(self.limits.time, |own| minutes(own).min(self.limits.time));
         all - SignedDuration::from_millis(self.journal.worked_ms())
     }
 
-    /// Whether one of them is reached: one more call, then.
-    pub(super) fn check_limits(&mut self) {
+    /// Whether one of them is reached: one more call, then. What people have chosen meanwhile counts.
+    pub(super) fn check_limits(&mut self) -> Result<(), EngineError> {
         if self.wrap_up.is_some() {
-            return;
+            return Ok(());
         }
-        let limits = self.engine.limits;
+        let (usual, agent) = (self.engine.limits, self.agent.id);
+        let limits = self.journal.ws.read(|snap| usual.for_agent(snap, agent))?;
+        self.limits = limits;
         let which = if self.calls >= limits.calls {
             "calls"
         } else if self.journal.steps >= limits.steps {
@@ -77,9 +101,10 @@ impl Turn {
         } else if self.time_left().is_negative() {
             "time"
         } else {
-            return;
+            return Ok(());
         };
         self.wrap_up = Some(LimitReached::new(which).told_before(self.told));
+        Ok(())
     }
 }
 

@@ -34,6 +34,7 @@ use super::ending::{self, CutWords, LimitReached};
 use super::failover::{self, Chain};
 use super::guard::Guard;
 use super::journal::{Journal, blocking, save};
+use super::limits::Limits;
 use super::model_call::{Answer, Called, Question};
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
@@ -58,6 +59,8 @@ pub(super) struct Turn {
     pub journal: Journal,
     pub agent: Agent,
     pub session: SessionId,
+    /// What bounds it, as far as it has looked.
+    pub limits: Limits,
     pub trigger: RunTrigger,
     /// What is different for a sub-agent.
     pub child: Option<ChildCx>,
@@ -205,11 +208,12 @@ impl Turn {
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
             let again = runs::branches::of_run(snap, &run)?;
             let asked = runs::client::asked(snap, &run)?;
-            let of = (item, child, again, asked, runs::choice::fast(snap, &run)?);
+            let limits = engine.limits.for_agent(snap, agent.id)?;
+            let of = (item, child, again, asked, runs::choice::fast(snap, &run)?, limits);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
-        let (item, child, branch, asked, fast) = of;
+        let (item, child, branch, asked, fast, limits) = of;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
         let again = branch.map(|branch| branch.note);
         let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
@@ -244,6 +248,7 @@ impl Turn {
             journal,
             agent,
             session: session.id,
+            limits,
             trigger: run.trigger,
             child,
             item,
@@ -428,7 +433,7 @@ impl Turn {
     /// The transaction before a call: begins the run if need be, reads what was said, reserves the
     /// money, notes the call.
     async fn begin_call(&mut self) -> Result<Begun, EngineError> {
-        self.check_limits();
+        self.check_limits()?;
         let room = room(&self.chosen.known, self.fixed);
         self.journal.history.shrink(room);
         loop {

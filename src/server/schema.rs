@@ -53,6 +53,7 @@ pub fn workspace() -> Schema {
         runs::model::Branch,
         runs::model::ReadMark,
         runs::model::SubagentLimits,
+        runs::model::RunLimits,
         jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,

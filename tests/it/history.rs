@@ -465,6 +465,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("model_fallbacks", "src/features/connections/pages/list.rs"),
     ("usual_thinking", "templates/connections/all.html"),
     ("subagent_limits", "templates/workspace/general.html"),
+    ("run_limits", "src/features/agents/pages/settings.rs"),
     ("budgets", "src/features/usage/pages/budgets.rs"),
     ("prices", "src/features/usage/pages/prices.rs"),
 ];
@@ -529,12 +530,16 @@ async fn how_conversations_go_on_has_a_history_where_it_is_set() {
     work::agent(&hq, "Ada").await;
     let pages = [format!("{HOME}/settings/general"), format!("{HOME}/agents/ada/settings")];
     let places = [
-        ("/settings/queue", "/settings/conversations"),
-        ("/agents/ada/queue", "/agents/ada/conversations"),
+        ("/settings/queue", "/settings/conversations", "/settings/limits"),
+        ("/agents/ada/queue", "/agents/ada/conversations", "/agents/ada/limits"),
     ];
-    for (page, (queue, talk)) in pages.iter().zip(places) {
+    for (page, (queue, talk, limits)) in pages.iter().zip(places) {
         let before = owner.get(page).await.attrs(".history-fold a", "href").len();
-        let saves = [(queue, "cap", ["31", "32"]), (talk, "idle_minutes", ["41", "42"])];
+        let saves = [
+            (queue, "cap", ["31", "32"]),
+            (talk, "idle_minutes", ["41", "42"]),
+            (limits, "calls", ["51", "52"]),
+        ];
         for (to, field, values) in saves {
             for value in values {
                 let saved = owner.form(&format!("{HOME}{to}"), &[(field, value)]).await;
@@ -542,7 +547,7 @@ async fn how_conversations_go_on_has_a_history_where_it_is_set() {
             }
         }
         let links = owner.get(page).await.attrs(".history-fold a", "href");
-        assert_eq!(links.len(), before + 2, "{links:?}");
+        assert_eq!(links.len(), before + 3, "{links:?}");
         for (kind, words) in [("queue_choices", ["31", "32"]), ("talk_choices", ["41", "42"])] {
             let link = links.iter().find(|link| link.contains(kind)).expect("it is offered");
             let past = owner.get(link).await;
@@ -550,6 +555,10 @@ async fn how_conversations_go_on_has_a_history_where_it_is_set() {
             assert!(words.iter().all(|word| past.text.contains(word)), "{}", past.text);
             assert!(past.attrs("header a[href*='/undo?']", "href").is_empty(), "it is set there");
         }
+        let of_runs = links.iter().find(|link| link.contains("run_limits")).expect("it is offered");
+        let past = owner.get(of_runs).await;
+        assert_eq!(past.texts(".versions > ol > li").len(), 2, "{}", past.text);
+        assert!(["Limits of runs", "51", "52"].iter().all(|word| past.text.contains(word)));
     }
     hq.finish().await;
 }

@@ -125,7 +125,7 @@ impl Record for Agent {
     }
 }
 
-/// Whose list of hosts it is.
+/// Whose lists of hosts and limits of runs they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReachOf {
     /// Of all agents.

@@ -12,6 +12,7 @@ use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod attachment;
+mod bounds;
 mod branch;
 mod child;
 mod context;
@@ -27,6 +28,7 @@ mod queue;
 mod session;
 
 pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_SPILLED};
+pub use bounds::{RUN_LIMITS, RunBounds, RunLimits};
 pub use branch::{BRANCH_OF, BRANCH_PARENT, BRANCHES, Branch, BranchWhy};
 pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,

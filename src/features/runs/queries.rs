@@ -1,6 +1,7 @@
 //! Reads of sessions, runs and inputs.
 
 pub mod between;
+pub mod bounds;
 pub mod branches;
 pub mod children;
 pub mod choice;

@@ -41,7 +41,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("people", &["links", "totp", "recovery_codes"]),
     ("heirs", &["handovers"]),
     ("holds", &["halts", "queue_choices", "session_contexts", "parks", "session_branches"]),
-    ("holds", &["subagent_limits", "talk_choices", "inbox_paces"]),
+    ("holds", &["subagent_limits", "talk_choices", "inbox_paces", "run_limits"]),
     ("holds", &["budgets", "budget_notices", "budget_waits"]),
     ("workspaces", &["workspaces", "settings"]),
     ("upkeep", &["retention", "prices"]),

@@ -39,6 +39,7 @@ const KINDS: &[&str] = &[
     "limits of sub-agents",
     "rules of conversations",
     "paces",
+    "limits of runs",
 ];
 
 /// So long that there is something to put into a summary.
@@ -90,6 +91,8 @@ pub struct Holds {
     steps: Option<u64>,
     /// How much work it begins within an hour.
     per_hour: Option<u64>,
+    /// How often a run of its calls its model.
+    calls: Option<u64>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
 }
@@ -111,6 +114,7 @@ impl Default for Holds {
             live: None,
             steps: None,
             per_hour: None,
+            calls: None,
             doing: None,
             tally: Tally::default(),
         }
@@ -139,7 +143,7 @@ impl Holds {
         }
         let mut possible =
             vec!["choices of the queue", "limits of sub-agents", "pauses", "rests of the agent"];
-        possible.extend(["rules of conversations", "paces"]);
+        possible.extend(["rules of conversations", "paces", "limits of runs"]);
         match &self.asks {
             // What is said to an agent that asks is the answer.
             Asks::Nothing if !self.is_tight => {
@@ -362,6 +366,9 @@ impl Desk for Holds {
                 Ask::put("/api/v1/conversation-rules", body)
             }
             "paces" => Ask::put(path("pace"), json!({ "per_hour": 100 + dice.below(900) })),
+            "limits of runs" => {
+                Ask::put(path("run-limits"), json!({ "calls": 1_000 + dice.below(9_000) }))
+            }
             _ => {
                 let mode = dice.one(&["steer", "followup", "collect"]);
                 let body = json!({ "mode": mode, "debounce_ms": 0, "cap": 100 + dice.below(100) });
@@ -462,6 +469,7 @@ impl Desk for Holds {
             "limits of sub-agents" => self.live = json["live"].as_u64(),
             "rules of conversations" => self.steps = json["steps_days"].as_u64(),
             "paces" => self.per_hour = json["per_hour"].as_u64(),
+            "limits of runs" => self.calls = json["calls"].as_u64(),
             _ => {}
         }
         self.tally.count(kind);
@@ -490,6 +498,9 @@ impl Desk for Holds {
             }
             if self.per_hour.is_some() {
                 assert_eq!(api.get(&path("pace")).await["per_hour"].as_u64(), self.per_hour);
+            }
+            if self.calls.is_some() {
+                assert_eq!(api.get(&path("run-limits")).await["calls"].as_u64(), self.calls);
             }
             for (fork, of) in self.forks.iter().rev().take(latest.min(10)) {
                 let run = api.get(&format!("/api/v1/runs/{fork}")).await;

@@ -6,6 +6,7 @@ mod attached; // files that come with a message
 mod spawning; // what sub-agents begin with, who does it, what the workspace allows
 mod ask; // waiting for a person, a moment, a task
 mod before; // what a run knew before it stood still
+mod bounds; // limits of a run that people choose
 mod budgets; // what tasks, days and tokens may cost: who waits, and until when
 mod crash; // kill -9 in the middle of runs
 mod failover; // another key, another model, a wait that ends by itself

@@ -12,6 +12,7 @@ use crate::features::history::queries::versions::fields_of;
 use crate::features::inbox::model::pace::PACES;
 use crate::features::links::model::LINKS;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
+use crate::features::runs::model::RUN_LIMITS;
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
 use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
@@ -45,8 +46,14 @@ const WORK: [u16; 15] = [
 ];
 
 /// Agents and what they do by themselves.
-const AGENT: [u16; 5] =
-    [AGENTS.number, REACH.number, PACES.number, ROUTINES.number, ROUTINE_RULES.number];
+const AGENT: [u16; 6] = [
+    AGENTS.number,
+    REACH.number,
+    PACES.number,
+    RUN_LIMITS.number,
+    ROUTINES.number,
+    ROUTINE_RULES.number,
+];
 
 /// Whether an entry without a sentence is told by its rows: what somebody did, not HQ and not set-up.
 pub fn is_told(entry: &Entry) -> bool {

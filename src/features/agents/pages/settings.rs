@@ -15,8 +15,8 @@ use crate::features::connections::queries::turns;
 use crate::features::history::queries::{self as history, meanwhile};
 use crate::features::inbox::model::pace::Pace;
 use crate::features::inbox::queries::pace;
-use crate::features::runs::model::{QueueChoice, QueueOf, TalkChoice};
-use crate::features::runs::queries::{habits, queue};
+use crate::features::runs::model::{QueueChoice, QueueOf, RunLimits, TalkChoice};
+use crate::features::runs::queries::{bounds, habits, queue};
 use crate::git::Author;
 use crate::store::ReadExt;
 use crate::web::emoji;
@@ -76,6 +76,9 @@ struct SettingsPage {
     talk: habits::Fields,
     talk_href: String,
     talk_history: String,
+    /// What bounds its runs.
+    bounds: bounds::Fields,
+    bounds_history: String,
     /// The hosts that it reaches, one a line.
     only: String,
     reach_history: String,
@@ -129,7 +132,7 @@ fn page(
     wrong: Wrong,
 ) -> Result<SettingsPage, PageError> {
     let now = ws.app.clock.now();
-    let (head, models, fallbacks, levels, (queue, talk, only, pace), histories) =
+    let (head, models, fallbacks, levels, (queue, talk, bounds, only, pace), histories) =
         ws.read(|snap| {
             let head = head::head(ws, snap, agent, Place::Settings, who.access, now)?;
             let fallbacks = turns::fallback_fields(snap, Some(agent.id))?;
@@ -138,23 +141,26 @@ fn page(
             let of = QueueOf::Agent(agent.id);
             let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
             let pace = (pace::fields(snap, agent.id)?, snap.get::<Pace>(agent.id)?.is_some());
-            let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, only, pace);
+            let whose = ReachOf::Agent(agent.id);
+            let bounds = bounds::fields(snap, whose)?;
+            let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, bounds, only, pace);
             let order_history = match turns::has_fallbacks(snap, Some(agent.id))? {
                 true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
                 false => String::new(),
             };
             let queue_history = history::href_if_any::<QueueChoice>(ws, snap, of)?;
             let talk_history = history::href_if_any::<TalkChoice>(ws, snap, of)?;
+            let bounds_history = history::href_if_any::<RunLimits>(ws, snap, whose)?;
             Ok::<_, PageError>((
                 head,
                 model_choices(snap, Some(wish))?,
                 fallbacks,
                 levels,
                 own,
-                (order_history, queue_history, talk_history),
+                (order_history, queue_history, talk_history, bounds_history),
             ))
         })?;
-    let (order_history, queue_history, talk_history) = histories;
+    let (order_history, queue_history, talk_history, bounds_history) = histories;
     Ok(SettingsPage {
         shell,
         head,
@@ -182,6 +188,8 @@ fn page(
         order_history,
         queue_history,
         talk_history,
+        bounds,
+        bounds_history,
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),
         v,
         wrong,

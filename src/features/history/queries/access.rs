@@ -17,8 +17,8 @@ use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::features::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::features::runs::model::{
-    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUNS,
-    SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUN_LIMITS,
+    RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::TASKS;
@@ -75,6 +75,8 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (FALLBACKS.number, Can::Read, Some(Can::Agents)),
     (USUAL_THINKING.number, Can::Read, Some(Can::Admin)),
     (SUBAGENT_LIMITS.number, Can::Read, Some(Can::Admin)),
+    // Those of all need more, as with hosts: `guard.rs`.
+    (RUN_LIMITS.number, Can::Read, Some(Can::Agents)),
     // Of a conversation, of an agent and of all: each takes another right, asked where it is set.
     (QUEUE_CHOICES.number, Can::Read, None),
     (TALK_CHOICES.number, Can::Read, None),

@@ -22,7 +22,7 @@ use crate::features::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
 use crate::features::files::queries::{FileError, MOST};
 use crate::features::inbox::model::{INBOX, Item};
 use crate::features::links::model::{LINKS, Link};
-use crate::features::runs::model::{INPUTS, Input, Run, Session};
+use crate::features::runs::model::{INPUTS, Input, RUN_LIMITS, Run, RunLimits, Session};
 use crate::features::runs::queries::talk;
 use crate::features::streams::model::STREAMS;
 use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
@@ -174,7 +174,10 @@ impl Guard for Undoer {
                 t if t == AGENTS.number => self.agent(after, row)?,
                 t if t == SETTINGS.number => settings(row)?,
                 t if t == FALLBACKS.number => self.fallbacks(row)?,
-                t if t == REACH.number => self.reach(row)?,
+                t if t == REACH.number => self.of_all(Sides::<Reach>::of(row)?.get(|one| one.of)),
+                t if t == RUN_LIMITS.number => {
+                    self.of_all(Sides::<RunLimits>::of(row)?.get(|one| one.of))
+                }
                 t if t == VIEWS.number => self.view(row)?,
                 _ => Vec::new(),
             };
@@ -485,12 +488,11 @@ impl Undoer {
         }
     }
 
-    /// The same for lists of hosts.
-    fn reach(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
-        let of = Sides::<Reach>::of(row)?.get(|list| list.of);
+    /// The same for lists of hosts and for limits of runs.
+    fn of_all(&self, of: Option<ReachOf>) -> Vec<Held> {
         match matches!(of, Some(ReachOf::Agent(_))) || self.access.may(Can::Admin) {
-            true => Ok(Vec::new()),
-            false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
+            true => Vec::new(),
+            false => whole(Some(no("not_allowed", "what holds for all is for admins to change"))),
         }
     }
 

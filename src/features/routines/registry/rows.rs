@@ -14,7 +14,7 @@ use crate::features::inbox::model::pace::Pace;
 use crate::features::links::model::Link;
 use crate::features::notifications::model::sending::MailSettings;
 use crate::features::routines::model::{Routine, RoutineRules};
-use crate::features::runs::model::{QueueChoice, SubagentLimits, TalkChoice};
+use crate::features::runs::model::{QueueChoice, RunLimits, SubagentLimits, TalkChoice};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{Label, TaskLabel};
@@ -336,6 +336,19 @@ pub(super) static ALL: &[Noun] = &[
             number("live", "number at work at once"),
             number("total", "number below one run"),
             number("minutes", "time in minutes")
+        ]
+    ),
+    noun!(
+        RunLimits,
+        "run_limits",
+        "the limit of runs",
+        AGENTS,
+        NAMELESS,
+        [set],
+        [
+            number("calls", "number of model calls"),
+            number("tool_calls", "number of tool calls"),
+            number("working_minutes", "time of work in minutes")
         ]
     ),
     noun!(Routine, "routine", "a routine", AGENTS, &[], [made changed gone], [

@@ -1,5 +1,6 @@
 //! JSON routes of runs, and the OpenAI-compatible API.
 
+mod bounds;
 mod compare;
 mod context;
 pub(super) mod export;
@@ -112,6 +113,7 @@ pub fn routes() -> Routes {
         .merge(queue::routes())
         .merge(halt::routes())
         .merge(limits::routes())
+        .merge(bounds::routes())
         .merge(habits::routes())
 }
 

@@ -5,10 +5,12 @@ use serde::Serialize;
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, SessionEvent,
+    Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
+    SessionEvent,
 };
-use crate::features::runs::queries::{branches, children, onward, talk, waits, words};
+use crate::features::runs::queries::{bounds, branches, children, onward, talk, waits, words};
 use crate::features::usage::queries as usage;
+use crate::features::usage::queries::cap::{self, Cap};
 use crate::kernel::{
     AccountId, Actor, AgentId, InputId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
     TaskId, Thinking, WaitFor,
@@ -87,6 +89,32 @@ impl KinOut {
     }
 }
 
+/// What bounds a run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RunBoundsOut {
+    /// The most model calls.
+    calls: u32,
+    /// The most tool calls.
+    tool_calls: u32,
+    /// For how many minutes it works; waiting does not count.
+    working_minutes: u32,
+    /// The most that it may cost, in micro-dollars; none for no limit.
+    cost_micros: Option<i64>,
+    /// The most tokens that it may take, sent and received; none for no limit.
+    tokens: Option<i64>,
+}
+
+impl RunBoundsOut {
+    fn of(tx: &impl ReadExt, run: &Run) -> Result<Option<Self>, StoreError> {
+        if !run.is_live() {
+            return Ok(None);
+        }
+        let RunBounds { calls, tool_calls, working_minutes } = bounds::of_run(tx, run)?;
+        let Cap { micros, tokens } = cap::of_run(tx, run)?;
+        Ok(Some(Self { calls, tool_calls, working_minutes, cost_micros: micros, tokens }))
+    }
+}
+
 /// A run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RunOut {
@@ -137,6 +165,8 @@ pub(super) struct RunOut {
     calls: u32,
     /// Tool calls so far.
     steps: u32,
+    /// What bounds it; none once it has ended.
+    limits: Option<RunBoundsOut>,
     /// What it does, in a few words.
     activity: String,
     /// What it has cost, in micro-dollars.
@@ -206,6 +236,7 @@ impl RunOut {
             thinking_source: run.thinking_source.map(words::source_word),
             calls: run.calls,
             steps: run.steps,
+            limits: RunBoundsOut::of(tx, run)?,
             activity: run.activity.clone(),
             cost_micros: usage::run_cost(tx, run.id)?,
             created_at: run.created_at.to_string(),

@@ -16,6 +16,7 @@ use crate::web::session::Person;
 use crate::web::shell::Flash;
 
 use super::chat::find;
+use super::limits::numbers;
 
 /// What a form says; what is empty is as usual.
 #[derive(Debug, Default, Deserialize)]
@@ -30,15 +31,7 @@ pub(super) struct Typed {
 impl Typed {
     fn wish(&self, before: TalkWish) -> Result<TalkWish, RunError> {
         let typed = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
-        let mut values = [None; 4];
-        let all = TalkWish::BOUNDS.into_iter().zip(typed).zip(values.iter_mut());
-        for (((name, least, most), text), value) in all {
-            if !text.trim().is_empty() {
-                let bad = |_| RunError::BadLimit { name, least, most };
-                *value = Some(text.trim().parse::<u32>().map_err(bad)?);
-            }
-        }
-        let [daily_hour, idle_minutes, parts_days, steps_days] = values;
+        let [daily_hour, idle_minutes, parts_days, steps_days] = numbers(TalkWish::BOUNDS, typed)?;
         // A number that is no hour is none that can be chosen.
         let daily_hour = daily_hour.map(|hour| u8::try_from(hour).unwrap_or(u8::MAX));
         Ok(TalkWish { daily_hour, idle_minutes, parts_days, steps_days, ..before })

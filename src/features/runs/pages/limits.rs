@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::runs::model::SubagentLimits;
+use crate::features::runs::model::{Bound, SubagentLimits};
 use crate::features::runs::rules::{self, RunError};
 use crate::web::error::PageError;
 use crate::web::extract::Form;
@@ -29,18 +29,30 @@ impl Typed {
     fn limits(&self) -> Result<SubagentLimits, RunError> {
         let typed = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
         let mut values = SubagentLimits::default().values();
-        let all = SubagentLimits::BOUNDS.into_iter().zip(typed).zip(values.iter_mut());
-        for (((name, least, most), text), value) in all {
-            if !text.trim().is_empty() {
-                let bad = |_| RunError::BadLimit { name, least, most };
-                *value = text.trim().parse().map_err(bad)?;
-            }
+        for (value, typed) in values.iter_mut().zip(numbers(SubagentLimits::BOUNDS, typed)?) {
+            *value = typed.unwrap_or(*value);
         }
         let [depth, fan_out, live, total, minutes] = values;
         // A number that is no depth is none that can be chosen.
         let depth = u8::try_from(depth).unwrap_or(0);
         Ok(SubagentLimits { depth, fan_out, live, total, minutes })
     }
+}
+
+/// The numbers that a form says, one for each bound; none where it says nothing.
+pub(super) fn numbers<const N: usize>(
+    bounds: [Bound; N],
+    typed: [&String; N],
+) -> Result<[Option<u32>; N], RunError> {
+    let mut values = [None; N];
+    let all = bounds.into_iter().zip(typed).zip(values.iter_mut());
+    for (((name, least, most), text), value) in all {
+        if !text.trim().is_empty() {
+            let bad = |_| RunError::BadLimit { name, least, most };
+            *value = Some(text.trim().parse::<u32>().map_err(bad)?);
+        }
+    }
+    Ok(values)
 }
 
 /// `POST /settings/subagents`

@@ -1,9 +1,11 @@
 //! Pages of runs and of chats with agents.
 
 mod below;
+mod bounds;
 mod chat;
 mod compare;
 mod context;
+mod facts;
 mod habits;
 mod halt;
 mod lane;
@@ -74,4 +76,6 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/conversations", habits::of_agent.needs(Can::Agents))
         .post("/settings/conversations", habits::of_workspace.needs(Can::Admin))
         .post("/settings/subagents", limits::save.needs(Can::Admin))
+        .post("/agents/{slug}/limits", bounds::of_agent.needs(Can::Agents))
+        .post("/settings/limits", bounds::of_workspace.needs(Can::Admin))
 }

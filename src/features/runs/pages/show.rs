@@ -19,9 +19,7 @@ use crate::features::runs::queries::{self, steps as reading, talk, words};
 use crate::features::runs::rules::{self, NewInput, RunError};
 use crate::features::runs::{looking, stopping};
 use crate::features::tasks::model::Task;
-use crate::features::usage::model::{BY_RUN, RUN_COST, Usage};
-use crate::features::usage::queries::cap;
-use crate::kernel::{ProblemKind, QueueMode, RunState, RunTrigger, Thinking};
+use crate::kernel::{ProblemKind, QueueMode, RunState, RunTrigger};
 use crate::store::{KeyBuf, Range, ReadExt, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path, Query};
@@ -36,6 +34,7 @@ use crate::web::shell::Shell;
 use crate::web::time::RelTime;
 
 use super::below::{self, Below};
+use super::facts::{self, Fact};
 use super::lane::{Helpers, Lane};
 use super::lineage::{self, Kin};
 use super::look::Look;
@@ -74,13 +73,6 @@ impl From {
         let newest = || steps.all.len().saturating_sub(WINDOW);
         self.from.or_else(|| self.at.and_then(near)).unwrap_or_else(newest)
     }
-}
-
-/// A fact in the head.
-struct Fact {
-    label: &'static str,
-    value: String,
-    small: String,
 }
 
 #[derive(Template)]
@@ -351,7 +343,7 @@ fn head(
         practice: model.as_deref().is_some_and(words::is_practice),
         state: Dot::new(state, label),
         doing,
-        facts: facts(tx, look, run, model)?,
+        facts: facts::of(tx, look, run, model)?,
         // The card of a question says why, and what helps.
         waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
         asks,
@@ -372,53 +364,6 @@ fn head(
 fn onward(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
     let onward = queries::onward::of(tx, run, look.me)?;
     Ok(onward.filter(|_| look.may_write).map(|onward| onward.label))
-}
-
-fn facts(
-    tx: &impl ReadExt,
-    look: &Look<'_>,
-    run: &Run,
-    model: Option<String>,
-) -> Result<Vec<Fact>, StoreError> {
-    let used: Vec<Usage> = tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run.id)).limit(1_000))?;
-    let sum = |of: fn(&Usage) -> u64| used.iter().map(of).sum::<u64>();
-    let (cached, sent) = (sum(|u| u.cache_read), sum(|u| u.input + u.cache_read + u.cache_write));
-    let tokens = sent + sum(|u| u.output);
-    let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
-    let unknown = used.iter().any(|u| u.billed_micros.is_none());
-    let mut facts = Vec::new();
-    let mut add = |label, value: String, small: String| facts.push(Fact { label, value, small });
-    if let Some(model) = model {
-        let small = match run.thinking {
-            Thinking::None => String::new(),
-            thinking => format!("thinking {}", thinking.word()),
-        };
-        add("Model", model, small);
-    }
-    let small = match percent(cached, sent) {
-        0 => String::new(),
-        share => format!("{share} % from cache"),
-    };
-    add("Tokens", format::tokens(tokens), small);
-    let cap = cap::of_run(tx, run)?.micros.map(|cap| format!("limit {}", format::money(cap)));
-    let small = match (unknown, cap) {
-        (true, Some(_)) => Some("price not known, so its limit does not hold".to_owned()),
-        (true, None) => Some("price not known".to_owned()),
-        (false, cap) => cap,
-    };
-    let sums = |of: fn(&Usage) -> Option<i64>| used.iter().filter_map(of).sum::<i64>();
-    let (list, billed) = (sums(|u| u.list_micros.or(u.billed_micros)), sums(|u| u.billed_micros));
-    let list = (list != billed).then(|| format!("list price {}", format::money(list)));
-    let small: Vec<String> = small.into_iter().chain(list).collect();
-    add("Cost", format::money(cost), small.join(", "));
-    let took = look.duration(run).map(format::duration);
-    let small = if run.attempt > 1 {
-        format!("went on {}", format::count(u64::from(run.attempt - 1), "time", "times"))
-    } else {
-        String::new()
-    };
-    add("Duration", took.unwrap_or_else(|| "not begun".to_owned()), small);
-    Ok(facts)
 }
 
 fn rail(
@@ -473,7 +418,9 @@ fn rail(
             add("Paid by", paid.label().to_owned(), String::new());
         }
     }
-    add("Calls", format!("{} model, {} tool", run.calls, run.steps), String::new());
+    for (label, value) in facts::limits(tx, run)? {
+        add(label, value, String::new());
+    }
     if let Some(session) = tx.get::<Session>(run.session)? {
         let (about, href) = place::of_run(tx, look, &session)?;
         add("Session", about.to_owned(), href);

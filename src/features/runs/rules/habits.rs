@@ -5,18 +5,14 @@ use crate::features::runs::queries::habits as reading;
 use crate::store::{ReadExt, WriteTx};
 
 use super::queue::may_choose;
-use super::{RunError, sessions};
+use super::{RunError, limits, sessions};
 
 /// Says how conversations go on by themselves; what is left out is decided elsewhere.
 ///
 /// # Errors
 /// `BadLimit` when a number is out of its bounds, `Private` for somebody else's conversation.
 pub fn choose(tx: &mut WriteTx<'_>, of: QueueOf, wish: TalkWish) -> Result<(), RunError> {
-    for ((name, least, most), value) in TalkWish::BOUNDS.into_iter().zip(wish.values()) {
-        if value.is_some_and(|value| !(least..=most).contains(&value)) {
-            return Err(RunError::BadLimit { name, least, most });
-        }
-    }
+    limits::within(&TalkWish::BOUNDS, &wish.values())?;
     may_choose(tx, of)?;
     if wish == TalkWish::default() {
         if tx.get::<TalkChoice>(of)?.is_some() {

@@ -1,6 +1,6 @@
 //! Choosing what bounds sub-agents.
 
-use crate::features::runs::model::SubagentLimits;
+use crate::features::runs::model::{Bound, SubagentLimits};
 use crate::store::WriteTx;
 
 use super::RunError;
@@ -11,11 +11,17 @@ use super::RunError;
 /// # Errors
 /// `BadLimit` for the first one that is out of its bounds.
 pub fn set(tx: &mut WriteTx<'_>, limits: SubagentLimits) -> Result<(), RunError> {
-    for ((name, least, most), value) in SubagentLimits::BOUNDS.into_iter().zip(limits.values()) {
-        if !(least..=most).contains(&value) {
+    within(&SubagentLimits::BOUNDS, &limits.values().map(Some))?;
+    tx.put(&limits)?;
+    Ok(())
+}
+
+/// Refuses the first number that is out of its bounds; what is not chosen is in them.
+pub(super) fn within(bounds: &[Bound], values: &[Option<u32>]) -> Result<(), RunError> {
+    for (&(name, least, most), value) in bounds.iter().zip(values) {
+        if value.is_some_and(|value| !(least..=most).contains(&value)) {
             return Err(RunError::BadLimit { name, least, most });
         }
     }
-    tx.put(&limits)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 pub mod again;
 pub mod aside;
+pub mod bounds;
 pub mod children;
 pub mod client;
 pub mod context;

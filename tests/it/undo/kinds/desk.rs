@@ -129,6 +129,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     supply::fallbacks,
     supply::usual_thinking,
     subagent_limits,
+    supply::run_limits,
     routine,
     routine_rules,
     supply::window,

@@ -1,9 +1,11 @@
 //! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
 
-use hq::features::agents::model::Agent;
+use hq::features::agents::model::{Agent, ReachOf};
 use hq::features::connections::model::{Connection, Named, Wire};
 use hq::features::connections::rules::{self as connections, turns};
 use hq::features::routines::model::Routine;
+use hq::features::runs::model::RunLimits;
+use hq::features::runs::rules::bounds;
 use hq::features::streams::model::Stream;
 use hq::features::tasks::model::Task;
 use hq::features::usage::rules::{budgets, prices};
@@ -86,6 +88,15 @@ pub fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         hard: c % 2 == 0,
     };
     by_rule(budgets::set(tx, wish))
+}
+
+pub fn run_limits(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    let of = match a % 3 {
+        0 => ReachOf::Workspace,
+        _ => ReachOf::Agent(one::<Agent>(tx, a / 3)?.id),
+    };
+    let number = |n: u8| (n % 3 != 0).then(|| 10 + u32::from(n % 4));
+    by_rule(bounds::set(tx, RunLimits::of_values(of, [number(b), number(c), None])))
 }
 
 pub fn price(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

@@ -1,0 +1,78 @@
+//! What bounds runs, on the pages of the workspace's and an agent's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::app::{App, Ws};
+use crate::features::agents::model::ReachOf;
+use crate::features::runs::model::RunLimits;
+use crate::features::runs::rules::{self, RunError};
+use crate::web::error::PageError;
+use crate::web::extract::{Form, Path};
+use crate::web::flash;
+use crate::web::form::sentence;
+use crate::web::hx::Hx;
+use crate::web::session::Person;
+use crate::web::shell::Flash;
+
+use super::chat::find;
+use super::limits::numbers;
+
+/// What a form says; what is empty is decided elsewhere.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    calls: String,
+    tool_calls: String,
+    working_minutes: String,
+}
+
+impl Typed {
+    fn limits(&self, of: ReachOf) -> Result<RunLimits, RunError> {
+        let typed = [&self.calls, &self.tool_calls, &self.working_minutes];
+        Ok(RunLimits::of_values(of, numbers(RunLimits::BOUNDS, typed)?))
+    }
+}
+
+async fn choose(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    of: ReachOf,
+    typed: &Typed,
+    back: &str,
+) -> Result<Response, PageError> {
+    let done = match typed.limits(of) {
+        Ok(limits) => ws.write(who, move |tx| rules::bounds::set(tx, limits)).await,
+        Err(error) => Err(error),
+    };
+    let flash = match done {
+        Ok(()) => Flash::ok("Saved."),
+        Err(error @ RunError::BadLimit { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
+}
+
+/// `POST /settings/limits`
+pub(super) async fn of_workspace(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    choose((&app, &ws, &who, &hx), ReachOf::Workspace, &typed, "settings/general").await
+}
+
+/// `POST /agents/{slug}/limits`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let back = format!("agents/{slug}/settings");
+    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), &typed, &back).await
+}

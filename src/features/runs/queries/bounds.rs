@@ -1,0 +1,64 @@
+//! What bounds runs.
+
+use crate::features::agents::model::ReachOf;
+use crate::features::runs::model::{Child, Run, RunBounds, RunLimits};
+use crate::kernel::AgentId;
+use crate::store::{ReadExt, StoreError};
+
+/// What was chosen for all runs, or for those of an agent alone.
+///
+/// # Errors
+/// When the disk fails.
+pub fn own(tx: &impl ReadExt, of: ReachOf) -> Result<RunLimits, StoreError> {
+    Ok(tx.get::<RunLimits>(of)?.unwrap_or_else(|| RunLimits::none(of)))
+}
+
+/// What was chosen for the runs of an agent: for it, else for all.
+///
+/// # Errors
+/// When the disk fails.
+pub fn chosen(tx: &impl ReadExt, agent: AgentId) -> Result<RunLimits, StoreError> {
+    Ok(own(tx, ReachOf::Agent(agent))?.or(&own(tx, ReachOf::Workspace)?))
+}
+
+/// What bounds a run. A sub-agent may have less time than others.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<RunBounds, StoreError> {
+    let mut bounds = RunBounds::of(&chosen(tx, run.agent)?);
+    if let Some(minutes) = tx.get::<Child>(run.id)?.and_then(|child| child.minutes) {
+        bounds.working_minutes = bounds.working_minutes.min(minutes);
+    }
+    Ok(bounds)
+}
+
+/// The fields with which people choose: what is chosen, and what counts where that is empty.
+pub struct Fields {
+    /// The most model calls.
+    pub calls: (String, String),
+    /// The most tool calls.
+    pub tool_calls: (String, String),
+    /// The most minutes of work.
+    pub working_minutes: (String, String),
+}
+
+/// The fields for all runs, or for those of an agent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn fields(tx: &impl ReadExt, of: ReachOf) -> Result<Fields, StoreError> {
+    let chosen = own(tx, of)?;
+    let usual = match of {
+        ReachOf::Workspace => RunBounds::default(),
+        ReachOf::Agent(_) => RunBounds::of(&own(tx, ReachOf::Workspace)?),
+    };
+    let field = |chosen: Option<u32>, usual: u32| {
+        (chosen.map_or_else(String::new, |n| n.to_string()), usual.to_string())
+    };
+    Ok(Fields {
+        calls: field(chosen.calls, usual.calls),
+        tool_calls: field(chosen.tool_calls, usual.tool_calls),
+        working_minutes: field(chosen.working_minutes, usual.working_minutes),
+    })
+}
