@@ -74,6 +74,10 @@ pub struct Ask<'a> {
     pub kinds: &'a [u8],
     /// Only what stands so.
     pub status: Option<&'a str>,
+    /// Only what is a part of one of these; empty for all.
+    pub groups: &'a [String],
+    /// Whether one of the words is enough; else all of them must be there.
+    pub any: bool,
     /// The most hits of each kind.
     pub most: usize,
     /// What counts as now, in seconds since 1970: what is young comes first.

@@ -25,16 +25,19 @@ const BEGUN_IN_BODY: usize = 2;
 
 /// What is asked, with typos forgiven or not.
 pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuery {
-    let mut all: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-    for part in &ask.wanted.parts {
-        let query = match part {
-            Part::Word { text, open } => word(fields, text, *open, forgiving),
-            Part::Phrase(words) => phrase(fields, words),
-        };
-        all.push((Occur::Must, query));
+    let parts = ask.wanted.parts.iter().map(|part| match part {
+        Part::Word { text, open } => word(fields, text, *open, forgiving),
+        Part::Phrase(words) => phrase(fields, words),
+    });
+    let parts: Vec<Box<dyn Query>> = match ask.any {
+        true => vec![Box::new(BooleanQuery::union(parts.collect()))],
+        false => parts.collect(),
+    };
+    let mut all: Vec<_> = parts.into_iter().map(|query| (Occur::Must, query)).collect();
+    all.push((Occur::Must, one_of(fields.seen_by, ask.audiences)));
+    if !ask.groups.is_empty() {
+        all.push((Occur::Must, one_of(fields.group, ask.groups)));
     }
-    let audiences = ask.audiences.iter().map(|name| exactly(fields.seen_by, name));
-    all.push((Occur::Must, filter(Box::new(BooleanQuery::union(audiences.collect())))));
     if let Some(status) = ask.status {
         all.push((Occur::Must, filter(exactly(fields.status, status))));
     }
@@ -93,6 +96,12 @@ fn weighed(query: Box<dyn Query>, weight: f32) -> Box<dyn Query> {
 
 fn exactly(field: Field, text: &str) -> Box<dyn Query> {
     Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
+}
+
+/// One of these words must be there, which adds nothing.
+fn one_of(field: Field, words: &[String]) -> Box<dyn Query> {
+    let words = words.iter().map(|word| exactly(field, word));
+    filter(Box::new(BooleanQuery::union(words.collect())))
 }
 
 /// It must fit and adds nothing.

@@ -43,6 +43,8 @@ impl Desk {
             audiences: &audiences,
             kinds,
             status,
+            groups: &[],
+            any: false,
             most: 50,
             now: NOW,
             typos,

@@ -37,6 +37,12 @@ impl Query {
         (!words.is_empty()).then_some(Self { words, whole })
     }
 
+    /// What was asked, in lower case.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.whole
+    }
+
     /// Where in a text its first word stands, in bytes.
     #[must_use]
     pub fn first_in(&self, text: &str) -> Option<usize> {

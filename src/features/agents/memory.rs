@@ -351,7 +351,7 @@ pub async fn find(
             events: search::EVENTS,
             now,
         };
-        let said = own.read(|snap| search::search(snap, &wish))?;
+        let said = search::search(&own, &wish)?;
         Ok(Searched { notes, said })
     })
     .await

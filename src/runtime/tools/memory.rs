@@ -127,7 +127,7 @@ impl ReadTool for MemorySearch {
                     events: search::EVENTS,
                     now,
                 };
-                let searched = ws.read(|snap| search::search(snap, &wish))?;
+                let searched = search::search(&ws, &wish)?;
                 tell(&mut out, &searched, own.id);
             }
             if out.is_empty() {
@@ -151,9 +151,9 @@ fn tell(out: &mut String, searched: &Searched, own: SessionId) {
             hit.session, hit.n, hit.score, hit.text
         );
     }
-    if let (false, Some(until)) = (searched.complete, searched.until) {
+    if let Some((what, until)) = searched.unseen() {
         // ok: as above.
-        let _ = write!(out, "[What was said before {} was not looked through.]", day(until));
+        let _ = write!(out, "[{what} before {} was not looked through.]", day(until));
     }
 }
 

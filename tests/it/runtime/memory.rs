@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{Context, EventKind, Run};
+use hq::features::runs::model::{Context, EventKind, Run, Session};
+use hq::features::runs::queries::search::{Searched, Wish, search};
 use hq::features::runs::rules::context;
 use hq::features::runs::rules::{NewInput, SessionSpec, sessions, talk};
 use hq::kernel::Role;
+use hq::tool::rank::Query;
 use serde_json::{Value, json};
 
 use super::compact::HEADINGS;
@@ -56,6 +58,41 @@ async fn what_an_agent_writes_down_is_found_again() {
     let run = office.say(&ada, "What does Mira drink?").await;
     office.ended(run).await;
     assert!(office.model.last().text().contains("Mira drinks tea"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_than_a_search_reads_is_found_by_the_index_under_the_same_rights() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.usually(Turn::text("I see."));
+    let first = office.say(&ada, "The zebra party is on Friday").await;
+    office.ended(first).await;
+    let (mira, old) = (office.owner(), office.get::<Run>(first).session);
+    office.act(move |tx| sessions::reset(tx, old, mira).map(drop)).await;
+    for text in ["One", "Two", "Three"] {
+        let run = office.say(&ada, text).await;
+        office.ended(run).await;
+    }
+    let (ws, query) = (office.ws(), Query::of("zebra crossing").expect("words"));
+    let look = |events: u32, may: &dyn Fn(&Session) -> bool| -> Searched {
+        let now = ws.app.clock.now();
+        let wish = Wish { agent: ada.id, may, query: &query, since: None, most: 5, events, now };
+        search(&ws, &wish).expect("a readable store")
+    };
+    let read = look(1_000, &|_| true);
+    assert_eq!((read.hits.len(), read.unseen()), (1, None), "it is read where it lies");
+    // There is no index yet: the question begins one.
+    let none = look(4, &|_| true);
+    assert!(none.hits.is_empty());
+    assert_eq!(none.unseen().map(|(what, _)| what), Some("What was said"));
+    assert!(ws.finding.until(ws.store.head(), Duration::from_secs(30)).await, "it is made");
+    let found = look(4, &|_| true);
+    assert_eq!((found.hits.len(), found.hits[0].session), (1, old), "one of the words is enough");
+    assert!(found.hits[0].text.contains("zebra party"), "{found:?}");
+    assert_eq!(found.unseen(), None);
+    let others = look(4, &|session| session.id != old);
+    assert!(others.hits.is_empty(), "{others:?}");
     office.hq.finish().await;
 }
 

@@ -178,6 +178,7 @@ fn found_in(
         at: None,
         text: one.passage.text,
     });
+    let unseen = found.said.unseen();
     let mut said = Vec::new();
     for hit in found.said.hits {
         let run = match hit.run {
@@ -193,11 +194,11 @@ fn found_in(
             text: hit.text,
         });
     }
-    let rest = match (found.said.complete, found.said.until) {
-        (false, Some(until)) => {
-            format!("What was said before {} was not looked through.", when.at(until).exact)
+    let rest = match unseen {
+        Some((what, until)) => {
+            format!("{what} before {} was not looked through.", when.at(until).exact)
         }
-        _ => String::new(),
+        None => String::new(),
     };
     Ok(Hits { notes: notes.collect(), said, rest })
 }

@@ -156,6 +156,8 @@ fn ask(ws: &Ws, wish: &Wish, (wanted, audiences): (&Wanted, &[String])) -> searc
         // All kinds are asked for, so that they are counted.
         kinds: &[],
         status: wish.status.as_deref(),
+        groups: &[],
+        any: false,
         most: wish.each.unwrap_or(wish.skip + wish.take) + SPARE,
         now: ws.app.clock.now().as_second(),
         typos: Typos::WhenFew,

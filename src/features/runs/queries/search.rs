@@ -1,10 +1,17 @@
-//! Looks through conversations for words, the newest first, as far as a budget reaches. There is no
-//! index: what was said is read where it lies, so nothing can be missing or stale.
+//! Looks through conversations for words, the newest first, as far as a budget reaches: what was said is read
+//! where it lies, so nothing of that can be missing or stale. What lies behind it the index of the workspace
+//! finds, and it is read there, too, before anybody sees it.
+
+use std::collections::BTreeSet;
 
 use crate::app::Ws;
+use crate::features::finder::model::{Found, Kind};
+use crate::features::finder::queries::document;
 use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use crate::providers::model::Part;
+use crate::search::{Ask, Typos, Wanted};
+use crate::store::key::decode;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
@@ -16,6 +23,8 @@ pub const EVENTS: u32 = 20_000;
 const CHUNK: u32 = 256;
 /// The most passages that are kept for the ranking.
 const MOST: usize = 2_000;
+/// How many passages of what is older are taken from the index.
+const OLDER: usize = 500;
 /// How much of a passage is given, in bytes.
 const SNIPPET: usize = 700;
 /// How much of it stands before the first word that was found, in bytes.
@@ -47,8 +56,22 @@ pub struct Searched {
     pub hits: Vec<Said>,
     /// Whether everything was looked through.
     pub complete: bool,
-    /// The oldest moment that was looked at.
+    /// Whether the index has looked through what is older: it has all that somebody finds among theirs.
+    pub indexed: bool,
+    /// The oldest moment that was looked at without the index.
     pub until: Option<Timestamp>,
+}
+
+impl Searched {
+    /// What was not looked through, and before which moment; nothing when all was.
+    #[must_use]
+    pub fn unseen(&self) -> Option<(&'static str, Timestamp)> {
+        let what = match self.indexed {
+            true => "What sub-agents and programs said",
+            false => "What was said",
+        };
+        self.until.filter(|_| !self.complete).map(|until| (what, until))
+    }
 }
 
 /// What is searched.
@@ -69,11 +92,15 @@ pub struct Wish<'a> {
     pub now: Timestamp,
 }
 
-/// Looks through the conversations of an agent.
+/// Looks through the conversations of an agent. Blocking.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+pub fn search(ws: &Ws, wish: &Wish<'_>) -> Result<Searched, StoreError> {
+    ws.read(|snap| look_through(ws, snap, wish))
+}
+
+fn look_through(ws: &Ws, tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError> {
     let (mut all, complete) = talk::newest(tx, wish.agent, wish.may)?;
     let mut searched = Searched { complete, ..Searched::default() };
     all.sort_by_key(|session| std::cmp::Reverse(session.last_at));
@@ -83,14 +110,20 @@ pub fn search(tx: &impl ReadExt, wish: &Wish<'_>) -> Result<Searched, StoreError
         left: wish.events,
         until: None,
     };
+    let mut left = Vec::new();
     for session in all {
         if wish.since.is_some_and(|since| session.last_at < since) {
             break;
         }
-        if !looking.through(tx, wish, &session)? {
-            searched.complete = false;
-            break;
+        if !left.is_empty() || !looking.through(tx, wish, &session)? {
+            left.push(session);
         }
+    }
+    if !left.is_empty() {
+        searched.indexed = complete && looking.behind(ws, tx, wish, &left)?;
+        // Of what is among nobody's nothing is in the index.
+        let all = left.iter().all(|session| document::audience(session).is_some());
+        searched.complete = searched.indexed && all;
     }
     searched.until = looking.until;
     searched.hits = looking.best(wish);
@@ -116,7 +149,7 @@ pub async fn among_theirs(
         let now = ws.app.clock.now();
         let (may, query) = (&may, &query);
         let wish = Wish { agent, may, query, since: None, most, events: EVENTS, now };
-        ws.read(|snap| search(snap, &wish))
+        search(ws, &wish)
     })
     .await
 }
@@ -158,6 +191,67 @@ impl Looking {
             to = from;
             if self.left == 0 || MOST <= self.known.len() {
                 return Ok(to == first && 0 < self.left);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Finds by the index what lies behind the budget, in these conversations. Answers whether there is an index that
+    /// has it: the first question begins one.
+    fn behind(
+        &mut self,
+        ws: &Ws,
+        tx: &impl ReadExt,
+        wish: &Wish<'_>,
+        left: &[Session],
+    ) -> Result<bool, StoreError> {
+        let finding = &ws.finding;
+        finding.ask();
+        let Some(wanted) = Wanted::of(wish.query.text()) else { return Ok(false) };
+        if !finding.index.is_begun() || finding.building().is_some() {
+            return Ok(false);
+        }
+        let mut groups = Vec::new();
+        let mut audiences = BTreeSet::new();
+        for session in left {
+            if let Some(audience) = document::audience(session) {
+                groups.push(session.id.to_string());
+                audiences.insert(audience);
+            }
+        }
+        if groups.is_empty() {
+            return Ok(true);
+        }
+        let audiences: Vec<String> = audiences.into_iter().collect();
+        let ask = Ask {
+            wanted: &wanted,
+            // Whoever asks may see these conversations, whosever they are.
+            audiences: &audiences,
+            kinds: &[Kind::Message as u8],
+            status: None,
+            groups: &groups,
+            any: true,
+            most: OLDER,
+            now: wish.now.as_second(),
+            typos: Typos::Never,
+        };
+        let found = match finding.index.find(&ask) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the search index of {} did not answer", ws.slug);
+                return Ok(false);
+            }
+        };
+        let mut seen: BTreeSet<(SessionId, u32)> =
+            self.known.iter().map(|(said, _)| (said.session, said.n)).collect();
+        for hit in found.hits {
+            let key = Found::named(&hit.key).and_then(|one| decode::<(SessionId, u32)>(&one.key));
+            let Some(key) = key.filter(|key| seen.insert(*key)) else { continue };
+            // As it is now: it may be gone.
+            let Some(event) = tx.get::<SessionEvent>(key)? else { continue };
+            let is_old = wish.since.is_some_and(|since| event.at < since);
+            if !is_old && left.iter().any(|session| session.id == event.session) {
+                self.look(event, wish);
             }
         }
         Ok(true)
