@@ -91,8 +91,7 @@ pub trait Provider: Send + Sync {
                 Some(model) => model.to_owned(),
                 None => first_model(&self.models().await?)?,
             };
-            let request = ChatRequest::new(model, PROBE_OUTPUT)
-                .message(Message::user("Answer with the one word: ready"));
+            let request = probe_request(model);
             let begun = std::time::Instant::now();
             let reply = match self.stream(&request, &mut |_| {}).await {
                 Err(_) if !self.heeds_limit(&request.model) => {
@@ -110,19 +109,7 @@ pub trait Provider: Send + Sync {
     /// Really asks a model for a call of a tool with a word in it. Some servers list models that lose it.
     fn echo<'a>(&'a self, model: &'a str) -> BoxFuture<'a, Result<Echo, ProviderError>> {
         async move {
-            let tool = ToolDef {
-                name: ECHO.to_owned(),
-                description: "Says a word back".to_owned(),
-                schema: serde_json::json!({
-                    "type": "object",
-                    "properties": { "word": { "type": "string" } },
-                    "required": ["word"],
-                }),
-            };
-            let request = ChatRequest::new(model, PROBE_OUTPUT).tool(tool).message(Message::user(
-                "Call the tool echo with the word ready. Say nothing else.",
-            ));
-            let reply = self.stream(&request, &mut |_| {}).await?;
+            let reply = self.stream(&echo_request(model), &mut |_| {}).await?;
             let called = reply.calls().any(|(_, name, arguments)| {
                 let arguments = arguments.to_ascii_lowercase();
                 name == ECHO && arguments.contains("word") && arguments.contains("ready")
@@ -137,6 +124,33 @@ pub trait Provider: Send + Sync {
 const ECHO: &str = "echo";
 /// Enough for a model that thinks before it says one word.
 const PROBE_OUTPUT: u32 = 1_024;
+
+fn probe_request(model: String) -> ChatRequest {
+    ChatRequest::new(model, PROBE_OUTPUT).message(Message::user("Answer with the one word: ready"))
+}
+
+fn echo_request(model: &str) -> ChatRequest {
+    let tool = ToolDef {
+        name: ECHO.to_owned(),
+        description: "Says a word back".to_owned(),
+        schema: serde_json::json!({
+            "type": "object",
+            "properties": { "word": { "type": "string" } },
+            "required": ["word"],
+        }),
+    };
+    let words = "Call the tool echo with the word ready. Say nothing else.";
+    ChatRequest::new(model, PROBE_OUTPUT).tool(tool).message(Message::user(words))
+}
+
+/// What a test of a model sends, call by call, and how many tokens each may answer: one word, which some servers are
+/// asked for twice, and the call of a tool.
+#[must_use]
+pub fn trial(model: &str) -> [(bound::Size, u32); 3] {
+    let word = bound::Size::of(&probe_request(model.to_owned()));
+    let call = bound::Size::of(&echo_request(model));
+    [word, word, call].map(|size| (size, PROBE_OUTPUT))
+}
 
 /// A provider that speaks this wire format over this connection.
 #[must_use]

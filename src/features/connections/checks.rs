@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::app::{Who, Ws};
 use crate::features::usage::queries::budgets;
-use crate::kernel::{ConnectionId, Payer, Problem, ProblemKind, Timestamp};
+use crate::kernel::{CallEnd, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
 use crate::providers::Provider;
 use crate::providers::error::{ErrorClass, ProviderError};
 use crate::providers::model::{Echo, ModelInfo, Probe, Usage};
@@ -14,7 +14,7 @@ use crate::web::format;
 use super::model::{Connection, ListedModel, Offer, Tested};
 use super::provider::provider;
 use super::queries;
-use super::rules::{self, ConnectionError, Effect, Found, Listed, Spent};
+use super::rules::{self, ConnectionError, Effect, Found, Listed, Spent, paid};
 
 /// How long a person waits for a test: a private server may first have to load its model.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -68,7 +68,8 @@ pub(super) fn is_spent(tx: &impl ReadExt, now: Timestamp) -> Result<bool, StoreE
     Ok(all.iter().any(|one| one.budget.hard && one.is_used_up()))
 }
 
-/// Asks the provider for its models and for one word, and keeps what it said.
+/// Asks the provider for its models and for one word, and keeps what it said. What that may cost at most is held back
+/// before.
 ///
 /// # Errors
 /// `NotFound` when there is no such connection; `OverBudget` when nobody pays for the call; what the provider answers is no error but the
@@ -89,16 +90,24 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
         Err(error) => return Err(error),
     };
     let patience = PATIENCE + ECHO;
-    let asked = tokio::time::timeout(patience, ask(provider.as_ref(), &stored)).await;
-    let found = match asked {
-        Ok(found) => found,
-        Err(_) => {
-            let text = format!("no answer within {} s; is the server up?", patience.as_secs());
-            failed(&text, ErrorClass::Timeout, None)
-        }
+    let until = tokio::time::Instant::now() + patience;
+    let slow = || {
+        let text = format!("no answer within {} s; is the server up?", patience.as_secs());
+        failed(&text, ErrorClass::Timeout, None)
     };
-    let message = ws.app.redactor.text(&found.message).into_owned();
-    keep(ws, who, id, Found { message, ..found }).await
+    let listed = tokio::time::timeout_at(until, first(provider.as_ref(), &stored)).await;
+    let (models, model) = match listed.unwrap_or_else(|_| Err(Box::new(slow()))) {
+        Ok(listed) => listed,
+        Err(found) => return keep(ws, who, id, *found).await,
+    };
+    let call = about_to_ask(provider.as_ref(), &stored, &model);
+    let (asking, heeds) = (call.clone(), provider.heeds_limit(&model));
+    let held = ws.write(who, move |tx| paid::hold(tx, id, &asking, heeds)).await?;
+    let asked = ask(provider.as_ref(), &stored, models, &model);
+    let asked = tokio::time::timeout_at(until, asked).await;
+    let (found, spent) = asked.unwrap_or_else(|_| (slow(), None));
+    let spent = spent.unwrap_or_else(|| ended(call, found.class));
+    keep(ws, who, id, Found { spent: Some((held, spent)), ..found }).await
 }
 
 async fn keep(
@@ -107,6 +116,8 @@ async fn keep(
     id: ConnectionId,
     found: Found,
 ) -> Result<Checked, ConnectionError> {
+    let message = ws.app.redactor.text(&found.message).into_owned();
+    let found = Found { message, ..found };
     let (class, millis) = (found.class, found.millis);
     ws.write(who, move |tx| {
         let effect = rules::note_test(tx, id, found)?;
@@ -129,7 +140,11 @@ fn failed(message: &str, class: ErrorClass, models: Option<Listed>) -> Found {
     }
 }
 
-async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
+/// The models that a provider lists and the one that is asked, or why none can be.
+async fn first(
+    provider: &dyn Provider,
+    stored: &Connection,
+) -> Result<(Option<Listed>, String), Box<Found>> {
     // Some servers have no list; whether they answer is what counts.
     let listed = provider.models().await;
     if let Err(error) = &listed
@@ -142,21 +157,33 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
                 | ErrorClass::Billing
         )
     {
-        return failed(&words(error), error.class, None);
+        return Err(Box::new(failed(&words(error), error.class, None)));
     }
-    let mut models = listed.ok().map(|models| list(&models));
+    let models = listed.ok().map(|models| list(&models));
     let with_list = Connection {
         models: models.as_ref().map_or_else(|| stored.models.clone(), |list| list.models.clone()),
         ..stored.clone()
     };
-    let Some(model) = queries::first_model(&with_list) else {
-        let text = "the server lists no model; name one below, or install one there";
-        return failed(text, ErrorClass::NotFoundModel, models);
-    };
-    match provider.probe(Some(&model)).await {
+    match queries::first_model(&with_list) {
+        Some(model) => Ok((models, model)),
+        None => {
+            let text = "the server lists no model; name one below, or install one there";
+            Err(Box::new(failed(text, ErrorClass::NotFoundModel, models)))
+        }
+    }
+}
+
+/// Asks a model for one word and for the call of a tool: what was found, and what it used if it answered.
+async fn ask(
+    provider: &dyn Provider,
+    stored: &Connection,
+    mut models: Option<Listed>,
+    model: &str,
+) -> (Found, Option<Spent>) {
+    match provider.probe(Some(model)).await {
         Ok(mut probe) => {
-            let tools = tools(provider, &mut models, &model).await;
-            let message = format!("{}{}", answered(&probe, &model), tools.words());
+            let tools = tools(provider, &mut models, model).await;
+            let message = format!("{}{}", answered(&probe, model), tools.words());
             probe.usage = match (probe.usage, tools.usage()) {
                 (Some(mut usage), Some(more)) => {
                     usage += more;
@@ -165,10 +192,13 @@ async fn ask(provider: &dyn Provider, stored: &Connection) -> Found {
                 (one, other) => one.or(other),
             };
             let millis = Some(probe.millis);
-            let spent = Some(spent(provider, stored, probe, &model));
-            Found { ok: true, message, models, model: Some(model), spent, class: None, millis }
+            let spent = spent(provider, stored, probe, model);
+            let model = Some(model.to_owned());
+            let found =
+                Found { ok: true, message, models, model, spent: None, class: None, millis };
+            (found, Some(spent))
         }
-        Err(error) => failed(&words(&error), error.class, models),
+        Err(error) => (failed(&words(&error), error.class, models), None),
     }
 }
 
@@ -228,16 +258,34 @@ fn refuses_tools(error: &ProviderError) -> bool {
         && (said.contains("tool") || said.contains("function"))
 }
 
+/// A call that has not been made.
+pub(super) fn about_to_ask(provider: &dyn Provider, stored: &Connection, asked: &str) -> Spent {
+    let known = queries::priced(Some(stored), provider.model(asked));
+    let (model, asked) = (asked.to_owned(), asked.to_owned());
+    let (provider, end) = (provider.name(), CallEnd::Refused);
+    Spent { provider, asked, model, tokens: None, known, end }
+}
+
 pub(super) fn spent(
     provider: &dyn Provider,
     stored: &Connection,
     probe: Probe,
     asked: &str,
 ) -> Spent {
-    let known = queries::priced(Some(stored), provider.model(asked));
-    let model = if probe.model.is_empty() { asked.to_owned() } else { probe.model };
-    let (asked, tokens) = (asked.to_owned(), probe.usage);
-    Spent { provider: provider.name(), asked, model, tokens, known }
+    let (tokens, end) = (probe.usage, CallEnd::Answered);
+    let call = Spent { tokens, end, ..about_to_ask(provider, stored, asked) };
+    if probe.model.is_empty() { call } else { Spent { model: probe.model, ..call } }
+}
+
+/// A call without an answer: what broke off in the middle may have cost something.
+pub(super) fn ended(call: Spent, class: Option<ErrorClass>) -> Spent {
+    let end = match class {
+        Some(ErrorClass::Timeout | ErrorClass::Interrupted | ErrorClass::Garbage) => {
+            CallEnd::CutOff
+        }
+        _ => CallEnd::Refused,
+    };
+    Spent { end, ..call }
 }
 
 fn answered(probe: &Probe, asked: &str) -> String {

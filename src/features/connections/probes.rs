@@ -25,8 +25,8 @@ use super::model::{Connection, Cooldown};
 use super::provider::with_key;
 use super::queries::{self, Asked, offered, turns};
 use super::rests::{self, Candidate};
-use super::rules::ConnectionError;
 use super::rules::turns::{self as rules, Failure};
+use super::rules::{ConnectionError, paid};
 
 /// Nobody asked for it.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
@@ -205,17 +205,25 @@ async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), Connection
     };
     let who = Candidate { model: model.clone(), ..one.who.clone() };
     let provider = with_key(ws, who.connection, who.slot)?;
-    let failure = match tokio::time::timeout(PATIENCE, provider.probe(Some(&model))).await {
-        Ok(Ok(probe)) => {
-            let spent = checks::spent(provider.as_ref(), &stored, probe, &model);
-            return ws.write(&BY, move |tx| rules::note_probe(tx, &who, spent)).await;
-        }
-        Ok(Err(error)) => Failure {
-            class: error.class,
-            message: ws.app.redactor.text(&error.message).into_owned(),
-            asked: error.retry_after,
-        },
-        Err(_) => return Ok(()),
+    let call = checks::about_to_ask(provider.as_ref(), &stored, &model);
+    let (asking, heeds) = (call.clone(), provider.heeds_limit(&model));
+    let held = ws.write(&BY, move |tx| paid::hold(tx, id, &asking, heeds)).await?;
+    let asked = tokio::time::timeout(PATIENCE, provider.probe(Some(&model))).await;
+    if let Ok(Ok(probe)) = asked {
+        let spent = (held, checks::spent(provider.as_ref(), &stored, probe, &model));
+        return ws.write(&BY, move |tx| rules::note_probe(tx, &who, spent)).await;
+    }
+    let class = match &asked {
+        Ok(Err(error)) => error.class,
+        _ => ErrorClass::Timeout,
+    };
+    let spent = (held, checks::ended(call, Some(class)));
+    ws.write(&BY, move |tx| paid::close(tx, id, spent)).await?;
+    let Ok(Err(error)) = asked else { return Ok(()) };
+    let failure = Failure {
+        class,
+        message: ws.app.redactor.text(&error.message).into_owned(),
+        asked: error.retry_after,
     };
     let unpaid = is_last && failure.class == ErrorClass::Billing;
     if unpaid || failure.asked.is_some() {

@@ -1,19 +1,13 @@
 //! All writes of connections. Keys come sealed: nothing here ever sees one.
 
 use crate::crypto::keyring::SealError;
-use crate::features::usage::model::Usage;
-use crate::features::usage::queries as usage;
-use crate::features::usage::queries::prices::{self, Offered};
 use crate::features::workspace::model::Settings;
 use crate::kernel::text::ellipsis;
 use crate::kernel::{
-    AgentId, CallEnd, CallKind, ConnectionId, Event, FieldError, Payer, PricedBy, Problem,
-    ProblemKind, Route,
+    AgentId, ConnectionId, Event, FieldError, Problem, ProblemKind, ReservationId,
 };
 use crate::providers::base::{self, BaseError};
-use crate::providers::catalog::{self, Model};
 use crate::providers::error::ErrorClass;
-use crate::providers::model::Usage as Tokens;
 use crate::providers::oauth::Client;
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
@@ -21,8 +15,11 @@ use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Teste
 use super::queries::{self, PRACTICE};
 use super::rests::Candidate;
 
+pub mod paid;
 pub mod sign_in;
 pub mod turns;
+
+pub use paid::Spent;
 
 /// The longest name.
 const MAX_NAME: usize = 60;
@@ -69,7 +66,7 @@ pub enum ConnectionError {
     #[error("the workspace is not set up yet")]
     NoWorkspace,
     /// A call to a provider would cost money that there is not.
-    #[error("the workspace's budget is used up")]
+    #[error("the workspace's budget is used up, or has too little left for the call")]
     OverBudget,
     /// No such agent.
     #[error("agent {0} does not exist")]
@@ -364,79 +361,12 @@ pub struct Found {
     pub models: Option<Listed>,
     /// The model that answered.
     pub model: Option<String>,
-    /// What the call used.
-    pub spent: Option<Spent>,
+    /// What was held back for the call, and what it used; none when nobody was asked.
+    pub spent: Option<(ReservationId, Spent)>,
     /// What went wrong.
     pub class: Option<ErrorClass>,
     /// How long the answer took, in milliseconds.
     pub millis: Option<u64>,
-}
-
-/// What the call of a test used.
-#[derive(Clone, Debug)]
-pub struct Spent {
-    /// The provider's stable word.
-    pub provider: &'static str,
-    /// The model that was asked.
-    pub asked: String,
-    /// The model that answered.
-    pub model: String,
-    /// Tokens, if the server counts.
-    pub tokens: Option<Tokens>,
-    /// What is known of the model that was asked, with its price as the connection has it.
-    pub known: Model,
-}
-
-/// Books the call of a test: no agent made it, so no agent's budget pays it.
-fn book(tx: &mut WriteTx<'_>, connection: &Connection, spent: Spent) -> Result<(), StoreError> {
-    let tokens = usage::believed_tokens(spent.tokens.unwrap_or_default());
-    let listed = usage::bill(&catalog::describe(&spent.model), &tokens);
-    let route = queries::route(connection);
-    let offered = Offered { name: &spent.asked, connection: Some(connection.id), route };
-    let entered = prices::of_model(tx, &spent.asked)?;
-    let entered = prices::entered(&entered, offered, &spent.known, tx.now());
-    let is_entered = entered.is_some()
-        || (connection.price.is_some() && catalog::describe(&spent.asked).price.is_none());
-    let known = entered.unwrap_or(spent.known);
-    let billed_micros = match route {
-        Route::Subscription => Some(0),
-        _ => spent.tokens.and_then(|_| usage::bill(&known, &tokens)),
-    };
-    let (billed_micros, listed) = (usage::believed(billed_micros), usage::believed(listed));
-    let priced_by = match billed_micros {
-        None => PricedBy::Nobody,
-        Some(_) if is_entered && route != Route::Subscription => PricedBy::Person,
-        Some(_) if route == Route::Api => PricedBy::Catalogue,
-        Some(_) => PricedBy::Route,
-    };
-    tx.put(&Usage {
-        id: tx.new_id(),
-        agent: None,
-        run: None,
-        call: 1,
-        task: None,
-        connection: Some(connection.id),
-        provider: spent.provider.to_owned(),
-        model: spent.model,
-        input: tokens.input,
-        cache_read: tokens.cache_read,
-        cache_write: tokens.cache_write,
-        cache_write_1h: tokens.cache_write_1h,
-        output: tokens.output,
-        reasoning: tokens.reasoning,
-        billed_micros,
-        list_micros: match route {
-            Route::Subscription => listed,
-            _ => listed.or(billed_micros),
-        },
-        priced_by,
-        route,
-        kind: CallKind::Test,
-        end: CallEnd::Answered,
-        estimated: spent.tokens.is_none(),
-        payers: vec![Payer::Workspace],
-        at: tx.now(),
-    })
 }
 
 /// What a test changed besides the connection.
@@ -474,8 +404,8 @@ pub fn note_test(
         connection.default_model = queries::first_model(&connection).or(found.model);
     }
     tx.put(&connection)?;
-    if let Some(spent) = found.spent {
-        book(tx, &connection, spent)?;
+    if let Some((held, spent)) = found.spent {
+        paid::settle(tx, &connection, held, spent)?;
     }
     tx.emit(Event::ConnectionChanged { connection: id });
     let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())

@@ -232,10 +232,10 @@ pub fn day_of(at: Timestamp) -> u32 {
 pub struct Reservation {
     /// Its id.
     pub id: ReservationId,
-    /// The agent.
-    pub agent: AgentId,
-    /// The run.
-    pub run: RunId,
+    /// The agent; none for the test of a connection.
+    pub agent: Option<AgentId>,
+    /// The run; none for the test of a connection.
+    pub run: Option<RunId>,
     /// The number of the call within the run.
     pub call: u32,
     /// The connection.
@@ -280,27 +280,31 @@ impl Record for Reservation {
     type Id = ReservationId;
     const TABLE: Table = RESERVATIONS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     fn id(&self) -> ReservationId {
         self.id
     }
     fn refs(&self, refs: &mut Refs) {
-        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+        refs.to::<Run>(1, self.run, OnDelete::Cascade);
     }
     fn root(&self) -> Root {
-        Root::of::<Run>(self.run)
+        match self.run {
+            Some(run) => Root::of::<Run>(run),
+            None => Root::of::<Self>(self.id),
+        }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => old::reservation(body),
+            2 => old::reservation_of_run(body),
             _ => Err(DecodeError::UnknownVersion { table: RESERVATIONS.name, version }),
         }
     }
     fn sample() -> Self {
         Self {
             id: ReservationId::from_bytes([11; 16]),
-            agent: AgentId::from_bytes([5; 16]),
-            run: RunId::from_bytes([8; 16]),
+            agent: Some(AgentId::from_bytes([5; 16])),
+            run: Some(RunId::from_bytes([8; 16])),
             call: 1,
             connection: Some(ConnectionId::from_bytes([7; 16])),
             provider: "anthropic".into(),

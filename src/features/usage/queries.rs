@@ -45,7 +45,7 @@ pub fn reservations(tx: &impl ReadExt, now: Timestamp) -> Result<Vec<Reservation
 /// When the disk fails.
 pub fn unsettled(tx: &impl ReadExt, run: RunId) -> Result<Vec<Reservation>, StoreError> {
     let all: Vec<Reservation> = tx.list(&Range::all())?;
-    Ok(all.into_iter().filter(|r| r.run == run && r.release_at.is_none()).collect())
+    Ok(all.into_iter().filter(|r| r.run == Some(run) && r.release_at.is_none()).collect())
 }
 
 /// When the next reservation is released that only lingers.

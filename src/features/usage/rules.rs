@@ -96,8 +96,8 @@ fn hold(
     let input_micros = call.input_micros.clamp(0, bound);
     let reservation = Reservation {
         id: tx.new_id(),
-        agent: call.agent,
-        run: call.run,
+        agent: Some(call.agent),
+        run: Some(call.run),
         call: call.call,
         connection: call.callee.connection,
         provider: call.callee.provider,
@@ -454,7 +454,10 @@ fn book(
     spent: Spent,
     end: CallEnd,
 ) -> Result<Usage, UsageError> {
-    let run = tx.get::<Run>(held.run)?.ok_or(UsageError::NoRun(held.run))?;
+    let task = match held.run {
+        Some(run) => tx.get::<Run>(run)?.ok_or(UsageError::NoRun(run))?.task,
+        None => None,
+    };
     let spent = Spent { tokens: queries::believed_tokens(spent.tokens), ..spent };
     let billed_micros = queries::believed(spent.billed_micros);
     let estimated = end != CallEnd::Refused && (end != CallEnd::Answered || !spent.counted);
@@ -465,10 +468,10 @@ fn book(
     };
     let usage = Usage {
         id: tx.new_id(),
-        agent: Some(held.agent),
-        run: Some(held.run),
+        agent: held.agent,
+        run: held.run,
         call: held.call,
-        task: run.task,
+        task,
         connection: spent.connection,
         provider: spent.provider,
         model: spent.model,

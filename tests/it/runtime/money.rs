@@ -3,9 +3,9 @@
 use hq::features::agents::rules::{Changes, ModelWish};
 use hq::features::inbox::model::Item;
 use hq::features::runs::model::{EventKind, Run};
-use hq::features::usage::model::Reservation;
+use hq::features::usage::model::{Reservation, Usage};
 use hq::features::usage::queries;
-use hq::kernel::{CallEnd, ItemState, Outcome, RunState, WaitFor};
+use hq::kernel::{CallEnd, CallKind, ItemState, Outcome, Payer, RunState, WaitFor};
 use serde_json::json;
 
 use crate::support::model::{Gate, Tokens, Turn};
@@ -330,5 +330,53 @@ async fn no_connection_is_tested_when_the_budget_is_used_up() {
     office.model.usually(Turn::text("ready"));
     let tested = api.call("POST", &path).await.json();
     assert_eq!(tested["ok"], true, "{tested}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_of_a_connection_holds_back_what_it_may_cost_and_is_booked_however_it_ends() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    let api = office.hq.api().await;
+    let path = format!("/api/v1/connections/{}/test", office.connection);
+    // Nothing is spent yet, and what is there is less than the call may cost.
+    office.limits(Some(cents(1)), 0).await;
+    let asked = office.model.requests().len();
+    let refused = api.call("POST", &path).await;
+    assert_eq!(refused.json()["code"], "over_budget", "{}", refused.text);
+    assert_eq!(office.model.requests().len(), asked, "it was not asked");
+    assert!(office.all::<Reservation>().is_empty() && office.all::<Usage>().is_empty());
+
+    office.limits(Some(cents(10_000)), 0).await;
+    let gate = Gate::new();
+    office.model.push(Turn::text("ready").behind(&gate));
+    office.model.usually(Turn::text("ready"));
+    let looked = async {
+        gate.reached().await;
+        let held = office.all::<Reservation>();
+        gate.open();
+        held
+    };
+    let (tested, held) = tokio::join!(api.call("POST", &path), looked);
+    assert_eq!(tested.json()["ok"], true, "{}", tested.text);
+    let [held] = held.as_slice() else { panic!("one is held back: {held:?}") };
+    assert_eq!((held.run, held.agent, held.kind), (None, None, CallKind::Test));
+    assert_eq!(held.payers, [Payer::Workspace]);
+    assert!(held.release_at.is_some(), "a crash leaves nothing held back for good");
+    assert!(office.all::<Reservation>().is_empty());
+    let booked = office.all::<Usage>();
+    assert_eq!(booked.iter().map(|one| one.end).collect::<Vec<_>>(), [CallEnd::Answered]);
+    let billed = booked[0].billed_micros.expect("a price");
+    assert!(0 < billed && billed <= held.micros, "{billed} of {}", held.micros);
+
+    // That it was tried stands in the record.
+    office.model.push(Turn::error(429, "rate_limit_error", "slow down"));
+    let failed = api.call("POST", &path).await.json();
+    assert_eq!(failed["ok"], false, "{failed}");
+    assert!(office.all::<Reservation>().is_empty());
+    let refused: Vec<Usage> =
+        office.all::<Usage>().into_iter().filter(|one| one.end == CallEnd::Refused).collect();
+    let [refused] = refused.as_slice() else { panic!("one was refused: {refused:?}") };
+    assert_eq!((refused.kind, refused.billed_micros), (CallKind::Test, Some(0)));
     office.hq.finish().await;
 }

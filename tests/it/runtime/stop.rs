@@ -22,7 +22,7 @@ async fn stopped_in_time(office: &Office, run: RunId) -> Run {
     let run = office.ended(run).await;
     assert!(began.elapsed() < A_SECOND, "{:?}", began.elapsed());
     assert_eq!(run.outcome, Some(Outcome::Stopped { by: Some(office.owner()) }));
-    let held = office.all::<Reservation>().into_iter().filter(|held| held.run == run.id);
+    let held = office.all::<Reservation>().into_iter().filter(|held| held.run == Some(run.id));
     assert_eq!(held.filter(|held| held.release_at.is_none()).count(), 0);
     run
 }

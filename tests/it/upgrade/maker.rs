@@ -107,7 +107,7 @@ async fn file_on(office: &Office, task: TaskId, name: &str, bytes: &[u8]) {
 /// What is there for a moment only: money held back, a link that nobody has used.
 async fn what_passes_quickly(office: &Office) {
     let run = office.all::<Run>().pop().expect("a run").id;
-    office.act(move |tx| tx.put(&Reservation { run, ..Reservation::sample() })).await;
+    office.act(move |tx| tx.put(&Reservation { run: Some(run), ..Reservation::sample() })).await;
     a_sample::<SeenRatio>(office).await;
     a_sample::<Invite>(office).await;
     a_sample::<InviteSecret>(office).await;

@@ -12,11 +12,11 @@ use crate::features::connections::model::{
 use crate::features::connections::queries::PRACTICE;
 use crate::features::connections::rests::{Candidate, Scope, rest, scope};
 use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, ConnectionId, Event, Thinking, Timestamp};
+use crate::kernel::{AgentId, ConnectionId, Event, ReservationId, Thinking, Timestamp};
 use crate::providers::error::ErrorClass;
 use crate::store::{Range, ReadExt, StoreError, WriteTx};
 
-use super::{ConnectionError, MAX_MODELS, NewKey, Spent, book, good_model};
+use super::{ConnectionError, MAX_MODELS, NewKey, Spent, good_model, paid};
 
 /// The most keys of a connection beside the first.
 const MAX_SPARE: usize = 9;
@@ -226,11 +226,10 @@ pub fn note_success(tx: &mut WriteTx<'_>, who: &Candidate) -> Result<(), StoreEr
 pub fn note_probe(
     tx: &mut WriteTx<'_>,
     who: &Candidate,
-    spent: Spent,
+    spent: (ReservationId, Spent),
 ) -> Result<(), ConnectionError> {
     let Some(id) = who.connection else { return Ok(()) };
-    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
-    book(tx, &connection, spent)?;
+    paid::close(tx, id, spent)?;
     note_success(tx, who)?;
     Ok(())
 }

@@ -127,7 +127,9 @@ impl<'r> Eye<'r> {
                 typed::<ReadMark>(row).map(|mark| Ok(mark.member == self.who.account))
             }
             t if t == JOBS.number => typed::<Job>(row).map(|one| self.run(one.run)),
-            t if t == RESERVATIONS.number => typed::<Reservation>(row).map(|one| self.run(one.run)),
+            t if t == RESERVATIONS.number => {
+                typed::<Reservation>(row).map(|held| held.run.map_or(Ok(true), |run| self.run(run)))
+            }
             t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),
             t if t == FILE_REVERTS.number => typed::<FileRevert>(row).map(|one| self.run(one.run)),
             t if t == USAGE.number => {

@@ -105,14 +105,61 @@ pub(super) fn reservation(body: &[u8]) -> Result<Reservation, DecodeError> {
         route: if old.provider == PRACTICE { Route::Practice } else { Route::Api },
         priced_by: if priced { PricedBy::Catalogue } else { PricedBy::Nobody },
         id: old.id,
-        agent: old.agent,
-        run: old.run,
+        agent: Some(old.agent),
+        run: Some(old.run),
         call: old.call,
         connection: old.connection,
         provider: old.provider,
         model: old.model,
         micros: old.micros,
         input_micros: old.input_micros,
+        at: old.at,
+        release_at: old.release_at,
+    })
+}
+
+#[derive(Deserialize)]
+struct ReservationV2 {
+    id: ReservationId,
+    agent: AgentId,
+    run: RunId,
+    call: u32,
+    connection: Option<ConnectionId>,
+    provider: String,
+    model: String,
+    micros: i64,
+    input_micros: i64,
+    tokens: i64,
+    input_tokens: i64,
+    priced_by: PricedBy,
+    route: Route,
+    kind: CallKind,
+    payers: Vec<Payer>,
+    #[serde(with = "millisecond::required")]
+    at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    release_at: Option<Timestamp>,
+}
+
+/// A reservation of a program that held money back for calls of runs alone.
+pub(super) fn reservation_of_run(body: &[u8]) -> Result<Reservation, DecodeError> {
+    let old: ReservationV2 = codec::decode(body)?;
+    Ok(Reservation {
+        id: old.id,
+        agent: Some(old.agent),
+        run: Some(old.run),
+        call: old.call,
+        connection: old.connection,
+        provider: old.provider,
+        model: old.model,
+        micros: old.micros,
+        input_micros: old.input_micros,
+        tokens: old.tokens,
+        input_tokens: old.input_tokens,
+        priced_by: old.priced_by,
+        route: old.route,
+        kind: old.kind,
+        payers: old.payers,
         at: old.at,
         release_at: old.release_at,
     })

@@ -1,0 +1,222 @@
+//! What tests of connections cost: held back before they ask, booked afterwards. No agent makes these calls, so no
+//! agent's budget pays them.
+
+use jiff::SignedDuration;
+
+use crate::features::connections::model::Connection;
+use crate::features::connections::queries as connections;
+use crate::features::usage::model::{Reservation, Usage};
+use crate::features::usage::queries as usage;
+use crate::features::usage::queries::budgets;
+use crate::features::usage::queries::prices::{self, Offered};
+use crate::kernel::{CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route};
+use crate::providers::bound::{self, Left, Purpose};
+use crate::providers::catalog::{self, Model, Price};
+use crate::providers::model::Usage as Tokens;
+use crate::providers::trial;
+use crate::store::{ReadExt, StoreError, WriteTx};
+
+use super::ConnectionError;
+
+/// How long money is held back for a test of which nobody sees the end: it takes two minutes at most, and its
+/// provider may still be writing.
+const LINGER: SignedDuration = SignedDuration::from_mins(10);
+
+/// What the call of a test used.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    /// The provider's stable word.
+    pub provider: &'static str,
+    /// The model that was asked.
+    pub asked: String,
+    /// The model that answered.
+    pub model: String,
+    /// Tokens, if the server counts.
+    pub tokens: Option<Tokens>,
+    /// What is known of the model that was asked, with its price as the connection has it.
+    pub known: Model,
+    /// How it ended.
+    pub end: CallEnd,
+}
+
+fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Holds back the most that a test may cost. Who ends without a word of it gives it back after a while.
+///
+/// # Errors
+/// `OverBudget` when the workspace's budgets cannot pay that, `NotFound` when the connection was removed meanwhile.
+pub fn hold(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    call: &Spent,
+    heeds_limit: bool,
+) -> Result<ReservationId, ConnectionError> {
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    let (model, priced_by) = counted(tx, &connection, call)?;
+    let ratio = usage::ratio(tx, Some(id), &model.id)?;
+    let (mut micros, mut sent, mut tokens) = (0_u64, 0_u64, 0_u64);
+    for (size, most) in trial(&call.asked) {
+        let input = size.tokens(&model, ratio);
+        let bound = match heeds_limit {
+            true => bound::bound(&model, input, most, Left::default(), Purpose::WrapUp),
+            false => bound::whole(&model, input, Left::default()),
+        };
+        let bound = bound.map_err(|_| ConnectionError::OverBudget)?;
+        micros = micros.saturating_add(bound.micros.unwrap_or(0));
+        (sent, tokens) = (sent.saturating_add(input), tokens.saturating_add(bound.tokens()));
+    }
+    let (micros, tokens) = (whole(micros), whole(tokens));
+    let standings = budgets::standings(tx, &[Payer::Workspace], tx.now())?;
+    if budgets::lack(tx, &standings, micros, tokens)?.is_some() {
+        return Err(ConnectionError::OverBudget);
+    }
+    let as_input = Tokens { input: sent, ..Tokens::default() };
+    let held = Reservation {
+        id: tx.new_id(),
+        agent: None,
+        run: None,
+        call: 1,
+        connection: Some(id),
+        provider: call.provider.to_owned(),
+        model: model.id.clone(),
+        micros,
+        input_micros: usage::bill(&model, &as_input).unwrap_or(0).clamp(0, micros),
+        tokens,
+        input_tokens: whole(sent).min(tokens),
+        priced_by,
+        route: connections::route(&connection),
+        kind: CallKind::Test,
+        payers: vec![Payer::Workspace],
+        at: tx.now(),
+        release_at: Some(tx.now() + LINGER),
+    };
+    tx.put(&held)?;
+    Ok(held.id)
+}
+
+/// Books a test that nothing else is kept of, and gives back what was held for it.
+///
+/// # Errors
+/// `NotFound` when the connection was removed meanwhile.
+pub fn close(
+    tx: &mut WriteTx<'_>,
+    id: ConnectionId,
+    (held, call): (ReservationId, Spent),
+) -> Result<(), ConnectionError> {
+    let connection = tx.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+    settle(tx, &connection, held, call)?;
+    Ok(())
+}
+
+/// Books a test and gives back what was held for it. Of one that was cut off nobody knows how it ended: what it sent
+/// counts, and the rest stays held back for a while.
+pub(super) fn settle(
+    tx: &mut WriteTx<'_>,
+    connection: &Connection,
+    held: ReservationId,
+    mut call: Spent,
+) -> Result<(), StoreError> {
+    let row = tx.get::<Reservation>(held)?;
+    if call.end == CallEnd::CutOff && call.tokens.is_none() {
+        let input = row.as_ref().map_or(0, |row| row.input_tokens);
+        let input = u64::try_from(input).unwrap_or(0);
+        call.tokens = Some(Tokens { input, ..Tokens::default() });
+    }
+    let booked = book(tx, connection, call)?;
+    let Some(row) = row else { return Ok(()) };
+    if booked.end != CallEnd::CutOff {
+        tx.delete::<Reservation>(held)?;
+        return Ok(());
+    }
+    let micros = row.micros.saturating_sub(booked.billed_micros.unwrap_or(0)).max(0);
+    let tokens = row.tokens.saturating_sub(whole(booked.tokens().total())).max(0);
+    tx.put(&Reservation { micros, tokens, input_micros: 0, input_tokens: 0, ..row })
+}
+
+/// The model with the price that counts for a test, and who says that price. Where somebody has set a limit of money
+/// and no price is known, the dearest known one counts, so that it limits.
+fn counted(
+    tx: &WriteTx<'_>,
+    connection: &Connection,
+    call: &Spent,
+) -> Result<(Model, PricedBy), StoreError> {
+    let (route, known) = (connections::route(connection), call.known.clone());
+    if route == Route::Subscription {
+        // It is paid for by the month.
+        let free = Model { price: Some(Price::default()), long: None, ..known };
+        return Ok((free, PricedBy::Route));
+    }
+    let offered = Offered { name: &call.asked, connection: Some(connection.id), route };
+    let entered = prices::of_model(tx, &call.asked)?;
+    if let Some(entered) = prices::entered(&entered, offered, &known, tx.now()) {
+        return Ok((entered, PricedBy::Person));
+    }
+    if known.price.is_some() {
+        let is_listed = catalog::describe(&call.asked).price.is_some();
+        let by = match route {
+            _ if connection.price.is_some() && !is_listed => PricedBy::Person,
+            Route::Api => PricedBy::Catalogue,
+            _ => PricedBy::Route,
+        };
+        return Ok((known, by));
+    }
+    let standings = budgets::standings(tx, &[Payer::Workspace], tx.now())?;
+    Ok(match budgets::is_limited(&standings) {
+        true => {
+            let price = Some(usage::dearest());
+            (Model { price, long: None, ..known }, PricedBy::Dearest)
+        }
+        false => (known, PricedBy::Nobody),
+    })
+}
+
+fn book(tx: &mut WriteTx<'_>, connection: &Connection, call: Spent) -> Result<Usage, StoreError> {
+    let (known, by) = counted(tx, connection, &call)?;
+    let route = connections::route(connection);
+    let tokens = usage::believed_tokens(call.tokens.unwrap_or_default());
+    let listed = usage::bill(&catalog::describe(&call.model), &tokens);
+    let billed_micros = match route {
+        Route::Subscription => Some(0),
+        _ if call.end == CallEnd::Refused => Some(0),
+        _ => call.tokens.and_then(|_| usage::bill(&known, &tokens)),
+    };
+    let (billed_micros, listed) = (usage::believed(billed_micros), usage::believed(listed));
+    let priced_by = if billed_micros.is_some() { by } else { PricedBy::Nobody };
+    let list_micros = match route {
+        Route::Subscription => listed,
+        _ => listed.or(billed_micros),
+    };
+    let booked = Usage {
+        id: tx.new_id(),
+        agent: None,
+        run: None,
+        call: 1,
+        task: None,
+        connection: Some(connection.id),
+        provider: call.provider.to_owned(),
+        model: call.model,
+        input: tokens.input,
+        cache_read: tokens.cache_read,
+        cache_write: tokens.cache_write,
+        cache_write_1h: tokens.cache_write_1h,
+        output: tokens.output,
+        reasoning: tokens.reasoning,
+        billed_micros,
+        list_micros: list_micros.filter(|_| priced_by != PricedBy::Dearest),
+        priced_by,
+        route,
+        kind: CallKind::Test,
+        end: call.end,
+        estimated: match call.end {
+            CallEnd::Refused => false,
+            CallEnd::Answered => call.tokens.is_none(),
+            CallEnd::CutOff | CallEnd::Lost => true,
+        },
+        payers: vec![Payer::Workspace],
+        at: tx.now(),
+    };
+    tx.put(&booked)?;
+    Ok(booked)
+}
