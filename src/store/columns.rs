@@ -27,10 +27,17 @@ const FAR: usize = 4096;
 pub trait Column: Send + Sync + Sized + 'static {
     /// The record.
     type Of: Record<Id: Ord>;
+    /// What all rows keep in one place, such as bytes of any length, so that who goes over them reads memory from
+    /// one end to the other.
+    type Shared: Default + Send + Sync;
     /// The values of a record.
-    fn of(record: &Self::Of) -> Self;
+    fn of(record: &Self::Of, shared: &mut Self::Shared) -> Self;
     /// The id of the record.
     fn id(&self) -> <Self::Of as Record>::Id;
+    /// It is not among the rows any more: what it has in the shared place is of no use.
+    fn leave(&self, _shared: &mut Self::Shared) {}
+    /// Takes out of the shared place what is of no use, when that is worth it. Called after changes.
+    fn tidy(_rows: &mut [Self], _shared: &mut Self::Shared) {}
 }
 
 /// The columns of one store.
@@ -59,20 +66,22 @@ trait Table: Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
-struct Held<C> {
+struct Held<C: Column> {
     used: Mutex<Instant>,
     rows: RwLock<Rows<C>>,
 }
 
 /// Rows in the order of their ids, as of an entry; `None` before the first scan.
-struct Rows<C> {
+struct Rows<C: Column> {
     seq: Option<u64>,
     rows: Vec<C>,
+    shared: C::Shared,
 }
 
 impl<C: Column> Held<C> {
     fn new() -> Self {
-        let rows = RwLock::new(Rows { seq: None, rows: Vec::new() });
+        let rows = Rows { seq: None, rows: Vec::new(), shared: C::Shared::default() };
+        let rows = RwLock::new(rows);
         Self { used: Mutex::new(Instant::now()), rows }
     }
 }
@@ -101,19 +110,23 @@ impl Columns<'_> {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn with<C: Column, T>(&self, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
+    pub fn with<C: Column, T>(
+        &self,
+        body: impl FnOnce(&[C], &C::Shared) -> T,
+    ) -> Result<T, StoreError> {
         let held = self.kept.table::<C>();
         *held.used.lock() = Instant::now();
         let seq = self.snap.last_seq()?;
         {
             let rows = held.rows.read();
             if rows.seq.is_some_and(|known| seq <= known) {
-                return Ok(body(&rows.rows));
+                return Ok(body(&rows.rows, &rows.shared));
             }
         }
         let mut rows = held.rows.write();
         self.bring_up(&mut rows, seq)?;
-        Ok(body(&RwLockWriteGuard::downgrade(rows).rows))
+        let rows = RwLockWriteGuard::downgrade(rows);
+        Ok(body(&rows.rows, &rows.shared))
     }
 
     fn bring_up<C: Column>(&self, rows: &mut Rows<C>, seq: u64) -> Result<(), StoreError> {
@@ -125,19 +138,25 @@ impl Columns<'_> {
         let mut fresh = Vec::with_capacity(ids.len());
         for id in ids {
             let now = self.snap.get::<C::Of>(id.clone())?;
-            fresh.push((id, now.as_ref().map(C::of)));
+            fresh.push((id, now));
         }
+        // What fails halfway is read anew as a whole.
+        rows.seq = None;
+        let Rows { rows: all, shared, .. } = rows;
         for (id, now) in fresh {
-            let place = rows.rows.binary_search_by(|row| row.id().cmp(&id));
+            let now = now.map(|record| C::of(&record, shared));
+            let place = all.binary_search_by(|row| row.id().cmp(&id));
+            if let Ok(at) = place {
+                all[at].leave(shared);
+            }
             match (place, now) {
-                (Ok(at), Some(now)) => rows.rows[at] = now,
-                (Ok(at), None) => {
-                    rows.rows.remove(at);
-                }
-                (Err(at), Some(now)) => rows.rows.insert(at, now),
+                (Ok(at), Some(now)) => all[at] = now,
+                (Ok(at), None) => drop(all.remove(at)),
+                (Err(at), Some(now)) => all.insert(at, now),
                 (Err(_), None) => {}
             }
         }
+        C::tidy(all, shared);
         rows.seq = Some(seq);
         Ok(())
     }
@@ -173,7 +192,7 @@ impl Columns<'_> {
 
     fn scan<C: Column>(&self, rows: &mut Rows<C>, seq: u64) -> Result<(), StoreError> {
         rows.seq = None;
-        rows.rows = all::<C>(self.snap)?;
+        (rows.rows, rows.shared) = all::<C>(self.snap)?;
         rows.seq = Some(seq);
         Ok(())
     }
@@ -184,11 +203,11 @@ impl Columns<'_> {
 ///
 /// # Errors
 /// When the disk fails.
-pub fn all<C: Column>(read: &dyn Read) -> Result<Vec<C>, StoreError> {
-    let (mut rows, mut bad) = (Vec::new(), None);
+pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError> {
+    let (mut rows, mut shared, mut bad) = (Vec::new(), C::Shared::default(), None);
     read.raw_scan(C::Of::TABLE.number, &key::Range::all(), &mut |_, value| {
         match super::record::read::<C::Of>(value) {
-            Ok((record, _)) => rows.push(C::of(&record)),
+            Ok((record, _)) => rows.push(C::of(&record, &mut shared)),
             Err(error) => bad = Some(error),
         }
         super::read::stop_at(bad.is_some())
@@ -197,7 +216,8 @@ pub fn all<C: Column>(read: &dyn Read) -> Result<Vec<C>, StoreError> {
         Some(error) => Err(error.into()),
         None => {
             rows.shrink_to_fit();
-            Ok(rows)
+            C::tidy(&mut rows, &mut shared);
+            Ok((rows, shared))
         }
     }
 }
@@ -208,8 +228,22 @@ pub fn all<C: Column>(read: &dyn Read) -> Result<Vec<C>, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn with<C: Column, T>(read: &dyn Read, body: impl FnOnce(&[C]) -> T) -> Result<T, StoreError> {
+    with_shared(read, |rows, _| body(rows))
+}
+
+/// The same with what the rows keep in one place.
+///
+/// # Errors
+/// When the disk fails.
+pub fn with_shared<C: Column, T>(
+    read: &dyn Read,
+    body: impl FnOnce(&[C], &C::Shared) -> T,
+) -> Result<T, StoreError> {
     match read.columns() {
         Some(columns) => columns.with(body),
-        None => Ok(body(&all(read)?)),
+        None => {
+            let (rows, shared) = all(read)?;
+            Ok(body(&rows, &shared))
+        }
     }
 }

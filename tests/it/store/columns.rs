@@ -22,7 +22,7 @@ fn columns_miss_no_change_though_a_snapshot_shows_it_before_it_is_told() {
         }
     });
     let wanted: Vec<NoteColumn> =
-        (0..MADE).map(|n| NoteColumn::of(&Note::new(note(n), "made once"))).collect();
+        (0..MADE).map(|n| NoteColumn::of(&Note::new(note(n), "made once"), &mut 0)).collect();
     let kept = toys.store.read(|snap| columns::with(snap, <[NoteColumn]>::to_vec));
     assert_eq!(kept.expect("columns"), wanted);
 }

@@ -144,10 +144,11 @@ fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
     let entries = toys.store.entries_after(seq, 10).expect("the feed");
     assert_eq!(entries.len(), usize::from(changes > 0), "an entry only when it is worth it");
     assert_eq!(entries.iter().map(|entry| entry.changes.len()).sum::<usize>(), changes);
-    let columns =
-        toys.store.read(|snap| columns::with(snap, <[NoteColumn]>::to_vec)).expect("columns");
-    let wanted: Vec<NoteColumn> = model.notes.values().map(NoteColumn::of).collect();
-    assert_eq!(columns, wanted, "columns that were brought up are those of a scan");
+    let kept = |rows: &[NoteColumn], count: &usize| (rows.to_vec(), *count);
+    let kept = toys.store.read(|snap| columns::with_shared(snap, kept)).expect("columns");
+    let mut count = 0;
+    let wanted = model.notes.values().map(|note| NoteColumn::of(note, &mut count)).collect();
+    assert_eq!(kept, (wanted, count), "columns that were brought up are those of a scan");
 }
 
 /// What a list of notes would need.
@@ -159,11 +160,17 @@ pub struct NoteColumn {
 
 impl Column for NoteColumn {
     type Of = Note;
-    fn of(note: &Note) -> Self {
+    /// How many there are.
+    type Shared = usize;
+    fn of(note: &Note, count: &mut usize) -> Self {
+        *count += 1;
         Self { id: note.id, size: note.size }
     }
     fn id(&self) -> hq::kernel::TaskId {
         self.id
+    }
+    fn leave(&self, count: &mut usize) {
+        *count -= 1;
     }
 }
 

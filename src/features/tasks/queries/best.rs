@@ -68,7 +68,7 @@ mod tests {
     use crate::store::columns::Column as _;
 
     fn row((n, (hand, priority, due)): (usize, (u8, usize, Option<u8>))) -> Row {
-        Row::of(&Task {
+        let task = Task {
             id: TaskId::from_uuid(uuid::Uuid::from_u128(n as u128)),
             title: format!("Title {hand}"),
             rank: format!("a{hand}"),
@@ -77,7 +77,8 @@ mod tests {
             created_at: from_ms(i64::from(hand)),
             updated_at: from_ms(i64::from(hand)),
             ..Task::sample()
-        })
+        };
+        Row::of(&task, &mut ())
     }
 
     proptest! {

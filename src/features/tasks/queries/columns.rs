@@ -69,8 +69,9 @@ const _: () = assert!(size_of::<Row>() == 128, "a row takes more than two lines"
 
 impl Column for Row {
     type Of = Task;
+    type Shared = ();
 
-    fn of(task: &Task) -> Self {
+    fn of(task: &Task, (): &mut ()) -> Self {
         // A rank has some signs; of a longer one the beginning tells its place.
         let rank = &task.rank[..task.rank.floor_char_boundary(usize::from(u16::MAX))];
         let mut rank_begins = [0; 5];

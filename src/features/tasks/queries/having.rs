@@ -63,8 +63,9 @@ struct Link<R: OfTask<Id: Ord + Send + Sync>> {
 
 impl<R: OfTask<Id: Ord + Send + Sync>> Column for Link<R> {
     type Of = R;
+    type Shared = ();
 
-    fn of(record: &R) -> Self {
+    fn of(record: &R, (): &mut ()) -> Self {
         Self { id: record.id(), task: record.task() }
     }
 
@@ -315,8 +316,9 @@ enum End {
 
 impl Column for Ended {
     type Of = Run;
+    type Shared = ();
 
-    fn of(run: &Run) -> Self {
+    fn of(run: &Run, (): &mut ()) -> Self {
         let end = match &run.outcome {
             Some(Outcome::Stopped { .. }) => End::Stopped,
             Some(outcome) if standing::failed(outcome) => End::Failed,

@@ -19,8 +19,9 @@ struct Mark {
 
 impl Column for Mark {
     type Of = TaskLabel;
+    type Shared = ();
 
-    fn of(record: &TaskLabel) -> Self {
+    fn of(record: &TaskLabel, (): &mut ()) -> Self {
         Self { task: record.task, label: record.label }
     }
 
@@ -39,8 +40,9 @@ struct Tie {
 
 impl Column for Tie {
     type Of = Relation;
+    type Shared = ();
 
-    fn of(record: &Relation) -> Self {
+    fn of(record: &Relation, (): &mut ()) -> Self {
         Self { id: record.id, kind: record.kind, task: record.task, other: record.other }
     }
 

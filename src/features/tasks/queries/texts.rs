@@ -40,27 +40,76 @@ impl Words {
 struct Text {
     id: TaskId,
     number: u32,
-    text: Box<str>,
-    /// Whether nothing stands behind it.
+    /// Where its bytes begin among those of all, and how many there are.
+    at: u32,
+    len: u16,
+    /// Whether nothing stands behind them.
     whole: bool,
+}
+
+/// The bytes of all texts, one behind the other: who looks through a hundred thousand of them reads memory from
+/// one end to the other.
+#[derive(Default)]
+struct Bytes {
+    all: String,
+    /// How many of them no text has any more.
+    lost: usize,
+}
+
+impl Bytes {
+    /// So many may be lost before they are taken out, if that is as many as are left.
+    const SPARED: usize = 64 << 10;
+
+    fn of(&self, text: &Text) -> &str {
+        let at = text.at as usize;
+        self.all.get(at..at + usize::from(text.len)).unwrap_or_default()
+    }
 }
 
 impl Column for Text {
     type Of = Task;
+    type Shared = Bytes;
 
-    fn of(task: &Task) -> Self {
+    fn of(task: &Task, bytes: &mut Bytes) -> Self {
         let all = joined(task);
-        let kept = all.floor_char_boundary(KEPT);
-        Self {
-            id: task.id,
-            number: task.number,
-            text: all[..kept].into(),
-            whole: kept == all.len(),
-        }
+        let mut kept = all.floor_char_boundary(KEPT);
+        let at = match u32::try_from(bytes.all.len()) {
+            Ok(at) => at,
+            // There is no room for more: it is read from the store each time.
+            Err(_) => {
+                kept = 0;
+                0
+            }
+        };
+        bytes.all.push_str(&all[..kept]);
+        let len = u16::try_from(kept).unwrap_or(u16::MAX);
+        Self { id: task.id, number: task.number, at, len, whole: kept == all.len() }
     }
 
     fn id(&self) -> TaskId {
         self.id
+    }
+
+    fn leave(&self, bytes: &mut Bytes) {
+        bytes.lost += usize::from(self.len);
+    }
+
+    fn tidy(texts: &mut [Self], bytes: &mut Bytes) {
+        let left = bytes.all.len() - bytes.lost;
+        if bytes.lost < left.max(Bytes::SPARED) {
+            // Behind a first scan, what was taken in advance.
+            if bytes.lost == 0 && bytes.all.len() + Bytes::SPARED < bytes.all.capacity() / 2 {
+                bytes.all.shrink_to_fit();
+            }
+            return;
+        }
+        let mut all = String::with_capacity(left);
+        for text in texts {
+            let own = bytes.of(text);
+            text.at = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            all.push_str(own);
+        }
+        *bytes = Bytes { all, lost: 0 };
     }
 }
 
@@ -92,9 +141,9 @@ pub(super) fn holding(
     fits: impl Fn(&Row) -> bool,
 ) -> Result<Vec<TaskId>, StoreError> {
     let (mut open, mut found) = (HashSet::new(), Vec::new());
-    columns::with(read, |texts: &[Text]| {
+    columns::with_shared(read, |texts: &[Text], bytes| {
         for text in texts {
-            match holds(words, text.number, &text.text, text.whole) {
+            match holds(words, text.number, bytes.of(text), text.whole) {
                 Some(true) => found.push(text.id),
                 Some(false) => {}
                 None => {
@@ -122,8 +171,9 @@ pub(super) fn holding(
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Sign, Text, Words, holds};
+    use super::{Bytes, KEPT, Sign, Text, Words, holds};
     use crate::features::tasks::model::Task;
+    use crate::kernel::{TaskId, TypedId as _};
     use crate::store::Record as _;
     use crate::store::columns::Column as _;
 
@@ -145,13 +195,44 @@ mod tests {
         assert_eq!(holds(&not, 1, "offer\0", true), Some(true));
     }
 
+    fn task(n: u128, description: String) -> Task {
+        let id = TaskId::from_uuid(uuid::Uuid::from_u128(n));
+        Task { id, title: "Zoë".to_owned(), description, ..Task::sample() }
+    }
+
     #[test]
     fn a_long_text_is_kept_up_to_a_sign_and_says_so() {
-        let task =
-            |description: String| Task { title: "Zoë".to_owned(), description, ..Task::sample() };
-        let long = Text::of(&task("ü".repeat(KEPT)));
-        assert!(!long.whole && long.text.len() <= KEPT && long.text.starts_with("zoë\0ü"));
-        let short = Text::of(&task("A PLAN".to_owned()));
-        assert!(short.whole && &*short.text == "zoë\0a plan");
+        let mut bytes = Bytes::default();
+        let long = Text::of(&task(1, "ü".repeat(KEPT)), &mut bytes);
+        let short = Text::of(&task(2, "A PLAN".to_owned()), &mut bytes);
+        let kept = bytes.of(&long);
+        assert!(!long.whole && kept.len() <= KEPT && kept.starts_with("zoë\0ü"));
+        assert!(short.whole && bytes.of(&short) == "zoë\0a plan");
+    }
+
+    #[test]
+    fn bytes_that_no_text_has_any_more_are_taken_out_and_each_text_stays_what_it_is() {
+        let (mut bytes, mut model) = (Bytes::default(), Vec::new());
+        let mut texts: Vec<Text> = (0..300)
+            .map(|n| {
+                model.push(format!("zoë\0text {n} {}", "x".repeat(400)));
+                Text::of(&task(n, format!("text {n} {}", "x".repeat(400))), &mut bytes)
+            })
+            .collect();
+        let mut most = 0;
+        for round in 0..40u128 {
+            for n in (0..300usize).filter(|n| !(*n).is_multiple_of(7)) {
+                texts[n].leave(&mut bytes);
+                let said = format!("round {round} {}", "y".repeat(n));
+                model[n] = format!("zoë\0{said}");
+                texts[n] = Text::of(&task(n as u128, said), &mut bytes);
+            }
+            Text::tidy(&mut texts, &mut bytes);
+            most = most.max(bytes.all.len());
+            for (text, said) in texts.iter().zip(&model) {
+                assert_eq!(bytes.of(text), said);
+            }
+        }
+        assert!(most < 600_000, "{most}");
     }
 }
