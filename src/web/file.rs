@@ -28,7 +28,7 @@ pub const TELLING: usize = 32;
 const PIECE: usize = 64 * 1024;
 /// Nothing runs, nothing is loaded, nobody frames it.
 const CLOSED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
-/// The same for a PDF, which our own pages may hold in a frame. A browser's own viewer does not open in a
+/// The same for a PDF, which our own pages may show in a place of theirs. A browser's own viewer does not open in a
 /// sandbox; it runs apart from this origin and may draw what it draws.
 const VIEWER: &str =
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";

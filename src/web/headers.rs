@@ -2,7 +2,7 @@
 //!
 //! The policy allows nothing inline, so it needs no nonce: one script, one style sheet and one
 //! sprite of our own origin, and the trusted-types policy that our bundle registers for htmx. Our pages may
-//! hold frames of our own origin, and nothing of ours lets itself be framed but a PDF (`file.rs`).
+//! hold objects of our own origin, and nothing of ours lets itself be held but a PDF (`file.rs`).
 
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -11,7 +11,7 @@ use axum::http::header::{
 
 /// The content policy, the same on documents and fragments.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data: blob:; frame-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
+     img-src 'self' data: blob:; object-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types htmx";
 

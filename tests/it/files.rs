@@ -79,6 +79,17 @@ async fn a_person_adds_looks_at_and_removes_files() {
     assert_eq!(pdf.header("content-type"), Some("application/pdf"));
     assert!(pdf.header("content-disposition").is_some_and(|d| d.starts_with("inline;")));
     assert!(pdf.header("content-security-policy").is_some_and(|p| !p.contains("script")));
+    // Our own page shows it in its place, and nobody else's may.
+    let policy =
+        |reply: &Reply| reply.header("content-security-policy").unwrap_or_default().to_owned();
+    assert!(policy(&pdf).contains("frame-ancestors 'self'"), "{}", policy(&pdf));
+    assert_eq!(pdf.header("x-frame-options"), Some("SAMEORIGIN"));
+    assert!(policy(&image).contains("frame-ancestors 'none'"), "{}", policy(&image));
+    assert_eq!(image.header("x-frame-options"), Some("DENY"));
+    let shown = mira.get(&hrefs[0]).await;
+    assert_eq!(shown.attr(".preview object", "data"), format!("{}/content", hrefs[0]));
+    assert!(policy(&shown).contains("object-src 'self'"), "{}", policy(&shown));
+    assert!(shown.text_of(".preview object").contains("opens in a tab"), "for who has no viewer");
     let page = mira.get(&format!("{}/content", hrefs[2])).await;
     assert_eq!(page.header("content-type"), Some(BYTES), "never a page of ours");
     assert!(page.header("content-disposition").is_some_and(|d| d.starts_with("attachment;")));
