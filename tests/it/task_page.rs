@@ -61,8 +61,8 @@ async fn a_label_comes_off_many_tasks_at_once_and_comes_back_with_one_undo() {
     let page = mira.get(TASKS).await;
     assert_eq!(page.attrs("#bulk-unlabel button", "value"), ["bug"]);
     let bar = mira.clone().htmx("bulk");
-    let off = bar.form(&format!("{TASKS}/bulk"), &[("tasks", "MC-1,MC-2"), ("unlabel", "bug")]);
-    let off = off.await;
+    let both = [("tasks", "MC-1,MC-2"), ("unlabel", "bug")];
+    let off = bar.form(&format!("{TASKS}/bulk"), &both).await;
     assert_eq!(off.status, StatusCode::OK, "{}", off.text);
     assert_eq!(marked().await, Some(1));
     let told = off.header("hx-trigger").expect("a toast");
@@ -119,8 +119,9 @@ async fn a_board_by_assignee_has_room_for_those_without_a_card() {
     assert_eq!(field, "assignee");
     let whom = board.attr(".idlers [data-drop]", "data-value");
     let moved = mira.clone().htmx("tasks-board");
-    let moved = moved.form(&format!("{TASKS}/MC-1/move"), &[(field.as_str(), whom.as_str())]);
-    assert_eq!(moved.await.status, StatusCode::OK);
+    let to = [(field.as_str(), whom.as_str())];
+    let moved = moved.form(&format!("{TASKS}/MC-1/move"), &to).await;
+    assert_eq!(moved.status, StatusCode::OK);
     let board = tom.get(&at).await;
     assert_eq!(board.texts(".board > section h2"), ["Tom", "Nobody"]);
     assert_eq!(board.texts(".idlers section h2"), ["Mira Lindqvist"]);
