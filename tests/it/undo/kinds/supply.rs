@@ -110,7 +110,7 @@ pub fn run_limits(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         0 => ReachOf::Workspace,
         _ => ReachOf::Agent(one::<Agent>(tx, a / 3)?.id),
     };
-    let number = |n: u8| (n % 3 != 0).then(|| 10 + u32::from(n % 4));
+    let number = |n: u8| (!n.is_multiple_of(3)).then(|| 10 + u32::from(n % 4));
     by_rule(bounds::set(tx, RunLimits::of_values(of, [number(b), number(c), None])))
 }
 
