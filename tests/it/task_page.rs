@@ -1,5 +1,7 @@
 //! What the page of a task and lists of tasks tell and offer beside what is in them.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ async fn labels_that_came_and_went_are_named_and_long_histories_are_read_further
     let (mira, api) = (hq.owner(), hq.api().await);
     make(&api, json!({ "title": "Oil the chain" })).await;
     let page = format!("{TASKS}/MC-1");
+    // The walk goes over versions of the task, which is as it was while no time passes.
+    hq.advance(Duration::from_millis(1)).await;
     let changed = mira.form(&format!("{page}/labels"), &[("names", "bug, <idea>")]).await;
     assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text);
     let shown = mira.get(&page).await;

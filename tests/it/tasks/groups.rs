@@ -156,6 +156,7 @@ fn what_happened_to_labels_and_relations_stands_in_the_history() {
     later(&desk, task, other).unwrap();
     // What is put on and off by one person in a row is one line; what came and went is none.
     for names in ["+idea", "+late,-bug", "-late,+other"] {
+        desk.clock.advance_ms(1);
         desk.by(mira(), move |tx| labels::ask(tx, task, Asked::read(names))).unwrap();
     }
     let told = desk.store.read(|snap| history(snap, task, 1)).unwrap();

@@ -188,6 +188,8 @@ pub struct Wish {
     pub(super) zone: TimeZone,
     /// Of which workspaces the accounts may tell; of all when there is no such list.
     places: Option<BTreeSet<WorkspaceId>>,
+    /// The same of values.
+    of_values: Option<BTreeSet<WorkspaceId>>,
 }
 
 impl Wish {
@@ -228,16 +230,20 @@ impl Wish {
             members,
             here: ws.id,
             zone: zone.clone(),
+            of_values: places.clone(),
             places,
         })
     }
 
-    /// The same for who comes in that way: a token is for one workspace, whoever its owner is elsewhere.
+    /// The same for who comes in that way: to a token, which is for one workspace, no values are told of what is
+    /// about others, whoever its owner is there.
     #[must_use]
     pub fn through(self, via: Via) -> Self {
-        let is_token = matches!(via, Via::Token(_)) && self.source == Source::Accounts;
-        let places = if is_token { Some(BTreeSet::from([self.here])) } else { self.places };
-        Self { places, ..self }
+        let of_values = match via {
+            Via::Token(_) => Some(BTreeSet::from([self.here])),
+            _ => self.of_values,
+        };
+        Self { of_values, ..self }
     }
 
     /// Looks for a page of entries.
@@ -295,7 +301,7 @@ impl Wish {
     /// Whether whoever asks may read what a record of the accounts holds, by its fields: of members of this
     /// workspace and tokens for it, and of workspaces that they belong to.
     pub(super) fn may_read_values(&self, record: &Root, fields: &Map<String, Value>) -> bool {
-        let Some(places) = &self.places else { return true };
+        let Some(places) = &self.of_values else { return true };
         let named = |name: &str| fields.get(name)?.as_str()?.parse::<WorkspaceId>().ok();
         match record.table {
             t if t == ACCOUNTS.number => {
