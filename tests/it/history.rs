@@ -451,8 +451,6 @@ const OFFERED: &[(&str, &str)] = &[
     ("agents", "src/features/agents/pages/settings.rs"),
     ("agent_reach", "src/features/agents/pages/settings.rs"),
     ("inbox_paces", "src/features/agents/pages/settings.rs"),
-    ("queue_choices", "src/features/agents/pages/settings.rs"),
-    ("talk_choices", "src/features/agents/pages/settings.rs"),
     ("routines", "src/features/routines/pages/show.rs"),
     ("routine_rules", "src/features/routines/pages/list.rs"),
     ("members", "src/server/people/pages.rs"),
@@ -524,39 +522,23 @@ async fn a_label_and_a_view_lead_to_their_history() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn how_conversations_go_on_has_a_history_where_it_is_set() {
+async fn limits_of_runs_have_a_history_where_they_are_set() {
     let hq = TestHq::start().await;
     let owner = hq.owner();
     work::agent(&hq, "Ada").await;
-    let pages = [format!("{HOME}/settings/general"), format!("{HOME}/agents/ada/settings")];
-    let places = [
-        ("/settings/queue", "/settings/conversations", "/settings/limits"),
-        ("/agents/ada/queue", "/agents/ada/conversations", "/agents/ada/limits"),
-    ];
-    for (page, (queue, talk, limits)) in pages.iter().zip(places) {
-        let before = owner.get(page).await.attrs(".history-fold a", "href").len();
-        let saves = [
-            (queue, "cap", ["31", "32"]),
-            (talk, "idle_minutes", ["41", "42"]),
-            (limits, "calls", ["51", "52"]),
-        ];
-        for (to, field, values) in saves {
-            for value in values {
-                let saved = owner.form(&format!("{HOME}{to}"), &[(field, value)]).await;
-                assert_eq!(saved.status, StatusCode::SEE_OTHER, "{to}: {}", saved.text);
-            }
+    let places =
+        [("/settings/general", "/settings/limits"), ("/agents/ada/settings", "/agents/ada/limits")];
+    for (page, to) in places {
+        let page = format!("{HOME}{page}");
+        let before = owner.get(&page).await.attrs(".history-fold a", "href").len();
+        for calls in ["51", "52"] {
+            let saved = owner.form(&format!("{HOME}{to}"), &[("calls", calls)]).await;
+            assert_eq!(saved.status, StatusCode::SEE_OTHER, "{to}: {}", saved.text);
         }
-        let links = owner.get(page).await.attrs(".history-fold a", "href");
-        assert_eq!(links.len(), before + 3, "{links:?}");
-        for (kind, words) in [("queue_choices", ["31", "32"]), ("talk_choices", ["41", "42"])] {
-            let link = links.iter().find(|link| link.contains(kind)).expect("it is offered");
-            let past = owner.get(link).await;
-            assert_eq!(past.texts(".versions > ol > li").len(), 2, "{}", past.text);
-            assert!(words.iter().all(|word| past.text.contains(word)), "{}", past.text);
-            assert!(past.attrs("header a[href*='/undo?']", "href").is_empty(), "it is set there");
-        }
-        let of_runs = links.iter().find(|link| link.contains("run_limits")).expect("it is offered");
-        let past = owner.get(of_runs).await;
+        let links = owner.get(&page).await.attrs(".history-fold a", "href");
+        assert_eq!(links.len(), before + 1, "{links:?}");
+        let link = links.iter().find(|link| link.contains("run_limits")).expect("it is offered");
+        let past = owner.get(link).await;
         assert_eq!(past.texts(".versions > ol > li").len(), 2, "{}", past.text);
         assert!(["Limits of runs", "51", "52"].iter().all(|word| past.text.contains(word)));
     }

@@ -51,7 +51,7 @@ pub fn routes() -> Routes {
                      deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
-                     queue_choices, talk_choices, run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \
+                     run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \
                      people, usual_thinking and subagent_limits (id `-`). Also of records that are \
                      gone",
                 )

@@ -43,7 +43,11 @@ pub fn told(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreError> {
 pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreError> {
     let told = match (told(tx, number)?, new) {
         (Some(Told::Anew), _) => Told::Anew,
-        (Some(old @ Told::Back { seq, .. }), Told::Back { seq: to, .. }) if seq < to => old,
+        (Some(old @ Told::Back { incarnation: was, seq }), Told::Back { incarnation, seq: to })
+            if was == incarnation && seq < to =>
+        {
+            old
+        }
         (_, new) => new,
     };
     tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), Some(codec::encode(&told)?))

@@ -15,7 +15,7 @@ use crate::features::connections::queries::turns;
 use crate::features::history::queries::{self as history, meanwhile};
 use crate::features::inbox::model::pace::Pace;
 use crate::features::inbox::queries::pace;
-use crate::features::runs::model::{QueueChoice, QueueOf, RunLimits, TalkChoice};
+use crate::features::runs::model::{QueueOf, RunLimits};
 use crate::features::runs::queries::{bounds, habits, queue};
 use crate::git::Author;
 use crate::store::ReadExt;
@@ -72,10 +72,8 @@ struct SettingsPage {
     order_history: String,
     queue: queue::Fields,
     queue_href: String,
-    queue_history: String,
     talk: habits::Fields,
     talk_href: String,
-    talk_history: String,
     /// What bounds its runs.
     bounds: bounds::Fields,
     bounds_history: String,
@@ -148,8 +146,6 @@ fn page(
                 true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
                 false => String::new(),
             };
-            let queue_history = history::href_if_any::<QueueChoice>(ws, snap, of)?;
-            let talk_history = history::href_if_any::<TalkChoice>(ws, snap, of)?;
             let bounds_history = history::href_if_any::<RunLimits>(ws, snap, whose)?;
             Ok::<_, PageError>((
                 head,
@@ -157,10 +153,10 @@ fn page(
                 fallbacks,
                 levels,
                 own,
-                (order_history, queue_history, talk_history, bounds_history),
+                (order_history, bounds_history),
             ))
         })?;
-    let (order_history, queue_history, talk_history, bounds_history) = histories;
+    let (order_history, bounds_history) = histories;
     Ok(SettingsPage {
         shell,
         head,
@@ -186,8 +182,6 @@ fn page(
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),
         fallbacks_href: ws.url(&format!("settings/connections/fallbacks/{}", agent.id)),
         order_history,
-        queue_history,
-        talk_history,
         bounds,
         bounds_history,
         thinking: thinking_choices(v.thinking.parse().ok(), &levels),

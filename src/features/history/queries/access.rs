@@ -77,9 +77,6 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (SUBAGENT_LIMITS.number, Can::Read, Some(Can::Admin)),
     // Those of all need more, as with hosts: `guard.rs`.
     (RUN_LIMITS.number, Can::Read, Some(Can::Agents)),
-    // Of a conversation, of an agent and of all: each takes another right, asked where it is set.
-    (QUEUE_CHOICES.number, Can::Read, None),
-    (TALK_CHOICES.number, Can::Read, None),
     (WINDOWS.number, Can::Admin, Some(Can::Admin)),
     (BUDGETS.number, Can::Read, Some(Can::Admin)),
     (PRICES.number, Can::Read, Some(Can::Admin)),
@@ -99,6 +96,8 @@ const ROWS: &[(u16, Can)] = &[
     (SESSION_EVENTS.number, Can::Read),
     (INPUTS.number, Can::Read),
     (CONTEXTS.number, Can::Read),
+    (QUEUE_CHOICES.number, Can::Read),
+    (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),

@@ -17,9 +17,7 @@ use crate::features::inbox::model::INBOX;
 use crate::features::inbox::model::pace::PACES;
 use crate::features::links::model::LINKS;
 use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::{
-    QUEUE_CHOICES, RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS, TALK_CHOICES,
-};
+use crate::features::runs::model::{RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS};
 use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
@@ -220,10 +218,6 @@ impl<'r> Names<'r> {
                     },
                 }
             }
-            t if t == QUEUE_CHOICES.number => {
-                self.choice_title("When somebody writes while an agent works", fields)
-            }
-            t if t == TALK_CHOICES.number => self.choice_title("How conversations go on", fields),
             t if t == RUN_LIMITS.number => self.choice_title("Limits of runs", fields),
             t if t == PACES.number => {
                 let agent = self.somebody(text("agent"));
@@ -368,8 +362,6 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "usual_thinking" => ("usual thinking", "usual thinking"),
         "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
         "run_limits" => ("limits of runs", "limits of runs"),
-        "queue_choices" => ("choice for messages", "choices for messages"),
-        "talk_choices" => ("choice for conversations", "choices for conversations"),
         "routines" => ("routine", "routines"),
         "routine_rules" => ("rule for routines", "rules for routines"),
         "routine_runs" => ("firing of a routine", "firings of routines"),

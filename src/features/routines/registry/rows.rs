@@ -14,7 +14,7 @@ use crate::features::inbox::model::pace::Pace;
 use crate::features::links::model::Link;
 use crate::features::notifications::model::sending::MailSettings;
 use crate::features::routines::model::{Routine, RoutineRules};
-use crate::features::runs::model::{QueueChoice, RunLimits, SubagentLimits, TalkChoice};
+use crate::features::runs::model::{RunLimits, SubagentLimits};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{Label, TaskLabel};
@@ -304,24 +304,6 @@ pub(super) static ALL: &[Noun] = &[
         NAMELESS,
         [set],
         [number("per_hour", "limit within an hour")]
-    ),
-    noun!(
-        QueueChoice,
-        "queue_choice",
-        "what a message does while an agent works",
-        AGENTS,
-        NAMELESS,
-        [set],
-        [text("wish", "choice")]
-    ),
-    noun!(
-        TalkChoice,
-        "talk_choice",
-        "how conversations go on",
-        AGENTS,
-        NAMELESS,
-        [set],
-        [text("wish", "choice")]
     ),
     noun!(
         SubagentLimits,

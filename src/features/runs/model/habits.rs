@@ -82,7 +82,7 @@ pub struct TalkChoice {
 impl Record for TalkChoice {
     type Id = QueueOf;
     const TABLE: Table = TALK_CHOICES;
-    const CLASS: Class = Class::Tracked;
+    const CLASS: Class = Class::Work;
     const VERSION: u8 = 2;
     fn id(&self) -> QueueOf {
         self.of

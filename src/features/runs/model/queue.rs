@@ -75,7 +75,7 @@ pub struct QueueChoice {
 impl Record for QueueChoice {
     type Id = QueueOf;
     const TABLE: Table = QUEUE_CHOICES;
-    const CLASS: Class = Class::Tracked;
+    const CLASS: Class = Class::Work;
     fn id(&self) -> QueueOf {
         self.of
     }

@@ -11,7 +11,7 @@ use crate::app::{App, Ws};
 use crate::features::agents::model::ReachOf;
 use crate::features::agents::queries::reach;
 use crate::features::history::queries as history;
-use crate::features::runs::model::{QueueChoice, QueueOf, RunLimits, SubagentLimits, TalkChoice};
+use crate::features::runs::model::{QueueOf, RunLimits, SubagentLimits};
 use crate::features::runs::queries::{bounds, habits, limits, queue};
 use crate::kernel::{Can, Problem, WorkspaceState, text};
 use crate::store::StoreError;
@@ -160,13 +160,11 @@ struct General {
 /// What has forms of its own beside the settings.
 struct Beside {
     queue: queue::Fields,
-    queue_history: String,
     subagents: SubagentLimits,
     /// What bounds runs.
     bounds: bounds::Fields,
     bounds_history: String,
     talk: habits::Fields,
-    talk_history: String,
     /// Hosts in private networks that agents reach, one a line.
     hosts: String,
 }
@@ -177,12 +175,10 @@ impl Beside {
         let read = ws.read(|snap| {
             Ok::<_, StoreError>(Self {
                 queue: queue::fields(snap, of)?,
-                queue_history: history::href_if_any::<QueueChoice>(ws, snap, of)?,
                 subagents: limits::of(snap)?,
                 bounds: bounds::fields(snap, ReachOf::Workspace)?,
                 bounds_history: history::href_if_any::<RunLimits>(ws, snap, ReachOf::Workspace)?,
                 talk: habits::fields(snap, of)?,
-                talk_history: history::href_if_any::<TalkChoice>(ws, snap, of)?,
                 hosts: reach::of(snap, ReachOf::Workspace)?.join("\n"),
             })
         });

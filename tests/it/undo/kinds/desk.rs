@@ -128,7 +128,6 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     supply::drop_connection,
     supply::fallbacks,
     supply::usual_thinking,
-    supply::talks,
     subagent_limits,
     supply::run_limits,
     routine,

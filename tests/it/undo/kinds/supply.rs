@@ -1,12 +1,11 @@
-//! Acts on what agents think with, how one talks to them, and what that may cost: connections, models, choices of
-//! conversations, budgets, prices.
+//! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
 
 use hq::features::agents::model::{Agent, ReachOf};
 use hq::features::connections::model::{Connection, Named, Wire};
 use hq::features::connections::rules::{self as connections, turns};
 use hq::features::routines::model::Routine;
-use hq::features::runs::model::{QueueOf, QueueWish, RunLimits, TalkWish};
-use hq::features::runs::rules::{bounds, habits, queue};
+use hq::features::runs::model::RunLimits;
+use hq::features::runs::rules::bounds;
 use hq::features::streams::model::Stream;
 use hq::features::tasks::model::Task;
 use hq::features::usage::rules::{budgets, prices};
@@ -58,20 +57,6 @@ pub fn fallbacks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         n => vec![Named { connection, model: format!("model-{n}") }],
     };
     by_rule(turns::set_fallbacks(tx, agent, models))
-}
-
-/// Choices of conversations: of all, or of an agent's.
-pub fn talks(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
-    let of = match a % 2 {
-        0 => QueueOf::Workspace,
-        _ => QueueOf::Agent(one::<Agent>(tx, a / 2)?.id),
-    };
-    if b % 2 == 0 {
-        let cap = Some(u32::from(c % 3) + 1);
-        return by_rule(queue::choose(tx, of, QueueWish { cap, ..QueueWish::default() }));
-    }
-    let idle_minutes = Some(u32::from(c % 3) + 1);
-    by_rule(habits::choose(tx, of, TalkWish { idle_minutes, ..TalkWish::default() }))
 }
 
 pub fn usual_thinking(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
