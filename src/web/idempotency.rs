@@ -13,7 +13,7 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::Method;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -34,6 +34,15 @@ const MAX_KEY: usize = 200;
 const MAX_BODY: usize = 1024 * 1024;
 /// Where bodies may be larger and are read by the handler: questions to agents, with pictures and files.
 const LARGE: &str = "/v1/";
+/// Headers that belong to a question there.
+const ASKING: &[&str] = &[
+    "x-hq-agent-id",
+    "x-hq-session-key",
+    "x-hq-model",
+    "x-openclaw-agent-id",
+    "x-openclaw-session-key",
+    "x-openclaw-model",
+];
 
 #[derive(Clone)]
 struct Keyed {
@@ -202,6 +211,14 @@ pub async fn digest(request: Request, next: Next) -> Response {
     for part in [parts.method.as_str(), uri.path(), uri.query().unwrap_or_default()] {
         hash.update(part.as_bytes());
         hash.update([0]);
+    }
+    if uri.path().starts_with(LARGE) {
+        // There headers say whom is asked, where, and by which model.
+        for name in ASKING {
+            let word = parts.headers.get(*name).map_or(&[][..], HeaderValue::as_bytes);
+            hash.update(word);
+            hash.update([0]);
+        }
     }
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind == Some("application/octet-stream") || uri.path().starts_with(LARGE) {

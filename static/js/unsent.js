@@ -83,9 +83,12 @@ function restore(form) {
   toast({ tone: "info", text: "What you had typed is back in its form. It has not been sent yet." });
 }
 
-const status = performance.getEntriesByType("navigation")[0]?.responseStatus ?? 200;
+const opened = performance.getEntriesByType("navigation")[0];
+const status = opened?.responseStatus ?? 200;
+// A page that was gone back to, or whose address was typed, is no answer to a form: it may never have arrived.
+const answers = opened?.type === "navigate" && document.referrer.startsWith(`${location.origin}/`);
 // Who has to sign in, or is told that something failed, has sent nothing yet.
-settle(!document.body.classList.contains("gate") && status < 400);
+settle(answers && !document.body.classList.contains("gate") && status < 400);
 all().forEach(begin);
 // A form that came back has what was typed in it already.
 if (status < 400) all().forEach(restore);

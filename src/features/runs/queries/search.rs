@@ -12,7 +12,7 @@ use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
 use crate::providers::model::Part;
 use crate::search::{Ask, Typos, Wanted};
 use crate::store::key::decode;
-use crate::store::{ReadExt, StoreError};
+use crate::store::{Cursor, ReadExt, StoreError};
 use crate::tool::rank::{Query, Ranking};
 
 use super::{branches, children, events, sessions, talk};
@@ -25,6 +25,8 @@ const CHUNK: u32 = 256;
 const MOST: usize = 2_000;
 /// How many passages of what is older are taken from the index.
 const OLDER: usize = 500;
+/// So many entries of the feed the index may be behind and still has what is older than the events that are read.
+const NEAR: u64 = 2_000;
 /// How much of a passage is given, in bytes.
 const SNIPPET: usize = 700;
 /// How much of it stands before the first word that was found, in bytes.
@@ -209,6 +211,14 @@ impl Looking {
         finding.ask();
         let Some(wanted) = Wanted::of(wish.query.text()) else { return Ok(false) };
         if !finding.index.is_begun() || finding.building().is_some() {
+            return Ok(false);
+        }
+        // What is newer than the index was read one by one, as long as that is not too much.
+        let head = ws.store.head();
+        let reaches = |seen: Cursor| {
+            seen.incarnation == head.incarnation && head.seq.saturating_sub(seen.seq) <= NEAR
+        };
+        if !finding.seen().is_some_and(reaches) {
             return Ok(false);
         }
         let mut groups = Vec::new();

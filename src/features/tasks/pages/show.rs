@@ -39,7 +39,7 @@ use crate::web::shell::Shell;
 use crate::web::time::{Due, RelTime};
 
 /// How many looks back a timeline goes at most.
-const MOST_LOOKS: usize = 50;
+const MOST_LOOKS: usize = 10;
 /// How many parts are listed.
 const MOST_PARTS: usize = 200;
 
@@ -308,9 +308,13 @@ fn live(scene: &Scene, task: &Task, part: &str) -> Live {
 fn time(scene: &Scene, read: &dyn Read, task: &Task, looks: usize) -> Result<Time, TaskError> {
     let (entries, more) = timeline::entries(scene, read, task, looks)?;
     let further = more && looks < MOST_LOOKS;
-    let part = if looks == 1 { "time".to_owned() } else { format!("time&back={looks}") };
+    let live = match looks {
+        1 => live(scene, task, "time"),
+        // To look far back costs more: it waits until others have had their say.
+        _ => live(scene, task, &format!("time&back={looks}")).calm(),
+    };
     Ok(Time {
-        live: live(scene, task, &part).table("inbox"),
+        live: live.table("inbox"),
         entries,
         earlier: match further {
             true => format!("{}?back={}", scene.href(task), looks + 1),
