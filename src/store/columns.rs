@@ -34,7 +34,7 @@ pub trait Column: Send + Sync + Sized + 'static {
     fn of(record: &Self::Of, shared: &mut Self::Shared) -> Self;
     /// The id of the record.
     fn id(&self) -> <Self::Of as Record>::Id;
-    /// It is not among the rows any more: what it has in the shared place is of no use.
+    /// It is not among the rows any more, or comes anew: what it has in the shared place is of no use.
     fn leave(&self, _shared: &mut Self::Shared) {}
     /// Takes out of the shared place what is of no use, when that is worth it. Called after changes.
     fn tidy(_rows: &mut [Self], _shared: &mut Self::Shared) {}
@@ -144,11 +144,11 @@ impl Columns<'_> {
         rows.seq = None;
         let Rows { rows: all, shared, .. } = rows;
         for (id, now) in fresh {
-            let now = now.map(|record| C::of(&record, shared));
             let place = all.binary_search_by(|row| row.id().cmp(&id));
             if let Ok(at) = place {
                 all[at].leave(shared);
             }
+            let now = now.map(|record| C::of(&record, shared));
             match (place, now) {
                 (Ok(at), Some(now)) => all[at] = now,
                 (Ok(at), None) => drop(all.remove(at)),

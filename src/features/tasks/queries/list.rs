@@ -272,9 +272,9 @@ pub(super) fn fitting<T>(
             body(&mut rows.iter().filter(|row| fits.row(row)))
         });
     }
-    let ids = texts::holding(read, &fits.words, |row| fits.row(row))?;
+    let held = texts::holding(read, &fits.words, |row| fits.row(row))?;
     columns::with(read, |rows: &[Row]| {
-        body(&mut taskset::named(rows, &ids).filter(|row| fits.row(row)))
+        body(&mut taskset::named(rows, held.ids()).filter(|row| fits.row(row)))
     })
 }
 

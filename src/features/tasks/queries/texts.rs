@@ -2,11 +2,14 @@
 //! each text is kept in memory as long as somebody looks for words; what may stand further behind is read
 //! from the store.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
+use parking_lot::Mutex;
 
 use super::columns::Row;
+use super::taskset;
 use super::terms::Sign;
 use crate::features::tasks::model::Task;
 use crate::kernel::TaskId;
@@ -16,7 +19,11 @@ use crate::store::{Read, ReadExt, StoreError};
 /// So many bytes of a title and its description are kept: nearly all of most.
 const KEPT: usize = 512;
 
+/// So many questions are remembered with what was found.
+const REMEMBERED: usize = 8;
+
 /// Words to look for in a text.
+#[derive(Clone)]
 pub(super) struct Words {
     sign: Sign,
     /// Made ready once for all texts.
@@ -29,6 +36,12 @@ impl Words {
     /// Of a text in lower case.
     pub(super) fn new(sign: Sign, text: &str, number: Option<u32>) -> Self {
         Self { sign, finder: Finder::new(text).into_owned(), number }
+    }
+
+    /// Whether these ask the same as others.
+    fn are(&self, others: &Self) -> bool {
+        (self.sign, self.number, self.finder.needle())
+            == (others.sign, others.number, others.finder.needle())
     }
 
     fn are_in(&self, number: u32, text: &str) -> bool {
@@ -54,6 +67,54 @@ struct Bytes {
     all: String,
     /// How many of them no text has any more.
     lost: usize,
+    /// What was found for the last questions, the newest first.
+    answers: Mutex<VecDeque<Arc<Answer>>>,
+}
+
+/// What was found for a question. A list renews with each change of a task: then that task alone is looked at.
+#[derive(Clone)]
+struct Answer {
+    words: Vec<Words>,
+    /// The tasks that have the words, in the order of their ids.
+    found: Vec<TaskId>,
+    /// Those of which what stands behind the bytes tells it.
+    open: Vec<TaskId>,
+}
+
+impl Answer {
+    /// Looks through all texts.
+    fn new(words: &[Words], texts: &[Text], bytes: &Bytes) -> Self {
+        let mut answer = Self { words: words.to_vec(), found: Vec::new(), open: Vec::new() };
+        for text in texts {
+            match holds(words, text.number, bytes.of(text), text.whole) {
+                Some(true) => answer.found.push(text.id),
+                Some(false) => {}
+                None => answer.open.push(text.id),
+            }
+        }
+        answer
+    }
+
+    /// A text has come.
+    fn come(&mut self, text: &Text, kept: &str) {
+        let list = match holds(&self.words, text.number, kept, text.whole) {
+            Some(true) => &mut self.found,
+            Some(false) => return,
+            None => &mut self.open,
+        };
+        if let Err(at) = list.binary_search(&text.id) {
+            list.insert(at, text.id);
+        }
+    }
+
+    /// A text has gone.
+    fn go(&mut self, id: TaskId) {
+        for list in [&mut self.found, &mut self.open] {
+            if let Ok(at) = list.binary_search(&id) {
+                list.remove(at);
+            }
+        }
+    }
 }
 
 impl Bytes {
@@ -63,6 +124,26 @@ impl Bytes {
     fn of(&self, text: &Text) -> &str {
         let at = text.at as usize;
         self.all.get(at..at + usize::from(text.len)).unwrap_or_default()
+    }
+
+    /// What there is for a question: what is known, or what all texts say.
+    fn answer(&self, words: &[Words], texts: &[Text]) -> Arc<Answer> {
+        let same = |answer: &Arc<Answer>| {
+            let others = &answer.words;
+            words.len() == others.len() && words.iter().zip(others).all(|(a, b)| a.are(b))
+        };
+        let known = {
+            let mut answers = self.answers.lock();
+            let at = answers.iter().position(same);
+            at.and_then(|at| answers.remove(at)).inspect(|one| answers.push_front(Arc::clone(one)))
+        };
+        known.unwrap_or_else(|| {
+            let answer = Arc::new(Answer::new(words, texts, self));
+            let mut answers = self.answers.lock();
+            answers.truncate(REMEMBERED - 1);
+            answers.push_front(Arc::clone(&answer));
+            answer
+        })
     }
 }
 
@@ -83,7 +164,11 @@ impl Column for Text {
         };
         bytes.all.push_str(&all[..kept]);
         let len = u16::try_from(kept).unwrap_or(u16::MAX);
-        Self { id: task.id, number: task.number, at, len, whole: kept == all.len() }
+        let text = Self { id: task.id, number: task.number, at, len, whole: kept == all.len() };
+        for answer in bytes.answers.get_mut() {
+            Arc::make_mut(answer).come(&text, &all[..kept]);
+        }
+        text
     }
 
     fn id(&self) -> TaskId {
@@ -92,6 +177,9 @@ impl Column for Text {
 
     fn leave(&self, bytes: &mut Bytes) {
         bytes.lost += usize::from(self.len);
+        for answer in bytes.answers.get_mut() {
+            Arc::make_mut(answer).go(self.id);
+        }
     }
 
     fn tidy(texts: &mut [Self], bytes: &mut Bytes) {
@@ -109,7 +197,7 @@ impl Column for Text {
             text.at = u32::try_from(all.len()).unwrap_or(u32::MAX);
             all.push_str(own);
         }
-        *bytes = Bytes { all, lost: 0 };
+        (bytes.all, bytes.lost) = (all, 0);
     }
 }
 
@@ -133,32 +221,42 @@ fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> 
     (!open).then_some(true)
 }
 
-/// The tasks that have the words, in the order of their ids. Long texts are read only of those that fit
-/// otherwise.
+/// The tasks that have the words, in the order of their ids.
+pub(super) enum Holding {
+    /// As it is known.
+    Known(Found),
+    /// With those of which the store told it.
+    Told(Vec<TaskId>),
+}
+
+/// What was found for a question that asks for nothing else.
+pub(super) struct Found(Arc<Answer>);
+
+impl Holding {
+    pub(super) fn ids(&self) -> &[TaskId] {
+        match self {
+            Self::Known(Found(answer)) => &answer.found,
+            Self::Told(ids) => ids,
+        }
+    }
+}
+
+/// The tasks that have the words. Long texts are read only of those that fit otherwise.
 pub(super) fn holding(
     read: &dyn Read,
     words: &[Words],
     fits: impl Fn(&Row) -> bool,
-) -> Result<Vec<TaskId>, StoreError> {
-    let (mut open, mut found) = (HashSet::new(), Vec::new());
-    columns::with_shared(read, |texts: &[Text], bytes| {
-        for text in texts {
-            match holds(words, text.number, bytes.of(text), text.whole) {
-                Some(true) => found.push(text.id),
-                Some(false) => {}
-                None => {
-                    open.insert(text.id);
-                }
-            }
-        }
-    })?;
-    if open.is_empty() {
-        return Ok(found);
+) -> Result<Holding, StoreError> {
+    let answer = columns::with_shared(read, |texts: &[Text], bytes| bytes.answer(words, texts))?;
+    if answer.open.is_empty() {
+        return Ok(Holding::Known(Found(answer)));
     }
     // Outside of the columns: nobody else should wait for them while the disk is read.
     let fitting = columns::with(read, |rows: &[Row]| -> Vec<TaskId> {
-        rows.iter().filter(|row| open.contains(&row.id) && fits(row)).map(|row| row.id).collect()
+        let open = taskset::named(rows, &answer.open).filter(|row| fits(row));
+        open.map(|row| row.id).collect()
     })?;
+    let mut found = answer.found.clone();
     for id in fitting {
         let Some(task) = read.get::<Task>(id)? else { continue };
         if holds(words, task.number, &joined(&task), true) == Some(true) {
@@ -166,7 +264,7 @@ pub(super) fn holding(
         }
     }
     found.sort_unstable();
-    Ok(found)
+    Ok(Holding::Told(found))
 }
 
 #[cfg(test)]
@@ -234,5 +332,38 @@ mod tests {
             }
         }
         assert!(most < 600_000, "{most}");
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_question_is_what_all_texts_would_say() {
+        let (mut bytes, mut texts): (Bytes, Vec<Text>) = (Bytes::default(), Vec::new());
+        let asked: Vec<[Words; 1]> = ["tyre", "brake", "zoë"]
+            .into_iter()
+            .flat_map(|text| [Sign::Is, Sign::Not].map(|sign| [words(sign, text)]))
+            .chain([[Words::new(Sign::Is, "mc-3", Some(3))]])
+            .collect();
+        let said = ["tyre", "brake", "a tyre and a brake", "nothing"];
+        for step in 0..400usize {
+            let (n, what) = (step * 7 % 40, step * 5 % 6);
+            let id = TaskId::from_uuid(uuid::Uuid::from_u128(n as u128));
+            let place = texts.binary_search_by(|text| text.id.cmp(&id));
+            if let Ok(at) = place {
+                texts.remove(at).leave(&mut bytes);
+            }
+            if let Some(words) = said.get(what) {
+                let far = if step % 3 == 0 { "x".repeat(KEPT) } else { String::new() };
+                let task = task(n as u128, format!("{far}{words}"));
+                let task = Task { number: u32::try_from(n).unwrap(), ..task };
+                let at = place.unwrap_or_else(|at| at);
+                texts.insert(at, Text::of(&task, &mut bytes));
+            }
+            Text::tidy(&mut texts, &mut bytes);
+            for words in &asked {
+                let known = bytes.answer(words, &texts);
+                let fresh = super::Answer::new(words, &texts, &bytes);
+                assert_eq!((&known.found, &known.open), (&fresh.found, &fresh.open), "{step}");
+            }
+        }
+        assert_eq!(bytes.answers.get_mut().len(), asked.len());
     }
 }
