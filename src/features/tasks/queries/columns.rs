@@ -48,6 +48,8 @@ pub(super) struct Row {
     rank_begins: [u8; 5],
     /// Where the title begins in the words.
     title_at: u16,
+    /// The minute in which work may begin: mostly enough to tell two apart.
+    start_minute: i32,
     pub(super) stream: Option<StreamId>,
     pub(super) parent: Option<TaskId>,
     /// The place in the order by hand, then the title in lower case.
@@ -88,6 +90,7 @@ impl Column for Row {
             updated_ms: task.updated_at.as_millisecond(),
             rank_begins,
             title_at: u16::try_from(rank.len()).unwrap_or(u16::MAX),
+            start_minute: minute(Moment::of(task.start_at)),
             stream: task.stream,
             parent: task.parent,
             words: format!("{rank}{}", task.title.to_lowercase()).into(),
@@ -104,6 +107,14 @@ impl Column for Row {
     fn id(&self) -> TaskId {
         self.id
     }
+}
+
+/// The minute of a moment; none comes last, as does what is too far away to be told apart.
+fn minute(at: Moment) -> i32 {
+    at.ms().map_or(i32::MAX, |ms| {
+        let minute = ms.div_euclid(60_000).clamp(i32::MIN.into(), i64::from(i32::MAX) - 1);
+        i32::try_from(minute).unwrap_or(i32::MAX - 1)
+    })
 }
 
 impl Row {
@@ -151,11 +162,15 @@ impl Row {
                 let begin = self.rank_begins.cmp(&other.rank_begins);
                 begin.then_with(|| self.rank().cmp(other.rank()))
             }
-            Sort::Start => self
-                .rest
-                .start
-                .cmp(&other.rest.start)
-                .then_with(|| other.priority.cmp(&self.priority)),
+            Sort::Start => {
+                let begin = self.start_minute.cmp(&other.start_minute);
+                // Most have none, and what they are is read from elsewhere.
+                let exact = || match self.start_minute {
+                    i32::MAX => Ordering::Equal,
+                    _ => self.rest.start.cmp(&other.rest.start),
+                };
+                begin.then_with(exact).then_with(|| other.priority.cmp(&self.priority))
+            }
         };
         by.then_with(|| self.id.cmp(&other.id))
     }

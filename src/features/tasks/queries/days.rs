@@ -35,7 +35,7 @@ pub fn due(
     let span =
         |day: &Date| Days { from: Some(*day), to: day.checked_add(1.day()).ok() }.span(&today.zone);
     let spans: Vec<(i64, i64)> = days.iter().map(span).collect();
-    let found = list::fitting(read, filter, today, |rows| {
+    let found = list::fitting(read, filter, (today, list::Walk::Forth), |rows| {
         let mut own: Vec<Best<'_>> = spans.iter().map(|_| Best::new(Sort::Due, limit)).collect();
         for row in rows {
             let Some(at) = row.dated(Dated::Due) else { continue };

@@ -213,6 +213,16 @@ impl<'t> Order<'t> {
         Self { by, ..self }
     }
 
+    /// From which end the rows are gone over. Groups of people and streams come as they are met.
+    fn walk(&self) -> Walk {
+        let met = [GroupBy::Assignee, GroupBy::Stream];
+        let newest = matches!(self.sort, Sort::Created | Sort::Updated);
+        match newest && !met.contains(&self.by.0) && !met.contains(&self.by.1) {
+            true => Walk::Back,
+            false => Walk::Forth,
+        }
+    }
+
     fn take<'r>(&self, rows: &mut dyn Iterator<Item = &'r Row>) -> Vec<Found> {
         let mut columns = Grouper::new(self.by.0, self.today);
         let mut lanes = Grouper::new(self.by.1, self.today);
@@ -259,22 +269,33 @@ impl<'t> Order<'t> {
     }
 }
 
-/// Gives the body the rows that fit, in the order of their ids, one by one.
+/// From which end one goes over the rows. What is new stands at the end, and where the newest come first a walk from
+/// there passes over nearly all others for the price of one comparison.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    Forth,
+    Back,
+}
+
+/// Gives the body the rows that fit, in the order of their ids from one end, one by one.
 pub(super) fn fitting<T>(
     read: &dyn Read,
     filter: &Filter,
-    today: &Today,
+    (today, walk): (&Today, Walk),
     body: impl for<'r> FnOnce(&mut dyn Iterator<Item = &'r Row>) -> T,
 ) -> Result<T, StoreError> {
     let fits = Fits::new(read, filter, today)?;
+    let fit = |row: &&Row| fits.row(row);
     if fits.words.is_empty() {
-        return columns::with(read, |rows: &[Row]| {
-            body(&mut rows.iter().filter(|row| fits.row(row)))
+        return columns::with(read, |rows: &[Row]| match walk {
+            Walk::Forth => body(&mut rows.iter().filter(fit)),
+            Walk::Back => body(&mut rows.iter().rev().filter(fit)),
         });
     }
     let held = texts::holding(read, &fits.words, |row| fits.row(row))?;
-    columns::with(read, |rows: &[Row]| {
-        body(&mut taskset::named(rows, held.ids()).filter(|row| fits.row(row)))
+    columns::with(read, |rows: &[Row]| match walk {
+        Walk::Forth => body(&mut taskset::named(rows, held.ids()).filter(fit)),
+        Walk::Back => body(&mut taskset::named_back(rows, held.ids()).filter(fit)),
     })
 }
 
@@ -284,7 +305,7 @@ pub(super) fn find(
     filter: &Filter,
     order: &Order<'_>,
 ) -> Result<Vec<Found>, StoreError> {
-    fitting(read, filter, order.today, |rows| order.take(rows))
+    fitting(read, filter, (order.today, order.walk()), |rows| order.take(rows))
 }
 
 /// How many tasks fit.
@@ -292,7 +313,7 @@ pub(super) fn find(
 /// # Errors
 /// When the store fails.
 pub fn total(read: &dyn Read, filter: &Filter, today: &Today) -> Result<usize, StoreError> {
-    fitting(read, filter, today, |rows| rows.count())
+    fitting(read, filter, (today, Walk::Forth), |rows| rows.count())
 }
 
 /// How many tasks fit each of these filters, by one walk over the columns for all that ask for no words.

@@ -29,6 +29,31 @@ pub(super) fn named<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item =
     })
 }
 
+/// How many of sorted things come after what is looked for, as [`ahead`] from the other end.
+fn behind<T>(sorted: &[T], is_after: impl Fn(&T) -> bool) -> usize {
+    let (len, mut step) = (sorted.len(), 1);
+    let from_end = |n: usize| len.checked_sub(n).and_then(|at| sorted.get(at));
+    while from_end(step).is_some_and(&is_after) {
+        step *= 2;
+    }
+    let (low, high) = (step / 2, (step - 1).min(len));
+    let between = &sorted[len - high..len - low];
+    high - between.partition_point(|one| !is_after(one))
+}
+
+/// The same rows from the last one on.
+pub(super) fn named_back<'r>(rows: &'r [Row], ids: &[TaskId]) -> impl Iterator<Item = &'r Row> {
+    let mut rest = rows;
+    ids.iter().rev().filter_map(move |id| {
+        rest = &rest[..rest.len() - behind(rest, |row| row.id > *id)];
+        let (last, before) = rest.split_last()?;
+        (last.id == *id).then(|| {
+            rest = before;
+            last
+        })
+    })
+}
+
 /// Tasks in the order of their ids. A walk over the columns asks in that order, too: the set remembers where
 /// it looked last, so that each question costs next to nothing. A hash table of a hundred thousand costs more
 /// to be filled than all questions of a list to be answered.
@@ -97,14 +122,33 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::TaskSet;
+    use super::{TaskSet, named, named_back};
+    use crate::features::tasks::model::Task;
+    use crate::features::tasks::queries::columns::Row;
     use crate::kernel::{TaskId, TypedId as _};
+    use crate::store::Record as _;
+    use crate::store::columns::Column as _;
 
     fn id(n: u8) -> TaskId {
         TaskId::from_uuid(uuid::Uuid::from_u128(u128::from(n)))
     }
 
     proptest! {
+        #[test]
+        fn named_rows_are_the_same_from_both_ends(
+            (rows, ids) in (prop::collection::btree_set(any::<u8>(), 0..60), prop::collection::btree_set(any::<u8>(), 0..60)),
+        ) {
+            let row = |n: &u8| Row::of(&Task { id: id(*n), ..Task::sample() }, &mut ());
+            let all: Vec<Row> = rows.iter().map(row).collect();
+            let wanted: Vec<TaskId> = ids.iter().copied().map(id).collect();
+            let forth: Vec<TaskId> = named(&all, &wanted).map(|row| row.id).collect();
+            let mut back: Vec<TaskId> = named_back(&all, &wanted).map(|row| row.id).collect();
+            back.reverse();
+            let model: Vec<TaskId> = rows.intersection(&ids).copied().map(id).collect();
+            prop_assert_eq!(&forth, &model);
+            prop_assert_eq!(&back, &model);
+        }
+
         #[test]
         fn it_has_what_was_put_in_in_whatever_order_one_asks(
             (first, more) in (prop::collection::vec(any::<u8>(), 0..60), prop::collection::vec(any::<u8>(), 0..9)),
