@@ -60,7 +60,9 @@ fn tables(out: &mut String, store: &str, schema: &Schema) {
         let Some(ops) = &info.ops else { continue };
         let blobs = if ops.blobs.is_some() { ", holds files" } else { "" };
         let (number, name, version) = (info.number, info.name, ops.version);
-        writeln!(out, "{store} {number:04} {name} v{version}{blobs}").expect("a string");
+        // What is kept of a change: another class would look for what entries of before do not have.
+        let class = info.class().expect("a record has a class");
+        writeln!(out, "{store} {number:04} {name} v{version} {class:?}{blobs}").expect("a string");
         for index in ops.indexes {
             let kind = if index.unique { "unique" } else { "index" };
             let (own, name) = (index.number, index.name);
