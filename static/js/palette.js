@@ -158,6 +158,12 @@ function addOffers() {
   if (some.length) list.prepend(...section("palette-many", `${count} ${count === 1 ? one : many}`, some));
 }
 
+// What HQ says is chosen at first, or the first line; with something ticked always that.
+function start() {
+  const first = lines()[0];
+  if (!chosen() || first?.id.startsWith("palette-many")) choose(first);
+}
+
 let timer;
 function ask() {
   clearTimeout(timer);
@@ -175,10 +181,10 @@ if (list) {
       none.dataset.said = `${lines().length} results`;
     }
     said.textContent = none?.dataset.said ?? "";
-    if (!chosen()) choose(lines()[0]);
+    start();
   }).observe(list, { childList: true });
   // Lines have the ids of those before them, and settling gives them back what the server said of them.
-  list.addEventListener("htmx:after:settle", () => chosen() || choose(lines()[0]));
+  list.addEventListener("htmx:after:settle", start);
 }
 
 export function open(typed = "") {
