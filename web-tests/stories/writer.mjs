@@ -25,13 +25,22 @@ const text = (page) => page.getByRole('textbox', { name: 'Description', exact: t
 const done = (page) => page.getByRole('button', { name: 'Done', exact: true });
 const saved = (page) => page.locator('[data-says]').filter(SAVED).waitFor();
 const drawn = (page) => page.locator('#task-text .md').first();
+/** Where the server has the task of a page. */
+const record = (page) => [
+  `/api/v1/tasks/${page.url().split('/').at(-1).replace(/[?#].*/, '')}`,
+  { headers: { 'x-hq-workspace': page.url().split('/')[4] } },
+];
 /** What the server has, whatever the page shows. */
-const stored = async (page) => {
-  const answer = await page.request.get(`/api/v1/tasks/${page.url().split('/').at(-1).replace(/[?#].*/, '')}`, {
-    headers: { 'x-hq-workspace': page.url().split('/')[4] },
-  });
-  return answer.json();
-};
+const stored = async (page) => (await page.request.get(...record(page))).json();
+/** Waits until the server has all these words: "Saved" may still be about the words before. */
+const arrived = (page, words) =>
+  page.waitForFunction(
+    async ([path, how, all]) => {
+      const { description } = await (await fetch(path, how)).json();
+      return all.every((one) => description.includes(one));
+    },
+    [...record(page), words],
+  );
 /** Words that stand in the text, be it read or written just now. */
 const shows = (page, words) =>
   page.waitForFunction(
@@ -153,9 +162,8 @@ export function tell(given) {
     await panel.getByText('First day: west.').waitFor();
     await panel.getByText('First day: east.').waitFor();
     await panel.getByRole('button', { name: 'Keep both' }).click();
+    await arrived(second, ['west', 'east', 'south, late']);
     await saved(second);
-    const { description } = await stored(second);
-    for (const words of ['west', 'east', 'south, late']) assert.ok(description.includes(words), description);
     await done(second).click();
     await drawn(second).waitFor();
     assert.deepEqual(quiet(context, 'ERR_INTERNET_DISCONNECTED', '409'), []);
