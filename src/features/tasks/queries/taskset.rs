@@ -73,7 +73,7 @@ impl TaskSet {
         let is_ahead = from.checked_sub(1).is_none_or(|before| ids[before] < id);
         let at = match is_ahead {
             true => from + ahead(&ids[from..], |one| *one < id),
-            false => ids[..from].partition_point(|one| *one < id),
+            false => from - behind(&ids[..from], |one| id <= *one),
         };
         self.at.store(at, Ordering::Relaxed);
         ids.get(at) == Some(&id)
