@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use parking_lot::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::app::Ws;
@@ -117,16 +118,18 @@ impl Dispatcher {
         let mut feed = self.0.ws.store.subscribe();
         let mut freed = self.0.engine.freed.subscribe();
         let stopping = self.0.ws.halt();
-        let mut recovered = false;
+        let (app, mut recovered) = (&self.0.ws.app, false);
         while !stopping.is_cancelled() {
+            // Before the look, so that no move of the clock in between is missed.
+            let moved = app.clock_moved.notified();
             let next = match self.look(&mut recovered, &cut_off).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(%error, "the dispatcher failed; it tries again");
-                    Some(self.0.ws.app.clock.now() + AGAIN)
+                    Some(app.clock.now() + AGAIN)
                 }
             };
-            if !self.sleep(&mut feed, &mut freed, next).await {
+            if !self.sleep(&mut feed, &mut freed, moved, next).await {
                 break;
             }
         }
@@ -157,13 +160,11 @@ impl Dispatcher {
         &self,
         feed: &mut Receiver<Arc<Entry>>,
         freed: &mut tokio::sync::watch::Receiver<u64>,
+        moved: Notified<'_>,
         next: Option<Timestamp>,
     ) -> bool {
         let app = &self.0.ws.app;
-        // Registered before the clock is read, so that a move in between is not missed.
-        let moved = app.clock_moved.notified();
         tokio::pin!(moved);
-        moved.as_mut().enable();
         let pause = next.map_or(AT_LEAST, |at| {
             Duration::try_from(at.duration_since(app.clock.now())).unwrap_or_default()
         });

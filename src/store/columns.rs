@@ -135,15 +135,11 @@ impl Columns<'_> {
             return Ok(());
         }
         let Some(ids) = self.changed::<C>(known, seq)? else { return self.scan(rows, seq) };
-        let mut fresh = Vec::with_capacity(ids.len());
-        for id in ids {
-            let now = self.snap.get::<C::Of>(id.clone())?;
-            fresh.push((id, now));
-        }
         // What fails halfway is read anew as a whole.
         rows.seq = None;
         let Rows { rows: all, shared, .. } = rows;
-        for (id, now) in fresh {
+        for id in ids {
+            let now = self.snap.get::<C::Of>(id.clone())?;
             let place = all.binary_search_by(|row| row.id().cmp(&id));
             if let Ok(at) = place {
                 all[at].leave(shared);

@@ -7,8 +7,8 @@ use hq::kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Reply, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::hq::{Reply, TestHq};
+use crate::support::model::{Gate, Turn};
 use crate::support::work;
 
 const NONE: &str = "00000000-0000-7000-8000-000000000000";
@@ -220,18 +220,9 @@ async fn a_repeat_with_its_key_changes_nothing_more() {
     hq.finish().await;
 }
 
-/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
-async fn ready() -> (TestHq, ModelServer, Person) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    let program = hq.token(&["read", "chat"]).await;
-    (hq, model, program)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_talks_with_an_agent_as_a_person_does() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     assert_eq!(program.get("/api/v1/agents/ada/sessions").await.json()["items"], json!([]));
     let gate = Gate::new();
     model.push(Turn::text("Two tasks are open.").behind(&gate)).push(Turn::text("Good."));

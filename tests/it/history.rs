@@ -489,7 +489,11 @@ async fn every_kind_with_a_history_is_named_by_the_api_and_offered_on_a_page() {
             continue;
         }
         let text = std::fs::read_to_string(root.join(place)).expect("a file of the project");
-        let ways = [format!("history/{}/", info.name), "history::href::<".to_owned()];
+        let ways = [
+            format!("history/{}/", info.name),
+            "history::href::<".into(),
+            "history::href_if_any::<".into(),
+        ];
         assert!(ways.iter().any(|way| text.contains(way)), "{}: {place}", info.name);
     }
     for (name, _) in OFFERED {

@@ -6,22 +6,13 @@ use hq::kernel::{Outcome, RunState};
 use serde_json::{Value, json};
 
 use crate::cli_agents::Terminal;
-use crate::support::hq::{Events, Message, Person, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::hq::{Events, Message};
+use crate::support::model::{Gate, Turn};
 use crate::support::program::Program;
 use crate::support::{wire, work};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const RESPONSES: &str = "/v1/responses";
-
-/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
-async fn ready() -> (TestHq, ModelServer, Person) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    let program = hq.token(&["read", "chat"]).await;
-    (hq, model, program)
-}
 
 /// The id of a streamed answer and its words.
 async fn told(mut stream: Events) -> (Value, String) {
@@ -38,7 +29,7 @@ async fn told(mut stream: Events) -> (Value, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeat_with_its_key_joins_the_run_and_has_its_answer_afterwards() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let gate = Gate::new();
     model.push(Turn::text("One two three").pausing(2, &gate));
     let body = wire::chat("Count", true);
@@ -73,7 +64,7 @@ async fn a_repeat_with_its_key_joins_the_run_and_has_its_answer_afterwards() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_under_a_key_stays_one_and_asks_for_no_further_try() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.push(Turn::error(401, "invalid_api_key", "wrong key"));
     let keyed = program.clone().with("idempotency-key", "k");
     let body = wire::chat("Hello", false);
@@ -88,7 +79,7 @@ async fn a_failure_under_a_key_stays_one_and_asks_for_no_further_try() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_question_may_have_a_key() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
     let keyed = program.clone().with("idempotency-key", "large");
     let body = wire::chat(&"heron ".repeat(300_000), false);
@@ -103,7 +94,7 @@ async fn a_large_question_may_have_a_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn results_of_tools_are_given_once_with_their_key() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model
         .push(Turn::call("get_weather", json!({ "city": "Rome" })))
         .push(Turn::text("21 degrees."));

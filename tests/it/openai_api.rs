@@ -15,7 +15,7 @@ use hq::server::timers;
 use hq::store::{KeyBuf, Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::support::hq::{Message, Person, Setup, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
+use crate::support::model::{Gate, Turn};
 use crate::support::work;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -26,15 +26,6 @@ fn asking(text: &str) -> Value {
 
 fn content(answer: &Value) -> &str {
     answer["choices"][0]["message"]["content"].as_str().expect("an answer")
-}
-
-/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
-async fn ready() -> (TestHq, ModelServer, Person) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    let program = hq.token(&["read", "chat"]).await;
-    (hq, model, program)
 }
 
 #[tokio::test]
@@ -68,7 +59,7 @@ async fn agents_are_models() {
 
 #[tokio::test]
 async fn an_answer_has_the_form_that_clients_read() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.push(Turn::text("Three tasks are open."));
     let reply = program.post(CHAT, &asking("What is open?")).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -87,7 +78,7 @@ async fn an_answer_has_the_form_that_clients_read() {
 
 #[tokio::test]
 async fn history_is_told_once_and_a_named_session_remembers() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
     let talk = json!({ "model": "hq", "messages": [
         { "role": "system", "content": "Answer in one word." },
@@ -119,7 +110,7 @@ async fn history_is_told_once_and_a_named_session_remembers() {
 
 #[tokio::test]
 async fn long_messages_and_new_instructions_reach_the_model() {
-    let (_hq, model, program) = ready().await;
+    let (_hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
     let long = "heron ".repeat(20_000);
     let talk = json!({ "model": "hq", "messages": [
@@ -179,7 +170,7 @@ async fn chunks(stream: &mut crate::support::hq::Events) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_stream_begins_with_the_role_and_passes_pieces_on_at_once() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let gate = Gate::new();
     model.push(Turn::text("One two three").pausing(2, &gate));
     let body = json!({
@@ -207,7 +198,7 @@ async fn a_stream_begins_with_the_role_and_passes_pieces_on_at_once() {
 
 #[tokio::test]
 async fn a_client_that_leaves_stops_a_single_call_and_no_other() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let gates = [Gate::new(), Gate::new()];
     for gate in &gates {
         model.push(Turn::text("Slow words").pausing(2, gate));
@@ -238,7 +229,7 @@ async fn a_client_that_leaves_stops_a_single_call_and_no_other() {
 
 #[tokio::test]
 async fn what_is_refused_says_so_in_the_form_of_this_api() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let stranger = hq.nobody().with("authorization", "Bearer hq_pat_wrong");
     let reply = stranger.get("/v1/models").await;
     assert_eq!(reply.status, 401);
@@ -322,7 +313,7 @@ async fn every_answer_says_which_it_is_and_how_many_more_may_be_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_asks_for_it_hears_what_the_agents_own_tools_do() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let call = || Turn::call("task_create", json!({ "title": "Call the printer" }));
     model.push(call()).push(Turn::text("Done.")).push(call()).push(Turn::text("Done."));
     let mut body = asking("Make a task");
@@ -345,7 +336,7 @@ async fn a_client_that_asks_for_it_hears_what_the_agents_own_tools_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_call_goes_on_without_its_client_when_it_was_told_to() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let gate = Gate::new();
     model.push(Turn::text("Slow words").pausing(2, &gate));
     let body = json!({
@@ -372,7 +363,7 @@ fn single_sessions(hq: &TestHq) -> Vec<Session> {
 
 #[tokio::test]
 async fn sessions_of_single_calls_go_a_day_after_their_last_use_with_all_they_hold() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
     program.post(CHAT, &asking("Once")).await;
     let kept = program.clone().with("x-hq-session-key", "notes");
@@ -412,7 +403,7 @@ async fn sessions_of_single_calls_go_a_day_after_their_last_use_with_all_they_ho
 
 #[tokio::test]
 async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
     let (ws, who) = (hq.ws(), work::owner(&hq));
     program.post(CHAT, &asking("Once")).await;
@@ -453,7 +444,7 @@ async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
 
 #[tokio::test]
 async fn a_model_is_chosen_by_those_who_manage_agents_and_has_to_be_there() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let listed = move |tx: &mut WriteTx<'_>| {
         let mut all: Vec<Connection> = tx.list(&Range::all())?;
         let mut stored = all.pop().expect("a connection");
@@ -486,7 +477,7 @@ async fn a_model_is_chosen_by_those_who_manage_agents_and_has_to_be_there() {
 
 #[tokio::test]
 async fn a_call_from_outside_does_not_wait_for_a_person() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let ask = json!({ "question": "Which offer?" });
     model.push(Turn::call("tool_search", json!({ "query": "ask a person a question" })));
     model.push(Turn::call("ask_person", ask)).push(Turn::text("The cheaper one, then."));

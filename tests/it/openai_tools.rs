@@ -8,20 +8,12 @@ use hq::kernel::{Outcome, Role, RunState, Thinking, WaitFor};
 use hq::store::{Range, ReadExt as _, StoreError};
 use serde_json::{Value, json};
 
-use crate::support::hq::{Message, Person, TestHq};
-use crate::support::model::{ModelServer, Turn};
+use crate::support::hq::{Message, TestHq};
+use crate::support::model::Turn;
 use crate::support::work;
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
-
-async fn ready() -> (TestHq, ModelServer, Person) {
-    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
-    work::connect(&hq, &model).await;
-    work::agent(&hq, "Ada").await;
-    let program = hq.token(&["read", "chat"]).await;
-    (hq, model, program)
-}
 
 fn tool(name: &str) -> Value {
     let city = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
@@ -68,7 +60,7 @@ fn weather(city: &str) -> Turn {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_answers_calls_of_its_tools_and_the_run_goes_on_over_a_restart() {
-    let (mut hq, model, program) = ready().await;
+    let (mut hq, model, program) = work::with_program().await;
     let mixed = Turn::text("I look.")
         .and_call("task_create", json!({ "title": "Ask about the weather" }))
         .and_call("get_weather", json!({ "city": "Rome" }))
@@ -123,7 +115,7 @@ async fn a_program_answers_calls_of_its_tools_and_the_run_goes_on_over_a_restart
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_calls_of_one_person_are_nobody_elses_to_answer() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.push(weather("Rome"));
     let asked = asking(&["get_weather"]);
     let first = program.post(CHAT, &asked).await.json();
@@ -140,7 +132,7 @@ async fn the_calls_of_one_person_are_nobody_elses_to_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn responses_follow_one_another_with_the_outputs_of_functions() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.push(weather("Rome")).push(Turn::text("21 degrees."));
     let mut function = tool("get_weather");
     function["type"] = "function".into();
@@ -180,7 +172,7 @@ async fn responses_follow_one_another_with_the_outputs_of_functions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_with_calls_piece_by_piece() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let city = "Llanfair".repeat(80);
     model.push(weather(&city));
     let mut asked = asking(&["get_weather"]);
@@ -208,7 +200,7 @@ async fn a_stream_ends_with_calls_piece_by_piece() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_never_answers_and_one_that_says_something_else_leave_nothing_open() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.push(weather("Rome"));
     program.post(CHAT, &asking(&["get_weather"])).await;
     assert_eq!(work::run(&hq, "R-1").state, RunState::Waiting);
@@ -233,7 +225,7 @@ async fn a_program_that_never_answers_and_one_that_says_something_else_leave_not
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_have_to_be_called_one_at_a_time_or_not_at_all_and_keep_their_names() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     // A name that HQ has is another one for the model and its own for the program.
     model.push(Turn::call("read_client", json!({ "city": "Rome" })));
     let mut asked = asking(&["read"]);
@@ -267,7 +259,7 @@ async fn tools_have_to_be_called_one_at_a_time_or_not_at_all_and_keep_their_name
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tool_that_the_provider_does_not_take_is_left_out() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     let refusal = "Invalid schema for function 'get_weather': array schema missing items";
     model.push(Turn::error(400, "invalid_request_error", refusal)).push(Turn::text("No idea."));
     let reply = program.post(CHAT, &asking(&["get_weather", "get_time"])).await;
@@ -281,7 +273,7 @@ async fn a_tool_that_the_provider_does_not_take_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_program_wishes_of_an_answer_reaches_the_model() {
-    let (hq, model, program) = ready().await;
+    let (hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Short."));
     let wishes = json!({
         "model": "hq/ada", "messages": [{ "role": "user", "content": "Be short" }],

@@ -10,7 +10,7 @@ use hq::features::workspace::model::Member;
 use hq::kernel::{Actor, Cause, SignInId, TypedId as _, Via};
 use hq::store::{Range, ReadExt as _, Record, StoreError};
 
-use super::hq::TestHq;
+use super::hq::{Person, TestHq};
 use super::model::{ModelServer, Turn};
 
 /// An HQ with the agent Ada, whose model says that it sees; what a test of a conversation begins with.
@@ -20,6 +20,15 @@ pub async fn scene() -> (TestHq, ModelServer) {
     agent(&hq, "Ada").await;
     model.usually(Turn::text("I see."));
     (hq, model)
+}
+
+/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
+pub async fn with_program() -> (TestHq, ModelServer, Person) {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    connect(&hq, &model).await;
+    agent(&hq, "Ada").await;
+    let program = hq.token(&["read", "chat"]).await;
+    (hq, model, program)
 }
 
 /// All records of a kind.

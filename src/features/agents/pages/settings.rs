@@ -138,25 +138,26 @@ fn page(
             let levels = turns::levels(snap, now.connection, &now.model)?;
             let of = QueueOf::Agent(agent.id);
             let only = reach::of(snap, ReachOf::Agent(agent.id))?.join("\n");
-            let pace = (pace::fields(snap, agent.id)?, snap.get::<Pace>(agent.id)?.is_some());
             let whose = ReachOf::Agent(agent.id);
             let bounds = bounds::fields(snap, whose)?;
+            let pace = pace::fields(snap, agent.id)?;
             let own = (queue::fields(snap, of)?, habits::fields(snap, of)?, bounds, only, pace);
-            let order_history = match turns::has_fallbacks(snap, Some(agent.id))? {
-                true => history::href::<Fallbacks>(ws, Fallbacks::key(Some(agent.id))),
-                false => String::new(),
-            };
-            let bounds_history = history::href_if_any::<RunLimits>(ws, snap, whose)?;
+            let order = Fallbacks::key(Some(agent.id));
+            let histories = (
+                history::href_if_any::<Fallbacks>(ws, snap, order)?,
+                history::href_if_any::<RunLimits>(ws, snap, whose)?,
+                history::href_if_any::<Pace>(ws, snap, agent.id)?,
+            );
             Ok::<_, PageError>((
                 head,
                 model_choices(snap, Some(wish))?,
                 fallbacks,
                 levels,
                 own,
-                (order_history, bounds_history),
+                histories,
             ))
         })?;
-    let (order_history, bounds_history) = histories;
+    let (order_history, bounds_history, pace_history) = histories;
     Ok(SettingsPage {
         shell,
         head,
@@ -172,11 +173,8 @@ fn page(
             false => history::href::<Reach>(ws, ReachOf::Agent(agent.id)),
         },
         only,
-        pace_history: match pace.1 {
-            true => history::href::<Pace>(ws, agent.id),
-            false => String::new(),
-        },
-        pace: pace.0,
+        pace,
+        pace_history,
         queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),

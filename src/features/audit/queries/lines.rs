@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::Ws;
 use crate::features::activity::queries::{self as activity, Words};
-use crate::features::history::queries::fields::FieldDiff;
+use crate::features::history::queries::shown::FieldView;
 use crate::features::tasks::queries::people::People;
 use crate::kernel::{
     AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via, WorkspaceState,
@@ -62,7 +62,7 @@ pub struct RowLine {
     /// What became of the version before, where it is not kept any more; or empty.
     pub taken: &'static str,
     /// What differs, of records of the accounts; those of a workspace have a page of their own.
-    pub fields: Vec<FieldDiff>,
+    pub fields: Vec<FieldView>,
 }
 
 impl Line {
@@ -184,7 +184,7 @@ impl<'r> Teller<'r> {
                 None => "",
             };
             let fields = match &self.values {
-                Some(values) => values.changed(entry.seq, change)?,
+                Some(values) => values.shown(entry.seq, change)?,
                 None => Vec::new(),
             };
             let op = activity::word(change.op);

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use crate::app::Ws;
 use crate::features::history::queries::fields::{FieldDiff, Speaker};
 use crate::features::history::queries::names::{Names, Word};
+use crate::features::history::queries::shown::FieldView;
 use crate::features::history::queries::versions::{fields_of, told};
 use crate::store::history::{Steps, at};
 use crate::store::{Change, Class, Read, Root, Schema, StoreError};
@@ -14,6 +15,7 @@ use super::ask::Wish;
 
 /// Tells values of records of the accounts, as far as whoever asks may read them.
 pub struct Values<'r> {
+    ws: &'r Ws,
     of: &'r dyn Read,
     schema: &'r Schema,
     wish: &'r Wish,
@@ -27,7 +29,7 @@ impl<'r> Values<'r> {
     /// # Errors
     /// When the disk fails.
     pub fn new(
-        ws: &Ws,
+        ws: &'r Ws,
         read: &'r dyn Read,
         (of, schema): (&'r dyn Read, &'r Schema),
         wish: &'r Wish,
@@ -36,7 +38,7 @@ impl<'r> Values<'r> {
         for place in ws.app.workspaces.read().iter() {
             names.know("workspace", place.id, Word::plain(&*place.slug));
         }
-        Ok(Self { of, schema, wish, names, steps: RefCell::default() })
+        Ok(Self { ws, of, schema, wish, names, steps: RefCell::default() })
     }
 
     /// What an entry changed in a record; nothing where values are not kept, or are not for whoever asks.
@@ -59,5 +61,13 @@ impl<'r> Values<'r> {
         }
         let speaker = Speaker { names: &self.names, zone: self.wish.zone.clone() };
         told(&speaker, self.schema, record.table, &version).map(|told| told.fields)
+    }
+
+    /// The same as pages show it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn shown(&self, seq: u64, change: &Change) -> Result<Vec<FieldView>, StoreError> {
+        Ok(FieldView::all(self.ws, self.changed(seq, change)?))
     }
 }

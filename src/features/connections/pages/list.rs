@@ -217,10 +217,8 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
         dot: Dot::new("ready", "Always there"),
     };
     let fallbacks = ws.read(|snap| turns::fallback_fields(snap, None))?;
-    let order_history = match ws.read(|snap| turns::has_fallbacks(snap, None))? {
-        true => history::href::<Fallbacks>(&ws, Fallbacks::key(None)),
-        false => String::new(),
-    };
+    let order = Fallbacks::key(None);
+    let order_history = ws.read(|snap| history::href_if_any::<Fallbacks>(&ws, snap, order))?;
     let thinking = thinking(&ws, default_id, &default_model)?;
     let live = Live::new(ws.url(HERE))
         .table("connections")

@@ -40,14 +40,6 @@ pub fn fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<Vec<Named>
     Ok(tx.get::<Fallbacks>(Fallbacks::key(agent))?.map_or_else(Vec::new, |list| list.models))
 }
 
-/// Whether somebody has chosen such a list, so that it has a history.
-///
-/// # Errors
-/// When the disk fails.
-pub fn has_fallbacks(tx: &impl ReadExt, agent: Option<AgentId>) -> Result<bool, StoreError> {
-    Ok(tx.get::<Fallbacks>(Fallbacks::key(agent))?.is_some())
-}
-
 /// Everybody who may answer for a choice, in order, whether they rest or not: the model that was chosen with each of
 /// its keys, then those to fall back on. What a person chose for a message or a task falls back on nobody else; an
 /// agent's own model falls back on the agent's list, the workspace's on the workspace's.

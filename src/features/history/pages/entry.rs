@@ -4,7 +4,6 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::app::{App, Ws};
-use crate::features::deliverables::queries::diff::Line;
 use crate::kernel::Can;
 use crate::web::error::PageError;
 use crate::web::extract::Path;

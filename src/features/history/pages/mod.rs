@@ -9,7 +9,6 @@ pub(in crate::features::history) use undo::run_called;
 use jiff::tz::TimeZone;
 
 use crate::app::{App, Ws};
-use crate::features::deliverables::queries::diff::Line;
 use crate::kernel::{Can, Timestamp};
 use crate::store::history::{Image, Version};
 use crate::store::{Class, Root, StoreError};
@@ -20,6 +19,7 @@ use crate::web::time::RelTime;
 
 use super::queries::fields::{FieldDiff, Speaker};
 use super::queries::names::{Names, Word};
+use super::queries::shown::{Cell, FieldView};
 use super::queries::{access, id_text, versions};
 
 /// Pages below `/w/{ws}`.
@@ -32,22 +32,6 @@ pub fn routes() -> Routes {
         .post("/undo", undo::apply.needs(Can::Write))
         .post("/undo/entry/{seq}", undo::at_once.needs(Can::Write))
         .post("/undo/files/{id}", undo::files_again.needs(Can::Agents))
-}
-
-/// Words that may be a link.
-#[derive(Clone, Debug, Default)]
-struct Cell {
-    text: String,
-    href: String,
-}
-
-/// A field that differs.
-struct FieldView {
-    label: String,
-    before: Option<Cell>,
-    after: Option<Cell>,
-    lines: Vec<Line>,
-    whole: bool,
 }
 
 /// A change of a record.
@@ -105,8 +89,7 @@ impl<'a> Look<'a> {
     }
 
     fn cell(&self, word: Word) -> Cell {
-        let href = if word.path.is_empty() { String::new() } else { self.ws.url(&word.path) };
-        Cell { text: word.text, href }
+        Cell::of(self.ws, word)
     }
 
     fn entry(&self, seq: u64) -> String {
@@ -134,14 +117,7 @@ impl<'a> Look<'a> {
     }
 
     fn fields(&self, fields: Vec<FieldDiff>) -> Vec<FieldView> {
-        let views = fields.into_iter().map(|field| FieldView {
-            label: field.label,
-            before: field.before.map(|word| self.cell(word)),
-            after: field.after.map(|word| self.cell(word)),
-            lines: field.lines,
-            whole: field.whole,
-        });
-        views.collect()
+        FieldView::all(self.ws, fields)
     }
 
     fn byline(

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::Map;
 
 use crate::app::{App, Ws};
-use crate::features::deliverables::queries::diff::Line;
 use crate::store::{Root, StoreError};
 use crate::web::error::PageError;
 use crate::web::extract::{Path2, Query};

@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
-use crate::features::deliverables::queries::diff::Line;
 use crate::features::runs::queries::{self as runs, talk};
 use crate::kernel::{JobId, RunId};
 use crate::store::{Read, Snap};

@@ -11,6 +11,7 @@ pub mod outlook;
 pub mod preview;
 pub mod readable;
 pub mod scope;
+pub mod shown;
 pub mod versions;
 
 use uuid::Uuid;
@@ -133,11 +134,11 @@ pub fn href<R: Record>(ws: &Ws, id: R::Id) -> String {
 ///
 /// # Errors
 /// When the store fails.
-pub fn href_if_any<R: Record<Id: Copy>>(
+pub fn href_if_any<R: Record<Id: Clone>>(
     ws: &Ws,
     read: &impl ReadExt,
     id: R::Id,
 ) -> Result<String, StoreError> {
-    let there = read.get::<R>(id)?.is_some();
+    let there = read.get::<R>(id.clone())?.is_some();
     Ok(if there { href::<R>(ws, id) } else { String::new() })
 }

@@ -9,14 +9,11 @@ use crate::features::runs::queries::habits as reading;
 use crate::features::runs::rules::{self, RunError};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
-use crate::web::flash;
-use crate::web::form::sentence;
 use crate::web::hx::Hx;
 use crate::web::session::Person;
-use crate::web::shell::Flash;
 
 use super::chat::find;
-use super::limits::numbers;
+use super::limits::{numbers, saved};
 
 /// What a form says; what is empty is as usual.
 #[derive(Debug, Default, Deserialize)]
@@ -49,12 +46,7 @@ async fn choose(
         Ok(wish) => ws.write(who, move |tx| rules::habits::choose(tx, of, wish)).await,
         Err(error) => Err(error),
     };
-    let flash = match done {
-        Ok(()) => Flash::ok("Saved."),
-        Err(error @ RunError::BadLimit { .. }) => Flash::danger(sentence(&error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
+    saved((app, ws, hx), done, back)
 }
 
 /// `POST /settings/conversations`

@@ -67,12 +67,24 @@ pub(super) async fn save(
         Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
         Err(error) => Err(error),
     };
+    saved((&app, &ws, &hx), done, "settings/general")
+}
+
+/// Back to a page of settings, with what came of a form of theirs. A number that is none, or too large, is said
+/// there.
+pub(super) fn saved(
+    (app, ws, hx): (&App, &Ws, &Hx),
+    done: Result<(), RunError>,
+    back: &str,
+) -> Result<Response, PageError> {
     let flash = match done {
         Ok(()) => Flash::ok("Saved."),
-        Err(error @ RunError::BadLimit { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error @ (RunError::BadLimit { .. } | RunError::BadPause | RunError::BadCap)) => {
+            Flash::danger(sentence(&error.to_string()))
+        }
         Err(error) => return Err(error.into()),
     };
-    Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
+    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
 }
 
 #[cfg(test)]

@@ -15,16 +15,14 @@ use crate::kernel::{AccountId, InputId, QueueMode};
 use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
-use crate::web::flash;
-use crate::web::form::sentence;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
 use crate::web::parts::Choice;
 use crate::web::session::Person;
-use crate::web::shell::Flash;
 use crate::web::time::RelTime;
 
 use super::chat;
+use super::limits::saved;
 use super::look::Look;
 use super::place::{Spot, address};
 use super::show::{Said, find};
@@ -217,14 +215,7 @@ async fn choose(
         Ok(wish) => ws.write(who, move |tx| rules::queue::choose(tx, of, wish)).await,
         Err(error) => Err(error),
     };
-    let flash = match done {
-        Ok(()) => Flash::ok("Saved."),
-        Err(error @ (RunError::BadPause | RunError::BadCap)) => {
-            Flash::danger(sentence(&error.to_string()))
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
+    saved((app, ws, hx), done, back)
 }
 
 /// `POST /agents/{slug}/queue`

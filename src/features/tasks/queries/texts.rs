@@ -222,22 +222,15 @@ fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> 
 }
 
 /// The tasks that have the words, in the order of their ids.
-pub(super) enum Holding {
-    /// As it is known.
-    Known(Found),
-    /// With those of which the store told it.
-    Told(Vec<TaskId>),
+pub(super) struct Holding {
+    answer: Arc<Answer>,
+    /// With those of which the store told it, when there were any to be asked for.
+    told: Option<Vec<TaskId>>,
 }
-
-/// What was found for a question that asks for nothing else.
-pub(super) struct Found(Arc<Answer>);
 
 impl Holding {
     pub(super) fn ids(&self) -> &[TaskId] {
-        match self {
-            Self::Known(Found(answer)) => &answer.found,
-            Self::Told(ids) => ids,
-        }
+        self.told.as_deref().unwrap_or(&self.answer.found)
     }
 }
 
@@ -249,7 +242,7 @@ pub(super) fn holding(
 ) -> Result<Holding, StoreError> {
     let answer = columns::with_shared(read, |texts: &[Text], bytes| bytes.answer(words, texts))?;
     if answer.open.is_empty() {
-        return Ok(Holding::Known(Found(answer)));
+        return Ok(Holding { answer, told: None });
     }
     // Outside of the columns: nobody else should wait for them while the disk is read.
     let fitting = columns::with(read, |rows: &[Row]| -> Vec<TaskId> {
@@ -264,7 +257,7 @@ pub(super) fn holding(
         }
     }
     found.sort_unstable();
-    Ok(Holding::Told(found))
+    Ok(Holding { answer, told: Some(found) })
 }
 
 #[cfg(test)]
