@@ -166,6 +166,7 @@ pub struct ImportWish {
 /// # Errors
 /// With the first thing that is not as it should be; then nothing has changed.
 pub fn import(app: &App, from: &mut dyn Read, wish: &ImportWish) -> Result<Imported, BackupError> {
+    workspaces::life::count_with_one_more(app).map_err(refused)?;
     let id = ImportId::from_uuid(app.ids.next(app.clock.now_ms()));
     let folder = app.config.data.join(format!("importing-{}", id.short()));
     let inside = folder.join("in");

@@ -48,15 +48,21 @@ pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws,
     app.see_through("add a workspace", async move { make(&own, by, new).await }).await?
 }
 
+/// How many workspaces there are with one more.
+///
+/// # Errors
+/// When a server does not take so many.
+pub fn count_with_one_more(app: &App) -> Result<usize, LifeError> {
+    let count = app.workspaces.read().len() + 1;
+    if MOST < count { Err(LifeError::Many) } else { Ok(count) }
+}
+
 async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
     let _turn = app.list_turn.lock().await;
     workspace::queries::checked_name(&new.name)?;
     workspace::queries::checked_zone(&new.zone)?;
     let slug = free_slug(app, &new.name)?;
-    let count = app.workspaces.read().len() + 1;
-    if MOST < count {
-        return Err(LifeError::Many);
-    }
+    let count = count_with_one_more(app)?;
     let (own, place) = (app.clone(), app.config.data.join("workspaces").join(slug));
     let cache = super::cache_for(count);
     let opened = blocking(move || {

@@ -126,6 +126,30 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_full_takes_neither_a_new_workspace_nor_an_import() {
+    let office = Office::open().await;
+    let bytes = exported(&office).await;
+    let app = &office.hq.running().app;
+    let api = office.hq.api().await.with("x-hq-workspace", "marlow-cargo");
+    // Each entry of the list counts; that they share a store makes no difference to that.
+    let one = app.workspaces.read()[0].clone();
+    app.workspaces.write().resize(200, one.clone());
+    let imported = api.post_bytes("/api/v1/import?slug=second", bytes.clone()).await;
+    let owner = office.hq.owner().with("x-hq-workspace", "marlow-cargo");
+    let added = owner.json("POST", "/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
+    for (status, text) in [imported, (added.status.as_u16(), added.text)] {
+        assert!((400..500).contains(&status), "{status} {text}");
+        assert!(text.contains("200 workspaces already"), "{text}");
+    }
+    app.workspaces.write().truncate(199);
+    let imported = api.post_bytes("/api/v1/import?slug=second", bytes).await;
+    assert_eq!(imported.0, 201, "{}", imported.1);
+    app.workspaces.write().retain(|ws| ws.slug != one.slug);
+    app.workspaces.write().push(one);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_removed_stays_at_home_and_files_that_are_lost_are_named() {
     let office = busy().await;
     let api = office.hq.api().await;

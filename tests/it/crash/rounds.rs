@@ -15,7 +15,7 @@ use super::stores::Seen;
 /// Kills of one folder at most, when it is said how many there are to be.
 pub const LONG: u64 = 250;
 /// The same when nobody has said it: there is to be more than one round.
-pub const SHORT: u64 = 100;
+pub const SHORT: u64 = 75;
 
 /// What is done to one folder.
 #[derive(Clone, Copy, Debug)]
