@@ -24,20 +24,50 @@ function draw(bar, end, days) {
   last?.setAttribute("x", right - 7);
 }
 
+const say = (bar, end, days) => {
+  const box = document.getElementById("drag-says");
+  if (box) box.textContent = `${bar.dataset.task}: ${end} ${shifted(bar.dataset[end], days)}`;
+};
+
+let sent = Promise.resolve();
+
 async function move(bar, end, days) {
   const to = shifted(bar.dataset[end], days);
   const other = end === "start" ? bar.dataset.due : bar.dataset.start;
   const wrong = end === "start" ? to > other : to < other;
-  if (!days || wrong) return refresh();
-  const says = document.getElementById("drag-says");
-  if (says) says.textContent = `${bar.dataset.task}: ${end} ${to}`;
-  const { was } = bar;
-  const undo = () => {
-    bar.was = was;
+  if (!days || wrong) {
     draw(bar, end, 0);
+    return refresh();
+  }
+  say(bar, end, days);
+  // The next move counts from here, also before HQ has answered; they arrive in the order in which they were made.
+  const from = bar.dataset[end];
+  const place = (day) => {
+    bar.dataset[end] = day;
+    delete bar.was;
   };
-  await send({ url: bar.dataset.move, body: new URLSearchParams({ [end]: to }), undo });
-  delete bar.was;
+  place(to);
+  const undo = () => {
+    draw(bar, end, -days);
+    place(from);
+  };
+  sent = sent.then(() => send({ url: bar.dataset.move, body: new URLSearchParams({ [end]: to }), undo }));
+  await sent;
+}
+
+// Steps with the keys that follow one upon the other are one move, from the day that was shown at first.
+const pause = 400;
+let steps;
+
+function tell() {
+  if (!steps) return;
+  const { bar, end, days } = steps;
+  clearTimeout(steps.timer);
+  steps = undefined;
+  const { id } = bar;
+  // Drawn anew, the bar has lost the focus; whoever has gone on keeps theirs.
+  const back = () => document.activeElement === document.body && document.getElementById(id)?.focus();
+  move(bar, end, days).then(() => setTimeout(back, 200));
 }
 
 document.addEventListener("pointerdown", (event) => {
@@ -61,16 +91,27 @@ document.addEventListener("pointerup", () => {
 });
 document.addEventListener("keydown", (event) => {
   const bar = event.target.closest?.(".span[data-move]");
-  const days = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!bar) return;
-  if (event.key === "Escape" && held) held = refresh();
-  if (!days) return;
+  if (event.key === "Escape" && (held || steps)) {
+    clearTimeout(steps?.timer);
+    draw(bar, "due", 0);
+    held = steps = undefined;
+    refresh();
+  }
+  if (!step) return;
   event.preventDefault();
   const end = event.shiftKey ? "start" : "due";
-  draw(bar, end, days);
-  const { id } = bar;
-  move(bar, end, days).then(() => setTimeout(() => document.getElementById(id)?.focus(), 200));
+  if (steps && (steps.bar !== bar || steps.end !== end)) tell();
+  steps ??= { bar, end, days: 0 };
+  steps.days += step;
+  draw(bar, end, steps.days);
+  say(bar, end, steps.days);
+  clearTimeout(steps.timer);
+  steps.timer = setTimeout(tell, pause);
 });
+addEventListener("focusout", tell);
+addEventListener("pagehide", tell);
 document.addEventListener("htmx:before:request", (event) => {
-  if (held && event.target.hasAttribute?.("data-region")) event.preventDefault();
+  if ((held || steps) && event.target.hasAttribute?.("data-region")) event.preventDefault();
 });

@@ -47,6 +47,85 @@ export function tell(given) {
     await context.close();
   });
 
+  /** A day of this month, as pages and forms name it: where people are (Berlin), far from its ends. */
+  const dayOf = (number) => {
+    const month = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Berlin', year: 'numeric', month: '2-digit' });
+    return `${month.format(new Date())}-${number}`;
+  };
+  const moved = (page) => page.waitForResponse((answer) => answer.url().endsWith('/move'));
+
+  test('A task goes to another day of the calendar by mouse and by keyboard, and stays there', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Date by mouse', { due: dayOf(10) });
+    await make(page, 'Date by key', { due: dayOf(10) });
+    const address = `${place}/tasks?layout=calendar&q=date+by`;
+    await page.goto(address);
+    const on = (day) => page.locator('td', { has: page.locator(`time[datetime="${dayOf(day)}"]`) });
+    const pill = on(10).locator('.due-pill', { hasText: 'Date by mouse' });
+    const [from, to] = [await pill.boundingBox(), await on(12).boundingBox()];
+    await page.mouse.move(from.x + 30, from.y + from.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 8 });
+    const saved = moved(page);
+    await page.mouse.up();
+    assert.equal((await saved).status(), 200);
+    await page.goto(address);
+    await on(12).getByText('Date by mouse').waitFor();
+
+    // A day on, a week on, and back to where it was: Escape leaves it there.
+    const grip = page.locator('.due-pill', { hasText: 'Date by key' }).locator('[data-grip]');
+    await tabTo(page, grip, 200);
+    for (const key of [' ', 'ArrowRight', 'Escape']) await page.keyboard.press(key);
+    await on(10).getByText('Date by key').waitFor();
+    await tabTo(page, grip, 200);
+    for (const key of [' ', 'ArrowRight', 'ArrowDown']) await page.keyboard.press(key);
+    const lifted = moved(page);
+    await page.keyboard.press(' ');
+    assert.equal((await lifted).status(), 200);
+    await page.goto(address);
+    await on(18).getByText('Date by key').waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('An end of a bar goes along the days by mouse and by keyboard, and quick steps are one move', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Bar to pull', { start: dayOf(10), due: dayOf(14) });
+    const address = `${place}/tasks?layout=timeline&q=pull`;
+    await page.goto(address);
+    const bar = page.locator('.span', { hasText: 'Bar to pull' });
+    const days = () => bar.evaluate((one) => [one.dataset.start, one.dataset.due]);
+    const [end, width] = [bar.locator('[data-end="due"]'), await page.locator('.track svg').getAttribute('data-day')];
+    const box = await end.boundingBox();
+    await page.mouse.move(box.x + 3, box.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 3 + 2 * Number(width), box.y + 10, { steps: 4 });
+    const saved = moved(page);
+    await page.mouse.up();
+    assert.equal((await saved).status(), 200);
+    await page.goto(address);
+    assert.deepEqual(await days(), [dayOf(10), dayOf(16)]);
+
+    let asked = 0;
+    page.on('request', (one) => (asked += one.url().endsWith('/move')));
+    await bar.focus();
+    const stepped = moved(page);
+    for (let step = 0; step < 3; step += 1) await page.keyboard.press('ArrowRight');
+    assert.equal((await stepped).status(), 200);
+    const begun = moved(page);
+    for (const key of ['Shift+ArrowLeft', 'Shift+ArrowLeft']) await page.keyboard.press(key);
+    assert.equal((await begun).status(), 200);
+    assert.equal(asked, 2, 'steps that follow one upon the other are one move');
+    await page.goto(address);
+    assert.deepEqual(await days(), [dayOf('08'), dayOf(19)]);
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
   test('The box completes with the keyboard, several tasks change at once, and a view is kept', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
