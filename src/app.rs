@@ -337,6 +337,8 @@ pub struct WsParts {
     pub work: Work,
     /// Its people, as requests of all of them ask for them.
     pub people: kept::Kept,
+    /// How many tasks its views hold, as pages ask for it again and again.
+    pub numbers: kept::Numbers,
     /// Its search index, opened at the first question.
     pub finding: finding::Finding,
     /// What its programs that go on read.

@@ -132,7 +132,8 @@ def shows_pictures_and_files():
     inside = [{"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a.png"}}]
     refused = fails(BadRequestError, lambda: create(model="hq", messages=[{"role": "user", "content": inside}]))
     assert refused.param == "messages[0].content[0].image_url", refused.body
-    assert refused.code == "invalid_file", refused.body
+    assert refused.code == "urls_not_allowed", refused.body
+    assert "openai.fetch_urls" in refused.message, refused
 
 
 def says_what_is_wrong():

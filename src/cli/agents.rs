@@ -1,18 +1,18 @@
 //! `hq agent …`: ask an agent, talk with it, stop it.
 
+mod ask;
 mod chat;
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::Common;
 use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::{Common, LIMIT, complain};
 
 /// The largest question.
 const MAX_QUESTION: u64 = 1 << 20;
@@ -28,7 +28,7 @@ pub enum Command {
     ReportsTo(ReportsTo),
     /// Ask an agent one thing and print its answer; ends with 1 when there is none, with 4 when a limit cut it
     /// short or left none
-    Run(Run),
+    Run(ask::Run),
     /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
     Chat(Named),
     /// Your conversations with an agent and those about tasks
@@ -153,33 +153,6 @@ pub struct OfSession {
     place: Place,
 }
 
-/// Flags of `hq agent run`.
-#[derive(Args)]
-pub struct Run {
-    /// Its slug or id
-    agent: String,
-    /// The question; - reads it from standard input
-    #[arg(required = true)]
-    text: Vec<String>,
-    /// Instructions for this question
-    #[arg(long)]
-    instructions: Option<String>,
-    /// A conversation that remembers, by a name of your own; `main` is the one of the page
-    #[arg(long, value_name = "NAME")]
-    session: Option<String>,
-    /// Another model for this question
-    #[arg(long)]
-    model: Option<String>,
-    /// How much it thinks: none, low, medium, high or max
-    #[arg(long, value_name = "LEVEL")]
-    thinking: Option<String>,
-    /// How many seconds it may take; it ends with 2 then
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    timeout: u64,
-    #[command(flatten)]
-    place: Place,
-}
-
 /// Which agent, or all.
 #[derive(Args)]
 pub struct Which {
@@ -212,7 +185,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List(place) => list(common, door, &place).await,
         Command::Create(flags) => create(common, door, &flags).await,
         Command::ReportsTo(flags) => reports_to(common, door, &flags).await,
-        Command::Run(flags) => ask(common, door, flags).await,
+        Command::Run(flags) => ask::run(common, door, &flags).await,
         Command::Chat(named) => chat::chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
         Command::Session(act) => session(common, door, &act).await,
@@ -317,89 +290,6 @@ pub fn question(text: &[String]) -> Result<String, CommandError> {
     let failed = |error: std::io::Error| CommandError::Failed(format!("standard input: {error}"));
     input.take(MAX_QUESTION).read_to_string(&mut read).map_err(failed)?;
     Ok(read)
-}
-
-async fn ask(common: &Common, door: &Door, flags: Run) -> Result<u8, CommandError> {
-    let text = question(&flags.text)?;
-    let workspace = flags.place.workspace.as_ref();
-    let mut body = json!({
-        "model": format!("hq/{}", flags.agent), "input": text, "instructions": flags.instructions,
-    });
-    if let Some(level) = &flags.thinking {
-        body["reasoning"] = json!({ "effort": level });
-    }
-    let ask = Ask::post("/v1/responses", &body)
-        .within(workspace)
-        .header("x-hq-session-key", flags.session.as_ref())
-        .header("x-hq-model", flags.model.as_ref());
-    let longest = Duration::from_secs(flags.timeout);
-    let answered = tokio::time::timeout(longest, door.call(ask)).await;
-    let (status, answered) = match answered {
-        Ok(answered) => ("failed", answered),
-        Err(_) => {
-            let seconds = crate::web::format::count(flags.timeout, "second", "seconds");
-            let words = format!("there was no answer within {seconds}");
-            ("timeout", Err(CommandError::Failed(words)))
-        }
-    };
-    let answer = match answered {
-        Err(
-            error @ (CommandError::Refused(_) | CommandError::Limit(_) | CommandError::Failed(_)),
-        ) if common.json => {
-            let status = if error.code() == LIMIT { "limit" } else { status };
-            let told = json!({ "message": error.to_string() });
-            print(common, &json!({ "ok": false, "status": status, "error": told }), &[])?;
-            return Ok(error.code());
-        }
-        answered => answered?,
-    };
-    let text = word(&answer["output"][0]["content"][0], "text").to_owned();
-    let id = word(&answer, "id");
-    let run = id.strip_prefix("resp_").unwrap_or(id);
-    let run = door.call(Ask::get(format!("/api/v1/runs/{run}")).within(workspace)).await?;
-    let usage = &answer["usage"];
-    let cut = cut_short(&answer, &run);
-    let mut told = json!({
-        "ok": cut.is_none(),
-        "status": answer["status"],
-        "final": text,
-        "usage": {
-            "input": usage["input_tokens"],
-            "output": usage["output_tokens"],
-            "total": usage["total_tokens"],
-            "cacheRead": usage["input_tokens_details"]["cached_tokens"],
-        },
-        "costUsd": run["cost_micros"].as_f64().map(|micros| micros / 1e6),
-        "assistantTurns": run["calls"],
-        "toolSummary": { "calls": run["steps"] },
-        "model": run["model"],
-        "sessionId": run["session"],
-        "run": run["name"],
-        "responseId": id,
-    });
-    let Some(why) = cut else { return print(common, &told, &[text]) };
-    told["error"] = json!({ "message": why });
-    print(common, &told, &[text])?;
-    complain(&why);
-    Ok(LIMIT)
-}
-
-/// Why an answer is not whole; nothing for one that is.
-fn cut_short(answer: &Value, run: &Value) -> Option<String> {
-    if word(answer, "status") != "incomplete" {
-        return None;
-    }
-    let name = word(run, "name");
-    Some(match (word(&run["outcome"], "word"), word(&answer["incomplete_details"], "reason")) {
-        ("limit", _) => format!(
-            "the answer was cut short: {} `hq runs continue {name}` lets it go on",
-            word(&run["outcome"], "reason")
-        ),
-        (_, "content_filter") => {
-            "the answer was cut short: whoever offers the model refuses the rest".to_owned()
-        }
-        _ => "the answer was cut short: it is longer than the model may answer at once".to_owned(),
-    })
 }
 
 async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, CommandError> {
@@ -512,29 +402,4 @@ async fn halt(
         None => "goes on",
     };
     print(common, &done, &[format!("{who} {does}.")])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut_short;
-    use serde_json::json;
-
-    #[test]
-    fn an_answer_that_is_not_whole_says_why() {
-        let run = |outcome: &str| {
-            let reason = "The most model calls of one run were made.";
-            json!({ "name": "R-2", "outcome": { "word": outcome, "reason": reason } })
-        };
-        let answer = |reason: &str| {
-            let details = json!({ "reason": reason });
-            json!({ "status": "incomplete", "incomplete_details": details })
-        };
-        assert_eq!(cut_short(&json!({ "status": "completed" }), &run("done")), None);
-        let limit = cut_short(&answer("max_output_tokens"), &run("limit")).expect("words");
-        assert!(limit.contains("most model calls") && limit.contains("continue R-2"), "{limit}");
-        let long = cut_short(&answer("max_output_tokens"), &run("done")).expect("words");
-        assert!(long.contains("longer than"), "{long}");
-        let refused = cut_short(&answer("content_filter"), &run("done")).expect("words");
-        assert!(refused.contains("refuses"), "{refused}");
-    }
 }

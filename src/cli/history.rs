@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::kernel::text::ellipsis;
 use crate::kernel::time::from_ms;
 
-use super::Common;
 use super::agents::{items, word};
 use super::commands::{or_none, print};
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{moment, part, query, quoted};
+use super::{Common, FAILED};
 
 /// How much of a value is shown: `--json` has all of it.
 const WIDTH: usize = 200;
@@ -46,7 +46,7 @@ pub async fn run(common: &Common, door: &Door, flags: History) -> Result<u8, Com
     let path = format!("/api/v1/history/{}/{}{asked}", part(table), part(id));
     let told = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await;
     let page = told.map_err(|error| match error {
-        CommandError::Refused(why) if id == ONLY_ONE => CommandError::Refused(format!(
+        why if why.code() == FAILED && id == ONLY_ONE => CommandError::Refused(format!(
             "{why}; of most tables there are many records: `hq history {table} ID`"
         )),
         other => other,

@@ -69,9 +69,14 @@ pub enum CommandError {
     /// It was refused, with the reason.
     #[error("{0}")]
     Refused(String),
-    /// A limit left no answer of an agent: of its run, or a budget.
-    #[error("{0}")]
-    Limit(String),
+    /// The API refused it, or an agent has no answer.
+    #[error("{words}")]
+    Api {
+        /// The stable word of that.
+        kind: String,
+        /// The reason.
+        words: String,
+    },
     /// The program does not run.
     #[error("HQ does not run on {0}; start it with `hq serve`")]
     NotRunning(String),
@@ -94,6 +99,9 @@ pub enum CommandError {
          --data, or start HQ there with `hq serve`"
     )]
     NoHq(String),
+    /// No answer of an agent came in time.
+    #[error("{0}")]
+    Late(String),
     /// It could not run at all.
     #[error("{0}")]
     Failed(String),
@@ -103,10 +111,24 @@ impl CommandError {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Refused(_) => FAILED,
-            Self::Limit(_) => LIMIT,
+            // A limit left no answer of an agent: of its run, or a budget.
+            Self::Api { kind, .. } if matches!(kind.as_str(), "limit" | "insufficient_quota") => {
+                LIMIT
+            }
+            Self::Refused(_) | Self::Api { .. } => FAILED,
             Self::NotRunning(_) | Self::Silent(_) | Self::Unreachable(_) => NOT_RUNNING,
-            Self::NoFolder(_) | Self::NoHq(_) | Self::Failed(_) => USAGE,
+            Self::NoFolder(_) | Self::NoHq(_) | Self::Late(_) | Self::Failed(_) => USAGE,
+        }
+    }
+
+    /// A stable word for programs: that of the API where it refused.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Api { kind, .. } => kind,
+            Self::Refused(_) => "refused",
+            Self::NotRunning(_) | Self::Silent(_) | Self::Unreachable(_) => "not_running",
+            Self::Late(_) => "timeout",
+            Self::NoFolder(_) | Self::NoHq(_) | Self::Failed(_) => "not_possible",
         }
     }
 }
@@ -287,12 +309,12 @@ fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
-/// A refusal: a command that does not say which workspace it means is used wrongly, and a limit is told apart.
+/// A refusal: a command that does not say which workspace it means is used wrongly.
 pub fn refusal(code: Option<&str>, words: String) -> CommandError {
     match code {
         Some("workspace_required") => CommandError::Failed(words),
-        Some("limit" | "insufficient_quota") => CommandError::Limit(words),
-        _ => CommandError::Refused(words),
+        Some(kind) => CommandError::Api { kind: kind.to_owned(), words },
+        None => CommandError::Refused(words),
     }
 }
 
@@ -330,5 +352,6 @@ mod tests {
         assert_eq!(code("no problem at all"), 1);
         assert_eq!(code(r#"{"error":{"code":"insufficient_quota","message":"used up"}}"#), 4);
         assert!(matches!(refusal(None, String::new()), CommandError::Refused(_)));
+        assert_eq!(refusal(Some("model_not_found"), String::new()).kind(), "model_not_found");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::kernel::Route;
 use crate::kernel::text::ellipsis;
 use crate::net::lines::LineParser;
 use crate::providers::model::Part;
@@ -288,17 +289,48 @@ fn limits(run: &Value) -> Option<String> {
     Some(words)
 }
 
+/// Which model a run has, who chose it, and who answered over which connection, once somebody has.
+fn answers(run: &Value) -> Option<String> {
+    let model = run["model"].as_str().filter(|model| !model.is_empty())?;
+    let mut words = match word(run, "model_source") {
+        "default" => format!("{model}, the only one there is"),
+        by => format!("{model}, chosen by the {by}"),
+    };
+    let used = &run["used"];
+    if let Ok(route) = word(used, "route").parse::<Route>() {
+        let over = match word(used, "connection_name") {
+            "" => String::new(),
+            name => format!(" over {name}"),
+        };
+        words.push_str(&format!("; answers: {}{over} ({})", word(used, "model"), route.label()));
+    }
+    Some(words)
+}
+
+/// The tokens of a run by kind, once it has used any.
+fn tokens(run: &Value) -> Option<String> {
+    let tokens = run["used"]["tokens"].as_object()?;
+    let number = |kind: &str| tokens.get(kind).and_then(Value::as_u64);
+    let told = |kind: &str| format::grouped(number(kind).unwrap_or_default());
+    let mut words = format!(
+        "{} tokens: {} in, {} from cache, {} into cache, {} out",
+        told("total"),
+        told("input"),
+        told("cache_read"),
+        told("cache_write"),
+        told("output"),
+    );
+    if number("reasoning").is_some() {
+        words.push_str(&format!(" ({} of them thinking)", told("reasoning")));
+    }
+    Some(words)
+}
+
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let run = look(door, named).await?;
-    let (mut steps, mut after) = (Vec::new(), None);
-    loop {
-        let page = page(door, named, after).await?;
-        let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { break };
-        after = Some(last);
-        steps.extend(page);
-    }
+    let steps = steps(door, &named.run, &named.place).await?;
     let mut lines = vec![line(&run)];
-    lines.extend(limits(&run));
+    lines.extend([answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
     lines.extend(steps.iter().filter_map(told));
     print(common, &json!({ "run": run, "steps": steps }), &lines)
 }
@@ -310,7 +342,7 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
         let run = look(door, named).await?;
         let ended = word(&run, "state") == "ended";
         loop {
-            let page = page(door, named, after).await?;
+            let page = page(door, &named.run, &named.place, after).await?;
             let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { break };
             after = Some(last);
             for step in &page {
@@ -332,13 +364,32 @@ async fn look(door: &Door, named: &Named) -> Result<Value, CommandError> {
     door.call(Ask::get(path).within(named.place.workspace.as_ref())).await
 }
 
+/// All steps of a run, in order.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn steps(door: &Door, run: &str, place: &Place) -> Result<Vec<Value>, CommandError> {
+    let (mut steps, mut after) = (Vec::new(), None);
+    loop {
+        let page = page(door, run, place, after).await?;
+        let Some(last) = page.last().and_then(|step| step["n"].as_u64()) else { return Ok(steps) };
+        after = Some(last);
+        steps.extend(page);
+    }
+}
+
 /// The steps behind one, up to 100.
-async fn page(door: &Door, named: &Named, after: Option<u64>) -> Result<Vec<Value>, CommandError> {
-    let mut path = format!("/api/v1/runs/{}/steps?limit=100", named.run);
+async fn page(
+    door: &Door,
+    run: &str,
+    place: &Place,
+    after: Option<u64>,
+) -> Result<Vec<Value>, CommandError> {
+    let mut path = format!("/api/v1/runs/{run}/steps?limit=100");
     if let Some(after) = after {
         path.push_str(&format!("&after={after}"));
     }
-    let page = door.call(Ask::get(path).within(named.place.workspace.as_ref())).await?;
+    let page = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
     Ok(items(&page).to_vec())
 }
 
@@ -375,4 +426,29 @@ fn said(parts: &str) -> Option<String> {
     });
     let text = texts.collect::<Vec<_>>().join(" ");
     (!text.trim().is_empty()).then(|| format!("> {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{answers, tokens};
+    use serde_json::json;
+
+    #[test]
+    fn who_answers_and_the_tokens_of_a_run_are_told_in_two_lines() {
+        let mut run = json!({ "model": "opus", "model_source": "agent", "used": null });
+        assert_eq!(answers(&run).as_deref(), Some("opus, chosen by the agent"));
+        assert_eq!(tokens(&run), None);
+        run["used"] = json!({
+            "model": "spare", "connection_name": "Second", "route": "subscription",
+            "tokens": { "input": 1200, "cache_read": 3000, "cache_write": 5, "output": 250,
+                        "reasoning": null, "total": 4455 },
+        });
+        let told = "opus, chosen by the agent; answers: spare over Second (Subscription)";
+        assert_eq!(answers(&run).as_deref(), Some(told));
+        let told = "4,455 tokens: 1,200 in, 3,000 from cache, 5 into cache, 250 out";
+        assert_eq!(tokens(&run).as_deref(), Some(told));
+        run["used"]["tokens"]["reasoning"] = json!(40);
+        assert!(tokens(&run).is_some_and(|told| told.ends_with("250 out (40 of them thinking)")));
+        assert_eq!(answers(&json!({ "model": "" })), None);
+    }
 }

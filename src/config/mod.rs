@@ -36,6 +36,8 @@ pub struct Config {
     pub dev: bool,
     /// Limits of requests; 0 switches one off.
     pub limits: Limits,
+    /// Whether pictures and files that a request to the OpenAI-compatible API gives by address are fetched.
+    pub fetch_urls: bool,
     /// How many runs of agents this host works on at once.
     pub max_active: usize,
     /// How long the practice provider pauses between two words, so that a person can watch.
@@ -204,6 +206,9 @@ const ALL_STREAMS: Known = Known {
 };
 const UPLOAD: Known =
     Known { name: "limits.upload_mb", variable: "HQ_LIMITS_UPLOAD_MB", default: "50" };
+/// Off: whoever may ask an agent would else choose what this machine asks for.
+const FETCH_URLS: Known =
+    Known { name: "openai.fetch_urls", variable: "HQ_OPENAI_FETCH_URLS", default: "false" };
 const MAX_ACTIVE: Known =
     Known { name: "runs.max_active", variable: "HQ_RUNS_MAX_ACTIVE", default: "32" };
 const PRACTICE_PAUSE: Known =
@@ -216,7 +221,7 @@ const PAUSE_AFTER_CRASHES: Known = Known {
 /// What sends the signal gives ten seconds as a rule before it kills; the rest is for closing the stores.
 const END_WITHIN: Known =
     Known { name: "runs.end_within_secs", variable: "HQ_RUNS_END_WITHIN_SECS", default: "6" };
-const ALL: [&Known; 14] = [
+const ALL: [&Known; 15] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -227,6 +232,7 @@ const ALL: [&Known; 14] = [
     &STREAMS,
     &ALL_STREAMS,
     &UPLOAD,
+    &FETCH_URLS,
     &MAX_ACTIVE,
     &PRACTICE_PAUSE,
     &PAUSE_AFTER_CRASHES,
@@ -269,6 +275,7 @@ impl Config {
             log: LOG.default.to_owned(),
             dev: false,
             limits: Limits::default(),
+            fetch_urls: false,
             max_active: 32,
             practice_pause: Duration::ZERO,
             pause_after_crashes: 3,
@@ -333,6 +340,8 @@ impl Config {
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
         let pause_after_crashes = number(&PAUSE_AFTER_CRASHES)?;
         let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
+        let (fetch, from) = take(&FETCH_URLS);
+        let fetch_urls = parse(&FETCH_URLS, fetch, from, "true or false")?;
         let (active, from) = take(&MAX_ACTIVE);
         let wanted = "a number from 1 on";
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
@@ -340,6 +349,7 @@ impl Config {
             practice_pause,
             pause_after_crashes,
             end_within,
+            fetch_urls,
             max_active: max_active.get(),
             data,
             listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
@@ -495,7 +505,8 @@ mod tests {
         let data = folder.path().to_str().unwrap();
         std::fs::write(
             folder.path().join(FILE),
-            "listen = \"127.0.0.1:1\"\nlog = \"debug\"\n[limits]\napi_burst = 7\n",
+            "listen = \"127.0.0.1:1\"\nlog = \"debug\"\n[limits]\napi_burst = 7\n\
+             [openai]\nfetch_urls = true\n",
         )
         .unwrap();
         let flags = [("listen", "127.0.0.1:3"), ("data", data)];
@@ -503,6 +514,7 @@ mod tests {
             Config::load(&given(&flags, &[("HQ_LISTEN", "127.0.0.1:2"), ("HQ_LOG", "")])).unwrap();
         assert_eq!(config.listen.port(), 3);
         assert_eq!((config.log.as_str(), config.limits.api_burst), ("debug", 7));
+        assert!(config.fetch_urls && !Config::for_folder(folder.path()).fetch_urls);
         assert_eq!(source(&config, "listen"), Source::Flag);
         assert_eq!(source(&config, "log"), Source::File);
         assert_eq!(source(&config, "limits.api_burst"), Source::File);
@@ -539,6 +551,7 @@ mod tests {
             ("HQ_PUBLIC_URL", "https://x/y", "without a path"),
             ("HQ_LIMITS_API_BURST", "-1", "0 switches"),
             ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
+            ("HQ_OPENAI_FETCH_URLS", "maybe", "true or false"),
         ] {
             let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");

@@ -566,4 +566,13 @@ pub enum Event {
     },
     /// Somebody took the whole workspace out as one file.
     WorkspaceExported,
+    /// A person changed a file of an agent. What its runs change stands in their events.
+    AgentFilesChanged {
+        /// Whose it is.
+        agent: AgentId,
+        /// The file.
+        path: String,
+        /// The commit on the agent's branch.
+        commit: String,
+    },
 }

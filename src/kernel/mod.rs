@@ -35,6 +35,6 @@ pub use vocab::{
     DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
     ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
     PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct, RunState,
-    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verdict, WaitFor,
-    WatchReason, WorkspaceState,
+    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verbosity, Verdict,
+    WaitFor, WatchReason, WorkspaceState,
 };

@@ -49,6 +49,27 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// The text of bytes; none when they are none. A cut may have gone through a character.
+#[must_use]
+pub fn of_bytes(bytes: Vec<u8>, is_cut: bool) -> Option<String> {
+    if bytes.contains(&0) {
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) if is_cut => {
+            let whole = error.utf8_error().valid_up_to();
+            let mut bytes = error.into_bytes();
+            if bytes.len() - whole > 3 {
+                return None;
+            }
+            bytes.truncate(whole);
+            String::from_utf8(bytes).ok()
+        }
+        Err(_) => None,
+    }
+}
+
 /// At most `max` characters, with an ellipsis when something was left out.
 #[must_use]
 pub fn ellipsis(text: &str, max: usize) -> String {
@@ -118,7 +139,7 @@ pub fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{capitalized, cut, ellipsis, head_tail, nearest, slug};
+    use super::{capitalized, cut, ellipsis, head_tail, nearest, of_bytes, slug};
 
     #[test]
     fn the_first_letter_is_a_capital() {
@@ -126,6 +147,15 @@ mod tests {
             ["a backup", "éclair", "ßa", "", "42"].map(capitalized),
             ["A backup", "Éclair", "SSa", "", "42"]
         );
+    }
+
+    #[test]
+    fn only_text_is_read_as_text() {
+        assert_eq!(of_bytes(b"hello".to_vec(), false).as_deref(), Some("hello"));
+        assert_eq!(of_bytes(vec![0x89, b'P', b'N', b'G', 0], false), None);
+        let cut = "grün".as_bytes()[..3].to_vec();
+        assert_eq!(of_bytes(cut.clone(), true).as_deref(), Some("gr"));
+        assert_eq!(of_bytes(cut, false), None);
     }
 
     #[test]

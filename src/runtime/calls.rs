@@ -542,17 +542,7 @@ impl Turn {
         for (call_id, picture) in &pictures {
             events.push(self.journal.picture(call_id, picture).await?);
         }
-        let effective = self.journal.effective;
-        self.journal
-            .write(move |tx, mut pen| {
-                pen.run.effective |= effective;
-                keep(&mut pen, load);
-                for event in events {
-                    pen.append(tx, event)?;
-                }
-                save(tx, pen).map(|appended| ((), appended))
-            })
-            .await?;
+        self.journal.results(events, load).await?;
         for (_, picture) in pictures {
             self.journal.history.picture(picture.media_type, picture.data);
         }
@@ -574,7 +564,7 @@ impl Turn {
 }
 
 /// Keeps tools for the rest of the session.
-fn keep(pen: &mut Pen, names: Vec<String>) {
+pub(super) fn keep(pen: &mut Pen, names: Vec<String>) {
     for name in names {
         if !pen.session.loaded_tools.contains(&name) {
             pen.session.loaded_tools.push(name);

@@ -56,7 +56,8 @@ pub(super) fn noted<'e>(
     let mut paths = BTreeSet::new();
     for event in events.into_iter().filter(|event| event.run == Some(run.id)) {
         match &event.kind {
-            EventKind::ToolFinished { paths: changed, .. } => paths.extend(changed.iter().cloned()),
+            EventKind::ToolFinished { paths: changed, .. }
+            | EventKind::Late { paths: changed, .. } => paths.extend(changed.iter().cloned()),
             EventKind::Remembered { path, .. } => drop(paths.insert(path.clone())),
             EventKind::Committed { .. } => paths.clear(),
             _ => {}

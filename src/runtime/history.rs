@@ -229,6 +229,7 @@ impl History {
             | EventKind::Remembered { .. }
             | EventKind::Prompted { .. }
             | EventKind::Looked { .. }
+            | EventKind::Late { .. }
             // It stands in the result of the call that asked.
             | EventKind::Answered { .. }
             | EventKind::CompactionFailed { .. }

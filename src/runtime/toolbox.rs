@@ -10,7 +10,7 @@ use crate::tool::registry::{Entry, Registry};
 use crate::tool::{ChildCx, Effect};
 
 use super::tools::subagents;
-use super::{Engine, questions};
+use super::{Engine, cron, questions};
 
 /// Sent with each run that serves an item, in this order, so that the prefix stays cached.
 const WORK: &[&str] = &[
@@ -216,6 +216,13 @@ fn meant(name: &str, arguments: &str) -> (String, String) {
         "progress_card" | "update_plan" => as_it_is("progress"),
         "sessions_spawn" => as_it_is("subagent_spawn"),
         "sessions_yield" => as_it_is("subagent_wait"),
+        "cron" => match serde_json::from_str(arguments) {
+            Ok(Value::Object(given)) => match cron::as_routine(given) {
+                Some((tool, given)) => (tool.to_owned(), Value::Object(given).to_string()),
+                None => as_it_is("cron"),
+            },
+            _ => as_it_is("routine_save"),
+        },
         other => as_it_is(other),
     }
 }
@@ -279,6 +286,9 @@ mod tests {
         assert_eq!(grep, own("search", r#"{"pattern":"a+","regex":true}"#));
         assert_eq!(call("result_read", r#"{"id":3}"#), own("read", r#"{"path":"result:3"}"#));
         assert_eq!(call("ls", "{broken"), own("list", "{broken"));
+        assert_eq!(call("cron", r#"{"action":"list"}"#), own("routine_list", "{}"));
+        let run = r#"{"action":"run","jobId":"7"}"#;
+        assert_eq!(call("cron", run), own("cron", run));
         let (name, arguments) = call("ask_user", r#"{"questions":[{"question":"Who?"}]}"#);
         let given: serde_json::Value = serde_json::from_str(&arguments).unwrap();
         let wanted = serde_json::json!({ "question": "Who?", "options": [] });

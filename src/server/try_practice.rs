@@ -2,6 +2,7 @@
 //! sees the whole loop. It stands here because it calls the rules of agents and of tasks.
 
 use axum::response::Response;
+use serde::de::IgnoredAny;
 
 use crate::app::{App, Ws};
 use crate::features::agents::model::Agent;
@@ -10,10 +11,11 @@ use crate::features::connections::queries::PRACTICE;
 use crate::features::tasks::rules as tasks;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{AgentStatus, Assignee, Can};
-use crate::store::{ReadExt, StoreError};
+use crate::store::{ReadExt, StoreError, WriteTx};
 use crate::web::error::PageError;
 use crate::web::flash;
 use crate::web::hx::Hx;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::Flash;
@@ -30,13 +32,19 @@ pub fn routes() -> Routes {
 }
 
 /// `POST /try`
-async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+async fn begin(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
+) -> Result<Response, PageError> {
     let agent = match found(&ws)? {
         Some(agent) => agent,
-        None => make(&ws, &who).await?,
+        None => make(&ws, &who, once.also("agent")).await?,
     };
     let to = Assignee::Agent(agent.id);
-    let task = ws.write(&who, move |tx| {
+    let task = once.run(move |tx: &mut WriteTx<'_>| {
         let mut new = tasks::NewTask::titled(TITLE);
         new.description = DESCRIPTION.to_owned();
         new.assignee = Some(to);
@@ -44,7 +52,7 @@ async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageEr
         new.model = Some(PRACTICE.to_owned());
         tasks::create(tx, new)
     });
-    let task = task.await?;
+    let task = ws.write(&who, task).await?;
     let settings = ws.read(|snap| snap.get::<Settings>(()))?;
     let key = settings.map_or_else(|| "HQ".to_owned(), |settings| settings.task_key);
     let url = ws.url(&format!("tasks/{key}-{}", task.number));
@@ -58,9 +66,9 @@ fn found(ws: &Ws) -> Result<Option<Agent>, StoreError> {
     Ok(all.into_iter().find(|agent| agent.status == AgentStatus::Ready))
 }
 
-async fn make(ws: &Ws, who: &Person) -> Result<Agent, PageError> {
+async fn make(ws: &Ws, who: &Person, once: Once) -> Result<Agent, PageError> {
     let owner = who.account;
-    let made = ws.write(who, move |tx| {
+    let made = once.run(move |tx: &mut WriteTx<'_>| {
         let new = agent_rules::NewAgent {
             name: NAME.to_owned(),
             slug: String::new(),
@@ -75,6 +83,6 @@ async fn make(ws: &Ws, who: &Person) -> Result<Agent, PageError> {
         };
         agent_rules::create(tx, new, &provision::template_names())
     });
-    let agent = made.await?;
+    let agent = ws.write(who, made).await?;
     Ok(provision::make(ws, who, agent.id).await?)
 }

@@ -316,13 +316,14 @@ pub fn seg<'a>(list: &'a [Tab], label: &'a dyn Display) -> Segment<'a> {
 pub struct Pager<'a> {
     href: &'a dyn Display,
     part: &'a str,
+    passed: &'a str,
 }
 
 impl HtmlSafe for Pager<'_> {}
 
-/// The rest of a list.
-pub fn pager<'a>(href: &'a dyn Display, part: &'a str) -> Pager<'a> {
-    Pager { href, part }
+/// The rest of a list; `passed` says what was looked through in vain so far, if anything was.
+pub fn pager<'a>(href: &'a dyn Display, part: &'a str, passed: &'a str) -> Pager<'a> {
+    Pager { href, part, passed }
 }
 
 /// A line of a menu that leads somewhere.

@@ -142,11 +142,13 @@ pub struct Form<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = PageError;
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
-        let body = body(request, state).await?;
-        pairs(&body)
-            .map(Self)
-            .map_err(|misfit| refused("bad_form", "the form could not be read", misfit))
+        form(&body(request, state).await?).map(Self)
     }
+}
+
+/// Reads what a form sent.
+pub(super) fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
+    pairs(body).map_err(|misfit| refused("bad_form", "the form could not be read", misfit))
 }
 
 /// A JSON body: an object. An empty body is an object without fields.
@@ -168,7 +170,8 @@ impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
     }
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, PageError> {
+/// What a request brings, as a whole.
+pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, PageError> {
     Bytes::from_request(request, state).await.map_err(|e| {
         let kind = if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
             ProblemKind::TooLarge

@@ -22,6 +22,17 @@ pub fn summary<'a>(text: &'a str) -> Summary<'a> {
     Summary { text }
 }
 
+/// A new key of a form that makes something ([`FormOnce`](crate::web::idempotency::FormOnce)).
+#[must_use]
+pub fn once_key() -> String {
+    let mut bytes = [0; 12];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => hex::encode(bytes),
+        // ok: a form without a key is sent as often as somebody sends it.
+        Err(_) => String::new(),
+    }
+}
+
 /// What is wrong with a field, or a hint.
 #[derive(Template)]
 #[template(path = "ui/says.html")]

@@ -11,7 +11,7 @@
 //! also across a restart; the same key with another content is a conflict. Only a success is kept.
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::Method;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
@@ -24,10 +24,13 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{ProblemKind, Via};
 use crate::store::{BlobId, Read, StoreError, WriteTx, once};
 use crate::web::error::{ApiError, Failure, PageError};
+use crate::web::extract;
 use crate::web::routes::is_api;
 use crate::web::session::Person;
 
 const HEADER: &str = "idempotency-key";
+/// The hidden field of forms.
+const FORM_KEY: &str = "once";
 /// The longest key.
 const MAX_KEY: usize = 200;
 /// The largest body of a request with a key that is read here.
@@ -83,6 +86,13 @@ impl Once {
         Self(Some((scope, format!("{key} {content}"), [0; 32])))
     }
 
+    /// For one more thing that the same request makes, in a transaction of its own.
+    #[must_use]
+    pub fn also(&self, what: &str) -> Self {
+        let one = self.0.clone();
+        Self(one.map(|(scope, key, digest)| (format!("{scope} {what}"), key, digest)))
+    }
+
     /// Whether the request has a key.
     #[must_use]
     pub fn is_keyed(&self) -> bool {
@@ -128,6 +138,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
                 Err(PageError(Failure::new(ProblemKind::Invalid, "bad_body", text)))
             }
         }
+    }
+}
+
+/// A posted form that makes something, and what a repeat of it is known by. Such a form has the hidden field of
+/// `form::once()`, whose key is another each time that the page is drawn: a second press of the button, or the
+/// same form once more after a lost answer, is answered as the first was and makes nothing.
+pub struct FormOnce<T>(pub T, pub Once);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormOnce<T> {
+    type Rejection = PageError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        let who =
+            request.extensions().get::<Person>().cloned().ok_or_else(PageError::unauthorized)?;
+        let place = request.uri().path().to_owned();
+        let body = extract::body(request, state).await?;
+        let mut fields = url::form_urlencoded::parse(&body);
+        let key = fields.find(|(name, _)| name == FORM_KEY).map(|(_, key)| key.into_owned());
+        let content = String::from_utf8_lossy(&body);
+        let once = Once::of_form(&who, &place, &key.unwrap_or_default(), &[content.as_ref()]);
+        Ok(Self(extract::form(&body)?, once))
     }
 }
 

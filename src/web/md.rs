@@ -164,6 +164,10 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         // Both scroll sideways when they are wide: the keyboard must reach them.
         .set_tag_attribute_value("table", "tabindex", "0")
         .set_tag_attribute_value("pre", "tabindex", "0")
+        // Signs of items and quotes stand where their words begin; paragraphs run as `base.css` says.
+        .set_tag_attribute_value("ul", "dir", "auto")
+        .set_tag_attribute_value("ol", "dir", "auto")
+        .set_tag_attribute_value("blockquote", "dir", "auto")
         .add_allowed_classes("a", ["at", "ref"])
         .set_tag_attribute_value("img", "loading", "lazy")
         .set_tag_attribute_value("img", "decoding", "async")
@@ -294,6 +298,14 @@ mod tests {
         let odd = "<pre tabindex=\"0\">a</pre><a href=\"</pre>\">b</a>";
         let odd = super::framed(odd, Vec::new());
         assert!(odd.ends_with("</div><a href=\"</pre>\">b</a>"), "{odd}");
+    }
+
+    #[test]
+    fn lists_and_quotes_run_as_their_words_do() {
+        let html = plain("- مراجعة\n\n1. one\n\n> עוד\n");
+        for tag in ["ul", "ol", "blockquote"] {
+            assert!(html.as_str().contains(&format!("<{tag} dir=\"auto\">")), "{html}");
+        }
     }
 
     #[test]

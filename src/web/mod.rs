@@ -8,6 +8,7 @@ pub mod fields;
 pub mod form;
 pub mod format;
 pub mod gallery;
+pub mod habit;
 pub mod have;
 pub mod headers;
 pub mod html;

@@ -5,10 +5,11 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
+use axum::http::header::{HeaderMap, HeaderValue, REFERER, SET_COOKIE};
 use axum::response::Response;
 
 use crate::web::assets::{self, Links};
+use crate::web::habit;
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -32,11 +33,7 @@ pub enum Theme {
 impl Theme {
     /// The theme that the browser asked for last.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let pairs =
-            cookies.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
-        let word = pairs.filter(|(name, _)| *name == THEME_COOKIE).map(|(_, value)| value).next();
-        Self::from_word(word.unwrap_or_default())
+        Self::from_word(habit::kept(headers, THEME_COOKIE))
     }
 
     /// The theme with this name; an unknown name means the system's.

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER, SET_COOKIE};
+use axum::http::header::{HeaderMap, REFERER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::response::Response;
 use jiff::civil::{Date, Weekday};
 use serde::Deserialize;
 
 use crate::web::extract::Form;
+use crate::web::habit;
 use crate::web::hx::Hx;
 use crate::web::shell::own_path;
 
@@ -55,11 +56,7 @@ impl WeekStart {
     /// What a browser chose last.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = lines.flat_map(|line| line.split(';'));
-        let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-        let word = pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value);
-        Self::from_word(word.unwrap_or_default())
+        Self::from_word(habit::kept(headers, COOKIE_NAME))
     }
 
     /// How many days of its week lie before a day.
@@ -95,8 +92,7 @@ pub async fn choose(headers: HeaderMap, Form(typed): Form<Typed>) -> Response {
     let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
     let mut response = Hx::default().go_to(back.unwrap_or("/"));
     let word = WeekStart::from_word(&typed.week).word();
-    let line = format!("{COOKIE_NAME}={word}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
-    if let Ok(cookie) = HeaderValue::try_from(line) {
+    if let Some(cookie) = habit::keep(COOKIE_NAME, word) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response

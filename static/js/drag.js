@@ -133,6 +133,10 @@ document.addEventListener("pointermove", (event) => {
   const board = item.closest(".board, main");
   if (event.clientX > innerWidth - edge) board?.scrollBy(12, 0);
   else if (event.clientX < edge) board?.scrollBy(-12, 0);
+  const main = item.closest("main");
+  const { top, bottom } = main.getBoundingClientRect();
+  if (event.clientY > bottom - edge) main.scrollBy(0, 12);
+  else if (event.clientY < top + edge) main.scrollBy(0, -12);
 });
 
 addEventListener("touchmove", (event) => held && event.cancelable && event.preventDefault(), { passive: false });
@@ -168,7 +172,9 @@ function step(key) {
   const list = items(box).filter((one) => one !== held.item);
   const now = held.box ? (held.before ? list.indexOf(held.before) : list.length) : list.indexOf(held.next);
   const go = (to) => all[to] && place(all[to], all[to] === held.from ? held.next : items(all[to])[0]);
-  if (width) go(at + { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[key]);
+  // What lies beside the boxes goes to the day that is today first, or to the first one.
+  if (at < 0) go(Math.max(all.findIndex((one) => one.closest("[aria-current]")), 0));
+  else if (width) go(at + { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[key]);
   else if (key === "ArrowLeft" || key === "ArrowRight") go(at + (key === "ArrowLeft" ? -1 : 1));
   else {
     const last = now < 0 ? list.length : now;

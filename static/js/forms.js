@@ -36,12 +36,23 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// A plain form is sent once; the page that answers takes the mark away.
-document.addEventListener("submit", ({ target, submitter, defaultPrevented }) => {
-  if (!defaultPrevented && target.method === "post") submitter?.setAttribute("aria-busy", "true");
+// A plain form is sent once, however often it is pressed; the page that answers takes the mark away. Where none
+// comes, because the person has stopped it, it can be sent again after a while.
+const again = 3000;
+const under = new WeakMap();
+document.addEventListener("submit", (event) => {
+  const { target, submitter, defaultPrevented, timeStamp } = event;
+  if (defaultPrevented || target.method !== "post") return;
+  if (timeStamp - under.get(target) < again) return event.preventDefault();
+  under.set(target, timeStamp);
+  submitter?.setAttribute("aria-busy", "true");
 });
+/** A form has not been sent after all. */
+export const letGo = (form) => under.delete(form);
 addEventListener("pageshow", ({ persisted }) => {
-  if (persisted) document.querySelectorAll(".btn[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+  if (!persisted) return;
+  document.querySelectorAll("form").forEach(letGo);
+  document.querySelectorAll(".btn[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
 });
 
 document.querySelector("[aria-invalid=true], [role=alert][tabindex]")?.focus();

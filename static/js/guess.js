@@ -1,6 +1,7 @@
 // What a form will change is shown at once. A form with data-guess changes the records that it names in
 // `tasks` (or the one that it stands in); what shows a record says so with data-record, and a part of it that
-// shows a field with data-shows. HQ's answer draws them anew, and nothing moves when it is the same.
+// shows a field with data-shows. A property of a rail (.prop) shows a sign and words, and data-none when it is
+// empty. HQ's answer draws them anew, and nothing moves when it is the same.
 import { send } from "./send.js";
 
 /** Remembers a part as it is; the answer puts it back. */
@@ -16,11 +17,65 @@ function memory(part) {
 
 const words = (choice) => choice.dataset.says ?? choice.querySelector("span:not([class])")?.textContent.trim() ?? "";
 
+/** A day as lists say it; src/web/time.rs does the same. */
+function day(iso, time) {
+  const [then, now] = [new Date(`${iso}T12:00`), new Date()];
+  const far = Math.round((then - now.setHours(12, 0, 0, 0)) / 86400000);
+  const part = (form) => then.toLocaleDateString("en-US", form);
+  const date = [then.getDate(), part({ month: "short" }), then.getFullYear() === now.getFullYear() ? "" : then.getFullYear()];
+  const near = { "-1": "Yesterday", 0: "Today", 1: "Tomorrow" }[far] ?? (1 < far && far < 7 ? part({ weekday: "long" }) : date.join(" ").trim());
+  return time ? `${near}, ${time}` : near;
+}
+
+/** The words of a field as its form says them: those of the line that was pressed, else what was typed. */
+function said(field, value, choice) {
+  if (choice.name === field) return words(choice);
+  const { elements } = choice.form;
+  return elements[field]?.type === "date" ? day(value, elements[`${field}_time`]?.value) : value;
+}
+
+// A property takes the sign of the line that was chosen. Nothing in it is changed in place: what it was is put back
+// as a whole.
+function property(part, value, choice) {
+  const none = ["", "none"].includes(value);
+  const [sign, label] = part.children;
+  const chosen = choice.firstElementChild;
+  if (chosen?.matches(".i, .dot, .avatar")) {
+    const copy = chosen.cloneNode(true);
+    delete copy.dataset.size;
+    sign.replaceWith(copy);
+  }
+  const next = label.cloneNode();
+  next.textContent = none ? part.dataset.none : said(part.dataset.shows, value, choice);
+  if ("tone" in next.dataset) next.dataset.tone = choice.dataset.tone ?? (next.textContent.startsWith("Today") ? "warn" : "neutral");
+  label.replaceWith(next);
+  part.toggleAttribute("data-empty", none);
+}
+
+/** Puts a label on, or takes off what the chosen line says is on. */
+function tagged(part, choice) {
+  const label = words(choice);
+  const had = [...part.children].find((one) => one.textContent.trim() === label);
+  if (choice.matches("[aria-current]")) had?.remove();
+  else if (!had) {
+    const chip = document.createElement("span");
+    chip.className = "chip";
+    Object.assign(chip.dataset, { size: "s", c: choice.dataset.colour ?? choice.querySelector(".dot")?.dataset.c ?? "" });
+    chip.append(Object.assign(document.createElement("span"), { textContent: label }));
+    if ("empty" in part.dataset) part.replaceChildren();
+    part.append(chip);
+  }
+  if (!("none" in part.dataset)) return;
+  part.toggleAttribute("data-empty", !part.children.length);
+  if (!part.children.length) part.append(Object.assign(document.createElement("span"), { textContent: part.dataset.none }));
+}
+
 // How a part shows another value. Icons of states are called as their words are; faces, chips and words are
 // those of the line that was chosen.
 function draw(part, value, choice) {
+  if (part.matches(".prop:not([data-many])")) return choice && property(part, value, choice);
   const icon = part.querySelector(":scope > svg.i");
-  if (icon) {
+  if (icon && !("many" in part.dataset)) {
     const next = icon.cloneNode(true);
     const use = next.querySelector("use");
     use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#i-${value}`));
@@ -30,19 +85,14 @@ function draw(part, value, choice) {
   }
   if (!choice) return;
   if ("many" in part.dataset) {
-    const label = words(choice);
-    if ([...part.children].some((one) => one.textContent.trim() === label)) return;
-    const chip = document.createElement("span");
-    chip.className = "chip";
-    Object.assign(chip.dataset, { size: "s", c: choice.dataset.colour ?? "" });
-    chip.append(Object.assign(document.createElement("span"), { textContent: label }));
-    part.append(chip);
+    tagged(part, choice);
   } else {
     const face = choice.querySelector(".avatar");
     const size = part.querySelector(".avatar")?.dataset.size;
     if (face) {
       const copy = face.cloneNode(true);
       if (size) copy.dataset.size = size;
+      else delete copy.dataset.size;
       part.replaceChildren(copy);
     } else {
       part.textContent = value === "none" ? "" : words(choice);

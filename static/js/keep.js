@@ -17,8 +17,9 @@ function counts(region) {
   return Object.fromEntries(grown.map((list) => [list.dataset.of, Math.max(count(list), Number(list.dataset.kept))]));
 }
 
-document.addEventListener("htmx:before:swap", ({ target }) => {
-  const list = target.matches?.(".pager") && target.closest("[data-of]");
+document.addEventListener("htmx:before:swap", ({ detail }) => {
+  // What is asked for is the pager itself, or its link where all is drawn anew.
+  const list = detail.ctx?.sourceElement?.closest?.(".pager")?.closest("[data-of]");
   if (list) list.dataset.kept = "";
 });
 document.addEventListener("htmx:config:request", ({ target, detail }) => {

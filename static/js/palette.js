@@ -2,7 +2,6 @@
 // open page itself offers is added from its own buttons, so that the same rights hold.
 import htmx from "htmx.org";
 
-const wait = 60;
 const kept = 12;
 const dialog = document.getElementById("palette");
 const field = dialog?.querySelector("input");
@@ -153,9 +152,9 @@ function addOffers() {
   const words = bare.split(/\s+/).filter(Boolean);
   const meant = deeds(bar).filter(({ name, fits = name, choice }) => (words.length || !choice) && words.every((word) => fits.toLowerCase().includes(word)));
   const some = byWords ? meant.slice(0, kept) : meant;
-  const count = bar.elements.tasks.value.split(",").length;
   const { one, many } = bar.dataset;
-  if (some.length) list.prepend(...section("palette-many", `${count} ${count === 1 ? one : many}`, some));
+  const count = Number(bar.dataset.count);
+  if (some.length) list.prepend(...section("palette-many", `${count.toLocaleString("en")} ${count === 1 ? one : many}`, some));
 }
 
 // What HQ says is chosen at first, or the first line; with something ticked always that.
@@ -164,9 +163,8 @@ function start() {
   if (!chosen() || first?.id.startsWith("palette-many")) choose(first);
 }
 
-let timer;
+// Asked at each key: the one before is called off (`hx-sync` of the list), so that one at most is under way.
 function ask() {
-  clearTimeout(timer);
   const query = new URLSearchParams({ q: field.value });
   if (!field.value.trim()) query.set("seen", seen().slice(1).join(","));
   htmx.ajax("GET", `${list.dataset.url}?${query}`, { source: list, target: list, swap: "innerHTML" });
@@ -195,10 +193,7 @@ export function open(typed = "") {
   ask();
 }
 
-field?.addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(ask, field.value.trim() ? wait : 0);
-});
+field?.addEventListener("input", ask);
 
 field?.addEventListener("keydown", (event) => {
   const all = lines();
@@ -227,7 +222,12 @@ list?.addEventListener("click", (event) => {
     event.preventDefault();
     dialog.close();
     const form = Object.assign(document.createElement("form"), { method: "post", action: deed.dataset.post, hidden: true });
+    // What needs no other page is done where one is.
+    form.setAttribute("hx-post", deed.dataset.post);
+    form.setAttribute("hx-swap", "none");
+    form.addEventListener("htmx:finally:request", () => form.remove());
     document.body.append(form);
+    htmx.process(form);
     return form.requestSubmit();
   }
   const line = event.target.closest?.("[data-press]");

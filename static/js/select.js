@@ -1,25 +1,69 @@
 // Choosing several tasks: a tick in each row, x for the row under the cursor, Shift for all up to here,
-// Escape for none. The bar at the bottom changes all of them as one piece of work; s, p, a, d and l open its
+// Escape for none. When every row that is shown is chosen, the bar offers all that match what the list asks, also
+// those that were not scrolled in: the change goes by the query then. The bar at the bottom changes all of them as one piece of work; s, p, a, d and l open its
 // menus, for the row under the cursor when none is chosen. "More" of a row opens the menu for that one.
+import { toast } from "./toast.js";
+
 const chosen = new Set();
+// Whether all that match are meant.
+let all = false;
 const ticks = () => [...document.querySelectorAll("input.tick[data-task]")];
 let last;
+
+/** How many tasks match what the list asks; 0 where no query says which these are. */
+const matches = () => Number(document.querySelector("[data-matches]")?.dataset.matches ?? 0);
+const number = (count) => count.toLocaleString("en");
+
+/** Offers the rows that are shown, then all that match. */
+function offer(bar, shown) {
+  const button = bar.querySelector("[data-choose-all]");
+  const isPart = shown.some((tick) => !tick.checked);
+  button.hidden = all || !(isPart || chosen.size < matches());
+  button.textContent = isPart ? `Select all ${number(shown.length)} shown` : `Select all ${number(matches())} that match`;
+}
 
 function show() {
   const bar = document.getElementById("bulk");
   if (!bar) return;
-  for (const tick of ticks()) {
+  all &&= matches() > 0;
+  const shown = ticks();
+  // What is scrolled in meanwhile matches, too.
+  if (all) for (const tick of shown) chosen.add(tick.dataset.task);
+  for (const tick of shown) {
     tick.checked = chosen.has(tick.dataset.task);
     tick.closest(".row, .tile")?.toggleAttribute("data-chosen", tick.checked);
   }
   document.querySelector(".rows")?.toggleAttribute("data-selecting", chosen.size > 0);
+  const count = all ? matches() : chosen.size;
   bar.hidden = !chosen.size;
-  bar.querySelector("b").textContent = `${chosen.size} selected`;
-  for (const form of [bar, document.getElementById("bulk-when")]) form.elements.tasks.value = [...chosen].join(",");
+  bar.dataset.count = count;
+  bar.querySelector("b").textContent = `${number(count)} selected`;
+  offer(bar, shown);
+  for (const form of [bar, document.getElementById("bulk-when")]) {
+    form.elements.tasks.value = [...chosen].join(",");
+    form.elements.q.disabled = !all;
+  }
+}
+
+/** Chooses every row that is shown; when they are, all that match. */
+function more(bar, button) {
+  const shown = ticks();
+  const most = Number(bar.dataset.most);
+  if (shown.every((tick) => tick.checked)) {
+    if (most < matches()) {
+      toast({ tone: "warn", text: `${number(matches())} tasks match, and at most ${number(most)} change at once. Filter for fewer.` });
+      return;
+    }
+    all = true;
+  }
+  for (const tick of shown) chosen.add(tick.dataset.task);
+  show();
+  if (button.hidden) bar.querySelector("[popovertarget]").focus();
 }
 
 function none() {
   chosen.clear();
+  all = false;
   last = undefined;
   show();
 }
@@ -53,12 +97,15 @@ document.addEventListener("click", ({ target }) => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-choose-none]")) return none();
+  const button = event.target.closest?.("[data-choose-all]");
+  if (button) return more(button.form, button);
   const tick = event.target.closest?.("input.tick[data-task]");
   if (!tick) return;
-  const all = ticks();
-  const at = all.indexOf(tick);
-  const from = event.shiftKey && last ? all.findIndex((one) => one.dataset.task === last) : at;
-  for (const one of all.slice(Math.min(from, at), Math.max(from, at) + 1)) {
+  const shown = ticks();
+  const at = shown.indexOf(tick);
+  const from = event.shiftKey && last ? shown.findIndex((one) => one.dataset.task === last) : at;
+  all &&= tick.checked;
+  for (const one of shown.slice(Math.min(from, at), Math.max(from, at) + 1)) {
     chosen[tick.checked ? "add" : "delete"](one.dataset.task);
   }
   last = tick.dataset.task;

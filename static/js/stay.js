@@ -1,6 +1,7 @@
 // Without a connection a page stays as it is, and so does what is typed in it: a link or a plain form would
 // lead to an error of the browser. Each press is a try; HQ may be back already. Comes last, so that what others
 // have dealt with is left alone.
+import { letGo } from "./forms.js";
 import { sure } from "./layers.js";
 import { toast } from "./toast.js";
 
@@ -29,6 +30,7 @@ document.addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (event.defaultPrevented || form.method === "dialog" || passed.has(form) || !isAlone()) return;
   event.preventDefault();
+  letGo(form);
   if (await isThere()) {
     for (const forms of [passed, sure]) forms.add(form);
     form.requestSubmit(submitter);

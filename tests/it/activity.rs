@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use hq::features::notifications::model::sending::{Delivery, Out};
 use hq::features::tasks::model::Task;
-use hq::kernel::Role;
-use hq::store::{Range, ReadExt as _};
+use hq::kernel::{Actor, Cause, NotificationId, Part, Role, TypedId as _};
+use hq::store::{Lane, Range, ReadExt as _, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -46,6 +48,64 @@ async fn what_happened_is_narrowed_by_who_what_where_and_when() {
     let wrong = mira.get(&format!("{PAGE}?record=MC-99&event=no.such")).await;
     assert_eq!(wrong.status, StatusCode::OK);
     assert!(!wrong.texts(".error").is_empty(), "{}", wrong.text);
+    hq.finish().await;
+}
+
+/// Writes so many entries that nobody is told of.
+async fn note(hq: &TestHq, times: u32) {
+    let (ws, member) = (hq.ws(), work::owner(hq).0.account().expect("a person"));
+    let by = (Actor::System(Part::Consumer), Cause::Timer);
+    for piece in 0..times.div_ceil(250) {
+        let each = (0..250).map(|n| {
+            let row = NotificationId::from_bytes([1; 16]);
+            let due_at = hq.now() + Duration::from_secs(86_400);
+            let delivery = Delivery {
+                member,
+                out: Out::Mail,
+                row,
+                rows: vec![row],
+                due_at,
+                tries: piece * 250 + n,
+                last_error: None,
+                gave_up_at: None,
+            };
+            ws.store.write_in(Lane::Second, by.0, by.1, move |tx| tx.put(&delivery))
+        });
+        let written: Result<Vec<()>, StoreError> = join_all(each).await.into_iter().collect();
+        written.expect("a store that can be written");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_found_behind_thousands_of_entries_that_nobody_is_told_of() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    task(&mira, "Prices").await;
+    note(&hq, 3_000).await;
+    // One look may end before it, and then says so; whoever goes on gets there, as the page does by itself.
+    for start in ["", "?area=work", "?by=people", "?event=task.created"] {
+        let mut path = format!("{PAGE}{start}");
+        let lines = loop {
+            let page = mira.get(&path).await;
+            let lines = page.texts(".feed li .what");
+            if !lines.is_empty() {
+                break lines;
+            }
+            assert!(!page.text.contains("Nothing here yet"), "{path}: {}", page.text);
+            assert!(page.text.contains("Look further"), "{path}: {}", page.text);
+            path = page.attr(".pager a", "href");
+        };
+        assert!(lines.iter().any(|line| line.contains("Prices")), "{start}: {lines:?}");
+    }
+    let mut query = "area=work".to_owned();
+    let told = loop {
+        let page = read(&mira, &query).await;
+        if !texts(&page).is_empty() {
+            break texts(&page);
+        }
+        query = format!("area=work&before={}", page["next"].as_str().expect("there is more"));
+    };
+    assert!(told[0].contains("Prices"), "{told:?}");
     hq.finish().await;
 }
 

@@ -124,6 +124,9 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     let told: Value = serde_json::from_str(&out(&terminal.hq(&asked).await)).expect("JSON");
     assert_eq!((&told["ok"], &told["final"]), (&true.into(), &"None now.".into()), "{told}");
     assert!(told["usage"]["total"].as_u64() > Some(0), "{told}");
+    assert!(told["usage"]["cacheWrite"].is_u64() && told["provider"].is_string(), "{told}");
+    assert_eq!(told["payloads"], serde_json::json!([{ "text": "None now." }]));
+    assert_eq!(told["toolSummary"]["tools"], serde_json::json!([]));
     assert_eq!(told["run"], "R-2");
 
     let list = out(&terminal.hq(&["runs", "list", "--agent", "ada"]).await);
@@ -131,6 +134,8 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     assert!(list.starts_with("R-2") && list.contains("done"), "{list}");
     let show = out(&terminal.hq(&["runs", "show", "R-1"]).await);
     assert!(show.contains("> Three tasks are open.") && show.contains("= done"), "{show}");
+    assert!(show.contains("chosen by the ") && show.contains("(API)"), "{show}");
+    assert!(show.contains(" tokens: "), "{show}");
     let agents = out(&terminal.hq(&["agent", "list"]).await);
     assert!(agents.contains("ada") && agents.contains("Ada"), "{agents}");
     let sessions = out(&terminal.hq(&["agent", "sessions", "ada", "--json"]).await);
@@ -204,6 +209,11 @@ async fn how_much_is_thought_and_what_fails_is_told_at_the_terminal() {
     assert_eq!(late.status.code(), Some(2), "{late:?}");
     let told: Value = serde_json::from_slice(&late.stdout).expect("JSON");
     assert_eq!((&told["ok"], &told["status"]), (&false.into(), &"timeout".into()), "{told}");
+    assert_eq!(told["error"]["kind"], "timeout");
+    let nobody = terminal.hq(&["agent", "run", "eve", "Hello", "--json"]).await;
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    let told: Value = serde_json::from_slice(&nobody.stdout).expect("JSON");
+    assert_eq!(told["error"]["kind"], "model_not_found", "{told}");
 
     let none = out(&terminal.hq(&["jobs", "list"]).await);
     assert_eq!(none, "No jobs.\n");
@@ -333,6 +343,7 @@ async fn an_answer_that_is_cut_short_has_an_exit_code_of_its_own() {
     assert_eq!(cut.status.code(), Some(4), "{cut:?}");
     let told: Value = serde_json::from_slice(&cut.stdout).expect("JSON");
     assert_eq!((&told["ok"], &told["status"]), (&false.into(), &"incomplete".into()), "{told}");
+    assert_eq!(told["error"]["kind"], "max_output_tokens", "{told}");
     assert!(terminal.program.stop().success());
 }
 

@@ -308,6 +308,38 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_shows_as_much_of_its_tools_as_was_chosen_for_it() {
+    let (hq, model) = scene().await;
+    let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
+    model.push(Turn::call("task_list", json!({}))).push(Turn::text("Nothing is open."));
+    command(&hq, "What is open?").await;
+    // How many steps stand folded, unfolded, and with what went in and came out.
+    let shown = async || {
+        let page = hq.owner().get(CHAT).await;
+        assert_eq!(page.texts(".transcript > .msg > .md"), ["Nothing is open."]);
+        [".fold", ".fold[open]", ".fold[open] .quiet[open]"].map(|part| page.texts(part).len())
+    };
+    for (line, words, is) in [
+        ("/verbose", "stands folded", [1, 0, 0]),
+        ("/verbose on", "stands unfolded", [1, 1, 0]),
+        ("/verbose full", "what they gave back", [1, 1, 1]),
+        ("/verbose", "what they gave back", [1, 1, 1]),
+        ("/verbose off", "left out", [0, 0, 0]),
+        ("/verbose default", "stands folded", [1, 0, 0]),
+    ] {
+        let answer = told(line).await;
+        assert!(answer.contains(words), "{line}: {answer}");
+        assert_eq!(shown().await, is, "{line}");
+    }
+    told("/verbose full").await;
+    told("/new").await;
+    assert!(told("/verbose").await.contains("stands folded"), "it is of one conversation");
+    let wrong = hq.api().await.post(COMMANDS, &json!({ "text": "/verbose loud" })).await;
+    assert_eq!(wrong.json()["code"], "bad_command", "{}", wrong.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_or_a_message_may_ask_to_be_answered_sooner() {
     let (hq, model) = scene().await;
     let api = hq.api().await;

@@ -400,3 +400,99 @@ async fn templates_views_links_and_reviews_are_found_by_whom_they_are_for() {
     assert_eq!(titles(&ask(&other, "walrus").await), [""; 0]);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
+    let hq = unhurried().await;
+    let api = hq.api().await;
+    let name = task(&api, "Compare the offers", "").await;
+    let files = format!("/api/v1/tasks/{name}/files");
+    let add = async |name: &str, content: Vec<u8>| {
+        let path = format!("{files}?name={name}");
+        let sent = api.bytes("POST", &path, "application/octet-stream", content).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
+        sent.json()["id"].as_str().expect("an id").to_owned()
+    };
+    let far = format!("{}\npersimmon;12\n", "row;1\n".repeat(20_000));
+    let csv = add("prices.csv", far.into_bytes()).await;
+    add("notes.md", b"# Rivals\n\nThe **gooseberry** stand".to_vec()).await;
+    let long = format!("quince{}", " straw".repeat(60_000)) + " medlar";
+    add("long.txt", long.into_bytes()).await;
+    add("offer.pdf", b"%PDF-1.7 rosehip".to_vec()).await;
+    add("blob.bin", b"rosehip \0 and more".to_vec()).await;
+    add("latin.txt", b"rosehip caf\xe9".to_vec()).await;
+
+    let id = csv.as_str();
+    let found = until(&api, "persimmon", |found| found["facets"][0]["count"] == 1).await;
+    let hit = &found["items"][0];
+    assert_eq!(
+        (&hit["type"], &hit["title"], &hit["id"]),
+        (&json!("file"), &json!("prices.csv"), &json!(id))
+    );
+    let snippet = hit["snippet"].as_str().expect("words");
+    assert!(snippet.contains("row;1 <mark>persimmon</mark>;12"), "{snippet}");
+    let url = hit["url"].as_str().expect("an address").to_owned();
+    assert!(hq.owner().get(&url).await.text.contains("prices.csv"));
+    let notes = ask(&api, "gooseberry").await;
+    assert_eq!(notes["items"][0]["snippet"], "Rivals The <mark>gooseberry</mark> stand");
+    assert_eq!(titles(&ask(&api, "quince").await), ["long.txt"]);
+    assert_eq!(titles(&ask(&api, "medlar").await), [""; 0], "only its beginning is looked at");
+    assert_eq!(titles(&ask(&api, "rosehip").await), [""; 0], "no text");
+    assert_eq!(titles(&ask(&api, "offer%20pdf").await), ["offer.pdf"]);
+    let viewer = hq.another("Vera", Some(Role::Viewer)).await;
+    let theirs = viewer.get(&format!("{PAGE}?q=persimmon")).await;
+    assert_eq!(theirs.texts(".finds .title"), ["prices.csv"]);
+
+    // An index that is made anew has it, too.
+    let rebuild = "/api/v1/consumers/search/rebuild";
+    assert_eq!(hq.owner().post(rebuild, &json!({})).await.status, StatusCode::OK);
+    until(&api, "persimmno", |found| titles(found) == ["prices.csv"]).await;
+    assert!(api.call("DELETE", &format!("/api/v1/files/{csv}")).await.status.is_success());
+    assert_eq!(titles(&ask(&api, "persimmon").await), [""; 0]);
+    until(&api, "persimmon", |found| found["facets"] == json!([])).await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_agents_keep_in_their_files_is_found_and_leads_to_the_file() {
+    let (hq, model) = work::scene().await;
+    let api = hq.api().await;
+    let note = "/api/v1/agents/ada/memory/note";
+    let write = async |text: &str| {
+        let old = api.get(&format!("{note}?path=MEMORY.md")).await.json();
+        let body = json!({ "path": "MEMORY.md", "text": text, "hash": old["hash"] });
+        let done = api.json("PUT", note, &body).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    };
+    let is_file = |found: &Value| found["items"][0]["type"] == "agent_file";
+    write("# Lasting\n\nMira likes **gooseberry** tea\n").await;
+    let found = until(&api, "gooseberry", is_file).await;
+    assert_eq!(titles(&found), ["MEMORY.md"]);
+    assert_eq!(found["items"][0]["about"], "File of Ada");
+    let snippet = found["items"][0]["snippet"].as_str().expect("words");
+    assert!(snippet.contains("likes <mark>gooseberry</mark> tea"), "{snippet}");
+    let url = found["items"][0]["url"].as_str().expect("an address").to_owned();
+    let page = hq.owner().get(&url).await;
+    assert!(page.status.is_success() && page.text.contains("gooseberry"), "{url}");
+    let told = api.get("/api/v1/activity?event=agent.files_changed").await.json();
+    assert_eq!(told["items"].as_array().map(Vec::len), Some(1), "{told}");
+
+    write("# Lasting\n\nMira likes persimmon tea\n").await;
+    until(&api, "persimmon", is_file).await;
+    until(&api, "gooseberry", |found| found["facets"] == json!([])).await;
+
+    // What a run writes is found once it is committed.
+    let file = json!({ "path": "plans/fair.md", "content": "Ask for the quince stand" });
+    model.push(Turn::call("write", file));
+    let said = hq.owner().post("/api/v1/agents/ada/messages", &json!({ "text": "Plan" })).await;
+    assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
+    hq.settle().await;
+    until(&api, "quince&type=agent_file", |found| titles(found) == ["plans/fair.md"]).await;
+
+    // All of it is in an index that is made anew.
+    let rebuild = "/api/v1/consumers/search/rebuild";
+    assert_eq!(hq.owner().post(rebuild, &json!({})).await.status, StatusCode::OK);
+    until(&api, "quincee&type=agent_file", |found| titles(found) == ["plans/fair.md"]).await;
+    until(&api, "persimmno", is_file).await;
+    hq.finish().await;
+}

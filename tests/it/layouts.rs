@@ -1,8 +1,7 @@
 //! Tasks as a board, a calendar and a timeline, and changes of many at once.
 
-use hq::features::tasks::queries::error::TaskError;
 use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::kernel::Timestamp;
+use hq::kernel::{Priority, TaskStatus, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,6 +14,20 @@ async fn make(api: &Person, body: Value) -> String {
     let made = api.post("/api/v1/tasks", &body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     made.json()["key"].as_str().expect("a key").to_owned()
+}
+
+/// Makes tasks in one transaction.
+async fn write(hq: &TestHq, new: impl IntoIterator<Item = NewTask>) {
+    let (ws, who) = (hq.ws(), work::owner(hq));
+    let new: Vec<NewTask> = new.into_iter().collect();
+    let made = ws.write(&who, move |tx| {
+        new.into_iter().try_for_each(|new| tasks::create(tx, new).map(|_| ()))
+    });
+    made.await.expect("tasks");
+}
+
+fn noon(day: &str) -> Option<Timestamp> {
+    Some(format!("{day}T12:00:00Z").parse().expect("a day"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,7 +144,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     let calendar = mira.get(&format!("{TASKS}?layout=calendar&month={month}")).await;
     assert_eq!(calendar.status, StatusCode::OK);
     assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
-    assert_eq!(calendar.text_of(".month-head .link"), "1 without a date");
+    assert_eq!(calendar.text_of(".tray h2"), "Without a date 1");
     let days = |page: &crate::support::hq::Reply| page.texts(".cal th");
     assert_eq!(days(&calendar)[0], "Mon");
     let chosen = mira.form("/week", &[("week", "sunday")]).await;
@@ -154,8 +167,9 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     assert_eq!(line.status, StatusCode::OK);
     let mut names = line.texts(".names a");
     names.sort_unstable();
-    assert_eq!(names.len(), 3);
-    assert_eq!(line.attrs(".span", "data-start").len(), 3);
+    assert_eq!(names.len(), 2, "one has no date: {names:?}");
+    assert_eq!(line.text_of(".month-head .link"), "1 without any date");
+    assert_eq!(line.attrs(".span", "data-start").len(), 2);
     assert_eq!(line.texts(".tie").len(), 1);
     assert!(line.text.contains("class=\"tie\" data-late"), "it ends after its follower begins");
     for odd in
@@ -169,25 +183,13 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_calendar_hides_no_day_behind_one_that_is_full() {
     let hq = TestHq::start().await;
-    let (mira, who) = (hq.owner(), work::owner(&hq));
-    let full: Timestamp = "2031-03-03T12:00:00Z".parse().expect("a time");
-    let late: Timestamp = "2031-03-27T12:00:00Z".parse().expect("a time");
-    let ws = hq.ws();
+    let mira = hq.owner();
+    let (full, late) = (noon("2031-03-03"), noon("2031-03-27"));
     for piece in 0..5 {
-        let made = ws.write(&who, move |tx| {
-            for n in 0..450 {
-                let new =
-                    NewTask { due_at: Some(full), ..NewTask::titled(format!("Count {piece}.{n}")) };
-                tasks::create(tx, new)?;
-            }
-            Ok::<_, TaskError>(())
-        });
-        made.await.expect("tasks of a day");
+        let due = |n| NewTask { due_at: full, ..NewTask::titled(format!("Count {piece}.{n}")) };
+        write(&hq, (0..450).map(due)).await;
     }
-    let last = ws.write(&who, move |tx| {
-        tasks::create(tx, NewTask { due_at: Some(late), ..NewTask::titled("At the end") })
-    });
-    last.await.expect("a task of another day");
+    write(&hq, [NewTask { due_at: late, ..NewTask::titled("At the end") }]).await;
 
     let month = mira.get(&format!("{TASKS}?layout=calendar&month=2031-03")).await;
     assert_eq!(month.status, StatusCode::OK, "{}", month.text);
@@ -201,6 +203,170 @@ async fn a_calendar_hides_no_day_behind_one_that_is_full() {
     assert!(day.text.contains("Count 0.") && !day.text.contains("At the end"));
     let none = mira.get(&format!("{TASKS}?layout=calendar&month=2031-05")).await;
     assert_eq!(none.texts(".due-pill a"), [""; 0]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_shows_what_is_to_be_done_first_and_the_most_urgent_of_it() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let due = |title: &str, status, priority, hour: &str| NewTask {
+        due_at: Some(format!("2031-03-03T{hour}:00:00Z").parse().expect("a time")),
+        due_has_time: true,
+        status,
+        priority,
+        ..NewTask::titled(title)
+    };
+    let done = (0..5).map(|n| due(&format!("Done {n}"), TaskStatus::Done, Priority::Urgent, "06"));
+    write(&hq, done).await;
+    let open = [
+        ("Low", TaskStatus::Todo, Priority::Low, "07"),
+        ("Urgent", TaskStatus::Blocked, Priority::Urgent, "15"),
+        ("High, late", TaskStatus::InProgress, Priority::High, "14"),
+        ("High, early", TaskStatus::Todo, Priority::High, "08"),
+    ];
+    write(&hq, open.map(|(title, status, priority, hour)| due(title, status, priority, hour)))
+        .await;
+    let month = mira.get(&format!("{TASKS}?layout=calendar&month=2031-03")).await;
+    let titles = month.attrs(".due-pill a", "title");
+    assert_eq!(titles, ["Urgent", "High, early", "High, late", "Low"]);
+    assert!(month.text_of(".cal .more").starts_with("+5 more"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_tasks_without_a_date_stand_beside_the_days() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let calendar = format!("{TASKS}?layout=calendar&month=2031-03&q=");
+    write(&hq, (0..21).map(|n| NewTask::titled(format!("Some day {n}")))).await;
+    let done = NewTask { status: TaskStatus::Done, ..NewTask::titled("Done") };
+    let first = NewTask { priority: Priority::Urgent, ..NewTask::titled("First") };
+    let dated = NewTask { due_at: noon("2031-03-03"), ..NewTask::titled("Dated") };
+    write(&hq, [done, first, dated]).await;
+
+    let page = mira.get(&calendar).await;
+    assert_eq!(page.text_of(".tray h2"), "Without a date 22");
+    let titles = page.attrs(".tray .due-pill a", "title");
+    assert_eq!((titles.len(), &*titles[0]), (20, "First"), "the first of them");
+    assert!(!titles.iter().any(|title| title == "Done" || title == "Dated"), "{titles:?}");
+    assert_eq!(page.attrs(".tray [data-grip]", "aria-describedby").len(), 20);
+    let all = mira.get(&page.attr(".tray p a", "href")).await;
+    assert_eq!(all.texts(".rows .row .title").len(), 22);
+
+    let to = page.attr(".tray .due-pill", "data-move");
+    let part = mira.clone().htmx("tasks-month");
+    let dropped = part.form(&to, &[("due", "2031-03-05")]).await;
+    assert_eq!(dropped.status, StatusCode::OK, "{}", dropped.text);
+    let page = mira.get(&calendar).await;
+    assert_eq!(page.text_of(".tray h2"), "Without a date 21");
+    assert_eq!(page.attrs(".cal .due-pill a", "title"), ["Dated", "First"]);
+    let none = mira.get(&format!("{TASKS}?layout=calendar&q=dated")).await;
+    assert!(none.texts(".tray").is_empty(), "every one has a date");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeline_has_what_goes_on_in_its_weeks() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let of = |title: &str, start: &str, due: &str| NewTask {
+        start_at: Some(start).filter(|day| !day.is_empty()).and_then(noon),
+        due_at: Some(due).filter(|day| !day.is_empty()).and_then(noon),
+        ..NewTask::titled(title)
+    };
+    let all = [
+        of("Across", "2031-01-01", "2031-12-31"),
+        of("Ends there", "2030-06-01", "2031-02-24"),
+        of("Begins there", "2031-05-04", "2031-08-01"),
+        of("Over before", "2030-06-01", "2031-02-23"),
+        of("Behind it", "2031-05-05", "2031-08-01"),
+        of("Due there", "", "2031-03-10"),
+        of("Due later", "", "2031-06-30"),
+        of("To begin there", "2031-03-12", ""),
+        of("Begun and not ended", "2026-10-01", ""),
+        of("Whenever", "", ""),
+    ];
+    write(&hq, all).await;
+    let names = async |address: &str| {
+        let mut names =
+            mira.get(&format!("{TASKS}?layout=timeline&{address}")).await.texts(".names a");
+        names.iter_mut().for_each(|name| *name = name.replace("To do: ", ""));
+        names.sort_unstable();
+        names
+    };
+    // Ten weeks from the Monday before the first of March on.
+    let there = ["Across", "Begins there", "Due there", "Ends there", "To begin there"];
+    assert_eq!(names("month=2031-03").await, there);
+    assert_eq!(names("").await, ["Begun and not ended"], "it goes on until today");
+    assert_eq!(names("month=2031-09").await, ["Across"]);
+    assert_eq!(names("month=2040-01").await, [""; 0]);
+    let page = mira.get(&format!("{TASKS}?layout=timeline&month=2031-03")).await;
+    assert_eq!(page.attrs(".span", "data-start").len(), there.len(), "each has a bar there");
+    let empty = mira.get(&format!("{TASKS}?layout=timeline&month=2040-01")).await;
+    assert!(empty.text.contains("Nothing in these weeks"), "{}", empty.text);
+    assert_eq!(page.text_of(".month-head .link"), "1 without any date");
+    let undated = mira.get(&page.attr(".month-head .link", "href")).await;
+    assert_eq!(undated.texts(".rows .row .title"), ["Whenever"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeline_shows_more_when_it_is_asked() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let due = |n| NewTask { due_at: noon("2031-03-03"), ..NewTask::titled(format!("Bar {n}")) };
+    write(&hq, (0..230).map(due)).await;
+    for (task, other) in [("MC-1", "MC-230"), ("MC-2", "MC-1")] {
+        let tie = json!({ "kind": "blocked_by", "other": other });
+        let tied = api.post(&format!("/api/v1/tasks/{task}/relations"), &tie).await;
+        assert!(tied.status.is_success(), "{}", tied.text);
+    }
+    let page = mira.get(&format!("{TASKS}?layout=timeline&month=2031-03&sort=created")).await;
+    // Of the two arrows one leads to a task that is not among the first.
+    assert_eq!((page.texts(".names a").len(), page.texts(".tie").len()), (200, 1));
+    assert_eq!(page.text_of(".pager"), "Show more200 of 230");
+    let part = mira.clone().htmx("tasks-timeline");
+    for whole in [&mira, &part] {
+        let more = whole.get(&page.attr(".pager a", "href")).await;
+        assert_eq!((more.texts(".names a").len(), more.texts(".tie").len()), (230, 2));
+        assert!(more.texts(".pager").is_empty(), "these are all");
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_begins_with_what_fits_a_screen_and_brings_the_rest() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let of = |status: TaskStatus| {
+        (0..70)
+            .map(move |n| NewTask { status, ..NewTask::titled(format!("{} {n}", status.word())) })
+    };
+    write(
+        &hq,
+        [TaskStatus::InProgress, TaskStatus::Blocked, TaskStatus::Todo].into_iter().flat_map(of),
+    )
+    .await;
+    let page = mira.get(TASKS).await;
+    let shown = |word: &str| page.texts(&format!("[data-of={word}] .row")).len();
+    assert_eq!([shown("in_progress"), shown("blocked"), shown("todo")], [50, 10, 10]);
+    assert_eq!(page.texts(".group .count"), ["70"; 3]);
+    for word in ["in_progress", "blocked", "todo"] {
+        let mut names = page.texts(&format!("[data-of={word}] .title"));
+        let mut more = page.attr(&format!("[data-of={word}] .pager"), "hx-get");
+        while !more.is_empty() {
+            let rest = mira.clone().htmx("tasks-list").get(&more).await;
+            names.extend(rest.texts(".title"));
+            more = rest.attrs(".pager", "hx-get").pop().unwrap_or_default();
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 70, "{word}");
+    }
+    // Without script the whole group stands behind the link.
+    let whole = mira.get(&page.attr("[data-of=todo] .pager a", "href")).await;
+    assert_eq!(whole.texts("[data-of=todo] .row").len(), 70);
     hq.finish().await;
 }
 

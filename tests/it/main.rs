@@ -51,6 +51,7 @@ mod resting; // routines that wait until somebody has written to the end
 mod writing; // title and description in place, what two write at once, checklists
 mod work; // the same as people and programs meet it, over HTTP
 mod task_page; // what the page of a task and lists of tasks tell and offer
+mod task_frame; // what stands around lists of tasks and beside one
 mod talks; // comments that are changed, quoted, answered, settled and reacted to
 mod links; // links of tasks: to addresses and to other records
 mod delivering; // work that people deliver, remarks and answers, comparisons

@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::hq::{Person, TestHq};
+use crate::support::work;
 
 const LIST: &str = "/w/marlow-cargo/notifications";
 const API: &str = "/api/v1/notifications";
@@ -115,6 +116,42 @@ async fn who_has_a_task_hears_of_it_and_who_stops_following_only_of_mentions() {
     let done = mira.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "status": "done" })).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.text);
     assert_eq!(titles(&tom).await[0], "Mira Lindqvist completed MC-1 “Prices”");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_a_task_hears_that_an_agent_got_it_and_nobody_of_one_made_for_an_agent() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    work::agent(&hq, "Ada").await;
+    // What becomes of Ada's runs is news of another kind.
+    let given = async |who: &Person| -> Vec<String> {
+        titles(who).await.into_iter().filter(|title| title.contains(" gave ")).collect()
+    };
+    task(&mira, json!({ "title": "Prices" })).await;
+    assert_eq!(tom.call("PUT", "/api/v1/tasks/MC-1/watch").await.status, StatusCode::OK);
+    // Each an hour after the one before, so that nothing becomes one row.
+    let give = async |who: &Person, to: &str| {
+        hq.advance(Duration::from_secs(3_600)).await;
+        let given = who.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "assignee": to })).await;
+        assert_eq!(given.status, StatusCode::OK, "{}", given.text);
+    };
+    give(&mira, "ada").await;
+    let told = "Mira Lindqvist gave MC-1 “Prices” to Ada";
+    assert_eq!(given(&tom).await, [told]);
+    assert_eq!(given(&mira).await, [""; 0], "who did it is not told");
+    give(&mira, "tom").await;
+    assert_eq!(given(&tom).await, ["Mira Lindqvist gave you MC-1 “Prices”", told]);
+    // Mira made the task and is the one that Ada reports to.
+    give(&tom, "ada").await;
+    assert_eq!(given(&mira).await, ["Tom gave MC-1 “Prices” to Ada"]);
+    // Who has stopped following hears nothing; a task that is made for an agent is news to nobody.
+    let off = tom.call("DELETE", "/api/v1/tasks/MC-1/watch").await;
+    assert_eq!(off.status, StatusCode::OK, "{}", off.text);
+    give(&mira, "mira").await;
+    give(&mira, "ada").await;
+    task(&tom, json!({ "title": "Florists", "assignee": "ada" })).await;
+    assert_eq!((given(&tom).await.len(), given(&mira).await.len()), (2, 1));
     hq.finish().await;
 }
 

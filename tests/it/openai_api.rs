@@ -288,6 +288,38 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
     hq.finish().await;
 }
 
+/// A message with a picture, and one with a file, that are given by their address.
+fn by_address(address: &str) -> [(&'static str, Value); 2] {
+    let picture = json!({ "type": "image_url", "image_url": { "url": address } });
+    let file = json!({ "type": "input_file", "file_url": address });
+    let said = |part: Value| json!([{ "role": "user", "content": [part] }]);
+    [
+        (CHAT, json!({ "model": "hq/ada", "messages": said(picture) })),
+        ("/v1/responses", json!({ "model": "hq/ada", "input": said(file) })),
+    ]
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_from_addresses_before_that_is_switched_on() {
+    let inside = by_address("http://127.0.0.1:9/a.png");
+    for (allowed, code, words) in
+        [(false, "urls_not_allowed", "openai.fetch_urls"), (true, "invalid_file", "127.0.0.1")]
+    {
+        let hq = Setup::default().config(move |config| config.fetch_urls = allowed).start().await;
+        work::agent(&hq, "Ada").await;
+        let program = hq.token(&["read", "chat"]).await;
+        for (path, asked) in &inside {
+            let reply = program.post(path, asked).await;
+            let error = reply.json()["error"].clone();
+            assert_eq!((reply.status.as_u16(), &error["code"]), (400, &json!(code)), "{error}");
+            let message = error["message"].as_str().expect("words");
+            assert!(message.contains(words), "{path}: {message}");
+        }
+        assert!(work::all::<Run>(&hq).is_empty(), "no run was begun");
+        hq.finish().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_says_which_it_is_and_how_many_more_may_be_asked_for() {
     let setup = Setup::default().config(|config| {

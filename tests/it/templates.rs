@@ -166,3 +166,45 @@ async fn fifty_tasks_with_eighty_relations_are_one_piece_of_work() {
     drop(ws);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_are_found_by_the_template_that_they_were_made_from() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let titles = async |term: &str| {
+        let reply = api.get(&format!("/api/v1/tasks?q={term}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{term}: {}", reply.text);
+        let items = reply.json()["items"].as_array().expect("a list").clone();
+        let title = |one: &Value| one["title"].as_str().expect("a title").to_owned();
+        let mut titles: Vec<_> = items.iter().map(title).collect();
+        titles.sort();
+        titles
+    };
+    api.post("/api/v1/task-templates", &launch()).await;
+    let fair = json!({ "name": "Trade fair", "items": [{ "title": "Book the stand" }] });
+    api.post("/api/v1/task-templates", &fair).await;
+    let body = json!({ "title": "Buy flowers" });
+    assert_eq!(api.post("/api/v1/tasks", &body).await.status, StatusCode::CREATED);
+    for name in ["launch", "trade fair"] {
+        let made = api.post(&format!("/api/v1/task-templates/{name}/spawn"), &json!({})).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    }
+    let launch = ["Send the mail", "Write the brief", "Write the post"];
+    assert_eq!(titles("template:LAUNCH").await, launch);
+    assert_eq!(titles("template:%22trade%20fair%22").await, ["Book the stand"]);
+    assert_eq!(titles("template:launch,%22Trade%20fair%22%20priority:high").await, [launch[1]]);
+    assert_eq!(titles("-template:launch").await, ["Book the stand", "Buy flowers"]);
+    assert_eq!(titles("template:none").await, ["Buy flowers"]);
+    assert_eq!(titles("template:any").await.len(), 4);
+    let refused = api.get("/api/v1/tasks?q=template:lunch").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("did you mean Launch?"), "{}", refused.text);
+    let offered = hq.owner().get("/w/marlow-cargo/tasks/complete?q=template:tr&at=11").await;
+    assert!(offered.text.contains("Trade fair"), "{}", offered.text);
+
+    // A template that is gone has no tasks.
+    let gone = api.json("DELETE", "/api/v1/task-templates/trade fair", &json!({})).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    assert_eq!(titles("template:any").await, launch);
+    hq.finish().await;
+}

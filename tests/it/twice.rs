@@ -1,14 +1,209 @@
 //! Forms that are sent twice: by a second press of the button, or because an answer was lost.
 
+use hq::features::agents::model::Agent;
 use hq::features::comments::model::Comment;
-use hq::features::runs::model::{Input, Run};
+use hq::features::connections::model::{Connection, SpareKeys};
+use hq::features::files::model::TaskFile;
+use hq::features::routines::model::{Firing, Routine};
+use hq::features::runs::model::{Input, Run, Session};
+use hq::features::streams::model::Stream;
+use hq::features::tasks::model::label::Label;
+use hq::features::tasks::model::series::Series;
+use hq::features::tasks::model::{Task, template::Template};
+use hq::features::usage::model::price::EnteredPrice;
+use hq::features::views::model::View;
+use hq::kernel::AgentStatus;
+use hq::store::Record;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use crate::support::hq::{Person, TestHq};
 use crate::support::model::{Gate, Turn};
 use crate::support::work::{all, scene};
 
+const BASE: &str = "/w/marlow-cargo";
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
+
+/// Sends the form of a page as two presses of its button do, both at once: where both lead.
+async fn pressed_twice(mira: &Person, page: &str, to: &str, fields: &[(&str, &str)]) -> String {
+    let (page, to) = (format!("{BASE}/{page}"), format!("{BASE}/{to}"));
+    let shown = mira.get(&page).await;
+    let key = shown.attr(&format!("form[action=\"{to}\"] input[name=once]"), "value");
+    let fields: Vec<_> = fields.iter().copied().chain([("once", key.as_str())]).collect();
+    let (first, second) = tokio::join!(mira.form(&to, &fields), mira.form(&to, &fields));
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.text);
+    assert_eq!(first.location(), second.location(), "{}", second.text);
+    first.location().expect("where it leads").to_owned()
+}
+
+fn count<R: Record>(hq: &TestHq) -> usize {
+    all::<R>(hq).len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_or_a_series_that_is_sent_twice_is_made_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let oil = [("title", "Oil the chains")];
+    assert_eq!(
+        pressed_twice(&mira, "tasks/new", "tasks", &oil).await,
+        format!("{BASE}/tasks/MC-1")
+    );
+    assert_eq!(count::<Task>(&hq), 1);
+    // The form that is opened anew is another wish, and so are other words.
+    pressed_twice(&mira, "tasks/new", "tasks", &oil).await;
+    assert_eq!(count::<Task>(&hq), 2);
+    let quick = [("title", "Pump the tyres"), ("quick", "/w/marlow-cargo/tasks")];
+    pressed_twice(&mira, "tasks", "tasks", &quick).await;
+    assert_eq!(count::<Task>(&hq), 3);
+    let weekly = [("title", "Count the vans"), ("cadence_type", "weekdays")];
+    let series = pressed_twice(&mira, "tasks/new", "tasks", &weekly).await;
+    assert_eq!(count::<Series>(&hq), 1);
+    let series = series.strip_prefix("/w/marlow-cargo/").expect("a page of the workspace");
+    let before = count::<Task>(&hq);
+    pressed_twice(&mira, series, &format!("{series}/spawn"), &[]).await;
+    assert_eq!(count::<Task>(&hq), before + 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tasks_of_a_template_are_made_once_and_so_is_the_template() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let form = [("name", "Monthly close"), ("title_1", "Collect receipts"), ("title_2", "Report")];
+    let (new, home) = ("settings/task-templates/new", "settings/task-templates");
+    let page = pressed_twice(&mira, new, home, &form).await;
+    assert_eq!(count::<Template>(&hq), 1);
+    let preview = format!("tasks/from-template/{}", page.rsplit('/').next().expect("an id"));
+    pressed_twice(&mira, &preview, &preview, &[("stream", "")]).await;
+    assert_eq!(count::<Task>(&hq), 2);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_labels_and_views_are_made_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    pressed_twice(&mira, "streams", "streams", &[("name", "Spring")]).await;
+    pressed_twice(&mira, "settings/labels", "settings/labels", &[("name", "Brakes")]).await;
+    let view = [("noun", "tasks"), ("name", "Late"), ("q", "is:open")];
+    let to = pressed_twice(&mira, "tasks", "views", &view).await;
+    assert_eq!(to, format!("{BASE}/tasks?view=late"));
+    assert_eq!((count::<Stream>(&hq), count::<Label>(&hq), count::<View>(&hq)), (1, 1, 1));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_routine_is_made_once_and_runs_once() {
+    let (hq, _model) = scene().await;
+    let mira = hq.owner();
+    let form = [
+        ("name", "Inbox check"),
+        ("agent", "ada"),
+        ("when", "schedule"),
+        ("cadence_type", "weekdays"),
+        ("action", "wake"),
+        ("instruction", "Look at what came in."),
+    ];
+    let page = pressed_twice(&mira, "routines/new", "routines", &form).await;
+    assert_eq!(count::<Routine>(&hq), 1);
+    let page = page.strip_prefix("/w/marlow-cargo/").expect("a page of the workspace");
+    pressed_twice(&mira, page, &format!("{page}/run"), &[]).await;
+    assert_eq!(count::<Firing>(&hq), 1);
+    hq.settle().await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_and_what_they_try_are_made_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    pressed_twice(&mira, "", "try", &[]).await;
+    assert_eq!((count::<Agent>(&hq), count::<Task>(&hq)), (1, 1));
+    let form = [
+        ("template", "assistant"),
+        ("name", "Bo Ness"),
+        ("slug", ""),
+        ("emoji", "🔭"),
+        ("description", "Finds things out"),
+        ("thinking", "medium"),
+    ];
+    pressed_twice(&mira, "agents/new", "agents", &form).await;
+    let made = all::<Agent>(&hq);
+    assert_eq!(made.len(), 2);
+    assert!(made.iter().all(|one| one.status == AgentStatus::Ready), "{made:?}");
+    hq.settle().await;
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_accounts_and_their_keys_are_made_once() {
+    let (hq, model) = scene().await;
+    let mira = hq.owner();
+    let (new, home) = ("settings/connections/new", "settings/connections");
+    let before = count::<Connection>(&hq);
+    let url = model.openai_url();
+    let kind = ("kind", "openai-compatible");
+    let form = [kind, ("name", "Gateway"), ("base_url", url.as_str()), ("key", "sk-first-of-them")];
+    pressed_twice(&mira, &format!("{new}?kind=openai-compatible"), home, &form).await;
+    assert_eq!(count::<Connection>(&hq), before + 1);
+    let form = [("kind", "chatgpt"), ("name", "My plan"), ("client_id", "app-1")];
+    let accounts = format!("{home}/accounts");
+    pressed_twice(&mira, &format!("{new}?kind=chatgpt"), &accounts, &form).await;
+    assert_eq!(count::<Connection>(&hq), before + 2);
+    let all_of_them = all::<Connection>(&hq);
+    let gateway = all_of_them.iter().find(|one| one.name == "Gateway").expect("it is there");
+    let page = format!("{home}/{}", gateway.id);
+    pressed_twice(&mira, &page, &format!("{page}/keys"), &[("more_key", "sk-second-one")]).await;
+    let spare = all::<SpareKeys>(&hq);
+    assert_eq!(spare.iter().map(|one| one.keys.len()).sum::<usize>(), 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_price_is_entered_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let page = "settings/usage/prices";
+    let form = [("model", "harbour-2"), ("input", "1.50"), ("output", "6")];
+    pressed_twice(&mira, page, page, &form).await;
+    assert_eq!(count::<EnteredPrice>(&hq), 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_added_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    mira.form(&format!("{BASE}/tasks"), &[("title", "Compare prices")]).await;
+    let page = mira.get(&format!("{BASE}/tasks/MC-1")).await;
+    let to = page.attr("#task-files form", "action");
+    let body = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
+                words\r\n--x--\r\n";
+    let kind = "multipart/form-data; boundary=x";
+    for _ in 0..2 {
+        let sent = mira.bytes("POST", &to, kind, body.into()).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+    }
+    assert_eq!(count::<TaskFile>(&hq), 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_further_conversation_and_a_fork_are_begun_once() {
+    let (hq, _model) = scene().await;
+    let mira = hq.owner();
+    mira.form(CHAT, &[("body", "Hello")]).await;
+    hq.settle().await;
+    let before = count::<Session>(&hq);
+    pressed_twice(&mira, "agents/ada/chat", "agents/ada/chat/begin", &[]).await;
+    assert_eq!(count::<Session>(&hq), before + 1);
+    let runs = count::<Run>(&hq);
+    pressed_twice(&mira, "runs/R-1/fork", "runs/R-1/fork", &[("from", "")]).await;
+    assert_eq!(count::<Run>(&hq), runs + 1);
+    hq.settle().await;
+    hq.finish().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_sent_twice_is_said_once() {

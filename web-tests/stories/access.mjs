@@ -140,12 +140,13 @@ export async function everyPage(page, ...starts) {
 
 export function tell(given) {
   test('every page is accessible in both themes and at two widths', async () => {
-    const { browser, server, signedIn, place, changes } = given;
+    const { browser, server, signedIn, place, task, changes } = given;
     assert.ok(signedIn, 'the loop must have passed first');
     const walker = await newContext(browser, server, { storageState: signedIn });
     const first = await walker.newPage();
     await furnish(first, given);
-    const { pages, kinds, dead } = await everyPage(first, `${place}/`, changes);
+    // Of all tasks the one with a comment of one's own.
+    const { pages, kinds, dead } = await everyPage(first, `${place}/`, task, changes);
     await walker.close();
     const missing = KINDS.filter((kind) => !kinds.includes(kind));
     assert.deepEqual(missing, [], `no link leads to some pages; found were ${kinds}`);

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { newContext } from '../lib/browser.mjs';
+import { assertAccessible } from '../lib/axe.mjs';
+import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
 import { SLOW } from '../lib/server.mjs';
 import { createTask, PATIENCE, waiting } from '../lib/story.mjs';
 
@@ -30,6 +31,38 @@ export function tell(given) {
     await page.goto(task);
     await page.getByRole('main').getByRole('button', { name: 'Stop', exact: true }).click(PATIENCE);
     await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor({ state: 'detached' });
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('Stop in the list on a phone, on the dashboard and in the palette leaves the page where it is', async () => {
+    const { browser, server, signedIn, place } = given;
+    await server.restart({ settings: SLOW });
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const main = page.getByRole('main');
+    const stop = main.getByRole('button', { name: /^Stop R-/ });
+    const palette = async () => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox', { name: 'Search everything' }).fill('stop hinges');
+      await page.getByRole('option', { name: /^Stop R-/ }).click();
+    };
+    const phone = async () => {
+      await page.setViewportSize(PHONE);
+      await assertAccessible(page, 'the list of runs on a phone');
+      await stop.click();
+    };
+    for (const [address, press] of [['runs', phone], ['', () => stop.click()], ['', palette]]) {
+      await page.setViewportSize(WIDE);
+      await page.goto('/');
+      await createTask(page, 'Oil the hinges', 'Ada');
+      await page.goto(`${place}/${address}`);
+      await stop.waitFor(PATIENCE);
+      await page.evaluate(() => (window.sameDocument = true));
+      await press();
+      await stop.waitFor({ state: 'detached' });
+      assert.equal(await page.evaluate(() => window.sameDocument), true, 'the page was never loaded again');
+    }
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

@@ -10,6 +10,8 @@ import { OWNER, wrongFields } from '../lib/story.mjs';
 
 const HOSTILE = '<img src=x onerror=alert(1)>“%s”\'; DROP\u202e ทดสอบ 🧑🏽‍🚀';
 const LONG = 'Donaudampfschifffahrtsgesellschaft'.repeat(120);
+/** As long as nothing may be that is drawn in one line, and longer than most texts. */
+const ENDLESS = 'x'.repeat(10_000);
 
 /** Each form: where, what is typed into it, which button, and which fields must be refused. */
 const FORMS = [
@@ -26,9 +28,23 @@ const FORMS = [
   { path: '/settings/profile', button: 'Save name', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/profile', button: 'Change password', typed: { current: 'not mine', password: 'a long enough sentence' }, wrong: ['current'] },
   { path: '/settings/tokens', button: 'Create token', typed: { name: LONG }, wrong: ['name'] },
+  { path: '/settings/labels', button: 'Create label', typed: { name: ENDLESS, description: ENDLESS }, wrong: ['name', 'description'] },
+  { path: '/streams', button: 'Create stream', typed: { name: ENDLESS, description: ENDLESS, goal: ENDLESS, icon: HOSTILE }, wrong: ['name', 'description', 'goal', 'icon'] },
+  { path: '/routines/new', button: 'Create routine', typed: { name: ENDLESS, instruction: ENDLESS }, wrong: ['name', 'instruction'] },
 ];
 
+/** What would run if it were taken for more than words, and what turns round what stands behind it. */
+const RUNS = '<script>window.ran=1</script><img src=x onerror="window.ran=2">"\'\u202e {{7*7}} 🧑🏽‍🚀';
+const TAG = '<img src=x>\u202e🚀';
+
 export function tell(given) {
+  const send = async (page, path, form) => {
+    const { server, place } = given;
+    const sent = await page.request.post(`${server.url}${place}${path}`, { form, headers: { origin: server.url }, maxRedirects: 0 });
+    assert.equal(sent.status(), 303, `${path}: ${await sent.text()}`);
+    return sent.headers().location;
+  };
+
   test('every form says what is wrong beside the field and keeps what was typed', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
@@ -89,6 +105,90 @@ export function tell(given) {
     }
     // The live stream of a page whose sign-in has ended is refused.
     assert.deepEqual(context.faults().filter((fault) => !fault.includes('401')), []);
+    await context.close();
+  });
+
+  test('words that would run are shown as words wherever they stand', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
+    const page = await context.newPage();
+    const task = await send(page, '/tasks', { title: RUNS, description: `So: ${RUNS}\n\n${ENDLESS}`, labels: 'hostile' });
+    const name = task.split('/').at(-1);
+    await send(page, `/tasks/${name}/comment`, { body: `So: ${RUNS}\n\n${ENDLESS}` });
+    await send(page, '/settings/labels', { name: TAG, description: RUNS });
+    const stream = await send(page, '/streams', { name: TAG, description: RUNS, goal: RUNS });
+    const routine = { agent: 'ada', when: 'schedule', cadence_type: 'monthly', action: 'wake' };
+    const made = await send(page, '/routines', { ...routine, name: RUNS, instruction: RUNS });
+    const view = await send(page, '/views', { noun: 'tasks', name: TAG, q: 'label:hostile' });
+    // No field takes a NUL; a program may send one.
+    for (const [path, form] of [
+      ['/tasks', { title: 'a\0b', description: 'c\0d' }],
+      [`/tasks/${name}/comment`, { body: 'e\0f' }],
+      ['/settings/labels', { name: 'nul', description: 'g\0h' }],
+      ['/streams', { name: 'i\0j', goal: 'k\0l' }],
+      ['/routines', { ...routine, name: 'm\0n', instruction: 'o\0p' }],
+    ]) await send(page, path, form);
+    const lists = ['/tasks', '/tasks?layout=board', '/tasks?layout=timeline', '/settings/labels', '/streams', '/routines', '/activity', '/notifications', '/'];
+    const remarks = [];
+    for (const path of [task, stream, made, view, `${task}?edit=1`, `${made}/edit`, ...lists.map((one) => `${place}${one}`)]) {
+      await page.goto(path);
+      const found = await page.evaluate(() => ({
+        ran: window.ran,
+        drawn: document.querySelectorAll('img[src="x"], main script').length,
+        wide: document.documentElement.scrollWidth > innerWidth,
+      }));
+      if (found.ran || found.drawn || found.wide) remarks.push(`${path}: ${JSON.stringify(found)}`);
+    }
+    await page.goto(task);
+    const head = await page.getByRole('heading', { level: 1 }).innerText();
+    assert.ok(head.includes('<script>window.ran=1</script><img src=x'), 'a title is shown as it was typed');
+    // Markdown leaves out tags, and nothing else.
+    for (const part of ['#task-text', '.timeline']) {
+      const words = await page.locator(part).first().innerText();
+      assert.ok(words.includes('window.ran=1') && words.includes('{{7*7}}') && words.includes(ENDLESS), `it is there to be read: ${part}`);
+    }
+    await page.goto(`${place}/tasks`);
+    await page.getByRole('button', { name: 'More', exact: true }).click();
+    await page.locator('.side [data-palette]').click();
+    await page.getByRole('combobox', { name: 'Search everything' }).fill('window.ran');
+    await page.getByRole('option', { name: '<script>window.ran=1</script>' }).first().waitFor();
+    assert.equal(await page.evaluate(() => window.ran), undefined);
+    remarks.push(...context.faults());
+    assert.equal(remarks.length, 0, remarks.join('\n'));
+    await context.close();
+  });
+
+  test('a button that makes something makes one thing, however often it is pressed', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const main = page.getByRole('main');
+    const field = (name) => main.getByLabel(name, { exact: true }).first();
+    const press = (name) => main.getByRole('button', { name, exact: true }).dblclick();
+    await page.goto(`${place}/tasks/new`);
+    await field('Title').fill('Pressed twice');
+    await press('Create');
+    await page.getByRole('heading', { level: 1, name: 'Pressed twice' }).waitFor();
+    await page.goto(`${place}/tasks/new?cadence_type=weekdays`);
+    await field('Title').fill('Pressed each day');
+    await press('Create');
+    await page.waitForURL(/\/tasks\/recurring\/./);
+    await page.goto(`${place}/tasks/recurring`);
+    assert.equal(await main.getByRole('link', { name: 'Pressed each day' }).count(), 1);
+    await page.goto(`${place}/settings/tokens`);
+    await field('What is it for?').fill('Pressed twice');
+    await press('Create token');
+    await main.locator('.code[data-line] code').first().waitFor();
+    assert.equal(await main.getByRole('row', { name: /Pressed twice/ }).count(), 1, 'and its secret is shown');
+    await page.goto(`${place}/tasks?q=pressed`);
+    await main.locator('#quick').fill('Pressed in the list');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Enter');
+    await main.locator('.row', { hasText: 'Pressed in the list' }).waitFor();
+    await page.reload();
+    assert.equal(await main.locator('.row', { hasText: 'Pressed in the list' }).count(), 1);
+    assert.equal(await main.locator('.row', { hasText: 'Pressed twice' }).count(), 1);
+    assert.deepEqual(context.faults(), []);
     await context.close();
   });
 }

@@ -26,4 +26,47 @@ export function tell(given) {
     assert.deepEqual(context.faults(), []);
     await context.close();
   });
+
+  test('each key asks at once, and one question at most is under way', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    await context.addInitScript(() => {
+      const { fetch } = window;
+      window.asked = { open: 0, most: 0, waits: [], last: 0 };
+      addEventListener('input', () => (window.asked.last = performance.now()), true);
+      window.fetch = async (url, options) => {
+        if (!String(url).includes('/palette?')) return fetch(url, options);
+        const { asked } = window;
+        asked.waits.push(performance.now() - asked.last);
+        asked.most = Math.max(asked.most, (asked.open += 1));
+        let over = false;
+        const end = () => !over && ((over = true), (asked.open -= 1));
+        options?.signal?.addEventListener('abort', end);
+        try {
+          return await fetch(url, options);
+        } finally {
+          end();
+        }
+      };
+    });
+    const page = await context.newPage();
+    await page.goto(`${place}/tasks`);
+    await page.keyboard.press('Control+k');
+    const field = page.getByRole('combobox', { name: 'Search everything' });
+    await page.getByRole('option').first().waitFor();
+    // An answer that takes longer than the next key.
+    await page.route('**/palette?**', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 120));
+      await route.continue().catch(() => {});
+    });
+    await page.evaluate(() => (window.asked.waits = []));
+    await field.pressSequentially('leasing', { delay: 30 });
+    await page.getByRole('option', { name: TASK }).first().waitFor();
+    const asked = await page.evaluate(() => window.asked);
+    assert.equal(asked.waits.length, 'leasing'.length, 'each key asks');
+    assert.ok(Math.max(...asked.waits) < 50, `at once: ${asked.waits}`);
+    assert.equal(asked.most, 1, 'what is asked anew calls off what was asked before');
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
 }

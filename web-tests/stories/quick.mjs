@@ -110,6 +110,113 @@ export function tell(given) {
     await context.close();
   });
 
+  test('All that match are chosen in the bar, also those that were not scrolled in, and change as one', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    for (let n = 1; n <= 55; n += 1) await make(page, `Matching ${n}`);
+    await page.goto(`${place}/tasks?q=matching`);
+    const more = page.locator('#bulk [data-choose-all]');
+    const chosen = page.locator('#bulk > b');
+    for (const key of ['j', 'x']) await page.keyboard.press(key);
+    await page.getByRole('button', { name: 'Select all 50 shown' }).press('Enter');
+    assert.equal(await chosen.innerText(), '50 selected');
+    await assertAccessible(page, 'a list of which every row is selected');
+    await page.getByRole('button', { name: 'Select all 55 that match' }).press('Enter');
+    assert.equal(await chosen.innerText(), '55 selected');
+    assert.ok(await more.isHidden(), 'there are no more');
+    assert.equal(await page.locator('#bulk button:focus').count(), 1, 'the focus stays in the bar');
+    // What is scrolled in belongs to it; one that is left out makes it a choice of rows again.
+    await page.locator('.rows .row').nth(49).scrollIntoViewIfNeeded();
+    await page.locator('.rows .row').nth(54).waitFor();
+    assert.equal(await page.locator('.rows .row[data-chosen]').count(), 55);
+    await page.locator('.rows .tick').nth(54).uncheck();
+    assert.equal(await chosen.innerText(), '54 selected');
+    await page.goto(`${place}/tasks?q=matching`);
+    for (const key of ['j', 'x']) await page.keyboard.press(key);
+    await more.press('Enter');
+    await more.press('Enter');
+    await page.keyboard.press('Control+k');
+    await page.locator('#palette-many', { hasText: '55 tasks' }).waitFor();
+    await page.keyboard.press('Escape');
+
+    // A refusal takes back what is shown and leaves the choice; the change itself goes by the query.
+    await page.route('**/tasks/bulk', (route) => route.continue({ postData: `${route.request().postData()}x` }), { times: 1 });
+    await page.keyboard.press('p');
+    await page.locator('#bulk-priority').getByText('Urgent').click();
+    await refused(page).first().waitFor();
+    assert.equal(await page.locator('.rows [data-prio="urgent"]').count(), 0);
+    assert.equal(await chosen.innerText(), '55 selected');
+    await page.keyboard.press('p');
+    await page.locator('#bulk-priority').getByText('Urgent').click();
+    await page.getByText('Changed 55 tasks').waitFor();
+    await page.locator('#bulk').waitFor({ state: 'hidden' });
+    await page.goto(`${place}/tasks?q=matching+priority:urgent`);
+    assert.equal(await page.locator('.group .count').first().innerText(), '55');
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('Properties of a task show a choice before HQ has answered, and what they were when HQ refuses', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Guessed properties');
+    await page.goto(`${place}/tasks?q=guessed`);
+    await rowOf(page, 'Guessed properties').getByRole('link').click();
+    const rail = page.locator('#task-props');
+    const shown = (field) => rail.locator(`.prop[data-shows="${field}"]`);
+    const pick = async (menu, name) => {
+      await page.locator(`[popovertarget="${menu}"]`).click();
+      await page.locator(`#${menu}`).getByRole('button', { name }).press('Enter');
+    };
+    const sign = (field) => shown(field).locator('use').getAttribute('href').then((href) => href.split('#')[1]);
+    await shown('priority').getByText('Medium').waitFor();
+
+    const letGo = await hold(page, /\/tasks\/[A-Z]+-\d+\/\w+$/);
+    const answers = [];
+    page.on('response', (answer) => answer.request().method() === 'POST' && answers.push(answer.status()));
+    await pick('m-priority', 'Urgent');
+    await pick('m-status', 'In progress');
+    await pick('m-assign', /\(you\)/);
+    await pick('m-due', 'Tomorrow');
+    await page.locator('[popovertarget="m-start"]').click();
+    await page.locator('#m-start').getByRole('button', { name: 'Today' }).press('Enter');
+    const says = async () => Promise.all(['priority', 'status', 'assignee', 'due', 'start'].map((field) => shown(field).locator('> span').last().innerText()));
+    const wanted = ['Urgent', 'In progress', 'Mira Lindqvist', 'Tomorrow', 'Today'];
+    assert.deepEqual(await says(), wanted);
+    assert.deepEqual([await sign('priority'), await sign('status')], ['i-urgent', 'i-in_progress']);
+    assert.equal(await shown('due').getAttribute('data-empty'), null);
+    assert.deepEqual(answers, [], 'nothing was answered yet');
+    await assertAccessible(page, 'properties that HQ has not confirmed');
+    letGo();
+    await page.waitForFunction(() => document.querySelector('#task-time')?.textContent.includes('set the due date'));
+    assert.deepEqual(await says(), wanted, 'HQ says the same');
+    assert.ok(answers.length === 5 && answers.every((status) => status === 200), `${answers}`);
+    await page.reload();
+    assert.deepEqual(await says(), wanted);
+
+    await page.unroute(/\/tasks\/[A-Z]+-\d+\/\w+$/);
+    for (const [field, menu, name, address] of [
+      ['priority', 'm-priority', 'Low', '**/priority'],
+      ['due', 'm-due', 'No date', '**/due'],
+      ['assignee', 'm-assign', 'Nobody', '**/assign'],
+    ]) {
+      const was = await shown(field).innerHTML();
+      await page.route(address, (route) => route.continue({ postData: 'priority=odd&due=odd&assignee=odd' }));
+      const answered = page.waitForResponse(address);
+      await pick(menu, name);
+      assert.equal((await answered).status(), 422);
+      await refused(page).getByText('odd').first().waitFor();
+      assert.equal(await shown(field).innerHTML(), was, `${field} is what it was`);
+      await refused(page).getByRole('button').first().click();
+      await page.unroute(address);
+    }
+    assert.deepEqual(await says(), wanted);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
   test('The palette offers what rows that are ticked can get before everything else, by keys alone', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });

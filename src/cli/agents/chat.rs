@@ -9,7 +9,7 @@ use crate::cli::commands::print;
 use crate::cli::door::{Ask, Door, Pieces};
 use crate::cli::reach::CommandError;
 use crate::cli::show::plain;
-use crate::cli::{Common, OK, complain, fail, say};
+use crate::cli::{Common, FAILED, OK, complain, fail, say};
 use crate::net::lines::LineParser;
 
 use super::{Named, word};
@@ -45,7 +45,7 @@ pub async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Com
         let mut waits = Waits { door, named, run: None, told: String::new() };
         if text.starts_with('/') && !text.starts_with("//") {
             match command(common, &mut waits, text).await {
-                Err(CommandError::Refused(words)) => fail(common, &words),
+                Err(error) if error.code() == FAILED => fail(common, &error.to_string()),
                 done => done?,
             }
             continue;

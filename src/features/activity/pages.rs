@@ -17,6 +17,7 @@ use crate::store::{Cursor, StoreError};
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::Query;
 use crate::web::form::Wrong;
+use crate::web::format;
 use crate::web::have::Have;
 use crate::web::html;
 use crate::web::hx::Hx;
@@ -28,7 +29,7 @@ use crate::web::shell::Shell;
 use crate::web::sse::{self, Hears, PageStream};
 use crate::web::time::RelTime;
 
-use super::queries::{self, Area, By, Filter, Undo};
+use super::queries::{self, Area, By, Filter, Found, Undo};
 use super::words::Words;
 
 /// Lines of one page.
@@ -177,6 +178,8 @@ struct Show {
     days: Vec<Day>,
     live: Option<Live>,
     next: String,
+    /// What was looked through without finding a line, or empty.
+    passed: String,
 }
 
 /// The lines alone: what renews itself, and what "more" adds.
@@ -186,6 +189,7 @@ struct Days {
     days: Vec<Day>,
     live: Option<Live>,
     next: String,
+    passed: String,
 }
 
 async fn show(
@@ -204,9 +208,10 @@ async fn show(
         }
         Some(more) => match search(&ws, &who, (&asked, more), &zone).await? {
             Ok(found) => (found, Wrong::none()),
-            Err(wrong) => (queries::Lines { lines: Vec::new(), next: None }, wrong),
+            Err(wrong) => (Found::default(), wrong),
         },
     };
+    let passed = passed(&ws, &found, (asked.before.is_none(), &zone));
     let days = by_day(&ws, found.lines, (app.clock.now(), &zone));
     let at = |before: Option<u64>| {
         let before = before.map(|seq| history::next_place(&ws.store, seq));
@@ -220,7 +225,7 @@ async fn show(
         tables.fold(Live::new(at(None)), Live::table)
     });
     if hx.is_partial() {
-        return html::fragment(&Days { days, live, next });
+        return html::fragment(&Days { days, live, next, passed });
     }
     let routine = asked.routine.clone();
     let choices = ws.look(move |ws| {
@@ -244,21 +249,15 @@ async fn show(
         days,
         live,
         next,
+        passed,
     };
     html::page(&page)
 }
 
 /// What happened, by the simple filters.
-async fn simple(
-    ws: &Ws,
-    who: &Person,
-    filter: Filter,
-    limit: usize,
-) -> Result<queries::Lines, PageError> {
+async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<Found, PageError> {
     let wanted = (Looker::of(who), filter);
-    let found =
-        ws.look(move |ws| ws.read(|snap| queries::lines(snap, ws.store.schema(), wanted, limit)));
-    Ok(found.await?)
+    Ok(ws.look(move |ws| queries::lines(ws, wanted, limit)).await?)
 }
 
 /// What happened, by the search of the audit; or what is wrong with what is asked for.
@@ -267,7 +266,7 @@ async fn search(
     who: &Person,
     (asked, more): (&Asked, audit::Asked),
     zone: &TimeZone,
-) -> Result<Result<queries::Lines, Wrong>, PageError> {
+) -> Result<Result<Found, Wrong>, PageError> {
     let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
     let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
     let limit = asked.have.of("", PAGE);
@@ -277,10 +276,26 @@ async fn search(
             Ok(wish) => wish,
             Err(error) => return Ok(Err(Wrong::of(&error)?)),
         };
-        let found = queries::search(ws, &wish, (looker, area), limit)?;
-        Ok(Ok(queries::Lines { lines: found.lines, next: found.next }))
+        Ok(Ok(queries::search(ws, &wish, (looker, area), limit)?))
     })
     .await
+}
+
+/// What was looked through without finding a line, where there is more behind it: the page says so and goes on
+/// by itself.
+fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String {
+    let (Some(next), Some(at), true) = (found.next, found.reached, found.lines.is_empty()) else {
+        return String::new();
+    };
+    let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y");
+    match is_first {
+        true => {
+            let newest = (ws.store.head().seq + 1).saturating_sub(next);
+            let newest = format::count(newest, "change", "changes");
+            format!("Nothing in the newest {newest}, back to {day}.")
+        }
+        false => format!("Looked back to {day}."),
+    }
 }
 
 fn areas(ws: &Ws, asked: &Asked) -> Vec<Tab> {
@@ -404,5 +419,30 @@ pub(super) fn places(
             let text = "too many live pages are open; close some and load this one again";
             Err(PageError(Failure::new(ProblemKind::Limited, "too_many_streams", text)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template as _;
+
+    use super::Days;
+    use crate::web::live::Live;
+
+    fn drawn(live: bool, next: &str, passed: &str) -> String {
+        let live = live.then(|| Live::new("/activity".to_owned()));
+        let (next, passed) = (next.to_owned(), passed.to_owned());
+        Days { days: Vec::new(), live, next, passed }.render().expect("a page")
+    }
+
+    #[test]
+    fn nothing_is_said_to_have_happened_only_where_all_was_looked_through() {
+        let newest = "Nothing in the newest 120,000 changes, back to 3 November 2026.";
+        let first = drawn(true, "/activity?before=1.7", newest);
+        assert!(first.contains(newest) && first.contains("Look further"), "{first}");
+        assert!(!first.contains("Nothing here yet"), "{first}");
+        assert!(drawn(true, "", "").contains("Nothing here yet"));
+        let last = drawn(false, "", "");
+        assert!(last.contains("Nothing further back.") && !last.contains("here yet"), "{last}");
     }
 }

@@ -1,6 +1,7 @@
 //! Reads of the feed: lines for people, and the words that programs read.
 
 use std::cell::OnceCell;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -12,16 +13,19 @@ use crate::features::routines::model::Routine;
 use crate::features::runs::model::Run;
 use crate::features::tasks::queries::people::{People, assignee_of};
 use crate::kernel::{Actor, Assignee, Cause, Event, Timestamp};
+use crate::store::audit as trail;
 use crate::store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
 use crate::web::parts::Face;
 
 pub use super::words::Words;
 use super::words::{self, rows};
 
-/// How many entries one page looks through at most.
-const MAX_LOOK: usize = 2_000;
-/// How many it reads at once.
+/// How long one page looks for something to tell, unless it has found enough before.
+const LOOK: Duration = Duration::from_millis(100);
+/// How many entries that may be told are read at once.
 const PIECE: usize = 200;
+/// How many entries are looked through at most for what came after a place.
+const MAX_LOOK: u64 = 2_000;
 
 /// Which part of the program something happened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,15 +162,8 @@ pub struct Line {
     pub undo: Option<Undo>,
 }
 
-/// A page of lines, newest first, and the entry before which to go on.
-pub struct Lines {
-    /// The lines.
-    pub lines: Vec<Line>,
-    /// Give this back as `before`.
-    pub next: Option<u64>,
-}
-
-/// A page of what a search finds, with how far was looked.
+/// A page of lines, with how far was looked for them.
+#[derive(Default)]
 pub struct Found {
     /// The lines.
     pub lines: Vec<Line>,
@@ -180,43 +177,31 @@ pub struct Found {
     pub reached: Option<Timestamp>,
 }
 
-/// What happened, newest first, as far as this person may know it.
+/// What happened, newest first, as far as this person may know it: about so many entries. Ends early when
+/// it has looked for long. May take a while.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn lines(
-    read: &dyn Read,
-    schema: &Schema,
-    (who, filter): (Looker, Filter),
-    limit: usize,
-) -> Result<Lines, StoreError> {
-    let teller = Teller::new(read, schema, (who, filter.area))?;
-    let mut found = Lines { lines: Vec::new(), next: None };
-    let (mut before, mut looked) = (filter.before, 0);
-    while found.lines.len() < limit && looked < MAX_LOOK {
-        let entries = feed::newest(read, schema, before, PIECE)?;
-        looked += entries.len();
-        let is_last = entries.len() < PIECE;
-        for entry in entries {
-            before = Some(entry.seq);
-            if filter.by.is_some_and(|by| !by.covers(entry.actor)) {
-                continue;
-            }
-            found.lines.extend(teller.told(&entry)?);
-            if limit <= found.lines.len() {
-                break;
-            }
-        }
-        if is_last && found.lines.len() < limit {
-            return Ok(found);
-        }
-    }
-    found.next = before;
-    Ok(found)
+pub fn lines(ws: &Ws, (who, filter): (Looker, Filter), limit: usize) -> Result<Found, StoreError> {
+    let schema = ws.store.schema();
+    let wanted = |entry: &Entry| {
+        filter.by.is_none_or(|by| by.covers(entry.actor)) && words::may_tell(schema, entry)
+    };
+    gather(ws, (who, filter.area), (filter.before, limit), |before| {
+        let search = trail::Search {
+            records: &[],
+            before,
+            since: None,
+            until: None,
+            limit: PIECE.min(limit),
+            within: LOOK,
+            wanted: &wanted,
+        };
+        trail::search(&ws.store, &search)
+    })
 }
 
-/// A page of what a wish finds, newest first, as far as this person may know it: about so many entries.
-/// Ends early when it was looked through much. May take a while.
+/// What a wish finds, in the same way.
 ///
 /// # Errors
 /// When the disk fails.
@@ -226,14 +211,24 @@ pub fn search(
     of: (Looker, Option<Area>),
     limit: usize,
 ) -> Result<Found, StoreError> {
-    let schema = ws.store.schema();
-    let (lines, next) = (Vec::new(), wish.before());
+    gather(ws, of, (wish.before(), limit), |before| wish.search_before(ws, before, PIECE))
+}
+
+/// Puts entries into words, a piece after the other, until there are enough or it took long.
+fn gather(
+    ws: &Ws,
+    of: (Looker, Option<Area>),
+    (before, limit): (Option<u64>, usize),
+    piece: impl Fn(Option<u64>) -> Result<trail::Found, StoreError>,
+) -> Result<Found, StoreError> {
+    let (schema, lines, next) = (ws.store.schema(), Vec::new(), before);
     let mut found = Found { lines, next, more: true, looked: 0, reached: None };
-    let mut told = 0;
+    let (mut told, started) = (0, Instant::now());
     loop {
-        let piece = wish.search_before(ws, found.next, PIECE)?;
+        let piece = piece(found.next)?;
         found.looked += piece.looked;
-        found.reached = piece.reached.map(|(_, at)| crate::kernel::time::from_ms(at));
+        let reached = piece.reached.map(|(_, at)| crate::kernel::time::from_ms(at));
+        found.reached = reached.or(found.reached);
         found.next = piece.next;
         ws.read(|snap| {
             let teller = Teller::new(snap, schema, of)?;
@@ -249,7 +244,7 @@ pub fn search(
             Ok::<_, StoreError>(())
         })?;
         found.more = found.next.is_some();
-        if limit <= told || !found.more || MAX_LOOK as u64 <= found.looked {
+        if limit <= told || !found.more || LOOK <= started.elapsed() {
             return Ok(found);
         }
     }
@@ -272,7 +267,7 @@ pub fn after(
         let (lines, next) = (Vec::new(), Some(seq));
         let mut found = Found { lines, next, more: true, looked: 0, reached: None };
         let (mut last, mut told) = (seq, 0);
-        while told < limit && found.looked < MAX_LOOK as u64 {
+        while told < limit && found.looked < MAX_LOOK {
             let Some(entry) = feed::entry(snap, last + 1)? else {
                 found.more = false;
                 break;

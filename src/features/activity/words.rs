@@ -66,6 +66,17 @@ struct Speaker<'r> {
     key: String,
 }
 
+/// Whether there may be a sentence for an entry, by its head alone: what HQ notes for itself, such as how far a
+/// consumer is, is passed without a look at its rows.
+#[must_use]
+pub fn may_tell(schema: &Schema, entry: &Entry) -> bool {
+    !entry.events.is_empty() || has_settings(entry) || rows::may_tell(schema, entry)
+}
+
+fn has_settings(entry: &Entry) -> bool {
+    entry.changes.iter().any(|change| change.table == SETTINGS.number)
+}
+
 /// Sentences for an entry; none for what only machines want to know.
 ///
 /// # Errors
@@ -101,8 +112,7 @@ pub fn of(
             all.extend(told);
         }
     }
-    let settings = entry.changes.iter().any(|change| change.table == SETTINGS.number);
-    let changed = settings && schema.table(SETTINGS.number).is_some();
+    let changed = has_settings(entry) && schema.table(SETTINGS.number).is_some();
     if changed && entry.events.is_empty() {
         let words = Words {
             verb: "changed the".to_owned(),
@@ -189,6 +199,10 @@ impl Speaker<'_> {
             Event::AgentCreated { agent } => (Area::Agents, self.agent("hired", *agent, "plus")?),
             Event::AgentArchived { agent } => {
                 (Area::Agents, self.agent("archived", *agent, "box")?)
+            }
+            Event::AgentFilesChanged { agent, path, .. } => {
+                let words = self.agent("changed the files of", *agent, "edit")?;
+                (Area::Agents, words.map(|words| Words { rest: path.clone(), ..words }))
             }
             Event::AgentStatusChanged { agent, from, to } => {
                 (Area::Agents, self.standing(*agent, *from, *to)?)

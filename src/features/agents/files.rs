@@ -5,7 +5,9 @@ use crate::app::Ws;
 use crate::git::GitError;
 use crate::git::files::AgentFiles;
 use crate::git::folder::Kind;
+use crate::kernel::text::of_bytes;
 use crate::kernel::{Problem, ProblemKind};
+use crate::store::StoreError;
 
 use super::model::Agent;
 
@@ -37,6 +39,9 @@ pub enum FilesError {
     /// The task that read was ended.
     #[error("reading was cut off; try again")]
     CutOff,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Problem for FilesError {
@@ -47,6 +52,7 @@ impl Problem for FilesError {
             Self::NotThen(_) => "file_not_in_commit",
             Self::Archived => "agent_archived",
             Self::Git(error) => error.code(),
+            Self::Store(error) => error.code(),
             Self::CutOff => "files_unavailable",
         }
     }
@@ -55,6 +61,7 @@ impl Problem for FilesError {
             Self::NotFound(_) | Self::NoFolder | Self::NotThen(_) => ProblemKind::NotFound,
             Self::Archived => ProblemKind::Conflict,
             Self::Git(error) => error.kind(),
+            Self::Store(error) => error.kind(),
             Self::CutOff => ProblemKind::Unavailable,
         }
     }
@@ -97,7 +104,7 @@ impl Content {
     /// The beginning of a file that has `total` bytes.
     pub(super) fn of(bytes: Vec<u8>, total: u64, executable: bool) -> Self {
         let is_cut = (bytes.len() as u64) < total;
-        Self { text: as_text(bytes, is_cut), total, is_cut, executable }
+        Self { text: of_bytes(bytes, is_cut), total, is_cut, executable }
     }
 }
 
@@ -167,26 +174,6 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Content, FilesEr
     .await
 }
 
-/// The text of bytes; none when they are none. A cut may have gone through a character.
-fn as_text(bytes: Vec<u8>, is_cut: bool) -> Option<String> {
-    if bytes.contains(&0) {
-        return None;
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) if is_cut => {
-            let whole = error.utf8_error().valid_up_to();
-            let mut bytes = error.into_bytes();
-            if bytes.len() - whole > 3 {
-                return None;
-            }
-            bytes.truncate(whole);
-            String::from_utf8(bytes).ok()
-        }
-        Err(_) => None,
-    }
-}
-
 async fn in_folder<T: Send + 'static>(
     ws: &Ws,
     agent: &Agent,
@@ -200,18 +187,4 @@ async fn in_folder<T: Send + 'static>(
         body(&AgentFiles::open(&folder)?)
     });
     done.await.map_err(|_| FilesError::CutOff)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::as_text;
-
-    #[test]
-    fn only_text_is_shown_as_text() {
-        assert_eq!(as_text(b"hello".to_vec(), false).as_deref(), Some("hello"));
-        assert_eq!(as_text(vec![0x89, b'P', b'N', b'G', 0], false), None);
-        let cut = "grün".as_bytes()[..3].to_vec();
-        assert_eq!(as_text(cut.clone(), true).as_deref(), Some("gr"));
-        assert_eq!(as_text(cut, false), None);
-    }
 }

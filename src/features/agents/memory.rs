@@ -10,12 +10,14 @@ use crate::features::runs::queries::search;
 use crate::git::files::AgentFiles;
 use crate::git::folder::Kind;
 use crate::git::snapshot::Paths;
-use crate::git::{Author, Branch, Entry, File, GitError};
+use crate::git::{Author, Branch, CommitId, Entry, File, GitError};
 use crate::kernel::{AccountId, FieldError, Problem, ProblemKind};
 use crate::store::StoreError;
 use crate::tool::rank::{Query, Ranking};
+use crate::web::session::Person;
 
 use super::model::Agent;
+use super::rules;
 
 /// What stays true.
 pub const LASTING: &str = "MEMORY.md";
@@ -280,15 +282,15 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Read, MemoryErro
     in_folder(ws, agent, move |files| Ok(Read::of(text(files, &path)?.unwrap_or_default()))).await
 }
 
-/// A person's change of a file of memory, as one commit on the agent's branch. `hash` is that of the
-/// text as it was read.
+/// A person's change of a file of memory, as one commit on the agent's branch, which the feed tells of. `hash` is that
+/// of the text as it was read.
 ///
 /// # Errors
 /// `Changed` when somebody else was faster.
 pub async fn write(
     ws: &Ws,
     agent: &Agent,
-    author: Author,
+    who: &Person,
     path: &str,
     (new, hash): (String, &str),
 ) -> Result<Read, MemoryError> {
@@ -305,7 +307,8 @@ pub async fn write(
     let (path, hash) = (path.to_owned(), hash.to_owned());
     let (own, branch, now) = (ws.clone(), Branch::agent(&agent.slug)?, ws.app.clock.now());
     let message = format!("memory: Change {path} by hand");
-    in_folder(ws, agent, move |files| {
+    let (author, file) = (Author::new(&who.name, &who.email), path.clone());
+    let (read, commit) = in_folder(ws, agent, move |files| {
         let old = Read::of(text(files, &path)?.unwrap_or_default());
         if old.hash != hash {
             return Err(MemoryError::Changed(path));
@@ -319,10 +322,33 @@ pub async fn write(
         })?;
         let entry = Entry { author: &author, message: &message, time: now };
         let only = [path];
-        own.repo()?.commit_paths(&branch, &folder, Paths::Only(&only), &entry)?;
-        Ok(Read::of(new))
+        let commit = own.repo()?.commit_paths(&branch, &folder, Paths::Only(&only), &entry)?.commit;
+        Ok((Read::of(new), commit))
     })
-    .await
+    .await?;
+    if let Some(commit) = commit {
+        tell(ws, agent, who, file, commit).await?;
+    }
+    Ok(read)
+}
+
+/// Tells the feed of a person's commit.
+///
+/// # Errors
+/// When the store refuses; the commit stays.
+pub(super) async fn tell(
+    ws: &Ws,
+    agent: &Agent,
+    who: &Person,
+    path: String,
+    commit: CommitId,
+) -> Result<(), StoreError> {
+    let id = agent.id;
+    let told = ws.write(who, move |tx| {
+        rules::files_changed(tx, id, path, commit);
+        Ok(())
+    });
+    told.await
 }
 
 /// Looks through an agent's memory and through what was said in the conversations that a person may

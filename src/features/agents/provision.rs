@@ -28,6 +28,10 @@ pub fn template_names() -> Vec<&'static str> {
 /// # Errors
 /// When the store refuses; a failure with files is kept in the record.
 pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentError> {
+    let agent = ws.read(|snap| snap.get::<Agent>(id))?;
+    let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
+    // One at a time: whoever asks for the same agent meanwhile finds it made.
+    let _turn = ws.paths.hold(&ws.agent_folder(&agent.slug)).await;
     let plan = ws.read(|snap| {
         let agent = snap.get::<Agent>(id)?.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
         let owner = match lines::first_person(snap, id)? {

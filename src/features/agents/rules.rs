@@ -11,6 +11,7 @@ use crate::features::connections::model::Connection;
 use crate::features::connections::queries::PRACTICE;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{MEMBER_BY_HANDLE, Member};
+use crate::git::CommitId;
 use crate::kernel::{AgentId, AgentStatus, ConnectionId, Event, Manager, TaskId, Thinking};
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
 
@@ -210,6 +211,12 @@ fn set_status(
         tx.emit(Event::AgentStatusChanged { agent: agent.id, from, to });
     }
     Ok(agent)
+}
+
+/// Notes that a person changed a file of an agent, behind the commit: whatever follows the feed, such as the search
+/// index, looks at the file then.
+pub fn files_changed(tx: &mut WriteTx<'_>, agent: AgentId, path: String, commit: CommitId) {
+    tx.emit(Event::AgentFilesChanged { agent, path, commit: commit.to_string() });
 }
 
 /// Its files are there: it takes work from now on. An agent that is not being set up stays as it

@@ -12,8 +12,10 @@ use crate::git::snapshot::{MAX_FILE, Paths};
 use crate::git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError};
 use crate::kernel::{AccountId, Role, Timestamp};
 use crate::store::{ReadExt, StoreError};
+use crate::web::session::Person;
 
 use super::files::{Content, FilesError, MAX_SHOWN};
+use super::memory;
 use super::model::Agent;
 
 /// How many files of one commit are compared.
@@ -121,7 +123,7 @@ pub async fn change(ws: &Ws, agent: &Agent, id: &str, path: &str) -> Result<Chan
 pub async fn bring_back(
     ws: &Ws,
     agent: &Agent,
-    author: Author,
+    who: &Person,
     path: &str,
     id: &str,
 ) -> Result<Option<CommitId>, FilesError> {
@@ -133,7 +135,8 @@ pub async fn bring_back(
     let folder = ws.agent_folder(&agent.slug);
     let _turn = ws.paths.hold(&folder.join(&path)).await;
     let (now, trailer) = (ws.app.clock.now(), format!("Agent: {}", agent.slug));
-    in_branch(ws, agent, move |repo, branch| {
+    let (author, file) = (Author::new(&who.name, &who.email), path.clone());
+    let commit = in_branch(ws, agent, move |repo, branch| {
         on_branch(repo, branch, id)?;
         let then = repo.read_file(&At::Commit(id), &path)?;
         let then = then.ok_or_else(|| FilesError::NotThen(path.clone()))?;
@@ -148,7 +151,11 @@ pub async fn bring_back(
         let entry = Entry { author: &author, message: &back, time: now };
         Ok(repo.commit_paths(branch, &folder, Paths::Only(&only), &entry)?.commit)
     })
-    .await
+    .await?;
+    if let Some(commit) = commit {
+        memory::tell(ws, agent, who, file, commit).await?;
+    }
+    Ok(commit)
 }
 
 /// Commits as a person may read them: what was said in somebody else's conversation is no subject.

@@ -14,10 +14,12 @@ use crate::app::{App, Ws};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::scene::Scene;
 use crate::kernel::{Can, FileId};
+use crate::store::WriteTx;
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
 use crate::web::file::{self, Show};
 use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::Once;
 use crate::web::routes::{Needs as _, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -54,12 +56,21 @@ pub(super) fn new_file(arrived: Arrived) -> NewFile {
     NewFile { name, blob, size, media: kind.media() }
 }
 
+/// What stands behind the question mark where files are sent: in it, as the files come after all other fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sent {
+    /// What a second press is known by.
+    once: String,
+}
+
 /// Takes the files of a form and puts them on the task.
 async fn send(
     app: App,
     ws: Ws,
     who: Person,
     Path(text): Path<String>,
+    Query(sent): Query<Sent>,
     request: Request,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| tasks::resolve(snap, &text))?;
@@ -68,13 +79,17 @@ async fn send(
     let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
     let names: Vec<String> = arrived.iter().map(|one| format!("“{}”", one.name)).collect();
     let id = task.id;
-    let attached = ws.write(&who, move |tx| {
+    let said: Vec<String> =
+        arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    let once = Once::of_form(&who, &format!("files {id}"), &sent.once, &said);
+    let attach = once.run(move |tx: &mut WriteTx<'_>| {
         for one in arrived {
             rules::attach(tx, id, new_file(one))?;
         }
         Ok::<_, FileError>(())
     });
-    attached.await?;
+    ws.write(&who, attach).await?;
     let hx = Hx::from_headers(&parts.headers);
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));

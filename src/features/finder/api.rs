@@ -26,8 +26,9 @@ pub fn routes() -> Routes {
         search.needs(Can::Read).doc(|| {
             Doc::new(
                 "What fits some words, best first: tasks, comments, deliverables, files, agents, people, \
-                 streams, labels, routines, recurring tasks, templates, views, links, reviews and what was said \
-                 in conversations that you may see. All words must fit; the last one may be a \
+                 streams, labels, routines, recurring tasks, templates, views, links, reviews, agents' own \
+                 files and what was said in conversations that you may see. Of text files the first 256 KB are \
+                 looked at. All words must fit; the last one may be a \
                  beginning, words of five letters may have a typo, words in quotation marks stand together",
             )
             .query::<Asked>()
@@ -57,10 +58,10 @@ struct Asked {
 #[schemars(rename = "SearchHit")]
 struct Item {
     /// `task`, `comment`, `deliverable`, `file`, `agent`, `person`, `message`, `stream`, `label`,
-    /// `routine`, `series`, `template`, `view`, `link` or `review`.
+    /// `routine`, `series`, `template`, `view`, `link`, `review` or `agent_file`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Its id; of a message the conversation's and its number in it.
+    /// Its id; of a message the conversation's and its number in it, of an agent's file the agent's and its path.
     id: String,
     /// What it is called.
     title: String,
@@ -118,7 +119,7 @@ async fn search(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<
     };
     let mut kinds = Vec::new();
     for word in asked.kind.iter().flat_map(|text| text.split(',')).map(str::trim) {
-        let known = Kind::of_word(word).filter(|kind| kind.table().is_some());
+        let known = Kind::of_word(word).filter(|kind| kind.is_indexed());
         kinds.push(known.ok_or_else(|| unknown(word))?);
     }
     let status = asked.status.filter(|status| !status.is_empty());
@@ -149,7 +150,7 @@ async fn search(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<
 }
 
 fn unknown(word: &str) -> ApiError {
-    let known = Kind::ALL.into_iter().filter(|kind| kind.table().is_some());
+    let known = Kind::ALL.into_iter().filter(|kind| kind.is_indexed());
     let known: Vec<&str> = known.map(Kind::word).collect();
     ApiError::invalid("type", format!("there is no `{word}`; try {}", known.join(", ")))
 }

@@ -7,6 +7,8 @@
 //!
 //! One workspace is worked on at a time, so that there is one writer with its 15 MB in the program.
 
+mod own_files;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +25,7 @@ use crate::store::key::decode;
 use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError, codec};
 
 use super::model::{Found, Kind};
+use super::queries::contents::Contents;
 use super::queries::document::{self, Reader};
 use super::queries::standing::NUMBER;
 
@@ -32,6 +35,8 @@ const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Consumer(NUMBE
 const STEP: usize = 500;
 /// How many records of a new index are read at once.
 const PIECE: usize = 1_000;
+/// After how much text the index takes what was read so far, in bytes.
+const MOST_AT_ONCE: usize = 4 * 1024 * 1024;
 
 /// Why the index does not follow.
 #[derive(Debug, thiserror::Error)]
@@ -127,19 +132,19 @@ fn step(ws: &Ws, halt: &CancellationToken) -> Result<bool, FollowError> {
     let to = Cursor { seq: last.seq, ..from };
     let index = &ws.finding.index;
     let mut lost = Lost::new();
-    let changes = ws.read(|snap| {
+    let has_changed = ws.read(|snap| {
         let mut stale = BTreeMap::new();
         for entry in &entries {
             let found = or_lost(concerned(snap, entry), entry.seq, &mut lost)?.unwrap_or_default();
             stale.extend(found.into_iter().map(|found| (found, entry.seq)));
         }
         stale.extend(of_other_audiences(snap, index, &entries, &mut lost)?);
-        changes(snap, &stale, &mut lost).map_err(FollowError::from)
+        stale.extend(own_files::changed(ws, snap, &entries)?);
+        take(ws, snap, &stale, &mut lost)
     })?;
     give_up(ws, lost)?;
     let purges = entries.iter().any(|entry| takes_text_away(entry));
-    if !changes.is_empty() {
-        index.take(changes)?;
+    if has_changed {
         index.commit(&to.to_string())?;
     }
     if purges {
@@ -292,16 +297,25 @@ fn of_other_audiences(
     Ok(found)
 }
 
-fn changes(
+/// Takes what records say now into the index, some text at a time; says whether there was anything.
+fn take(
+    ws: &Ws,
     read: &dyn Read,
     stale: &BTreeMap<Found, u64>,
     lost: &mut Lost,
-) -> Result<Vec<Change>, StoreError> {
-    let mut reader = Reader::new(read);
-    let mut changes = Vec::with_capacity(stale.len());
+) -> Result<bool, FollowError> {
+    let mut reader = Reader::new(read).with(Contents::all(ws));
+    let (mut changes, mut weight, mut any) = (Vec::new(), 0, false);
     for (found, seq) in stale {
+        if MOST_AT_ONCE <= weight {
+            ws.finding.index.take(std::mem::take(&mut changes))?;
+            (weight, any) = (0, true);
+        }
         match readable(&mut reader, found)? {
-            Ok(Some(document)) => changes.push(Change::Put(document)),
+            Ok(Some(document)) => {
+                weight += document.body.len();
+                changes.push(Change::Put(document));
+            }
             // Most of what happens in conversations says nothing; only what was something can go.
             Ok(None) if found.kind == Kind::Message && is_there(read, found)? => {}
             Ok(None) => changes.push(Change::Gone(found.name())),
@@ -311,7 +325,11 @@ fn changes(
             }
         }
     }
-    Ok(changes)
+    if changes.is_empty() {
+        return Ok(any);
+    }
+    ws.finding.index.take(changes)?;
+    Ok(true)
 }
 
 /// What is known of a record, or why it cannot be read, now and whenever it is tried.
@@ -363,7 +381,8 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
                 return Err(FollowError::Stopped);
             }
             let mut lost = Lost::new();
-            let (documents, last) = ws.read(|snap| piece(snap, (kind, table), &from, &mut lost))?;
+            let (documents, last) =
+                ws.read(|snap| piece(ws, snap, (kind, table), &from, &mut lost))?;
             give_up(ws, lost)?;
             records += documents.len() as u64;
             finding.index.add(&documents)?;
@@ -371,6 +390,7 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
             after = last;
         }
     }
+    own_files::all(ws, halt, &mut records)?;
     finding.index.commit(&head.to_string())?;
     finding.build(None);
     finding.saw(head);
@@ -381,6 +401,7 @@ type Piece = (Vec<Document>, Option<Vec<u8>>);
 
 /// The documents of some rows of a table, and the last key, if there are more.
 fn piece(
+    ws: &Ws,
     read: &dyn Read,
     (kind, table): (Kind, u16),
     after: &[u8],
@@ -400,14 +421,22 @@ fn piece(
         }
     })?;
     let last = keys.last().filter(|_| keys.len() == PIECE).map(|(key, _)| key.clone());
-    let mut reader = Reader::new(read);
-    let mut documents = Vec::new();
+    let mut reader = Reader::new(read).with(Contents::all(ws));
+    let (mut documents, mut weight) = (Vec::new(), 0);
     for (key, rev) in keys {
-        match readable(&mut reader, &Found { kind, key })? {
-            Ok(document) => documents.extend(document),
+        let found = Found { kind, key };
+        match readable(&mut reader, &found)? {
+            Ok(Some(document)) => {
+                weight += document.body.len();
+                documents.push(document);
+            }
+            Ok(None) => {}
             Err(why) => {
                 lost.insert(rev.max(1), why);
             }
+        }
+        if MOST_AT_ONCE <= weight {
+            return Ok((documents, Some(found.key)));
         }
     }
     Ok((documents, last))

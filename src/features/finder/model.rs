@@ -14,6 +14,8 @@ use crate::features::tasks::model::series::SERIES;
 use crate::features::tasks::model::template::TEMPLATES;
 use crate::features::views::model::VIEWS;
 use crate::features::workspace::model::MEMBERS;
+use crate::kernel::AgentId;
+use crate::store::{Key as _, KeyBuf};
 
 /// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,11 +53,13 @@ pub enum Kind {
     Link = 14,
     /// What was said of delivered work.
     Review = 15,
+    /// A file of an agent; these are no records.
+    AgentFile = 16,
 }
 
 impl Kind {
     /// All, in the order of groups.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Task,
         Self::Agent,
         Self::Person,
@@ -70,6 +74,7 @@ impl Kind {
         Self::Comment,
         Self::Message,
         Self::File,
+        Self::AgentFile,
         Self::Link,
         Self::Page,
     ];
@@ -94,6 +99,7 @@ impl Kind {
             Self::View => "view",
             Self::Link => "link",
             Self::Review => "review",
+            Self::AgentFile => "agent_file",
         }
     }
 
@@ -117,6 +123,7 @@ impl Kind {
             Self::View => "Views",
             Self::Link => "Links",
             Self::Review => "Reviews",
+            Self::AgentFile => "Files of agents",
         }
     }
 
@@ -139,10 +146,11 @@ impl Kind {
             Self::View => "filter",
             Self::Link => "link",
             Self::Review => "check",
+            Self::AgentFile => "doc",
         }
     }
 
-    /// The table of its records.
+    /// The table of its records; none of what lies elsewhere.
     #[must_use]
     pub fn table(self) -> Option<u16> {
         Some(match self {
@@ -161,8 +169,14 @@ impl Kind {
             Self::View => VIEWS.number,
             Self::Link => LINKS.number,
             Self::Review => REVIEWS.number,
-            Self::Page => return None,
+            Self::AgentFile | Self::Page => return None,
         })
+    }
+
+    /// Whether the index has them.
+    #[must_use]
+    pub fn is_indexed(self) -> bool {
+        self != Self::Page
     }
 
     /// The kind whose records lie in a table.
@@ -194,6 +208,22 @@ pub struct Found {
 }
 
 impl Found {
+    /// A file of an agent.
+    #[must_use]
+    pub fn agent_file(agent: AgentId, path: &str) -> Self {
+        let mut key = KeyBuf::of(&agent).into_bytes();
+        key.extend_from_slice(path.as_bytes());
+        Self { kind: Kind::AgentFile, key }
+    }
+
+    /// Whose file it is, and its path.
+    #[must_use]
+    pub fn of_agent(&self) -> Option<(AgentId, &str)> {
+        let mut rest = self.key.as_slice();
+        let agent = AgentId::take(&mut rest).filter(|_| self.kind == Kind::AgentFile)?;
+        Some((agent, std::str::from_utf8(rest).ok()?))
+    }
+
     /// How the index names it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -212,6 +242,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::{Found, Kind};
+    use crate::kernel::{AgentId, TypedId as _};
 
     #[test]
     fn kinds_are_known_by_word_number_and_table() {
@@ -231,5 +262,14 @@ mod tests {
         assert_eq!(found.name(), "6.00ff07");
         assert_eq!(Found::named(&found.name()), Some(found));
         assert_eq!(Found::named("99.00"), None);
+    }
+
+    #[test]
+    fn a_file_of_an_agent_is_known_by_whose_it_is_and_its_path() {
+        let agent = AgentId::from_bytes([5; 16]);
+        let file = Found::agent_file(agent, "memory/2026-11-20.md");
+        let again = Found::named(&file.name()).expect("a name");
+        assert_eq!(again.of_agent(), Some((agent, "memory/2026-11-20.md")));
+        assert_eq!(Found { kind: Kind::File, ..again }.of_agent(), None);
     }
 }

@@ -38,6 +38,11 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         {
             assigned(tx, *task, *account)
         }
+        Event::TaskAssigned { task, from, to: Some(Assignee::Agent(agent)), .. }
+            if *from != Some(Assignee::Agent(*agent)) =>
+        {
+            given_to_agent(tx, *task, *agent)
+        }
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
         Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
         Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
@@ -92,6 +97,31 @@ fn assigned(
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
     let notice = notice.body(due(tx, &task)?).only().to(account);
     rules::notify(tx, notice).map(drop)
+}
+
+/// Who follows a task hears which agent works on it from now on; the agent itself has it in its inbox. A task
+/// that is made for an agent tells nobody: those made by schedules and by other agents would be told one by one.
+fn given_to_agent(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    agent: AgentId,
+) -> Result<(), NotificationError> {
+    let Some(task) = tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()) else {
+        return Ok(());
+    };
+    // The first assignment in the moment of its making is part of that.
+    if task.assignment == 1 && task.created_at == tx.now() {
+        return Ok(());
+    }
+    let (by, called) = (queries::name(tx, tx.by())?, called(tx, &task)?);
+    let title = match tx.get::<Agent>(agent)? {
+        Some(found) if tx.by().agent() != Some(agent) => {
+            format!("{by} gave {called} to {}", found.name)
+        }
+        _ => format!("{by} took {called}"),
+    };
+    let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
+    rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
 }
 
 fn moved(

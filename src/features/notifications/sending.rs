@@ -16,7 +16,7 @@ use crate::features::workspace::queries as workspace;
 use crate::kernel::{Actor, Cause, Part, Timestamp};
 use crate::store::{Lane, StoreError, WriteTx};
 
-use super::model::sending::{Delivery, Out};
+use super::model::sending::{Delivery, DeliveryKey, Out};
 use super::queries::{self, sending as reading};
 use super::rules::sending::{self as rules, Passing};
 use super::rules::{self as notices, NotificationError};
@@ -74,6 +74,7 @@ async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError>
     if !snoozes.is_empty() {
         write(ws, |tx| notices::end_snoozes(tx, ROUND)).await?;
     }
+    let due = reaching(ws, due).await?;
     let sent = stream::iter(due).map(|delivery| deliver(ws, delivery)).buffer_unordered(AT_ONCE);
     let sent: Vec<Result<(), StoreError>> = sent.collect().await;
     sent.into_iter().collect::<Result<(), StoreError>>()?;
@@ -82,6 +83,40 @@ async fn round(ws: &Ws, now: Timestamp) -> Result<Option<Timestamp>, StoreError>
         let times = [queries::next_snooze(snap)?, sends];
         Ok(times.into_iter().flatten().min())
     })
+}
+
+/// What of this reaches somebody. The rest is taken away at once and in one entry: most push messages are for
+/// people without a browser that is told.
+async fn reaching(ws: &Ws, due: Vec<Delivery>) -> Result<Vec<Delivery>, StoreError> {
+    let (mut reaching, mut lost) = (Vec::new(), Vec::new());
+    for delivery in due {
+        match reaches(ws, &delivery)? {
+            true => reaching.push(delivery),
+            false => lost.push(key(&delivery)),
+        }
+    }
+    if !lost.is_empty() {
+        write(ws, move |tx| lost.into_iter().try_for_each(|key| rules::done(tx, key))).await?;
+    }
+    Ok(reaching)
+}
+
+/// Whether there is somebody to whom something can be sent: who left, or whose account was closed since, is told
+/// nothing, and a push message needs a browser.
+fn reaches(ws: &Ws, delivery: &Delivery) -> Result<bool, StoreError> {
+    let member = delivery.member;
+    if ws.read(|snap| workspace::member(snap, member))?.is_none() {
+        return Ok(false);
+    }
+    ws.app.system.read(|snap| {
+        let closed = users::disabled(snap)?.contains_key(&member);
+        let deaf = delivery.out == Out::Push && reading::browsers(snap, member)?.is_empty();
+        Ok(!closed && !deaf)
+    })
+}
+
+fn key(delivery: &Delivery) -> DeliveryKey {
+    (delivery.member, (delivery.out, delivery.row))
 }
 
 /// Writes in the second lane.
@@ -101,14 +136,12 @@ async fn write<T: Send + 'static, E: Into<NotificationError> + 'static>(
 /// Sends one, and notes what came of it. That it is tried is noted first: whatever happens then, the
 /// next try comes later and not at once.
 async fn deliver(ws: &Ws, delivery: Delivery) -> Result<(), StoreError> {
-    let key = (delivery.member, (delivery.out, delivery.row));
+    let key = key(&delivery);
     if !write(ws, move |tx| rules::claim(tx, key)).await? {
         return Ok(());
     }
-    // Who left, or whose account was closed since, is told nothing.
-    let member = delivery.member;
-    let here = ws.read(|snap| workspace::member(snap, member))?.is_some();
-    if !here || ws.app.system.read(|snap| users::disabled(snap))?.contains_key(&member) {
+    // It may have changed while others were sent.
+    if !reaches(ws, &delivery)? {
         return write(ws, move |tx| rules::done(tx, key)).await;
     }
     let sent = match delivery.out {

@@ -194,6 +194,12 @@ impl Run {
         self.state != RunState::Ended
     }
 
+    /// Whether it can still be asked to stop.
+    #[must_use]
+    pub fn can_stop(&self) -> bool {
+        self.is_live() && self.stop.is_none()
+    }
+
     /// Whether it makes a short pause before it asks its provider again: it has its slot and its task all the while.
     /// A longer wait gives both back.
     #[must_use]

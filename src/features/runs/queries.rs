@@ -21,6 +21,7 @@ pub mod search;
 pub mod sessions;
 pub mod steps;
 pub mod talk;
+pub mod used;
 pub mod versions;
 pub mod waits;
 pub mod words;

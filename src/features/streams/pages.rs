@@ -27,6 +27,7 @@ use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::form::Meanwhile;
 use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::{Face, Share, Tone, percent, shares};
 use crate::web::routes::{Needs as _, Routes};
@@ -408,11 +409,11 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match typed.clone().read(&scene) {
-        Ok(patch) => ws.write(&who, move |tx| rules::create(tx, new(patch))).await,
+        Ok(patch) => ws.write(&who, once.run(move |tx| rules::create(tx, new(patch)))).await,
         Err(error) => Err(error),
     };
     match made {

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::features::agents::model::Agent;
 use crate::features::streams::model::Stream;
 use crate::kernel::{
-    Actor, Assignee, Part, Priority, SeriesId, StreamId, TaskId, TaskStatus, Thinking, Timestamp,
-    TypedId, rank,
+    Actor, Assignee, Part, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, Thinking,
+    Timestamp, TypedId, rank,
 };
 use crate::store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
@@ -87,13 +87,15 @@ pub struct Task {
     pub occurrence_at: Option<Timestamp>,
     /// Where it stood before its day had passed.
     pub before_missed: Option<TaskStatus>,
+    /// The template that it was made from.
+    pub template: Option<TemplateId>,
 }
 
 impl Record for Task {
     type Id = TaskId;
     const TABLE: Table = TASKS;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_ASSIGNEE, BY_NUMBER, BY_STATUS];
     const COUNTS: &'static [Count] = &[OPEN_COUNT];
     const TOGETHER: &'static [&'static [&'static str]] = &[
@@ -125,12 +127,14 @@ impl Record for Task {
         refs.to::<Task>(2, self.parent, OnDelete::Cascade);
         refs.to::<Stream>(3, self.stream, OnDelete::Clear);
         refs.to::<series::Series>(4, self.series, OnDelete::Clear);
+        refs.to::<template::Template>(5, self.template, OnDelete::Clear);
     }
 
     fn clear(&mut self, field: u8) {
         match field {
             1 => self.assignee = None,
             3 => self.stream = None,
+            5 => self.template = None,
             _ => (self.series, self.occurrence_at) = (None, None),
         }
     }
@@ -143,7 +147,8 @@ impl Record for Task {
 
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
-            1 => old::task(body),
+            1 => old::first(body),
+            2 => old::second(body),
             _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
     }
@@ -175,6 +180,7 @@ impl Record for Task {
             series: Some(SeriesId::from_bytes([24; 16])),
             occurrence_at: Some(at),
             before_missed: Some(TaskStatus::Todo),
+            template: Some(TemplateId::from_bytes([26; 16])),
         }
     }
 }

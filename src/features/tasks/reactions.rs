@@ -76,13 +76,13 @@ fn made(
     };
     // Before anything is made: a template that is gone makes nothing at all.
     let plan = match routine.action.tasks() {
-        Some(form) => Some(plan::of(tx, (&routine, form), &firing)?),
+        Some(form) => Some((form.template, plan::of(tx, (&routine, form), &firing)?)),
         None => None,
     };
     let above = rules::create(tx, new)?;
-    if let Some(plan) = plan {
+    if let Some((template, plan)) = plan {
         let how = Spawn { parent: Some(above.id), roles: plan.roles, ..Spawn::default() };
-        rules::templates::make(tx, &plan.items, &how)?;
+        rules::templates::make(tx, (template, &plan.items), &how)?;
     }
     Ok(())
 }

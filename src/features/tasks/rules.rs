@@ -21,7 +21,7 @@ use crate::features::workspace::model::{Counter, Counting};
 use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
     AccountId, Assignee, Event, FieldError, Priority, SeriesId, StreamId, TaskField, TaskId,
-    TaskStatus, Thinking, Timestamp, rank,
+    TaskStatus, TemplateId, Thinking, Timestamp, rank,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
 
@@ -57,6 +57,8 @@ pub struct NewTask {
     pub thinking: Option<Thinking>,
     /// The series that makes it, and which of its moments this is.
     pub series: Option<(SeriesId, Timestamp)>,
+    /// The template that it is made from.
+    pub template: Option<TemplateId>,
 }
 
 impl NewTask {
@@ -76,6 +78,7 @@ impl NewTask {
             model: None,
             thinking: None,
             series: None,
+            template: None,
         }
     }
 }
@@ -173,6 +176,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         series: new.series.map(|(series, _)| series),
         occurrence_at: new.series.map(|(_, at)| at),
         before_missed: None,
+        template: new.template,
     };
     tx.put(&task)?;
     tx.emit(Event::TaskCreated { task: task.id, parent: task.parent });

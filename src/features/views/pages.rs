@@ -2,7 +2,8 @@
 //! comes back on a page of its own.
 
 use askama::Template;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::model::{Look, View};
@@ -15,7 +16,8 @@ use crate::web::emoji;
 use crate::web::error::{Failure, PageError};
 use crate::web::extract::{Form, Path2};
 use crate::web::form::{Meanwhile, Wrong};
-use crate::web::hx::Hx;
+use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::FormOnce;
 use crate::web::routes::{Needs as _, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -108,12 +110,20 @@ fn href(ws: &Ws, view: &View) -> String {
     ws.url(&format!("{}?view={}", view.noun, view.slug))
 }
 
+/// The name of a new view in its dialog, with what is wrong.
+#[derive(Template)]
+#[template(path = "views/_name.html")]
+struct NamePart {
+    value: String,
+    wrong: String,
+}
+
 async fn create(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let new = NewView {
@@ -123,7 +133,18 @@ async fn create(
         name: typed.name,
         seen: if typed.shared.is_empty() { For::Me } else { For::All },
     };
-    let view = ws.write(&who, move |tx| rules::create(tx, me, new)).await?;
+    let name = new.name.clone();
+    let view = match ws.write(&who, once.run(move |tx| rules::create(tx, me, new))).await {
+        Ok(view) => view,
+        Err(error) if error.kind() == ProblemKind::Invalid && hx.is_partial() => {
+            let part = NamePart { value: name, wrong: error.to_string() };
+            let field: Response =
+                html::fragment_with::<_, PageError>(StatusCode::UNPROCESSABLE_ENTITY, &part)?;
+            let ask = Ask::new().retarget("#view-name-field").reswap("outerMorph");
+            return Ok((ask, field).into_response());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let flash = Flash::ok(format!("Saved the view {}", view.name));
     Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))))
 }

@@ -8,6 +8,9 @@ use crate::features::connections::model::Connection;
 use crate::kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
 use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
 
+/// What one run may cost in a new workspace, in micro-dollars: two dollars.
+pub const RUN_CAP_MICROS: i64 = 2_000_000;
+
 /// Settings of the workspace (one row).
 pub const SETTINGS: Table = Table::new(16, "settings");
 /// Members.
@@ -82,7 +85,7 @@ impl Record for Settings {
             default_connection: Some(ConnectionId::from_bytes([7; 16])),
             default_model: Some("practice-1".into()),
             budget_micros: Some(150_000_000),
-            run_cap_micros: 2_000_000,
+            run_cap_micros: RUN_CAP_MICROS,
             comments_reach_assignee: true,
             exec_without_jail: false,
         }

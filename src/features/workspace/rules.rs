@@ -5,14 +5,15 @@ pub mod invites;
 pub mod members;
 pub mod restored;
 
-use crate::kernel::{AccountId, Event, FieldError, Problem, ProblemKind, Role, WorkspaceId, text};
+use crate::features::usage::model::budget::Budget;
+use crate::kernel::{
+    AccountId, Event, FieldError, Payer, Period, Problem, ProblemKind, Role, WorkspaceId, text,
+};
 use crate::store::{ReadExt, StoreError, WriteTx};
 
-use super::model::{Member, Settings};
+use super::model::{Member, RUN_CAP_MICROS, Settings};
 use super::queries;
 
-/// What one run may cost unless somebody says otherwise: two dollars.
-const RUN_CAP_MICROS: i64 = 2_000_000;
 /// The highest amount of money a setting takes: a million dollars.
 const MAX_MICROS: i64 = 1_000_000_000_000;
 
@@ -255,7 +256,10 @@ pub fn update(
         now.budget_micros = budget.map(|b| checked_money("budget", b)).transpose()?;
     }
     if let Some(cap) = patch.run_cap_micros {
-        now.run_cap_micros = checked_money("run_cap", cap)?;
+        let before = std::mem::replace(&mut now.run_cap_micros, checked_money("run_cap", cap)?);
+        if before != cap {
+            choose_run_cap(tx, cap)?;
+        }
     }
     now.comments_reach_assignee =
         patch.comments_reach_assignee.unwrap_or(now.comments_reach_assignee);
@@ -265,6 +269,25 @@ pub fn update(
         None => tx.put(&now)?,
     }
     Ok(now)
+}
+
+/// Notes that somebody has chosen what each run may cost: from here on it limits calls without a known
+/// price, too.
+fn choose_run_cap(tx: &mut WriteTx<'_>, micros: i64) -> Result<(), StoreError> {
+    let id = (Payer::Workspace, Period::Run);
+    let before = tx.get::<Budget>(id)?;
+    let is_there = before.is_some();
+    let row = Budget {
+        limit_micros: Some(micros).filter(|micros| 0 < *micros),
+        updated_at: tx.now(),
+        ..before.unwrap_or_else(|| Budget::new(id.0, id.1))
+    };
+    if row.limits() {
+        tx.put(&row)?;
+    } else if is_there {
+        tx.delete::<Budget>(id)?;
+    }
+    Ok(())
 }
 
 /// The letters in front of task numbers.

@@ -11,6 +11,7 @@
 mod cron;
 mod fields;
 mod hours;
+mod spoken;
 #[cfg(test)]
 mod tests;
 mod words;

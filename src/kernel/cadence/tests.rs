@@ -218,7 +218,12 @@ fn schedules_have_words() {
         (with(CadenceKind::EveryNHours, |_| {}), "Every hour", "Hourly"),
         (
             with(CadenceKind::Cron, |of| of.cron = Some(" 0  9 * * 1-5 ".to_owned())),
-            "Cron 0 9 * * 1-5, Europe/Berlin",
+            "Weekdays at 9:00, Europe/Berlin",
+            "Cron",
+        ),
+        (
+            with(CadenceKind::Cron, |of| of.cron = Some("0 9 1 * 1".to_owned())),
+            "Cron 0 9 1 * 1, Europe/Berlin",
             "Cron",
         ),
         (

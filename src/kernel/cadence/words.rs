@@ -2,7 +2,7 @@
 
 use jiff::civil::{Time, Weekday};
 
-use super::{Cadence, Days, MonthDay, Schedule};
+use super::{Cadence, Days, MonthDay, Schedule, spoken};
 
 impl Schedule {
     /// A sentence: "Weekdays at 9:00, Europe/Berlin", "Every 15 minutes".
@@ -36,7 +36,10 @@ impl Schedule {
                 };
                 by_days(format!("{often} on {day}"))
             }
-            Cadence::Cron(line) => format!("Cron {line}, {zone}"),
+            Cadence::Cron(line) => match spoken::words(line) {
+                Some(words) => format!("{words}, {zone}"),
+                None => format!("Cron {line}, {zone}"),
+            },
             Cadence::Once(at) => {
                 let wall = self.zone().to_datetime(*at);
                 let time = clock_words(wall.time());
@@ -94,10 +97,16 @@ pub fn day_words(days: Days) -> String {
 }
 
 fn every_few(every: u32, unit: &str) -> String {
-    if every == 1 { format!("Every {unit}") } else { format!("Every {every} {unit}s") }
+    format!("Every {}", few(every, unit))
 }
 
-fn ordinal(day: u8) -> String {
+/// "hour", "15 minutes".
+pub(super) fn few(every: u32, unit: &str) -> String {
+    if every == 1 { unit.to_owned() } else { format!("{every} {unit}s") }
+}
+
+/// "22nd".
+pub(super) fn ordinal(day: u8) -> String {
     let end = match (day % 10, day) {
         (_, 11..=13) => "th",
         (1, _) => "st",

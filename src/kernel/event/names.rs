@@ -79,6 +79,7 @@ impl Event {
             Self::RoutineFired { .. } => 69,
             Self::TaskEscalated { .. } => 70,
             Self::WorkspaceExported => 71,
+            Self::AgentFilesChanged { .. } => 72,
         }
     }
 
@@ -89,7 +90,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 72] = [
+    pub const NAMES: [&'static str; 73] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -162,5 +163,6 @@ impl Event {
         "routine.fired",
         "task.escalated",
         "workspace.exported",
+        "agent.files_changed",
     ];
 }

@@ -35,7 +35,7 @@ words! {
         AgentComment = "agent_comment", "Comment of an agent";
         /// A task is due within a day.
         TaskReminder = "task_reminder", "Task due soon";
-        /// A task was given to the person.
+        /// A task was given to the person, or to an agent while the person follows it.
         TaskAssigned = "task_assigned", "Task assigned";
         /// A task is done.
         TaskCompleted = "task_completed", "Task completed";

@@ -122,6 +122,9 @@ pub async fn begin(
 }
 
 async fn begin_now(ws: &Ws, who: &Person, wish: Wish, once: Once) -> Result<RunId, AgainError> {
+    if let Some(run) = ws.read(|snap| once.answered(snap))? {
+        return Ok(run);
+    }
     let Wish { of, why, step, model, thinking, undo: back } = wish;
     // Asked before anything goes back.
     let asked = step.clone();

@@ -22,7 +22,7 @@ use crate::web::flash;
 use crate::web::form::Wrong;
 use crate::web::html;
 use crate::web::hx::Hx;
-use crate::web::idempotency::Once;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::parts::{Choice, Tone};
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
@@ -179,9 +179,9 @@ async fn retry(
     hx: Hx,
     shell: Shell,
     Path(name): Path<String>,
-    Form(chosen): Form<Chosen>,
+    FormOnce(chosen, once): FormOnce<Chosen>,
 ) -> Result<Response, PageError> {
-    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Retry), chosen).await
+    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Retry), (chosen, once)).await
 }
 
 async fn fork(
@@ -191,9 +191,9 @@ async fn fork(
     hx: Hx,
     shell: Shell,
     Path(name): Path<String>,
-    Form(chosen): Form<Chosen>,
+    FormOnce(chosen, once): FormOnce<Chosen>,
 ) -> Result<Response, PageError> {
-    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Fork), chosen).await
+    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Fork), (chosen, once)).await
 }
 
 async fn again(
@@ -201,7 +201,7 @@ async fn again(
     (ws, who): (&Ws, &Person),
     (hx, shell): (Hx, Shell),
     (name, why): (&str, BranchWhy),
-    chosen: Chosen,
+    (chosen, once): (Chosen, Once),
 ) -> Result<Response, PageError> {
     let of = find(ws, who, name)?;
     let wish = Wish {
@@ -212,7 +212,7 @@ async fn again(
         thinking: chosen.thinking.parse().ok(),
         undo: undo_basis(!chosen.undo.is_empty(), Some(&chosen.basis))?,
     };
-    match begin(app, ws, who, wish, Once::without_key()).await {
+    match begin(app, ws, who, wish, once).await {
         Ok(run) => {
             let run = ws.read(|snap| snap.get::<Run>(run))?;
             let made = run.map_or_else(String::new, |run| run.name());

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::app::finding::Finding;
 use crate::app::inputs::Inputs;
-use crate::app::kept::Kept;
+use crate::app::kept::{Kept, Numbers};
 use crate::app::{App, PathLocks, Work, Ws, WsParts};
 use crate::features::users::model::Workspace;
 use crate::features::workspace::model::Settings;
@@ -218,6 +218,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         repo: OnceLock::new(),
         work: Work::new(&app.stopping),
         people: Kept::default(),
+        numbers: Numbers::default(),
         finding: Finding::at(folder.join("search")),
         inputs: Inputs::default(),
         folder,

@@ -96,6 +96,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("overdue_marks", "needs days to pass; tests/it/overdue.rs moves the clock"),
     ("task.escalated", "written as comments are, by tests/it/lines.rs"),
     ("workspace.exported", "a line beside a file that is made anew; tests/it/backup/portable.rs"),
+    ("agent.files_changed", "a line beside a commit, written behind it; tests/it/finder.rs"),
     ("store.restored", "as restores"),
     ("store.mended", "needs a damaged store; tests/it/store/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),

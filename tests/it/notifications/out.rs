@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hq::features::notifications::model::sending::{Delivery, Out};
+use hq::features::notifications::model::sending::{DELIVERIES, Delivery, Out};
 use hq::features::notifications::queries::sending as reading;
 use hq::features::notifications::rules::sending::{self as rules, NewBrowser};
-use hq::kernel::{Actor, Cause, Part};
+use hq::kernel::{Actor, Cause, NotificationId, Part, TypedId as _};
 use hq::net::client::ClientParts;
 use hq::net::guard::Exceptions;
-use hq::store::{Range, ReadExt as _};
+use hq::store::{Range, ReadExt as _, WriteTx};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -260,6 +260,37 @@ impl Exceptions for Here {
 const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reaches_nobody_goes_in_one_entry() {
+    let hq = TestHq::start().await;
+    hq.another("Tom", Some(Role::Member)).await;
+    let (ws, member, due_at) = (hq.ws(), account(&hq, "tom"), hq.now());
+    let mut head = ws.store.head().seq;
+    let each = (0..40_u8).map(|n| NotificationId::from_bytes([n; 16])).map(move |row| Delivery {
+        member,
+        out: Out::Push,
+        row,
+        rows: vec![row],
+        due_at,
+        tries: 0,
+        last_error: None,
+        gave_up_at: None,
+    });
+    let all: Vec<Delivery> = each.collect();
+    let (by, cause) = (Actor::System(Part::Consumer), Cause::Timer);
+    let put = move |tx: &mut WriteTx<'_>| all.iter().try_for_each(|one| tx.put(one));
+    ws.store.write(by, cause, put).await.expect("rows");
+    until(&hq, <[Delivery]>::is_empty).await;
+    let mut sizes = Vec::new();
+    while let Some(entry) = ws.store.entries_after(head, 1).expect("a feed").first() {
+        head = entry.seq;
+        let ours = entry.changes.iter().filter(|change| change.table == DELIVERIES.number);
+        sizes.extend(Some(ours.count()).filter(|count| 0 < *count));
+    }
+    assert_eq!(sizes, [40, 40], "all are put, then all go: Tom has no browser that is told");
+    hq.finish().await;
+}
 
 /// A push service: answers with these statuses in turn, and keeps heads and lengths of what it got.
 async fn push_service(statuses: Vec<u16>) -> (String, UnboundedReceiver<(String, usize)>) {

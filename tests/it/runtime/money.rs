@@ -380,3 +380,36 @@ async fn a_test_of_a_connection_holds_back_what_it_may_cost_and_is_booked_howeve
     assert_eq!((refused.kind, refused.billed_micros), (CallKind::Test, Some(0)));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_says_that_each_run_may_cost_limits_a_model_without_a_price() {
+    const BUDGETS: &str = "/w/marlow-cargo/settings/usage/budgets";
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let note = "does not hold for models without a price until somebody sets it";
+    // Nobody has chosen the two dollars that a workspace begins with.
+    office.model.push(Turn::text("Hello."));
+    let first = office.say(&ada, "Hello?").await;
+    assert_eq!(office.ended(first).await.outcome, Some(Outcome::Done));
+    assert_eq!(office.usage(first)[0].billed_micros, None);
+    let page = format!("/w/marlow-cargo/runs/R-{}", office.get::<Run>(first).number);
+    assert!(
+        owner.get(&page).await.text.contains("its limit does not hold until somebody sets one")
+    );
+    assert!(owner.get(BUDGETS).await.text.contains(note));
+    // Somebody chooses another amount, and then the same again.
+    let api = office.hq.api().await;
+    for micros in [50_000, 2_000_000, 50_000] {
+        let body = json!({ "run_cap_micros": micros });
+        let set = api.json("PATCH", "/api/v1/settings", &body).await;
+        assert_eq!(set.status, reqwest::StatusCode::OK, "{}", set.text);
+        assert!(!owner.get(BUDGETS).await.text.contains(note), "{micros}");
+    }
+    let second = office.say(&ada, "And now?").await;
+    let ended = office.ended(second).await;
+    assert_eq!(ended.outcome, Some(Outcome::Limit { which: "cost".into() }));
+    assert!(ended.summary.contains("what one run may cost"), "{}", ended.summary);
+    assert_eq!(office.model.requests().len(), 1, "nothing more was asked");
+    office.hq.finish().await;
+}

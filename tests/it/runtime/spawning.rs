@@ -176,7 +176,7 @@ async fn people_choose_how_runs_branch_and_that_survives_a_restart() {
     let saved = office.hq.owner().form("/w/marlow-cargo/settings/subagents", &form).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
     let page = office.hq.owner().get("/w/marlow-cargo/settings/general").await;
-    assert!(page.text.contains(r#"name="fan_out" type="number" value="2""#), "{}", page.text);
+    assert_eq!(page.attr("input[name=fan_out]", "value"), "2");
     let run = office.say(&ada, "please many").await;
     office.ended(run).await;
     let results = office.results(run);

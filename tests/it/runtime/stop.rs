@@ -6,7 +6,7 @@ use hq::features::agents::rules as agents;
 use hq::features::runs::model::{CallStatus, EventKind, Input, InputState, Run};
 use hq::features::runs::rules::{self as runs, RunError};
 use hq::features::usage::model::Reservation;
-use hq::kernel::{ItemState, Outcome, RunId, RunState, TaskStatus};
+use hq::kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus};
 use hq::runtime::Limits;
 use serde_json::json;
 
@@ -182,5 +182,95 @@ async fn a_stop_of_the_program_leaves_the_run_to_its_next_start() {
     let run = office.ended(run).await;
     assert_eq!((run.outcome, run.summary.as_str()), (Some(Outcome::Done), "Here I am."));
     assert_eq!((run.attempt, run.crashes), (2, 0), "an orderly end is no crash");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_tool_answers_when_its_run_was_given_up_is_kept_in_the_log_and_read_by_no_model() {
+    let mut office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    // Nobody else writes the file meanwhile: the tool hangs, whatever it is told.
+    let held = office.ws().paths.hold(&office.ws().agent_folder(&ada.slug).join("late.md")).await;
+    let write = json!({ "path": "late.md", "content": "It came after all.\n" });
+    office.model.push(Turn::call("write", write));
+    let run = office.say(&ada, "Write it down").await;
+    office.happened(run, |kind| matches!(kind, EventKind::ToolStarted { .. })).await;
+    stopped_in_time(&office, run).await;
+    let given_up = office.events(run);
+    drop(held);
+    office.happened(run, |kind| matches!(kind, EventKind::Late { .. })).await;
+    let events = office.events(run);
+    assert_eq!(events[..given_up.len()], given_up, "what was written stays as it was");
+    let [EventKind::Late { name, status, result, paths, .. }] = &events[given_up.len()..] else {
+        panic!("one late answer: {events:?}")
+    };
+    assert_eq!(
+        (name.as_str(), *status, paths.as_slice()),
+        ("write", CallStatus::Ok, &["late.md".to_owned()][..])
+    );
+    let said = result.head().to_owned();
+    assert_eq!(office.file(&ada, "late.md").as_deref(), Some("It came after all.\n"));
+    assert_eq!(office.get::<Run>(run).outcome, Some(Outcome::Stopped { by: Some(office.owner()) }));
+
+    // It is there after a start, once, and people see it.
+    office.hq.stop().await;
+    office.hq.start_again().await;
+    assert_eq!(office.events(run), events);
+    let page = format!("/w/marlow-cargo/runs/R-{}", office.get::<Run>(run).number);
+    let page = office.hq.owner().get(&page).await;
+    assert!(page.text.contains("write answered too late"), "{}", page.text);
+
+    office.model.push(Turn::text("I do not know."));
+    let next = office.say(&ada, "Is it there?").await;
+    office.ended(next).await;
+    let asked = office.model.requests().pop().expect("a request").body.to_string();
+    assert!(asked.contains("the run ended before this had an answer"), "{asked}");
+    assert!(!asked.contains(&said), "{said}: {asked}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_stopped_from_the_list_the_dashboard_and_the_palette_by_whom_it_concerns() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let mira = office.hq.owner();
+    let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
+    let jonas = office.hq.another("Jonas", Some(Role::Member)).await;
+    let places = [
+        ("runs", "#runs .stop", "action"),
+        ("", "#fleet .stop", "action"),
+        ("palette?q=stop%20count", "[data-post]", "data-post"),
+        ("palette?q=%3Estop%20ada", "[data-post]", "data-post"),
+    ]
+    .map(|(path, part, name)| (format!("/w/marlow-cargo/{path}"), part, name));
+    for (number, (page, part, name)) in (1..).zip(&places) {
+        office.model.push(Turn::silence());
+        let task = office.task("Count the vans", &ada).await;
+        let run = office.run_on(task.id).await;
+        office.model.asked(number).await;
+        assert!(vera.get(page).await.attrs(part, name).is_empty(), "a viewer: {page}");
+        let here = jonas.get(page).await;
+        assert_eq!(here.attrs(part, name).len(), 1, "{page}: {}", here.text);
+        let href = here.attr(part, name);
+        assert_eq!(href, format!("/w/marlow-cargo/runs/R-{number}/stop"), "{page}");
+        assert_eq!(vera.form(&href, &[]).await.status, 403);
+        let told = mira.clone().htmx("runs").form(&href, &[]).await;
+        assert!(told.header("hx-trigger").expect("a toast").contains("Stopping"), "{page}");
+        assert_eq!(
+            office.ended(run).await.outcome,
+            Some(Outcome::Stopped { by: Some(office.owner()) })
+        );
+        assert!(mira.get(page).await.attrs(part, name).is_empty(), "{page}");
+    }
+
+    // What is said in private is nobody else's to stop.
+    office.model.push(Turn::silence());
+    let run = office.say(&ada, "Count the vans").await;
+    office.model.asked(places.len() + 1).await;
+    for (page, part, name) in &places {
+        assert!(jonas.get(page).await.attrs(part, name).is_empty(), "{page}");
+        assert_eq!(mira.get(page).await.attrs(part, name).len(), 1, "{page}");
+    }
+    stopped_in_time(&office, run).await;
     office.hq.finish().await;
 }

@@ -6,6 +6,7 @@ pub mod check; // everything that can be said about a store's bytes without know
 mod records; // one record at a time: keys, indexes, references, counts, limits
 mod model; // random transactions against a plain model
 mod columns; // what is kept in memory of lists, while others write
+mod kept; // numbers that are counted again only when they may be others
 mod scans; // ranges, directions, pages, with and without a write set over them
 mod transactions; // attempts, reactions, panics, once, time, numbers
 mod feed; // entries, their chain, cursors, resuming

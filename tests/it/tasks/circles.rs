@@ -109,6 +109,7 @@ fn where_more_wait_than_are_looked_at_the_change_is_refused() {
                     stream: None,
                     series: None,
                     occurrence_at: None,
+                    template: None,
                     ..Task::sample()
                 };
                 tx.put(&task)?;

@@ -31,6 +31,7 @@ fn task(n: usize) -> Task {
         stream: None,
         series: None,
         occurrence_at: None,
+        template: None,
         ..Task::sample()
     }
 }

@@ -61,6 +61,17 @@ pub fn is_told(entry: &Entry) -> bool {
         && !matches!(entry.cause, Cause::Setup | Cause::Migration(_) | Cause::Restore)
 }
 
+/// Whether rows of an entry may be told to somebody, by its head alone.
+pub fn may_tell(schema: &Schema, entry: &Entry) -> bool {
+    is_told(entry) && entry.changes.iter().any(|change| is_shown(schema, change))
+}
+
+fn is_shown(schema: &Schema, change: &Change) -> bool {
+    // A view may be for one person alone.
+    change.table != VIEWS.number
+        && schema.table(change.table).and_then(|info| info.class()) == Some(Class::Tracked)
+}
+
 /// "changed **Comment on MC-3 Compare prices**", with how much else there is; none when there is nothing
 /// in it that this person may read the history of.
 ///
@@ -72,12 +83,7 @@ pub fn words(
     entry: &Entry,
     (names, eye): (&Names<'_>, &Eye<'_>),
 ) -> Result<Option<(Area, Words)>, StoreError> {
-    let told = |change: &Change| {
-        // A view may be for one person alone.
-        change.table != VIEWS.number
-            && schema.table(change.table).and_then(|info| info.class()) == Some(Class::Tracked)
-            && eye.may_read_history(change.table)
-    };
+    let told = |change: &Change| is_shown(schema, change) && eye.may_read_history(change.table);
     let mut all = entry.changes.iter().enumerate().filter(|(_, change)| told(change));
     let Some((n, change)) = all.next() else { return Ok(None) };
     let more = all.count() as u64;

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::agents::memory::{self, Searched};
-use crate::git::Author;
 use crate::kernel::{Can, RunId, SessionId};
 use crate::tool::rank::Query as Words;
 use crate::web::error::ApiError;
@@ -171,10 +170,9 @@ async fn write(
     Json(body): Json<NoteBody>,
 ) -> Result<Json<NoteOut>, ApiError> {
     let agent = ws.read(|snap| super::find(snap, &name))?;
-    let author = Author::new(&who.name, &who.email);
     let NoteBody { path, text, hash } = body;
     let memory::Read { text, hash } =
-        memory::write(&ws, &agent, author, &path, (text, &hash)).await?;
+        memory::write(&ws, &agent, &who, &path, (text, &hash)).await?;
     Ok(Json(NoteOut { path, text, hash }))
 }
 

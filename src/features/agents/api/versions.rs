@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Ws;
 use crate::features::agents::versions::{self, Told};
-use crate::git::Author;
 use crate::git::history::{Change, FileDiff, Logged};
 use crate::kernel::Can;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
@@ -224,7 +223,6 @@ async fn bring_back(
     Json(body): Json<FileBody>,
 ) -> Result<Json<Back>, ApiError> {
     let agent = ws.read(|snap| super::find(snap, &name))?;
-    let author = Author::new(&who.name, &who.email);
-    let done = versions::bring_back(&ws, &agent, author, &body.path, &id).await?;
+    let done = versions::bring_back(&ws, &agent, &who, &body.path, &id).await?;
     Ok(Json(Back { commit: done.map(|commit| commit.to_string()) }))
 }

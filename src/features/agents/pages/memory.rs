@@ -8,7 +8,6 @@ use crate::app::{App, Ws};
 use crate::features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use crate::features::agents::queries::head::{self, Head, Place};
 use crate::features::runs::model::Run;
-use crate::git::Author;
 use crate::kernel::Can;
 use crate::store::{ReadExt, StoreError};
 use crate::tool::rank::Query as Words;
@@ -221,9 +220,8 @@ pub(super) async fn save(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| find(snap, &slug))?;
-    let author = Author::new(&who.name, &who.email);
     let Typed { path, hash, text } = typed;
-    match memory::write(&ws, &agent, author, &path, (text.clone(), &hash)).await {
+    match memory::write(&ws, &agent, &who, &path, (text.clone(), &hash)).await {
         Ok(_) => {
             let url = ws.url(&format!("agents/{slug}/memory?path={}", query_value(&path)));
             Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))

@@ -14,12 +14,13 @@ use crate::kernel::Manager;
 use crate::store::{ReadExt, StoreError};
 use crate::web::emoji;
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Query};
+use crate::web::extract::Query;
 use crate::web::flash;
 use crate::web::form::Wrong;
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
@@ -129,7 +130,7 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let (budget, mut wrong) = checked(&typed);
     let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
@@ -157,8 +158,8 @@ pub(super) async fn create(
         budget_micros: budget,
         reports_to: manager.flatten(),
     };
-    let made = ws.write(&who, move |tx| rules::create(tx, new, &provision::template_names()));
-    let id = match made.await {
+    let make = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
+    let id = match ws.write(&who, make).await {
         Ok(agent) => agent.id,
         Err(error) => return again(&ws, &who, shell, typed, Wrong::of(&error)?),
     };

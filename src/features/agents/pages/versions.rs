@@ -9,7 +9,6 @@ use crate::app::{App, Ws};
 use crate::features::agents::files::{Content, MAX_SHOWN};
 use crate::features::agents::queries::head::Head;
 use crate::features::agents::versions::{self, Told};
-use crate::git::Author;
 use crate::git::history::{self as git, FileDiff};
 use crate::kernel::Can;
 use crate::web::error::PageError;
@@ -263,9 +262,8 @@ pub(super) async fn bring_back(
     Form(back): Form<Back>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| find(snap, &slug))?;
-    let author = Author::new(&who.name, &who.email);
     let Back { path, commit } = back;
-    let said = match versions::bring_back(&ws, &agent, author, &path, &commit).await? {
+    let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
         Some(_) => format!("{path} is as it was. What it was before stays in its history."),
         None => format!("{path} is that already."),
     };

@@ -13,11 +13,12 @@ use crate::features::connections::queries;
 use crate::features::connections::rules::{self, ConnectionError, NewConnection};
 use crate::providers::base::BaseError;
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Query};
+use crate::web::extract::Query;
 use crate::web::flash;
 use crate::web::form::Wrong;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::parts::colour_of;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -140,14 +141,14 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
     let new = match new_connection(&app, preset, &typed) {
         Ok(new) => new,
         Err(error) => return again(shell, preset, typed, &error),
     };
-    let id = match ws.write(&who, move |tx| rules::create(tx, new)).await {
+    let id = match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
         Ok(id) => id,
         Err(error) => return again(shell, preset, typed, &error),
     };

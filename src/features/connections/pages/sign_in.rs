@@ -21,6 +21,7 @@ use crate::web::flash;
 use crate::web::form::Wrong;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, colour_of};
 use crate::web::session::Person;
@@ -418,7 +419,7 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let Some(vendor) = Vendor::of(&typed.kind) else {
         return Err(PageError::not_found("This provider"));
@@ -429,7 +430,7 @@ pub(super) async fn create(
         base_url: typed.base_url.clone(),
         default_model: Some(typed.default_model.clone()),
     };
-    match ws.write(&who, move |tx| rules::create(tx, new)).await {
+    match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
         Ok(id) => Ok(hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")))),
         Err(error) => {
             let wrong = Wrong::of(&error)?;

@@ -15,6 +15,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2};
 use crate::web::flash;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::session::Person;
 use crate::web::shell::Flash;
 
@@ -32,10 +33,10 @@ pub(super) async fn add_key(
     who: Person,
     hx: Hx,
     Path(id): Path<ConnectionId>,
-    Form(form): Form<KeyForm>,
+    FormOnce(form, once): FormOnce<KeyForm>,
 ) -> Result<Response, PageError> {
     let key = seal_key(&app, &form.more_key).ok_or(ConnectionError::KeyMissing)?;
-    let slot = ws.write(&who, move |tx| turns::add_key(tx, id, key)).await?;
+    let slot = ws.write(&who, once.run(move |tx| turns::add_key(tx, id, key))).await?;
     watch_spare(&app, id, slot, &form.more_key);
     let said = Flash::ok("The key is added; it is used when those before it do not work.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))

@@ -31,6 +31,16 @@ struct Row {
     what: Option<(String, String)>,
     detail: String,
     cost: String,
+    /// The name of its run and where that is stopped, while it can be and this person may.
+    stop: Option<(String, String)>,
+}
+
+/// What a run is about, how far it is, and where it is stopped.
+#[derive(Default)]
+struct Doing {
+    what: Option<(String, String)>,
+    detail: String,
+    stop: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -52,9 +62,9 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
         let at = Group::ALL.iter().position(|group| *group == activity.group).unwrap_or_default();
         groups[at] += 1;
         let works = activity.group == Group::Working;
-        let (what, detail) = match &activity.run {
+        let Doing { what, detail, stop } = match &activity.run {
             Some(run) => doing(tx, scene, run, &activity.detail)?,
-            None => (None, resting(tx, scene, agent.id, &activity)?),
+            None => Doing { detail: resting(tx, scene, agent.id, &activity)?, ..Doing::default() },
         };
         rows.push((
             at,
@@ -67,6 +77,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
                 what,
                 detail,
                 cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
+                stop,
             },
         ));
     }
@@ -91,7 +102,7 @@ fn doing(
     scene: &Scene<'_>,
     run: &Run,
     detail: &str,
-) -> Result<(Option<(String, String)>, String), StoreError> {
+) -> Result<Doing, StoreError> {
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -117,7 +128,9 @@ fn doing(
     if !seen {
         facts.insert(0, "in a conversation".to_owned());
     }
-    Ok((seen.then_some((title, href)), facts.join(" · ")))
+    let may = seen && run.can_stop() && scene.who.access.may(Can::Chat);
+    let stop = may.then(|| (run.name(), format!("{href}/stop")));
+    Ok(Doing { what: seen.then_some((title, href)), detail: facts.join(" · "), stop })
 }
 
 /// What an agent without a live run last did.

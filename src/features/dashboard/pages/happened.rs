@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::features::activity::queries::{self as activity, Filter};
 use crate::features::history::queries::readable::Looker;
-use crate::store::{Snap, StoreError};
+use crate::store::StoreError;
 use crate::web::live::Live;
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
@@ -30,13 +30,15 @@ struct Row {
 pub(super) struct Happened {
     live: Live,
     rows: Vec<Row>,
+    /// Whether there is more further back.
+    more: bool,
     all: String,
 }
 
-pub(super) fn read(tx: &Snap<'_>, scene: &Scene<'_>) -> Result<Happened, StoreError> {
+pub(super) fn read(scene: &Scene<'_>) -> Result<Happened, StoreError> {
     let wanted = (Looker::of(scene.who), Filter::default());
-    let found = activity::lines(tx, scene.ws.store.schema(), wanted, LINES)?;
-    let rows = found.lines.into_iter().map(|line| Row {
+    let found = activity::lines(scene.ws, wanted, LINES)?;
+    let rows = found.lines.into_iter().take(LINES).map(|line| Row {
         face: line.who,
         at: scene.time(line.at),
         verb: line.words.verb,
@@ -52,6 +54,7 @@ pub(super) fn read(tx: &Snap<'_>, scene: &Scene<'_>) -> Result<Happened, StoreEr
     Ok(Happened {
         live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
         rows: rows.collect(),
+        more: found.more,
         all: scene.ws.url("activity"),
     })
 }

@@ -141,7 +141,7 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
             needs: needs::read(tx, &scene)?,
             fleet: fleet::read(tx, &scene)?,
             spend: spend::read(tx, &scene)?,
-            happened: happened::read(tx, &scene)?,
+            happened: happened::read(&scene)?,
             starter: starter(tx, &scene)?,
         })
     })?;
@@ -159,7 +159,7 @@ fn region_of(
         "needs" => Some(needs::read(tx, scene)?.render()),
         "fleet" => Some(fleet::read(tx, scene)?.render()),
         "spend" => Some(spend::read(tx, scene)?.render()),
-        "happened" => Some(happened::read(tx, scene)?.render()),
+        "happened" => Some(happened::read(scene)?.render()),
         _ => None,
     })
 }

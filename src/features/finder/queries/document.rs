@@ -22,9 +22,10 @@ use crate::kernel::text::cut;
 use crate::kernel::{AccountId, LabelId, SessionId, TaskId};
 use crate::search::Document;
 use crate::store::key::decode;
-use crate::store::{KeyBuf, Range, Read, ReadExt, Record, StoreError};
+use crate::store::{BlobId, KeyBuf, Range, Read, ReadExt, Record, StoreError};
 
 use super::super::model::{Found, Kind};
+use super::contents::Contents;
 
 /// The audience of what all members see.
 pub const EVERYBODY: &str = "all";
@@ -54,16 +55,24 @@ pub fn may_see(document: &Document, audiences: &[String]) -> bool {
 /// Reads records for the index, several at a time.
 pub struct Reader<'a> {
     read: &'a dyn Read,
+    contents: Option<Contents<'a>>,
     task_key: Option<String>,
     sessions: HashMap<SessionId, Option<Session>>,
     labels: HashMap<LabelId, Option<String>>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads here.
+    /// Reads here, files by their names only.
     #[must_use]
     pub fn new(read: &'a dyn Read) -> Self {
-        Self { read, task_key: None, sessions: HashMap::new(), labels: HashMap::new() }
+        let (sessions, labels) = (HashMap::new(), HashMap::new());
+        Self { read, contents: None, task_key: None, sessions, labels }
+    }
+
+    /// Reads the text of files as well.
+    #[must_use]
+    pub fn with(self, contents: Contents<'a>) -> Self {
+        Self { contents: Some(contents), ..self }
     }
 
     /// What is known of a record; nothing when it is gone, or nobody looks for such a thing.
@@ -81,11 +90,8 @@ impl<'a> Reader<'a> {
             Kind::Deliverable => {
                 self.get::<Deliverable>(found)?.map(|one| self.deliverable(one)).transpose()?
             }
-            Kind::File => self.get::<TaskFile>(found)?.map(|file| Document {
-                title: file.name,
-                at: file.created_at.as_second(),
-                ..for_all()
-            }),
+            Kind::File => self.get::<TaskFile>(found)?.map(|file| self.file(file)).transpose()?,
+            Kind::AgentFile => self.agent_file(found)?,
             Kind::Agent => self.get::<Agent>(found)?.map(agent),
             Kind::Person => self.get::<Member>(found)?.and_then(person),
             Kind::Message => match self.get::<SessionEvent>(found)? {
@@ -167,19 +173,54 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    fn deliverable(&self, one: Deliverable) -> Result<Document, StoreError> {
-        let version = self.read.get::<Version>(one.version)?;
-        let body = version.map(|version| {
-            let content = match &version.content {
-                Content::Text(text) => text,
-                Content::Url(address) => address,
-                Content::File { name, .. } => name,
+    fn file(&mut self, file: TaskFile) -> Result<Document, StoreError> {
+        Ok(Document {
+            title: file.name,
+            body: self.text(file.blob)?.unwrap_or_default(),
+            at: file.created_at.as_second(),
+            ..for_all()
+        })
+    }
+
+    /// The text of a file, if it is one.
+    fn text(&mut self, blob: BlobId) -> Result<Option<String>, StoreError> {
+        match &mut self.contents {
+            Some(contents) => contents.of_blob(blob),
+            None => Ok(None),
+        }
+    }
+
+    /// A text file of an agent, as it lies in its folder.
+    fn agent_file(&mut self, found: &Found) -> Result<Option<Document>, StoreError> {
+        let (Some((agent, path)), Some(contents)) = (found.of_agent(), &mut self.contents) else {
+            return Ok(None);
+        };
+        let Some(agent) = self.read.get::<Agent>(agent)? else { return Ok(None) };
+        let text = contents.of_agent(&agent, path);
+        Ok(text.map(|(body, at)| Document {
+            title: path.to_owned(),
+            body,
+            at,
+            archived: agent.archived_at.is_some(),
+            ..for_all()
+        }))
+    }
+
+    fn deliverable(&mut self, one: Deliverable) -> Result<Document, StoreError> {
+        let mut body = String::new();
+        if let Some(version) = self.read.get::<Version>(one.version)? {
+            body = match version.content {
+                Content::Text(text) => kept(&format!("{}\n{text}", version.note)),
+                Content::Url(address) => kept(&format!("{}\n{address}", version.note)),
+                Content::File { name, blob, .. } => {
+                    let text = self.text(blob)?.unwrap_or_default();
+                    format!("{}\n{name}\n{text}", kept(&version.note))
+                }
             };
-            format!("{}\n{content}", version.note)
-        });
+        }
         Ok(Document {
             title: one.title,
-            body: kept(&body.unwrap_or_default()),
+            body,
             status: one.state.word().to_owned(),
             at: one.updated_at.as_second(),
             ..for_all()

@@ -1,5 +1,6 @@
 //! Asks the index, adds what it does not hold yet, and looks at the records before anybody sees a hit.
 
+pub mod contents;
 pub mod document;
 pub mod palette;
 pub mod places;
@@ -17,6 +18,7 @@ use crate::web::session::Person;
 
 use super::follow;
 use super::model::{Found, Kind};
+use contents::Contents;
 use document::Reader;
 use view::Hit;
 
@@ -117,7 +119,7 @@ fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, S
     };
     let mut page = ws.read(|snap| {
         let mut gathering = Gathering {
-            reader: Reader::new(snap),
+            reader: Reader::new(snap).with(Contents::some(ws)),
             audiences: &audiences,
             wish,
             passed: 0,

@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
 use crate::features::agents::queries as agents;
+use crate::features::runs::model::Run;
+use crate::features::runs::queries::{self as runs, talk};
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{AgentStatus, Can};
 use crate::search::Wanted;
-use crate::store::{KeyBuf, Snap, StoreError};
+use crate::store::{KeyBuf, ReadExt as _, Snap, StoreError};
 use crate::web::format;
 use crate::web::html::SafeHtml;
 use crate::web::parts::Face;
@@ -124,6 +126,7 @@ fn actions(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreError> {
     if let Some(wanted) = &wanted {
         offer.add("Agents", of_agents(ws, who, wanted)?);
     }
+    offer.add("Runs", of_runs(ws, who, wanted.as_ref())?);
     Ok(offer)
 }
 
@@ -209,6 +212,10 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
         if ["pause", "resume"].contains(&verb.as_str()) {
             offer.add("Agents", of_agents(ws, who, &wanted)?.into_iter().take(GROUP).collect());
         }
+        if verb == "stop" {
+            let runs = of_runs(ws, who, Some(&wanted))?;
+            offer.add("Runs", runs.into_iter().take(GROUP).collect());
+        }
         offer.add(
             "Search",
             vec![Line {
@@ -279,7 +286,7 @@ fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreE
     }
     let all = ws.read(|snap| agents::all(snap))?;
     let here = all.into_iter().filter(|agent| agent.archived_at.is_none());
-    let deed = |agent: Agent| {
+    let line = |agent: Agent| {
         let (verb, path, glyph) = match agent.status {
             AgentStatus::Paused => ("Resume", "resume", "play"),
             AgentStatus::Ready => ("Pause", "pause", "pause"),
@@ -288,16 +295,54 @@ fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreE
         let title = format!("{verb} {}", agent.name);
         let base = ws.url(&format!("agents/{}", agent.slug));
         wanted.is_in(&[title.as_str()]).then(|| Line {
-            glyph,
-            state: "",
-            face: None,
-            title: view::marked(&title, Some(wanted)),
             meta: "Agent".to_owned(),
-            snippet: SafeHtml::default(),
-            post: format!("{base}/{path}"),
-            href: base,
-            press: "",
+            ..deed(glyph, view::marked(&title, Some(wanted)), base, path)
         })
     };
-    Ok(here.filter_map(deed).take(LIST).collect())
+    Ok(here.filter_map(line).take(LIST).collect())
+}
+
+/// Runs that this person can stop, the newest first.
+fn of_runs(ws: &Ws, who: &Person, wanted: Option<&Wanted>) -> Result<Vec<Line>, StoreError> {
+    if !who.access.may(Can::Chat) {
+        return Ok(Vec::new());
+    }
+    ws.read(|snap| {
+        let mut live = runs::live(snap)?;
+        live.retain(Run::can_stop);
+        live.sort_by_key(|run| std::cmp::Reverse(run.number));
+        let mut lines = Vec::new();
+        for run in live {
+            if lines.len() == LIST {
+                break;
+            }
+            if !talk::may_see_run(snap, &run, who.account, who.role)? {
+                continue;
+            }
+            let title = talk::title_for(snap, &run, who.account)?;
+            let title = format!("Stop {} {title}", run.name());
+            let agent = snap.get::<Agent>(run.agent)?.map_or_else(String::new, |agent| agent.name);
+            if wanted.is_none_or(|wanted| wanted.is_in(&[title.as_str(), agent.as_str()])) {
+                let href = ws.url(&format!("runs/{}", run.name()));
+                let line = deed("stop", view::marked(title.trim_end(), wanted), href, "stop");
+                lines.push(Line { meta: agent, ..line });
+            }
+        }
+        Ok(lines)
+    })
+}
+
+/// A line that sends a form to what lies below the address of a page.
+fn deed(glyph: &'static str, title: SafeHtml, href: String, path: &str) -> Line {
+    Line {
+        glyph,
+        state: "",
+        face: None,
+        title,
+        meta: String::new(),
+        snippet: SafeHtml::default(),
+        post: format!("{href}/{path}"),
+        href,
+        press: "",
+    }
 }

@@ -18,6 +18,7 @@ use crate::features::tasks::model::template::Template;
 use crate::features::tasks::queries as tasks;
 use crate::features::views::model::View;
 use crate::features::workspace::model::Member;
+use crate::kernel::text::cut;
 use crate::kernel::{TaskId, TypedId};
 use crate::search::{Document, Wanted};
 use crate::store::key::decode;
@@ -37,6 +38,10 @@ const SNIPPET: usize = 180;
 const BEFORE: usize = 50;
 /// How much of a text is looked through for it, in signs.
 const LOOKED: usize = 20_000;
+/// How much of a text is read as Markdown, in bytes.
+const READ: usize = 64 * 1024;
+/// How much of a text is cut into words at once, in bytes.
+const PIECE: usize = 16 * 1024;
 /// How many events of a conversation its page shows behind the one that it is opened at.
 const BEHIND: u32 = 120;
 
@@ -129,15 +134,39 @@ pub fn marked(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
 
 /// The words of a Markdown text around the first one that was looked for; nothing when none is in it.
 fn snippet(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
-    let words = md::excerpt(text, LOOKED);
-    let first = wanted.and_then(|wanted| wanted.marks(&words).into_iter().next());
-    let Some(first) = first else { return SafeHtml::default() };
-    let head: Vec<usize> = words[..first.start].char_indices().map(|(at, _)| at).collect();
-    let from = head.len().checked_sub(BEFORE).map_or(0, |n| head[n]);
-    let end = words[from..].char_indices().nth(SNIPPET).map_or(words.len(), |(at, _)| from + at);
+    around(&md::excerpt(text, LOOKED), wanted)
+}
+
+/// The part of a plain text around the first word that was looked for; nothing when none is in it.
+fn around(text: &str, wanted: Option<&Wanted>) -> SafeHtml {
+    let Some(first) = wanted.and_then(|wanted| first_mark(text, wanted)) else {
+        return SafeHtml::default();
+    };
+    let from = text[..first].char_indices().rev().nth(BEFORE - 1).map_or(0, |(at, _)| at);
+    let end = text[from..].char_indices().nth(SNIPPET).map_or(text.len(), |(at, _)| from + at);
     let (before, after) =
-        (if 0 < from { "…" } else { "" }, if end < words.len() { "…" } else { "" });
-    marked(&format!("{before}{}{after}", words[from..end].trim()), wanted)
+        (if 0 < from { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    let words = text[from..end].split_whitespace().collect::<Vec<_>>().join(" ");
+    marked(&format!("{before}{words}{after}"), wanted)
+}
+
+/// Where the first word that was looked for begins, in bytes. A text is looked through piece by piece, so that
+/// of a long one no more is cut into words than is needed.
+fn first_mark(text: &str, wanted: &Wanted) -> Option<usize> {
+    let mut from = 0;
+    while from < text.len() {
+        let mut piece = cut(&text[from..], PIECE);
+        if from + piece.len() < text.len() {
+            // It ends between two words, where there are any.
+            let end = piece.rfind(char::is_whitespace).filter(|end| 0 < *end);
+            piece = &piece[..end.unwrap_or(piece.len())];
+        }
+        if let Some(mark) = wanted.marks(piece).into_iter().next() {
+            return Some(from + mark.start);
+        }
+        from += piece.len();
+    }
+    None
 }
 
 /// Reads what a hit is called now and where it is.
@@ -237,11 +266,23 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
                 of_review(read, hit, &one)?;
             }
         }
+        Kind::AgentFile => of_agent_file(read, hit)?,
         Kind::Page => {}
     }
-    hit.marked = marked(&hit.title, wanted);
-    hit.snippet = snippet(&hit.body, wanted);
+    quote(hit, wanted);
     Ok(())
+}
+
+/// What of a hit's title and text is shown, with the words that were asked for.
+fn quote(hit: &mut Hit, wanted: Option<&Wanted>) {
+    hit.marked = marked(&hit.title, wanted);
+    let is_markdown = hit.kind != Kind::File || hit.title.to_lowercase().ends_with(".md");
+    if is_markdown {
+        hit.snippet = snippet(cut(&hit.body, READ), wanted);
+    }
+    if hit.snippet.is_empty() {
+        hit.snippet = around(&hit.body, wanted);
+    }
 }
 
 fn of_template(hit: &mut Hit, one: &Template) {
@@ -305,6 +346,17 @@ fn of_review(read: &dyn Read, hit: &mut Hit, review: &Review) -> Result<(), Stor
         hit.title = piece.title;
     }
     hit.meta = format!("Review on {name} · {}", review.verdict.label());
+    Ok(())
+}
+
+fn of_agent_file(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
+    let Some((agent, path)) = hit.found.of_agent() else { return Ok(()) };
+    let id = format!("{agent}/{path}");
+    if let Some(agent) = read.get::<Agent>(agent)? {
+        hit.path = format!("agents/{}/files?path={}", agent.slug, format::query_value(path));
+        hit.meta = format!("File of {}", agent.name);
+    }
+    hit.id = id;
     Ok(())
 }
 
@@ -412,7 +464,7 @@ pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{marked, snippet};
+    use super::{around, marked, snippet};
     use crate::search::Wanted;
 
     #[test]
@@ -431,5 +483,14 @@ mod tests {
         assert!(found.as_str().contains("<mark>needle</mark>"));
         assert!(found.as_str().chars().count() < 220);
         assert!(snippet("nothing of it", Some(&wanted)).is_empty());
+    }
+
+    #[test]
+    fn the_first_word_is_found_far_behind_in_a_plain_text() {
+        let wanted = Wanted::of("needle").unwrap();
+        let text = format!("{}\n\tneedle,  *{}*", "hay,".repeat(20_000), "straw ".repeat(100));
+        let found = around(&text, Some(&wanted));
+        assert!(found.as_str().contains("hay, <mark>needle</mark>, *straw"), "{found:?}");
+        assert!(found.as_str().starts_with('…') && found.as_str().ends_with('…'));
     }
 }

@@ -67,7 +67,9 @@ pub fn done_by(read: &dyn Read, run: &Run) -> Result<Done, StoreError> {
             EventKind::FilesStarted { files, .. } => {
                 files.into_iter().for_each(|mark| done.note(mark));
             }
-            EventKind::ToolFinished { paths, .. } => done.paths.extend(paths),
+            EventKind::ToolFinished { paths, .. } | EventKind::Late { paths, .. } => {
+                done.paths.extend(paths);
+            }
             EventKind::Committed { commit, .. } => done.commits.push(commit),
             _ => {}
         }

@@ -22,7 +22,7 @@ use crate::features::streams::model::{STREAMS, Stream};
 use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
 use crate::features::tasks::model::relation::RELATIONS;
 use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
-use crate::features::tasks::model::template::TEMPLATES;
+use crate::features::tasks::model::template::{TEMPLATES, Template};
 use crate::features::tasks::model::{TASKS, Task};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
@@ -97,6 +97,7 @@ impl<'r> Names<'r> {
             "task" | "parent" | "other" => "task",
             "stream" => "stream",
             "label" => "label",
+            "template" => "template",
             "run" => "run",
             "connection" | "default_connection" => "connection",
             "deliverable" => "deliverable",
@@ -126,6 +127,10 @@ impl<'r> Names<'r> {
                 .get::<Stream>(id)?
                 .map(|one| Word { path: format!("streams/{}", one.id), text: one.name }),
             "label" => self.get::<Label>(id)?.map(|one| Word::plain(one.name)),
+            "template" => self.get::<Template>(id)?.map(|one| Word {
+                path: format!("settings/task-templates/{}", one.id),
+                text: one.name,
+            }),
             "deliverable" => self.get::<Deliverable>(id)?.map(|one| Word::plain(one.title)),
             "workspace" => None,
             _ => self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number))),

@@ -19,11 +19,12 @@ use crate::kernel::vocab::CadenceKind;
 use crate::kernel::{
     AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId, Thinking,
 };
-use crate::store::{Read, ReadExt as _};
+use crate::store::{Read, ReadExt as _, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::form::{Meanwhile, Wrong};
 use crate::web::hx::Hx;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::parts::Choice;
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -428,9 +429,9 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), typed, None).await
+    keep(app, (ws, who), (hx, shell), (typed, once), None).await
 }
 
 /// Changes a routine.
@@ -443,28 +444,28 @@ pub(super) async fn save(
     Path(id): Path<RoutineId>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), typed, Some(id)).await
+    keep(app, (ws, who), (hx, shell), (typed, Once::without_key()), Some(id)).await
 }
 
 async fn keep(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    mut typed: Typed,
+    (mut typed, once): (Typed, Once),
     id: Option<RoutineId>,
 ) -> Result<Response, PageError> {
     let (wish, wrong) = typed.wish();
     let rev = typed.at("rev").parse().ok();
     let kept = match wrong.is_empty() {
         true => {
-            ws.write(&who, move |tx| {
+            let save = move |tx: &mut WriteTx<'_>| {
                 if let Some(id) = id {
                     rules::expect_rev(tx, id, rev)?;
                 }
                 let agent = agent(tx, wish.agent.as_deref().unwrap_or_default())?;
                 rules::save(tx, id, agent, &wish)
-            })
-            .await
+            };
+            ws.write(&who, once.run(save)).await
         }
         false => Err(RoutineError::Invalid(wrong)),
     };

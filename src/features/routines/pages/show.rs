@@ -16,9 +16,10 @@ use crate::kernel::cursor::DEFAULT_LIMIT;
 use crate::kernel::{Can, Fate, Payer, Problem as _, RoutineId, Timestamp};
 use crate::store::{Read, cursor_key, key_cursor};
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Path, Query};
+use crate::web::extract::{Path, Query};
 use crate::web::form::sentence;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::{Dot, Face, Tone};
 use crate::web::session::Person;
@@ -323,10 +324,11 @@ pub(super) async fn run(
     who: Person,
     hx: Hx,
     Path(id): Path<RoutineId>,
-    Form(with): Form<With>,
+    FormOnce(with, once): FormOnce<With>,
 ) -> Result<Response, PageError> {
     let here = ws.url(&format!("routines/{id}"));
-    let fired = ws.write(&who, move |tx| rules::run_now(tx, id, Some(&with.record))).await;
+    let fire = once.run(move |tx| rules::run_now(tx, id, Some(&with.record)));
+    let fired = ws.write(&who, fire).await;
     let said = match fired {
         Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
             match firing.why.as_str() {

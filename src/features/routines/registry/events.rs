@@ -69,6 +69,12 @@ pub(super) const ALL: &[Kind] = &[
     event!("agent.status", "an agent’s status changes", AGENTS, &[STANDING, COMMON]),
     event!("agent.archived", "an agent is archived", AGENTS, &[ONLY_AGENT, COMMON]),
     event!(
+        "agent.files_changed",
+        "a person changes a file of an agent",
+        AGENTS,
+        &[&[text("path", "the file")], ONLY_AGENT, COMMON],
+    ),
+    event!(
         "agent.message",
         "an agent writes to a colleague",
         AGENTS,
@@ -220,6 +226,7 @@ fn area(event: &Event) -> Area {
         | Event::FileRemoved { .. } => Area::Work,
         Event::AgentStatusChanged { .. }
         | Event::AgentArchived { .. }
+        | Event::AgentFilesChanged { .. }
         | Event::AgentMessageSent { .. }
         | Event::ItemEnqueued { .. }
         | Event::ItemEnded { .. }
@@ -415,6 +422,10 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
         }
         Event::AgentArchived { agent } => {
             add("agent.archived", Subject::Agent(*agent, None), Change::None);
+        }
+        Event::AgentFilesChanged { agent, path, .. } => {
+            let facts = vec![("path", path.clone())];
+            add("agent.files_changed", Subject::Agent(*agent, None), Change::Facts(facts));
         }
         Event::AgentMessageSent { from, to, text, .. } => {
             let facts = vec![("to", to.to_string()), ("text", text.clone())];

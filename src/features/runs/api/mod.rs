@@ -11,6 +11,7 @@ pub mod openai;
 mod queue;
 mod sessions;
 mod talk;
+mod used;
 mod view;
 
 use schemars::JsonSchema;

@@ -17,6 +17,8 @@ use crate::kernel::{
 };
 use crate::store::{ReadExt, StoreError};
 
+use super::used::UsedOut;
+
 /// What a run waits for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct WaitingOut {
@@ -110,7 +112,7 @@ impl RunBoundsOut {
             return Ok(None);
         }
         let RunBounds { calls, tool_calls, working_minutes } = bounds::of_run(tx, run)?;
-        let Cap { micros, tokens } = cap::of_run(tx, run)?;
+        let Cap { micros, tokens, .. } = cap::of_run(tx, run)?;
         Ok(Some(Self { calls, tool_calls, working_minutes, cost_micros: micros, tokens }))
     }
 }
@@ -154,8 +156,11 @@ pub(super) struct RunOut {
     goes_on: Option<String>,
     /// In the agent's words.
     summary: String,
-    /// The model.
+    /// The model that was chosen; who answered in the end stands in `used`.
     model: String,
+    /// Who chose that: `message`, `session`, `task`, `routine`, `agent`, `workspace` or `default`; none before a
+    /// model is chosen.
+    model_source: Option<&'static str>,
     /// How much it thinks.
     thinking: Thinking,
     /// Who chose that: `message`, `session`, `task`, `routine`, `agent`, `workspace` or `default`; none before it
@@ -171,6 +176,8 @@ pub(super) struct RunOut {
     activity: String,
     /// What it has cost, in micro-dollars.
     cost_micros: i64,
+    /// What its model calls have used; none in lists and before the first call has ended.
+    used: Option<UsedOut>,
     /// When it was made.
     created_at: String,
     /// When it began to work.
@@ -182,11 +189,16 @@ pub(super) struct RunOut {
 impl RunOut {
     /// As it stands in a list for somebody.
     pub fn in_list(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
-        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::of(tx, run, account)? })
+        Ok(Self { title: talk::title_for(tx, run, account)?, ..Self::alike(tx, run, account)? })
     }
 
-    /// As this person may use it.
+    /// As this person may use it, with what it has used.
     pub fn of(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
+        Ok(Self { used: UsedOut::of(tx, run.id)?, ..Self::alike(tx, run, account)? })
+    }
+
+    /// What is the same in a list and alone.
+    fn alike(tx: &impl ReadExt, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let waiting = run.waiting.as_ref().map(|waiting| WaitingOut {
             r#for: waiting.waits_for,
             since: waiting.since.to_string(),
@@ -232,6 +244,7 @@ impl RunOut {
             goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),
             model: run.model.clone(),
+            model_source: (!run.model.is_empty()).then(|| words::source_word(run.model_source)),
             thinking: run.thinking,
             thinking_source: run.thinking_source.map(words::source_word),
             calls: run.calls,
@@ -239,6 +252,7 @@ impl RunOut {
             limits: RunBoundsOut::of(tx, run)?,
             activity: run.activity.clone(),
             cost_micros: usage::run_cost(tx, run.id)?,
+            used: None,
             created_at: run.created_at.to_string(),
             started_at: run.started_at.map(|at| at.to_string()),
             ended_at: run.ended_at.map(|at| at.to_string()),
@@ -346,6 +360,16 @@ enum KindOut {
     Prompted { parts: Vec<PromptPartOut> },
     /// Somebody who runs the workspace has looked at this private conversation.
     Looked { by: String },
+    /// A tool has answered after its run was ended or put back without it; no model reads it.
+    Late {
+        step: u32,
+        call_id: String,
+        name: String,
+        status: &'static str,
+        content: TextOut,
+        millis: u64,
+        paths: Vec<String>,
+    },
 }
 
 /// A part of the prompt: a file of the agent by its name, or words of HQ.
@@ -470,6 +494,10 @@ fn kind(kind: EventKind) -> KindOut {
             KindOut::Answered { by: actor(by), input, content: TextOut::of(text) }
         }
         EventKind::Looked { by } => KindOut::Looked { by: actor(by) },
+        EventKind::Late { step, call_id, name, status, result, millis, paths } => {
+            let (status, content) = (words::call(status), TextOut::of(result));
+            KindOut::Late { step, call_id, name, status, content, millis, paths }
+        }
         EventKind::Prompted { parts } => {
             KindOut::Prompted { parts: parts.into_iter().map(PromptPartOut::of).collect() }
         }

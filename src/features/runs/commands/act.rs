@@ -154,6 +154,11 @@ impl Place<'_> {
                 self.talk(once, move |wish| TalkWish { shows_thoughts: shown, ..wish }).await?;
                 self.look(tell::reasoning)?
             }
+            Command::Verbose(None) => self.look(tell::verbose)?,
+            Command::Verbose(Some(shown)) => {
+                self.talk(once, move |wish| TalkWish { shows_tools: shown, ..wish }).await?;
+                self.look(tell::verbose)?
+            }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
             Command::Approve => "Nothing waits for an approval.".to_owned(),
             Command::Task(Some(text)) => self.task(&text)?,

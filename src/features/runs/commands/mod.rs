@@ -10,7 +10,7 @@ mod tell;
 
 use crate::features::runs::model::{QueueWish, pause_ms};
 use crate::features::runs::rules::RunError;
-use crate::kernel::{DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking};
+use crate::kernel::{DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity};
 use crate::store::StoreError;
 use crate::tool::args::nearest;
 
@@ -57,6 +57,7 @@ pub const ALL: &[Spec] = &[
     spec("task", "[title|id]", "Show a task, or make one for the agent here"),
     spec("tasks", "", "Show your open tasks"),
     spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
+    spec("verbose", "[on|full|off|default]", "Unfold or leave out what its tools do, here"),
     spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
     spec("approve", "id once|run|always|deny", "Decide what waits for an approval"),
     spec("rename", "[name]", "Name the conversation"),
@@ -121,6 +122,8 @@ pub enum Command {
     Jobs,
     /// `/reasoning`: shows it, or chooses; none within takes the choice back.
     Reasoning(Option<Option<bool>>),
+    /// `/verbose`: shows it, or chooses; none within takes the choice back.
+    Verbose(Option<Option<Verbosity>>),
     /// `/answer`: of a run, or of the one here.
     Answer(Option<String>, String),
     /// `/approve`
@@ -293,7 +296,7 @@ fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, Co
         "model" => Some(Directive::Model(first.to_owned(), text)),
         "think" => Some(Directive::Thinking(level(spec, first)?, text)),
         // Without one of its words it is switched on.
-        "fast" => Some(match fast(first) {
+        "fast" => Some(match choice(first) {
             Some(fast) => Directive::Fast(fast, text),
             None => Directive::Fast(Some(Fast::On), rest),
         }),
@@ -319,8 +322,8 @@ fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
     })
 }
 
-/// What may stand behind `/fast`; none within for what is usual.
-fn fast(word: &str) -> Option<Option<Fast>> {
+/// What may stand behind `/fast` and `/verbose`; none within for what is usual.
+fn choice<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
     let word = word.to_ascii_lowercase();
     match word.as_str() {
         "default" => Some(None),
@@ -380,10 +383,15 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
             let level = given.map(|word| level(spec, &word)).transpose()?;
             Ok(Command::Think(level, lasts))
         }
-        "fast" => match (rest, fast(rest)) {
+        "fast" => match (rest, choice(rest)) {
             ("", _) => Ok(Command::Fast(None)),
             (_, Some(fast)) => Ok(Command::Fast(Some(fast))),
             _ => Err(wrong(spec, "say on, auto, off or default")),
+        },
+        "verbose" => match (rest, choice(rest)) {
+            ("", _) => Ok(Command::Verbose(None)),
+            (_, Some(shown)) => Ok(Command::Verbose(Some(shown))),
+            _ => Err(wrong(spec, "say on, full, off or default")),
         },
         "queue" => queue(spec, rest).map(Command::Queue),
         _ => Err(unknown(spec.name)),
@@ -438,7 +446,7 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
 mod tests {
     use super::{ALL, Command, CommandError, Spoken, Words, find, read};
     use crate::features::runs::model::QueueWish;
-    use crate::kernel::{DropPolicy, Fast, QueueMode, Thinking};
+    use crate::kernel::{DropPolicy, Fast, QueueMode, Thinking, Verbosity};
 
     fn command(text: &str) -> Command {
         match read(text) {
@@ -495,6 +503,8 @@ mod tests {
         assert_eq!(command("/fast default"), Command::Fast(Some(None)));
         assert_eq!(command("/reasoning off"), Command::Reasoning(Some(Some(false))));
         assert_eq!(command("/reasoning default"), Command::Reasoning(Some(None)));
+        assert_eq!(command("/verbose Full"), Command::Verbose(Some(Some(Verbosity::Full))));
+        assert_eq!(command("/verbose default"), Command::Verbose(Some(None)));
         let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
         assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
         assert_eq!(command("/answer the red one"), of(None));
@@ -558,6 +568,7 @@ mod tests {
             "/answer R-1",
             "/btw",
             "/fast soon",
+            "/verbose much",
         ] {
             assert!(refused(text).contains("; write /"), "{}", refused(text));
         }

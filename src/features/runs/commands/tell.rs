@@ -7,13 +7,13 @@ use crate::features::agents::model::Agent;
 use crate::features::connections::model::Connection;
 use crate::features::connections::queries::turns;
 use crate::features::jobs::queries::now::going;
-use crate::features::runs::model::{EventKind, Run, Session};
+use crate::features::runs::model::{EventKind, Habits, Run, Session};
 use crate::features::runs::queries::choice::{self, Wish};
 use crate::features::runs::queries::makeup::{self, Group, Makeup, Share};
 use crate::features::runs::queries::{self, habits, queue as reading, sessions, talk, words};
 use crate::features::usage::queries as usage;
 use crate::kernel::text::ellipsis;
-use crate::kernel::{Fast, RunId, Timestamp};
+use crate::kernel::{Fast, RunId, Timestamp, Verbosity};
 use crate::providers::catalog;
 use crate::store::{ReadExt, Snap, StoreError};
 use crate::web::format;
@@ -90,10 +90,7 @@ pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
 /// Whether the model is asked to answer sooner than others are answered, and what that costs.
 pub fn fast(scene: &Scene<'_>) -> Result<String, StoreError> {
     let Scene { tx, agent, session, .. } = *scene;
-    let habits = match session {
-        Some(session) => habits::of_session(tx, session)?,
-        None => habits::of_agent(tx, agent.id)?,
-    };
+    let habits = habits(scene)?;
     let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
     let costs = match turns::fast_percent(tx, choice.connection)? {
         Some(100) => {
@@ -166,17 +163,34 @@ pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
 
 /// Whether what the model thinks is shown.
 pub fn reasoning(scene: &Scene<'_>) -> Result<String, StoreError> {
-    let Scene { tx, agent, session, .. } = *scene;
-    let habits = match session {
-        Some(session) => habits::of_session(tx, session)?,
-        None => habits::of_agent(tx, agent.id)?,
-    };
-    let words = match habits.shows_thoughts {
+    let words = match habits(scene)?.shows_thoughts {
         Some(true) => "What it thinks stands unfolded in the conversation.",
         Some(false) => "What it thinks is left out here; the steps of a run have it.",
         None => "What it thinks stands folded in the conversation.",
     };
     Ok(words.to_owned())
+}
+
+/// How much of what its tools do is shown.
+pub fn verbose(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let words = match habits(scene)?.shows_tools {
+        Some(Verbosity::On) => "What its tools do stands unfolded in the conversation.",
+        Some(Verbosity::Full) => {
+            "What its tools do stands unfolded in the conversation, with what they were given and \
+             what they gave back."
+        }
+        Some(Verbosity::Off) => "What its tools do is left out here; the steps of a run have it.",
+        None => "What its tools do stands folded in the conversation.",
+    };
+    Ok(words.to_owned())
+}
+
+/// What counts here, also before anything was said.
+fn habits(scene: &Scene<'_>) -> Result<Habits, StoreError> {
+    match scene.session {
+        Some(session) => habits::of_session(scene.tx, session),
+        None => habits::of_agent(scene.tx, scene.agent.id),
+    }
 }
 
 /// The context of the last answer: tokens, and the window of its model.

@@ -274,6 +274,23 @@ pub enum EventKind {
         /// Who.
         by: Actor,
     },
+    /// A tool has answered after its run was ended or put back without it: kept as evidence. No model reads it.
+    Late {
+        /// The number that the call would have had in the run.
+        step: u32,
+        /// The provider's id of the call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// How it ended.
+        status: CallStatus,
+        /// What it said.
+        result: Body,
+        /// How long it took, in milliseconds.
+        millis: u64,
+        /// Paths of the agent's files that changed.
+        paths: Vec<String>,
+    },
 }
 
 /// A part of what a model is told before anything is said.
@@ -376,6 +393,7 @@ impl Record for SessionEvent {
         EventKind::Input { text: Body::Blob { id, .. }, .. }
         | EventKind::Assistant { parts: Body::Blob { id, .. }, .. }
         | EventKind::ToolFinished { result: Body::Blob { id, .. }, .. }
+        | EventKind::Late { result: Body::Blob { id, .. }, .. }
         | EventKind::Answered { text: Body::Blob { id, .. }, .. }
         | EventKind::FilesStarted { kept: id, .. }
         | EventKind::Picture { id, .. } => blobs.one(*id),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::Bound;
 use super::{QueueOf, Session};
 use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, Fast, TypedId};
+use crate::kernel::{AgentId, Fast, TypedId, Verbosity};
 use crate::store::codec::{self, DecodeError};
 use crate::store::{Class, OnDelete, Record, Refs, Table};
 
@@ -36,6 +36,25 @@ pub struct TalkWish {
     pub steps_days: Option<u32>,
     /// Whether models are asked to answer sooner.
     pub fast: Option<Fast>,
+    /// How much of what tools do is shown in the chat.
+    pub shows_tools: Option<Verbosity>,
+}
+
+/// The layout before a conversation could show more or less of its tools. Frozen.
+#[derive(Deserialize)]
+struct TalkChoiceV2 {
+    of: QueueOf,
+    wish: TalkWishV2,
+}
+
+#[derive(Deserialize)]
+struct TalkWishV2 {
+    daily_hour: Option<u8>,
+    idle_minutes: Option<u32>,
+    shows_thoughts: Option<bool>,
+    parts_days: Option<u32>,
+    steps_days: Option<u32>,
+    fast: Option<Fast>,
 }
 
 /// The layout before a conversation could be a fast one. Frozen.
@@ -52,6 +71,21 @@ struct TalkWishV1 {
     shows_thoughts: Option<bool>,
     parts_days: Option<u32>,
     steps_days: Option<u32>,
+}
+
+impl TalkChoiceV1 {
+    fn next(self) -> TalkChoiceV2 {
+        let Self { of, wish } = self;
+        let wish = TalkWishV2 {
+            daily_hour: wish.daily_hour,
+            idle_minutes: wish.idle_minutes,
+            shows_thoughts: wish.shows_thoughts,
+            parts_days: wish.parts_days,
+            steps_days: wish.steps_days,
+            fast: None,
+        };
+        TalkChoiceV2 { of, wish }
+    }
 }
 
 impl TalkWish {
@@ -83,7 +117,7 @@ impl Record for TalkChoice {
     type Id = QueueOf;
     const TABLE: Table = TALK_CHOICES;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     fn id(&self) -> QueueOf {
         self.of
     }
@@ -104,12 +138,14 @@ impl Record for TalkChoice {
                 parts_days: Some(14),
                 steps_days: None,
                 fast: Some(Fast::On),
+                shows_tools: Some(Verbosity::Full),
             },
         }
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
-        let TalkChoiceV1 { of, wish } = match version {
-            1 => codec::decode(body)?,
+        let TalkChoiceV2 { of, wish } = match version {
+            1 => codec::decode::<TalkChoiceV1>(body)?.next(),
+            2 => codec::decode(body)?,
             _ => return Err(DecodeError::UnknownVersion { table: TALK_CHOICES.name, version }),
         };
         let wish = TalkWish {
@@ -118,7 +154,8 @@ impl Record for TalkChoice {
             shows_thoughts: wish.shows_thoughts,
             parts_days: wish.parts_days,
             steps_days: wish.steps_days,
-            fast: None,
+            fast: wish.fast,
+            shows_tools: None,
         };
         Ok(Self { of, wish })
     }
@@ -139,6 +176,8 @@ pub struct Habits {
     pub steps: SignedDuration,
     /// Whether models are asked to answer sooner; nothing is said of it when nobody chose.
     pub fast: Option<Fast>,
+    /// How much of what tools do is shown; folded when nobody said so.
+    pub shows_tools: Option<Verbosity>,
 }
 
 impl Habits {
@@ -157,6 +196,7 @@ impl Habits {
             parts: days(wishes.iter().find_map(|wish| wish.parts_days).unwrap_or(PARTS_DAYS)),
             steps: days(wishes.iter().find_map(|wish| wish.steps_days).unwrap_or(STEPS_DAYS)),
             fast: wishes.iter().find_map(|wish| wish.fast),
+            shows_tools: wishes.iter().find_map(|wish| wish.shows_tools),
         }
     }
 }

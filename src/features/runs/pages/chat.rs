@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::app::Ws;
 use crate::features::agents::model::{AGENTS, Agent};
@@ -24,6 +25,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Face};
 use crate::web::session::Person;
@@ -364,8 +366,8 @@ fn transcript(
                 waiting.extend(queries::queue::dropped(tx, session.id)?);
             }
             let editing = editing(tx, session, (may, look.may_write), place)?;
-            let thoughts = queries::habits::of_session(tx, session)?.shows_thoughts;
-            let telling = Telling::new(look, face, (here, at), editing).showing(thoughts);
+            let habits = queries::habits::of_session(tx, session)?;
+            let telling = Telling::new(look, face, (here, at), editing).showing(&habits);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
@@ -458,6 +460,7 @@ pub(super) async fn begin(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
@@ -468,8 +471,8 @@ pub(super) async fn begin(
         true => None,
         false => {
             let of = (agent.id, who.account);
-            let begin = ws.write(&who, move |tx| rules::sessions::begin(tx, of, ""));
-            Some(begin.await?.id)
+            let begin = once.run(move |tx| rules::sessions::begin(tx, of, ""));
+            Some(ws.write(&who, begin).await?.id)
         }
     };
     Ok(hx.go_to(&address(&ws, &slug, talk)))

@@ -46,13 +46,16 @@ pub(super) fn of(
         0 => None,
         share => Some(format!("{share} % from cache")),
     };
-    let Cap { micros, tokens: most } = cap::of_run(tx, run)?;
+    let Cap { micros, tokens: most, usual } = cap::of_run(tx, run)?;
     let most = most.map(|most| format!("limit {}", format::tokens(most.max(0).unsigned_abs())));
     let small: Vec<String> = most.into_iter().chain(small).collect();
     add("Tokens", format::tokens(tokens), small.join(", "));
     let cap = micros.map(|cap| format!("limit {}", format::money(cap)));
     let small = match (unknown, cap) {
-        (true, Some(_)) => Some("price not known, so its limit does not hold".to_owned()),
+        (true, Some(_)) if usual => {
+            Some("price not known, so its limit does not hold until somebody sets one".to_owned())
+        }
+        (true, Some(cap)) => Some(format!("{cap}, price of some calls not known")),
         (true, None) => Some("price not known".to_owned()),
         (false, cap) => cap,
     };

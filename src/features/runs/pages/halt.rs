@@ -64,7 +64,7 @@ fn suspects(tx: &impl ReadExt, look: &Look<'_>, who: &Person) -> Result<Vec<Susp
         all.push(Suspect {
             name: run.name(),
             words: format!("of {agent} was at work {times} when HQ ended."),
-            stop: (look.may_chat && run.stop.is_none()).then(|| format!("{href}/stop")),
+            stop: look.stop(&run),
             href,
         });
     }

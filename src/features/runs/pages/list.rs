@@ -92,6 +92,8 @@ struct Row {
     cost: String,
     /// Why it does not go on, or did not end well.
     why: String,
+    /// Where it is stopped, while it can be and this person may.
+    stop: Option<String>,
 }
 
 #[derive(Template)]
@@ -243,5 +245,6 @@ fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError>
         began: look.time(run.started_at.unwrap_or(run.created_at)),
         took: look.duration(run).map(format::duration).unwrap_or_default(),
         cost: if cost > 0 { format::money(cost) } else { String::new() },
+        stop: look.stop(run),
     })
 }

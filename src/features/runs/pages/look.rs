@@ -71,6 +71,12 @@ impl<'a> Look<'a> {
         Face::agent(&agent.name, &agent.emoji, &agent.slug).working(works.into())
     }
 
+    /// Where this person may stop a run, while it can be.
+    pub fn stop(&self, run: &Run) -> Option<String> {
+        let may = self.may_chat && run.can_stop();
+        may.then(|| self.ws.url(&format!("runs/{}/stop", run.name())))
+    }
+
     /// Who did something, in words.
     pub fn actor(&self, tx: &impl ReadExt, actor: Actor) -> Result<String, StoreError> {
         Ok(match actor {

@@ -130,7 +130,9 @@ pub(in crate::features::runs) async fn raw(
     let body = match event.map(|event| event.kind) {
         Some(EventKind::Input { text, .. }) => Some(text),
         Some(EventKind::Assistant { parts, .. }) => Some(parts),
-        Some(EventKind::ToolFinished { result, .. }) => Some(result),
+        Some(EventKind::ToolFinished { result, .. } | EventKind::Late { result, .. }) => {
+            Some(result)
+        }
         _ => None,
     };
     let bytes = match body {

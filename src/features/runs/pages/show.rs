@@ -348,7 +348,7 @@ fn head(
         waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
         asks,
         lane: Lane::of(run, steps, Helpers::of(tx, run, look.now)?, look),
-        stop: (run.is_live() && run.stop.is_none()).then(|| format!("{href}/stop")),
+        stop: look.stop(run),
         undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
         stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
         onward: onward(tx, look, run)?.map(|words| (format!("{href}/continue"), words)),

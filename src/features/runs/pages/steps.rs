@@ -46,6 +46,8 @@ pub(super) struct StepView {
     pub since: String,
     pub shape: Shape,
     pub parts: Vec<Detail>,
+    /// Whether what went in and came out stands unfolded.
+    pub open: bool,
     pub paths: Vec<String>,
     /// The run that a call has made.
     pub made: Option<Nested>,
@@ -143,17 +145,8 @@ impl Drawing<'_, '_> {
                 }
             }
             What::Failed { class, message, retry_at, call } => {
-                (view.icon, view.tone) = ("refresh", "warn");
-                view.verb = "The model call failed.".to_owned();
                 view.code = format!("{class}, call {call}");
-                let message = message.trim_end().trim_end_matches('.');
-                view.what = match retry_at {
-                    Some(_) => format!("{message}. It is tried again."),
-                    None => format!("{message}."),
-                };
-                if retry_at.is_none() {
-                    view.tone = "danger";
-                }
+                failed(&mut view, message, retry_at.is_some());
             }
             What::Notice(text) => {
                 (view.icon, view.verb) = ("info", "HQ told the agent".to_owned());
@@ -176,6 +169,7 @@ impl Drawing<'_, '_> {
                 view.what = format!("{what}; the run goes on from its last step.");
             }
             What::Looked(by) => (view.icon, view.verb) = self.looked(tx, *by)?,
+            What::Late { name, result } => self.late(&mut view, name, (result, step.event)),
             What::Prompted(parts) => {
                 (view.icon, view.verb) = ("doc", "Prompt".to_owned());
                 view.shape = Shape::Prompt(Prompt::of(parts));
@@ -271,6 +265,7 @@ impl Drawing<'_, '_> {
             since: String::new(),
             shape: Shape::Act,
             parts: Vec::new(),
+            open: false,
             paths: Vec::new(),
             made: None,
             files: Vec::new(),
@@ -303,6 +298,13 @@ impl Drawing<'_, '_> {
             Body::Inline(_) => return None,
         };
         Some((format!("{}/steps/{event}/raw", self.href), format::size(len)))
+    }
+
+    fn late(&self, view: &mut StepView, name: &str, (result, event): (&Body, u32)) {
+        (view.icon, view.tone) = ("clock", "warn");
+        view.verb = format!("{name} answered too late, and the agent has not read it:");
+        view.raw = self.whole(result, event);
+        view.shape = quiet(&head_tail(result.head(), SHOWN, "\n\n[…]\n\n"));
     }
 
     fn input(
@@ -443,6 +445,14 @@ fn clock(since: Duration) -> String {
         1..24 => format!("{hours}:{minutes:02}:{secs:02}"),
         _ => format::duration(since),
     }
+}
+
+fn failed(view: &mut StepView, message: &str, again: bool) {
+    (view.icon, view.tone) = ("refresh", if again { "warn" } else { "danger" });
+    view.verb = "The model call failed.".to_owned();
+    let message = message.trim_end().trim_end_matches('.');
+    let more = if again { " It is tried again." } else { "" };
+    view.what = format!("{message}.{more}");
 }
 
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::features::runs::model::{Attachment, Input, InputState, Run};
+use crate::features::runs::model::{Attachment, Habits, Input, InputState, Run};
 use crate::features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use crate::features::runs::queries::versions::Versions;
 use crate::features::runs::queries::{onward, words};
-use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId};
+use crate::kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId, Verbosity};
 use crate::live::BlockKind;
 use crate::store::{ReadExt, StoreError};
 use crate::web::format;
@@ -168,6 +168,8 @@ pub(super) struct Telling<'a, 'l> {
     before: Option<u32>,
     /// Whether thoughts stand unfolded, or not at all.
     thoughts: Option<bool>,
+    /// Whether tools stand unfolded, or not at all.
+    tools: Option<Verbosity>,
 }
 
 /// What was counted in the open turn.
@@ -211,12 +213,13 @@ impl<'a, 'l> Telling<'a, 'l> {
             at,
             before: None,
             thoughts: None,
+            tools: None,
         }
     }
 
-    /// The same with thoughts unfolded, or without them; folded when nobody chose.
-    pub fn showing(self, thoughts: Option<bool>) -> Self {
-        Self { thoughts, ..self }
+    /// The same with thoughts and tools unfolded, or without them; folded when nobody chose.
+    pub fn showing(self, habits: &Habits) -> Self {
+        Self { thoughts: habits.shows_thoughts, tools: habits.shows_tools, ..self }
     }
 
     /// Tells all steps, then what is being written, then what waits to be read or was dropped.
@@ -295,6 +298,10 @@ impl<'a, 'l> Telling<'a, 'l> {
     }
 
     fn step(&mut self, tx: &impl ReadExt, step: &Step) -> Result<(), StoreError> {
+        // It belongs to a run that was over, and stands in its log.
+        if matches!(step.what, What::Late { .. }) {
+            return Ok(());
+        }
         self.last = step.run.or(self.last);
         if matches!(
             step.what,
@@ -355,11 +362,15 @@ impl<'a, 'l> Telling<'a, 'l> {
                 turn.steps.push(view);
             }
             What::Tool(call) => {
-                self.seen.tools += 1;
                 if call.state == CallState::Running {
                     turn.doing = format!("{} {}", view.verb, view.what).trim().to_owned();
                 }
-                turn.steps.push(view);
+                if self.tools != Some(Verbosity::Off) {
+                    self.seen.tools += 1;
+                    turn.unfolded |= self.tools.is_some();
+                    let open = self.tools == Some(Verbosity::Full);
+                    turn.steps.push(StepView { open, ..view });
+                }
             }
             What::Failed { .. }
             | What::Interrupted(_)
@@ -492,10 +503,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             trouble: None,
             facts: Vec::new(),
             href: self.look.ws.url(&format!("runs/{name}")),
-            stop: run
-                .as_ref()
-                .filter(|run| run.is_live() && run.stop.is_none())
-                .map(|run| self.look.ws.url(&format!("runs/{}/stop", run.name()))),
+            stop: run.as_ref().and_then(|run| self.look.stop(run)),
             again: asked.filter(|_| chat),
             onward: onward
                 .map(|onward| (self.look.ws.url(&format!("runs/{name}/continue")), onward.label)),

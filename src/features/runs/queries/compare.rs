@@ -239,6 +239,7 @@ fn line(step: &Step) -> Option<Line> {
         | What::NotCompacted(_)
         | What::Prompted(_)
         | What::Looked(_)
+        | What::Late { .. }
         | What::Remembered { .. } => return None,
     };
     Some(Line { key: step.key.clone(), icon, text: ellipsis(text.trim(), LONG), failed })

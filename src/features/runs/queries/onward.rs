@@ -81,7 +81,7 @@ mod tests {
             words(&Run { outcome: Some(outcome), ..Run::sample() }, cap).label
         };
         let limit = |which: &str| Outcome::Limit { which: which.to_owned() };
-        let cap = Cap { micros: Some(2_000_000), tokens: Some(50_000) };
+        let cap = Cap { micros: Some(2_000_000), tokens: Some(50_000), usual: false };
         assert_eq!(label(limit("cost"), cap), "Continue with another $2");
         assert_eq!(label(limit("tokens"), cap), "Continue with another 50,000 tokens");
         assert_eq!(label(limit("cost"), Cap::default()), "Continue");

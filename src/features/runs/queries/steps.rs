@@ -13,6 +13,8 @@ use crate::store::{ReadExt, StoreError};
 
 /// How many events are read at once.
 const CHUNK: u32 = 256;
+/// How many events after the end of a run are looked through for what its tools answered too late.
+const AFTER: u32 = 1_000;
 /// How many events of one run a page reads.
 const MOST: usize = 4_000;
 
@@ -147,6 +149,13 @@ pub enum What {
     Prompted(Vec<PromptPart>),
     /// Somebody who runs the workspace looked at the private conversation.
     Looked(Actor),
+    /// A tool answered after its run was ended or put back without it.
+    Late {
+        /// The tool.
+        name: String,
+        /// What it said.
+        result: Body,
+    },
     /// Models read a summary in place of what came before.
     Compacted(Box<(String, Compaction)>),
     /// It was tried, and the conversation stays as it is.
@@ -295,6 +304,7 @@ impl Steps {
             EventKind::Remembered { path, lines } => What::Remembered { path, lines },
             EventKind::Prompted { parts } => What::Prompted(parts),
             EventKind::Looked { by } => What::Looked(by),
+            EventKind::Late { name, result, .. } => What::Late { name, result },
             EventKind::CompactionStarted { .. } => {
                 self.compacting = true;
                 return;
@@ -432,6 +442,7 @@ pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionE
             let over = matches!(event.kind, EventKind::RunEnded { .. });
             out.push(event);
             if over {
+                add_late(tx, run, &mut out)?;
                 return Ok(out);
             }
         }
@@ -441,6 +452,23 @@ pub fn events_of(tx: &(impl ReadExt + ?Sized), run: &Run) -> Result<Vec<SessionE
         from += CHUNK;
     }
     Ok(out)
+}
+
+/// Adds what tools of a run answered after its end. One that came to its end by itself waited for all of them.
+fn add_late(
+    tx: &(impl ReadExt + ?Sized),
+    run: &Run,
+    out: &mut Vec<SessionEvent>,
+) -> Result<(), StoreError> {
+    let end = out.last().map(|event| event.n + 1);
+    let Some(from) = end.filter(|_| run.outcome != Some(Outcome::Done)) else { return Ok(()) };
+    let after = super::events(tx, run.session, from, from.saturating_add(AFTER))?;
+    out.extend(
+        after.into_iter().filter(|event| {
+            event.run == Some(run.id) && matches!(event.kind, EventKind::Late { .. })
+        }),
+    );
+    Ok(())
 }
 
 /// A call that works from this moment on.

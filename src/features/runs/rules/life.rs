@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::features::agents::model::Agent;
 use crate::features::runs::model::{
-    CallStatus, EventKind, Input, ModelSource, Run, Session, StopRequest,
+    CallStatus, EventKind, Input, ModelSource, Run, Session, SessionEvent, StopRequest,
 };
 use crate::features::runs::queries::{branches, halt};
 use crate::features::workspace::model::{Counter, Counting};
@@ -310,4 +310,21 @@ pub fn force_end(
     };
     pen.close_calls(tx, status, "the run ended before this had an answer")?;
     pen.end(tx, outcome, summary)
+}
+
+/// Keeps in the log of a run what its tools answered after it was ended or put back without them. It changes nothing
+/// else: the calls have their ends, and no model reads this.
+///
+/// # Errors
+/// When the store refuses.
+pub fn keep_late(tx: &mut WriteTx<'_>, id: RunId, late: Vec<EventKind>) -> Result<(), RunError> {
+    let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
+    let Some(mut session) = tx.get::<Session>(run.session)? else { return Ok(()) };
+    for kind in late {
+        let n = session.events;
+        tx.put(&SessionEvent { session: session.id, n, run: Some(id), at: tx.now(), kind })?;
+        session.events += 1;
+    }
+    tx.put(&session)?;
+    Ok(())
 }

@@ -31,8 +31,8 @@ use crate::store::StoreError;
 pub use crate::features::runs::queries::halt::held;
 pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
-    MAX_CRASHES, RunSpec, begin, force_end, make_item_run, put_down, recover, request_stop,
-    take_up, taken_up, wake,
+    MAX_CRASHES, RunSpec, begin, force_end, keep_late, make_item_run, put_down, recover,
+    request_stop, take_up, taken_up, wake,
 };
 pub use pen::{Asks, Pause, Pen};
 pub use queue::{NewInput, Sent, queue, withdraw};

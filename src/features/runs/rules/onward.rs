@@ -3,7 +3,9 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::inbox::model::Item;
-use crate::features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
+use crate::features::runs::model::{
+    EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent,
+};
 use crate::features::runs::queries;
 use crate::kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
 use crate::store::{ReadExt, WriteTx};
@@ -12,7 +14,7 @@ use super::life::{self, RunSpec};
 use super::queue::NewInput;
 use super::{RunError, again};
 
-/// How many events are looked through for the last one that is more than somebody's look.
+/// How many events are looked through for the last one that is more than somebody's look or an answer that came too late.
 const LATEST: usize = 50;
 
 /// Whether a run had more to do when it ended, and nobody but a person lets it go on. Work that failed is
@@ -62,7 +64,10 @@ pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Sessio
         return Err(RunError::Busy);
     }
     let mut last = queries::last_events(tx, session.id, LATEST)?.into_iter().rev();
-    let last = last.find(|event| !matches!(event.kind, EventKind::Looked { .. }));
+    let beside = |event: &SessionEvent| {
+        matches!(event.kind, EventKind::Looked { .. } | EventKind::Late { .. })
+    };
+    let last = last.find(|event| !beside(event));
     if last.is_none_or(|event| event.run != Some(run.id)) {
         return Err(RunError::Overtaken(run.name()));
     }

@@ -8,10 +8,10 @@ use crate::features::tasks::queries::brief::Names;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::filter::Asker;
 use crate::features::tasks::queries::json::given;
-use crate::features::tasks::queries::list::{self, Cut, Filter, Sort, Today};
+use crate::features::tasks::queries::list::Today;
+use crate::features::tasks::queries::matching::matching;
 use crate::features::tasks::queries::{self, due};
 use crate::features::tasks::rules::bulk::{self, Bulk, MOST};
-use crate::kernel::filter::Query;
 use crate::kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
 use crate::store::{Read, WriteTx};
 use crate::web::error::ApiError;
@@ -108,11 +108,7 @@ fn ids(
         let named = body.tasks.iter().take(MOST + 1);
         return named.map(|name| Ok(queries::resolve(read, name)?.id)).collect();
     };
-    let asker = Asker { read, people: &names.people, me, today };
-    let filter = Filter::of(asker.understand(&Query::parse(q))?.strict()?);
-    let cut = Cut { after: None, limit: MOST + 1 };
-    let found = list::page(read, &filter, Sort::Priority, today, &cut)?;
-    Ok(found.items.into_iter().map(|task| task.id).collect())
+    matching(&Asker { read, people: &names.people, me, today }, q, MOST)
 }
 
 fn read(

@@ -8,9 +8,10 @@ use crate::features::tasks::model::label::Label;
 use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::{Priority, TaskStatus};
+use crate::features::tasks::rules::bulk::MOST;
+use crate::kernel::{Assignee, Priority, TaskStatus};
 use crate::store::{Range, Read, ReadExt as _};
-use crate::web::parts::Face;
+use crate::web::parts::{Choice, Face, Tone};
 use crate::web::time::{Due, Work};
 
 /// What several tasks at once can get.
@@ -27,6 +28,8 @@ pub struct BulkBar {
     pub streams: Vec<(String, String)>,
     /// Names and colours of labels.
     pub labels: Vec<(String, String)>,
+    /// How many tasks it changes at most.
+    pub most: usize,
 }
 
 /// Somebody who can get tasks.
@@ -37,6 +40,22 @@ pub struct Taker {
     pub label: String,
     /// How a row shows them.
     pub face: Face,
+    /// Whether they have the task now.
+    pub chosen: bool,
+}
+
+/// Everybody who can get a task; the one who has it now is chosen.
+///
+/// # Errors
+/// When a name means nobody.
+pub fn takers(scene: &Scene, now: Option<Assignee>) -> Result<Vec<Taker>, TaskError> {
+    let taker = |choice: Choice| {
+        let who = scene.people.find(&choice.value, scene.myself())?;
+        let value = if who.is_none() { "none".to_owned() } else { choice.value };
+        let face = scene.people.face_or_nobody(who);
+        Ok(Taker { value, label: choice.label, face, chosen: choice.chosen })
+    };
+    scene.people.choices(now, scene.me).into_iter().map(taker).collect()
 }
 
 /// A day on which tasks can be due.
@@ -51,44 +70,50 @@ pub struct Day {
     pub tone: &'static str,
 }
 
+/// The days that are offered, and that there is none. A time of day that a task keeps, such as `14:30`, is said
+/// with them; empty is the whole day.
+pub fn days(scene: &Scene, time: &str) -> Vec<Day> {
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let day = |days: i64, value: Option<&str>, label| {
+        let day = today.checked_add(days.days()).unwrap_or(today);
+        let shown = Due::new(day, today, Work::Open).at(time.to_owned());
+        let value = value.map_or_else(|| day.to_string(), str::to_owned);
+        Day { value, label, says: shown.text, tone: shown.tone.as_str() }
+    };
+    let none = Day {
+        value: "none".to_owned(),
+        label: "No date",
+        says: String::new(),
+        tone: Tone::Neutral.as_str(),
+    };
+    vec![
+        day(0, Some("today"), "Today"),
+        day(1, Some("tomorrow"), "Tomorrow"),
+        day(7, None, "In a week"),
+        none,
+    ]
+}
+
 impl BulkBar {
     /// What can be chosen.
     ///
     /// # Errors
     /// When the store fails.
     pub fn new(scene: &Scene, read: &dyn Read) -> Result<Self, TaskError> {
-        let today = due::day(scene.today.now, &scene.today.zone);
-        let day = |days: i64, label| {
-            let day = today.checked_add(days.days()).unwrap_or(today);
-            let shown = Due::new(day, today, Work::Open);
-            Day { value: day.to_string(), label, says: shown.text, tone: shown.tone.as_str() }
-        };
-        let never = Day {
-            value: "none".to_owned(),
-            label: "No date",
-            says: String::new(),
-            tone: "neutral",
-        };
         let mut streams = asker(scene, read).names("stream")?;
         if !streams.is_empty() {
             streams.push(("none".to_owned(), "No stream".to_owned()));
-        }
-        let mut assignees = Vec::new();
-        for choice in scene.people.choices(None, scene.me) {
-            let who = scene.people.find(&choice.value, scene.myself())?;
-            let value = if who.is_none() { "none".to_owned() } else { choice.value };
-            let face = scene.people.face_or_nobody(who);
-            assignees.push(Taker { value, label: choice.label, face });
         }
         let labels: Vec<Label> = read.list(&Range::all())?;
         let tag = |label: Label| (label.name, label.colour.label().to_lowercase());
         Ok(Self {
             statuses: TaskStatus::ALL.iter().map(|one| (one.word(), one.label())).collect(),
-            assignees,
+            assignees: takers(scene, None)?,
             priorities: Priority::ALL.iter().rev().map(|p| (p.word(), p.label())).collect(),
-            dues: vec![day(0, "Today"), day(1, "Tomorrow"), day(7, "In a week"), never],
+            dues: days(scene, ""),
             streams,
             labels: labels.into_iter().map(tag).collect(),
+            most: MOST,
         })
     }
 }

@@ -28,8 +28,8 @@ use crate::web::session::Person;
 use crate::web::shell::Shell;
 use jiff::ToSpan as _;
 
-/// How many cards of a column are shown.
-const CARDS: usize = 50;
+/// How many cards of a column are shown at first: two screens. More come when somebody scrolls there.
+const CARDS: usize = 20;
 /// For how many days what is done stays on the board.
 const DONE_DAYS: i64 = 7;
 /// Statuses whose columns are shown only when they are asked for.

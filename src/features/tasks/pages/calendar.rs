@@ -8,15 +8,18 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::board::whole;
+use super::buckets::Heads;
 use super::frame::{Counts, Frame, SHOWN, understand};
-use super::rows::waits;
+use super::rows::{Tag, waits};
 use super::state::State;
 use crate::app::Ws;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::days::{self, DueOn};
 use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::list::{self, Filter};
+use crate::features::tasks::queries::grouping::{self, GroupBy};
+use crate::features::tasks::queries::keys::KEYS;
+use crate::features::tasks::queries::list::Filter;
 use crate::features::tasks::queries::looks::Layout;
 use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::Scene;
@@ -36,6 +39,8 @@ use crate::web::week::WeekStart;
 
 /// How many of a day are shown.
 const PILLS: usize = 4;
+/// How many of those without a date are shown beside the days.
+const UNDATED: usize = 20;
 
 /// A task on its day.
 struct Pill {
@@ -54,6 +59,24 @@ struct Pill {
     waits: String,
     face: Face,
     may_write: bool,
+    /// What there is room for beside the days.
+    wide: Option<Wide>,
+}
+
+/// What a task without a date shows besides.
+struct Wide {
+    /// How urgent it is: word and label.
+    priority: (&'static str, &'static str),
+    /// The stream that it is in.
+    stream: Option<Tag>,
+}
+
+/// The tasks without a date, from which they are dragged to a day.
+struct Rail {
+    pills: Vec<Pill>,
+    /// How many there are, and where all of them are.
+    total: usize,
+    all: String,
 }
 
 struct Day {
@@ -90,9 +113,8 @@ struct CalendarPage {
     /// On which days a week can begin: word, label, and whether it does.
     starts: Vec<(&'static str, &'static str, bool)>,
     weeks: Vec<Vec<Day>>,
-    /// How many are without a date, and where they are.
-    undated: usize,
-    undated_url: String,
+    /// Those without a date; nothing when there are none.
+    rail: Option<Rail>,
 }
 
 /// The calendar that is asked for.
@@ -152,9 +174,6 @@ fn view(
             week.push(cell);
         }
     }
-    let undated = state.query.with(Term::new("due", "none"));
-    let look = Look { layout: Layout::List.word().to_owned(), ..state.look.clone() };
-    let total = understand(&scene, read, &undated)?.terms;
     let month =
         |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
     Ok(CalendarPage {
@@ -170,8 +189,7 @@ fn view(
             .collect(),
         weekdays: (0..7).map(|n| on(start, n).strftime("%a").to_string()).collect(),
         weeks,
-        undated: list::total(read, &Filter::of(total), &scene.today)?,
-        undated_url: state.url_of(ws, &Look { q: undated.to_string(), ..look }),
+        rail: rail(&scene, read, state)?,
         frame,
     })
 }
@@ -182,6 +200,34 @@ fn on(day: Date, days: i64) -> Date {
 
 fn back(day: Date, days: i64) -> Date {
     day.checked_sub(days.days()).unwrap_or(Date::MIN)
+}
+
+/// The open tasks without a date that fit otherwise.
+fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
+    let mut undated = whole(&state.query).with(Term::new("due", "none"));
+    undated.terms.push(Term::new("is", "open"));
+    let filter = Filter::of(understand(scene, read, &undated)?.terms);
+    let all = (GroupBy::None, GroupBy::None);
+    let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, UNDATED)?;
+    let Some(cell) = cells.into_iter().next() else { return Ok(None) };
+    let heads = Heads::new(scene, read)?;
+    let tasks = cell.page.items;
+    let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
+    let pill = |task: &Task| Pill {
+        waits: waits(&blocked, task.id),
+        wide: Some(Wide {
+            priority: (task.priority.word(), task.priority.label()),
+            stream: task.stream.and_then(|id| heads.stream(id)).map(Tag::of),
+        }),
+        ..pill(scene, task)
+    };
+    let layout = Layout::List.word().to_owned();
+    let q = undated.canonical(KEYS).to_string();
+    Ok(Some(Rail {
+        pills: tasks.iter().map(pill).collect(),
+        total: cell.total,
+        all: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
+    }))
 }
 
 fn cell(
@@ -227,6 +273,7 @@ fn pill(scene: &Scene, task: &Task) -> Pill {
         waits: String::new(),
         face: scene.people.face_or_nobody(task.assignee),
         may_write: scene.may_write && task.archived_at.is_none(),
+        wide: None,
     }
 }
 

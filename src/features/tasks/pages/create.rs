@@ -17,8 +17,9 @@ use crate::features::tasks::rules::{self, NewTask};
 use crate::kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
 use crate::store::{Read, WriteTx};
 use crate::web::error::PageError;
-use crate::web::extract::{Form, Query};
+use crate::web::extract::Query;
 use crate::web::hx::{Ask, Hx};
+use crate::web::idempotency::FormOnce;
 use crate::web::parts::{Choice, Tone};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
@@ -193,10 +194,10 @@ pub async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     if typed.quick.is_empty() && typed.repeat.repeats() {
-        return recurring::create(app, (ws, who), (hx, shell), typed).await;
+        return recurring::create(app, (ws, who), (hx, shell), (typed, once)).await;
     }
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
@@ -210,7 +211,7 @@ pub async fn create(
                     other => TaskError::field("labels", other.to_string()),
                 })
             };
-            ws.write(&who, make).await
+            ws.write(&who, once.run(make)).await
         }
         Err(error) => Err(error),
     };

@@ -82,6 +82,10 @@ pub struct Frame {
     pub priorities: Vec<Choice>,
     /// Dates of the menu.
     pub dues: Vec<Choice>,
+    /// Streams of the menu; none when there are none.
+    pub streams: Vec<Choice>,
+    /// Labels of the menu; none when there are none.
+    pub labels: Vec<Choice>,
     /// Ways to put together.
     pub groups: Vec<Tab>,
     /// The present one.
@@ -219,7 +223,7 @@ impl Frame {
             list_url: ws.url("tasks"),
             complete_url: ws.url("tasks/complete"),
             views,
-            layouts: layouts(ws, state),
+            layouts: layouts(ws, state, Some(layout)),
             q: state.look.q.clone(),
             others: state.others(),
             chips: chips(scene, state, asked),
@@ -228,6 +232,8 @@ impl Frame {
             assignees: assignee_choices(scene, &state.query),
             priorities: priority_choices(&state.query),
             dues: due_choices(&state.query),
+            streams: name_choices(scene, read, &state.query, ("stream", "No stream"))?,
+            labels: name_choices(scene, read, &state.query, ("label", "No label"))?,
             groups: if is(Layout::List) || is(Layout::Board) { groups } else { Vec::new() },
             group_label: group.label(),
             sorts: match is(Layout::Calendar) {
@@ -263,6 +269,36 @@ impl Frame {
             bulk: BulkBar::new(scene, read)?,
         })
     }
+
+    /// Whether every term of the query is known: only then does it say which tasks are meant.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        self.chips.iter().all(|chip| chip.wrong.is_empty())
+    }
+}
+
+/// What stands above recurring tasks, too: the views, and the layouts, of which none is theirs.
+pub struct Top {
+    /// The views.
+    pub views: Tabs,
+    /// The layouts.
+    pub layouts: Vec<Tab>,
+}
+
+impl Top {
+    /// The frame of recurring tasks, from which every layout leads back to the tasks that were asked for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        counts: Counts,
+    ) -> Result<Self, TaskError> {
+        let views = Tabs::new(scene, read, state, counts)?;
+        Ok(Self { views, layouts: layouts(&scene.ws, state, None) })
+    }
 }
 
 /// The saved view that is shown, for who may change it.
@@ -293,17 +329,17 @@ fn look_fields(state: &State) -> Vec<(&'static str, String)> {
     fields
 }
 
-fn layouts(ws: &Ws, state: &State) -> Vec<Tab> {
-    let now = state.layout();
+/// The layouts, and recurring tasks beside them, which are shown when no layout is.
+fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     let mut tabs: Vec<Tab> = Layout::ALL
         .iter()
         .map(|(one, word, label, icon)| {
             // Each layout has an order of its own unless one was chosen.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
-            Tab::new(*label, state.url_of(ws, &look), *one == now).icon(icon)
+            Tab::new(*label, state.url_of(ws, &look), now == Some(*one)).icon(icon)
         })
         .collect();
-    tabs.push(Tab::new("Recurring", ws.url("tasks/recurring"), false).icon("repeat"));
+    tabs.push(Tab::new("Recurring", state.recurring_url(ws), now.is_none()).icon("repeat"));
     tabs
 }
 
@@ -365,18 +401,44 @@ fn status_choices(query: &Query) -> Vec<Choice> {
     list
 }
 
+/// The values of a term as a query writes them, with quotes where they need some.
+fn written(key: &str, values: &[String]) -> String {
+    let term = Term { not: false, key: key.to_owned(), values: values.to_vec() }.to_string();
+    term.strip_prefix(&format!("{key}:")).unwrap_or_default().to_owned()
+}
+
 /// The choices of a menu; what was typed and is not among them is one more.
 fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
-    let typed = asked_of(query, key).join(",");
+    let asked = asked_of(query, key);
+    let typed = written(key, asked);
     let mut found = false;
     for choice in &mut list {
         choice.chosen = choice.value.eq_ignore_ascii_case(&typed);
         found |= choice.chosen;
     }
     if !found {
-        list.push(Choice::new(typed.clone(), typed, true));
+        list.push(Choice::new(typed, asked.join(", "), true));
     }
     list
+}
+
+/// The choices of a key whose values are names; none when nothing has a name and none is asked.
+fn name_choices(
+    scene: &Scene,
+    read: &dyn Read,
+    query: &Query,
+    (key, none): (&str, &str),
+) -> Result<Vec<Choice>, StoreError> {
+    let names = asker(scene, read).names(key)?;
+    if names.is_empty() && asked_of(query, key).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut list = vec![Choice::new("", "Any", false), Choice::new("none", none, false)];
+    list.extend(names.into_iter().map(|(name, label)| {
+        let value = written(key, &[name]);
+        Choice::new(value, label, false)
+    }));
+    Ok(choices(query, key, list))
 }
 
 fn assignee_choices(scene: &Scene, query: &Query) -> Vec<Choice> {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::response::Response;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use super::frame::{Counts, Frame, understand};
@@ -16,12 +15,18 @@ use crate::features::runs::model::{self as runs, Run};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::list::{self, Cut, Filter};
+use crate::features::tasks::queries::grouping::{self, GroupBy};
+use crate::features::tasks::queries::list::{self, Filter, Today};
+use crate::features::tasks::queries::looks::Layout;
 use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::Scene;
+use crate::features::tasks::queries::terms::{Terms, Window};
+use crate::features::views::model::Look;
 use crate::kernel::TaskId;
+use crate::kernel::filter::{Days, Term};
 use crate::store::{KeyBuf, Range, Read, ReadExt as _};
 use crate::web::error::PageError;
+use crate::web::have::{self, Have};
 use crate::web::html;
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -29,8 +34,10 @@ use crate::web::parts::Face;
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 
-/// How many tasks are shown.
-const MOST: usize = 200;
+/// How many tasks are shown at first, and how many more each time that more are asked for.
+const BARS: usize = 200;
+/// What the list of them is called where a page says how many it shows.
+const LIST: &str = "bars";
 /// How many days are shown.
 const DAYS: i32 = 70;
 /// How wide a day is, and how high a line, in units of the picture.
@@ -99,18 +106,25 @@ struct TimelinePage {
     width: i32,
     height: i32,
     day: i32,
-    /// How many more there are.
-    more: usize,
+    /// How many there are in these weeks.
+    total: usize,
+    /// Where more of them are shown; empty when these are all, or as many as a page shows.
+    more: String,
+    /// How many of all that fit are without any date, and where they are.
+    undated: usize,
+    undated_url: String,
+    /// Whether nothing fits, whenever it may be.
+    nothing: bool,
 }
 
-/// The timeline that is asked for.
+/// The timeline that is asked for, with as many bars as the page has already.
 pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
     shell: Shell,
-    state: &State,
+    (state, have): (&State, &Have),
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (state, have), Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_bars());
     }
@@ -125,53 +139,69 @@ struct Stretch {
     endless: bool,
 }
 
-fn stretch(
-    read: &dyn Read,
-    task: &Task,
-    today: Date,
-    zone: &TimeZone,
-) -> Result<Stretch, TaskError> {
-    let day = |at: Timestamp| due::day(at, zone);
-    let began = match task.start_at {
-        Some(at) => at,
+fn stretch(read: &dyn Read, task: &Task, today: &Today) -> Result<Stretch, TaskError> {
+    let day = |at: Timestamp| due::day(at, &today.zone);
+    let ended = task.completed_at.or(task.due_at);
+    let first = match task.start_at {
+        Some(at) => day(at),
         None => {
             let range = Range::prefix(KeyBuf::of(&task.id)).limit(1);
-            let first: Vec<Run> = read.scan(runs::RUN_BY_TASK, &range)?;
-            first.first().map_or(task.created_at, |run| run.created_at)
+            let runs: Vec<Run> = read.scan(runs::RUN_BY_TASK, &range)?;
+            let began = day(runs.first().map_or(task.created_at, |run| run.created_at));
+            // Nobody has said that it begins behind its end.
+            ended.map_or(began, |end| began.min(day(end)))
         }
     };
-    let ended = task.completed_at.or(task.due_at);
-    let first = day(began);
     // What is due before it begins is a day long.
-    let last = ended.map_or(today, day).max(first);
+    let last = day(ended.unwrap_or(today.now)).max(first);
     Ok(Stretch { first, last, endless: ended.is_none() })
 }
 
-fn view(
-    (ws, who): (&Ws, &Person),
+/// The first tasks of some weeks.
+struct Found {
+    /// How many there are.
+    total: usize,
+    tasks: Vec<Task>,
+    /// How many could be shown next; none when these are all, or as many as a page shows.
+    next: Option<usize>,
+}
+
+/// The tasks of the weeks from this day on.
+fn found(
+    scene: &Scene,
     read: &dyn Read,
-    state: &State,
-    counts: Counts,
-) -> Result<TimelinePage, TaskError> {
-    let scene = Scene::new(ws, who, read)?;
-    let zone = &scene.today.zone;
-    let today = due::day(scene.today.now, zone);
-    let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
-    let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
-    let understood = understand(&scene, read, &state.query)?;
-    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
-    let filter = Filter::of(understood.terms);
-    let cut = Cut { after: None, limit: MOST };
-    let tasks = list::page(read, &filter, state.sort(), &scene.today, &cut)?.items;
-    let total = list::total(read, &filter, &scene.today)?;
+    terms: Terms,
+    (state, have): (&State, &Have),
+    start: Date,
+) -> Result<Found, TaskError> {
+    let days = Days { from: Some(start), to: start.checked_add(DAYS.days()).ok() };
+    let (from, to) = days.span(&scene.today.zone);
+    let window = Window { from, to, now: scene.today.now.as_millisecond() };
+    let filter = Filter::of(terms.during(window));
+    let limit = have.of(LIST, BARS);
+    let all = (GroupBy::None, GroupBy::None);
+    let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, limit)?;
+    let cell = cells.into_iter().next().map(|cell| (cell.total, cell.page.items));
+    let (total, tasks) = cell.unwrap_or_default();
+    let next = (limit < total && limit < have::MOST).then(|| (limit + BARS).min(have::MOST));
+    Ok(Found { total, tasks, next })
+}
+
+/// The bars of tasks in their order, and what waits for what among them.
+fn drawn(
+    scene: &Scene,
+    read: &dyn Read,
+    tasks: &[Task],
+    start: Date,
+) -> Result<(Vec<Bar>, Vec<Arrow>), TaskError> {
     let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
     let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
     let mut bars = Vec::with_capacity(tasks.len());
     let mut y = HEAD;
-    for task in &tasks {
-        let stretch = stretch(read, task, today, zone)?;
+    for task in tasks {
+        let stretch = stretch(read, task, &scene.today)?;
         let waits = waits(&blocked, task.id);
-        bars.push(Bar { waits, ..bar(&scene, task, &stretch, (start, y)) });
+        bars.push(Bar { waits, ..bar(scene, task, &stretch, (start, y)) });
         places.insert(task.id, (y, stretch));
         y += LINE;
     }
@@ -181,6 +211,31 @@ fn view(
         arrow(from, to, start)
     });
     let arrows = arrows.collect();
+    Ok((bars, arrows))
+}
+
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    (state, have): (&State, &Have),
+    counts: Counts,
+) -> Result<TimelinePage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
+    let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
+    let understood = understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
+    let undated = state.query.with(Term::new("start", "none")).with(Term::new("due", "none"));
+    let dateless = Filter::of(understand(&scene, read, &undated)?.terms);
+    let found = found(&scene, read, understood.terms.clone(), (state, have), start)?;
+    let (bars, arrows) = drawn(&scene, read, &found.tasks, start)?;
+    let next = found.next.map(|next| format!(r#"{{"{LIST}":{next}}}"#));
+    let list = Look {
+        q: undated.to_string(),
+        layout: Layout::List.word().to_owned(),
+        ..state.look.clone()
+    };
     let month =
         |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
     let middle = on(start, 14);
@@ -195,21 +250,29 @@ fn view(
         before: month(on(middle.first_of_month(), -1)),
         after: month(on(middle.last_of_month(), 1)),
         now: State { month: String::new(), ..state.clone() }.url(ws),
-        ticks: (0..DAYS / 7)
-            .map(|week| Tick {
-                x: week * 7 * DAY,
-                label: on(start, i64::from(week) * 7).strftime("%-d %b").to_string(),
-            })
-            .collect(),
+        ticks: ticks(start),
         today: x(start, today) + DAY / 2,
         width: DAYS * DAY,
-        height: y + 8,
+        height: HEAD + LINE * i32::try_from(bars.len()).unwrap_or(0) + 8,
         day: DAY,
-        more: total.saturating_sub(bars.len()),
+        total: found.total,
+        more: next.map(|next| state.url_with(ws, &[("have", &next)])).unwrap_or_default(),
+        undated: list::total(read, &dateless, &scene.today)?,
+        undated_url: state.url_of(ws, &list),
+        nothing: bars.is_empty()
+            && list::total(read, &Filter::of(understood.terms), &scene.today)? == 0,
         bars,
         arrows,
         frame,
     })
+}
+
+fn ticks(start: Date) -> Vec<Tick> {
+    let tick = |week: i32| Tick {
+        x: week * 7 * DAY,
+        label: on(start, i64::from(week) * 7).strftime("%-d %b").to_string(),
+    };
+    (0..DAYS / 7).map(tick).collect()
 }
 
 fn on(day: Date, days: i64) -> Date {

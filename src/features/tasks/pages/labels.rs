@@ -16,6 +16,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::Choice;
 use crate::web::session::Person;
@@ -168,7 +169,7 @@ pub async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let new = NewLabel {
         name: typed.name.clone(),
@@ -176,7 +177,7 @@ pub async fn create(
         colour: typed.colour.parse().ok(),
         description: typed.description.clone(),
     };
-    let made = ws.write(&who, move |tx| rules::create(tx, new)).await;
+    let made = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await;
     let words = format!("Created {}", typed.name.trim());
     answer(&app, (&ws, &who), (&hx, shell), (None, typed), made.map(|_| words))
 }

@@ -13,7 +13,7 @@ use super::state::{Asked, State};
 use super::tabs;
 use crate::app::Ws;
 use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::grouping::{self, GroupBy};
+use crate::features::tasks::queries::grouping::{self, GroupBy, Room};
 use crate::features::tasks::queries::list::{self, Cut, Filter};
 use crate::features::tasks::queries::looks::{Columns, Layout};
 use crate::features::tasks::queries::scene::Scene;
@@ -31,6 +31,8 @@ use crate::web::week::WeekStart;
 
 /// How many tasks of a group are shown at once.
 const GROUP: usize = 50;
+/// At first as many as a tall screen shows; what is below it comes as soon as somebody scrolls there.
+const FIRST: Room = Room { most: GROUP, full: GROUP, then: 10 };
 
 struct Group {
     head: Head,
@@ -95,7 +97,9 @@ pub async fn list(
     match state.layout() {
         Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
         Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, (&state, week)),
-        Layout::Timeline => return gantt::show((&ws, &who), &hx, shell, &state),
+        Layout::Timeline => {
+            return gantt::show((&ws, &who), &hx, shell, (&state, &asked.have));
+        }
         Layout::List => {}
     }
     if !asked.after.is_empty() && hx.is_partial() {
@@ -188,10 +192,10 @@ fn groups(
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
     // Without script "show more" leads to the whole group.
-    let limit = if asked.after.is_empty() { GROUP } else { have::MOST };
+    let room = if asked.after.is_empty() { FIRST } else { have::MOST.into() };
     let (by, ws) = (state.group(), &scene.ws);
     let sort = state.sort();
-    let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, limit)?;
+    let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;
     for cell in &mut cells {
         let word = heads.of(cell.column).word;
         let limit = asked.have.of(&word, GROUP);

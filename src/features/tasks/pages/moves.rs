@@ -4,8 +4,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::create::word;
+use super::frame::asker;
 use crate::app::{App, Ws};
 use crate::features::tasks::queries::error::TaskError;
+use crate::features::tasks::queries::matching::matching;
 use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::{self, due};
 use crate::features::tasks::rules::bulk::{self, Bulk, MOST};
@@ -25,6 +27,8 @@ use crate::web::{flash, format, html};
 pub struct Wish {
     /// The names of the tasks, with commas.
     tasks: String,
+    /// In their place: every task that this query finds, also those that no page shows.
+    q: Option<String>,
     status: Option<String>,
     priority: Option<String>,
     assignee: Option<String>,
@@ -49,6 +53,15 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// The tasks that are to change.
+    fn meant(&self, scene: &Scene, read: &dyn Read) -> Result<Vec<TaskId>, TaskError> {
+        if let Some(q) = &self.q {
+            return matching(&asker(scene, read), q, MOST);
+        }
+        let names = self.tasks.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.take(MOST + 1).map(|name| Ok(queries::resolve(read, name)?.id)).collect()
+    }
+
     fn read(&self, scene: &Scene, read: &dyn Read) -> Result<Bulk, TaskError> {
         let zone = &scene.today.zone;
         let now = scene.today.now;
@@ -131,11 +144,7 @@ pub async fn many(
 ) -> Result<Response, PageError> {
     let (ids, bulk) = ws.read(|snap| {
         let scene = Scene::new(&ws, &who, snap)?;
-        let names = wish.tasks.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let mut ids = Vec::new();
-        for name in names.take(MOST + 1) {
-            ids.push(queries::resolve(snap, name)?.id);
-        }
+        let ids = wish.meant(&scene, snap)?;
         // Who finishes many at once has seen them.
         Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
     })?;

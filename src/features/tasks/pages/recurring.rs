@@ -4,9 +4,12 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::create::{self, Typed, thinking_choices, word};
+use super::frame::{self, Counts, Top};
 use super::repeat::{self, Repeat, RepeatView};
+use super::state;
 use crate::app::{App, Ws};
 use crate::features::history::queries::meanwhile;
 use crate::features::tasks::model::Task;
@@ -17,11 +20,12 @@ use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::series::{self as reads, Tally};
 use crate::features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
 use crate::kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
-use crate::store::{Read, ReadExt as _};
+use crate::store::{Read, ReadExt as _, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Path2, Query};
 use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Dot, Face};
 use crate::web::session::Person;
@@ -49,6 +53,7 @@ struct Row {
 #[template(path = "tasks/recurring.html", blocks = ["rows"])]
 struct ListPage {
     shell: Shell,
+    frame: Top,
     live: Live,
     rows: Vec<Row>,
     tasks_url: String,
@@ -56,15 +61,23 @@ struct ListPage {
     may_write: bool,
 }
 
-/// Lists all series.
-pub async fn list(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+/// Lists all series, beside the tasks that the address asks for.
+pub async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<state::Asked>,
+) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
+        let state = frame::state(snap, who.account, &asked)?;
         let scene = Scene::new(&ws, &who, snap)?;
         let all = reads::all(snap)?.into_iter();
         let rows = all.map(|one| row(&scene, snap, &one)).collect::<Result<_, TaskError>>()?;
         Ok::<_, TaskError>(ListPage {
             shell,
-            live: Live::new(ws.url("tasks/recurring"))
+            frame: Top::new(&scene, snap, &state, Counts::of(&hx))?,
+            live: Live::new(state.recurring_url(&ws))
                 .table("series")
                 .table("occurrences")
                 .table("agents"),
@@ -391,6 +404,7 @@ pub async fn act(
     who: Person,
     hx: Hx,
     Path2(id, verb): Path2<SeriesId, Verb>,
+    FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let here = href(&scene, id);
@@ -404,7 +418,7 @@ pub async fn act(
             (format!("Resumed. {}.", next(&series)), here)
         }
         Verb::Spawn => {
-            let task = ws.write(&who, move |tx| rules::spawn_now(tx, id)).await?;
+            let task = ws.write(&who, once.run(move |tx| rules::spawn_now(tx, id))).await?;
             (format!("Created {}", scene.name(&task)), scene.href(&task))
         }
         Verb::Delete => {
@@ -445,21 +459,21 @@ pub(super) async fn create(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    typed: Typed,
+    (typed, once): (Typed, Once),
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let made = match ws.read(|snap| new_series(&scene, snap, &typed)) {
         Ok(new) => {
             let replaces = typed.replaces.clone();
-            ws.write(&who, move |tx| {
+            let make = move |tx: &mut WriteTx<'_>| {
                 if !replaces.is_empty() {
                     // Its turns take its place; it can be restored.
                     let task = queries::resolve(tx, &replaces)?.id;
                     crate::features::tasks::rules::archive(tx, task)?;
                 }
                 rules::create(tx, new)
-            })
-            .await
+            };
+            ws.write(&who, once.run(make)).await
         }
         Err(error) => Err(error),
     };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::buckets::Heads;
+use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{Label, TaskLabel};
 use crate::features::tasks::queries::due;
@@ -84,6 +85,14 @@ pub struct Tag {
     pub colour: String,
 }
 
+impl Tag {
+    /// A stream.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Self {
+        Self { name: stream.name.clone(), colour: stream.colour.label().to_lowercase() }
+    }
+}
+
 /// Adds to rows what lists show besides.
 pub struct Dresser<'a> {
     heads: &'a Heads<'a>,
@@ -146,10 +155,7 @@ impl<'a> Dresser<'a> {
         let summary = summary::summary(read, task, scene.today.now)?;
         Ok(Row {
             labels: labels.collect(),
-            stream: stream.map(|stream| Tag {
-                name: stream.name.clone(),
-                colour: stream.colour.label().to_lowercase(),
-            }),
+            stream: stream.map(Tag::of),
             waits,
             recurring,
             dates,

@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::bar::{self, Day, Taker};
 use super::broken::Deeds;
+use super::cost::{self, Cost, CostPart};
 use super::create::thinking_choices;
 use super::rows::{self, Row};
+use super::telling::Telling;
 use super::ties::{self, Rail, Ties};
 use super::timeline::{self, Entry, RunView};
 use super::words::{Edit, Place};
@@ -33,7 +36,7 @@ use crate::web::extract::{Path, Query};
 use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
 use crate::web::live::Live;
-use crate::web::parts::{Choice, Face, percent};
+use crate::web::parts::{Choice, Face, Tab, percent};
 use crate::web::session::Person;
 use crate::web::shell::Shell;
 use crate::web::time::{Due, RelTime};
@@ -57,6 +60,8 @@ pub struct Asked {
     reply: String,
     /// How far back the timeline goes: so many looks.
     back: usize,
+    /// How much it tells from now on: `everything` or `comments`.
+    tell: String,
 }
 
 #[derive(Default)]
@@ -114,7 +119,8 @@ struct Props {
     thinking: String,
     statuses: Vec<Choice>,
     priorities: Vec<Choice>,
-    assignees: Vec<Choice>,
+    assignees: Vec<Taker>,
+    dues: Vec<Day>,
     thinkings: Vec<Choice>,
     has_agent: bool,
     rail: Rail,
@@ -151,6 +157,8 @@ struct Time {
     entries: Vec<Entry>,
     /// Where it goes further back, when there is more.
     earlier: String,
+    /// How much it tells.
+    tabs: Vec<Tab>,
 }
 
 #[derive(Template)]
@@ -176,6 +184,7 @@ struct ShowPage {
     text: Text,
     asks: Asks,
     props: Props,
+    cost: Cost,
     parts: Parts,
     ties: Ties,
     links: links::Section,
@@ -190,9 +199,11 @@ pub async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
+    kept: Telling,
     Path(text): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
+    let time = (asked.back, kept.or_asked(&asked.tell));
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
     let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task, &asked.edit));
     let part = if hx.is_partial() { asked.part.as_str() } else { "" };
@@ -201,15 +212,16 @@ pub async fn show(
             ws.read(|snap| timeline::newest_run(&Scene::new(&ws, &who, snap)?, snap, &task))?;
         return html::fragment(&RunPart { run: run.unwrap_or_default() });
     }
-    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit), asked.back))?;
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit), time))?;
     if !page.base.ends_with(&format!("/{text}")) && part.is_empty() {
         return Ok(hx.go_to(&page.base));
     }
-    match part {
+    let answer: Result<Response, PageError> = match part {
         "head" => html::fragment(&page.as_head()),
         "text" => html::fragment(&page.as_text()),
         "asks" => html::fragment(&page.as_asks()),
         "props" => html::fragment(&page.as_props()),
+        "cost" => html::fragment(&CostPart { cost: page.cost }),
         "parts" => html::fragment(&page.as_parts()),
         "ties" => html::fragment(&page.as_ties()),
         "links" => html::fragment(&page.as_links()),
@@ -223,7 +235,8 @@ pub async fn show(
             page.shell = shell;
             html::page(&page)
         }
-    }
+    };
+    answer.map(|answer| Telling::keep(&asked.tell, answer))
 }
 
 /// The page, or its words alone, with title and description as somebody left them.
@@ -234,7 +247,8 @@ pub fn editing(
     (status, edit): (StatusCode, Option<Edit>),
 ) -> Result<Response, PageError> {
     let part = if hx.is_partial() { "text" } else { "" };
-    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit), 1))?;
+    let time = (1, Telling::default());
+    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit), time))?;
     if hx.is_partial() {
         return html::fragment_with(status, &page.as_text());
     }
@@ -249,7 +263,7 @@ fn view(
     read: &dyn Read,
     task: &Task,
     (part, edit): (&str, Option<Edit>),
-    looks: usize,
+    (looks, telling): (usize, Telling),
 ) -> Result<ShowPage, TaskError> {
     let scene = Scene::new(ws, who, read)?;
     let wants = |name: &str| part.is_empty() || part == name;
@@ -276,6 +290,9 @@ fn view(
     if wants("props") {
         page.props = props(&scene, read, task)?;
     }
+    if wants("props") || part == "cost" {
+        page.cost = cost::cost(&scene, read, task)?;
+    }
     if wants("parts") {
         page.parts = parts(&scene, read, task)?;
     }
@@ -289,7 +306,7 @@ fn view(
         page.files = files_of(&scene, read, task)?;
     }
     if wants("time") {
-        page.time = time(&scene, read, task, looks.clamp(1, MOST_LOOKS))?;
+        page.time = time(&scene, read, task, (looks.clamp(1, MOST_LOOKS), telling))?;
     }
     if part.is_empty() {
         page.composer = comments::composer(&scene, read, task, Begun::default())?;
@@ -300,13 +317,18 @@ fn view(
 }
 
 /// A region of this task's page that renews itself with the task.
-fn live(scene: &Scene, task: &Task, part: &str) -> Live {
+pub(super) fn live(scene: &Scene, task: &Task, part: &str) -> Live {
     let url = format!("{}?part={part}", scene.href(task));
     Live::new(url).record("tasks", task.id)
 }
 
-fn time(scene: &Scene, read: &dyn Read, task: &Task, looks: usize) -> Result<Time, TaskError> {
-    let (entries, more) = timeline::entries(scene, read, task, looks)?;
+fn time(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    (looks, telling): (usize, Telling),
+) -> Result<Time, TaskError> {
+    let (entries, more) = timeline::entries(scene, read, task, (looks, telling))?;
     let further = more && looks < MOST_LOOKS;
     let live = match looks {
         1 => live(scene, task, "time"),
@@ -320,6 +342,7 @@ fn time(scene: &Scene, read: &dyn Read, task: &Task, looks: usize) -> Result<Tim
             true => format!("{}?back={}", scene.href(task), looks + 1),
             false => String::new(),
         },
+        tabs: telling.tabs(&scene.href(task)),
     })
 }
 
@@ -400,6 +423,8 @@ fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> 
 
 fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
     let agent = task.assignee.and_then(|who| who.agent());
+    let due = scene.due(task);
+    let time = due.as_ref().map_or("", |due| due.time.as_str());
     let parent = match task.parent {
         Some(id) => Some(queries::get(read, id)?),
         None => None,
@@ -427,7 +452,8 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         priority: (task.priority.word(), task.priority.label()),
         face: scene.people.face_or_nobody(task.assignee),
         nobody: task.assignee.is_none(),
-        due: scene.due(task),
+        dues: bar::days(scene, time),
+        due,
         model: task.model.clone().unwrap_or_default(),
         thinking: task.thinking.map(|level| level.label().to_owned()).unwrap_or_default(),
         statuses: TaskStatus::ALL
@@ -439,7 +465,7 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
             .rev()
             .map(|p| Choice::new(p.word(), p.label(), *p == task.priority))
             .collect(),
-        assignees: scene.people.choices(task.assignee, scene.me),
+        assignees: bar::takers(scene, task.assignee)?,
         thinkings: thinking_choices(task.thinking),
         has_agent: agent.is_some(),
         rail: ties::rail(scene, read, task)?,

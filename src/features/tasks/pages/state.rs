@@ -162,7 +162,7 @@ impl State {
     /// The address with another look.
     #[must_use]
     pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
-        address(ws, &self.pairs(&looks::tidy(look.clone())))
+        address(ws, "tasks", &self.pairs(&looks::tidy(look.clone())))
     }
 
     /// The address of what is shown.
@@ -171,12 +171,18 @@ impl State {
         self.url_of(ws, &self.look)
     }
 
+    /// The address of recurring tasks, which keeps what is shown for the way back.
+    #[must_use]
+    pub fn recurring_url(&self, ws: &Ws) -> String {
+        address(ws, "tasks/recurring", &self.pairs(&self.look))
+    }
+
     /// The address of what is shown, with more behind it.
     #[must_use]
     pub fn url_with(&self, ws: &Ws, more: &[(&'static str, &str)]) -> String {
         let mut pairs = self.pairs(&self.look);
         pairs.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        address(ws, &pairs)
+        address(ws, "tasks", &pairs)
     }
 
     /// The address with another query.
@@ -200,10 +206,10 @@ impl State {
     }
 }
 
-fn address(ws: &Ws, pairs: &[(&'static str, String)]) -> String {
+fn address(ws: &Ws, place: &str, pairs: &[(&'static str, String)]) -> String {
     let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
     let mark = if query.is_empty() { "" } else { "?" };
-    ws.url(&format!("tasks{mark}{query}"))
+    ws.url(&format!("{place}{mark}{query}"))
 }
 
 /// Takes fields of their own into the query; says whether there were any.
@@ -255,6 +261,12 @@ fn fold(query: &mut Query, asked: &Asked) -> bool {
 }
 
 fn several(key: &str, values: &str) -> Term {
+    // As a query writes them: a name with a comma in it stands in quotes.
+    if values.contains('"')
+        && let [term] = Query::parse(&format!("{key}:{values}")).terms.as_slice()
+    {
+        return term.clone();
+    }
     let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
     Term { not: false, key: key.to_owned(), values: values.map(str::to_owned).collect() }
 }
@@ -289,6 +301,8 @@ mod tests {
         let menu = "menu=1&status=open&assignee=&priority=&due=&q=";
         assert_eq!(q(&format!("{menu}assignee:me+has:run+x")), "is:open has:run x");
         assert_eq!(q("menu=1&status=all&due=week&q=is:open+-status:done"), "-status:done due:<7d");
+        let named = "menu=1&status=open&stream=Spring&label=%22odd,+even%22&q=label:bug+stream:x";
+        assert_eq!(q(named), "is:open stream:Spring label:\"odd, even\"");
     }
 
     #[test]

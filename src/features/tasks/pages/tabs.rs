@@ -1,12 +1,15 @@
 //! The views above a list of tasks, each with the number of its tasks. They are a region of their own, so that
 //! the numbers of all views are counted when they may have changed, and not each time that rows are drawn.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::Response;
 
 use super::frame::{Counts, understand};
 use super::state::{Asked, State};
 use crate::app::Ws;
+use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::list::{self, Filter};
 use crate::features::tasks::queries::looks;
@@ -76,17 +79,14 @@ impl Tabs {
         let ws = &scene.ws;
         let all = looks::all(read, scene.me)?;
         let queries: Vec<Query> = all.iter().map(|view| Query::parse(&view.look.q)).collect();
-        let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&counted(&queries));
+        let tables = counted(&queries);
+        let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&tables);
         let totals = match counts {
-            Counts::Left => vec![0; all.len()],
-            Counts::Shown => {
-                let filter = |query: &Query| Ok(Filter::of(understand(scene, read, query)?.terms));
-                let filters: Result<Vec<Filter>, TaskError> = queries.iter().map(filter).collect();
-                list::totals(read, &filters?, &scene.today)?
-            }
+            Counts::Left => vec![0; all.len()].into(),
+            Counts::Shown => totals(scene, read, &queries, &tables)?,
         };
         let mut tabs = Vec::new();
-        for (view, count) in all.into_iter().zip(totals) {
+        for (view, &count) in all.into_iter().zip(totals.iter()) {
             let current = view.slug == state.view.slug;
             let plain = State::of(&Asked::default(), view.clone());
             tabs.push(ViewTab {
@@ -117,6 +117,34 @@ pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError>
         Tabs::new(&scene, snap, state, Counts::Shown)
     })?;
     html::fragment(&tabs)
+}
+
+/// How many tasks each of these queries finds; kept for as long as nothing has changed by which they are counted.
+fn totals(
+    scene: &Scene,
+    read: &dyn Read,
+    queries: &[Query],
+    tables: &[&str],
+) -> Result<Arc<[usize]>, TaskError> {
+    let ws = &scene.ws;
+    let schema = ws.store.schema();
+    // Whom a name means, and whose turn it is, depends on who is here, and who reports to whom.
+    let tables = tables.iter().copied().chain(["agents", "members"]);
+    let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let zone = scene.today.zone.iana_name().unwrap_or_default();
+    let mut question = format!("{} {zone} {today}", scene.me);
+    for query in queries {
+        question.push('\n');
+        question.push_str(&query.to_string());
+    }
+    let count = || {
+        let filter = |query: &Query| Ok(Filter::of(understand(scene, read, query)?.terms));
+        let filters: Result<Vec<Filter>, TaskError> = queries.iter().map(filter).collect();
+        Ok(list::totals(read, &filters?, &scene.today)?)
+    };
+    let moment = (&ws.store, read.last_seq()?, scene.today.now);
+    ws.numbers.get(moment, (&question, &tables), count)
 }
 
 /// The tables on which the numbers of views with these queries depend, each once.

@@ -15,11 +15,12 @@ use crate::features::tasks::queries::scene::Scene;
 use crate::features::tasks::queries::templates as reads;
 use crate::features::tasks::rules::templates::{self as rules, NewTemplate, Spawn};
 use crate::kernel::{Can, Priority, Problem as _, ProblemKind, TemplateId};
-use crate::store::Read;
+use crate::store::{Read, WriteTx};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path};
 use crate::web::form::Meanwhile;
 use crate::web::hx::Hx;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Tone};
 use crate::web::routes::{Needs as _, Routes};
@@ -284,9 +285,9 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(pairs): Form<Vec<(String, String)>>,
+    FormOnce(pairs, once): FormOnce<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), None, typed(pairs)).await
+    keep(app, (ws, who), (hx, shell), None, (typed(pairs), once)).await
 }
 
 async fn save(
@@ -300,7 +301,7 @@ async fn save(
 ) -> Result<Response, PageError> {
     let rev = pairs.iter().find(|(name, _)| name == "rev");
     let rev = rev.map(|(_, rev)| rev.clone()).unwrap_or_default();
-    keep(app, (ws, who), (hx, shell), Some((id, rev)), typed(pairs)).await
+    keep(app, (ws, who), (hx, shell), Some((id, rev)), (typed(pairs), Once::without_key())).await
 }
 
 /// Keeps a template; a refused form comes back with what was typed.
@@ -309,7 +310,7 @@ async fn keep(
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
     of: Option<(TemplateId, String)>,
-    new: NewTemplate,
+    (new, once): (NewTemplate, Once),
 ) -> Result<Response, PageError> {
     let kept = new.clone();
     let done = match &of {
@@ -321,7 +322,7 @@ async fn keep(
             })
             .await
         }
-        None => ws.write(&who, move |tx| rules::create(tx, kept)).await,
+        None => ws.write(&who, once.run(move |tx| rules::create(tx, kept))).await,
     };
     match done {
         Ok(template) => {
@@ -487,20 +488,25 @@ async fn spawn(
     hx: Hx,
     shell: Shell,
     Path(id): Path<TemplateId>,
-    Form(pairs): Form<Vec<(String, String)>>,
+    FormOnce(pairs, once): FormOnce<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
     let how = ws.read(|snap| wish(&ws, &who, snap, id, &pairs));
     let made = match how {
-        Ok(how) => ws.write(&who, move |tx| rules::spawn(tx, id, &how)).await,
+        Ok(how) => {
+            let spawn = move |tx: &mut WriteTx<'_>| {
+                rules::spawn(tx, id, &how).map(|made| (made.tasks.len(), made.warnings))
+            };
+            ws.write(&who, once.run(spawn)).await
+        }
         Err(error) => Err(error),
     };
     match made {
-        Ok(spawned) => {
-            let count = format::count(spawned.tasks.len() as u64, "task", "tasks");
-            let said = match spawned.warnings.is_empty() {
+        Ok((made, warnings)) => {
+            let count = format::count(made as u64, "task", "tasks");
+            let said = match warnings.is_empty() {
                 true => Flash::ok(format!("Created {count}")),
                 false => {
-                    let text = format!("Created {count}. {}.", spawned.warnings.join(". "));
+                    let text = format!("Created {count}. {}.", warnings.join(". "));
                     Flash { tone: Tone::Warn, text }
                 }
             };

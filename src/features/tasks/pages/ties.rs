@@ -14,12 +14,12 @@ use crate::kernel::{Hue, RelationKind, TaskId};
 use crate::store::{Read, ReadExt as _, StoreError, WriteTx};
 use crate::web::format;
 use crate::web::live::Live;
-use crate::web::parts::Choice;
+use crate::web::time::{Due, Work};
 
 /// How many tasks are offered to be tied to.
 const OFFERS: usize = 50;
 
-/// A label that may be put on or taken off.
+/// A stream that a task may be in, or a label that may be put on or taken off.
 pub(super) struct Pick {
     pub(super) tag: Tag,
     /// What the button sends.
@@ -33,10 +33,10 @@ pub(super) struct Rail {
     pub(super) stream: Option<Tag>,
     /// The stream's page, or empty.
     pub(super) stream_href: String,
-    pub(super) streams: Vec<Choice>,
+    pub(super) streams: Vec<Pick>,
     pub(super) labels: Vec<Tag>,
     pub(super) picks: Vec<Pick>,
-    /// The first day: for the form, and in words.
+    /// The first day: for the form, and as people say it.
     pub(super) start: Option<(String, String)>,
 }
 
@@ -50,10 +50,13 @@ pub(super) fn rail(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Rail, 
         Some(stream) => read.get::<Stream>(stream)?,
         None => None,
     };
-    let mut choices = vec![Choice::new("none", "No stream", task.stream.is_none())];
+    let none = Tag { name: "No stream".to_owned(), colour: String::new() };
+    let mut choices =
+        vec![Pick { tag: none, value: "none".to_owned(), chosen: task.stream.is_none() }];
     for stream in streams::in_use(read)? {
         let chosen = task.stream == Some(stream.id);
-        choices.push(Choice::new(stream.id.to_string(), stream.name, chosen));
+        let (tag, value) = (tag(&stream.name, stream.colour), stream.id.to_string());
+        choices.push(Pick { tag, value, chosen });
     }
     let has = labels::ids_of(read, task.id)?;
     let all = labels::all(read)?;
@@ -74,8 +77,9 @@ pub(super) fn rail(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Rail, 
         labels: picks.iter().filter(|pick| pick.chosen).map(|pick| pick.tag.clone()).collect(),
         picks,
         start: task.start_at.map(|at| {
-            let day = due::day(at, &scene.today.zone);
-            (day.to_string(), day.strftime("%-d %b %Y").to_string())
+            let (day, zone) = (due::day(at, &scene.today.zone), &scene.today.zone);
+            let shown = Due::new(day, due::day(scene.today.now, zone), Work::Closed);
+            (shown.iso, shown.text)
         }),
     })
 }

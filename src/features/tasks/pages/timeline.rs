@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::broken::Deeds;
+use super::telling::Telling;
 use crate::features::comments::queries::show as comments;
 use crate::features::deliverables::queries::{self as deliverables, card::Card};
 use crate::features::runs::model::{CallStatus, Run};
@@ -107,15 +108,19 @@ pub struct RunView {
 }
 
 /// What happened, oldest first, with a line for each day, and whether something is before that: one look back, or
-/// so many looks further.
+/// so many looks further. Comments, delivered work and the newest run are there in any case, from the first on.
 pub fn entries(
     scene: &Scene,
     read: &dyn Read,
     task: &Task,
-    looks: usize,
+    (looks, telling): (usize, Telling),
 ) -> Result<(Vec<Entry>, bool), TaskError> {
     let mut all: Vec<(Timestamp, Entry)> = Vec::new();
-    let History { facts, more } = history::history(read, task.id, looks)?;
+    let is_all = telling == Telling::Everything;
+    let History { facts, more } = match is_all {
+        true => history::history(read, task.id, looks)?,
+        false => History::default(),
+    };
     for fact in facts {
         let at = fact.at;
         all.push((at, Entry::Fact(fact_view(scene, &fact))));
@@ -128,7 +133,7 @@ pub fn entries(
     }
     let most = MAX_RUNS * looks;
     let mut runs = standing::newest_runs(read, task.id, most)?;
-    let more = more || runs.len() == most;
+    let more = more || (is_all && runs.len() == most);
     let mut last = None;
     if let Some(at) = chosen(&runs) {
         let run = runs.remove(at);
@@ -142,6 +147,7 @@ pub fn entries(
         let at = run.ended_at.unwrap_or(run.created_at);
         all.push((at, Entry::Fact(run_fact(scene, run))));
     }
+    all.retain(|(_, entry)| is_all || !matches!(entry, Entry::Fact(_)));
     all.sort_by_key(|(at, _)| *at);
     all.extend(last);
     Ok((with_days(scene, all), more))
@@ -347,7 +353,7 @@ fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<Ru
     let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
     let is_live = run.state != RunState::Ended;
     let (state, head, text) = words(run, &name);
-    let can_stop = is_live && run.stop.is_none() && scene.may_chat;
+    let can_stop = run.can_stop() && scene.may_chat;
     let href = scene.run_href(run.number);
     let mut chips = Vec::new();
     if run.connection.is_none() && run.model.starts_with("practice") {

@@ -10,7 +10,7 @@ use super::people::assignee_of;
 use super::relations::keeps_waiting;
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
-use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
+use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
 use crate::store::columns::Column;
 use crate::store::{Key as _, KeyBuf};
 
@@ -62,6 +62,7 @@ pub(super) struct Row {
 pub(super) struct Rest {
     pub(super) creator: Assignee,
     pub(super) series: Option<SeriesId>,
+    pub(super) template: Option<TemplateId>,
     created_ms: i64,
     start: Moment,
     done: Moment,
@@ -97,6 +98,7 @@ impl Column for Row {
             rest: Box::new(Rest {
                 creator: assignee_of(task.created_by),
                 series: task.series,
+                template: task.template,
                 created_ms: task.created_at.as_millisecond(),
                 start: Moment::of(task.start_at),
                 done: Moment::of(task.completed_at),
@@ -147,6 +149,19 @@ impl Row {
             Dated::Created => Some(self.rest.created_ms),
             Dated::Updated => Some(self.updated_ms),
         }
+    }
+
+    /// From when to when it goes on, in milliseconds: from its start until it was done, else is due, else until
+    /// now. What has no start is the moment of its end alone; what has neither is at no time.
+    pub(super) fn stretch(&self, now: i64) -> Option<(i64, i64)> {
+        // Most have no start, and what is open was not done: both stand outside of the row.
+        let start = (self.start_minute != i32::MAX).then(|| self.rest.start.ms()).flatten();
+        let due = self.due.ms();
+        start.or(due)?;
+        let done = (self.status == TaskStatus::Done).then(|| self.rest.done.ms()).flatten();
+        let end = done.or(due);
+        let from = start.or(end)?;
+        Some((from, end.unwrap_or(now).max(from)))
     }
 
     pub(super) fn compare(&self, other: &Self, sort: Sort) -> Ordering {

@@ -5,9 +5,11 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::best::Best;
+use super::columns::Row;
 use super::list::{self, Filter, Sort, Today};
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
+use crate::kernel::TaskId;
 use crate::kernel::filter::Days;
 use crate::store::{Read, ReadExt as _, StoreError};
 
@@ -16,8 +18,37 @@ use crate::store::{Read, ReadExt as _, StoreError};
 pub struct DueOn {
     /// How many tasks.
     pub total: usize,
-    /// The first of them.
+    /// The first of them: those that are still to be done before the others, the most urgent ones first.
     pub first: Vec<Task>,
+}
+
+/// The first rows of a day.
+struct Firsts<'r> {
+    undone: Best<'r>,
+    others: Best<'r>,
+    limit: usize,
+}
+
+impl<'r> Firsts<'r> {
+    fn new(limit: usize) -> Self {
+        let best = || Best::new(Sort::Priority, limit);
+        Self { undone: best(), others: best(), limit }
+    }
+
+    fn push(&mut self, row: &'r Row) {
+        match row.is_unfinished() {
+            true => self.undone.push(row),
+            false => self.others.push(row),
+        }
+    }
+
+    /// How many came, and the first of them.
+    fn into_first(self) -> (usize, Vec<TaskId>) {
+        let ((undone, first), (others, rest)) =
+            (self.undone.into_first(), self.others.into_first());
+        let rows = first.into_iter().chain(rest).take(self.limit);
+        (undone + others, rows.map(|row| row.id).collect())
+    }
 }
 
 /// The tasks that fit and are due on each of these days, which follow one another; at most `limit` are
@@ -36,7 +67,7 @@ pub fn due(
         |day: &Date| Days { from: Some(*day), to: day.checked_add(1.day()).ok() }.span(&today.zone);
     let spans: Vec<(i64, i64)> = days.iter().map(span).collect();
     let found = list::fitting(read, filter, (today, list::Walk::Forth), |rows| {
-        let mut own: Vec<Best<'_>> = spans.iter().map(|_| Best::new(Sort::Due, limit)).collect();
+        let mut own: Vec<Firsts<'_>> = spans.iter().map(|_| Firsts::new(limit)).collect();
         for row in rows {
             let Some(at) = row.dated(Dated::Due) else { continue };
             let begun = spans.partition_point(|(start, _)| *start <= at);
@@ -44,11 +75,7 @@ pub fn due(
                 own[day].push(row);
             }
         }
-        let first = |best: Best<'_>| {
-            let (total, rows) = best.into_first();
-            (total, rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
-        };
-        own.into_iter().map(first).collect::<Vec<_>>()
+        own.into_iter().map(Firsts::into_first).collect::<Vec<_>>()
     })?;
     let mut out = Vec::with_capacity(found.len());
     for (total, ids) in found {

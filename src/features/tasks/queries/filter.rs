@@ -15,11 +15,12 @@ use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::label::Label;
 use crate::features::tasks::model::series::Series;
+use crate::features::tasks::model::template::Template;
 use crate::kernel::filter::{
     self, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
 use crate::kernel::{
-    AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus,
+    AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId,
 };
 use crate::store::{Range, Read, ReadExt as _, Record, StoreError};
 
@@ -140,6 +141,7 @@ impl Asker<'_> {
             "stream" => self.of_kind::<Stream>(key, values, wrong, Test::Stream)?,
             "label" => self.labels(key, values, wrong)?,
             "series" => self.of_kind::<Series>(key, values, wrong, Test::Series)?,
+            "template" => self.of_kind::<Template>(key, values, wrong, Test::Template)?,
             "blocks" | "blocked-by" => self.ties(key, values, wrong)?,
             "due" => dated(Dated::Due, wrong),
             "start" => dated(Dated::Start, wrong),
@@ -373,6 +375,9 @@ impl Asker<'_> {
             "series" => {
                 same(named::<Series>(self.read)?.into_iter().map(|(_, name)| name).collect())
             }
+            "template" => {
+                same(named::<Template>(self.read)?.into_iter().map(|(_, name)| name).collect())
+            }
             _ => Vec::new(),
         })
     }
@@ -486,6 +491,12 @@ impl Named for Label {
 impl Named for Series {
     fn named(&self) -> Option<(SeriesId, String)> {
         Some((self.id, self.title.clone()))
+    }
+}
+
+impl Named for Template {
+    fn named(&self) -> Option<(TemplateId, String)> {
+        Some((self.id, self.name.clone()))
     }
 }
 

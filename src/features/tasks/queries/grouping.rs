@@ -225,8 +225,33 @@ pub struct Cell {
     pub page: Page<Task>,
 }
 
-/// The tasks that fit by group and lane, at most `limit` shown of each. Groups of people come as they
-/// are met.
+/// How many tasks of groups are shown at first.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Of one at most.
+    pub most: usize,
+    /// When so many are shown, the screen is full.
+    pub full: usize,
+    /// Of each further group then.
+    pub then: usize,
+}
+
+/// So many of each.
+impl From<usize> for Room {
+    fn from(most: usize) -> Self {
+        Self { most, full: usize::MAX, then: most }
+    }
+}
+
+impl Room {
+    /// How many of a group, behind groups of which so many are shown.
+    pub(super) fn after(self, shown: usize) -> usize {
+        if shown < self.full { self.most } else { self.then }
+    }
+}
+
+/// The tasks that fit by group and lane, and as many of each as there is room for. Groups of people come as they are
+/// met.
 ///
 /// # Errors
 /// When the store fails.
@@ -236,9 +261,10 @@ pub fn cells(
     by: (GroupBy, GroupBy),
     sort: Sort,
     today: &Today,
-    limit: usize,
+    room: impl Into<Room>,
 ) -> Result<Vec<Cell>, StoreError> {
-    let order = Order::of(sort, today, &Cut { after: None, limit }).by(by);
+    let room = room.into();
+    let order = Order::of(sort, today, &Cut { after: None, limit: room.most }).by(by, room);
     let cell = |found: Found| {
         let (column, lane, total) = (found.column, found.lane, found.total);
         Ok(Cell { column, lane, total, page: list::shown(read, found)? })

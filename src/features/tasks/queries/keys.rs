@@ -28,7 +28,7 @@ pub const KEYS: &[Key] = &[
         "What it is a part of",
     ),
     key("series", Kind::Names(NONE_OR_ANY), "The recurring task it comes from"),
-    key("template", Kind::Later("Tasks do not keep of which template they were made"), ""),
+    key("template", Kind::Names(NONE_OR_ANY), "The template it was made from"),
     key("collection", Kind::Later("Collections are not here yet"), ""),
     key("has", Kind::Words(BELONGINGS), "With something"),
     key("waiting", Kind::Names(&[("me", "Me"), ("any", "Anybody")]), "Who has to act"),

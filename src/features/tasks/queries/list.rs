@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use super::best::Best;
 use super::columns::Row;
 use super::due;
-use super::grouping::{self, Bucket, Cell, GroupBy, Grouper};
+use super::grouping::{self, Bucket, Cell, GroupBy, Grouper, Room};
 use super::marks;
 use super::overdue::Passed;
 use super::taskset::{self, TaskSet};
@@ -200,17 +200,17 @@ pub(super) struct Order<'t> {
     today: &'t Today,
     /// The order key that a page begins behind.
     after: Option<Vec<u8>>,
-    limit: usize,
+    room: Room,
 }
 
 impl<'t> Order<'t> {
     pub(super) fn of(sort: Sort, today: &'t Today, cut: &Cut) -> Self {
         let after = cut.after.as_deref().and_then(cursor_key);
-        Self { sort, by: (GroupBy::None, GroupBy::None), today, after, limit: cut.limit }
+        Self { sort, by: (GroupBy::None, GroupBy::None), today, after, room: cut.limit.into() }
     }
 
-    pub(super) fn by(self, by: (GroupBy, GroupBy)) -> Self {
-        Self { by, ..self }
+    pub(super) fn by(self, by: (GroupBy, GroupBy), room: Room) -> Self {
+        Self { by, room, ..self }
     }
 
     /// From which end the rows are gone over. Groups of people and streams come as they are met.
@@ -242,22 +242,30 @@ impl<'t> Order<'t> {
             }
             let own = &mut cells[column];
             if own.len() <= lane {
-                own.resize_with(lane + 1, || Best::new(self.sort, self.limit));
+                own.resize_with(lane + 1, || Best::new(self.sort, self.room.most));
             }
             own[lane].push(row);
         }
-        let mut found = Vec::new();
+        let (mut found, mut shown) = (Vec::new(), 0);
         for (column, own) in cells.into_iter().enumerate() {
             for (lane, best) in own.into_iter().enumerate() {
                 let at = (columns.bucket(column), lanes.bucket(lane));
-                found.extend(self.found(best, at));
+                let cell = self.found(best, at, self.room.after(shown));
+                shown += cell.as_ref().map_or(0, |cell| cell.first.len());
+                found.extend(cell);
             }
         }
         found
     }
 
-    fn found(&self, best: Best<'_>, (column, lane): (Bucket, Bucket)) -> Option<Found> {
-        let (total, rows) = best.into_first();
+    fn found(
+        &self,
+        best: Best<'_>,
+        (column, lane): (Bucket, Bucket),
+        limit: usize,
+    ) -> Option<Found> {
+        let (total, mut rows) = best.into_first();
+        rows.truncate(limit);
         let last = rows.last().filter(|_| rows.len() < total);
         let next = last.map(|last| {
             let mut key = KeyBuf::new();

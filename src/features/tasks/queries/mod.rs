@@ -19,6 +19,7 @@ pub mod lines;
 pub mod list;
 pub mod looks;
 pub mod marks;
+pub mod matching;
 pub mod open_ends;
 pub mod overdue;
 pub mod people;

@@ -7,7 +7,7 @@ use super::columns::Row;
 use super::overdue::Passed;
 use super::taskset::TaskSet;
 use crate::kernel::filter::Numbers;
-use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus};
+use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +110,23 @@ pub enum Being {
     Of(Assignee),
 }
 
+/// A part of time that is looked at, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Its first moment.
+    pub from: i64,
+    /// The first moment after it.
+    pub to: i64,
+    /// Until when goes on what has begun and has no end.
+    pub now: i64,
+}
+
+impl Window {
+    fn holds(self, row: &Row) -> bool {
+        row.stretch(self.now).is_some_and(|(first, last)| first < self.to && self.from <= last)
+    }
+}
+
 /// What a member follows.
 #[derive(Clone, Debug)]
 pub struct Watched {
@@ -145,6 +162,8 @@ pub enum Test {
     Who(Of, OneOf<Assignee>),
     /// Times in milliseconds, the end left out.
     When(Dated, OneOf<(i64, i64)>),
+    /// A part of the time in which it goes on.
+    During(Window),
     /// One of these states.
     Being(Vec<Being>),
     /// A part of these.
@@ -153,6 +172,8 @@ pub enum Test {
     Stream(OneOf<StreamId>),
     /// Of these series.
     Series(OneOf<SeriesId>),
+    /// Made from these templates.
+    Template(OneOf<TemplateId>),
     /// One of these tasks.
     In(Arc<TaskSet>),
     /// Its number.
@@ -199,6 +220,13 @@ impl Terms {
         self
     }
 
+    /// Only what goes on in this part of time: from its start to its end, or at the one of them that it has.
+    #[must_use]
+    pub fn during(mut self, window: Window) -> Self {
+        self.push(Sign::Is, Test::During(window));
+        self
+    }
+
     /// Whether what has such a status may fit.
     pub(super) fn admits(&self, status: TaskStatus) -> bool {
         self.barred & status_bit(status) == 0
@@ -234,10 +262,12 @@ impl Test {
                 .holds(row.dated(*dated).map(|at| (at, at)), |span, at| {
                     span.0 <= at.0 && at.0 < span.1
                 }),
+            Self::During(window) => window.holds(row),
             Self::Being(list) => list.iter().any(|being| being.holds(row)),
             Self::Parent(ids) => ids.holds(row.parent, |a, b| a == b),
             Self::Watched(all) => all.iter().any(|watched| watched.holds(row)),
             Self::Series(ids) => ids.holds(row.rest.series, |a, b| a == b),
+            Self::Template(ids) => ids.holds(row.rest.template, |a, b| a == b),
             Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
             Self::In(ids) => ids.contains(row.id),
             Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),

@@ -124,7 +124,7 @@ pub fn expect_rev(tx: &WriteTx<'_>, id: TemplateId, rev: Option<u64>) -> Result<
 /// When there is no such template, or where they should go cannot be used.
 pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawned, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
-    make(tx, &template.items, how)
+    make(tx, (id, &template.items), how)
 }
 
 /// Makes tasks as [`spawn`] does, of what a template has.
@@ -133,7 +133,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, id: TemplateId, how: &Spawn) -> Result<Spawne
 /// When where they should go cannot be used.
 pub fn make(
     tx: &mut WriteTx<'_>,
-    items: &[TemplateItem],
+    (template, items): (TemplateId, &[TemplateItem]),
     how: &Spawn,
 ) -> Result<Spawned, TaskError> {
     let people = People::read(tx)?;
@@ -148,6 +148,7 @@ pub fn make(
             priority: item.priority,
             stream: how.stream,
             parent: how.parent,
+            template: Some(template),
             ..NewTask::titled(item.title.clone())
         };
         let task = super::create(tx, new)?;

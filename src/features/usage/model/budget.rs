@@ -2,7 +2,8 @@
 //!
 //! Two of them stand elsewhere, where they stood before there were others: the money of an agent's
 //! month in the agent, the money of the workspace's month and of each run in the settings.
-//! `queries::budgets` puts them together.
+//! `queries::budgets` puts them together. What each run may cost has a row here as soon as somebody has
+//! chosen it.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,10 @@ pub struct Budget {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Whether its money is nobody's choice: what each run may cost where a workspace begins, or a sub-agent's
+    /// share. Found out when it is read.
+    #[serde(skip)]
+    pub usual: bool,
 }
 
 impl Budget {
@@ -96,6 +101,7 @@ impl Budget {
             soft_pct: SOFT_PCT,
             hard: true,
             updated_at: Timestamp::UNIX_EPOCH,
+            usual: false,
         }
     }
 
@@ -147,6 +153,7 @@ impl Record for Budget {
             soft_pct: 80,
             hard: true,
             updated_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            usual: false,
         }
     }
 }

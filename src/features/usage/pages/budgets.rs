@@ -308,6 +308,7 @@ async fn set(
                     let next = match (typed.back, payer) {
                         (Some(_), Payer::Stream(id)) => format!("streams/{id}"),
                         (Some(_), Payer::Routine(id)) => format!("routines/{id}"),
+                        (Some(_), Payer::Task(id)) => format!("tasks/{id}"),
                         _ => HERE.to_owned(),
                     };
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(&next))));

@@ -28,6 +28,7 @@ use crate::web::form::Wrong;
 use crate::web::format;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Tone};
 use crate::web::routes::{Needs, Routes};
@@ -333,7 +334,7 @@ async fn set(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<Typed>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
     let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;
@@ -341,7 +342,7 @@ async fn set(
     let wrong = match read(&typed, &zone) {
         Ok(new) => {
             let new = NewPrice { connection, ..new };
-            match ws.write(&who, move |tx| rules::set(tx, new)).await {
+            match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {
                 Ok(_) => {
                     let said = Flash::ok("The price is entered. Calls already made keep theirs.");
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));

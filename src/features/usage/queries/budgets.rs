@@ -7,7 +7,7 @@ use crate::features::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
 use crate::features::usage::model::{
     AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
 };
-use crate::features::workspace::model::Settings;
+use crate::features::workspace::model::{RUN_CAP_MICROS, Settings};
 use crate::kernel::time::month_of;
 use crate::kernel::{AgentId, Payer, Period, RunId, Timestamp};
 use crate::providers::bound::Left;
@@ -174,8 +174,14 @@ pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
             let settings = tx.get::<Settings>(())?;
             let month = settings.as_ref().and_then(|settings| settings.budget_micros);
             lay_over(&mut all, (payer, Period::Month), month, None);
+            let chosen = |row: &Budget| row.period == Period::Run && row.limit_micros.is_some();
+            let is_chosen = all.iter().any(chosen);
             let cap = settings.map(|settings| settings.run_cap_micros).filter(|cap| 0 < *cap);
             lay_over(&mut all, (payer, Period::Run), cap, None);
+            if let Some(each) = all.iter_mut().find(|budget| budget.period == Period::Run) {
+                // Before such a choice was noted, another amount than the first was one.
+                each.usual = !is_chosen && each.limit_micros == Some(RUN_CAP_MICROS);
+            }
         }
         Payer::Agent(id) => {
             if let Some(agent) = tx.get::<Agent>(id)? {
@@ -188,6 +194,7 @@ pub fn of(tx: &impl ReadExt, payer: Payer) -> Result<Vec<Budget>, StoreError> {
             all.extend(tx.get::<Child>(id)?.map(|child| Budget {
                 limit_micros: child.limit_micros,
                 limit_tokens: child.limit_tokens,
+                usual: true,
                 ..Budget::new(payer, Period::Total)
             }));
         }
@@ -532,13 +539,11 @@ pub fn over_budget(
 }
 
 /// Whether a hard limit of money applies to what these standings are of, that a person has set: not
-/// only what the workspace gives every run, or what of that is the share of a sub-agent.
+/// only what each run may cost where a workspace begins, or what of that is the share of a sub-agent.
 #[must_use]
 pub fn is_limited(standings: &[Standing]) -> bool {
-    let usual = |budget: &Budget| budget.payer == Payer::Workspace || !budget.is_set();
-    let limits =
-        |one: &&Standing| one.budget.hard && !(one.budget.is_of_run() && usual(&one.budget));
-    standings.iter().filter(limits).any(|one| one.micros.is_some())
+    let limits = |one: &Standing| one.budget.hard && !one.budget.usual && one.micros.is_some();
+    standings.iter().any(limits)
 }
 
 /// What people were told of budgets and have not put away, of periods that are not over.

@@ -13,6 +13,8 @@ pub struct Cap {
     pub micros: Option<i64>,
     /// Tokens, sent and received.
     pub tokens: Option<i64>,
+    /// Whether the money is nobody's choice: it does not hold for models without a known price.
+    pub usual: bool,
 }
 
 /// What limits a run: a limit of its own, else the least of what its workspace, its agent and its task
@@ -25,12 +27,17 @@ pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Cap, StoreError> {
     for payer in payers::payers(tx, run.agent, run.id)? {
         let each = budgets::of(tx, payer)?.into_iter();
         for budget in each.filter(|budget| budget.hard && budget.period == Period::Run) {
+            if budget.limit_micros.is_some() {
+                cap.usual = budget.usual && (cap.usual || cap.micros.is_none());
+            }
             cap.micros = cap.micros.into_iter().chain(budget.limit_micros).min();
             cap.tokens = cap.tokens.into_iter().chain(budget.limit_tokens).min();
         }
     }
     if let Some(own) = budgets::one(tx, Payer::Run(run.id), Period::Total)? {
-        cap.micros = own.limit_micros.or(cap.micros);
+        if own.limit_micros.is_some() {
+            (cap.micros, cap.usual) = (own.limit_micros, own.usual);
+        }
         cap.tokens = own.limit_tokens.or(cap.tokens);
     }
     Ok(cap)

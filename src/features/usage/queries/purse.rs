@@ -86,8 +86,8 @@ pub fn notes(one: &Standing, waits: &[BudgetWait]) -> String {
     if waiting > 0 {
         notes.push(format::count(waiting as u64, "run waits", "runs wait"));
     }
-    if (budget.payer, budget.period) == (Payer::Workspace, Period::Run) && one.micros.is_some() {
-        notes.push("does not hold for models without a price".to_owned());
+    if budget.usual && budget.payer == Payer::Workspace {
+        notes.push("does not hold for models without a price until somebody sets it".to_owned());
     }
     if !budget.hard {
         notes.push("only warns".to_owned());

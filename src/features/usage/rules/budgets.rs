@@ -40,7 +40,8 @@ pub struct Wish {
     pub hard: bool,
 }
 
-/// Sets a budget; one without a limit is taken away. It counts from the next call.
+/// Sets a budget; one without a limit is taken away. It counts from the next call. What is set as it was
+/// changes nothing, unless that was nobody's choice.
 ///
 /// # Errors
 /// When the payer does not exist, or an amount, share or period cannot be one.
@@ -109,7 +110,9 @@ pub fn raise(tx: &mut WriteTx<'_>, payer: Payer, period: Period) -> Result<bool,
     };
     let before = (one.budget.limit_micros, one.budget.limit_tokens);
     let is_raised = before != (wish.limit_micros, wish.limit_tokens);
-    set(tx, wish)?;
+    if is_raised {
+        set(tx, wish)?;
+    }
     Ok(is_raised)
 }
 
@@ -169,7 +172,8 @@ fn put(tx: &mut WriteTx<'_>, mut budget: Budget) -> Result<(), UsageError> {
         }
         _ => false,
     };
-    if elsewhere {
+    // What each run may cost is noted here, too: somebody has chosen it.
+    if elsewhere && period != Period::Run {
         budget.limit_micros = None;
     }
     let says_more = elsewhere && (!budget.hard || budget.soft_pct != SOFT_PCT);
@@ -201,6 +205,10 @@ pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError
     {
         let now = standing::one(tx, Payer::Workspace, period)?;
         let now = now.unwrap_or_else(|| Budget::new(Payer::Workspace, period));
+        if now.limit_micros == limit_micros {
+            // The other of the two was changed: nobody has chosen this one.
+            continue;
+        }
         let Budget { payer, period, limit_tokens, soft_pct, hard, .. } = now;
         let wish = Wish { payer, period, limit_micros, limit_tokens, soft_pct, hard };
         set(tx, wish).map_err(|error| match error {

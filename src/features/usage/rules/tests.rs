@@ -120,6 +120,7 @@ impl Bench {
                         stream: None,
                         series: None,
                         occurrence_at: None,
+                        template: None,
                         ..Task::sample()
                     })?;
                 }

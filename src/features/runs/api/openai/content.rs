@@ -1,5 +1,6 @@
 //! What a message is made of: words, pictures and files. A picture or file comes as a `data:` URL, or
-//! by an address, which is asked through the guard before anything is written.
+//! by an address, which is asked through the guard before anything is written, where the settings of this
+//! host allow that.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -128,6 +129,14 @@ fn wrong(param: &str, message: impl Into<String>) -> ChatError {
     ChatError { code: "invalid_file".to_owned(), ..ChatError::invalid(param, message) }
 }
 
+/// Nothing is fetched from addresses here.
+fn not_fetched(param: &str) -> ChatError {
+    let text = "nothing is fetched from addresses here: send the picture or file itself, as a `data:` URL; \
+                whoever runs this HQ allows addresses with the setting `openai.fetch_urls` \
+                (HQ_OPENAI_FETCH_URLS=true)";
+    ChatError { code: "urls_not_allowed".to_owned(), ..ChatError::invalid(param, text) }
+}
+
 impl Given {
     /// A text as a file of this name.
     pub fn text(name: &str, text: String) -> Self {
@@ -201,6 +210,7 @@ impl Given {
         let most = self.most();
         match &mut self.place {
             Place::Here(data) => Ok(std::mem::take(data)),
+            Place::At(_) if !ws.app.config.fetch_urls => Err(not_fetched(&self.param)),
             Place::At(url) => {
                 let fetched = fetch::file(&ws.app.http, url.clone(), most).await;
                 fetched.map_err(|error| wrong(&self.param, error.to_string()))

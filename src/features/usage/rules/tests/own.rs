@@ -1,6 +1,8 @@
 //! Budgets of agents, of the workspace and of single runs: where they stand, and which one counts.
 
+use super::super::budgets::{Limits, raise, set_limits};
 use super::*;
+use crate::features::workspace::model::RUN_CAP_MICROS;
 
 #[test]
 fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
@@ -45,6 +47,45 @@ fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
     bench.set(money(Payer::Agent(agent_id(1)), Period::Run, 100));
     assert!(bench.reserve(2, 101).is_err());
     bench.reserve(2, 100).unwrap();
+}
+
+#[test]
+fn what_each_run_may_cost_limits_calls_without_a_price_once_somebody_has_chosen_it() {
+    let bench = Bench::new(None, None, RUN_CAP_MICROS);
+    let priced = |run: u8| bench.ask(run, Model::unknown("x"), 300).map(|(_, held)| held.priced_by);
+    assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
+    // Another limit of the same form is not this one.
+    let limits = |month_micros: Option<i64>, run_micros: i64| {
+        bench.write(move |tx| set_limits(tx, Limits { month_micros, run_micros })).unwrap();
+    };
+    limits(Some(1_000), RUN_CAP_MICROS);
+    limits(None, RUN_CAP_MICROS);
+    assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
+    // Nor is one that only warns.
+    bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Run, 50_000_000) });
+    assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
+    bench.set(money(Payer::Workspace, Period::Run, 50_000_000));
+    assert_eq!(priced(0).unwrap(), PricedBy::Dearest);
+    bench.set(money(Payer::Workspace, Period::Run, 1_000));
+    assert!(lack(&priced(1).unwrap_err()).budget.is_of_run());
+    // A limit of its own takes its place, as ever.
+    bench.set(money(Payer::Run(run_id(1)), Period::Total, 50_000_000));
+    assert_eq!(priced(1).unwrap(), PricedBy::Dearest);
+}
+
+#[test]
+fn what_a_workspace_begins_with_may_be_chosen_as_it_is() {
+    let bench = Bench::new(None, None, RUN_CAP_MICROS);
+    let each = || bench.store.read(|s| standing::one(s, Payer::Workspace, Period::Run)).unwrap();
+    assert!(each().unwrap().usual);
+    // What is raised though it has room stays what it was.
+    assert!(!bench.write(|tx| raise(tx, Payer::Workspace, Period::Run)).unwrap());
+    assert!(each().unwrap().usual);
+    bench.set(money(Payer::Workspace, Period::Run, RUN_CAP_MICROS));
+    let set = each().unwrap();
+    assert_eq!((set.usual, set.limit_micros), (false, Some(RUN_CAP_MICROS)));
+    assert!(bench.write(|tx| remove(tx, Payer::Workspace, Period::Run)).unwrap());
+    assert_eq!(each(), None);
 }
 
 #[test]

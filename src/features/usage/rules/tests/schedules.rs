@@ -9,6 +9,7 @@ use proptest::prelude::{
 };
 
 use super::*;
+use crate::features::workspace::model::RUN_CAP_MICROS;
 use crate::store::StoreError;
 
 #[derive(Clone, Debug)]
@@ -68,9 +69,14 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|ms| Step::Wait { ms }),
         2 => (0..2_u8, proptest::option::of(0..2_u8))
             .prop_map(|(task, stream)| Step::Move { task, stream }),
-        3 => (0..LIMITS.len(), proptest::option::of(0..2_500_i64), proptest::option::of(0..2_500_i64), 0..5_u8)
+        3 => (0..LIMITS.len(), proptest::option::of(amount()), proptest::option::of(0..2_500_i64), 0..5_u8)
             .prop_map(|(at, micros, tokens, soft)| Step::Limit { at, micros, tokens, hard: soft != 0 }),
     ]
+}
+
+/// Money of a limit: little, or enough for a call of a model of which nobody knows the price.
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => 0..2_500_i64, 1 => Just(RUN_CAP_MICROS), 1 => 5_000_000..50_000_000_i64]
 }
 
 /// Whose budgets come and go: payer, period, and the runs that count for it. For a stream those count
@@ -92,6 +98,9 @@ const LIMITS: [(Whose, Period, &[u8]); 15] = [
     (Whose::Routine(0), Period::Day, &BEGUN[0]),
     (Whose::Routine(1), Period::Total, &BEGUN[1]),
 ];
+
+/// Where among them what each run may cost stands.
+const EACH: usize = 7;
 
 #[derive(Clone, Copy, Debug)]
 enum Whose {
@@ -161,6 +170,8 @@ struct Ledger {
     lingering: Vec<(By, i64, i64, Timestamp)>,
     rows: Vec<Row>,
     limits: BTreeMap<usize, (Option<i64>, Option<i64>, bool)>,
+    /// Whether somebody has chosen what each run may cost.
+    chosen: bool,
     /// Where the tasks are: the second is a part of the first.
     streams: [Option<u8>; 2],
 }
@@ -195,18 +206,26 @@ impl Ledger {
         add(held.chain([self.booked((whose, runs), period, now)]))
     }
 
-    /// Whether a hard limit of money applies, besides what the workspace gives each run and a run's own.
+    /// Whether a hard limit of money applies that somebody has set: all but what each run may cost where a
+    /// workspace begins.
     fn limits_money(&self, run: u8) -> bool {
+        let own = self.own(run);
         self.limits.iter().any(|(at, (money, _, hard))| {
             let (whose, period, runs) = LIMITS[*at];
-            let usual = matches!((whose, period), (Whose::Workspace, Period::Run));
-            whose.pays(runs, self.by(run)) && money.is_some() && *hard && !usual
+            let replaced = period == Period::Run && own.0.is_some();
+            let set = *at != EACH || self.chosen;
+            whose.pays(runs, self.by(run)) && money.is_some() && *hard && set && !replaced
         })
     }
 
+    /// The limits that a run has of its own.
+    fn own(&self, run: u8) -> (Option<i64>, Option<i64>, bool) {
+        let at = LIMITS.iter().position(|(whose, ..)| matches!(whose, Whose::Run(n) if *n == run));
+        at.and_then(|at| self.limits.get(&at)).copied().unwrap_or_default()
+    }
+
     fn fits(&self, run: u8, micros: i64, tokens: i64, now: Timestamp) -> bool {
-        let own = LIMITS.iter().position(|(whose, ..)| matches!(whose, Whose::Run(n) if *n == run));
-        let own = own.and_then(|at| self.limits.get(&at)).copied().unwrap_or_default();
+        let own = self.own(run);
         self.limits.iter().filter(|(_, limit)| limit.2).all(|(at, (money, words, _))| {
             let (whose, period, runs) = LIMITS[*at];
             let (mut money, mut words) = (*money, *words);
@@ -259,9 +278,10 @@ fn agree(bench: &Bench, ledger: &Ledger) -> Result<(), TestCaseError> {
 }
 
 fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let mut bench = Bench::new(None, None, 0);
+    let mut bench = Bench::new(None, None, RUN_CAP_MICROS);
     bench.groups();
     let mut ledger = Ledger::default();
+    ledger.limits.insert(EACH, (Some(RUN_CAP_MICROS), None, true));
     for step in steps {
         let now = bench.now();
         match step {
@@ -293,7 +313,13 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                         input: (held.input_micros, held.input_tokens),
                     });
                 }
-                Err(error) => prop_assert!(lack(&error).level.left() < lack(&error).needed),
+                Err(error) => {
+                    let lack = lack(&error);
+                    prop_assert!(lack.level.left() < lack.needed);
+                    // Where nobody has set a limit of money, it costs nothing: only what is overspent refuses it.
+                    let refused = lack.tokens || lack.level.left() < 0;
+                    prop_assert!(refused || ledger.limits_money(run), "{}", lack.name);
+                }
             },
             Step::Settle { pick, permille } if pick < ledger.open.len() => {
                 let open = ledger.open.swap_remove(pick);
@@ -347,6 +373,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     hard,
                 };
                 bench.set(wish);
+                ledger.chosen |= at == EACH;
                 ledger.limits.insert(at, (micros, tokens, hard));
             }
             Step::Settle { .. } | Step::Refuse { .. } | Step::Lose { .. } => {}

@@ -1,0 +1,115 @@
+//! The text of files, for the index: of those on tasks and in delivered work, and of agents' own. Only the beginning of
+//! a file is read, and only where its bytes are text; an image or a PDF is found by its name.
+
+use std::io::{self, Read as _};
+
+use crate::app::Ws;
+use crate::features::agents::model::Agent;
+use crate::git::files::AgentFiles;
+use crate::git::{Branch, CommitId, GitError, history};
+use crate::kernel::text;
+use crate::store::{BlobId, StoreError};
+use crate::web::file::Kind;
+
+/// How much of a file is looked at, in bytes.
+pub const MOST: usize = 256 * 1024;
+/// How much of all files together is read for one question, in bytes.
+const ASKED: usize = 16 * 1024 * 1024;
+/// The errors of a program that has too many files open: later it has not.
+const TOO_MANY: [Option<i32>; 2] = [Some(23), Some(24)];
+
+/// Reads the text of files.
+pub struct Contents<'a> {
+    ws: &'a Ws,
+    left: usize,
+}
+
+impl<'a> Contents<'a> {
+    /// For the index: as much as there is.
+    #[must_use]
+    pub fn all(ws: &'a Ws) -> Self {
+        Self { ws, left: usize::MAX }
+    }
+
+    /// For a question, which waits: of some files. Those behind them are told by their names.
+    #[must_use]
+    pub fn some(ws: &'a Ws) -> Self {
+        Self { ws, left: ASKED }
+    }
+
+    /// The text with which a file on a task or in delivered work begins; nothing when it is no text, or
+    /// is not there.
+    ///
+    /// # Errors
+    /// When it may be read later.
+    pub fn of_blob(&mut self, blob: BlobId) -> Result<Option<String>, StoreError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let read = || -> io::Result<(Vec<u8>, bool)> {
+            let file = self.ws.blobs.open_blob(blob)?;
+            let whole = file.metadata()?.len();
+            let mut bytes = Vec::new();
+            file.take(MOST as u64).read_to_end(&mut bytes)?;
+            let is_cut = (bytes.len() as u64) < whole;
+            Ok((bytes, is_cut))
+        };
+        match read() {
+            Ok((bytes, is_cut)) => Ok(self.took(bytes, is_cut)),
+            Err(error) if TOO_MANY.contains(&error.raw_os_error()) => {
+                Err(StoreError::Failed(error.to_string()))
+            }
+            Err(error) => {
+                tracing::debug!(%blob, %error, "a file is found by its name alone");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The text with which a file of an agent begins, and when it changed last, in seconds since 1970; nothing when
+    /// it is no text, or is not there.
+    pub fn of_agent(&mut self, agent: &Agent, path: &str) -> Option<(String, i64)> {
+        let folder = self.ws.agent_folder(&agent.slug);
+        let most = if self.left == 0 { 0 } else { MOST as u64 };
+        // ok: an agent that is not set up, a folder or a link in its place have no words.
+        let part = AgentFiles::open(&folder).ok()?.read(path, 0, most).ok()??;
+        let changed = folder.join(path).symlink_metadata().and_then(|meta| meta.modified()).ok();
+        let at = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let at = at.and_then(|at| i64::try_from(at.as_secs()).ok()).unwrap_or(0);
+        if most == 0 {
+            return Some((String::new(), at));
+        }
+        let is_cut = (part.bytes.len() as u64) < part.total;
+        let text = self.took(part.bytes, is_cut)?;
+        (!text.trim().is_empty()).then_some((text, at))
+    }
+
+    fn took(&mut self, bytes: Vec<u8>, is_cut: bool) -> Option<String> {
+        self.left = self.left.saturating_sub(bytes.len());
+        match Kind::of(&bytes) {
+            Kind::Other => text::of_bytes(bytes, is_cut),
+            Kind::Image(_) | Kind::Pdf => None,
+        }
+    }
+}
+
+/// The paths of all files that an agent's branch has.
+///
+/// # Errors
+/// When the repository cannot be read.
+pub fn paths(ws: &Ws, agent: &Agent) -> Result<Vec<String>, GitError> {
+    let (repo, branch) = (ws.repo()?, Branch::agent(&agent.slug)?);
+    if repo.head(&branch)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let files = repo.tree(&history::At::Branch(branch))?;
+    Ok(files.into_iter().map(|file| file.path).collect())
+}
+
+/// The paths that a commit changed.
+///
+/// # Errors
+/// When the repository does not have it, or cannot be read.
+pub fn changed(ws: &Ws, commit: &str) -> Result<Vec<String>, GitError> {
+    ws.repo()?.changed_by(&[CommitId::parse(commit)?])
+}

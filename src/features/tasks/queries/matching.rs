@@ -1,0 +1,25 @@
+//! All tasks that a query finds, for a change of every one of them.
+
+use super::error::TaskError;
+use super::filter::Asker;
+use super::list::{self, Cut, Filter, Sort};
+use crate::kernel::TaskId;
+use crate::kernel::filter::Query;
+use crate::web::format;
+
+/// All tasks that fit a query, the most urgent first.
+///
+/// # Errors
+/// When a term of the query is not known, more than `most` tasks fit, or the store fails.
+pub fn matching(asker: &Asker<'_>, q: &str, most: usize) -> Result<Vec<TaskId>, TaskError> {
+    let filter = Filter::of(asker.understand(&Query::parse(q))?.strict()?);
+    let cut = Cut { after: None, limit: most + 1 };
+    let found = list::page(asker.read, &filter, Sort::Priority, asker.today, &cut)?.items;
+    if most < found.len() {
+        let all = list::total(asker.read, &filter, asker.today)?;
+        let all = format::count(all as u64, "task", "tasks");
+        let message = format!("{all} match, and at most {most} change at once: ask for fewer");
+        return Err(TaskError::field("q", message));
+    }
+    Ok(found.into_iter().map(|task| task.id).collect())
+}

@@ -1,0 +1,59 @@
+//! Words of conversations.
+
+use serde::{Deserialize, Serialize};
+
+use super::UnknownWord;
+
+words! {
+    /// How much of what an agent's tools do stands in a conversation.
+    Verbosity {
+        /// Nothing: the steps of a run have it.
+        Off = "off", "Left out";
+        /// Each step, unfolded.
+        On = "on", "Unfolded";
+        /// Each step, with what the tool was given and what it gave back.
+        Full = "full", "Unfolded, with results";
+    }
+}
+
+words! {
+    /// What a message does that comes while a run works in its session.
+    QueueMode {
+        /// The run reads it at its next step.
+        Steer = "steer", "Steer";
+        /// It gets a turn of its own afterwards.
+        Followup = "followup", "Afterwards";
+        /// It waits until it is quiet and gets one turn with the others.
+        Collect = "collect", "Collect";
+        /// The run is stopped and it comes next.
+        Interrupt = "interrupt", "Interrupt";
+    }
+}
+
+words! {
+    /// What goes when too many messages wait.
+    DropPolicy {
+        /// The oldest; the agent reads one line of it.
+        Summarize = "summarize", "The oldest is told in one line";
+        /// The oldest.
+        Old = "old", "The oldest goes";
+        /// The newest is refused.
+        New = "new", "The newest is refused";
+    }
+}
+
+words! {
+    /// What became of a message when it was sent.
+    Placed {
+        /// A run was made for it.
+        Started = "started", "Starting";
+        /// The run that works reads it at its next step.
+        Steered = "steered", "Read at the next step";
+        /// It waits for a turn of its own.
+        Followup = "queued_followup", "Waits for its own turn";
+        /// It waits for a turn with others.
+        Collect = "queued_collect", "Collected until it is quiet";
+        /// The run that worked is stopped for it.
+        Interrupted = "interrupted_previous", "Comes next";
+    }
+}

@@ -1,0 +1,163 @@
+//! Calls of a tool `cron`, which models know from other programs, as calls of our tools for routines. What a
+//! routine here has no place for stays in the arguments, so that the tool refuses it by its name.
+
+use serde_json::{Map, Value, json};
+
+use crate::kernel::text::ellipsis;
+use crate::kernel::time::from_ms;
+
+/// The longest name that is made of an instruction, in characters.
+const MAX_NAME: usize = 60;
+/// What says nothing that is not so here anyway: a firing is an item of its own, and one moment comes once.
+const IDLE: [&str; 4] = ["kind", "sessionTarget", "wakeMode", "deleteAfterRun"];
+
+/// The tool that is meant, and its arguments; none for what routines cannot do, such as `run`.
+pub(super) fn as_routine(
+    mut given: Map<String, Value>,
+) -> Option<(&'static str, Map<String, Value>)> {
+    let action = given.remove("action").unwrap_or_else(|| "list".into());
+    let ids = ["id", "jobId"].map(|name| given.remove(name));
+    let id = ids.into_iter().flatten().map(|id| ("id".to_owned(), id));
+    let mut arguments: Map<String, Value> = id.take(1).collect();
+    match action.as_str()? {
+        "list" | "status" => Some(("routine_list", Map::new())),
+        "remove" | "delete" => Some(("routine_delete", arguments)),
+        "add" | "create" | "update" => {
+            let jobs = ["job", "patch"].map(|name| given.remove(name));
+            let job = match jobs.into_iter().flatten().next() {
+                Some(Value::Object(job)) => job,
+                // Smaller models leave the layer out.
+                _ => given,
+            };
+            arguments.insert("routine".to_owned(), routine(job).into());
+            Some(("routine_save", arguments))
+        }
+        _ => None,
+    }
+}
+
+fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(payload)) = job.remove("payload") {
+        job.extend(payload);
+    }
+    let rename = |job: &mut Map<String, Value>, from: &str, to: &str| {
+        if let Some(value) = job.remove(from) {
+            job.insert(to.to_owned(), value);
+        }
+    };
+    rename(&mut job, "message", "instruction");
+    rename(&mut job, "text", "instruction");
+    rename(&mut job, "agentId", "agent");
+    job.retain(|name, value| {
+        let usual = match name.as_str() {
+            "enabled" => *value == true,
+            "delivery" => value["mode"] == "none",
+            name => IDLE.contains(&name),
+        };
+        !usual
+    });
+    if let Some(fields) = job.get("schedule").and_then(schedule) {
+        job.insert("schedule".to_owned(), fields);
+    }
+    let instruction = job.get("instruction").and_then(Value::as_str);
+    if let (None, Some(text)) = (job.get("name"), instruction) {
+        let first = text.trim().lines().next().unwrap_or_default();
+        let name = ellipsis(first, MAX_NAME);
+        job.insert("name".to_owned(), name.into());
+    }
+    job
+}
+
+/// `at`, `every` and `cron` as our fields; none where it is none of them.
+fn schedule(given: &Value) -> Option<Value> {
+    let zone = given.get("tz").filter(|zone| zone.is_string());
+    let mut fields = match given["kind"].as_str()? {
+        "at" => {
+            let ms = given["atMs"].as_i64().map(|ms| json!(from_ms(ms).to_string()));
+            json!({ "cadence_type": "once", "at": ms.or_else(|| given.get("at").cloned())? })
+        }
+        "every" => {
+            let minutes = given["everyMs"].as_u64().filter(|ms| ms % 60_000 == 0)? / 60_000;
+            match minutes % 60 {
+                0 => json!({ "cadence_type": "every_n_hours", "interval_n": minutes / 60 }),
+                _ => json!({ "cadence_type": "every_n_minutes", "interval_n": minutes }),
+            }
+        }
+        "cron" => json!({ "cadence_type": "cron", "cron": given.get("expr")? }),
+        _ => return None,
+    };
+    if let Some(zone) = zone {
+        fields["timezone"] = zone.clone();
+    }
+    Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::as_routine;
+    use crate::features::routines::tools::SaveArgs;
+
+    fn of(call: Value) -> Option<(&'static str, Value)> {
+        let Value::Object(given) = call else { panic!("an object") };
+        as_routine(given).map(|(tool, arguments)| (tool, arguments.into()))
+    }
+
+    fn saved(schedule: Value) -> Value {
+        let payload = json!({ "kind": "agentTurn", "message": "Look at prices.\nAll of them." });
+        let job = json!({ "schedule": schedule, "payload": payload, "sessionTarget": "isolated" });
+        let (tool, arguments) = of(json!({ "action": "add", "job": job })).expect("it is meant");
+        assert_eq!(tool, "routine_save");
+        let read = serde_json::from_value::<SaveArgs>(arguments.clone());
+        assert!(read.is_ok(), "{arguments}: {:?}", read.err());
+        let routine = &arguments["routine"];
+        assert_eq!(routine["name"], "Look at prices.");
+        assert_eq!(routine["instruction"], "Look at prices.\nAll of them.");
+        routine["schedule"].clone()
+    }
+
+    #[test]
+    fn a_job_becomes_a_routine() {
+        assert_eq!(
+            saved(json!({ "kind": "cron", "expr": "0 8 * * 1-5", "tz": "Europe/Berlin" })),
+            json!({ "cadence_type": "cron", "cron": "0 8 * * 1-5", "timezone": "Europe/Berlin" })
+        );
+        assert_eq!(
+            saved(json!({ "kind": "every", "everyMs": 7_200_000 })),
+            json!({ "cadence_type": "every_n_hours", "interval_n": 2 })
+        );
+        assert_eq!(
+            saved(json!({ "kind": "every", "everyMs": 900_000 })),
+            json!({ "cadence_type": "every_n_minutes", "interval_n": 15 })
+        );
+        assert_eq!(
+            saved(json!({ "kind": "at", "atMs": 1_796_115_600_000_i64 })),
+            json!({ "cadence_type": "once", "at": "2026-12-01T09:00:00Z" })
+        );
+        let at = json!({ "kind": "at", "at": "2026-12-01T09:00:00Z" });
+        assert_eq!(saved(at)["cadence_type"], "once");
+    }
+
+    #[test]
+    fn each_action_is_a_tool_and_what_there_is_none_for_stays_unknown() {
+        assert_eq!(of(json!({})), Some(("routine_list", json!({}))));
+        assert_eq!(of(json!({ "action": "list", "includeDisabled": true })).unwrap().1, json!({}));
+        let gone = of(json!({ "action": "remove", "jobId": "0190" }));
+        assert_eq!(gone, Some(("routine_delete", json!({ "id": "0190" }))));
+        let changed = of(json!({ "action": "update", "id": "0190", "patch": { "name": "Look" } }));
+        let wanted = json!({ "id": "0190", "routine": { "name": "Look" } });
+        assert_eq!(changed, Some(("routine_save", wanted)));
+        assert_eq!(of(json!({ "action": "run", "jobId": "0190" })), None);
+        assert_eq!(of(json!({ "action": 7 })), None);
+    }
+
+    #[test]
+    fn what_a_routine_has_no_place_for_is_refused_and_not_forgotten() {
+        let delivery = json!({ "mode": "announce", "channel": "telegram" });
+        let job = json!({ "name": "Look", "text": "Look", "delivery": delivery, "enabled": true });
+        let (_, arguments) = of(json!({ "action": "add", "job": job })).unwrap();
+        let refused = serde_json::from_value::<SaveArgs>(arguments).err().expect("it is refused");
+        assert!(refused.to_string().contains("delivery"), "{refused}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Results of tools as they are written down, also those that come too late: while their tool hung, the run was
+//! stopped, or was put back because all work stands still.
+
+use crate::features::runs::model::{CallStatus, EventKind};
+use crate::features::runs::rules;
+
+use super::journal::{Journal, save};
+use super::{BY, EngineError, calls};
+
+impl Journal {
+    /// Writes results of calls down, and keeps the tools that were found for the session. When the run was taken away
+    /// meanwhile, what the tools said is kept in its log as evidence, where no model reads it.
+    pub(super) async fn results(
+        &mut self,
+        events: Vec<EventKind>,
+        load: Vec<String>,
+    ) -> Result<(), EngineError> {
+        let late: Vec<EventKind> = events.iter().filter_map(as_late).collect();
+        let effective = self.effective;
+        let write = self.write(move |tx, mut pen| {
+            pen.run.effective |= effective;
+            calls::keep(&mut pen, load);
+            for event in events {
+                pen.append(tx, event)?;
+            }
+            save(tx, pen).map(|appended| ((), appended))
+        });
+        let written = write.await;
+        if written.as_ref().is_err_and(EngineError::is_fenced) && !late.is_empty() {
+            self.keep_late(late).await;
+        }
+        written
+    }
+
+    async fn keep_late(&mut self, late: Vec<EventKind>) {
+        for kind in &late {
+            if let EventKind::Late { paths, .. } = kind {
+                // They are committed like all others that it has changed.
+                self.paths.extend(paths.iter().cloned());
+            }
+        }
+        let run = self.run;
+        let kept = self.ws.write(&BY, move |tx| rules::keep_late(tx, run, late)).await;
+        if let Err(error) = kept {
+            tracing::error!(run.id = %run, %error, "what a tool of run {run} said too late is lost");
+        }
+    }
+}
+
+/// A result as it is kept when nobody waits for it; nothing for a call that was not made or was cut off.
+fn as_late(event: &EventKind) -> Option<EventKind> {
+    let EventKind::ToolFinished { step, call_id, name, status, result, millis, paths, .. } = event
+    else {
+        return None;
+    };
+    matches!(status, CallStatus::Ok | CallStatus::Error).then(|| EventKind::Late {
+        step: *step,
+        call_id: call_id.clone(),
+        name: name.clone(),
+        status: *status,
+        result: result.clone(),
+        millis: *millis,
+        paths: paths.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_late;
+    use crate::features::runs::model::{Body, CallStatus, EventKind};
+
+    fn finished(status: CallStatus) -> EventKind {
+        EventKind::ToolFinished {
+            step: 1,
+            call_id: "call_1".into(),
+            name: "write".into(),
+            status,
+            result: Body::Inline("done".into()),
+            millis: 2,
+            paths: vec!["notes.md".into()],
+            seq: None,
+        }
+    }
+
+    #[test]
+    fn only_what_a_tool_said_is_evidence() {
+        for status in [CallStatus::Ok, CallStatus::Error] {
+            assert!(matches!(as_late(&finished(status)), Some(EventKind::Late { .. })));
+        }
+        for status in [CallStatus::Stopped, CallStatus::Timeout, CallStatus::Skipped] {
+            assert_eq!(as_late(&finished(status)), None);
+        }
+        assert_eq!(as_late(&EventKind::Notice { text: "Hello.".into() }), None);
+    }
+}

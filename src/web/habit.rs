@@ -1,0 +1,45 @@
+//! What a browser chose last and keeps for a year: light or dark, the first day of a week, how much a timeline
+//! tells. Each is a word in a cookie of its own; it decides how things are shown and never what may be done.
+
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+
+/// The word that a browser keeps under a name; empty when it keeps none.
+#[must_use]
+pub fn kept<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(one, _)| *one == name).map_or("", |(_, word)| word)
+}
+
+/// The `Set-Cookie` value that keeps a word for a year, out of the reach of scripts; none when the word cannot
+/// stand in a header.
+#[must_use]
+pub fn keep(name: &str, word: &str) -> Option<HeaderValue> {
+    let line = format!("{name}={word}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
+    HeaderValue::try_from(line).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{keep, kept};
+    use axum::http::HeaderMap;
+
+    #[test]
+    fn a_word_is_found_under_its_own_name_alone() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(kept(&headers, "hq_week"), "");
+        headers.append("cookie", "a=b; my_hq_week=monday; hq_week=sunday".parse().unwrap());
+        headers.append("cookie", "hq_timeline=comments".parse().unwrap());
+        assert_eq!(kept(&headers, "hq_week"), "sunday");
+        assert_eq!(kept(&headers, "hq_timeline"), "comments");
+        assert_eq!(kept(&headers, "week"), "");
+    }
+
+    #[test]
+    fn a_word_that_cannot_stand_in_a_header_is_not_kept() {
+        let line = keep("hq_week", "sunday").expect("a header");
+        assert_eq!(line, "hq_week=sunday; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
+        assert_eq!(keep("hq_week", "a\nb"), None);
+    }
+}
