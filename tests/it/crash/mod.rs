@@ -59,10 +59,10 @@ use stores::Seen;
 /// Kills, unless it is said how many.
 const USUAL: u64 = 300;
 /// For how long then, and how many at least on a machine that is slow.
-const TIME: Duration = Duration::from_secs(6 * 60);
+const TIME: Duration = Duration::from_secs(5 * 60);
 const LEAST: u64 = 60;
 /// After so many kills everything that a desk does was done.
-const MANY: usize = 200;
+const MANY: usize = 280;
 /// So long after they signed in, or proved who they are to a program that was not killed since, nobody asks the
 /// owner for the password once more, also when all that is done until the next proof takes long.
 const FRESH: Duration = Duration::from_secs(7 * 60);
