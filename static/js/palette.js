@@ -163,11 +163,24 @@ function start() {
   if (!chosen() || first?.id.startsWith("palette-many")) choose(first);
 }
 
+// What stood in the field when the lines that are shown were asked for; nothing while others are under way. Enter
+// that comes meanwhile waits for them: nobody means a line that is about to go.
+let shown;
+let entered;
+
 // Asked at each key: the one before is called off (`hx-sync` of the list), so that one at most is under way.
 function ask() {
   const query = new URLSearchParams({ q: field.value });
   if (!field.value.trim()) query.set("seen", seen().slice(1).join(","));
-  htmx.ajax("GET", `${list.dataset.url}?${query}`, { source: list, target: list, swap: "innerHTML" });
+  shown = entered = undefined;
+  htmx.ajax("GET", `${list.dataset.url}?${query}`, { source: list, target: list, swap: "innerHTML", typed: field.value });
+}
+
+function enter(apart) {
+  const line = chosen();
+  if (!line) field.form.requestSubmit();
+  else if (apart && line.getAttribute("href") !== "#") window.open(line.href, "_blank", "noopener");
+  else line.click();
 }
 
 if (list) {
@@ -183,6 +196,12 @@ if (list) {
   }).observe(list, { childList: true });
   // Lines have the ids of those before them, and settling gives them back what the server said of them.
   list.addEventListener("htmx:after:settle", start);
+  list.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    if (ctx.status !== "swapped" || ctx.typed !== field.value) return;
+    shown = ctx.typed;
+    if (entered && dialog.open) enter(entered.apart);
+    entered = undefined;
+  });
 }
 
 export function open(typed = "") {
@@ -203,10 +222,10 @@ field?.addEventListener("keydown", (event) => {
     const next = at + step;
     const round = Math.abs(step) === 1 ? (next + all.length) % all.length : Math.min(Math.max(next, 0), all.length - 1);
     choose(all[round]);
-  } else if (event.key === "Enter" && !event.isComposing && chosen()) {
-    const line = chosen();
-    if ((event.ctrlKey || event.metaKey) && line.getAttribute("href") !== "#") window.open(line.href, "_blank", "noopener");
-    else line.click();
+  } else if (event.key === "Enter" && !event.isComposing) {
+    const apart = event.ctrlKey || event.metaKey;
+    if (shown === field.value) enter(apart);
+    else entered = { apart };
   } else return;
   event.preventDefault();
 });

@@ -66,6 +66,12 @@ export function tell(given) {
     assert.equal(asked.waits.length, 'leasing'.length, 'each key asks');
     assert.ok(Math.max(...asked.waits) < 50, `at once: ${asked.waits}`);
     assert.equal(asked.most, 1, 'what is asked anew calls off what was asked before');
+    // Enter means what was typed, and not the line that stood first before the answer came.
+    await field.fill('');
+    await page.getByRole('option', { name: TASK }).first().waitFor({ state: 'hidden' });
+    await field.pressSequentially('>new agent', { delay: 5 });
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/agents/new');
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

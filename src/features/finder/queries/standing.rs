@@ -39,7 +39,8 @@ impl Consume for Letters {
 /// When the disk fails.
 pub fn standing(ws: &Ws) -> Result<Option<Standing>, StoreError> {
     let finding = &ws.finding;
-    if !finding.index.is_begun() {
+    // While it is made anew there is none for a moment.
+    if finding.building().is_none() && !finding.index.is_begun() {
         return Ok(None);
     }
     let head = ws.store.head();
