@@ -19,7 +19,8 @@ function look({ target, type }) {
   const link = target.closest?.("a[href]");
   if (link === now) return;
   forget();
-  if (!link?.matches(places) || noted.test(link.pathname) || link.origin !== location.origin || link.href === location.href) return;
+  // What a region takes in is no page, and some of it is kept as a choice when it is asked for.
+  if (!link?.matches(places) || link.hasAttribute("hx-get") || noted.test(link.pathname) || link.origin !== location.origin || link.href === location.href) return;
   now = link;
   timer = setTimeout(
     () => {

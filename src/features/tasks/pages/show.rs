@@ -377,6 +377,7 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
     }
     let (failed, failed_href) = match &standing {
         Standing::Failed { reason, run } => {
+            let reason = reason.trim_end().trim_end_matches('.');
             (format!("The last run failed: {reason}."), scene.run_href(*run))
         }
         _ => (String::new(), String::new()),
