@@ -1,6 +1,10 @@
 //! Results of tools as they are written down, also those that come too late: while their tool hung, the run was
 //! stopped, or was put back because all work stands still.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use crate::features::runs::model::{CallStatus, EventKind};
 use crate::features::runs::rules;
 
@@ -15,19 +19,25 @@ impl Journal {
         events: Vec<EventKind>,
         load: Vec<String>,
     ) -> Result<(), EngineError> {
-        let late: Vec<EventKind> = events.iter().filter_map(as_late).collect();
         let effective = self.effective;
+        // The write takes them out once it has found that the run is still this engine's.
+        let held = Arc::new(Mutex::new(events));
+        let own = Arc::clone(&held);
         let write = self.write(move |tx, mut pen| {
             pen.run.effective |= effective;
             calls::keep(&mut pen, load);
-            for event in events {
+            for event in std::mem::take(&mut *own.lock()) {
                 pen.append(tx, event)?;
             }
             save(tx, pen).map(|appended| ((), appended))
         });
         let written = write.await;
-        if written.as_ref().is_err_and(EngineError::is_fenced) && !late.is_empty() {
-            self.keep_late(late).await;
+        let left = std::mem::take(&mut *held.lock());
+        if written.as_ref().is_err_and(EngineError::is_fenced) {
+            let late: Vec<EventKind> = left.into_iter().filter_map(as_late).collect();
+            if !late.is_empty() {
+                self.keep_late(late).await;
+            }
         }
         written
     }
@@ -48,20 +58,20 @@ impl Journal {
 }
 
 /// A result as it is kept when nobody waits for it; nothing for a call that was not made or was cut off.
-fn as_late(event: &EventKind) -> Option<EventKind> {
-    let EventKind::ToolFinished { step, call_id, name, status, result, millis, paths, .. } = event
-    else {
-        return None;
-    };
-    matches!(status, CallStatus::Ok | CallStatus::Error).then(|| EventKind::Late {
-        step: *step,
-        call_id: call_id.clone(),
-        name: name.clone(),
-        status: *status,
-        result: result.clone(),
-        millis: *millis,
-        paths: paths.clone(),
-    })
+fn as_late(event: EventKind) -> Option<EventKind> {
+    match event {
+        EventKind::ToolFinished {
+            step,
+            call_id,
+            name,
+            status: status @ (CallStatus::Ok | CallStatus::Error),
+            result,
+            millis,
+            paths,
+            ..
+        } => Some(EventKind::Late { step, call_id, name, status, result, millis, paths }),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -85,11 +95,11 @@ mod tests {
     #[test]
     fn only_what_a_tool_said_is_evidence() {
         for status in [CallStatus::Ok, CallStatus::Error] {
-            assert!(matches!(as_late(&finished(status)), Some(EventKind::Late { .. })));
+            assert!(matches!(as_late(finished(status)), Some(EventKind::Late { .. })));
         }
         for status in [CallStatus::Stopped, CallStatus::Timeout, CallStatus::Skipped] {
-            assert_eq!(as_late(&finished(status)), None);
+            assert_eq!(as_late(finished(status)), None);
         }
-        assert_eq!(as_late(&EventKind::Notice { text: "Hello.".into() }), None);
+        assert_eq!(as_late(EventKind::Notice { text: "Hello.".into() }), None);
     }
 }

@@ -85,12 +85,17 @@ fn due(tx: &WriteTx<'_>, task: &Task) -> Result<&'static str, StoreError> {
     Ok(if late { "It is overdue." } else { "" })
 }
 
+/// A task, unless it is archived.
+fn present(tx: &WriteTx<'_>, task: TaskId) -> Result<Option<Task>, StoreError> {
+    Ok(tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()))
+}
+
 fn assigned(
     tx: &mut WriteTx<'_>,
     task: TaskId,
     account: AccountId,
 ) -> Result<(), NotificationError> {
-    let Some(task) = tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()) else {
+    let Some(task) = present(tx, task)? else {
         return Ok(());
     };
     let title = format!("{} gave you {}", queries::name(tx, tx.by())?, called(tx, &task)?);
@@ -106,7 +111,7 @@ fn given_to_agent(
     task: TaskId,
     agent: AgentId,
 ) -> Result<(), NotificationError> {
-    let Some(task) = tx.get::<Task>(task)?.filter(|task| task.archived_at.is_none()) else {
+    let Some(task) = present(tx, task)? else {
         return Ok(());
     };
     // The first assignment in the moment of its making is part of that.

@@ -33,6 +33,7 @@ use crate::store::Read;
 use crate::web::checklist;
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
+use crate::web::form::sentence;
 use crate::web::html::{self, SafeHtml};
 use crate::web::hx::Hx;
 use crate::web::live::Live;
@@ -377,8 +378,7 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
     }
     let (failed, failed_href) = match &standing {
         Standing::Failed { reason, run } => {
-            let reason = reason.trim_end().trim_end_matches('.');
-            (format!("The last run failed: {reason}."), scene.run_href(*run))
+            (sentence(&format!("The last run failed: {}", reason.trim_end())), scene.run_href(*run))
         }
         _ => (String::new(), String::new()),
     };

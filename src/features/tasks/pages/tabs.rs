@@ -128,8 +128,8 @@ fn totals(
 ) -> Result<Arc<[usize]>, TaskError> {
     let ws = &scene.ws;
     let schema = ws.store.schema();
-    // Whom a name means, and whose turn it is, depends on who is here, and who reports to whom.
-    let tables = tables.iter().copied().chain(["agents", "members"]);
+    // Whom a name means, and whose turn it is, depends on who is here, who reports to whom, and what waits for what.
+    let tables = tables.iter().copied().chain(["agents", "members", "task_relations"]);
     let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
     let today = due::day(scene.today.now, &scene.today.zone);
     let zone = scene.today.zone.iana_name().unwrap_or_default();
