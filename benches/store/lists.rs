@@ -11,6 +11,7 @@ use hq::features::tasks::model::label::{Label, TaskLabel};
 use hq::features::tasks::queries::due;
 use hq::features::tasks::queries::error::TaskError;
 use hq::features::tasks::queries::filter::Asker;
+use hq::features::tasks::queries::grouping::Room;
 use hq::features::tasks::queries::list::{self, DueIn, Filter, Sort, Today, Whose};
 use hq::features::tasks::queries::people::People;
 use hq::features::tasks::rules::{self, NewTask};
@@ -93,7 +94,7 @@ pub fn lists(folder: &Path) -> Result<Figure, Failure> {
     let today = Today { now: SystemClock.now(), zone: due::zone("Europe/Berlin") };
     let ask = |filter: &Filter, sort| {
         let began = Instant::now();
-        let found = store.read(|snap| list::groups(snap, filter, sort, &today, 50));
+        let found = store.read(|snap| list::groups(snap, filter, sort, &today, Room::LIST));
         found.map(|_| began.elapsed())
     };
     let first = ask(&Filter::default(), Sort::Priority)?;
@@ -103,7 +104,7 @@ pub fn lists(folder: &Path) -> Result<Figure, Failure> {
             let people = People::read(snap)?;
             let asker = Asker { read: snap, people: &people, me: Assignee::System, today: &today };
             let filter = Filter::of(asker.understand(&Query::parse(text))?.strict()?);
-            Ok(list::groups(snap, &filter, sort, &today, 50)?)
+            Ok(list::groups(snap, &filter, sort, &today, Room::LIST)?)
         });
         found.map(|_| began.elapsed())
     };

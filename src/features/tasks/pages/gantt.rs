@@ -20,6 +20,7 @@ use crate::features::tasks::queries::list::{self, Filter, Today};
 use crate::features::tasks::queries::looks::Layout;
 use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::Scene;
+use crate::features::tasks::queries::taskset::TaskSet;
 use crate::features::tasks::queries::terms::{Terms, Window};
 use crate::features::views::model::Look;
 use crate::kernel::TaskId;
@@ -194,7 +195,8 @@ fn drawn(
     tasks: &[Task],
     start: Date,
 ) -> Result<(Vec<Bar>, Vec<Arrow>), TaskError> {
-    let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
+    let shown: TaskSet = tasks.iter().map(|task| task.id).collect();
+    let blocked = marks::blocked_among(read, &shown)?;
     let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
     let mut bars = Vec::with_capacity(tasks.len());
     let mut y = HEAD;
@@ -205,7 +207,7 @@ fn drawn(
         places.insert(task.id, (y, stretch));
         y += LINE;
     }
-    let pairs = marks::waits(read)?.into_iter();
+    let pairs = marks::waits_among(read, &shown)?.into_iter();
     let arrows = pairs.filter_map(|(task, other)| {
         let (to, from) = (places.get(&task)?, places.get(&other)?);
         arrow(from, to, start)

@@ -30,9 +30,7 @@ use crate::web::shell::Shell;
 use crate::web::week::WeekStart;
 
 /// How many tasks of a group are shown at once.
-const GROUP: usize = 50;
-/// At first as many as a tall screen shows; what is below it comes as soon as somebody scrolls there.
-const FIRST: Room = Room { most: GROUP, full: GROUP, then: 10 };
+const GROUP: usize = Room::LIST.most;
 
 struct Group {
     head: Head,
@@ -192,7 +190,7 @@ fn groups(
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
     // Without script "show more" leads to the whole group.
-    let room = if asked.after.is_empty() { FIRST } else { have::MOST.into() };
+    let room = if asked.after.is_empty() { Room::LIST } else { have::MOST.into() };
     let (by, ws) = (state.group(), &scene.ws);
     let sort = state.sort();
     let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;

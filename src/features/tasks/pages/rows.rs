@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::buckets::Heads;
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
-use crate::features::tasks::model::label::{Label, TaskLabel};
+use crate::features::tasks::model::label::Label;
 use crate::features::tasks::queries::due;
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::looks::Columns;
@@ -13,8 +13,9 @@ use crate::features::tasks::queries::marks;
 use crate::features::tasks::queries::scene::{Chip, Scene};
 use crate::features::tasks::queries::standing::Standing;
 use crate::features::tasks::queries::summary::{self, Summary};
+use crate::features::tasks::queries::taskset::TaskSet;
 use crate::kernel::{LabelId, TaskId, TaskStatus, Timestamp};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _};
+use crate::store::{Range, Read, ReadExt as _};
 use crate::web::checklist;
 use crate::web::format;
 use crate::web::parts::{Face, percent};
@@ -97,6 +98,7 @@ impl Tag {
 pub struct Dresser<'a> {
     heads: &'a Heads<'a>,
     labels: HashMap<LabelId, Tag>,
+    marks: HashMap<TaskId, Vec<LabelId>>,
     blocked: HashMap<TaskId, usize>,
     columns: Columns,
 }
@@ -116,10 +118,12 @@ impl<'a> Dresser<'a> {
         let tag = |label: Label| {
             (label.id, Tag { name: label.name, colour: label.colour.label().to_lowercase() })
         };
+        let tasks: TaskSet = tasks.map(|task| task.id).collect();
         Ok(Self {
             heads,
             labels: labels.into_iter().map(tag).collect(),
-            blocked: marks::blocked_among(read, &tasks.map(|task| task.id).collect())?,
+            marks: marks::labels_of(read, &tasks)?,
+            blocked: marks::blocked_among(read, &tasks)?,
             columns,
         })
     }
@@ -139,8 +143,8 @@ impl<'a> Dresser<'a> {
 
     fn row(&self, scene: &Scene, read: &dyn Read, task: Task) -> Result<Row, TaskError> {
         let stream = task.stream.and_then(|id| self.heads.stream(id));
-        let marks: Vec<TaskLabel> = read.list(&Range::prefix(KeyBuf::of(&task.id)))?;
-        let labels = marks.iter().filter_map(|mark| self.labels.get(&mark.label).cloned());
+        let labels = self.marks.get(&task.id).into_iter().flatten();
+        let labels = labels.filter_map(|label| self.labels.get(label).cloned());
         let waits = waits(&self.blocked, task.id);
         let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
         let dates = [
@@ -152,7 +156,7 @@ impl<'a> Dresser<'a> {
         let dates: Vec<_> =
             dates.map(|(_, label, at)| (label, at.map(day).unwrap_or_default())).collect();
         let recurring = task.series.is_some();
-        let summary = summary::summary(read, task, scene.today.now)?;
+        let summary = summary::summary(read, &scene.people, task, scene.today.now)?;
         Ok(Row {
             labels: labels.collect(),
             stream: stream.map(Tag::of),

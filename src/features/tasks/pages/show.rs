@@ -512,7 +512,7 @@ fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError
     let mut rows = Vec::with_capacity(total);
     for (depth, part) in all {
         let waits = rows::waits(&blocked, part.id);
-        let summary = summary::summary(read, part, scene.today.now)?;
+        let summary = summary::summary(read, &scene.people, part, scene.today.now)?;
         rows.push((depth, Row { waits, ..Row::new(scene, read, summary)? }));
     }
     Ok(Parts {

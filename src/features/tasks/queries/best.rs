@@ -74,7 +74,8 @@ mod tests {
             rank: format!("a{hand}"),
             priority: Priority::ALL[priority],
             due_at: due.map(|due| from_ms(i64::from(due))),
-            created_at: from_ms(i64::from(hand)),
+            // Over some minutes: two may be made in the same one.
+            created_at: from_ms(i64::from(hand) * 20_000),
             updated_at: from_ms(i64::from(hand)),
             ..Task::sample()
         };

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::list::Sort;
 use super::overdue::Passed;
@@ -10,7 +11,9 @@ use super::people::assignee_of;
 use super::relations::keeps_waiting;
 use super::terms::Dated;
 use crate::features::tasks::model::Task;
-use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
+use crate::kernel::{
+    Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, TypedId,
+};
 use crate::store::columns::Column;
 use crate::store::{Key as _, KeyBuf};
 
@@ -50,8 +53,11 @@ pub(super) struct Row {
     title_at: u16,
     /// The minute in which work may begin: mostly enough to tell two apart.
     start_minute: i32,
-    pub(super) stream: Option<StreamId>,
-    pub(super) parent: Option<TaskId>,
+    /// The minute in which it was made, likewise.
+    created_minute: i32,
+    /// Nil for none: half a line is left for both.
+    stream: Uuid,
+    parent: Uuid,
     /// The place in the order by hand, then the title in lower case.
     words: Box<str>,
     pub(super) rest: Box<Rest>,
@@ -92,8 +98,9 @@ impl Column for Row {
             rank_begins,
             title_at: u16::try_from(rank.len()).unwrap_or(u16::MAX),
             start_minute: minute(Moment::of(task.start_at)),
-            stream: task.stream,
-            parent: task.parent,
+            created_minute: minute(Moment::of(Some(task.created_at))),
+            stream: task.stream.map(TypedId::uuid).unwrap_or_default(),
+            parent: task.parent.map(TypedId::uuid).unwrap_or_default(),
             words: format!("{rank}{}", task.title.to_lowercase()).into(),
             rest: Box::new(Rest {
                 creator: assignee_of(task.created_by),
@@ -125,6 +132,16 @@ impl Row {
         !self.archived && keeps_waiting(self.status)
     }
 
+    /// The stream that it is in.
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        (!self.stream.is_nil()).then(|| StreamId::from_uuid(self.stream))
+    }
+
+    /// What it is a part of.
+    pub(super) fn parent(&self) -> Option<TaskId> {
+        (!self.parent.is_nil()).then(|| TaskId::from_uuid(self.parent))
+    }
+
     /// Whether it is open, and its due date has passed.
     pub(super) fn is_overdue(&self, passed: Passed) -> bool {
         passed.holds(self.status, self.due.ms(), self.due_has_time)
@@ -144,7 +161,8 @@ impl Row {
     pub(super) fn dated(&self, dated: Dated) -> Option<i64> {
         match dated {
             Dated::Due => self.due.ms(),
-            Dated::Start => self.rest.start.ms(),
+            // Most have none, which stands in the row itself.
+            Dated::Start => (self.start_minute != i32::MAX).then(|| self.rest.start.ms()).flatten(),
             Dated::Done => self.rest.done.ms(),
             Dated::Created => Some(self.rest.created_ms),
             Dated::Updated => Some(self.updated_ms),
@@ -154,10 +172,10 @@ impl Row {
     /// From when to when it goes on, in milliseconds: from its start until it was done, else is due, else until
     /// now. What has no start is the moment of its end alone; what has neither is at no time.
     pub(super) fn stretch(&self, now: i64) -> Option<(i64, i64)> {
-        // Most have no start, and what is open was not done: both stand outside of the row.
-        let start = (self.start_minute != i32::MAX).then(|| self.rest.start.ms()).flatten();
+        let start = self.dated(Dated::Start);
         let due = self.due.ms();
         start.or(due)?;
+        // What is open was not done, and when it was stands outside of the row.
         let done = (self.status == TaskStatus::Done).then(|| self.rest.done.ms()).flatten();
         let end = done.or(due);
         let from = start.or(end)?;
@@ -170,7 +188,10 @@ impl Row {
                 other.priority.cmp(&self.priority).then_with(|| self.due.cmp(&other.due))
             }
             Sort::Due => self.due.cmp(&other.due).then_with(|| other.priority.cmp(&self.priority)),
-            Sort::Created => other.rest.created_ms.cmp(&self.rest.created_ms),
+            Sort::Created => {
+                let begin = other.created_minute.cmp(&self.created_minute);
+                begin.then_with(|| other.rest.created_ms.cmp(&self.rest.created_ms))
+            }
             Sort::Updated => other.updated_ms.cmp(&self.updated_ms),
             Sort::Title => self.title().cmp(other.title()),
             Sort::Manual => {

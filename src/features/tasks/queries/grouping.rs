@@ -183,7 +183,7 @@ impl Grouper {
             GroupBy::Priority => Priority::ALL.len() - 1 - row.priority as usize,
             GroupBy::Due => self.nearness(row) as usize,
             GroupBy::Assignee => self.owners.place(row.assignee),
-            GroupBy::Stream => self.streams.place(row.stream),
+            GroupBy::Stream => self.streams.place(row.stream()),
         }
     }
 
@@ -244,6 +244,10 @@ impl From<usize> for Room {
 }
 
 impl Room {
+    /// What a list begins with: as many as a tall screen shows; what is below it comes as soon as somebody scrolls
+    /// there.
+    pub const LIST: Self = Self { most: 50, full: 50, then: 10 };
+
     /// How many of a group, behind groups of which so many are shown.
     pub(super) fn after(self, shown: usize) -> usize {
         if shown < self.full { self.most } else { self.then }

@@ -101,7 +101,7 @@ pub(super) fn runs(read: &dyn Read) -> Result<TaskSet, StoreError> {
 /// Tasks with parts.
 pub(super) fn parts(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        rows.iter().filter(|row| !row.archived).filter_map(|row| row.parent).collect()
+        rows.iter().filter(|row| !row.archived).filter_map(Row::parent).collect()
     })
 }
 
@@ -341,7 +341,7 @@ fn quiet(read: &dyn Read, busy: &TaskSet, now: Timestamp) -> Result<TaskSet, Sto
         let (mut failed, mut resting, mut parents) = (Vec::new(), Vec::new(), Vec::new());
         let mut ended = ended.as_slice();
         for row in rows.iter().filter(|row| row.status.is_open() && !row.archived) {
-            parents.extend(row.parent);
+            parents.extend(row.parent());
             let of_agent = row.assignee.is_some_and(|who| who.agent().is_some());
             if !of_agent || busy.contains(row.id) {
                 continue;

@@ -414,8 +414,8 @@ impl<'f> Fits<'f> {
         let filter = self.filter;
         (filter.status.is_empty() || filter.status.contains(&row.status))
             && (filter.priority.is_empty() || filter.priority.contains(&row.priority))
-            && (filter.parent.is_none() || filter.parent == row.parent)
-            && filter.stream.is_none_or(|stream| stream == row.stream)
+            && (filter.parent.is_none() || filter.parent == row.parent())
+            && filter.stream.is_none_or(|stream| stream == row.stream())
             && self.labelled.as_ref().is_none_or(|tasks| tasks.contains(row.id))
             && filter.blocked.is_none_or(|blocked| blocked == self.blocked.contains(row.id))
             && match filter.assignee {
@@ -494,7 +494,7 @@ pub struct Group {
     pub page: Page<Task>,
 }
 
-/// The tasks that fit, by status, at most `limit` shown of each.
+/// The tasks that fit, by status, as many shown of each as there is room for.
 ///
 /// # Errors
 /// When the store fails.
@@ -503,10 +503,9 @@ pub fn groups(
     filter: &Filter,
     sort: Sort,
     today: &Today,
-    limit: usize,
+    room: impl Into<Room>,
 ) -> Result<Vec<Group>, StoreError> {
-    let cells =
-        grouping::cells(read, filter, (GroupBy::Status, GroupBy::None), sort, today, limit)?;
+    let cells = grouping::cells(read, filter, (GroupBy::Status, GroupBy::None), sort, today, room)?;
     let group = |cell: Cell| match cell.column {
         Bucket::Status(status) => Some(Group { status, total: cell.total, page: cell.page }),
         _ => None,

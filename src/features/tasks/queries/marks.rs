@@ -70,6 +70,26 @@ pub fn labelled(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| marks.iter().map(|mark| mark.task).collect())
 }
 
+/// The labels of these tasks.
+///
+/// # Errors
+/// When the store fails.
+pub fn labels_of(
+    read: &dyn Read,
+    tasks: &TaskSet,
+) -> Result<HashMap<TaskId, Vec<LabelId>>, StoreError> {
+    columns::with(read, |mut marks: &[Mark]| {
+        let mut labels: HashMap<TaskId, Vec<LabelId>> = HashMap::new();
+        // Both are in the order of tasks.
+        for task in tasks.ids() {
+            marks = &marks[marks.partition_point(|mark| mark.task < *task)..];
+            let own = marks.iter().take_while(|mark| mark.task == *task).map(|mark| mark.label);
+            labels.entry(*task).or_default().extend(own);
+        }
+        labels
+    })
+}
+
 /// How many tasks have each label.
 ///
 /// # Errors
@@ -94,7 +114,7 @@ pub fn in_stream(
 ) -> Result<HashMap<TaskStatus, usize>, StoreError> {
     columns::with(read, |rows: &[Row]| {
         let mut counts: HashMap<TaskStatus, usize> = HashMap::new();
-        for row in rows.iter().filter(|row| !row.archived && row.stream == Some(stream)) {
+        for row in rows.iter().filter(|row| !row.archived && row.stream() == Some(stream)) {
             *counts.entry(row.status).or_default() += 1;
         }
         counts
@@ -107,9 +127,9 @@ pub fn in_stream(
 /// When the store fails.
 pub fn tops_in_stream(read: &dyn Read, stream: StreamId) -> Result<Vec<TaskId>, StoreError> {
     columns::with(read, |rows: &[Row]| {
-        let own = || rows.iter().filter(|row| row.stream == Some(stream));
+        let own = || rows.iter().filter(|row| row.stream() == Some(stream));
         let ids: HashSet<TaskId> = own().map(|row| row.id).collect();
-        let tops = own().filter(|row| row.parent.is_none_or(|parent| !ids.contains(&parent)));
+        let tops = own().filter(|row| row.parent().is_none_or(|parent| !ids.contains(&parent)));
         tops.map(|row| row.id).collect()
     })
 }
@@ -149,6 +169,14 @@ fn counted(tasks: impl Iterator<Item = TaskId>) -> HashMap<TaskId, usize> {
         *counts.entry(task).or_default() += 1;
     }
     counts
+}
+
+/// Which of these tasks waits for which other of them.
+///
+/// # Errors
+/// When the store fails.
+pub fn waits_among(read: &dyn Read, tasks: &TaskSet) -> Result<Vec<(TaskId, TaskId)>, StoreError> {
+    pairs(read, |tie| tasks.contains(tie.task) && tasks.contains(tie.other))
 }
 
 /// Every task that waits, with what it waits for.

@@ -1,5 +1,6 @@
 //! Who is on a task right now: derived, never stored.
 
+use super::people::People;
 use super::relations;
 use crate::features::agents::model::Agent;
 use crate::features::deliverables::model::{self as deliverables, Deliverable};
@@ -91,6 +92,8 @@ pub(super) struct Near {
     pub(super) parts: Vec<Task>,
     /// Whether delivered work waits for a person.
     pub(super) in_review: bool,
+    /// How the agent is that has it.
+    pub(super) agent: Option<AgentStatus>,
 }
 
 impl Near {
@@ -98,8 +101,13 @@ impl Near {
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) fn of(read: &dyn Read, task: TaskId) -> Result<Self, StoreError> {
-        Ok(Self { parts: super::children(read, task)?, in_review: in_review(read, task)? })
+    pub(super) fn of(read: &dyn Read, people: &People, task: &Task) -> Result<Self, StoreError> {
+        let agent = task.assignee.and_then(|who| who.agent());
+        Ok(Self {
+            parts: super::children(read, task.id)?,
+            in_review: in_review(read, task.id)?,
+            agent: agent.and_then(|id| people.agent(id)).map(|agent| agent.status),
+        })
     }
 }
 
@@ -131,13 +139,14 @@ pub(super) fn standing_near(
     if !task.status.is_open() || task.archived_at.is_some() {
         return Ok(Standing::Plain);
     }
-    let agent = match task.assignee.and_then(|who| who.agent()) {
-        Some(id) => read.get::<Agent>(id)?,
-        None => None,
+    let agent = match (near, task.assignee.and_then(|who| who.agent())) {
+        (Some(near), _) => near.agent,
+        (None, Some(id)) => read.get::<Agent>(id)?.map(|agent| agent.status),
+        (None, None) => None,
     };
     let items = open_items(read, task.id)?;
     if let Some(item) = items.first() {
-        let paused = agent.is_some_and(|agent| agent.status == AgentStatus::Paused);
+        let paused = agent == Some(AgentStatus::Paused);
         let blocked = items.iter().all(Item::waits_for_blockers);
         let blockers = if blocked { relations::open_blockers(read, task.id)? } else { Vec::new() };
         let held = item.held_reason.clone().filter(|_| !paused);

@@ -1,5 +1,6 @@
 //! What stands beside a task in a list.
 
+use super::people::People;
 use super::standing::{self, Near, Standing};
 use crate::features::comments::model as comments;
 use crate::features::tasks::model::Task;
@@ -23,24 +24,17 @@ pub struct Summary {
     pub standing: Standing,
 }
 
-/// Adds to each task what a list shows of it.
-///
-/// # Errors
-/// When the store fails.
-pub fn summaries(
-    read: &dyn Read,
-    tasks: Vec<Task>,
-    now: Timestamp,
-) -> Result<Vec<Summary>, StoreError> {
-    tasks.into_iter().map(|task| summary(read, task, now)).collect()
-}
-
 /// Adds to a task what a list shows of it.
 ///
 /// # Errors
 /// When the store fails.
-pub fn summary(read: &dyn Read, task: Task, now: Timestamp) -> Result<Summary, StoreError> {
-    let near = Near::of(read, task.id)?;
+pub fn summary(
+    read: &dyn Read,
+    people: &People,
+    task: Task,
+    now: Timestamp,
+) -> Result<Summary, StoreError> {
+    let near = Near::of(read, people, &task)?;
     Ok(Summary {
         comments: read.len(comments::BY_TASK, &super::of_task(task.id))?,
         parts: near.parts.len(),

@@ -264,11 +264,11 @@ impl Test {
                 }),
             Self::During(window) => window.holds(row),
             Self::Being(list) => list.iter().any(|being| being.holds(row)),
-            Self::Parent(ids) => ids.holds(row.parent, |a, b| a == b),
+            Self::Parent(ids) => ids.holds(row.parent(), |a, b| a == b),
             Self::Watched(all) => all.iter().any(|watched| watched.holds(row)),
             Self::Series(ids) => ids.holds(row.rest.series, |a, b| a == b),
             Self::Template(ids) => ids.holds(row.rest.template, |a, b| a == b),
-            Self::Stream(ids) => ids.holds(row.stream, |a, b| a == b),
+            Self::Stream(ids) => ids.holds(row.stream(), |a, b| a == b),
             Self::In(ids) => ids.contains(row.id),
             Self::Number(spans) => spans.iter().any(|span| span.contains(f64::from(row.number))),
             Self::Cost(spans, costs) => {
