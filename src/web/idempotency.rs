@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::kernel::{ProblemKind, Via};
+use crate::kernel::{AccountId, ProblemKind, Via};
 use crate::store::{BlobId, Read, StoreError, WriteTx, once};
 use crate::web::error::{ApiError, Failure, PageError};
 use crate::web::extract;
@@ -78,11 +78,17 @@ impl Once {
     /// key all of it is.
     #[must_use]
     pub fn of_form(who: &Person, place: &str, key: &str, content: &[&str]) -> Self {
+        Self::of_account(who.account, place, key, content)
+    }
+
+    /// The same where no workspace says who a person is.
+    #[must_use]
+    pub fn of_account(account: AccountId, place: &str, key: &str, content: &[&str]) -> Self {
         if key.is_empty() || MAX_KEY < key.len() {
             return Self(None);
         }
         let content = BlobId::of(content.join("\0").as_bytes());
-        let scope = format!("account {} form {place}", who.account);
+        let scope = format!("account {account} form {place}");
         Self(Some((scope, format!("{key} {content}"), [0; 32])))
     }
 

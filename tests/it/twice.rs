@@ -11,26 +11,38 @@ use hq::features::tasks::model::label::Label;
 use hq::features::tasks::model::series::Series;
 use hq::features::tasks::model::{Task, template::Template};
 use hq::features::usage::model::price::EnteredPrice;
+use hq::features::users::model::ApiToken;
 use hq::features::views::model::View;
+use hq::features::workspace::model::Invite;
 use hq::kernel::AgentStatus;
-use hq::store::Record;
+use hq::store::{Range, ReadExt as _, Record};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{Person, TestHq};
+use crate::support::hq::{Person, Reply, TestHq};
 use crate::support::model::{Gate, Turn};
 use crate::support::work::{all, scene};
 
 const BASE: &str = "/w/marlow-cargo";
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 
-/// Sends the form of a page as two presses of its button do, both at once: where both lead.
-async fn pressed_twice(mira: &Person, page: &str, to: &str, fields: &[(&str, &str)]) -> String {
-    let (page, to) = (format!("{BASE}/{page}"), format!("{BASE}/{to}"));
-    let shown = mira.get(&page).await;
+/// Sends the form of a page as two presses of its button do, both at once: both answers.
+async fn sent_twice(
+    mira: &Person,
+    page: &str,
+    to: &str,
+    fields: &[(&str, &str)],
+) -> (Reply, Reply) {
+    let shown = mira.get(page).await;
     let key = shown.attr(&format!("form[action=\"{to}\"] input[name=once]"), "value");
     let fields: Vec<_> = fields.iter().copied().chain([("once", key.as_str())]).collect();
-    let (first, second) = tokio::join!(mira.form(&to, &fields), mira.form(&to, &fields));
+    tokio::join!(mira.form(to, &fields), mira.form(to, &fields))
+}
+
+/// The same where both lead to one page of the workspace.
+async fn pressed_twice(mira: &Person, page: &str, to: &str, fields: &[(&str, &str)]) -> String {
+    let (page, to) = (format!("{BASE}/{page}"), format!("{BASE}/{to}"));
+    let (first, second) = sent_twice(mira, &page, &to, fields).await;
     assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.text);
     assert_eq!(first.location(), second.location(), "{}", second.text);
     first.location().expect("where it leads").to_owned()
@@ -168,6 +180,98 @@ async fn a_price_is_entered_once() {
     let form = [("model", "harbour-2"), ("input", "1.50"), ("output", "6")];
     pressed_twice(&mira, page, page, &form).await;
     assert_eq!(count::<EnteredPrice>(&hq), 1);
+    hq.finish().await;
+}
+
+/// One of two answers shows the secret, and the other one says that there is nothing to copy any more.
+fn shown_once(answers: (Reply, Reply)) {
+    let (first, second) = answers;
+    for answer in [&first, &second] {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    let secrets = |one: &Reply| one.texts(".code[data-line] code");
+    let (with, without) =
+        if secrets(&first).is_empty() { (second, first) } else { (first, second) };
+    assert_eq!(secrets(&with).len(), 1, "{}", with.text);
+    assert_eq!(secrets(&without), [""; 0], "a second secret would open nothing");
+    let words = |one: &Reply| one.texts("main .banner p").concat();
+    assert!(words(&with).contains("it is not shown again"), "{}", with.text);
+    let said = words(&without);
+    assert!(said.contains("was sent twice and has made one"), "{said}");
+    assert!(said.contains("below and make another"), "{said}");
+    for page in [&with, &without] {
+        assert_eq!(
+            page.attrs(
+                "main tbody form[action$=revoke], main tbody form[action$=withdraw]",
+                "action"
+            )
+            .len(),
+            1
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_made_once_and_its_secret_is_shown_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let path = "/w/marlow-cargo/settings/tokens";
+    let open = || hq.running().app.system.read(|snap| snap.list::<ApiToken>(&Range::all()));
+    let form = [("name", "Import"), ("scopes", "read"), ("days", "30")];
+    shown_once(sent_twice(&mira, path, path, &form).await);
+    assert_eq!(open().expect("a readable store").len(), 1);
+    // The form that is opened anew is another wish, also with the same words.
+    let page = mira.get(path).await;
+    let key = page.attr("form[data-prove] input[name=once]", "value");
+    let again = [form.as_slice(), &[("once", key.as_str())]].concat();
+    let fresh = mira.form(path, &again).await.text_of(".code[data-line] code");
+    assert!(fresh.starts_with("hq_pat_"), "{fresh}");
+    assert_eq!(open().expect("a readable store").len(), 2);
+    // Other words in the same form are another wish, too: what was wrong is put right and sent.
+    let other = [("name", "Export"), ("scopes", "read"), ("days", "30"), ("once", key.as_str())];
+    mira.form(path, &other).await;
+    assert_eq!(open().expect("a readable store").len(), 3);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_made_once_and_its_link_is_shown_once() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let (page, to) = (format!("{BASE}/settings/members"), format!("{BASE}/settings/invites"));
+    let form = [("role", "member"), ("email", "tom@marlow.example")];
+    shown_once(sent_twice(&mira, &page, &to, &form).await);
+    assert_eq!(count::<Invite>(&hq), 1);
+    let (first, _) = sent_twice(&mira, &page, &to, &[("role", "viewer"), ("email", "")]).await;
+    assert_eq!(first.status, StatusCode::OK);
+    assert_eq!(count::<Invite>(&hq), 2);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_is_added_once() {
+    let mut hq = TestHq::start().await;
+    let mira = hq.owner();
+    let path = "/workspaces/new";
+    let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
+    let key =
+        mira.get(path).await.attr("form[action=\"/workspaces/new\"] input[name=once]", "value");
+    let keyed = [form.as_slice(), &[("once", key.as_str())]].concat();
+    let (first, second) = tokio::join!(mira.form(path, &keyed), mira.form(path, &keyed));
+    for answer in [&first, &second] {
+        assert_eq!(answer.location(), Some("/w/northwind/"), "{}", answer.text);
+    }
+    // The answer was lost, and HQ was started anew since.
+    hq.restart().await;
+    let mira = hq.owner();
+    assert_eq!(mira.form(path, &keyed).await.location(), Some("/w/northwind/"));
+    assert_eq!(hq.running().app.workspaces.read().len(), 2);
+    // The form that is opened anew wants another one, whose address is taken.
+    let (first, second) = sent_twice(&mira, path, path, &form).await;
+    for answer in [first, second] {
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    }
+    assert_eq!(hq.running().app.workspaces.read().len(), 2);
     hq.finish().await;
 }
 

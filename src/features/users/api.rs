@@ -14,7 +14,7 @@ use crate::kernel::{AccountId, Can, Role, Scope, Timestamp, TokenId, WorkspaceId
 use crate::store::StoreError;
 use crate::web::error::ApiError;
 use crate::web::extract::{Json, Path};
-use crate::web::idempotency::NoKey;
+use crate::web::idempotency::{NoKey, Once};
 use crate::web::routes::{Doc, Needs, Routes};
 use crate::web::session::Person;
 
@@ -203,7 +203,7 @@ async fn create(
         public: token.id().to_owned(),
         hash: token.hash(),
     };
-    let made = tokens::create(&app, &who, rights, new).await?;
+    let made = tokens::create(&app, &who, rights, new, Once::without_key()).await?;
     let fresh = FreshToken { token: token.reveal().to_owned(), view: TokenView::of(made, None) };
     Ok((StatusCode::CREATED, Json(fresh)).into_response())
 }

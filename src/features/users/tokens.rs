@@ -4,13 +4,15 @@ use crate::app::{App, Who, Ws};
 use crate::features::workspace::queries as workspace;
 use crate::kernel::{Role, TokenId};
 use crate::store::ReadExt;
+use crate::web::idempotency::Once;
 use crate::web::session::Person;
 
 use super::model::ApiToken;
 use super::rules::{self, NewToken, UsersError};
 use super::session::Rights;
 
-/// Makes a token for this person, who may not give more than they have.
+/// Makes a token for this person, who may not give more than they have. A form that is sent again gets the
+/// one that it made: whoever issued another secret for it knows by [`ApiToken::public`].
 ///
 /// # Errors
 /// When a scope is more than the person's own rights, or a field is wrong.
@@ -19,13 +21,15 @@ pub async fn create(
     who: &Person,
     rights: Rights,
     new: NewToken,
+    once: Once,
 ) -> Result<ApiToken, UsersError> {
     for scope in &new.scopes {
         if !who.access.covers((rights.scope)(*scope)) {
             return Err(UsersError::MoreThanOwn(scope.label()));
         }
     }
-    app.system.write(who.actor(), who.cause(), move |tx| rules::create_token(tx, new)).await
+    let write = once.run(move |tx| rules::create_token(tx, new));
+    app.system.write(who.actor(), who.cause(), write).await
 }
 
 /// Withdraws a token of somebody else in this workspace; an admin leaves those of owners alone.

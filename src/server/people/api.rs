@@ -334,7 +334,7 @@ async fn invite(
 ) -> Result<Response, ApiError> {
     super::proved_for(body.role, proof)?;
     let email = bound_email(&body.email.unwrap_or_default())?;
-    let (token, made) = super::invite(&ws, &who, body.role, email).await?;
+    let (token, made) = super::invite(&ws, &who, body.role, email, Once::without_key()).await?;
     let link = link(&reached, &ws, &token);
     let fresh = FreshInvite { link, view: made.into() };
     Ok((StatusCode::CREATED, Json(fresh)).into_response())

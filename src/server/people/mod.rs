@@ -130,7 +130,8 @@ pub async fn reset_factors(
 }
 
 /// Makes an invitation for somebody who gets no more rights than the person who invites has, also
-/// when that person comes by a token. Gives the link's token, which is shown once.
+/// when that person comes by a token. Gives the link's token, which is shown once. A form that is
+/// sent again gets the invitation that it made, and a token that is not that one's.
 ///
 /// # Errors
 /// When it would give more, or a field is wrong.
@@ -139,13 +140,14 @@ pub async fn invite(
     who: &Person,
     role: Role,
     email: Option<String>,
+    once: Once,
 ) -> Result<(Token, Invite), WorkspaceError> {
     give_no_more(who, role)?;
     let token = Token::issue(TokenKind::Invite);
     let (public, hash) = (token.id().to_owned(), token.hash());
     let strangers = accounts::strangers(&ws.app, ws)?.into_iter().map(|one| one.account).collect();
     let new = NewInvite { role, email, public, hash, strangers };
-    let made = ws.write(who, move |tx| invites::create(tx, new)).await?;
+    let made = ws.write(who, once.run(move |tx| invites::create(tx, new))).await?;
     Ok((token, made))
 }
 

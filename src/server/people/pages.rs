@@ -23,7 +23,7 @@ use crate::web::flash;
 use crate::web::form::{Wrong, sentence};
 use crate::web::html;
 use crate::web::hx::Hx;
-use crate::web::idempotency::Once;
+use crate::web::idempotency::{FormOnce, Once};
 use crate::web::live::Live;
 use crate::web::parts::{Choice, Face};
 use crate::web::routes::{Needs, Routes};
@@ -109,9 +109,9 @@ struct TablesPart {
     t: Tables,
 }
 
-/// A new invitation, shown once.
+/// A new invitation. Its link is shown once: there is none when its form is sent again.
 struct Fresh {
-    link: String,
+    link: Option<String>,
     role: &'static str,
     email: String,
 }
@@ -408,19 +408,19 @@ async fn invite(
     proof: Proof,
     reached: Reached,
     shell: Shell,
-    Form(form): Form<InviteForm>,
+    FormOnce(form, once): FormOnce<InviteForm>,
 ) -> Result<Response, PageError> {
     let mut wrong = Wrong::none();
     let role: Role = form.role.parse().unwrap_or(Role::Viewer);
     super::proved_for(role, proof)?;
     if let Some(email) = wrong.note(bound_email(&form.email)) {
-        match super::invite(&ws, &who, role, email).await {
+        match super::invite(&ws, &who, role, email, once).await {
             Ok((token, made)) => {
-                let link = link(&reached, &ws, &token);
-                let email = made.email.unwrap_or_default();
-                let fresh = Fresh { link, role: with_article(role), email };
                 let mut page = Members::of(&ws, &who, shell).await?;
-                page.fresh = Some(fresh);
+                // Of a form that was sent before the link is known to nobody but who got the first answer.
+                let link = (made.public == token.id()).then(|| link(&reached, &ws, &token));
+                let email = made.email.unwrap_or_default();
+                page.fresh = Some(Fresh { link, role: with_article(role), email });
                 return html::page(&page);
             }
             Err(error) => wrong = Wrong::of(&error)?,

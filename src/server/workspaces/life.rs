@@ -17,6 +17,7 @@ use crate::features::{connections, users, workspace};
 use crate::kernel::{Actor, Cause, Part, WorkspaceState, text};
 use crate::server::exports;
 use crate::store::StoreError;
+use crate::web::idempotency::Once;
 
 pub use super::error::LifeError;
 use super::error::MOST;
@@ -44,8 +45,21 @@ pub struct NewWorkspace {
 /// # Errors
 /// When a field is wrong, the address is taken, or the disk refuses.
 pub async fn add(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
+    add_once(app, by, new, Once::without_key()).await
+}
+
+/// The same by a form: sent again, it gets the workspace that it made.
+///
+/// # Errors
+/// As [`add`]; also when that workspace is not here any more.
+pub async fn add_once(
+    app: &App,
+    by: (Actor, Cause),
+    new: NewWorkspace,
+    once: Once,
+) -> Result<Ws, LifeError> {
     let own = app.clone();
-    app.see_through("add a workspace", async move { make(&own, by, new).await }).await?
+    app.see_through("add a workspace", async move { make(&own, by, new, once).await }).await?
 }
 
 /// How many workspaces there are with one more.
@@ -57,8 +71,17 @@ pub fn count_with_one_more(app: &App) -> Result<usize, LifeError> {
     if MOST < count { Err(LifeError::Many) } else { Ok(count) }
 }
 
-async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, LifeError> {
+async fn make(
+    app: &App,
+    by: (Actor, Cause),
+    new: NewWorkspace,
+    once: Once,
+) -> Result<Ws, LifeError> {
     let _turn = app.list_turn.lock().await;
+    // The answer is kept with the line in the list: what was cut off before has made nothing that stays.
+    if let Some(slug) = app.system.read(|snap| once.answered::<String>(snap))? {
+        return find(app, &slug);
+    }
     workspace::queries::checked_name(&new.name)?;
     workspace::queries::checked_zone(&new.zone)?;
     let slug = free_slug(app, &new.name)?;
@@ -92,7 +115,8 @@ async fn make(app: &App, by: (Actor, Cause), new: NewWorkspace) -> Result<Ws, Li
         }
     };
     let row = super::row(&ws, &settings, app.clock.now());
-    let noted = app.system.write(by.0, by.1, move |tx| listed::list(tx, &row)).await;
+    let note = once.run(move |tx| listed::list(tx, &row).map(|()| row.slug));
+    let noted = app.system.write(by.0, by.1, note).await;
     if let Err(error) = noted {
         // Unless it may be on the list: nobody shall find at the next start what was refused now.
         if !matches!(error, UsersError::Store(StoreError::Unknown(_))) {

@@ -19,6 +19,7 @@ use crate::web::flash;
 use crate::web::form::{Wrong, sentence};
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::Once;
 use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::{Person, RequestId};
@@ -106,6 +107,9 @@ struct Values {
     emoji: String,
     #[serde(default)]
     zone: String,
+    /// The key of the form.
+    #[serde(default)]
+    once: String,
 }
 
 #[derive(Template)]
@@ -147,7 +151,9 @@ async fn add(
     wrong.note(workspace::checked_emoji(&values.emoji));
     wrong.note(queries::checked_zone(&values.zone));
     if !wrong.has_fields() {
-        match life::add(&app, (caller.actor(), Cause::Request(id.0)), new).await {
+        let said = [values.workspace.as_str(), values.emoji.as_str(), values.zone.as_str()];
+        let once = Once::of_account(caller.account.id, "workspaces", &values.once, &said);
+        match life::add_once(&app, (caller.actor(), Cause::Request(id.0)), new, once).await {
             Ok(ws) => {
                 let done = Flash::ok("Your workspace is ready.");
                 return Ok(flash::say(&app, done, Redirect::to(&ws.url("")).into_response()));

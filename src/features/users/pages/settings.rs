@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::RawForm;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
@@ -21,6 +20,7 @@ use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
 use crate::web::html;
 use crate::web::hx::Hx;
+use crate::web::idempotency::FormOnce;
 use crate::web::parts::Choice;
 use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
@@ -282,6 +282,8 @@ struct TokenRow {
 struct Tokens {
     shell: Shell,
     fresh: String,
+    /// Whether the form made its token before, and the secret is not here any more.
+    again: bool,
     called: String,
     name_error: String,
     scopes: Vec<Choice>,
@@ -310,6 +312,7 @@ impl Tokens {
             others,
             shell,
             fresh: String::new(),
+            again: false,
             called: String::new(),
             name_error: String::new(),
             scopes: scopes(&[Scope::Read]),
@@ -398,9 +401,8 @@ async fn list_tokens(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Resp
 }
 
 /// The form: a name, any number of scopes, days.
-fn token_form(body: &[u8]) -> (String, BTreeSet<Scope>, i64) {
+fn token_form(pairs: Vec<(String, String)>) -> (String, BTreeSet<Scope>, i64) {
     let (mut name, mut scopes, mut days) = (String::new(), BTreeSet::new(), DAYS[0].0);
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
     for (field, value) in pairs {
         match field.as_str() {
             "name" => name = value,
@@ -418,9 +420,9 @@ async fn create_token(
     who: Person,
     rights: Rights,
     shell: Shell,
-    RawForm(body): RawForm,
+    FormOnce(pairs, once): FormOnce<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    let (name, wanted, days) = token_form(&body);
+    let (name, wanted, days) = token_form(pairs);
     let wanted: Vec<Scope> = wanted.into_iter().collect();
     let token = Token::issue(TokenKind::Personal);
     let new = NewToken {
@@ -432,10 +434,13 @@ async fn create_token(
         public: token.id().to_owned(),
         hash: token.hash(),
     };
-    match tokens::create(&app, &who, rights, new).await {
-        Ok(_) => {
+    match tokens::create(&app, &who, rights, new, once).await {
+        Ok(made) => {
             let mut page = Tokens::of(&app, &ws, &who, shell)?;
-            token.reveal().clone_into(&mut page.fresh);
+            match made.public == token.id() {
+                true => token.reveal().clone_into(&mut page.fresh),
+                false => page.again = true,
+            }
             html::page(&page)
         }
         Err(error) if !error.fields().is_empty() => {
