@@ -273,6 +273,7 @@ async fn details(common: &Common, door: &Door, which: &Which) -> Result<u8, Comm
         ("Priority", word(&task, "priority").to_owned()),
         ("Stream", word(&task, "stream").to_owned()),
         ("Part of", word(&task, "parent").to_owned()),
+        ("Template", word(&task, "template").to_owned()),
         ("Begins", word(&task, "start_at").to_owned()),
         ("Model", word(&task, "model").to_owned()),
         ("Thinking", word(&task, "thinking").to_owned()),

@@ -113,6 +113,7 @@ fn words<'a>(item: &'a AstNode<'a>) -> String {
     for node in first.iter().flat_map(|block| block.descendants()) {
         match &node.data.borrow().value {
             NodeValue::Text(piece) => words.push_str(piece),
+            NodeValue::HtmlInline(tag) => words.push_str(tag),
             NodeValue::Code(code) => words.push_str(&code.literal),
             NodeValue::SoftBreak | NodeValue::LineBreak => words.push(' '),
             _ => {}

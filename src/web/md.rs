@@ -1,9 +1,11 @@
 //! Markdown to HTML that may stand in a page.
 //!
-//! Tables, task lists, strike-through and bare links work; raw HTML is dropped; headings move one
-//! level down, below the page's own; pictures from elsewhere become links, because a page loads
-//! nothing from a third party; those that lie here, as files of tasks, are shown. Words such as `MC-142` and `@ada` become links if the caller knows
-//! them. What comes out of the renderer is sanitised once more by a list of allowed tags.
+//! Tables, task lists, strike-through and bare links work. HTML is words like any other: tags, comments and
+//! whole blocks of it are shown as they were typed, so that nothing of `Vec<String>` is lost and nothing of a
+//! script runs. Headings move one level down, below the page's own; pictures from elsewhere become links,
+//! because a page loads nothing from a third party; those that lie here, as files of tasks, are shown. Words
+//! such as `MC-142` and `@ada` become links if the caller knows them. What comes out of the renderer is
+//! sanitised once more by a list of allowed tags.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -33,6 +35,7 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let options = options();
     let root = parse_document(&arena, text, &options);
     let boxes = if pressed { buttons(root, text) } else { Vec::new() };
+    show_html(&arena, root);
     let nodes: Vec<_> = root.descendants().collect();
     for node in nodes {
         rework(node);
@@ -127,8 +130,10 @@ pub fn excerpt(text: &str, max: usize) -> String {
         let data = node.data.borrow();
         match &data.value {
             NodeValue::Text(piece) => words.push_str(piece),
+            NodeValue::HtmlInline(tag) => words.push_str(tag),
             NodeValue::Code(code) => words.push_str(&code.literal),
-            NodeValue::CodeBlock(code) => words.push_str(&code.literal),
+            NodeValue::CodeBlock(code) => words.extend([" ", code.literal.as_str()]),
+            NodeValue::HtmlBlock(html) => words.extend([" ", html.literal.as_str()]),
             NodeValue::SoftBreak | NodeValue::LineBreak => words.push(' '),
             value if value.block() => words.push(' '),
             _ => {}
@@ -191,6 +196,28 @@ fn lies_here(url: &str) -> bool {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     plain(place) && file.strip_suffix("/content").is_some_and(plain)
+}
+
+/// Makes words of HTML: a tag in a line stays where it is, a block becomes a paragraph of its lines.
+fn show_html<'a>(arena: &'a Arena<'a>, root: &'a AstNode<'a>) {
+    let nodes: Vec<_> = root.descendants().collect();
+    for node in nodes {
+        let value = &mut node.data.borrow_mut().value;
+        match value {
+            NodeValue::HtmlInline(tag) => *value = NodeValue::Text(std::mem::take(tag).into()),
+            NodeValue::HtmlBlock(html) => {
+                let html = std::mem::take(&mut html.literal);
+                *value = NodeValue::Paragraph;
+                for (n, line) in html.trim_end().lines().enumerate() {
+                    if 0 < n {
+                        node.append(arena.alloc(NodeValue::LineBreak.into()));
+                    }
+                    node.append(leaf(arena, line));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Moves headings down and turns pictures from elsewhere into links.
@@ -269,7 +296,38 @@ fn is_number(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{excerpt, plain, render, with_ticks};
+    use proptest::prelude::*;
+
+    use super::{end_of, excerpt, plain, render, with_ticks};
+
+    /// The tags of a text that was drawn, and its words as a browser shows them.
+    fn taken_apart(html: &str) -> (Vec<&str>, String) {
+        let (mut tags, mut words, mut rest) = (Vec::new(), String::new(), html);
+        while let Some(at) = rest.find('<') {
+            words.push_str(&rest[..at]);
+            let (tag, after) = rest[at..].split_at(end_of(&rest[at..]));
+            tags.push(tag);
+            rest = after;
+        }
+        words.push_str(rest);
+        let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&nbsp;", "\u{a0}")];
+        for (sign, meant) in signs {
+            words = words.replace(sign, meant);
+        }
+        (tags, words.replace("&amp;", "&"))
+    }
+
+    /// Whether only Markdown makes such a tag: none that runs, loads, or asks the server.
+    fn is_harmless(tag: &str) -> bool {
+        let name = tag.trim_start_matches(['<', '/']);
+        let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let known = ["p", "br", "a", "em", "strong", "code", "ul", "ol", "li", "blockquote", "hr"];
+        let own = tag.starts_with("<div class=\"code\">") || tag == "</div>";
+        let attributes = tag.split_whitespace().skip(1);
+        let bad = ["on", "style", "hx-", "srcdoc", "href=\"javascript", "href=\"data"];
+        (own || known.contains(&name))
+            && !attributes.into_iter().any(|one| bad.iter().any(|bad| one.starts_with(bad)))
+    }
 
     #[test]
     fn known_words_become_links_and_code_stays_as_it_is() {
@@ -314,12 +372,89 @@ mod tests {
         assert!(!html.as_str().contains("/t"));
     }
 
+    /// What somebody types who tries to get at others, and what people type who mean no harm.
+    const TYPED: &[&str] = &[
+        "a <b>bold</b> word",
+        "Vec<String> and Map<K, Vec<V>>",
+        "see <MC-1> and <x-y z=\"1\"/>",
+        "<script>alert(1)</script>",
+        "words <script>alert(1)</script> words",
+        "<SCRIPT SRC=//e.example/x.js></SCRIPT>",
+        "<script>\nalert(1)\n\nalert(2)\n</script>",
+        "<b onclick=x() style=\"color:red\">b</b>",
+        "<img src=x onerror=\"alert('1')\">",
+        "<svg/onload=alert(1)>",
+        "<div hx-get=\"/w/a/settings\" hx-trigger=\"load\">c</div>",
+        "<iframe srcdoc=\"<script>x</script>\"></iframe>",
+        "<style>@import 'x';</style>",
+        "<!-- a note -->",
+        "words <!-- a note --> words",
+        "<!--> <script>x</script> -->",
+        "<?php echo 1 ?>",
+        "<!DOCTYPE html>",
+        "<![CDATA[ <p> ]]>",
+        "<table><tr><td onmouseover=x>1</td></tr></table>",
+        "<input type=checkbox checked>",
+        "<a href=\"javascript:alert(1)\">here</a>",
+        "<details>\n<summary>More</summary>\nwords\n</details>",
+        "</p></main><form action=\"/logout\" method=\"post\">",
+        "<div\nclass=\"x\">c",
+        "<b",
+        "1 < 2 && 3 > 2",
+    ];
+
     #[test]
-    fn scripts_handlers_styles_and_odd_links_do_not_survive() {
-        let bad = "<script>x</script>\n\n<b onclick=1 style=\"color:red\">b</b> [a](javascript:x) \
-                   \n\n<div hx-get=\"/x\">c</div> <img src=x onerror=y>\n\n![p](https://e.example/p.png)";
-        let html = plain(bad);
-        for word in ["<script", "onclick", "style", "javascript:", "hx-get", "onerror", "<img"] {
+    fn html_is_shown_as_it_was_typed_and_does_nothing() {
+        for typed in TYPED {
+            for around in [(String::new(), ""), ("> ".to_owned(), ""), ("- ".to_owned(), "\n- b")] {
+                let under = if around.0.starts_with('-') { "\n  " } else { "\n> " };
+                let inner =
+                    if around.0.is_empty() { (*typed).into() } else { typed.replace('\n', under) };
+                let html = plain(&format!("{}{inner}{}", around.0, around.1));
+                let (tags, words) = taken_apart(html.as_str());
+                assert!(tags.iter().all(|tag| is_harmless(tag)), "{typed}: {html}");
+                for line in typed.lines() {
+                    assert!(words.contains(line), "{line} is gone from {html}");
+                }
+            }
+        }
+        let two = plain("<div>\n  MC-1\n</div>\n\n*after*");
+        assert_eq!(
+            two.as_str(),
+            "<p>&lt;div&gt;<br>\n  MC-1<br>\n&lt;/div&gt;</p>\n<p><em>after</em></p>\n"
+        );
+        let find = |word: &str| (word == "MC-1").then(|| "/t".to_owned());
+        let linked = render("<MC-1> <div>MC-1</div>", &find);
+        assert_eq!(linked.as_str().matches("<a href=\"/t\"").count(), 2, "{linked}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_put_together_draws_nothing_that_runs(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(TYPED).prop_map(str::to_owned),
+                    prop::sample::select(&["\n", "\n\n", "`", "> ", "- ", "\\", "\"", "[a](", ")", "<", "-->", "**"][..])
+                        .prop_map(str::to_owned),
+                    "[a-z<>&/ ]{0,6}",
+                ],
+                0..12,
+            )
+        ) {
+            let typed = parts.concat();
+            let html = plain(&typed);
+            let (tags, _) = taken_apart(html.as_str());
+            let own = |tag: &&str| !["<pre", "</pre", "<button", "</button", "<svg", "</svg", "<use", "</use", "<h", "</h"]
+                .iter().any(|own| tag.starts_with(own));
+            prop_assert!(tags.into_iter().filter(own).all(is_harmless), "{typed:?}: {html}");
+        }
+    }
+
+    #[test]
+    fn odd_links_and_pictures_from_elsewhere_do_not_survive() {
+        let html =
+            plain("[a](javascript:x) [b](data:text/html,x)\n\n![p](https://e.example/p.png)");
+        for word in ["javascript:", "data:", "<img"] {
             assert!(!html.as_str().contains(word), "{word} survived in {html}");
         }
         assert!(html.as_str().contains("https://e.example/p.png"), "the picture is a link");
@@ -336,12 +471,14 @@ mod tests {
 
     #[test]
     fn items_of_a_checklist_are_buttons_where_they_can_be_pressed() {
-        let text = "- [x] done\n- [ ] a < \"b\"\n\n```\n- [ ] code\n```\n\n<input type=checkbox>";
+        let text =
+            "- [x] done <i>\n- [ ] a < \"b\"\n\n```\n- [ ] code\n```\n\n<input type=checkbox>";
         let html = with_ticks(text, &|_| None);
         let html = html.as_str();
         assert_eq!(html.matches("role=\"checkbox\"").count(), 2, "{html}");
         assert!(html.contains("aria-checked=\"true\"") && !html.contains("<input"), "{html}");
         assert!(html.contains("aria-label=\"a &lt; &quot;b&quot;\""), "{html}");
+        assert!(html.contains("aria-label=\"done &lt;i&gt;\""), "{html}");
         assert!(!plain(text).as_str().contains("<button class=\"tick\""));
     }
 
@@ -364,6 +501,10 @@ mod tests {
         assert_eq!(
             excerpt("# Title\n\nSome *bold* `code`\n\n- item", 80),
             "Title Some bold code item"
+        );
+        assert_eq!(
+            excerpt("A Vec<String>\n\n<div>\nb\n</div>\n\n```\ncode\n```", 80),
+            "A Vec<String> <div> b </div> code"
         );
         assert_eq!(excerpt("äöü and more", 3), "äöü…");
         assert_eq!(excerpt("", 3), "");

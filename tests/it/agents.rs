@@ -305,7 +305,8 @@ async fn files_are_shown_and_no_path_leaves_the_folder() {
     assert!(!names.contains(&"link.md".to_owned()), "links are not shown");
     let file = hq.owner().get(&format!("{AGENTS}/ada/files?path=notes/deep/er/x%20y.md")).await;
     assert_eq!(file.text_of(".md h2"), "Found");
-    assert!(!file.text.contains("alert(1)"), "no script of an agent reaches a page");
+    assert_eq!(file.texts(".md script"), [""; 0], "no script of an agent reaches a page");
+    assert_eq!(file.text_of(".md p"), "<script>alert(1)</script>", "but its words do");
     let picture = hq.owner().get(&format!("{AGENTS}/ada/files?path=picture.png")).await;
     assert!(picture.text.contains("no text"));
 

@@ -68,6 +68,34 @@ async fn a_template_is_kept_changed_and_what_is_wrong_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_says_of_which_template_it_was_made() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    api.post("/api/v1/task-templates", &launch()).await;
+    api.post("/api/v1/tasks", &json!({ "title": "Water the plants" })).await;
+    let made = api.post("/api/v1/task-templates/launch/spawn", &json!({})).await.json();
+    let path = format!("/api/v1/tasks/{}", made["tasks"][0]["key"].as_str().expect("a key"));
+    assert_eq!(api.get(&path).await.json()["template"], "Launch");
+    let all = api.get("/api/v1/tasks?sort=created").await.json();
+    let names: Vec<_> =
+        all["items"].as_array().expect("tasks").iter().map(|one| &one["template"]).collect();
+    assert_eq!(names.iter().filter(|name| **name == "Launch").count(), 3, "{all:#}");
+    assert_eq!(names.iter().filter(|name| name.is_null()).count(), 1, "{all:#}");
+    // It has the name that the template has, and none when that is gone.
+    api.json("PATCH", "/api/v1/task-templates/launch", &json!({ "name": "Big launch" })).await;
+    assert_eq!(api.get(&path).await.json()["template"], "Big launch");
+    api.json("DELETE", "/api/v1/task-templates/big launch", &json!({})).await;
+    let task = api.get(&path).await.json();
+    assert_eq!(task.get("template"), Some(&Value::Null), "{task:#}");
+    // The document of the API has it, too.
+    let document = api.get("/api/v1/openapi.json").await.json();
+    let answer = &document["paths"]["/api/v1/tasks/{task}"]["get"]["responses"]["200"];
+    let fields = &answer["content"]["application/json"]["schema"]["properties"];
+    assert_eq!(fields["template"]["type"], "string", "{answer:#}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_nobody_has_is_a_warning_and_nobody_is_woken() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
@@ -75,6 +103,7 @@ async fn a_role_that_nobody_has_is_a_warning_and_nobody_is_woken() {
     let made = api.post("/api/v1/task-templates/launch/spawn", &json!({})).await.json();
     assert_eq!(made["tasks"].as_array().map(Vec::len), Some(3));
     assert_eq!(made["warnings"].as_array().map(Vec::len), Some(2), "{made:#}");
+    assert_eq!(made["tasks"][0]["template"], "Launch");
     let items = hq.ws().read(|snap| snap.list::<Item>(&Range::all())).unwrap();
     assert!(items.is_empty());
     let nowhere = json!({ "stream": "nowhere" });

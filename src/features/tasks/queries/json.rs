@@ -10,6 +10,7 @@ use super::{labels, relations};
 use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::Label;
+use crate::features::tasks::model::template::Template;
 use crate::kernel::{
     Actor, Assignee, Hue, LabelId, Priority, TaskId, TaskStatus, Thinking, Timestamp,
 };
@@ -98,6 +99,8 @@ pub struct TaskView {
     parent: Option<String>,
     /// The name of its stream.
     stream: Option<String>,
+    /// The name of the template that it was made from.
+    template: Option<String>,
     /// The names of its labels.
     labels: Vec<String>,
     /// What is still to be done before it.
@@ -137,6 +140,10 @@ impl TaskView {
             Some(id) => read.get::<Stream>(id)?.map(|stream| stream.name),
             None => None,
         };
+        let template = match task.template {
+            Some(id) => read.get::<Template>(id)?.map(|template| template.name),
+            None => None,
+        };
         let labels = labels::of(read, task.id)?.into_iter().map(|label| label.name).collect();
         let blockers = relations::open_blockers(read, task.id)?;
         Ok(Self {
@@ -150,6 +157,7 @@ impl TaskView {
             assignee: task.assignee.map(|who| WhoView::of(names, who)),
             parent,
             stream,
+            template,
             labels,
             blocked_by: blockers.iter().map(|blocker| TaskRef::of(names, blocker)).collect(),
             model: task.model,
