@@ -9,7 +9,7 @@ use super::Document;
 
 /// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
 /// another version is made anew.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 /// The name of what cuts text.
 pub(super) const CUTTER: &str = "hq";
 

@@ -10,6 +10,7 @@ use hq::store::BlobId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::PDF_WITH_WORDS;
 use crate::support::hq::{Reply, Setup, TestHq};
 use crate::support::model::Turn;
 use crate::support::office::Office;
@@ -406,13 +407,6 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     hq.finish().await;
 }
 
-/// A PDF of one page.
-const LIST: &[u8] = b"%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
-    2 0 obj <</Type /Pages /Kids [3 0 R]>> endobj\n\
-    3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
-    4 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Mango 3 EUR) Tj 0 -14 Td (Plum 4 EUR) Tj ET\n\
-    endstream endobj\n5 0 obj <</Type /Font /Subtype /Type1>> endobj\ntrailer <</Root 1 0 R>>";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     let office = Office::open().await;
@@ -440,7 +434,7 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
         ("logo.png", PNG),
         ("offer.pdf", pdf),
         ("dump.bin", &[0xff; 2_048]),
-        ("list.pdf", LIST),
+        ("list.pdf", PDF_WITH_WORDS),
     ] {
         let sent =
             api.bytes("POST", &format!("{FILES}?name={name}"), BYTES, content.to_vec()).await;

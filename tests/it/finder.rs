@@ -6,6 +6,7 @@ use hq::kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::PDF_WITH_WORDS;
 use crate::support::hq::{Person, Setup, TestHq};
 use crate::support::model::Turn;
 use crate::support::work;
@@ -420,6 +421,8 @@ async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
     add("long.txt", long.into_bytes()).await;
     add("offer.pdf", b"%PDF-1.7 rosehip".to_vec()).await;
     add("blob.bin", b"rosehip \0 and more".to_vec()).await;
+    let fat = [PDF_WITH_WORDS, b"\n%", &vec![b' '; 300 * 1024], b"\n"].concat();
+    add("list.pdf", fat).await;
     add("latin.txt", b"rosehip caf\xe9".to_vec()).await;
 
     let id = csv.as_str();
@@ -439,6 +442,9 @@ async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
     assert_eq!(titles(&ask(&api, "medlar").await), [""; 0], "only its beginning is looked at");
     assert_eq!(titles(&ask(&api, "rosehip").await), [""; 0], "no text");
     assert_eq!(titles(&ask(&api, "offer%20pdf").await), ["offer.pdf"]);
+    let words = ask(&api, "mango").await;
+    assert_eq!(titles(&words), ["list.pdf"], "a PDF has words, too");
+    assert_eq!(words["items"][0]["snippet"], "<mark>Mango</mark> 3 EUR Plum 4 EUR");
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
     let theirs = viewer.get(&format!("{PAGE}?q=persimmon")).await;
     assert_eq!(theirs.texts(".finds .title"), ["prices.csv"]);

@@ -8,6 +8,7 @@ use hq::features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
 use hq::kernel::{Outcome, RunState};
 use serde_json::json;
 
+use crate::support::PDF_WITH_WORDS;
 use crate::support::model::Turn;
 use crate::support::office::Office;
 
@@ -198,18 +199,11 @@ async fn a_picture_that_a_provider_refuses_costs_one_call_and_no_session() {
     office.hq.finish().await;
 }
 
-/// A PDF of one page.
-const OFFER: &[u8] = b"%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
-    2 0 obj <</Type /Pages /Kids [3 0 R]>> endobj\n\
-    3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\
-    4 0 obj <<>> stream\nBT /F1 12 Tf 50 700 Td (Mango 3 EUR) Tj 0 -14 Td (Plum 4 EUR) Tj ET\n\
-    endstream endobj\n5 0 obj <</Type /Font /Subtype /Type1>> endobj\ntrailer <</Root 1 0 R>>";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_reads_no_documents_reads_the_words_of_a_pdf() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    let offer = file(&office, "offer.pdf", "application/pdf", OFFER);
+    let offer = file(&office, "offer.pdf", "application/pdf", PDF_WITH_WORDS);
     let broken = file(&office, "scan.pdf", "application/pdf", b"%PDF-1.4 nothing");
     office.model.push(Turn::call("read", json!({ "path": offer.place() })));
     office.model.push(Turn::text("Mangos are cheaper."));

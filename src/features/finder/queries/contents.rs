@@ -1,6 +1,7 @@
 //! The text of files, for the index: of those on tasks and in delivered work, and of agents' own. Only the beginning of
-//! a file is read, and only where its bytes are text; an image or a PDF is found by its name.
+//! a file is read, and only where its bytes are text or a PDF; an image is found by its name.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 
 use crate::app::Ws;
@@ -9,12 +10,17 @@ use crate::git::files::AgentFiles;
 use crate::git::{Branch, CommitId, GitError, history};
 use crate::kernel::text;
 use crate::store::{BlobId, StoreError};
+use crate::tool::pdf;
 use crate::web::file::Kind;
 
 /// How much of a file is looked at, in bytes.
 pub const MOST: usize = 256 * 1024;
 /// How much of all files together is read for one question, in bytes.
 const ASKED: usize = 16 * 1024 * 1024;
+/// The largest PDF that is read for the index, in bytes: what its beginning says, its end tells.
+const LARGEST_PDF: u64 = 16 * 1024 * 1024;
+/// The same for a question.
+const ASKED_PDF: u64 = 1024 * 1024;
 /// The errors of a program that has too many files open: later it has not.
 const TOO_MANY: [Option<i32>; 2] = [Some(23), Some(24)];
 
@@ -22,19 +28,20 @@ const TOO_MANY: [Option<i32>; 2] = [Some(23), Some(24)];
 pub struct Contents<'a> {
     ws: &'a Ws,
     left: usize,
+    largest_pdf: u64,
 }
 
 impl<'a> Contents<'a> {
     /// For the index: as much as there is.
     #[must_use]
     pub fn all(ws: &'a Ws) -> Self {
-        Self { ws, left: usize::MAX }
+        Self { ws, left: usize::MAX, largest_pdf: LARGEST_PDF }
     }
 
     /// For a question, which waits: of some files. Those behind them are told by their names.
     #[must_use]
     pub fn some(ws: &'a Ws) -> Self {
-        Self { ws, left: ASKED }
+        Self { ws, left: ASKED, largest_pdf: ASKED_PDF }
     }
 
     /// The text with which a file on a task or in delivered work begins; nothing when it is no text, or
@@ -46,16 +53,8 @@ impl<'a> Contents<'a> {
         if self.left == 0 {
             return Ok(None);
         }
-        let read = || -> io::Result<(Vec<u8>, bool)> {
-            let file = self.ws.blobs.open_blob(blob)?;
-            let whole = file.metadata()?.len();
-            let mut bytes = Vec::new();
-            file.take(MOST as u64).read_to_end(&mut bytes)?;
-            let is_cut = (bytes.len() as u64) < whole;
-            Ok((bytes, is_cut))
-        };
-        match read() {
-            Ok((bytes, is_cut)) => Ok(self.took(bytes, is_cut)),
+        match self.ws.blobs.open_blob(blob).and_then(|file| self.of_file(&file)) {
+            Ok(text) => Ok(text),
             Err(error) if TOO_MANY.contains(&error.raw_os_error()) => {
                 Err(StoreError::Failed(error.to_string()))
             }
@@ -66,29 +65,63 @@ impl<'a> Contents<'a> {
         }
     }
 
+    fn of_file(&mut self, file: &File) -> io::Result<Option<String>> {
+        let total = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        file.take(MOST as u64).read_to_end(&mut bytes)?;
+        let mut failed = Ok(());
+        let text = self.took(bytes, total, |bytes| {
+            failed = file.take(LARGEST_PDF).read_to_end(bytes).map(drop);
+        });
+        failed.map(|()| text)
+    }
+
     /// The text with which a file of an agent begins, and when it changed last, in seconds since 1970; nothing when
     /// it is no text, or is not there.
     pub fn of_agent(&mut self, agent: &Agent, path: &str) -> Option<(String, i64)> {
         let folder = self.ws.agent_folder(&agent.slug);
         let most = if self.left == 0 { 0 } else { MOST as u64 };
         // ok: an agent that is not set up, a folder or a link in its place have no words.
-        let part = AgentFiles::open(&folder).ok()?.read(path, 0, most).ok()??;
+        let files = AgentFiles::open(&folder).ok()?;
+        let part = files.read(path, 0, most).ok()??;
         let changed = folder.join(path).symlink_metadata().and_then(|meta| meta.modified()).ok();
         let at = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         let at = at.and_then(|at| i64::try_from(at.as_secs()).ok()).unwrap_or(0);
         if most == 0 {
             return Some((String::new(), at));
         }
-        let is_cut = (part.bytes.len() as u64) < part.total;
-        let text = self.took(part.bytes, is_cut)?;
+        let text = self.took(part.bytes, part.total, |bytes| {
+            // ok: what cannot be read to its end is no PDF with words.
+            let rest = files.read(path, bytes.len() as u64, LARGEST_PDF).ok().flatten();
+            bytes.extend(rest.into_iter().flat_map(|part| part.bytes));
+        })?;
         (!text.trim().is_empty()).then_some((text, at))
     }
 
-    fn took(&mut self, bytes: Vec<u8>, is_cut: bool) -> Option<String> {
-        self.left = self.left.saturating_sub(bytes.len());
+    /// The text of a file of which these are the first bytes of so many; `rest` adds the others.
+    fn took(
+        &mut self,
+        mut bytes: Vec<u8>,
+        total: u64,
+        rest: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<String> {
+        let is_cut = (bytes.len() as u64) < total;
         match Kind::of(&bytes) {
-            Kind::Other => text::of_bytes(bytes, is_cut),
-            Kind::Image(_) | Kind::Pdf => None,
+            Kind::Other => {
+                self.left = self.left.saturating_sub(bytes.len());
+                text::of_bytes(bytes, is_cut)
+            }
+            Kind::Image(_) => None,
+            Kind::Pdf if self.largest_pdf < total => None,
+            Kind::Pdf => {
+                if is_cut {
+                    rest(&mut bytes);
+                }
+                self.left = self.left.saturating_sub(bytes.len());
+                // ok: of what cannot be read, or is a picture of a page, the name is known.
+                let words = pdf::words(&bytes, MOST).ok()?;
+                Some(words.text).filter(|text| !text.is_empty())
+            }
         }
     }
 }
