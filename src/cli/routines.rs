@@ -12,10 +12,16 @@ use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
 use super::show::{listed, moment, pick, quoted, short};
-use super::written::{Edit, New};
+use super::written::Edit;
+
+mod add;
+
+use add::Add;
 
 /// What such fields look like.
-const EXAMPLE: &str = r#"Example of a file:
+const EXAMPLE: &str = r#"Example of flags:
+  hq routine add --agent ada --cron "0 9 * * 1-5" --message "Look at what is due."
+Example of a file:
   {"agent": "ada", "name": "Morning look", "instruction": "Look at what is due.",
    "schedule": {"cadence_type": "weekdays", "time_of_day": "09:00"}}"#;
 
@@ -27,6 +33,9 @@ pub enum Command {
         /// Of this agent only
         #[arg(long, value_name = "AGENT")]
         agent: Option<String>,
+        /// Those that were for one moment, are done and were put away
+        #[arg(long)]
+        done: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -49,17 +58,21 @@ pub enum Command {
         with: String,
     },
     /// Let one stand still, or all of them with --all
+    #[command(alias = "disable")]
     Pause(WhichOrAll),
     /// Let one go on from now, or all of them with --all
+    #[command(alias = "enable")]
     Resume(WhichOrAll),
     /// What became of the times and events of one, newest first
+    #[command(alias = "runs")]
     History(Which),
-    /// Make one from its fields, which are those of POST /api/v1/routines
-    #[command(after_help = EXAMPLE)]
-    Add(New),
+    /// Make one: from flags, or from a file with the fields of POST /api/v1/routines
+    #[command(after_help = EXAMPLE, alias = "create")]
+    Add(Box<Add>),
     /// Change the fields that the JSON names; null takes one away
     Edit(Edit<Which>),
     /// Delete one; what it began stays
+    #[command(aliases = ["rm", "delete"])]
     Remove(Which),
 }
 
@@ -91,13 +104,11 @@ pub struct WhichOrAll {
 /// What was refused, or that nobody answers.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::List { agent, place } => {
-            let path = match &agent {
-                Some(agent) => {
-                    format!("/api/v1/routines?agent={}", crate::web::format::query_value(agent))
-                }
-                None => "/api/v1/routines".to_owned(),
-            };
+        Command::List { agent, done, place } => {
+            let mut path = format!("/api/v1/routines?done={done}");
+            if let Some(agent) = &agent {
+                path.push_str(&format!("&agent={}", format::query_value(agent)));
+            }
             let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             print(common, &all, &listed(&all, row, "No routines yet."))
         }
@@ -126,7 +137,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, &past, &or_none(lines, "It has not fired yet."))
         }
         Command::Add(new) => {
-            let routine = new.make(door, "/api/v1/routines").await?;
+            let body = Value::Object(new.fields()?);
+            let ask = Ask::post("/api/v1/routines", &body).within(new.place.workspace.as_ref());
+            let routine = door.call(ask).await?;
             print(common, &routine, &[line(&routine)])
         }
         Command::Edit(Edit { which, fields }) => {
@@ -195,12 +208,25 @@ fn fired_words(fired: &Value) -> String {
     words.join(" · ")
 }
 
-/// The routine with this name or id.
+/// The routine with this name or id; one that is put away, if no other is meant.
 async fn find(door: &Door, name: &str, place: &Place) -> Result<Value, CommandError> {
-    let ask = Ask::get("/api/v1/routines").within(place.workspace.as_ref());
-    let all = door.call(ask).await?;
     let noun = ("routine", "hq routine list");
-    pick(&all, name, noun, |one| vec![word(&one["routine"], "name")]).cloned()
+    let listed = |done: bool| Ask::get(format!("/api/v1/routines?done={done}"));
+    let all = door.call(listed(false).within(place.workspace.as_ref())).await?;
+    let error = match pick(&all, name, noun, names) {
+        Ok(found) => return Ok(found.clone()),
+        Err(error) => error,
+    };
+    // The name of several is none of those that are put away.
+    if items(&all).iter().any(|one| names(one)[0].eq_ignore_ascii_case(name)) {
+        return Err(error);
+    }
+    let done = door.call(listed(true).within(place.workspace.as_ref())).await?;
+    pick(&done, name, noun, names).cloned().map_err(|_| error)
+}
+
+fn names(routine: &Value) -> Vec<&str> {
+    vec![word(&routine["routine"], "name")]
 }
 
 /// The address of the routine with this name or id.
@@ -229,10 +255,15 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     let routine = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
     let wish = &routine["routine"];
     let mut lines = vec![line(&routine)];
+    // Said where it is another moment than that of the schedule.
+    let fires = Some(word(&routine, "fires_at")).filter(|at| *at != word(&routine, "next_at"));
+    let fires = fires.unwrap_or_default().to_owned();
     let runs = routine["runs"].as_u64().unwrap_or_default();
     let pairs = [
         ("Agent", word(wish, "agent").to_owned()),
         ("Stopped", word(&routine, "stopped").to_owned()),
+        ("Fires", fires),
+        ("Done", word(&routine, "done_at").to_owned()),
         ("Last", word(&routine, "last_at").to_owned()),
         ("Began", format::count(runs, "piece of work", "pieces of work")),
         ("Task", word(&wish["task"], "title").to_owned()),
@@ -265,7 +296,11 @@ fn trial_words(trial: &Value) -> Vec<String> {
     let held = word(trial, "held_until");
     lines.extend((!held.is_empty()).then(|| format!("What it begins would wait until {held}")));
     let next = trial["next"].as_array().into_iter().flatten();
-    lines.extend(next.filter_map(Value::as_str).map(|at| format!("Next: {at}")));
+    let within = match word(trial, "within") {
+        "" => String::new(),
+        length => format!(", within {length} after"),
+    };
+    lines.extend(next.filter_map(Value::as_str).map(|at| format!("Next: {at}{within}")));
     let instruction = word(trial, "instruction");
     if !instruction.is_empty() {
         lines.extend([String::new(), instruction.to_owned()]);

@@ -43,7 +43,7 @@ pub enum Work {
     #[command(subcommand)]
     Inbox(inbox::Command),
     /// Routines: list, show, test, run, pause, resume, what became of them
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "cron")]
     Routine(routines::Command),
     /// Your notifications: list, read, settings
     #[command(subcommand)]

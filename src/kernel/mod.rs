@@ -34,7 +34,7 @@ pub use vocab::{
     AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, Delegation,
     DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
     ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
-    PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct, RunState,
-    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, Thinking, Verbosity, Verdict,
-    WaitFor, WatchReason, WorkspaceState,
+    PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct,
+    RoutineSession, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus,
+    Thinking, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
 };

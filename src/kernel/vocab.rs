@@ -96,7 +96,7 @@ pub use groups::{Hue, ReactionKind, RelationKind, StreamKind};
 pub use lines::{Delegation, Manager};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
-pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct};
+pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};
 pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};
 

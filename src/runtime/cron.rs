@@ -8,8 +8,8 @@ use crate::kernel::time::from_ms;
 
 /// The longest name that is made of an instruction, in characters.
 const MAX_NAME: usize = 60;
-/// What says nothing that is not so here anyway: a firing is an item of its own, and one moment comes once.
-const IDLE: [&str; 4] = ["kind", "sessionTarget", "wakeMode", "deleteAfterRun"];
+/// What says nothing that is not so here anyway: a firing is an item of its own, which is begun soon.
+const IDLE: [&str; 2] = ["kind", "wakeMode"];
 
 /// The tool that is meant, and its arguments; none for what routines cannot do, such as `run`.
 pub(super) fn as_routine(
@@ -48,6 +48,15 @@ fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
     rename(&mut job, "message", "instruction");
     rename(&mut job, "text", "instruction");
     rename(&mut job, "agentId", "agent");
+    rename(&mut job, "sessionTarget", "session");
+    let goes = job.remove("deleteAfterRun");
+    if job.get("schedule").is_some_and(|schedule| schedule["kind"] == "at") {
+        // There it goes when it is done, unless somebody says no; elsewhere that means nothing.
+        job.insert("delete_when_done".to_owned(), goes.unwrap_or(Value::Bool(true)));
+    }
+    if let Some(ms) = job.get("schedule").and_then(|schedule| schedule["staggerMs"].as_u64()) {
+        job.insert("jitter_secs".to_owned(), ms.div_ceil(1_000).into());
+    }
     job.retain(|name, value| {
         let usual = match name.as_str() {
             "enabled" => *value == true,
@@ -104,7 +113,7 @@ mod tests {
         as_routine(given).map(|(tool, arguments)| (tool, arguments.into()))
     }
 
-    fn saved(schedule: Value) -> Value {
+    fn kept(schedule: Value) -> Value {
         let payload = json!({ "kind": "agentTurn", "message": "Look at prices.\nAll of them." });
         let job = json!({ "schedule": schedule, "payload": payload, "sessionTarget": "isolated" });
         let (tool, arguments) = of(json!({ "action": "add", "job": job })).expect("it is meant");
@@ -114,7 +123,11 @@ mod tests {
         let routine = &arguments["routine"];
         assert_eq!(routine["name"], "Look at prices.");
         assert_eq!(routine["instruction"], "Look at prices.\nAll of them.");
-        routine["schedule"].clone()
+        routine.clone()
+    }
+
+    fn saved(schedule: Value) -> Value {
+        kept(schedule)["schedule"].clone()
     }
 
     #[test]
@@ -137,6 +150,25 @@ mod tests {
         );
         let at = json!({ "kind": "at", "at": "2026-12-01T09:00:00Z" });
         assert_eq!(saved(at)["cadence_type"], "once");
+    }
+
+    #[test]
+    fn one_moment_goes_when_it_is_done_and_the_conversation_and_the_delay_are_kept() {
+        let at = kept(json!({ "kind": "at", "at": "2026-12-01T09:00:00Z" }));
+        assert_eq!((&at["delete_when_done"], &at["session"]), (&json!(true), &json!("isolated")));
+        let cron = kept(json!({ "kind": "cron", "expr": "0 8 * * *", "staggerMs": 90_000 }));
+        assert_eq!((&cron["delete_when_done"], &cron["jitter_secs"]), (&Value::Null, &json!(90)));
+        let job = json!({
+            "name": "Look", "text": "Look", "sessionTarget": "main", "deleteAfterRun": false,
+            "schedule": { "kind": "at", "at": "2026-12-01T09:00:00Z" },
+        });
+        let (_, arguments) = of(json!({ "action": "add", "job": job })).unwrap();
+        let routine = &arguments["routine"];
+        assert_eq!(
+            (&routine["session"], &routine["delete_when_done"]),
+            (&json!("main"), &json!(false))
+        );
+        assert!(serde_json::from_value::<SaveArgs>(arguments.clone()).is_ok(), "{arguments}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn make_run(
         }
         None => item.reasons.last().map_or_else(String::new, |r| ellipsis(&r.summary, 80)),
     };
-    let key = runs::item_session_key(&agent.slug, item);
+    let key = runs::item_session_key(tx, &agent.slug, item)?;
     let session = SessionSpec { agent: agent.id, key, owner: None, task: item.task };
     let spec = RunSpec { trigger: RunTrigger::Item, item: Some(item.id), task: item.task, title };
     let Some(run) = rules::make_item_run(tx, session, spec)? else { return Ok(None) };

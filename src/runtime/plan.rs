@@ -368,7 +368,8 @@ fn rests(tx: &impl ReadExt, agent: &Agent, item: &Item) -> Result<bool, StoreErr
     if waits_for_others(tx, item)? {
         return Ok(true);
     }
-    let session = runs::session_by_key(tx, &runs::item_session_key(&agent.slug, item))?;
+    let key = runs::item_session_key(tx, &agent.slug, item)?;
+    let session = runs::session_by_key(tx, &key)?;
     Ok(session.is_some_and(|session| session.active_run.is_some()))
 }
 

@@ -12,7 +12,7 @@ use crate::features::routines::rules::{keep, tick};
 use crate::features::runs::model::HALTS;
 use crate::features::runs::queries::halt;
 use crate::kernel::{Actor, Cause, Part};
-use crate::store::{Lane, StoreError};
+use crate::store::{Lane, StoreError, WriteTx};
 
 use super::due;
 
@@ -85,12 +85,20 @@ pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     }
 }
 
-/// Removes old firings, once an hour.
+/// Removes old firings, and routines that were put away long ago, once an hour.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn sweep(ws: &Ws) -> Result<(), StoreError> {
-    let all: Vec<Routine> = ws.read(|snap| queries::all(snap))?;
+    let (all, done) =
+        ws.read(|snap| Ok::<_, StoreError>((queries::all(snap)?, queries::done(snap, None)?)))?;
+    let now = ws.app.clock.now();
+    let long_done = |one: &&Routine| one.done_at.is_some_and(|at| at + keep::KEPT_DONE <= now);
+    for routine in done.iter().filter(long_done) {
+        let id = routine.id;
+        let forget = move |tx: &mut WriteTx<'_>| keep::forget(tx, id);
+        ws.store.write_in(Lane::Second, BY.0, Cause::Retention, forget).await?;
+    }
     for routine in all {
         let id = routine.id;
         let mut spared = 0;

@@ -267,6 +267,9 @@ async fn what_makes_tasks_is_used_at_the_terminal() {
     let made = desk.json(&["template", "use", "Launch", "--role", "writer=me"]);
     assert_eq!(made["tasks"].as_array().map(Vec::len), Some(2), "{made}");
     assert!(desk.says(&["task", "list"]).contains("waits for"));
+    let key = made["tasks"][0]["key"].as_str().expect("its key");
+    let shown = desk.says(&["task", "show", key]);
+    assert!(shown.lines().any(|line| line == "Template: Launch"), "{shown}");
 
     desk.post("/api/v1/agents", &json!({ "name": "Ada", "slug": "ada", "template": "default" }))
         .await;
@@ -323,6 +326,29 @@ async fn what_makes_tasks_is_written_changed_and_deleted_at_the_terminal() {
         desk.says(&["routine", "edit", "Morning look", &change(&json!({ "schedule": monday }))]);
     assert!(changed.contains("Weekdays at 8:00"), "{changed}");
     assert!(desk.says(&["routine", "show", "Morning look"]).contains("Look at what is due."));
+
+    let daily = ["cron", "add", "--agent", "ada", "--every", "1d", "--message", "Water it.\nAll."];
+    let said = desk.says(&[&daily[..], &["--stagger", "10m", "--session", "main"]].concat());
+    assert!(said.contains("\"Water it.\"") && said.contains("within 10 min after"), "{said}");
+    let once =
+        ["routine", "add", "--agent", "ada", "--message", "Ring", "--at", "2999-12-24T18:00"];
+    let kept = desk.json(&[&once[..], &["--tz", "Asia/Tokyo"]].concat());
+    assert_eq!(kept["routine"]["delete_when_done"], true, "{kept}");
+    assert_eq!(kept["next_at"], "2999-12-24T09:00:00Z");
+    assert!(desk.says(&["cron", "list"]).contains("\"Ring\""));
+    assert_eq!(desk.says(&["cron", "list", "--done"]), "No routines yet.\n");
+    for wrong in [
+        vec!["routine", "add"],
+        vec!["routine", "add", "--message", "Look"],
+        vec!["routine", "add", "--every", "1d"],
+        vec!["routine", "add", "some.json", "--agent", "ada"],
+        [&once[..], &["--every", "1d"]].concat(),
+        [&daily[..], &["--keep"]].concat(),
+        vec!["routine", "add", "--message", "Look", "--every", "soon"],
+    ] {
+        desk.refuses(2, &wrong);
+    }
+    assert!(desk.says(&["cron", "rm", "Ring"]).contains("is deleted"));
 
     for (noun, name) in
         [("series", "Weekly report"), ("template", "Launch"), ("routine", "Morning look")]

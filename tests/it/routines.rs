@@ -8,6 +8,7 @@ use hq::features::routines::wish::Wish;
 use hq::kernel::cadence::ScheduleFields;
 use hq::kernel::{Actor, AgentId, CadenceKind, Cause, RunId, TypedId as _};
 use hq::store::ReadExt as _;
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -514,6 +515,7 @@ async fn a_routine_that_is_saved_as_it_was_shown_stays_as_it_is() {
         json!({ "days": [6, 7], "from": "20:00", "until": "07:00", "timezone": "Asia/Tokyo" });
     let timed = json!({
         "agent": "ada", "name": "Every other week", "instruction": "Look.", "quiet_hours": quiet,
+        "jitter_secs": 90, "session": "main",
         "schedule": {
             "cadence_type": "weekly", "interval_n": 2, "days_of_week": [3], "time_of_day": "09:30",
             "timezone": "Europe/Berlin", "starts_on": "2026-11-04",
@@ -523,14 +525,19 @@ async fn a_routine_that_is_saved_as_it_was_shown_stays_as_it_is() {
         "agent": "ada", "name": "On a task", "instruction": "Look.", "quiet_hours": quiet,
         "event": { "when": "task.created", "all": all },
     });
-    for body in [timed, event] {
+    let once = json!({
+        "agent": "ada", "name": "On the day", "instruction": "Look.", "delete_when_done": true,
+        "schedule": { "cadence_type": "once", "at": "2026-12-24T18:00:00Z" },
+    });
+    for body in [timed, event, once] {
         let made = api.post("/api/v1/routines", &body).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         let id = made.json()["id"].as_str().expect("an id").to_owned();
         let path = format!("/api/v1/routines/{id}");
         let kept = |json: Value| {
-            let of = |field: &str| json[field].clone();
-            (of("name"), of("schedule"), of("event"), of("quiet_hours"))
+            let routine = &json["routine"];
+            assert!(routine["name"].is_string(), "{json:#}");
+            routine.clone()
         };
         let before = kept(api.get(&path).await.json());
         let page = owner.get(&format!("/w/marlow-cargo/routines/{id}/edit")).await;
@@ -541,5 +548,110 @@ async fn a_routine_that_is_saved_as_it_was_shown_stays_as_it_is() {
         let after = kept(api.get(&path).await.json());
         assert_eq!(before, after, "{fields:?}");
     }
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_routine_fires_within_its_delay_and_says_so_wherever_it_is_shown() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.push(Turn::call("work_done", json!({ "summary": "Nothing came in." })));
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let mut body = half_hourly("Look");
+    body["jitter_secs"] = json!(1_800);
+    let refused = api.post("/api/v1/routines", &body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "jitter_secs");
+    body["jitter_secs"] = json!(1_200);
+    let path = made(&api, &body).await;
+    let routine = api.get(&path).await.json();
+    assert_eq!(routine["next_at"], "2026-11-20T12:30:00Z");
+    let at = |name: &str| -> Timestamp {
+        routine[name].as_str().expect("a moment").parse().expect("a moment")
+    };
+    let delay = at("fires_at").duration_since(at("next_at"));
+    assert!(delay.is_positive() && delay.as_secs() < 1_200, "{delay}");
+    assert_eq!(routine["sentence"], "Every 30 minutes, within 20 min after");
+    let page = owner.get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
+    assert!(page.text.contains("within 20 min after"), "{}", page.text);
+    let preview =
+        "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=daily&jitter_secs=90";
+    assert!(owner.get(preview).await.text.contains("within 1 min 30 s after"));
+    let tried = api.post(&format!("{path}/test"), &json!({})).await.json();
+    assert_eq!(tried["within"], "20 min", "{tried:#}");
+
+    office.hq.advance(30 * MINUTE).await;
+    office.hq.settle().await;
+    let runs = format!("{path}/runs");
+    assert_eq!(api.get(&runs).await.json()["items"], json!([]), "its delay is not over");
+    office.hq.advance(20 * MINUTE).await;
+    let past = until(&office.hq, &api, &runs, |past| past["items"][0]["state"] == "done").await;
+    assert_eq!(past["items"].as_array().map(Vec::len), Some(1), "{past:#}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_moment_is_put_away_when_it_is_done_and_can_still_be_read() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.push(Turn::call("work_done", json!({ "summary": "Rang." })));
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let body = json!({
+        "agent": "ada", "name": "Ring the bell", "instruction": "Ring.", "delete_when_done": true,
+        "schedule": { "cadence_type": "once", "at": "2026-11-20T12:30:00Z" },
+    });
+    let mut daily = body.clone();
+    daily["schedule"] = json!({ "cadence_type": "daily" });
+    let refused = api.post("/api/v1/routines", &daily).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "delete_when_done", "{}", refused.text);
+    let path = made(&api, &body).await;
+    let count = async |query: &str| {
+        let all = api.get(&format!("/api/v1/routines{query}")).await.json();
+        all["items"].as_array().map(Vec::len)
+    };
+    assert_eq!((count("").await, count("?done=true").await), (Some(1), Some(0)));
+    office.hq.advance(30 * MINUTE).await;
+    let done = until(&office.hq, &api, &path, |one| one["done_at"].is_string()).await;
+    assert_eq!(done["state"], "done");
+    assert_eq!((count("").await, count("?done=true").await), (Some(0), Some(1)));
+    assert_eq!(count("?done=true&agent=ada").await, Some(1));
+    let past = api.get(&format!("{path}/runs")).await.json();
+    assert_eq!(past["items"][0]["state"], "done", "{past:#}");
+    let list = owner.get("/w/marlow-cargo/routines").await;
+    assert!(!list.text.contains("Ring the bell") && list.text.contains("kind=done"));
+    let list = owner.get("/w/marlow-cargo/routines?kind=done").await;
+    assert!(list.text.contains("Ring the bell") && !list.text.contains("Resume Ring"));
+    let page = owner.get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
+    assert!(page.text.contains("Done and put away since"), "{}", page.text);
+    let told = owner.get("/w/marlow-cargo/activity").await;
+    assert!(told.text.contains("put away the routine"), "{}", told.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_routine_goes_on_in_the_conversation_that_it_chose() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let asked = async |session: &str| {
+        for said in ["First look.", "Second look."] {
+            office.model.push(Turn::call("work_done", json!({ "summary": said })));
+        }
+        let mut body = half_hourly(session);
+        body["session"] = json!(session);
+        let path = made(&api, &body).await;
+        let before = office.model.requests().len();
+        for n in 0..2 {
+            let fired = api.post(&format!("{path}/run"), &json!({})).await;
+            assert_eq!(fired.status, StatusCode::OK, "{}", fired.text);
+            let runs = format!("{path}/runs");
+            until(&office.hq, &api, &runs, |past| past["items"][0]["state"] == "done").await;
+            assert_eq!(office.model.requests().len(), before + n + 1);
+        }
+        let again = office.model.requests().pop().expect("the second run asked");
+        again.text().contains("First look.")
+    };
+    assert!(!asked("isolated").await, "a new one knows nothing of the one before");
+    assert!(asked("main").await, "that of all work goes on");
     office.hq.finish().await;
 }

@@ -28,4 +28,33 @@ export function tell(given) {
     assert.deepEqual(context.faults(), []);
     await context.close();
   });
+
+  test('a routine says in words how late it fires and what becomes of it when it is done', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await page.goto(`${place}/routines/new`);
+    const main = page.getByRole('main');
+    await main.getByLabel('Name', { exact: true }).fill('Ring the bell');
+    const away = main.getByLabel('Put it away when it is done');
+    assert.equal(await away.isVisible(), false, 'what repeats is never done');
+    await main.getByLabel('Repeats').selectOption('once');
+    await main.getByLabel('At', { exact: true }).fill('2126-12-24T18:00');
+    await away.check();
+    await main.getByLabel('Fires later').fill('600');
+    await main.getByLabel('Fires later').blur();
+    await main.getByText('within 10 min after').waitFor();
+    await main.getByText('Conversation, model, money').click();
+    await main.getByRole('combobox', { name: 'Conversation' }).selectOption('main');
+    await assertAccessible(page, 'a new routine of one moment');
+    await main.getByRole('button', { name: 'Create routine' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Ring the bell' }).waitFor();
+    await page.getByText('It is put away, with what became of it').waitFor();
+    await page.getByText('That of all the agent’s work without a task').waitFor();
+    await page.goto(`${place}/routines?kind=done`);
+    await page.getByText('No routines match').waitFor();
+    await assertAccessible(page, 'routines that are done');
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
 }

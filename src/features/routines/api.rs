@@ -105,6 +105,8 @@ pub fn routes() -> Routes {
 struct Asked {
     /// Of this agent only.
     agent: Option<String>,
+    /// Those that are put away, in place of the others.
+    done: bool,
 }
 
 /// Which part of a history.
@@ -130,7 +132,7 @@ struct WrittenView {
 struct View {
     id: RoutineId,
     agent: AgentId,
-    /// `ready`, `paused`, `error` (HQ stopped it) or `waiting` (a person has to let it begin).
+    /// `ready`, `paused`, `error` (HQ stopped it), `waiting` (a person has to let it begin) or `done`.
     state: &'static str,
     active: bool,
     /// Whether a person has yet to let it begin.
@@ -141,7 +143,12 @@ struct View {
     sentence: String,
     /// As it was saved.
     routine: Wish,
+    /// The next instant of its schedule.
     next_at: Option<String>,
+    /// When it fires for that: within its delay.
+    fires_at: Option<String>,
+    /// Since when it is put away, as what it was for is done.
+    done_at: Option<String>,
     /// The tasks whose words it waits for until they rest.
     writing: Vec<WrittenView>,
     last_at: Option<String>,
@@ -254,9 +261,11 @@ fn view(read: &dyn Read, routine: &Routine, all_paused: bool) -> Result<View, Ro
         active: routine.active,
         asks: routine.asks,
         stopped: routine.stopped.clone(),
-        sentence: view::sentence(&routine.trigger),
+        sentence: view::when(routine),
         routine: Wish::from(routine),
         next_at: text(clock.next_at),
+        fires_at: text(clock.next_at.map(|at| clock.fires_at(at))),
+        done_at: text(routine.done_at),
         writing: writing.collect(),
         last_at: text(clock.last_at),
         runs: clock.count,
@@ -277,8 +286,13 @@ fn tagged(ws: &Ws, id: RoutineId) -> Result<Tagged<View>, ApiError> {
 
 async fn list(ws: Ws, Query(asked): Query<Asked>) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
-        let all = match asked.agent.as_deref() {
-            Some(name) => queries::of_agent(snap, agent(snap, name)?)?,
+        let of = match asked.agent.as_deref() {
+            Some(name) => Some(agent(snap, name)?),
+            None => None,
+        };
+        let all = match of {
+            _ if asked.done => queries::done(snap, of)?,
+            Some(agent) => queries::of_agent(snap, agent)?,
             None => queries::all(snap)?,
         };
         let paused = queries::rules(snap)?.paused_at.is_some();

@@ -4,15 +4,16 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::features::agents::model::Agent;
-use crate::kernel::cadence::{Days, Schedule};
+use crate::kernel::cadence::{Cadence, Days, Schedule};
 use crate::kernel::{
-    Actor, AgentId, Assignee, CatchUp, Overlap, Part, Priority, RoutineId, TemplateId, Thinking,
-    Timestamp, TypedId,
+    Actor, AgentId, Assignee, CatchUp, Overlap, Part, Priority, RoutineId, RoutineSession,
+    TemplateId, Thinking, Timestamp, TypedId,
 };
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
+use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod clock;
 mod firing;
+mod former;
 
 pub use clock::{CLOCKS, Clock, DUE, Gathered, Writing};
 pub use firing::{BY_ROUTINE, BY_SLOT, BY_TASK, FIRINGS, Firing, Slot, item_key, of_item_key};
@@ -21,7 +22,7 @@ use super::conditions::Conditions;
 
 /// Routines.
 pub const ROUTINES: Table = Table::new(225, "routines");
-/// Agent, then the order of making.
+/// Agent, then the order of making; those that are put away are not there.
 pub const BY_AGENT: Index = Index::multi(226, "routines_by_agent");
 /// The event that it waits for.
 pub const BY_EVENT: Index = Index::multi(227, "routines_by_event");
@@ -160,6 +161,15 @@ pub struct Routine {
     /// When it last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Within how many seconds after an instant of its schedule it fires.
+    pub jitter_secs: u32,
+    /// Whether it is put away when the one moment that it is for has led to work that is done.
+    pub delete_when_done: bool,
+    /// Since when it is put away.
+    #[serde(with = "millisecond::optional")]
+    pub done_at: Option<Timestamp>,
+    /// Which conversation its agent is woken in.
+    pub session: RoutineSession,
 }
 
 impl Routine {
@@ -176,6 +186,12 @@ impl Routine {
             Trigger::Schedule(schedule) => Some(schedule),
             Trigger::Event(_) => None,
         }
+    }
+
+    /// Whether it is for one moment only.
+    #[must_use]
+    pub fn is_once(&self) -> bool {
+        self.schedule().is_some_and(|schedule| matches!(schedule.cadence(), Cadence::Once(_)))
     }
 
     /// What it waits for, if that is no time.
@@ -198,17 +214,19 @@ impl Record for Routine {
     type Id = RoutineId;
     const TABLE: Table = ROUTINES;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_AGENT, BY_EVENT];
     const TOGETHER: &'static [&'static [&'static str]] =
-        &[&["active", "stopped", "asks"], &["trigger", "action", "instruction"]];
+        &[&["active", "stopped", "asks", "done_at"], &["trigger", "action", "instruction"]];
 
     fn id(&self) -> RoutineId {
         self.id
     }
 
     fn index(&self, keys: &mut Keys) {
-        keys.entry(BY_AGENT).part(self.agent);
+        if self.done_at.is_none() {
+            keys.entry(BY_AGENT).part(self.agent);
+        }
         if let Some(watch) = self.watch() {
             keys.entry(BY_EVENT).text(&watch.event);
         }
@@ -220,8 +238,8 @@ impl Record for Routine {
 
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
-            // The same fields; only that it makes tasks of a template had no place yet.
-            1 => codec::decode(body),
+            // The same fields; only that it makes tasks of a template had no place in the first.
+            1 | 2 => former::before_delays(body),
             _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
     }
@@ -266,6 +284,10 @@ impl Record for Routine {
             }),
             created_at: at,
             updated_at: at,
+            jitter_secs: 600,
+            delete_when_done: true,
+            done_at: None,
+            session: RoutineSession::Main,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What happens to a routine when what it began is over, its agent is archived, or all work goes on.
 
 use super::queries;
-use super::rules::{self, RoutineError, keep};
+use super::rules::keep::{self, Ended};
+use super::rules::{self, RoutineError};
 use crate::features::inbox::model::Item;
 use crate::kernel::{Event, ItemState};
 use crate::store::{ReadExt, WriteTx};
@@ -22,12 +23,11 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let Some(firing) = queries::firing_of(tx, &item)? else { return Ok(()) };
     let error = item.last_error.as_deref().unwrap_or_default();
     match item.state {
-        ItemState::Done => keep::over(tx, firing.routine, None)?,
+        ItemState::Done => keep::over(tx, firing.routine, Ended::Well)?,
         // What a person stopped is no failure of the routine.
         ItemState::Failed if error == "stopped" => {}
-        ItemState::Failed | ItemState::DeadLetter => {
-            keep::over(tx, firing.routine, Some(error))?;
-        }
+        ItemState::Failed => keep::over(tx, firing.routine, Ended::Failed(error))?,
+        ItemState::DeadLetter => keep::over(tx, firing.routine, Ended::GivenUp(error))?,
         ItemState::Pending | ItemState::Leased | ItemState::Cancelled => {}
     }
     Ok(())

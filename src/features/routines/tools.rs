@@ -52,7 +52,7 @@ fn line(read: &dyn Read, routine: &Routine) -> Result<Line, RoutineError> {
     Ok(Line {
         id: routine.id,
         state: view::standing(routine, paused).0,
-        when: view::sentence(&routine.trigger),
+        when: view::when(routine),
         next: clock.next_at.map(|at| at.to_string()),
         writing: writing.map(|one| format!("{} {}", one.task, one.due_at)).collect(),
         stopped: routine.stopped.clone(),

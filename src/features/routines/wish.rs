@@ -13,7 +13,8 @@ use super::registry::{self, Kind};
 use super::render;
 use crate::kernel::cadence::{Cadence, Hours, Schedule, ScheduleFields};
 use crate::kernel::text::nearest;
-use crate::kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, Thinking};
+use crate::kernel::vocab::CadenceKind;
+use crate::kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
@@ -28,6 +29,8 @@ pub const LEAST_MINUTES: i64 = 5;
 const LOOKED_AT: usize = 50;
 /// The oldest that is made up for, in minutes: a month.
 const MAX_AGE: u32 = 31 * 24 * 60;
+/// The longest delay behind an instant, in seconds.
+const MAX_JITTER: u32 = 3_600;
 /// The largest budget of one run, in micro-dollars.
 const MAX_BUDGET: i64 = 1_000_000_000;
 
@@ -63,6 +66,18 @@ pub struct Wish {
     pub budget_micros: Option<i64>,
     /// Hours in which its work waits.
     pub quiet_hours: Option<QuietWish>,
+    /// A schedule fires within so many seconds after its time, each time at a moment of its own, so that not
+    /// all routines of 9:00 begin at once; at most an hour, and less than its firings are apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_secs: Option<u32>,
+    /// A schedule of one moment is put away when the work it led to is done: out of the lists, with its
+    /// history, which goes after half a year.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delete_when_done: bool,
+    /// The conversation in which the agent is woken; `isolated` if left out: a new one each time, which
+    /// knows nothing of those before. `main` is that of all its work without a task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<RoutineSession>,
 }
 
 /// An event that a routine waits for.
@@ -148,6 +163,7 @@ impl Wish {
             wrong.push(FieldError::new("instruction", "At most 8 KB of text."));
         }
         let trigger = self.trigger(zone, now).map_err(|more| wrong.extend(more)).ok();
+        wrong.extend(trigger.as_ref().and_then(|trigger| self.delay(trigger, now)));
         let kind = self.event.as_ref().and_then(|event| registry::kind(event.when.trim()));
         let is_event = self.event.is_some();
         // A kind that is not known is said once.
@@ -161,6 +177,7 @@ impl Wish {
             let message = format!("Use 1 to {MAX_AGE} minutes.");
             wrong.push(FieldError::new("catch_up_minutes", message));
         }
+        wrong.extend(self.when_done());
         if self.budget_micros.is_some_and(|most| !(1..=MAX_BUDGET).contains(&most)) {
             wrong.push(FieldError::new("budget_micros", "Use an amount above 0, up to $1,000."));
         }
@@ -192,6 +209,32 @@ impl Wish {
                 Err(vec![FieldError::new("trigger", message)])
             }
         }
+    }
+
+    /// What is wrong with the delay: two firings must never change places.
+    fn delay(&self, trigger: &Trigger, now: Timestamp) -> Option<FieldError> {
+        let secs = self.jitter_secs.filter(|secs| *secs != 0)?;
+        let message = match trigger {
+            Trigger::Event(_) => {
+                "Only what fires at a time can fire later; an event fires at once.".to_owned()
+            }
+            Trigger::Schedule(_) if MAX_JITTER < secs => format!("Use 0 to {MAX_JITTER} seconds."),
+            Trigger::Schedule(schedule) => {
+                let apart = least_apart(&schedule.upcoming(now, LOOKED_AT))?.as_secs();
+                if i64::from(secs) < apart {
+                    return None;
+                }
+                format!("Its firings are {apart} seconds apart; use less than that.")
+            }
+        };
+        Some(FieldError::new("jitter_secs", message))
+    }
+
+    fn when_done(&self) -> Option<FieldError> {
+        let kind = self.schedule.as_ref().and_then(|fields| fields.cadence_type);
+        let fits = !self.delete_when_done || kind == Some(CadenceKind::Once);
+        let message = "Only what fires once is ever done; others are paused or deleted.";
+        (!fits).then(|| FieldError::new("delete_when_done", message))
     }
 
     fn action(&self, kind: Option<&Kind>, is_event: bool) -> Result<Action, Vec<FieldError>> {
@@ -244,7 +287,7 @@ fn schedule(
     let schedule = fields.read(zone, now)?;
     let next = schedule.upcoming(now, LOOKED_AT);
     let least = SignedDuration::from_mins(LEAST_MINUTES);
-    if next.windows(2).any(|pair| pair[1].duration_since(pair[0]) < least) {
+    if least_apart(&next).is_some_and(|apart| apart < least) {
         let field = match schedule.cadence() {
             Cadence::Cron(_) => "cron",
             _ => "interval_n",
@@ -256,6 +299,11 @@ fn schedule(
         return Err(vec![FieldError::new("at", "This moment has passed.")]);
     }
     Ok(schedule)
+}
+
+/// How far apart the closest of these are.
+fn least_apart(instants: &[Timestamp]) -> Option<SignedDuration> {
+    instants.windows(2).map(|pair| pair[1].duration_since(pair[0])).min()
 }
 
 impl TaskWish {
@@ -332,6 +380,9 @@ impl From<&Routine> for Wish {
                 until: clock(quiet.until),
                 timezone: Some(quiet.zone.clone()),
             }),
+            jitter_secs: Some(routine.jitter_secs).filter(|secs| *secs != 0),
+            delete_when_done: routine.delete_when_done,
+            session: Some(routine.session),
         }
     }
 }
@@ -340,7 +391,6 @@ impl From<&Routine> for Wish {
 mod tests {
     use super::*;
     use crate::kernel::time::from_ms;
-    use crate::kernel::vocab::CadenceKind;
 
     const NOW: i64 = 1_795_000_000_000;
 
@@ -387,6 +437,38 @@ mod tests {
             ..ScheduleFields::default()
         });
         assert_eq!(said(&cron), ["cron"]);
+    }
+
+    #[test]
+    fn a_delay_is_shorter_than_what_lies_between_two_firings() {
+        let of = |kind, interval_n, jitter_secs| {
+            let schedule = ScheduleFields {
+                cadence_type: Some(kind),
+                interval_n: Some(interval_n),
+                ..ScheduleFields::default()
+            };
+            Wish { schedule: Some(schedule), jitter_secs: Some(jitter_secs), ..daily() }
+        };
+        let minutes = |secs| of(CadenceKind::EveryNMinutes, 10, secs);
+        assert!(minutes(599).read("UTC", from_ms(NOW)).is_ok());
+        assert_eq!(said(&minutes(600)), ["jitter_secs"]);
+        assert!(of(CadenceKind::Daily, 1, 3_600).read("UTC", from_ms(NOW)).is_ok());
+        assert_eq!(said(&of(CadenceKind::Daily, 1, 3_601)), ["jitter_secs"]);
+        let event = Some(EventWish { when: "task.status".into(), ..EventWish::default() });
+        let after = Wish { schedule: None, event, jitter_secs: Some(1), ..daily() };
+        assert_eq!(said(&after), ["jitter_secs"]);
+    }
+
+    #[test]
+    fn only_what_fires_once_can_be_put_away_when_it_is_done() {
+        let schedule = ScheduleFields {
+            cadence_type: Some(CadenceKind::Once),
+            at: Some("2030-01-01T09:00:00Z".into()),
+            ..ScheduleFields::default()
+        };
+        let once = Wish { schedule: Some(schedule), delete_when_done: true, ..daily() };
+        assert!(once.read("UTC", from_ms(NOW)).is_ok());
+        assert_eq!(said(&Wish { delete_when_done: true, ..daily() }), ["delete_when_done"]);
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub mod waits;
 pub mod words;
 
 use crate::features::inbox::model::Item;
-use crate::features::routines::model::of_item_key;
-use crate::kernel::{AgentId, ItemState, RunId, SessionId, TaskId};
+use crate::features::routines::model::{Firing, Routine, of_item_key};
+use crate::kernel::{AgentId, ItemState, RoutineSession, RunId, SessionId, TaskId};
 use crate::providers::model::Part;
 use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
 
@@ -107,12 +107,21 @@ pub fn work_session_key(slug: &str, task: Option<TaskId>) -> String {
     }
 }
 
-/// The key of the session of the run that serves an item: each firing of a routine has its own.
-#[must_use]
-pub fn item_session_key(slug: &str, item: &Item) -> String {
-    match of_item_key(&item.key) {
-        Some(firing) => format!("agent:{slug}:routine:{firing}"),
-        None => work_session_key(slug, item.task),
+/// The key of the session of the run that serves an item: each firing of a routine has its own, unless the
+/// routine goes on in that of its agent's work.
+///
+/// # Errors
+/// When the disk fails.
+pub fn item_session_key(tx: &impl ReadExt, slug: &str, item: &Item) -> Result<String, StoreError> {
+    let Some(id) = of_item_key(&item.key) else { return Ok(work_session_key(slug, item.task)) };
+    let routine = match tx.get::<Firing>(id)? {
+        Some(firing) => tx.get::<Routine>(firing.routine)?,
+        None => None,
+    };
+    match routine.map(|routine| routine.session) {
+        Some(RoutineSession::Main) => Ok(work_session_key(slug, item.task)),
+        // Also where the routine is gone meanwhile.
+        Some(RoutineSession::Isolated) | None => Ok(format!("agent:{slug}:routine:{id}")),
     }
 }
 

@@ -21,6 +21,8 @@ words! {
         Approved = "approved", "Approved";
         /// It stands still because what it began failed too often.
         Tripped = "tripped", "Stopped after failures";
+        /// It was for one moment, and what it was for is done.
+        PutAway = "put_away", "Put away";
     }
 }
 
@@ -45,6 +47,16 @@ words! {
         Queue = "queue", "Let it wait";
         /// It begins all the same.
         Allow = "allow", "Begin all the same";
+    }
+}
+
+words! {
+    /// Which conversation a run goes on in that a routine woke its agent for.
+    RoutineSession {
+        /// One of its own for each firing.
+        Isolated = "isolated", "A new one each time";
+        /// The one in which its agent does all work that is of no task.
+        Main = "main", "That of all the agent’s work without a task";
     }
 }
 

@@ -1,5 +1,5 @@
-//! Format 6: routines wait until words have rested, and people choose what bounds runs. Clocks of the former
-//! layout are read as they are and written anew when they change; where nobody chose, all is as usual.
+//! Format 6: routines wait until words have rested, and people choose what bounds runs. Routines and clocks of
+//! the former layout are read as they are and written anew when they change; where nobody chose, all is as usual.
 
 use crate::store::migrate::{Migration, Piece};
 use crate::store::{StoreError, WriteTx};

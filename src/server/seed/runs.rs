@@ -350,7 +350,7 @@ fn take_up(tx: &mut WriteTx<'_>, item: &Item, slug: &str) -> Result<Out, SeedErr
         Some(task) => tx.get::<Task>(task)?.map(|task| task.title),
         None => item.reasons.last().map(|reason| ellipsis(&reason.summary, 80)),
     };
-    let key = runs::item_session_key(slug, item);
+    let key = runs::item_session_key(tx, slug, item)?;
     let session = SessionSpec { agent: item.agent, key, owner: None, task: item.task };
     let id: ItemId = item.id;
     let title = title.unwrap_or_else(|| item.kind.label().to_owned());

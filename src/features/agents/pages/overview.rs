@@ -246,7 +246,7 @@ fn routine_rows(
         let (state, label) = routines::view::standing(&routine, paused);
         rows.push(RoutineRow {
             href: ws.url(&format!("routines/{}", routine.id)),
-            sentence: routines::view::sentence(&routine.trigger),
+            sentence: routines::view::when(&routine),
             dot: Dot::new(state, label),
             next: routines::clock(snap, routine.id)?.next_at.map(|at| when.at(at)),
             name: routine.name,

@@ -1,7 +1,8 @@
 //! Where a routine stands: its next instant, what it gathers, whose words it waits for, how often it failed.
 //! Kept beside it, so that its own history is that of what people and agents did with it. A released layout
-//! is frozen: add `ClockV2`, raise `VERSION`, extend `upgrade`.
+//! is frozen: add `ClockV3`, raise `VERSION`, extend `upgrade`.
 
+use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,11 @@ pub struct Clock {
     pub gathered_count: u32,
     /// Words that it waits for until they rest.
     pub writing: Vec<Writing>,
+    /// Within how many seconds after an instant it fires.
+    pub jitter_secs: u32,
+    /// When it was last told that what it begins fails.
+    #[serde(with = "millisecond::optional")]
+    pub alerted_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -95,10 +101,24 @@ struct ClockV1 {
     gathered_count: u32,
 }
 
+#[derive(Deserialize)]
+struct ClockV2 {
+    first: ClockV1,
+    writing: Vec<Writing>,
+}
+
 /// A clock as it was kept before routines waited for words to rest.
 fn before_writing(body: &[u8]) -> Result<Clock, DecodeError> {
-    let old: ClockV1 = codec::decode(body)?;
-    Ok(Clock {
+    codec::decode(body).map(|first| of_former(ClockV2 { first, writing: Vec::new() }))
+}
+
+/// A clock as it was kept before routines fired later than their time.
+fn before_delays(body: &[u8]) -> Result<Clock, DecodeError> {
+    codec::decode(body).map(of_former)
+}
+
+fn of_former(ClockV2 { first: old, writing }: ClockV2) -> Clock {
+    Clock {
         routine: old.routine,
         schedule: old.schedule,
         next_at: old.next_at,
@@ -110,8 +130,10 @@ fn before_writing(body: &[u8]) -> Result<Clock, DecodeError> {
         in_hour: old.in_hour,
         gathered: old.gathered,
         gathered_count: old.gathered_count,
-        writing: Vec::new(),
-    })
+        writing,
+        jitter_secs: 0,
+        alerted_at: None,
+    }
 }
 
 impl Clock {
@@ -131,29 +153,52 @@ impl Clock {
             gathered: Vec::new(),
             gathered_count: 0,
             writing: Vec::new(),
+            jitter_secs: 0,
+            alerted_at: None,
         }
+    }
+
+    /// When it fires for an instant: always at the same moment, so that a restart changes nothing, and at
+    /// another one than other routines, so that not all that have the same time begin at once.
+    #[must_use]
+    pub fn fires_at(&self, instant: Timestamp) -> Timestamp {
+        instant + delay(self.routine, instant, self.jitter_secs)
     }
 
     /// When the digest is due of what was gathered.
     #[must_use]
     pub fn digest_at(&self) -> Option<Timestamp> {
         let hour = self.hour.filter(|_| 0 < self.gathered_count)?;
-        Some(hour + jiff::SignedDuration::from_hours(1))
+        Some(hour + SignedDuration::from_hours(1))
     }
 
     /// When it becomes due by itself.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let written = self.writing.iter().map(|one| one.due_at);
-        self.next_at.into_iter().chain(self.digest_at()).chain(written).min()
+        let next = self.next_at.map(|at| self.fires_at(at));
+        next.into_iter().chain(self.digest_at()).chain(written).min()
     }
+}
+
+/// How long after an instant a routine fires: from 0 up to so many seconds.
+fn delay(routine: RoutineId, instant: Timestamp, most_secs: u32) -> SignedDuration {
+    let (high, low) = routine.uuid().as_u64_pair();
+    let mut mixed = 0_u64;
+    // Ids of the same minute and instants of the same hour differ in few bits: each has to count.
+    for part in [high, low, instant.as_millisecond().unsigned_abs()] {
+        mixed = (mixed ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^= mixed >> 29;
+    }
+    let parts = u64::from(most_secs) * 1_000 + 1;
+    SignedDuration::from_millis(i64::try_from((mixed >> 16) % parts).unwrap_or_default())
 }
 
 impl Record for Clock {
     type Id = RoutineId;
     const TABLE: Table = CLOCKS;
     const CLASS: Class = Class::Work;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[DUE];
 
     fn id(&self) -> RoutineId {
@@ -177,6 +222,7 @@ impl Record for Clock {
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
             1 => before_writing(body),
+            2 => before_delays(body),
             _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
     }
@@ -204,6 +250,46 @@ impl Record for Clock {
                 depth: 1,
                 due_at: at,
             }],
+            jitter_secs: 600,
+            alerted_at: Some(at),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::time::from_ms;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn clock(n: u8, jitter_secs: u32) -> Clock {
+        Clock { jitter_secs, ..Clock::new(RoutineId::from_bytes([n; 16])) }
+    }
+
+    fn delay_ms(clock: &Clock, instant: i64) -> i64 {
+        clock.fires_at(from_ms(instant)).as_millisecond() - instant
+    }
+
+    #[test]
+    fn routines_of_the_same_time_fire_spread_over_all_of_their_delay() {
+        let start = 500_000 * HOUR;
+        let mut tenths = [0; 10];
+        for n in 0..200 {
+            let late = delay_ms(&clock(n, 600), start);
+            assert!((0..=600_000).contains(&late), "{late}");
+            assert_eq!(late, delay_ms(&clock(n, 600), start), "it is always the same");
+            tenths[usize::try_from(late * 10 / 600_001).unwrap()] += 1;
+        }
+        assert!(tenths.iter().all(|tenth| (5..=40).contains(tenth)), "{tenths:?}");
+        let days: std::collections::BTreeSet<i64> =
+            (0..30).map(|day| delay_ms(&clock(7, 600), start + day * 24 * HOUR)).collect();
+        assert!(25 < days.len(), "each day has its own: {days:?}");
+    }
+
+    #[test]
+    fn without_a_delay_it_fires_on_time() {
+        let clock = Clock { next_at: Some(from_ms(9 * HOUR)), ..clock(3, 0) };
+        assert_eq!(clock.due(), Some(from_ms(9 * HOUR)));
     }
 }

@@ -17,7 +17,8 @@ use crate::features::tasks::queries::{looks, templates};
 use crate::features::workspace::model::Settings;
 use crate::kernel::vocab::CadenceKind;
 use crate::kernel::{
-    AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId, Thinking,
+    AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId,
+    RoutineSession, Thinking,
 };
 use crate::store::{Read, ReadExt as _, WriteTx};
 use crate::web::error::PageError;
@@ -97,6 +98,7 @@ struct FormPage {
     catch_ups: Vec<Choice>,
     overlaps: Vec<Choice>,
     thinkings: Vec<Choice>,
+    sessions: Vec<Choice>,
 }
 
 /// Events that belong together.
@@ -308,6 +310,10 @@ fn page(
         catch_ups: choices(CatchUp::ALL.iter().map(|one| (one.word(), one.label())), &catch_up),
         overlaps: choices(Overlap::ALL.iter().map(|one| (one.word(), one.label())), &overlap),
         thinkings: choices(thinking, typed.at("thinking")),
+        sessions: choices(
+            RoutineSession::ALL.iter().map(|one| (one.word(), one.label())),
+            typed.at("session"),
+        ),
         v: typed,
         shell,
     })
@@ -411,7 +417,10 @@ pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Respon
             };
             let next = view::next_instants(&trigger, now).into_iter();
             PreviewPart {
-                words: view::sentence(&trigger),
+                words: view::with_delay(
+                    view::sentence(&trigger),
+                    wish.jitter_secs.unwrap_or_default(),
+                ),
                 next: next.map(|at| view::moment(at, &zone)).collect(),
                 tasks,
             }
@@ -471,7 +480,7 @@ async fn keep(
     };
     let error = match kept {
         Ok(routine) => {
-            let words = format!("Saved: {}.", view::sentence(&routine.trigger));
+            let words = format!("Saved: {}.", view::when(&routine));
             let to = ws.url(&format!("routines/{}", routine.id));
             return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)));
         }

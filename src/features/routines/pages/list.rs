@@ -23,6 +23,9 @@ use crate::web::shell::{Flash, Shell};
 use crate::web::time::RelTime;
 use crate::web::{flash, format, html};
 
+/// The word for those that are put away.
+const DONE: &str = "done";
+
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -47,6 +50,8 @@ pub(super) struct Row {
     last: Option<RelTime>,
     runs: u32,
     active: bool,
+    /// Whether it is put away.
+    done: bool,
     asks: bool,
 }
 
@@ -94,7 +99,8 @@ pub(super) async fn list(
         };
         Tab::new(label, format!("{base}?kind={word}{more}"), asked.kind == word)
     };
-    let kinds = vec![tab("", "All"), tab("schedule", "Schedule"), tab("event", "Event")];
+    let kinds =
+        vec![tab("", "All"), tab("schedule", "Schedule"), tab("event", "Event"), tab(DONE, "Done")];
     let page = ListPage { shell, view, kinds, q: asked.q, kind: asked.kind, agent: asked.agent };
     match hx.wants("all-routines") {
         true => html::fragment(&page.as_rows()),
@@ -104,12 +110,16 @@ pub(super) async fn list(
 
 fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, RoutineError> {
     let rules = queries::rules(read)?;
-    let all = match asked.agent.as_str() {
-        "" => queries::all(read)?,
-        slug => match agents::by_name(&read, slug)? {
-            Some(agent) => queries::of_agent(read, agent.id)?,
-            None => Vec::new(),
-        },
+    let wanted = match asked.agent.as_str() {
+        "" => Some(None),
+        slug => agents::by_name(&read, slug)?.map(|agent| Some(agent.id)),
+    };
+    let all = match wanted {
+        // There is no such agent.
+        None => Vec::new(),
+        Some(agent) if asked.kind == DONE => queries::done(read, agent)?,
+        Some(None) => queries::all(read)?,
+        Some(Some(agent)) => queries::of_agent(read, agent)?,
     };
     let words = asked.q.to_lowercase();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
@@ -117,7 +127,7 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
     let mut rows = Vec::new();
     for routine in all {
         let kind = if routine.schedule().is_some() { "schedule" } else { "event" };
-        if !asked.kind.is_empty() && asked.kind != kind {
+        if ![DONE, "", kind].contains(&asked.kind.as_str()) {
             continue;
         }
         let row = row(ws, read, &routine, (rules.paused_at.is_some(), now, &zone))?;
@@ -165,7 +175,7 @@ pub(super) fn row(
     Ok(Row {
         name: routine.name.clone(),
         href: ws.url(&format!("routines/{}", routine.id)),
-        sentence: view::sentence(&routine.trigger),
+        sentence: view::when(routine),
         action: view::action_words(&routine.action),
         kind: if routine.schedule().is_some() { "Schedule" } else { "Event" },
         dot: Dot::new(state, label),
@@ -175,10 +185,11 @@ pub(super) fn row(
             .map_or_else(Face::nobody, |agent| Face::agent(&agent.name, &agent.emoji, &agent.slug)),
         agent_href: agent
             .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
-        next: clock.next_at.map(time),
+        next: clock.next_at.map(|at| time(clock.fires_at(at))),
         last: clock.last_at.map(time),
         runs: clock.count,
         active: routine.active,
+        done: routine.done_at.is_some(),
         asks: routine.asks,
     })
 }

@@ -10,10 +10,11 @@ use crate::features::history::queries as history;
 use crate::features::routines::model::{Firing, Routine};
 use crate::features::routines::queries;
 use crate::features::routines::queries::view::{self, Trial};
+use crate::features::routines::rules::keep::KEPT_DONE;
 use crate::features::routines::rules::{self, RoutineError};
 use crate::features::usage::queries::purse::{self, Purse};
 use crate::kernel::cursor::DEFAULT_LIMIT;
-use crate::kernel::{Can, Fate, Payer, Problem as _, RoutineId, Timestamp};
+use crate::kernel::{Can, Fate, Payer, Problem as _, RoutineId, RoutineSession, Timestamp};
 use crate::store::{Read, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Path, Query};
@@ -80,6 +81,8 @@ struct View {
     face: Face,
     agent_href: String,
     instruction: String,
+    /// Since when it is put away, and until when it stays.
+    done: String,
     next: Vec<String>,
     waits: Vec<Waits>,
     facts: Vec<(&'static str, String)>,
@@ -146,7 +149,7 @@ fn view(
     let agent = view::agent_of(read, &routine)?;
     let (state, label) = view::standing(&routine, all_paused);
     let goes = routine.is_on() && !all_paused;
-    let instants = if goes { view::next_instants(&routine.trigger, now) } else { Vec::new() };
+    let instants = if goes { view::coming(&routine, &clock, now) } else { Vec::new() };
     let waits = view::written(read, &clock)?.into_iter().map(|one| Waits {
         href: ws.url(&format!("tasks/{}", one.task)),
         task: one.task,
@@ -166,7 +169,7 @@ fn view(
             .table("usage")
             .table("budgets"),
         name: routine.name.clone(),
-        sentence: view::sentence(&routine.trigger),
+        sentence: view::when(&routine),
         action: view::action_words(&routine.action),
         dot: Dot::new(state, label),
         stopped: routine.stopped.as_ref().map(|why| format!("Stopped: {why}")).unwrap_or_default(),
@@ -179,6 +182,10 @@ fn view(
         agent_href: agent
             .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
         instruction: routine.template().to_owned(),
+        done: routine.done_at.map_or_else(String::new, |at| {
+            let (since, until) = (view::moment(at, &zone), view::moment(at + KEPT_DONE, &zone));
+            format!("Done and put away since {since}. What became of it stays here until {until}.")
+        }),
         next: instants.into_iter().map(|at| view::moment(at, &own_zone)).collect(),
         waits: waits.collect(),
         facts: facts(&routine),
@@ -201,6 +208,12 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
         all.push(("After HQ was off", routine.catch_up.label().to_owned()));
     }
     all.push(("While the one before is not over", routine.overlap.label().to_owned()));
+    if routine.session != RoutineSession::Isolated && routine.action.task().is_none() {
+        all.push(("Conversation", routine.session.label().to_owned()));
+    }
+    if routine.delete_when_done {
+        all.push(("When it is done", "It is put away, with what became of it".to_owned()));
+    }
     if let Some(form) = routine.action.task() {
         all.push(("Priority", form.priority.label().to_owned()));
     }

@@ -9,7 +9,7 @@ use crate::features::routines::model::Routine;
 use crate::features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
 use crate::kernel::cadence::ScheduleFields;
 use crate::kernel::vocab::CadenceKind;
-use crate::kernel::{CatchUp, FieldError, Overlap, Priority, Thinking};
+use crate::kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 use crate::web::format;
 
 /// How many conditions the form has at least, and how many of which one is enough.
@@ -115,6 +115,15 @@ impl Typed {
                 until: self.at("quiet_until").to_owned(),
                 timezone: self.given("quiet_zone").or_else(|| self.given("timezone")),
             }),
+            // What was typed for a schedule, before an event was chosen, is not meant.
+            jitter_secs: match is_event {
+                true => None,
+                false => self.number("jitter_secs", &mut wrong),
+            },
+            delete_when_done: !is_event
+                && self.word("cadence_type") == Some(CadenceKind::Once)
+                && !self.at("delete_when_done").is_empty(),
+            session: self.word("session"),
         };
         (wish, wrong)
     }
@@ -199,6 +208,10 @@ impl Typed {
         typed.set("thinking", wish.thinking.map_or("", Thinking::word));
         let budget = wish.budget_micros.map_or_else(String::new, format::plain_dollars);
         typed.set("budget", budget);
+        let delay = wish.jitter_secs.map_or_else(String::new, |secs| secs.to_string());
+        typed.set("jitter_secs", delay);
+        typed.set("delete_when_done", if wish.delete_when_done { "on" } else { "" });
+        typed.set("session", wish.session.map_or("", RoutineSession::word));
         if let Some(quiet) = wish.quiet_hours {
             typed.set("quiet_from", quiet.from);
             typed.set("quiet_until", quiet.until);

@@ -16,6 +16,8 @@ use crate::store::{Hit, KeyBuf, Range, Read, ReadExt, StoreError};
 const MOST_WATCHING: usize = 1_000;
 /// How many routines are listed.
 const MOST_LISTED: usize = 2_000;
+/// How many are looked at for those that were put away.
+const MOST_LOOKED_AT: usize = 10_000;
 
 /// What holds for all routines.
 ///
@@ -42,13 +44,26 @@ pub fn get_rev(read: &dyn Read, id: RoutineId) -> Result<(Routine, u64), Routine
     found.ok_or_else(|| RoutineError::NotFound(id.to_string()))
 }
 
-/// All routines in the order of their names.
+/// All routines that are not put away, in the order of their names.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn all(read: &dyn Read) -> Result<Vec<Routine>, StoreError> {
-    let mut all: Vec<Routine> = read.list(&Range::all().limit(MOST_LISTED))?;
+    let mut all: Vec<Routine> = read.scan(BY_AGENT, &Range::all().limit(MOST_LISTED))?;
     all.sort_by_cached_key(|routine| (routine.name.to_lowercase(), routine.id));
+    Ok(all)
+}
+
+/// Those that were put away, the newest first, with those of one agent alone where one is given. Of very
+/// many routines the oldest are not looked at.
+///
+/// # Errors
+/// When the disk fails.
+pub fn done(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Routine>, StoreError> {
+    let mut all: Vec<Routine> = read.list(&Range::all().reverse().limit(MOST_LOOKED_AT))?;
+    all.retain(|one| one.done_at.is_some() && agent.is_none_or(|agent| agent == one.agent));
+    all.sort_by_key(|routine| std::cmp::Reverse((routine.done_at, routine.id)));
+    all.truncate(MOST_LISTED);
     Ok(all)
 }
 
@@ -74,7 +89,7 @@ pub fn maker_of(read: &dyn Read, task: TaskId) -> Result<Option<RoutineId>, Stor
     Ok(firing.map(|firing| firing.routine))
 }
 
-/// The routines of an agent, in the order of making.
+/// The routines of an agent that are not put away, in the order of making.
 ///
 /// # Errors
 /// When the disk fails.

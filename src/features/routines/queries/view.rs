@@ -20,9 +20,9 @@ use crate::features::tasks::model::template::{Template, TemplateItem};
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::People;
 use crate::features::tasks::queries::templates;
-use crate::kernel::cadence::{Cadence, Schedule};
 use crate::kernel::{Actor, Fate, FiringId, ItemState, Priority, Timestamp, TypedId as _};
 use crate::store::{Read, ReadExt, StoreError};
+use crate::web::format;
 
 /// How many instants are told ahead.
 pub const AHEAD: usize = 5;
@@ -44,6 +44,26 @@ pub fn sentence(trigger: &Trigger) -> String {
     }
 }
 
+/// When a routine fires, in a sentence, with its delay.
+#[must_use]
+pub fn when(routine: &Routine) -> String {
+    with_delay(sentence(&routine.trigger), routine.jitter_secs)
+}
+
+/// A sentence with the delay behind it: "Daily at 9:00, Europe/Berlin, within 10 min after".
+#[must_use]
+pub fn with_delay(sentence: String, jitter_secs: u32) -> String {
+    match jitter_secs {
+        0 => sentence,
+        secs => format!("{sentence}, within {} after", length(secs)),
+    }
+}
+
+/// A number of seconds in words.
+fn length(secs: u32) -> String {
+    format::duration(std::time::Duration::from_secs(u64::from(secs)))
+}
+
 /// What a routine begins, in a sentence.
 #[must_use]
 pub fn action_words(action: &Action) -> String {
@@ -60,19 +80,14 @@ pub fn action_words(action: &Action) -> String {
 #[must_use]
 pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static str) {
     match routine {
+        Routine { done_at: Some(_), .. } => ("done", "Done"),
         Routine { asks: true, .. } => ("waiting", "Waits for you"),
         Routine { active: false, stopped: Some(_), .. } => ("error", "Stopped"),
-        Routine { active: false, .. } if is_over(routine) => ("done", "Over"),
+        Routine { active: false, .. } if routine.is_once() => ("done", "Over"),
         Routine { active: false, .. } => ("paused", "Paused"),
         _ if all_paused => ("paused", "All are paused"),
         _ => ("ready", "Active"),
     }
-}
-
-/// Whether it was for one moment only.
-fn is_over(routine: &Routine) -> bool {
-    let once = |schedule: &Schedule| matches!(schedule.cadence(), Cadence::Once(_));
-    routine.schedule().is_some_and(once)
 }
 
 /// The next instants of a routine that stands as it is.
@@ -82,6 +97,14 @@ pub fn next_instants(trigger: &Trigger, now: Timestamp) -> Vec<Timestamp> {
         Trigger::Schedule(schedule) => schedule.upcoming(now, AHEAD),
         Trigger::Event(_) => Vec::new(),
     }
+}
+
+/// The next instants of a routine that goes; first the one that has come and whose delay is not over.
+#[must_use]
+pub fn coming(routine: &Routine, clock: &Clock, now: Timestamp) -> Vec<Timestamp> {
+    let late = clock.next_at.filter(|at| *at <= now && now < clock.fires_at(*at));
+    let next = next_instants(&routine.trigger, now);
+    late.into_iter().chain(next).take(AHEAD).collect()
 }
 
 /// A task whose words are being written.
@@ -198,6 +221,8 @@ pub struct Trial {
     pub warnings: Vec<String>,
     /// The next instants of its schedule.
     pub next: Vec<String>,
+    /// Within how long after them it fires.
+    pub within: Option<String>,
     /// Until when it would wait now.
     pub held_until: Option<String>,
 }
@@ -287,6 +312,7 @@ pub fn trial(
         tasks,
         warnings,
         next: next.into_iter().map(|at| at.to_string()).collect(),
+        within: (routine.jitter_secs != 0).then(|| length(routine.jitter_secs)),
         held_until: held.map(|at| at.to_string()),
     })
 }

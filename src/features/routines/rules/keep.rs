@@ -1,5 +1,7 @@
 //! Clocks and histories: what follows from a routine, kept beside it.
 
+use jiff::SignedDuration;
+
 use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
 use crate::features::routines::rules::writing;
 use crate::features::routines::{queries, registry};
@@ -10,6 +12,11 @@ use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
 /// Failures one after the other that make a routine stand still.
 pub const MOST_FAILURES: u8 = 3;
+/// So many of them are told, if nothing was told of this routine for so long.
+const ALERT_FROM: u8 = 2;
+const ALERT_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+/// How long a routine stays with its history after it was put away.
+pub const KEPT_DONE: SignedDuration = SignedDuration::from_hours(180 * 24);
 /// How many firings of a routine are kept whatever became of them.
 const KEPT: usize = 500;
 
@@ -25,8 +32,11 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
     let wanted = routine.schedule().filter(|_| goes);
     let hears = goes && routine.watch().is_some_and(|one| one.event == registry::TASK_CHANGED);
     let before = tx.get::<Clock>(id)?;
-    let fits =
-        |clock: &Clock| clock.schedule.as_ref() == wanted && (hears || clock.writing.is_empty());
+    let fits = |clock: &Clock| {
+        clock.schedule.as_ref() == wanted
+            && clock.jitter_secs == routine.jitter_secs
+            && (hears || clock.writing.is_empty())
+    };
     if before.as_ref().is_some_and(fits) {
         return Ok(());
     }
@@ -38,6 +48,7 @@ pub fn settle(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
         clock.next_at = wanted.and_then(|schedule| schedule.next(tx.now()));
         clock.schedule = wanted.cloned();
     }
+    clock.jitter_secs = routine.jitter_secs;
     tx.put(&clock)
 }
 
@@ -99,35 +110,101 @@ pub(super) fn fired(
     tx.taken(BY_SLOT, &key)
 }
 
-/// What a routine began is over: three failures one after the other make it stand still.
+/// How something ended that a routine began.
+#[derive(Clone, Copy, Debug)]
+pub enum Ended<'e> {
+    /// It is done.
+    Well,
+    /// It failed, and this is why.
+    Failed(&'e str),
+    /// It was tried as often as allowed, which people were told.
+    GivenUp(&'e str),
+}
+
+/// What a routine began is over. People hear of two failures one after the other, and three make it stand
+/// still; one that was for a single moment is put away when it is done, and heard of when it fails once.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, failure: Option<&str>) -> Result<(), StoreError> {
+pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(), StoreError> {
     let Some(mut clock) = tx.get::<Clock>(id)? else { return Ok(()) };
-    let Some(why) = failure else {
-        if clock.failures != 0 {
-            clock.failures = 0;
-            tx.put(&clock)?;
+    let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+    let (why, told) = match ended {
+        Ended::Well => {
+            if clock.failures != 0 {
+                clock.failures = 0;
+                tx.put(&clock)?;
+            }
+            let is_over = !routine.active && clock.next_at.is_none();
+            let comes = routine.schedule().is_some_and(|one| one.next(tx.now()).is_some());
+            return if is_over && !comes { put_away(tx, routine) } else { Ok(()) };
         }
-        return Ok(());
+        Ended::Failed(why) => (why, false),
+        Ended::GivenUp(why) => (why, true),
     };
     clock.failures = clock.failures.saturating_add(1);
+    let why = if why.is_empty() { "nobody said why" } else { why };
+    let stops = MOST_FAILURES <= clock.failures && routine.active;
+    let enough = if routine.is_once() { 1 } else { ALERT_FROM };
+    let heard = clock.alerted_at.is_some_and(|at| tx.now().duration_since(at).abs() < ALERT_PAUSE);
+    if !stops && !told && !heard && enough == clock.failures {
+        clock.alerted_at = Some(tx.now());
+        let times = if enough == 1 { "once" } else { "twice in a row" };
+        tell(tx, &routine, &format!("failed {times}"), why);
+    }
     tx.put(&clock)?;
-    let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
-    if clock.failures < MOST_FAILURES || !routine.active {
+    if !stops {
         return Ok(());
     }
-    let why = if why.is_empty() { "nobody said why" } else { why };
+    tell(tx, &routine, "was stopped", why);
+    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
+    stop(tx, routine, words, RoutineAct::Tripped)
+}
+
+/// Tells who made a routine what became of it; who runs the workspace, where no person made it.
+fn tell(tx: &mut WriteTx<'_>, routine: &Routine, what: &str, why: &str) {
     let (about, title) =
-        (About::Routine(routine.id), format!("The routine {} was stopped", routine.name));
+        (About::Routine(routine.id), format!("The routine {} {what}", routine.name));
     let mut notice = Notice::new(NoticeKind::OperationFailed, about, title).body(why).or_admins();
     if let Some(account) = routine.created_by.account() {
         notice = notice.to(account);
     }
     tx.emit(notice.event());
-    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
-    stop(tx, routine, words, RoutineAct::Tripped)
+}
+
+/// Puts a routine away that was for one moment, if that was chosen: out of the lists, with its history.
+///
+/// # Errors
+/// When the store refuses.
+pub fn put_away(tx: &mut WriteTx<'_>, mut routine: Routine) -> Result<(), StoreError> {
+    if !routine.delete_when_done || !routine.is_once() || routine.done_at.is_some() {
+        return Ok(());
+    }
+    (routine.done_at, routine.updated_at) = (Some(tx.now()), tx.now());
+    tx.put(&routine)?;
+    let (id, name) = (routine.id, routine.name);
+    tx.emit(Event::RoutineChanged { routine: id, name, act: RoutineAct::PutAway });
+    Ok(())
+}
+
+/// Removes a routine that was put away long ago, with its history. One whose tasks are there stays: it says
+/// what pays for them.
+///
+/// # Errors
+/// When the store refuses.
+pub fn forget(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<(), StoreError> {
+    let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
+    if routine.done_at.is_none_or(|done| tx.now() < done + KEPT_DONE) {
+        return Ok(());
+    }
+    for firing in tx.ids::<Firing>(BY_ROUTINE, &Range::prefix(KeyBuf::of(&id)))? {
+        if is_needed(tx, firing)? {
+            return Ok(());
+        }
+    }
+    tx.delete::<Routine>(id)?;
+    tx.emit(Event::RoutineChanged { routine: id, name: routine.name, act: RoutineAct::Deleted });
+    Ok(())
 }
 
 /// The agent of routines is archived: they stand still until somebody resumes them.

@@ -14,7 +14,7 @@ pub mod writing;
 use crate::features::agents::model::Agent;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{
-    AgentId, CatchUp, Event, FiringId, Overlap, RoutineAct, RoutineId, TypedId as _,
+    AgentId, CatchUp, Event, FiringId, Overlap, RoutineAct, RoutineId, RoutineSession, TypedId as _,
 };
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
@@ -81,7 +81,8 @@ pub fn save(
         instruction,
         trigger,
         action,
-        active: before.as_ref().is_none_or(|before| before.active),
+        // Nobody paused what is put away: another moment brings it back.
+        active: before.as_ref().is_none_or(|before| before.active || before.done_at.is_some()),
         stopped: before.as_ref().and_then(|before| before.stopped.clone()),
         asks,
         created_by: before.as_ref().map_or_else(|| tx.by(), |before| before.created_by),
@@ -94,6 +95,10 @@ pub fn save(
         quiet,
         created_at: before.as_ref().map_or(now, |before| before.created_at),
         updated_at: now,
+        jitter_secs: wish.jitter_secs.unwrap_or_default(),
+        delete_when_done: wish.delete_when_done,
+        done_at: None,
+        session: wish.session.unwrap_or(RoutineSession::Isolated),
     };
     let same = |before: &Routine| Routine { updated_at: now, ..before.clone() } == routine;
     if let Some(before) = before.as_ref().filter(|before| same(before)) {
@@ -166,7 +171,7 @@ pub fn resume(tx: &mut WriteTx<'_>, id: RoutineId) -> Result<Routine, RoutineErr
     if routine.active {
         return Ok(routine);
     }
-    (routine.active, routine.stopped) = (true, None);
+    (routine.active, routine.stopped, routine.done_at) = (true, None, None);
     if let Some(mut clock) = tx.get::<Clock>(id)? {
         clock.failures = 0;
         tx.put(&clock)?;
@@ -220,7 +225,8 @@ pub fn pause_all(tx: &mut WriteTx<'_>, pause: bool) -> Result<(), RoutineError> 
 /// # Errors
 /// When the store refuses.
 pub fn settle_all(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-    let all: Vec<Routine> = tx.list(&Range::all().limit(PAGE))?;
+    // Those that are put away have no clock that goes.
+    let all: Vec<Routine> = tx.scan(BY_AGENT, &Range::all().limit(PAGE))?;
     for routine in all {
         keep::settle(tx, routine.id)?;
     }

@@ -90,50 +90,73 @@ fn one(tx: &mut WriteTx<'_>, mut clock: Clock, late: &mut u32) -> Result<(), Sto
         clock.writing.clear();
     }
     if let (Some(schedule), Some(next)) = (clock.schedule.clone(), clock.next_at)
-        && next <= now
+        && clock.fires_at(next) <= now
     {
+        let until = come(&schedule, &clock, next, now);
         if !stands {
-            slots(tx, &routine, &mut clock, (&schedule, next), late)?;
+            slots(tx, &routine, &mut clock, (&schedule, next, until), late)?;
         }
-        clock.next_at = schedule.next(now);
+        clock.next_at = schedule.next(until);
         if clock.next_at.is_none() {
-            finish(tx, &routine)?;
+            finish(tx, &routine, &clock)?;
         }
     }
     tx.put(&clock)
 }
 
+/// The newest instant that a routine fires for by now: one whose delay is not over is still to come.
+fn come(schedule: &Schedule, clock: &Clock, next: Timestamp, now: Timestamp) -> Timestamp {
+    let before = |at: Timestamp| at - SignedDuration::from_millis(1);
+    let newest = |until| schedule.passed(before(next), until).map(|passed| passed.last);
+    let mut last = newest(now);
+    while let Some(at) = last.filter(|at| now < clock.fires_at(*at)) {
+        last = newest(before(at));
+    }
+    last.unwrap_or(next)
+}
+
 /// A schedule that is over, as one of a single moment, lets its routine stand still.
-fn finish(tx: &mut WriteTx<'_>, routine: &Routine) -> Result<(), StoreError> {
+fn finish(tx: &mut WriteTx<'_>, routine: &Routine, clock: &Clock) -> Result<(), StoreError> {
     let mut over = routine.clone();
     over.active = false;
     over.updated_at = tx.now();
-    tx.put(&over)
+    tx.put(&over)?;
+    // What it began as an item tells when that is done; a task that is made is all that was wanted.
+    let last = match clock.last {
+        Some(id) => tx.get::<Firing>(id)?,
+        None => None,
+    };
+    let made = |firing: Firing| firing.made.is_some() && matches!(firing.slot, Slot::At(_));
+    match last.is_some_and(made) {
+        true => keep::put_away(tx, over),
+        false => Ok(()),
+    }
 }
 
-/// Fires what has come, and notes what was missed.
+/// Fires for the instants from `next` up to `until`, and notes what was missed.
 fn slots(
     tx: &mut WriteTx<'_>,
     routine: &Routine,
     clock: &mut Clock,
-    (schedule, next): (&Schedule, Timestamp),
+    (schedule, next, until): (&Schedule, Timestamp, Timestamp),
     late: &mut u32,
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let before = next - SignedDuration::from_millis(1);
-    let Some(passed) = schedule.passed(before, now) else { return Ok(()) };
-    let on_time = now.duration_since(passed.last) <= ON_TIME;
+    let Some(passed) = schedule.passed(before, until) else { return Ok(()) };
+    let on_time = now.duration_since(clock.fires_at(passed.last)) <= ON_TIME;
     let oldest = now - max_age(routine, schedule, passed.last);
     let mut fires = match routine.catch_up {
         CatchUp::None => Vec::new(),
         CatchUp::One => vec![passed.last],
         CatchUp::All => {
-            let from = before.max(oldest - SignedDuration::from_millis(1));
-            let all = schedule.between(from, now, LOOKED_AT);
+            let delay = SignedDuration::from_secs(i64::from(clock.jitter_secs));
+            let from = before.max(oldest - delay - SignedDuration::from_millis(1));
+            let all = schedule.between(from, until, LOOKED_AT);
             all[all.len().saturating_sub(MOST_MADE_UP)..].to_vec()
         }
     };
-    fires.retain(|at| oldest <= *at);
+    fires.retain(|at| oldest <= clock.fires_at(*at));
     if on_time && !fires.contains(&passed.last) {
         fires.push(passed.last);
     }
