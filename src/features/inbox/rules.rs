@@ -514,17 +514,4 @@ pub fn cancel_for_agent(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_a_person_can_mend_is_not_tried_again() {
-        for class in ErrorClass::ALL {
-            assert_ne!(is_final(class.word()), class.retryable(), "{class}");
-        }
-        for code in ["auth_permanent", "sign_in_needed", "answer_too_long", "internal"] {
-            assert!(is_final(code), "{code}");
-        }
-        assert!(!is_final("storage_full"));
-    }
-}
+mod tests;
