@@ -88,6 +88,8 @@ struct Days {
     next: String,
     searched: String,
     narrow: bool,
+    /// Whether it begins with the newest.
+    is_first: bool,
 }
 
 #[derive(Template)]
@@ -107,6 +109,7 @@ struct Show {
     next: String,
     searched: String,
     narrow: bool,
+    is_first: bool,
     check: CheckView,
     keeping: KeepingForm,
     kept: String,
@@ -155,6 +158,7 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditEr
         next,
         searched,
         narrow,
+        is_first: asked.before.is_none(),
     })
 }
 
@@ -220,6 +224,7 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
                 next: String::new(),
                 searched: String::new(),
                 narrow: true,
+                is_first: true,
             };
             (none, Wrong::of(&error).unwrap_or_else(|_| Wrong::field("before", error.to_string())))
         }
@@ -246,6 +251,7 @@ fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<
         next: found.next,
         searched: found.searched,
         narrow: found.narrow,
+        is_first: found.is_first,
         check: CheckView::of(app, ws, who)?,
         keeping: KeepingForm::of(&keeping),
         kept,
