@@ -9,6 +9,7 @@ const UNKEPT = "[type=checkbox], [type=radio], [type=password], [type=file]";
 const formOf = (one) => one?.closest?.("form[data-keeps]");
 const all = () => document.querySelectorAll("form[data-keeps]");
 const pairs = (form) => [...new FormData(form)].filter(([, value]) => typeof value === "string");
+const content = (form) => ({ pairs: pairs(form), asked: location.search });
 const words = (form) => JSON.stringify(pairs(form));
 
 // How a form was when it came.
@@ -23,7 +24,7 @@ function hold(form, more) {
     return drop(form.dataset.keeps, FIELD);
   }
   typed.add(form);
-  return keep(form.dataset.keeps, FIELD, { pairs: pairs(form), ...more });
+  return keep(form.dataset.keeps, FIELD, { ...content(form), ...more });
 }
 
 document.addEventListener("focusin", ({ target }) => formOf(target) && begin(formOf(target)));
@@ -33,7 +34,7 @@ document.addEventListener("submit", (event) => {
   // A plain form that another script has stopped stays here.
   if (!form || (event.defaultPrevented && !form.hasAttribute("hx-post"))) return;
   if (!typed.has(form)) return;
-  keep(form.dataset.keeps, FIELD, { pairs: pairs(form), underway: true });
+  keep(form.dataset.keeps, FIELD, { ...content(form), underway: true });
   typed.delete(form);
 });
 // Refused, or not arrived: it is as if it had not been sent.
@@ -43,6 +44,12 @@ const stays = ({ detail }) => {
 };
 document.addEventListener("htmx:after:swap", stays);
 document.addEventListener("htmx:error", stays);
+// Arrived: its page follows, and whoever is quick leaves that one before a script of it has run.
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  const form = formOf(ctx.sourceElement);
+  // At a door nothing has been taken yet.
+  if (form && ctx.response.status < 400 && ctx.hx.redirect?.startsWith("/w/")) drop(form.dataset.keeps, FIELD);
+});
 document.addEventListener("click", ({ target }) => {
   const form = target.closest?.("a.btn") && formOf(target);
   if (!form) return;
@@ -52,8 +59,12 @@ document.addEventListener("click", ({ target }) => {
 });
 addEventListener("pagehide", () => all().forEach((form) => typed.has(form) && hold(form, { left: true })));
 
-/** Fills a form as it was. What is hidden says which revision was read: without one it is HQ's to say. */
-function fill(form, kept) {
+/**
+ * Fills a form as it was. What is hidden says which revision was read: without one it is HQ's to say. What another
+ * address asks for was chosen later than what was typed.
+ */
+function fill(form, { pairs: kept, asked: was }) {
+  const asked = new URLSearchParams(was === location.search ? "" : location.search);
   const whole = Boolean(form.elements.rev);
   const seen = new Map();
   for (const box of form.querySelectorAll("[type=checkbox], [type=radio]")) {
@@ -63,7 +74,7 @@ function fill(form, kept) {
     const n = seen.get(name) ?? 0;
     seen.set(name, n + 1);
     const field = form.querySelectorAll(`[name="${CSS.escape(name)}"]`)[n];
-    if (!field || field.matches(UNKEPT) || (field.type === "hidden" && !whole)) continue;
+    if (!field || asked.has(name) || field.matches(UNKEPT) || (field.type === "hidden" && !whole)) continue;
     if (field.matches("select") && ![...field.options].some((option) => option.value === value)) continue;
     const fold = value && field.matches("input, textarea") && value !== field.defaultValue && field.closest("details");
     if (fold) fold.open = true;
@@ -78,7 +89,7 @@ function restore(form) {
   if (!draft) return;
   forget(draft.name);
   if (JSON.stringify(draft.pairs) === words(form)) return;
-  fill(form, draft.pairs);
+  fill(form, draft);
   hold(form);
   toast({ tone: "info", text: "What you had typed is back in its form. It has not been sent yet." });
 }

@@ -103,6 +103,17 @@ export function tell(given) {
       await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.startsWith('hq-draft:')));
       assert.equal(await kept(), 0, 'nothing is kept that has arrived');
     }
+    // What the address asks for was chosen after what was typed before.
+    const [title, repeats] = [page.getByRole('main').getByLabel('Title', { exact: true }).first(), page.locator('[name=cadence_type]')];
+    await page.goto(`${place}/tasks/new`);
+    await title.fill('Count the spokes');
+    await page.goto(`${place}/tasks/new?cadence_type=weekly`);
+    await page.getByText('What you had typed is back').waitFor();
+    assert.deepEqual([await title.inputValue(), await repeats.inputValue()], ['Count the spokes', 'weekly']);
+    await repeats.selectOption('daily');
+    await page.reload();
+    await page.getByText('What you had typed is back').waitFor();
+    assert.equal(await repeats.inputValue(), 'daily', 'and was changed since');
     // The live stream of a page whose sign-in has ended is refused.
     assert.deepEqual(context.faults().filter((fault) => !fault.includes('401')), []);
     await context.close();
