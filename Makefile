@@ -70,7 +70,7 @@ deny: ## licences, banned crates and sources of all dependencies
 lint-image: ## lint the Dockerfile
 	@scripts/lint-image.sh
 
-trace: ## first views and a change on another page in a company of 100,000 tasks, in Chromium (SEED=medium)
+trace: ## first views, a change on another page, palette and 500 tasks at once in a company of 100,000 tasks, in Chromium (SEED=medium)
 	@SEED=$(SEED) scripts/web.sh trace
 
 shots: ## screenshots of every page, wide and narrow, light and dark

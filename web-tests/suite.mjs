@@ -26,6 +26,7 @@ import * as review from './stories/review.mjs';
 import * as routines from './stories/routines.mjs';
 import * as runs from './stories/runs.mjs';
 import * as talk from './stories/talk.mjs';
+import * as views from './stories/views.mjs';
 import * as writer from './stories/writer.mjs';
 
 const given = {};
@@ -55,6 +56,7 @@ rail.tell(given);
 writer.tell(given);
 quick.tell(given);
 review.tell(given);
+views.tell(given);
 people.tell(given);
 places.tell(given);
 runs.tell(given);

@@ -1,5 +1,5 @@
-// What a person waits for in a company of 100,000 tasks: the first view of list and board, and a change
-// that somebody else makes, as it comes to an open page. Chromium's traces are kept in out/. Made by
+// What a person waits for in a company of 100,000 tasks: the first view of list and board, a change that somebody
+// else makes, as it comes to an open page, the palette at each key, and a change of 500 tasks. Chromium's traces are kept in out/. Made by
 // `make trace`, never part of `make test`; `SEED=medium make trace` takes the smaller company.
 
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -118,6 +118,81 @@ async function changeElsewhere(browser, mine, other, path) {
   return measured;
 }
 
+/** From a key in the palette to the lines that HQ found for it, in milliseconds; one key after the other. */
+async function palette(browser, page, path, words) {
+  await page.goto(path);
+  await page.keyboard.press('Control+k');
+  await page.getByRole('option').first().waitFor();
+  const field = page.getByRole('combobox', { name: 'Search everything' });
+  const type = async (text) => {
+    const times = [];
+    for (const key of text) {
+      await page.evaluate(() => {
+        const list = document.getElementById('palette-list');
+        globalThis.drawn = new Promise((resolve) => {
+          const begin = () => {
+            const began = performance.now();
+            const drawn = () => requestAnimationFrame(() => resolve(performance.now() - began));
+            list.addEventListener('htmx:after:settle', drawn, { once: true });
+          };
+          addEventListener('keydown', begin, { capture: true, once: true });
+        });
+      });
+      await page.keyboard.press(key);
+      times.push(await page.evaluate(() => globalThis.drawn));
+    }
+    return times;
+  };
+  // The first question of all opens the index.
+  await type(words[0]);
+  const times = [];
+  for (const word of words.slice(1)) {
+    await field.fill('');
+    await page.waitForTimeout(300);
+    times.push(...(await type(word)));
+  }
+  await field.fill('');
+  await tracing(browser, page, 'palette', () => type(words[0]));
+  return share(times);
+}
+
+/** Changes 500 tasks of a list as one, and takes it back: what a person waits for each. */
+async function bulk(browser, page) {
+  const send = (path, body) =>
+    page.evaluate(
+      async ([path, body]) => {
+        const began = performance.now();
+        const answer = await fetch(`/api/v1/${path}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-hq-workspace': 'tidewater-bikes' },
+          body: JSON.stringify(body),
+        });
+        const said = await answer.json();
+        if (!answer.ok) throw new Error(JSON.stringify(said));
+        return { took: performance.now() - began, said };
+      },
+      [path, body],
+    );
+  await page.goto(`${PLACE}/tasks`);
+  const tasks = await page.evaluate(async () => {
+    const keys = [];
+    let after = '';
+    while (keys.length < 500) {
+      const answer = await fetch(`/api/v1/tasks?q=is:open&limit=100${after}`, { headers: { 'x-hq-workspace': 'tidewater-bikes' } });
+      const said = await answer.json();
+      keys.push(...said.items.map((task) => task.key));
+      after = `&after=${said.next}`;
+    }
+    return keys.slice(0, 500);
+  });
+  const times = [];
+  const once = async (due_at) => times.push((await send('tasks/bulk', { tasks, due_at })).took);
+  for (let day = 10; day < 10 + VIEWS; day += 1) await once(`2031-03-${day}`);
+  const measured = share(times);
+  await tracing(browser, page, 'bulk', () => once(null));
+  return measured;
+}
+
 function line(what, promise, { p50, worst }) {
   const kept = p50 <= promise;
   const cells = [what.padEnd(30), `≤ ${promise} ms`.padEnd(12), `${p50.toFixed(0)} ms`.padEnd(10), `${worst.toFixed(0)} ms`.padEnd(10)];
@@ -141,6 +216,9 @@ try {
   kept = line('first view of the board', 300, board) && kept;
   const seen = await changeElsewhere(browser, mine, other, `${PLACE}/tasks?q=is:open&sort=priority&group=none`);
   kept = line('a change on another page', 50, seen) && kept;
+  const keys = await palette(browser, mine, `${PLACE}/tasks`, ['brake', 'wheel', 'invoice', 'leasing', 'mara']);
+  kept = line('a key in the palette', 50, keys) && kept;
+  kept = line('500 tasks changed as one', 300, await bulk(browser, mine)) && kept;
   const faults = context.faults();
   if (0 < faults.length) throw new Error(faults.join('\n'));
 } finally {

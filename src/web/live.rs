@@ -8,6 +8,29 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::web::html::escape;
 
+/// How long a region waits after a change, and after each that comes meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wait {
+    /// One message may name several things, and the answer to one's own change names them once more: the short
+    /// wait makes one request of them.
+    #[default]
+    Soon,
+    /// Longer than what somebody looks at takes, shorter than changes are gathered where many follow each other.
+    Later,
+    /// Until nothing more comes.
+    Calm,
+}
+
+impl Wait {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Soon => "5ms",
+            Self::Later => "60ms",
+            Self::Calm => "500ms",
+        }
+    }
+}
+
 /// Attributes of a region that renews itself: `<section id="head" {{ live }}>`.
 ///
 /// `url` must answer with exactly this region (same id), after its usual check of rights. The
@@ -17,20 +40,26 @@ use crate::web::html::escape;
 pub struct Live {
     url: String,
     events: Vec<String>,
-    /// Whether it waits until nothing more comes for a while.
-    calm: bool,
+    wait: Wait,
 }
 
 impl Live {
     /// A region that `url` renders.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), events: Vec::new(), calm: false }
+        Self { url: url.into(), events: Vec::new(), wait: Wait::Soon }
     }
 
     /// Renews when half a second has passed without a further change: for what is dear to make and may be late.
     #[must_use]
     pub fn calm(mut self) -> Self {
-        self.calm = true;
+        self.wait = Wait::Calm;
+        self
+    }
+
+    /// Renews after the others: for what stands beside what somebody looks at.
+    #[must_use]
+    pub fn later(mut self) -> Self {
+        self.wait = Wait::Later;
         self
     }
 
@@ -59,10 +88,8 @@ impl Live {
 impl Display for Live {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, r#"hx-get="{}" hx-trigger=""#, escape(&self.url))?;
-        // One message may name several things; the short wait makes one request of them.
-        let wait = if self.calm { "500ms" } else { "15ms" };
         for event in &self.events {
-            write!(f, "{} from:body delay:{wait}, ", escape(event))?;
+            write!(f, "{} from:body delay:{}, ", escape(event), self.wait.word())?;
         }
         f.write_str(r#"hq:resync from:body" hx-target="this" hx-swap="outerMorph" data-region"#)
     }
@@ -80,7 +107,7 @@ mod tests {
         assert_eq!(
             live.to_string(),
             "hx-get=\"/w/a/tasks/1?part=row&amp;x=&quot;\" hx-trigger=\"hq:tasks:1 from:body \
-             delay:15ms, hq:tasks:any from:body delay:15ms, hq:inbox from:body delay:15ms, \
+             delay:5ms, hq:tasks:any from:body delay:5ms, hq:inbox from:body delay:5ms, \
              hq:resync from:body\" hx-target=\"this\" hx-swap=\"outerMorph\" data-region"
         );
     }

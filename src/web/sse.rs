@@ -10,8 +10,8 @@
 //! event: hq-resync   too much was missed: fetch every region again
 //! ```
 //!
-//! The first change goes out at once, further ones are gathered for 100 ms; more than 64 ids of one
-//! table become the table. A disk that fills up, or has room again, is told as a change of `disk`, which is no table.
+//! The first change goes out at once, further ones are gathered, the longer the more follow each other; more
+//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`, which is no table.
 //! A stream that resumes is told what changed meanwhile, up to 1,000 entries.
 //! It ends with the program, with the sign-in that opened it, or after half an hour.
 
@@ -35,8 +35,12 @@ use crate::live::Piece;
 use crate::store::{Cursor, Entry, Schema, StoreError};
 use crate::web::session::Alive;
 
-/// How long changes are gathered after one went out.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long changes are gathered after the first message, after the second and after each further one of those
+/// that follow each other. Two changes that meet by chance are both seen at once.
+const GATHER: [Duration; 3] =
+    [Duration::from_millis(25), Duration::from_millis(50), Duration::from_millis(100)];
+/// After so long without one the next message is a first one.
+const REST: Duration = Duration::from_millis(250);
 /// A comment keeps the connection open through what lies between.
 pub const BEAT: Duration = Duration::from_secs(15);
 /// How often the sign-in is looked at although nothing happened.
@@ -131,6 +135,28 @@ impl Topics {
     }
 }
 
+/// When messages went out.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// How many of those before it each followed another.
+    followed: usize,
+}
+
+impl Pace {
+    /// When the next may go out; none when it may do so at once.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let gather = GATHER[self.followed.min(GATHER.len() - 1)];
+        self.last.map(|at| at + gather).filter(|at| now < *at)
+    }
+
+    fn sent(&mut self, now: Instant) {
+        let follows = self.last.is_some_and(|at| now < at + REST);
+        self.followed = if follows { self.followed + 1 } else { 0 };
+        self.last = Some(now);
+    }
+}
+
 /// Whether who looks at a page may read what a run writes. Asked once for each run, and anew when
 /// something about the members has changed.
 pub struct Hears(pub Box<dyn Fn(RunId) -> bool + Send>);
@@ -155,7 +181,7 @@ pub struct PageStream {
     queue: VecDeque<Bytes>,
     /// When what was gathered may go out.
     due: Option<Instant>,
-    last_sent: Option<Instant>,
+    pace: Pace,
     checked: Instant,
     end: Instant,
     ended: bool,
@@ -190,7 +216,7 @@ impl PageStream {
             topics: Topics::default(),
             queue: VecDeque::from([beat()]),
             due: None,
-            last_sent: None,
+            pace: Pace::default(),
             checked: now,
             end: now + LONGEST,
             ended: false,
@@ -258,7 +284,7 @@ impl PageStream {
         if !self.topics.is_empty() {
             let data = self.topics.take();
             self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
-            self.last_sent = Some(Instant::now());
+            self.pace.sent(Instant::now());
         }
     }
 
@@ -347,9 +373,9 @@ impl PageStream {
 
     /// Sends what was gathered, now or as soon as the last message is old enough.
     fn hand_out(&mut self) {
-        match self.last_sent.map(|at| at + GATHER) {
-            Some(at) if Instant::now() < at => self.due = Some(at),
-            _ => self.flush(),
+        match self.pace.next(Instant::now()) {
+            Some(at) => self.due = Some(at),
+            None => self.flush(),
         }
     }
 
@@ -385,5 +411,34 @@ impl PageStream {
             Err(RecvError::Closed) => return None,
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Pace;
+
+    /// How long after the last message the next may go out.
+    fn gap(pace: &Pace, now: Instant) -> u128 {
+        pace.next(now).map_or(0, |at| at.duration_since(now).as_millis())
+    }
+
+    #[test]
+    fn changes_are_gathered_the_longer_the_more_follow_each_other() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        assert_eq!(gap(&pace, now), 0, "the first goes out at once");
+        for wanted in [25, 50, 100, 100] {
+            pace.sent(now);
+            assert_eq!(gap(&pace, now), wanted);
+            now = pace.next(now).expect("a moment");
+            assert_eq!(gap(&pace, now), 0, "it is there");
+        }
+        now += Duration::from_millis(250);
+        pace.sent(now);
+        assert_eq!(gap(&pace, now), 25, "after a rest it begins anew");
     }
 }

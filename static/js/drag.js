@@ -22,9 +22,18 @@ function line() {
   return held.line;
 }
 
+// On a phone days unfold when something is lifted and fold when it is put down: a box stays where it is on the screen.
+function steadily(box, deed) {
+  const top = () => box.getBoundingClientRect().top;
+  const was = top();
+  deed();
+  box.closest("main").scrollBy(0, top() - was);
+}
+
 function lift(item) {
-  held = { item, from: item.parentElement, next: item.nextElementSibling };
-  item.setAttribute("data-lifted", "");
+  const from = item.parentElement;
+  held = { item, from, next: item.nextElementSibling };
+  steadily(from, () => item.setAttribute("data-lifted", ""));
   say(`Lifted ${item.dataset.task}.`);
 }
 
@@ -46,7 +55,7 @@ function letGo() {
 }
 
 function cancel() {
-  letGo();
+  steadily(held.from, letGo);
   say(`${held.item.dataset.task} stays where it was.`);
   held = undefined;
   refresh();
@@ -67,15 +76,17 @@ function ask(item, body, why) {
 
 function drop() {
   const { item, from, next, box, before } = held;
-  letGo();
+  const stays = !box || (box === from && (!("ordered" in box.dataset) || before === next));
+  steadily(stays ? from : box, () => {
+    letGo();
+    if (!stays) box.insertBefore(item, before ?? null);
+  });
   held = undefined;
-  const same = box === from && (!("ordered" in box.dataset) || before === next);
-  if (!box || same) return refresh();
+  if (stays) return refresh();
   const body = new URLSearchParams();
   const { field, value, field2, value2 } = box.dataset;
   if (field && box !== from) body.set(field, value);
   if (field2 && box !== from && from.dataset.value2 !== value2) body.set(field2, value2);
-  box.insertBefore(item, before ?? null);
   if ("ordered" in box.dataset) {
     const all = items(box);
     const at = all.indexOf(item);
@@ -112,6 +123,32 @@ function begin(at) {
   at.item.setAttribute("data-flying", "");
 }
 
+/** Chooses what lies under the hand. */
+function aim() {
+  const { item, at } = held;
+  const under = document.elementsFromPoint(at.x, at.y).find((one) => !item.contains(one));
+  const box = under?.closest("[data-drop]") ?? under?.closest("section, td")?.querySelector("[data-drop]");
+  const later = box && items(box).find((one) => one !== item && at.y < one.getBoundingClientRect().top + one.offsetHeight / 2);
+  place(box, later);
+}
+
+const push = (at, from, to) => (to - edge < at ? 12 : at < from + edge ? -12 : 0);
+
+// At an edge the page goes by, also when the hand rests there.
+function drift() {
+  if (!held?.at) return;
+  const { item, at } = held;
+  const main = item.closest("main");
+  const { top, bottom } = main.getBoundingClientRect();
+  const [x, y] = [push(at.x, 0, innerWidth), push(at.y, top, bottom)];
+  if (x || y) {
+    item.closest(".board, main").scrollBy(x, 0);
+    main.scrollBy(0, y);
+    aim();
+  }
+  requestAnimationFrame(drift);
+}
+
 document.addEventListener("pointermove", (event) => {
   if (!down) return;
   const far = Math.hypot(event.clientX - down.x, event.clientY - down.y) > threshold;
@@ -126,20 +163,14 @@ document.addEventListener("pointermove", (event) => {
   const { item, grab } = held;
   item.style.left = `${event.clientX - grab.x}px`;
   item.style.top = `${event.clientY - grab.y}px`;
-  const under = document.elementsFromPoint(event.clientX, event.clientY).find((one) => !item.contains(one));
-  const box = under?.closest("[data-drop]") ?? under?.closest("section, td")?.querySelector("[data-drop]");
-  const later = box && items(box).find((one) => one !== item && event.clientY < one.getBoundingClientRect().top + one.offsetHeight / 2);
-  place(box, later);
-  const board = item.closest(".board, main");
-  if (event.clientX > innerWidth - edge) board?.scrollBy(12, 0);
-  else if (event.clientX < edge) board?.scrollBy(-12, 0);
-  const main = item.closest("main");
-  const { top, bottom } = main.getBoundingClientRect();
-  if (event.clientY > bottom - edge) main.scrollBy(0, 12);
-  else if (event.clientY < top + edge) main.scrollBy(0, -12);
+  if (!held.at) requestAnimationFrame(drift);
+  held.at = { x: event.clientX, y: event.clientY };
+  aim();
 });
 
 addEventListener("touchmove", (event) => held && event.cancelable && event.preventDefault(), { passive: false });
+// The menu of a link under a finger that stays would take away what it has lifted.
+addEventListener("contextmenu", (event) => held?.grab && event.preventDefault());
 
 function up() {
   clearTimeout(down?.timer);
@@ -164,10 +195,17 @@ document.addEventListener("pointercancel", () => {
 document.addEventListener("dragstart", (event) => event.target.closest?.("[data-drag]") && event.preventDefault());
 
 /* ── Keyboard ── */
+/** How many boxes of a grid stand side by side; on a phone they stand one below the other. */
+function across(box, [first, second]) {
+  const { grid } = box.closest("[data-grid]")?.dataset ?? {};
+  const left = (one) => one.getBoundingClientRect().left;
+  return grid && left(first) === left(second) ? 1 : Number(grid ?? 0);
+}
+
 function step(key) {
   const all = drops();
   const box = held.box ?? held.from;
-  const width = Number(box.closest("[data-grid]")?.dataset.grid ?? 0);
+  const width = across(box, all);
   const at = all.indexOf(box);
   const list = items(box).filter((one) => one !== held.item);
   const now = held.box ? (held.before ? list.indexOf(held.before) : list.length) : list.indexOf(held.next);

@@ -89,6 +89,12 @@ document.addEventListener("pointerup", () => {
   held = undefined;
   move(bar, end, days);
 });
+document.addEventListener("pointercancel", () => {
+  if (!held) return;
+  draw(held.bar, held.end, 0);
+  held = undefined;
+  refresh();
+});
 document.addEventListener("keydown", (event) => {
   const bar = event.target.closest?.(".span[data-move]");
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

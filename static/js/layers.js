@@ -21,7 +21,7 @@ document.addEventListener("keydown", (event) => {
   const menu = event.target.closest?.(".menu:popover-open") ?? document.querySelector(".menu:popover-open");
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!menu || !step) return;
-  const lines = [...menu.querySelectorAll("a, button, input")].filter((line) => !line.disabled);
+  const lines = [...menu.querySelectorAll("a, button, input:not([type=hidden])")].filter((line) => !line.disabled);
   const at = lines.indexOf(document.activeElement);
   lines.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % lines.length)?.focus();
   event.preventDefault();

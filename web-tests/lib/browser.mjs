@@ -35,18 +35,18 @@ export function startBrowser() {
 }
 
 /**
- * A context at one size and theme. `faults()` lists script errors, blocked content, answers of 500
+ * A context at one size and theme; a narrow one is a phone unless `touch` says that it is a narrow window. `faults()` lists script errors, blocked content, answers of 500
  * and above, and requests that left the server: a story ends by asserting that it is empty.
  */
 export async function newContext(browser, server, options = {}) {
-  const { size = WIDE, theme = 'light', script = true, storageState } = options;
+  const { size = WIDE, theme = 'light', script = true, touch = size.width < 768, storageState } = options;
   const context = await browser.newContext({
     baseURL: server.url,
     viewport: size,
     colorScheme: theme,
     reducedMotion: 'reduce',
-    isMobile: size.width < 768,
-    hasTouch: size.width < 768,
+    isMobile: touch,
+    hasTouch: touch,
     javaScriptEnabled: script,
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',

@@ -141,7 +141,7 @@ export function tell(given) {
 
   test('On a phone a piece is delivered again, with an answer to what was asked for', async () => {
     const { browser, server, signedIn, place } = given;
-    const context = await newContext(browser, server, { storageState: signedIn, viewport: PHONE });
+    const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
     const page = await context.newPage();
     await page.goto(`${place}/tasks?q=First+report`);
     await page.getByRole('link', { name: 'First report' }).first().click();

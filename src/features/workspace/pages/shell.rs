@@ -49,7 +49,7 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     let all = queries::places(&ws.app, who.account)?;
     let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
     let live = marks::heard(live.into_iter().fold(Live::new(ws.url("nav")), Live::table));
-    let live = live.record(CHOICES.name, who.account);
+    let live = live.record(CHOICES.name, who.account).later();
     let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
     let places_live = ["workspaces", "settings", "members"];
     let places_live = places_live.into_iter().fold(Live::new(ws.url("places")), Live::table);

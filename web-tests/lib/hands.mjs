@@ -1,0 +1,72 @@
+// What people work with: a mouse, a finger, or the keyboard alone; on a wide screen, on a phone, in a narrow window.
+
+import { PHONE, WIDE } from './browser.mjs';
+import { tabTo } from './story.mjs';
+
+const middle = ({ x, y, width, height }) => ({ x: x + width / 2, y: y + height / 2 });
+
+/** Keeps a finger on a thing until it is lifted, takes it to a place and lets go there. */
+export async function carry(page, item, target) {
+  const cdp = await page.context().newCDPSession(page);
+  const touch = (type, ...touchPoints) => cdp.send('Input.dispatchTouchEvent', { type, touchPoints });
+  await item.scrollIntoViewIfNeeded();
+  const from = middle(await item.boundingBox());
+  await touch('touchStart', from);
+  await page.locator('[data-flying]').waitFor();
+  // What unfolds when it is lifted has its place now.
+  const to = middle(await target.boundingBox());
+  for (let step = 1; step <= 8; step += 1) {
+    await touch('touchMove', { x: from.x + ((to.x - from.x) * step) / 8, y: from.y + ((to.y - from.y) * step) / 8 });
+  }
+  await touch('touchEnd');
+  await cdp.detach();
+}
+
+/** Goes to something by Tab alone and presses a key there. */
+async function pressKey(page, target, key = 'Enter') {
+  await tabTo(page, target, 300);
+  await page.keyboard.press(key);
+}
+
+/** Opens a menu and goes down to one of its lines. */
+async function pickByKeys(page, opener, line) {
+  await pressKey(page, opener);
+  for (let step = 0; step < 30; step += 1) {
+    await page.keyboard.press('ArrowDown');
+    if (await line.evaluate((one) => one === document.activeElement)) return page.keyboard.press('Enter');
+  }
+  throw new Error('the arrow keys do not lead to this line');
+}
+
+async function typeByKeys(page, field, text) {
+  await tabTo(page, field, 300);
+  await page.keyboard.press('ControlOrMeta+a');
+  await page.keyboard.type(text);
+}
+
+const KEYS = { keys: true, press: (page, target) => pressKey(page, target), pick: pickByKeys, type: typeByKeys };
+const type = (page, field, text) => field.fill(text);
+
+export const MOUSE = {
+  name: 'with the mouse',
+  options: { size: WIDE },
+  press: (page, target) => target.click(),
+  pick: async (page, opener, line) => {
+    await opener.click();
+    await line.click();
+  },
+  type,
+};
+export const FINGER = {
+  name: 'with a finger on a phone',
+  options: { size: PHONE },
+  press: (page, target) => target.tap(),
+  pick: async (page, opener, line) => {
+    await opener.tap();
+    await line.tap();
+  },
+  type,
+};
+export const WIDE_KEYS = { ...KEYS, name: 'with the keyboard alone', options: { size: WIDE } };
+export const NARROW_KEYS = { ...KEYS, name: 'with the keyboard alone in a narrow window', options: { size: PHONE, touch: false } };
+export const HANDS = [MOUSE, WIDE_KEYS, FINGER, NARROW_KEYS];
