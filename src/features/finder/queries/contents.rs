@@ -1,7 +1,6 @@
 //! The text of files, for the index: of those on tasks and in delivered work, and of agents' own. Only the beginning of
 //! a file is read, and only where its bytes are text or a PDF; an image is found by its name.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 
 use crate::app::Ws;
@@ -53,7 +52,8 @@ impl<'a> Contents<'a> {
         if self.left == 0 {
             return Ok(None);
         }
-        match self.ws.blobs.open_blob(blob).and_then(|file| self.of_file(&file)) {
+        let file = self.ws.blobs.open_blob(blob);
+        match file.and_then(|file| self.of_file(file.metadata()?.len(), file)) {
             Ok(text) => Ok(text),
             Err(error) if TOO_MANY.contains(&error.raw_os_error()) => {
                 Err(StoreError::Failed(error.to_string()))
@@ -65,10 +65,9 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn of_file(&mut self, file: &File) -> io::Result<Option<String>> {
-        let total = file.metadata()?.len();
+    fn of_file(&mut self, total: u64, mut file: impl io::Read) -> io::Result<Option<String>> {
         let mut bytes = Vec::new();
-        file.take(MOST as u64).read_to_end(&mut bytes)?;
+        file.by_ref().take(MOST as u64).read_to_end(&mut bytes)?;
         let mut failed = Ok(());
         let text = self.took(bytes, total, |bytes| {
             failed = file.take(LARGEST_PDF).read_to_end(bytes).map(drop);
