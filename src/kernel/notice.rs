@@ -17,7 +17,7 @@ use super::vocab::NoticeKind;
 /// The longest title, in characters.
 const MAX_TITLE: usize = 160;
 /// The longest body, in characters.
-const MAX_BODY: usize = 200;
+pub const MAX_BODY: usize = 200;
 
 /// What a notification leads to. Stored by position: variants are only appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

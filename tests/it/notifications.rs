@@ -199,6 +199,25 @@ async fn the_list_is_read_put_off_put_away_and_taken_back() {
     let all = tom.form(&format!("{LIST}/read-all"), &[]).await;
     assert!(all.status.is_redirection(), "{}", all.text);
     assert_eq!(unread(&tom).await, 0);
+
+    // All at once can be taken back; what was read before stays read.
+    for task in ["MC-1", "MC-2"] {
+        comment(&mira, task, "**Look** at `this`").await;
+    }
+    hq.advance(Duration::from_secs(1)).await;
+    assert_eq!(unread(&tom).await, 2);
+    let part = tom.clone().htmx("notifications");
+    let all = part.form(&format!("{LIST}/read-all"), &[]).await;
+    let told: Value = serde_json::from_str(all.header("hx-trigger").expect("a toast")).unwrap();
+    assert_eq!(told["hq:toast"]["text"], "All 2 are read.");
+    assert_eq!(unread(&tom).await, 0);
+    let undo = told["hq:toast"]["undo"].as_str().expect("the way back");
+    assert_eq!(part.form(undo, &[]).await.status, StatusCode::OK);
+    assert_eq!(unread(&tom).await, 2);
+    let bad = part.form(&format!("{LIST}/unread-again?from=1&to=x"), &[]).await;
+    assert!(bad.status.is_client_error(), "{}", bad.text);
+    // Nobody reads the signs of Markdown there.
+    assert!(tom.get(LIST).await.text.contains("Look at this"));
     hq.finish().await;
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 25] = [
+const PROVED: [&str; 26] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
@@ -34,6 +34,7 @@ const PROVED: [&str; 25] = [
     "POST /w/{ws}/settings/tokens",
     "POST /w/{ws}/settings/tokens/{id}/withdraw",
     "PUT /api/v1/backups/settings",
+    "PUT /api/v1/settings/mail",
     "PUT /api/v1/sign-in-policy",
 ];
 const LATER: Duration = Duration::from_secs(11 * 60);

@@ -10,11 +10,13 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::tasks::queries::people::assignee_of;
 use crate::features::workspace::model::{self as workspace, Member};
+use crate::kernel::notice::MAX_BODY;
 use crate::kernel::text::MAX_TEXT;
 use crate::kernel::{
     About, AccountId, AgentId, Assignee, CommentId, Event, Notice, NoticeKind, ReactionKind, TaskId,
 };
 use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+use crate::web::md;
 
 /// Whether a comment reaches the task's agent without a mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,9 @@ fn mention(tx: &WriteTx<'_>, comment: &Comment) -> Result<Notice, CommentError> 
     let name = tasks::name(tx, task.number)?;
     let title = format!("{author} mentioned you on {name} \u{201c}{}\u{201d}", task.title);
     let about = About::Task(task.id);
-    Ok(Notice::new(NoticeKind::Mention, about, title).body(&comment.body).only())
+    Ok(Notice::new(NoticeKind::Mention, about, title)
+        .body(md::excerpt(&comment.body, MAX_BODY))
+        .only())
 }
 
 /// Removes a comment. The talk that began with it goes on with its first answer.

@@ -1,5 +1,7 @@
 //! Notifications below `/api/v1`: one's own, what one chose of them, and who follows a task.
 
+pub(super) mod mail;
+
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -73,6 +75,7 @@ pub fn routes() -> Routes {
             }),
         )
         .merge(watching())
+        .merge(mail::routes())
 }
 
 fn watching() -> Routes {
@@ -165,7 +168,7 @@ fn views(ws: &Ws, read: &dyn Read, rows: &[Recipient]) -> Result<Vec<View>, Noti
 #[derive(Serialize, JsonSchema)]
 struct Listing {
     items: Vec<View>,
-    /// How many are unread; 100 means that many or more.
+    /// How many are unread; 10,000 means that many or more.
     unread: usize,
     /// Give this back as `after`; none at the end.
     next: Option<String>,
@@ -183,7 +186,8 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Li
     let wanted = Wanted { unread: asked.unread, group: asked.group };
     let page = ws.read(|snap| {
         let (rows, next) = queries::list(snap, (me, now), wanted, (after.as_deref(), limit))?;
-        let (items, unread) = (views(&ws, snap, &rows)?, queries::unread(snap, me, now)?);
+        let (items, unread) =
+            (views(&ws, snap, &rows)?, queries::unread(snap, (me, now), queries::ALL)?);
         Ok::<_, NotificationError>(Listing {
             items,
             unread,
@@ -262,12 +266,23 @@ async fn read_all(
     Json(body): Json<AllBody>,
 ) -> Result<Json<Marked>, ApiError> {
     let wanted = Wanted { unread: true, group: body.group };
-    let mut count = 0;
+    let (count, _) = read_them(&ws, &who, wanted).await?;
+    Ok(Json(Marked { count }))
+}
+
+/// Marks all unread ones of these as read, in pieces; says how many there were, and from when to when it took.
+pub(super) async fn read_them(
+    ws: &Ws,
+    who: &Person,
+    wanted: Wanted,
+) -> Result<(usize, (Timestamp, Timestamp)), NotificationError> {
+    let (mut count, mut from) = (0, None);
     loop {
-        let read = ws.write(&who, move |tx| rules::read_all(tx, wanted, PIECE)).await?;
+        let (read, at) = ws.write(who, move |tx| rules::read_all(tx, wanted, PIECE)).await?;
         count += read;
+        let from = *from.get_or_insert(at);
         if read < PIECE {
-            return Ok(Json(Marked { count }));
+            return Ok((count, (from, at)));
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::app::{App, Ws};
 use crate::features::tasks::queries as tasks;
 use crate::kernel::cursor::DEFAULT_LIMIT;
-use crate::kernel::{About, Can, NoticeGroup, NotificationId};
+use crate::kernel::{About, Can, NoticeGroup, NotificationId, Timestamp};
 use crate::store::{WriteTx, cursor_key, key_cursor};
 use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
@@ -26,6 +26,7 @@ use crate::web::routes::{Needs, Routes};
 use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell};
 
+use super::api::read_them;
 use super::model::CHOICES;
 use super::queries::view::{Lens, Line};
 use super::queries::{self, Following, Wanted, snooze};
@@ -50,6 +51,7 @@ pub fn routes() -> Routes {
         .get("/notifications/latest", latest.needs(Can::Account))
         .get("/notifications/bell", bell.needs(Can::Account))
         .post("/notifications/read-all", read_all.needs(Can::Account))
+        .post("/notifications/unread-again", unread_again.needs(Can::Account))
         .post("/notifications/{id}/read", read.needs(Can::Account))
         .post("/notifications/{id}/unread", unread.needs(Can::Account))
         .post("/notifications/{id}/dismiss", dismiss.needs(Can::Account))
@@ -179,7 +181,7 @@ fn view(ws: &Ws, who: &Person, asked: &Asked) -> Result<View, PageError> {
                 queries::list(snap, me, asked.wanted(), part)?
             }
         };
-        let unread = queries::unread(snap, who.account, now)?;
+        let unread = queries::unread(snap, (who.account, now), queries::ALL)?;
         Ok::<_, NotificationError>((lens.lines(snap, &rows)?, next, unread, put_off.len()))
     })?;
     let base = ws.url("notifications");
@@ -237,7 +239,7 @@ async fn latest(ws: Ws, who: Person) -> Result<Response, PageError> {
         let lens = Lens::new(snap, now, &zone)?;
         let me = (who.account, now);
         let (rows, _) = queries::list(snap, me, Wanted::default(), (None, LATEST))?;
-        let unread = queries::unread(snap, who.account, now)?;
+        let unread = queries::unread(snap, (who.account, now), queries::MANY)?;
         Ok::<_, NotificationError>((lens.lines(snap, &rows)?, unread))
     })?;
     html::fragment(&LatestPart { lines, unread, base: ws.url("notifications"), home: ws.url("") })
@@ -336,24 +338,53 @@ async fn read_all(
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
     open(&ws)?;
-    let wanted = asked.wanted();
-    let mut count = 0;
-    loop {
-        let read = ws.write(&who, move |tx| rules::read_all(tx, wanted, PIECE)).await?;
-        count += read;
-        if read < PIECE {
-            break;
-        }
-    }
+    let (count, (from, to)) = read_them(&ws, &who, asked.wanted()).await?;
     let said = match count {
         0 => "Nothing was unread.".to_owned(),
         1 => "One is read.".to_owned(),
         n => format!("All {n} are read."),
     };
     if hx.is_partial() {
-        return Ok(marked(&ws, &who, &hx, Ask::new().toast(Tone::Ok, &said)));
+        let (from, to) = (from.as_millisecond(), to.as_millisecond());
+        let undo = ws.url(&format!("notifications/unread-again?from={from}&to={to}"));
+        let ask = match count {
+            0 => Ask::new().toast(Tone::Ok, &said),
+            _ => Ask::new().toast_with_undo(&said, &undo),
+        };
+        return Ok(marked(&ws, &who, &hx, ask));
     }
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url("notifications"))))
+}
+
+/// When all were marked as read, in milliseconds since 1970.
+#[derive(Debug, Deserialize)]
+struct Between {
+    from: i64,
+    to: i64,
+}
+
+/// Takes back that all were marked as read.
+async fn unread_again(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Query(Between { from, to }): Query<Between>,
+) -> Result<Response, PageError> {
+    open(&ws)?;
+    let (Ok(from), Ok(to)) = (Timestamp::from_millisecond(from), Timestamp::from_millisecond(to))
+    else {
+        return Err(NotificationError::BadTime.into());
+    };
+    let mut place: Option<Vec<u8>> = None;
+    loop {
+        let again = move |tx: &mut WriteTx<'_>| {
+            rules::unread_again(tx, (from, to), (place.as_deref(), PIECE))
+        };
+        place = ws.write(&who, again).await?;
+        if place.is_none() {
+            return Ok(marked(&ws, &who, &hx, Ask::new()));
+        }
+    }
 }
 
 async fn follow(

@@ -12,12 +12,14 @@ use crate::features::streams::model::Stream;
 use crate::features::tasks::model::Task;
 use crate::features::tasks::queries as tasks;
 use crate::features::workspace::queries as workspace;
+use crate::kernel::notice::MAX_BODY;
 use crate::kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
     ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
     Verdict, VersionId, WaitFor, WatchReason,
 };
 use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::web::md;
 
 use super::queries;
 use super::rules::{self, NotificationError, sending};
@@ -177,9 +179,10 @@ fn commented(
     }
     let about = About::Task(task.id);
     let (author, called) = (queries::name(tx, comment.author)?, called(tx, &task)?);
+    let words = md::excerpt(&comment.body, MAX_BODY);
     if !comment.people.is_empty() {
         let title = format!("{author} mentioned you on {called}");
-        let mut notice = Notice::new(NoticeKind::Mention, about, title).body(&comment.body).only();
+        let mut notice = Notice::new(NoticeKind::Mention, about, title).body(&words).only();
         notice.to.clone_from(&comment.people);
         rules::notify(tx, notice)?;
     }
@@ -188,7 +191,7 @@ fn commented(
         None => NoticeKind::Comment,
     };
     let notice = Notice::new(kind, about, format!("{author} commented on {called}"));
-    rules::notify(tx, notice.body(&comment.body).except(&comment.people))?;
+    rules::notify(tx, notice.body(&words).except(&comment.people))?;
     for account in &comment.people {
         rules::note_watch(tx, about, *account, WatchReason::Mentioned)?;
     }
@@ -241,7 +244,8 @@ fn reviewed(
     let title = format!("{} {verb} \u{201c}{}\u{201d}", queries::name(tx, tx.by())?, piece.title);
     let about = About::Task(piece.task);
     let notice = Notice::new(NoticeKind::DeliverableReviewed, about, title);
-    rules::notify(tx, notice.body(told(&review)).only().to(account)).map(drop)
+    rules::notify(tx, notice.body(md::excerpt(&told(&review), MAX_BODY)).only().to(account))
+        .map(drop)
 }
 
 /// Nothing wakes an agent for its task any more: unless something does until then, the letter of the day says

@@ -301,15 +301,15 @@ pub fn mark(
 }
 
 /// Marks up to `limit` of one's own unread rows of these as read, those that came later too; says how
-/// many there were.
+/// many there were, and when it was.
 ///
 /// # Errors
-/// When the store refuses.
+/// When no person asks, or the store refuses.
 pub fn read_all(
     tx: &mut WriteTx<'_>,
     wanted: queries::Wanted,
     limit: usize,
-) -> Result<usize, NotificationError> {
+) -> Result<(usize, Timestamp), NotificationError> {
     let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
     let now = tx.now();
     let wanted = queries::Wanted { unread: true, ..wanted };
@@ -319,7 +319,29 @@ pub fn read_all(
         row.read_at = Some(now);
         tx.put(&row)?;
     }
-    Ok(count)
+    Ok((count, now))
+}
+
+/// Takes back that all were marked as read between two moments, for up to `limit` of one's own rows from a place
+/// on; says where to go on.
+///
+/// # Errors
+/// When no person asks, or the store refuses.
+pub fn unread_again(
+    tx: &mut WriteTx<'_>,
+    (from, to): (Timestamp, Timestamp),
+    (after, limit): (Option<&[u8]>, usize),
+) -> Result<Option<Vec<u8>>, NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    let of = (member, tx.now());
+    let (rows, next) = queries::list(tx, of, queries::Wanted::default(), (after, limit))?;
+    for mut row in rows {
+        if row.read_at.is_some_and(|at| (from..=to).contains(&at)) {
+            row.read_at = None;
+            tx.put(&row)?;
+        }
+    }
+    Ok(next)
 }
 
 /// Chooses what reaches oneself, and how.

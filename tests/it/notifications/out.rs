@@ -160,6 +160,43 @@ async fn a_letter_that_was_put_off_comes_later_and_its_link_ends_such_letters() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_names_the_mail_server_and_tries_it_out() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let mut mail = MailStandIn::start().await;
+    let path = "/api/v1/settings/mail";
+    hq.prove().await;
+    let none = mira.get(path).await.json();
+    assert_eq!((&none["set_up"], &none["has_password"]), (&json!(false), &json!(false)));
+    let mut body = json!({
+        "host": "127.0.0.1", "port": mail.port, "secrecy": "open", "from": "nobody",
+        "user": "hq", "password": "hunter2 hunter2",
+    });
+    let wrong = mira.json("PUT", path, &body).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    assert_eq!(wrong.json()["errors"][0]["field"], "from");
+    body["from"] = json!("HQ <hq@marlow.example>");
+    let saved = mira.json("PUT", path, &body).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
+    assert_eq!(saved.json()["has_password"], true);
+    assert!(!saved.text.contains("hunter2"));
+    // Another name: the password of the one before is not for it.
+    (body["user"], body["password"]) = (json!(""), Value::Null);
+    assert_eq!(mira.json("PUT", path, &body).await.json()["has_password"], false);
+    let tried = mira.post(&format!("{path}/test"), &json!({})).await.json();
+    assert_eq!(tried["sent"], true, "{tried}");
+    assert!(mail.next().await.contains("HQ can send e-mail"));
+    for call in [tom.get(path).await, tom.call("DELETE", path).await] {
+        assert_eq!(call.status, StatusCode::FORBIDDEN, "{}", call.text);
+    }
+    assert_eq!(mira.call("DELETE", path).await.json()["set_up"], false);
+    let tried = mira.post(&format!("{path}/test"), &json!({})).await.json();
+    assert_eq!(tried["sent"], false);
+    assert!(tried["error"].is_string(), "{tried}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_again_before_a_letter_is_written_does_not_lose_it() {
     let hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
+use crate::features::notifications::api::mail::USUAL_PORT;
 use crate::features::notifications::model::sending::{
     MAIL_PASSWORD, MailSecrecy, MailSettings, Out,
 };
@@ -29,8 +30,6 @@ use crate::web::session::Person;
 use crate::web::shell::{Flash, Shell, Theme};
 use crate::web::time::RelTime;
 
-/// The port of a new server.
-const USUAL_PORT: u16 = 465;
 /// How many failures the page shows.
 const SHOWN: usize = 20;
 

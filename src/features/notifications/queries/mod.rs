@@ -26,8 +26,10 @@ use super::model::{
 const MAX_WATCHERS: usize = 2_000;
 /// So many of the last notifications of a kind are looked through for one.
 const MOST_ASKED: usize = 100;
-/// The number from which unread ones are not counted further.
+/// The number from which unread ones are not counted further for a badge.
 pub const MANY: usize = 100;
+/// The number from which they are not counted further anywhere.
+pub const ALL: usize = 10_000;
 /// The hour at which the e-mail of the day is sent, unless somebody chose another.
 pub const DIGEST_HOUR: u8 = 8;
 
@@ -274,12 +276,16 @@ fn shown_by(member: AccountId, now: Timestamp) -> Range {
     Range::between(start, end).reverse()
 }
 
-/// How many unread ones a person has, at most [`MANY`].
+/// How many unread ones a person has, counted up to so many: [`MANY`] for a badge, [`ALL`] where the number is told.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn unread(read: &dyn Read, member: AccountId, now: Timestamp) -> Result<usize, StoreError> {
-    read.len(RECIPIENT_UNREAD, &shown_by(member, now).limit(MANY))
+pub fn unread(
+    read: &dyn Read,
+    (member, now): (AccountId, Timestamp),
+    most: usize,
+) -> Result<usize, StoreError> {
+    read.len(RECIPIENT_UNREAD, &shown_by(member, now).limit(most))
 }
 
 /// Which of somebody's.

@@ -10,9 +10,9 @@ use crate::crypto::keyring::{Binding, Sealed};
 use crate::crypto::webpush::{self, BrowserKeys, Vapid};
 use crate::features::notifications::model::Recipient;
 use crate::features::notifications::model::sending::{self as model, Delivery, PushSubscription};
-use crate::features::notifications::queries;
 use crate::features::notifications::queries::sending as reading;
 use crate::features::notifications::queries::view::{self, Lens};
+use crate::features::notifications::queries::{self, MANY};
 use crate::features::notifications::rules::NotificationError;
 use crate::features::notifications::rules::sending::{self as rules, Passing};
 use crate::kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
@@ -98,7 +98,7 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
             "body": line.body,
             "url": ws.url(&path),
             "tag": row.first.to_string(),
-            "unread": queries::unread(snap, delivery.member, now)?,
+            "unread": queries::unread(snap, (delivery.member, now), MANY)?,
         });
         let urgent = row.kind.group() == NoticeGroup::Questions;
         Ok(Some(Message { body: body.to_string().into_bytes(), topic: view::topic(&row), urgent }))

@@ -182,7 +182,7 @@ impl Numbers {
             agents.push((agent, activity));
         }
         let reviews = deliverables::in_review_count(snap)?;
-        let unread = notifications::unread(snap, who, now)?;
+        let unread = notifications::unread(snap, (who, now), notifications::MANY)?;
         Ok(Self {
             unread: u64::try_from(unread).unwrap_or(u64::MAX),
             chats: marks::of_member(snap, who)?,
