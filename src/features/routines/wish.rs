@@ -231,7 +231,7 @@ impl Wish {
     }
 
     fn when_done(&self) -> Option<FieldError> {
-        let kind = self.schedule.as_ref().and_then(|fields| fields.cadence_type);
+        let kind = self.schedule.as_ref().and_then(ScheduleFields::kind);
         let fits = !self.delete_when_done || kind == Some(CadenceKind::Once);
         let message = "Only what fires once is ever done; others are paused or deleted.";
         (!fits).then(|| FieldError::new("delete_when_done", message))

@@ -17,19 +17,35 @@ pub(super) struct Line {
     elapsed: bool,
 }
 
+/// The fields in their order.
+const FIELDS: [&str; 5] = ["minute", "hour", "day of the month", "month", "day of the week"];
+
+/// Which field of a line is wrong.
+fn wrong(fields: &[&str]) -> String {
+    let fails = |(n, field): &(usize, &&str)| {
+        let mut alone = ["*"; 5];
+        alone[*n] = field;
+        Cron::from_str(&alone.join(" ")).is_err()
+    };
+    match fields.iter().enumerate().find(fails) {
+        Some((n, field)) => format!("`{field}` is no {}", FIELDS[n]),
+        None => "these fields do not go together".to_owned(),
+    }
+}
+
 impl Line {
     /// Reads a line; the error is for people.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         if fields.len() != 5 {
-            let form = "five fields: minute, hour, day of the month, month, day of the week";
-            return Err(format!("use {form}, such as `0 9 * * 1-5`"));
+            let form = FIELDS.join(", ");
+            return Err(format!("use five fields: {form}, such as `0 9 * * 1-5`"));
         }
         // Both days set means either, as everywhere; the library's sign for "and" is not ours.
         if fields[4].starts_with('+') {
             return Err("a day of the week does not begin with `+`".to_owned());
         }
-        let cron = Cron::from_str(&fields.join(" ")).map_err(|error| error.to_string())?;
+        let cron = Cron::from_str(&fields.join(" ")).map_err(|_| wrong(&fields))?;
         Ok(Self { cron, elapsed: fields[1].starts_with('*') })
     }
 

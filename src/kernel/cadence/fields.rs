@@ -72,6 +72,14 @@ impl ScheduleFields {
         Ok(schedule)
     }
 
+    /// How it repeats, where that is said: by its name, or by what only one of them has.
+    #[must_use]
+    pub fn kind(&self) -> Option<CadenceKind> {
+        let by_cron = given(&self.cron).map(|_| CadenceKind::Cron);
+        let by_moment = given(&self.at).map(|_| CadenceKind::Once);
+        self.cadence_type.or(by_cron).or(by_moment)
+    }
+
     fn zone(&self, default: &str) -> Result<TimeZone, FieldError> {
         let name = given(&self.timezone).unwrap_or(default);
         TimeZone::get(name).map_err(|_| {
@@ -90,15 +98,17 @@ impl ScheduleFields {
     fn minute(&self) -> Result<u16, FieldError> {
         let elapsed = [CadenceKind::EveryNMinutes, CadenceKind::EveryNHours];
         let Some(text) = given(&self.time_of_day) else {
-            let midnight = self.cadence_type.is_some_and(|kind| elapsed.contains(&kind));
+            let midnight = self.kind().is_some_and(|kind| elapsed.contains(&kind));
             return Ok(if midnight { 0 } else { 9 * 60 });
         };
         minute_of(text).ok_or_else(|| FieldError::new("time_of_day", "use a time such as 09:00"))
     }
 
     fn cadence(&self, zone: &TimeZone, start: Date) -> Result<Cadence, FieldError> {
-        let Some(kind) = self.cadence_type else {
-            return Err(FieldError::new("cadence_type", "choose how it repeats"));
+        let Some(kind) = self.kind() else {
+            let words: Vec<&str> = CadenceKind::ALL.iter().map(|kind| kind.word()).collect();
+            let text = format!("choose how it repeats: {}", words.join(", "));
+            return Err(FieldError::new("cadence_type", text));
         };
         Ok(match kind {
             CadenceKind::EveryNMinutes => Cadence::Minutes(self.interval(15, 525_600, "minutes")?),

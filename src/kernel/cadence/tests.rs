@@ -6,6 +6,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
+use super::cron::Line;
 use super::{Passed, Schedule, ScheduleFields, instant};
 use crate::kernel::vocab::CadenceKind;
 
@@ -246,6 +247,17 @@ fn what_is_wrong_is_named_by_field() {
         faults.into_iter().map(|fault| fault.field).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(wrong(|of| of.cadence_type = None), "cadence_type");
+    // What only one of them has says which it is.
+    let bare = |set: fn(&mut ScheduleFields)| {
+        let mut fields = ScheduleFields::default();
+        set(&mut fields);
+        fields.kind()
+    };
+    assert_eq!(bare(|of| of.cron = Some("0 9 * * 1-5".into())), Some(CadenceKind::Cron));
+    assert_eq!(bare(|of| of.at = Some("2030-01-01".into())), Some(CadenceKind::Once));
+    let said = |line: &str| Line::parse(line).err().unwrap_or_default();
+    assert_eq!(said("61 9 * * *"), "`61` is no minute");
+    assert_eq!(said("0 9 * * fun"), "`fun` is no day of the week");
     assert_eq!(wrong(|of| of.timezone = Some("Mars/Base".to_owned())), "timezone");
     assert_eq!(wrong(|of| of.time_of_day = Some("25:00".to_owned())), "time_of_day");
     assert_eq!(wrong(|of| of.time_of_day = Some("9:0".to_owned())), "time_of_day");
