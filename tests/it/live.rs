@@ -175,7 +175,7 @@ async fn the_activity_page_says_who_did_what_and_filters_by_address() {
     assert_eq!(lines[0], "Mira Lindqvist changed the workspace settings");
     assert_eq!(lines[1], "Mira Lindqvist joined the workspace");
     let none = hq.owner().get("/w/marlow-cargo/activity?by=agents").await;
-    assert!(none.text.contains("Nothing here yet"));
+    assert!(none.text.contains("Nothing fits"));
     let region = hq.owner().htmx("activity").get("/w/marlow-cargo/activity").await;
     assert_eq!(region.texts(".feed li").len(), 2);
     assert!(!region.text.contains("<html"));

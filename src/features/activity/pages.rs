@@ -180,6 +180,8 @@ struct Show {
     next: String,
     /// What was looked through without finding a line, or empty.
     passed: String,
+    /// Where everything is, if only a part was asked for.
+    all: Option<String>,
 }
 
 /// The lines alone: what renews itself, and what "more" adds.
@@ -190,6 +192,7 @@ struct Days {
     live: Option<Live>,
     next: String,
     passed: String,
+    all: Option<String>,
 }
 
 async fn show(
@@ -224,8 +227,10 @@ async fn show(
         let tables = tables.into_iter().chain(["streams", "labels", "series", "routines"]);
         tables.fold(Live::new(at(None)), Live::table)
     });
+    let filtered = asked.area.is_some() || asked.by.is_some() || asked.narrow().is_some();
+    let all = filtered.then(|| ws.url("activity"));
     if hx.is_partial() {
-        return html::fragment(&Days { days, live, next, passed });
+        return html::fragment(&Days { days, live, next, passed, all });
     }
     let routine = asked.routine.clone();
     let choices = ws.look(move |ws| {
@@ -250,6 +255,7 @@ async fn show(
         live,
         next,
         passed,
+        all,
     };
     html::page(&page)
 }
@@ -430,9 +436,14 @@ mod tests {
     use crate::web::live::Live;
 
     fn drawn(live: bool, next: &str, passed: &str) -> String {
+        part_of(None, (live, next, passed))
+    }
+
+    fn part_of(all: Option<&str>, (live, next, passed): (bool, &str, &str)) -> String {
+        let all = all.map(str::to_owned);
         let live = live.then(|| Live::new("/activity".to_owned()));
         let (next, passed) = (next.to_owned(), passed.to_owned());
-        Days { days: Vec::new(), live, next, passed }.render().expect("a page")
+        Days { days: Vec::new(), live, next, passed, all }.render().expect("a page")
     }
 
     #[test]
@@ -442,6 +453,8 @@ mod tests {
         assert!(first.contains(newest) && first.contains("Look further"), "{first}");
         assert!(!first.contains("Nothing here yet"), "{first}");
         assert!(drawn(true, "", "").contains("Nothing here yet"));
+        let none = part_of(Some("/activity"), (true, "", ""));
+        assert!(none.contains("Nothing fits") && !none.contains("here yet"), "{none}");
         let last = drawn(false, "", "");
         assert!(last.contains("Nothing further back.") && !last.contains("here yet"), "{last}");
     }

@@ -215,6 +215,11 @@ impl Wish {
         })?;
         let store = store_of(ws, source);
         let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
+        let since = asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?;
+        let until = asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?;
+        if since.zip(until).is_some_and(|(since, until)| until < since) {
+            return Err(AuditError::field("to", "this is before what it begins with"));
+        }
         Ok(Self {
             source,
             record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
@@ -224,8 +229,8 @@ impl Wish {
             events: kinds(asked.event.as_deref().unwrap_or_default())?,
             run: asked.run.as_deref().map(|text| through::run(ws, text)).transpose()?,
             routine: asked.routine.as_deref().map(|text| through::routine(ws, text)).transpose()?,
-            since: asked.from.as_deref().map(|text| moment("from", text, zone)).transpose()?,
-            until: asked.to.as_deref().map(|text| moment("to", text, zone)).transpose()?,
+            since,
+            until,
             before,
             members,
             here: ws.id,
