@@ -30,3 +30,4 @@ import "./push.js";
 import "./time.js";
 import "./stay.js";
 import "./unsent.js";
+import "./zone.js";

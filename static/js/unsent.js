@@ -1,6 +1,6 @@
 // What is typed into a form that is sent as a whole (a new task, a review, a template): kept in this browser until
 // it has arrived. It is there again when the sign-in had ended meanwhile, the tab was closed or HQ was away. Such
-// a form has data-keeps with its name, which begins with whose it is.
+// a form has data-keeps, with a name that begins with whose it is where its address is not enough of one.
 import { drop, forget, keep, left, settle } from "./drafts.js";
 import { toast } from "./toast.js";
 
@@ -8,7 +8,9 @@ const FIELD = "form";
 const UNKEPT = "[type=checkbox], [type=radio], [type=password], [type=file]";
 const formOf = (one) => one?.closest?.("form[data-keeps]");
 const all = () => document.querySelectorAll("form[data-keeps]");
-const pairs = (form) => [...new FormData(form)].filter(([, value]) => typeof value === "string");
+const nameOf = (form) => form.dataset.keeps || `${document.body.dataset.me} ${form.getAttribute("action")}`;
+const isKept = (form) => ([name, value]) => typeof value === "string" && form.elements[name]?.type !== "password";
+const pairs = (form) => [...new FormData(form)].filter(isKept(form));
 const content = (form) => ({ pairs: pairs(form), asked: location.search });
 const words = (form) => JSON.stringify(pairs(form));
 
@@ -21,10 +23,10 @@ const begin = (form) => begun.has(form) || begun.set(form, words(form));
 function hold(form, more) {
   if (words(form) === begun.get(form)) {
     typed.delete(form);
-    return drop(form.dataset.keeps, FIELD);
+    return drop(nameOf(form), FIELD);
   }
   typed.add(form);
-  return keep(form.dataset.keeps, FIELD, { ...content(form), ...more });
+  return keep(nameOf(form), FIELD, { ...content(form), ...more });
 }
 
 document.addEventListener("focusin", ({ target }) => formOf(target) && begin(formOf(target)));
@@ -34,7 +36,7 @@ document.addEventListener("submit", (event) => {
   // A plain form that another script has stopped stays here.
   if (!form || (event.defaultPrevented && !form.hasAttribute("hx-post"))) return;
   if (!typed.has(form)) return;
-  keep(form.dataset.keeps, FIELD, { ...content(form), underway: true });
+  keep(nameOf(form), FIELD, { ...content(form), underway: true });
   typed.delete(form);
 });
 // Refused, or not arrived: it is as if it had not been sent.
@@ -48,14 +50,14 @@ document.addEventListener("htmx:error", stays);
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const form = formOf(ctx.sourceElement);
   // At a door nothing has been taken yet.
-  if (form && ctx.response.status < 400 && ctx.hx.redirect?.startsWith("/w/")) drop(form.dataset.keeps, FIELD);
+  if (form && ctx.response.status < 400 && ctx.hx.redirect?.startsWith("/w/")) drop(nameOf(form), FIELD);
 });
 document.addEventListener("click", ({ target }) => {
   const form = target.closest?.("a.btn") && formOf(target);
   if (!form) return;
   // "Cancel".
   typed.delete(form);
-  drop(form.dataset.keeps, FIELD);
+  drop(nameOf(form), FIELD);
 });
 addEventListener("pagehide", () => all().forEach((form) => typed.has(form) && hold(form, { left: true })));
 
@@ -85,8 +87,10 @@ function fill(form, { pairs: kept, asked: was }) {
 }
 
 function restore(form) {
-  const draft = left(form.dataset.keeps).find(({ field }) => field === FIELD);
-  if (!draft) return;
+  const draft = left(nameOf(form)).find(({ field }) => field === FIELD);
+  // A copy begins with what it is a copy of.
+  const copies = new URLSearchParams(location.search).has("copy");
+  if (!draft || (copies && draft.asked !== location.search)) return;
   forget(draft.name);
   if (JSON.stringify(draft.pairs) === words(form)) return;
   fill(form, draft);
