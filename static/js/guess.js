@@ -2,6 +2,7 @@
 // `tasks` (or the one that it stands in); what shows a record says so with data-record, and a part of it that
 // shows a field with data-shows. A property of a rail (.prop) shows a sign and words, and data-none when it is
 // empty. HQ's answer draws them anew, and nothing moves when it is the same.
+import { pass } from "./keys.js";
 import { send } from "./send.js";
 
 /** Remembers a part as it is; the answer puts it back. */
@@ -120,6 +121,7 @@ export function show(record, field, value, choice) {
   const { hidden } = record;
   const state = record.dataset.state;
   if (field === "status" && state) record.dataset.state = value;
+  if (field === "archived" && value === "yes") pass(record);
   if (field === "archived") record.hidden = value === "yes";
   return () => {
     undo.forEach((back) => back());

@@ -1,6 +1,7 @@
 // What a page has come to be stays: rows that were scrolled in when a region renews itself, the focus when
 // what had it is drawn anew, and place and state of a page to which somebody comes back.
 import htmx from "htmx.org";
+import { isRow, stand } from "./keys.js";
 import { fresh } from "./swap.js";
 
 const main = document.getElementById("main");
@@ -51,7 +52,9 @@ function focusAgain() {
   const same = (one) => one.tagName === tag && one.className === name;
   const found = box && (nth < 0 ? box : [...box.querySelectorAll("*")].filter(same)[nth]);
   const other = next.map((id) => document.getElementById(id)).find(Boolean);
-  (found ?? other?.querySelector("a, button") ?? undefined)?.focus({ preventScroll: true });
+  if (found) found.focus({ preventScroll: true });
+  else if (other && isRow(other)) stand(other);
+  else other?.querySelector("a, button")?.focus({ preventScroll: true });
 }
 
 document.addEventListener("htmx:before:swap", ({ target, defaultPrevented }) => {

@@ -15,15 +15,34 @@ function press(key) {
   return true;
 }
 
+const all = () => [...document.querySelectorAll(rows)].filter(shown);
+
+/** Puts the cursor on a row, and the focus on what opens it: never on a button, which Enter would press. */
+export function stand(row) {
+  for (const other of document.querySelectorAll("[data-cursor]:not(body)")) other.removeAttribute("data-cursor");
+  row.setAttribute("data-cursor", "");
+  (row.querySelector("a") ?? row).focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
+export const isRow = (one) => one.matches(rows);
+
+/** A row is about to go: the cursor stands on the one that takes its place. */
+export function pass(row) {
+  if (!row.hasAttribute("data-cursor") && !row.contains(document.activeElement)) return;
+  const list = all();
+  const at = list.indexOf(row);
+  const next = list[at + 1] ?? list[at - 1];
+  row.removeAttribute("data-cursor");
+  if (next) stand(next);
+}
+
 function move(step) {
-  const list = [...document.querySelectorAll(rows)].filter(shown);
+  const list = all();
   if (!list.length) return false;
   const at = list.findIndex((row) => row.hasAttribute("data-cursor"));
-  const next = list[Math.min(Math.max(at + step, 0), list.length - 1)];
-  list[at]?.removeAttribute("data-cursor");
-  next.setAttribute("data-cursor", "");
-  (next.querySelector("a") ?? next).focus({ preventScroll: true });
-  next.scrollIntoView({ block: "nearest" });
+  const from = at < 0 ? list.findIndex((row) => row.contains(document.activeElement)) : at;
+  stand(list[Math.min(Math.max(from + step, 0), list.length - 1)]);
   return true;
 }
 
@@ -33,6 +52,10 @@ function inRow(key) {
   found?.click();
   return Boolean(found);
 }
+
+// Once the cursor is in a list, the arrows and Space do what people expect of one; elsewhere they scroll.
+const arrows = { ArrowDown: 1, ArrowUp: -1 };
+const standsInList = (one) => one.matches("body, a") && document.querySelector(`:is(${rows})[data-cursor]`) && (one === document.body || one.closest(rows));
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -48,6 +71,8 @@ document.addEventListener("keydown", (event) => {
     (chord && press(chord)) ||
     (key === "j" && move(1)) ||
     (key === "k" && move(-1)) ||
+    (arrows[key] && standsInList(event.target) && move(arrows[key])) ||
+    (key === " " && standsInList(event.target) && inRow("x")) ||
     (key === "Enter" && event.target === document.body && inRow(key)) ||
     (key.length === 1 && (inRow(key) || press(key)));
   if (used) event.preventDefault();
@@ -56,3 +81,34 @@ document.addEventListener("keydown", (event) => {
     setTimeout(() => (first = undefined), chordTime);
   }
 });
+
+/* ── Without single keys ── */
+// Who speaks to the computer, or presses keys by chance, can switch them off for this browser (WCAG 2.1.4).
+const SINGLE = "hq-single-keys";
+const choice = document.querySelector("#help [name=single-keys]");
+
+function isOff() {
+  try {
+    return localStorage.getItem(SINGLE) === "off";
+  } catch {
+    return false;
+  }
+}
+
+if (choice) choice.checked = !isOff();
+choice?.addEventListener("change", () => {
+  try {
+    localStorage.setItem(SINGLE, choice.checked ? "on" : "off");
+  } catch {
+    choice.checked = true;
+  }
+});
+addEventListener(
+  "keydown",
+  (event) => {
+    const { key, target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || key.length !== 1 || key === " ") return;
+    if (!isField(target) && isOff()) event.stopImmediatePropagation();
+  },
+  true,
+);

@@ -1,5 +1,7 @@
 // Notifications: what is opened counts as read; a line goes at once and comes back when that failed;
 // the number of unread ones stands in the title of the tab.
+import { pass } from "./keys.js";
+
 const name = document.title;
 
 function count() {
@@ -32,7 +34,7 @@ function mark(row, unread) {
 
 // What a form does to its line, and how it is taken back.
 const deeds = {
-  dismiss: (row) => ((row.hidden = true), () => (row.hidden = false)),
+  dismiss: (row) => (pass(row), (row.hidden = true), () => (row.hidden = false)),
   read: (row) => (mark(row, false), () => mark(row, true)),
   unread: (row) => (mark(row, true), () => mark(row, false)),
 };

@@ -176,6 +176,16 @@ function ask() {
   htmx.ajax("GET", `${list.dataset.url}?${query}`, { source: list, target: list, swap: "innerHTML", typed: field.value });
 }
 
+/** HQ is away: what the open page offers is there all the same. */
+function unanswered() {
+  const line = document.createElement("p");
+  line.className = "head";
+  line.setAttribute("role", "presentation");
+  line.textContent = line.dataset.said = "HQ does not answer. What this page offers still works.";
+  list.replaceChildren(line);
+}
+document.addEventListener("hq:back", () => dialog?.open && ask());
+
 function enter(apart) {
   const line = chosen();
   if (!line) field.form.requestSubmit();
@@ -197,6 +207,7 @@ if (list) {
   // Lines have the ids of those before them, and settling gives them back what the server said of them.
   list.addEventListener("htmx:after:settle", start);
   list.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    if (ctx.typed === field.value && /^error: (?!Abort)/.test(ctx.status)) unanswered();
     if (ctx.status !== "swapped" || ctx.typed !== field.value) return;
     shown = ctx.typed;
     if (entered && dialog.open) enter(entered.apart);

@@ -1,5 +1,10 @@
-// Short messages in the corner. Good news leaves by itself, bad news stays until it is read.
+// Short messages in the corner. Good news leaves by itself, bad news stays until it is read. What can be undone can
+// be undone by Ctrl Z as long as its message is there, the last one first; later in the history.
+import { send } from "./send.js";
+
 const leaveAfter = 6000;
+const undoFor = 10_000;
+const mostUndone = 3;
 
 export function toast({ tone = "ok", text, undo }) {
   const box = document.getElementById("toasts");
@@ -15,20 +20,38 @@ export function toast({ tone = "ok", text, undo }) {
   if (undo) back.action = undo;
   else back.remove();
   box.append(item);
+  const undos = [...box.querySelectorAll(".toast:has(form)")];
+  for (const old of undos.slice(0, -mostUndone)) old.remove();
   leave(item);
 }
 
 function leave(item) {
-  if (item.dataset.tone === "danger" || item.querySelector("form")) return;
+  if (item.dataset.tone === "danger") return;
   const timer = setInterval(() => {
     if (item.matches(":hover, :focus-within")) return;
     clearInterval(timer);
     item.remove();
-  }, leaveAfter);
+  }, item.querySelector("form") ? undoFor : leaveAfter);
 }
 
 document.querySelectorAll("#toasts > .toast").forEach(leave);
 document.addEventListener("hq:toast", (event) => toast(event.detail));
 document.addEventListener("click", (event) => {
   event.target.closest?.("[data-dismiss]")?.closest(".toast, .banner")?.remove();
+});
+// The page stays where it is; its regions hear of what went back.
+document.addEventListener("submit", (event) => {
+  const item = event.target.closest(".toast");
+  if (!item || !document.body.dataset.stream) return;
+  event.preventDefault();
+  item.remove();
+  send({ url: event.target.action, body: new URLSearchParams(), undo() {} });
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+  const undo = [...document.querySelectorAll("#toasts form")].at(-1);
+  if (!undo) return;
+  event.preventDefault();
+  undo.requestSubmit();
 });

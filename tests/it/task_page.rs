@@ -78,6 +78,37 @@ async fn a_label_comes_off_many_tasks_at_once_and_comes_back_with_one_undo() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_closed_says_so_and_comes_back() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    make(&api, json!({ "title": "Grease the hubs" })).await;
+    let row = mira.clone().htmx("task-row");
+    let status = async || api.get("/api/v1/tasks/MC-1").await.json()["status"].clone();
+    for (act, fields, word) in
+        [("status", [("status", "done")], "done"), ("move", [("status", "cancelled")], "cancelled")]
+    {
+        let path = format!("{TASKS}/MC-1/{act}");
+        let closed = row.form(&path, &fields).await;
+        let told = closed.header("hx-trigger").expect("a toast");
+        let told: Value = serde_json::from_str(told).expect("JSON");
+        assert_eq!(told["hq:toast"]["text"], format!("MC-1 is {word}"));
+        assert_eq!(status().await, word);
+        // What was so already has nothing to undo.
+        let again = row.form(&path, &fields).await;
+        assert!(!again.header("hx-trigger").unwrap_or_default().contains("undo"), "{act}");
+        // The page stays where it is, and hears what became of it.
+        let undo = told["hq:toast"]["undo"].as_str().expect("the way back");
+        let undone = row.form(undo, &[]).await;
+        assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
+        assert!(undone.header("hx-trigger").is_some_and(|told| told.contains("Undone: ")));
+        assert_eq!(status().await, "todo");
+    }
+    let open = row.form(&format!("{TASKS}/MC-1/status"), &[("status", "blocked")]).await;
+    assert!(!open.header("hx-trigger").unwrap_or_default().contains("toast"), "it is still there");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_leaves_its_parent_from_both_pages() {
     let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);

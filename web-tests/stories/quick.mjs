@@ -110,6 +110,54 @@ export function tell(given) {
     await context.close();
   });
 
+  test('Whoever finishes one task after the other by keys stays in the list, and takes the last step back by Ctrl Z', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    for (const nth of ['one', 'two', 'three', 'four', 'five']) await make(page, `Rowing ${nth}`);
+    await page.goto(`${place}/tasks?q=is:open+rowing&sort=created`);
+    const titles = () => page.locator('.row .title').allInnerTexts();
+    const before = await titles();
+    const here = page.locator('.row[data-cursor] .title');
+    const isAt = async (title) => {
+      await here.getByText(title, { exact: true }).waitFor();
+      assert.equal(await page.evaluate(() => document.activeElement.innerText), title, 'what has the focus opens it');
+    };
+    await page.keyboard.press('j');
+    await page.keyboard.press('ArrowDown');
+    await isAt(before[1]);
+    for (const nth of [1, 2, 3]) {
+      await page.keyboard.press('e');
+      await rowOf(page, before[nth]).waitFor({ state: 'detached' });
+      await isAt(before[nth + 1]);
+    }
+    await page.keyboard.press('k');
+    await isAt(before[0]);
+    await page.keyboard.press('ArrowDown');
+    // The last one goes: the cursor stands on the one before.
+    await page.keyboard.press('e');
+    await rowOf(page, before[4]).waitFor({ state: 'detached' });
+    await isAt(before[0]);
+    assert.ok((await page.locator('.toast:has(form)').count()) <= 3, 'they do not pile up');
+    await page.keyboard.press('Control+z');
+    await rowOf(page, before[4]).waitFor();
+    await page.getByText(/^Undone: /).waitFor();
+    assert.deepEqual(await titles(), [before[0], before[4]]);
+    await page.keyboard.press(' ');
+    await page.locator('#bulk').waitFor();
+    // Who wants no single keys has none, also in the next page.
+    await page.keyboard.press('?');
+    await page.getByRole('switch', { name: 'Single keys' }).uncheck();
+    await page.goto(`${place}/tasks?q=is:open+rowing&sort=created`);
+    for (const key of ['j', 'e', '?']) await page.keyboard.press(key);
+    assert.equal(await page.locator('.row[data-cursor], dialog[open]').count(), 0);
+    assert.deepEqual(await titles(), [before[0], before[4]]);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox', { name: 'Search everything' }).waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
   test('All that match are chosen in the bar, also those that were not scrolled in, and change as one', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
@@ -265,6 +313,22 @@ export function tell(given) {
     await refused(page).getByText('nonsense').waitFor();
     await page.getByRole('region', { name: 'To do', exact: true }).getByText('Homing card').waitFor();
     assert.match(await page.locator('#drag-says').innerText(), /back where it was/);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('Without a connection the palette says so, and still has what the page offers', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await page.goto(`${place}/tasks`);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('option').first().waitFor();
+    await context.setOffline(true);
+    await page.getByRole('combobox', { name: 'Search everything' }).fill('new');
+    await page.locator('#palette-list').getByText('HQ does not answer').waitFor();
+    await page.getByRole('option', { name: /New task/ }).first().waitFor();
+    await context.setOffline(false);
     assert.deepEqual(faultsOf(context), []);
     await context.close();
   });

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::header::REFERER;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use crate::app::{App, Ws};
@@ -14,7 +14,7 @@ use crate::web::error::PageError;
 use crate::web::extract::{Form, Path, Query};
 use crate::web::flash;
 use crate::web::html;
-use crate::web::hx::Hx;
+use crate::web::hx::{Ask, Hx};
 use crate::web::idempotency::Once;
 use crate::web::parts::Tone;
 use crate::web::session::Person;
@@ -207,6 +207,9 @@ pub(super) async fn at_once(
 ) -> Result<Response, PageError> {
     let wanted = (Wanted::Entry(seq), None);
     let undone = undo::undo(&ws, &who, wanted, Once::without_key()).await?;
+    if hx.is_partial() {
+        return Ok((Ask::new().reswap("none").toast(Tone::Ok, &said(&undone)), "").into_response());
+    }
     let from = headers.get(REFERER).and_then(|from| from.to_str().ok());
     let path = from
         .and_then(|from| from.split_once("://"))

@@ -138,11 +138,17 @@ pub async fn act(
         }
         _ => read(&scene, verb, &value)?,
     };
-    let task = ws.write(&who, move |tx| change.apply(tx, id)).await?;
+    let changed = ws.write(&who, move |tx| {
+        let task = change.apply(tx, id)?;
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>((task, tx.seq().ok()))
+    });
+    let (task, entry) = changed.await?;
     let name = scene.name(&task);
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", id);
         let ask = match verb {
+            Verb::Status | Verb::Care => closed(ask, &scene, &task, entry),
             Verb::Archive => {
                 let undo = format!("{}/restore", scene.href(&task));
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
@@ -161,6 +167,17 @@ pub async fn act(
         Verb::Restore => flash::say(&app, Flash::ok(format!("Restored {name}")), answer),
         _ => answer,
     })
+}
+
+/// A task that is closed leaves most lists: that is said, with the way back.
+pub(super) fn closed(ask: Ask, scene: &Scene, task: &Task, entry: Option<u64>) -> Ask {
+    match entry {
+        Some(seq) if !task.status.is_open() => {
+            let words = format!("{} is {}", scene.name(task), task.status.label().to_lowercase());
+            ask.toast_with_undo(&words, &scene.ws.url(&format!("undo/entry/{seq}")))
+        }
+        _ => ask,
+    }
 }
 
 fn empty(ask: Ask) -> Response {

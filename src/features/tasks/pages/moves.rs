@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
+use super::acts::closed;
 use super::create::word;
 use super::frame::asker;
 use crate::app::{App, Ws};
@@ -112,24 +113,28 @@ pub async fn one(
     Path(text): Path<String>,
     Form(wish): Form<Wish>,
 ) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
     let (id, bulk, after, before) = ws.read(|snap| {
-        let scene = Scene::new(&ws, &who, snap)?;
         let id = queries::resolve(snap, &text)?.id;
         let (after, before) = (task(snap, &wish.after)?, task(snap, &wish.before)?);
         Ok::<_, TaskError>((id, wish.read(&scene, snap)?, after, before))
     })?;
+    let closes = bulk.status.is_some();
     let moved = ws.write(&who, move |tx| {
         bulk::apply(tx, &[id], &bulk)?;
         if after.is_some() || before.is_some() {
             order::place(tx, id, after, before)?;
         }
-        queries::get(tx, id)
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>((queries::get(tx, id)?, tx.seq().ok()))
     });
-    let task = moved.await?;
+    let (task, entry) = moved.await?;
     if hx.is_partial() {
-        return Ok((Ask::new().reswap("none").changed("tasks", task.id), "").into_response());
+        let ask = Ask::new().reswap("none").changed("tasks", task.id);
+        let ask = closed(ask, &scene, &task, entry.filter(|_| closes));
+        return Ok((ask, "").into_response());
     }
-    let name = ws.read(|snap| queries::name(snap, task.number))?;
+    let name = scene.name(&task);
     let at = if wish.back.starts_with(&ws.url("tasks")) { wish.back } else { ws.url("tasks") };
     Ok(flash::say(&app, Flash::ok(format!("Moved {name}")), hx.go_to(&at)))
 }
