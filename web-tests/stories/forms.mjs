@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { assertAccessible } from '../lib/axe.mjs';
+import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { OWNER, wrongFields } from '../lib/story.mjs';
 
@@ -146,9 +146,9 @@ export function tell(given) {
       const found = await page.evaluate(() => ({
         ran: window.ran,
         drawn: document.querySelectorAll('img[src="x"], main script').length,
-        wide: document.documentElement.scrollWidth > innerWidth,
       }));
-      if (found.ran || found.drawn || found.wide) remarks.push(`${path}: ${JSON.stringify(found)}`);
+      const wide = await tooWide(page);
+      if (found.ran || found.drawn || wide) remarks.push(`${path}: ${JSON.stringify(found)} ${wide}`);
     }
     await page.goto(task);
     const head = await page.getByRole('heading', { level: 1 }).innerText();

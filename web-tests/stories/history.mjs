@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { assertAccessible } from '../lib/axe.mjs';
+import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { createTask, PATIENCE, tabTo } from '../lib/story.mjs';
 
 export function tell(given) {
@@ -84,8 +84,7 @@ export function tell(given) {
     await page.getByRole('link', { name: 'Undo all of it' }).click();
     await page.getByRole('link', { name: 'Leave it as it is' }).click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-    assert.equal(wide, false, 'nothing is wider than the phone');
+    assert.equal(await tooWide(page), '', 'nothing is wider than the phone');
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

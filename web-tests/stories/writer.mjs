@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { assertAccessible } from '../lib/axe.mjs';
+import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
 import { OWNER } from '../lib/story.mjs';
 
@@ -267,8 +267,7 @@ export function tell(given) {
     await text(page).waitFor();
     await text(page).fill('- [ ] Roses\n- [x] Herbs\n- [ ] Ferns');
     await saved(page);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(wide <= 0, `${wide} px wider than the screen`);
+    assert.equal(await tooWide(page), '');
     await assertAccessible(page, 'a task that is being written on a phone');
     await done(page).tap();
     await page.getByText('1 of 3 done').waitFor();

@@ -23,7 +23,8 @@ pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Word
                 RoutineAct::Tripped => ("stopped the routine", "after failures", "warn"),
             };
             let words = named(*routine, name, verb, icon);
-            let gone = *act == RoutineAct::Deleted;
+            // No link leads to what was deleted since.
+            let gone = read.get::<Routine>(*routine)?.is_none();
             let path = if gone { String::new() } else { words.path };
             Some(Words { path, rest: rest.to_owned(), ..words })
         }
