@@ -75,10 +75,13 @@ const left = (one) => main.contains(one) && (one.id ? one : one.closest("#main :
 
 function put() {
   const region = document.querySelector("#main [data-region]:has([data-kept]), #main [data-region][data-kept]");
+  const last = left(document.activeElement) || undefined;
   const place = {
     top: main.scrollTop,
     aside: wide()?.scrollLeft,
-    at: left(document.activeElement)?.id,
+    at: last?.id,
+    // Rows out of sight have a height that is guessed, so that a row may lie elsewhere at the same scroll.
+    y: last?.getBoundingClientRect().top,
     have: region && counts(region),
     closed: groups().filter((group) => !group.open).map((group) => group.dataset.of),
   };
@@ -97,19 +100,25 @@ function taken() {
   }
 }
 
-async function comeBack({ top, aside, at, have, closed }) {
+async function comeBack({ top, aside, at, y, have, closed }) {
   for (const group of groups()) group.open = !closed.includes(group.dataset.of);
+  const settle = () => {
+    const row = at && document.getElementById(at);
+    if (row) main.scrollTop += row.getBoundingClientRect().top - y;
+  };
   const scroll = () => {
     if (aside && wide()) wide().scrollLeft = aside;
     main.scrollTop = top;
+    settle();
+    requestAnimationFrame(() => requestAnimationFrame(settle));
   };
-  scroll();
   const region = have && document.querySelector("#main [data-region]:has([data-of]), #main [data-region][data-of]");
   if (region) {
     for (const list of lists(region)) if (have[list.dataset.of]) list.dataset.kept = have[list.dataset.of];
+    // Not before all is there: at the end of a shorter list the next rows would be asked for, too.
     await htmx.ajax("GET", region.getAttribute("hx-get"), { source: region, target: region, swap: "outerMorph" });
-    scroll();
   }
+  scroll();
   const row = at && document.getElementById(at);
   if (!row || document.activeElement !== document.body) return;
   if (row.matches("li, tr")) row.setAttribute("data-cursor", "");
