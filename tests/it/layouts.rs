@@ -114,6 +114,9 @@ async fn many_tasks_change_as_one_piece_of_work_and_go_back_as_one() {
         (json!({ "tasks": ["MC-3", "MC-99"], "status": "done" }), "there is no task"),
         (json!({ "tasks": ["MC-3", "MC-1"], "priority": "high" }), "archived"),
         (json!({ "q": "is:opne", "priority": "high" }), "did you mean open?"),
+        (json!({ "q": " ", "priority": "high" }), "an empty query is every task"),
+        (json!({ "tasks": ["MC-3"], "q": "", "priority": "high" }), "not both"),
+        (json!({ "tasks": ["MC-3"], "due_at": "9999-12-31" }), "too far away"),
     ] {
         let wrong = api.post("/api/v1/tasks/bulk", &body).await;
         assert!(wrong.status.is_client_error(), "{body}");

@@ -23,7 +23,7 @@ use super::rules::{self, NewTask, TaskPatch};
 use crate::app::Ws;
 use crate::kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::kernel::filter::Query as Typed;
-use crate::kernel::{Assignee, Can, LabelId, Priority, TaskId, TaskStatus, Thinking, Timestamp};
+use crate::kernel::{Assignee, Can, LabelId, Priority, TaskId, TaskStatus, Thinking};
 use crate::store::{Read, WriteTx, cursor_key};
 use crate::web::error::ApiError;
 use crate::web::etag::{IfMatch, Tagged};
@@ -257,7 +257,7 @@ async fn create(
             None => None,
         };
         let due_at = match body.due_at.as_deref() {
-            Some(text) => due_at(text, &zone, tx.now())?,
+            Some(text) => due::parse(text, &zone, tx.now())?,
             None => None,
         };
         let start_at = match body.start_at.as_deref() {
@@ -282,7 +282,7 @@ async fn create(
         rules::labels::ask(tx, task.id, labels::Asked::Exactly(body.labels))?;
         Ok::<_, TaskError>(task.id)
     });
-    let id = ws.write(&who, made).await?;
+    let id = ws.write(&who, made).await.map_err(TaskError::in_api)?;
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
 
@@ -291,14 +291,6 @@ fn parent(read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
         Ok(task) => Ok(task.id),
         Err(error) => Err(TaskError::field("parent", error.to_string())),
     }
-}
-
-fn due_at(
-    text: &str,
-    zone: &jiff::tz::TimeZone,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, TaskError> {
-    due::parse(text, zone, now).map_err(|error| TaskError::field("due_at", error.to_string()))
 }
 
 fn tagged(ws: &Ws, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
@@ -420,7 +412,7 @@ async fn change(
         Err(TaskError::Clash(all)) => {
             Err(ApiError::from(TaskError::Clash(all.clone())).with("clash", &all))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error.in_api().into()),
     }
 }
 
@@ -453,7 +445,7 @@ fn apply(
         None => None,
     };
     let due_at = match body.due_at {
-        Some(Some(text)) => Some(due_at(&text, zone, tx.now())?),
+        Some(Some(text)) => Some(due::parse(&text, zone, tx.now())?),
         Some(None) => Some(None),
         None => None,
     };

@@ -94,7 +94,7 @@ async fn change(
         // ok: when everything was so already, there is nothing to undo.
         Ok::<_, TaskError>((ids.len(), tx.seq().ok()))
     });
-    let (tasks, entry) = ws.write(&who, changed).await?;
+    let (tasks, entry) = ws.write(&who, changed).await.map_err(TaskError::in_api)?;
     Ok(Json(Changed { tasks, entry }))
 }
 
@@ -108,6 +108,15 @@ fn ids(
         let named = body.tasks.iter().take(MOST + 1);
         return named.map(|name| Ok(queries::resolve(read, name)?.id)).collect();
     };
+    if !body.tasks.is_empty() {
+        return Err(TaskError::field("q", "name the tasks or ask for them with q, not both"));
+    }
+    if q.trim().is_empty() {
+        return Err(TaskError::field(
+            "q",
+            "an empty query is every task: say which, such as is:open",
+        ));
+    }
     matching(&Asker { read, people: &names.people, me, today }, q, MOST)
 }
 
@@ -123,7 +132,6 @@ fn read(
     let due = text(&body.due_at);
     let at = |text: &String| -> Result<Option<Timestamp>, TaskError> {
         due::parse(text, &today.zone, today.now)
-            .map_err(|error| TaskError::field("due_at", error.to_string()))
     };
     let start = |text: String| due::parse_start(&text, &today.zone, today.now);
     Ok(Bulk {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{due_at, tagged};
+use super::tagged;
 use crate::app::Ws;
 use crate::features::tasks::model::overdue::TaskRules;
 use crate::features::tasks::queries::error::TaskError;
@@ -77,10 +77,10 @@ async fn reopen(
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let zone = due::zone(&who.zone);
     let reopened = once.run(move |tx: &mut WriteTx<'_>| {
-        let at = due_at(&body.due_at, &zone, tx.now())?;
+        let at = due::parse(&body.due_at, &zone, tx.now())?;
         rules::reopen(tx, id, at, due::has_time(&body.due_at)).map(|_| ())
     });
-    ws.write(&who, reopened).await?;
+    ws.write(&who, reopened).await.map_err(TaskError::in_api)?;
     tagged(&ws, id)
 }
 

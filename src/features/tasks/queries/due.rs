@@ -1,6 +1,6 @@
 //! Due dates: how they are written, which day and time of day they are, and where they are moved to.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
@@ -76,8 +76,11 @@ pub fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
-/// Reads a due date: a day (`2026-11-20`: until its end in this zone), a moment in RFC 3339,
-/// `today`, `tomorrow`; empty or `none` is none.
+/// The years in which a task can be due: what lies further away is a slip of the hand.
+const YEARS: std::ops::RangeInclusive<i16> = 1970..=2199;
+
+/// Reads a due date: a day (`2026-11-20`: until its end in this zone), a moment in RFC 3339 or on the clock of
+/// this zone (`2026-11-20T14:30`), `today`, `tomorrow`; empty or `none` is none.
 ///
 /// # Errors
 /// When it is none of these.
@@ -90,20 +93,35 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
         "tomorrow" => today.checked_add(1.day()).ok(),
         _ => None,
     };
-    let end = |date: Date| {
-        let last = date.at(23, 59, 59, 0).to_zoned(zone.clone()).ok()?;
-        Some(last.timestamp())
+    let date = date.or_else(|| (text.len() == 10).then(|| text.parse().ok()).flatten());
+    let at = match (date, text.parse::<Timestamp>()) {
+        (Some(date), _) => instant(zone, date.at(23, 59, 59, 0)),
+        (None, Ok(at)) => Some(at),
+        (None, Err(_)) => match on_the_clock(text) {
+            Some(local) => instant(zone, local),
+            None => {
+                let message = format!(
+                    "\"{}\" is not a date. Write it as 2026-11-20, or as 2026-11-20T14:30.",
+                    short(text)
+                );
+                return Err(TaskError::field("due", message));
+            }
+        },
     };
-    if let Some(date) = date.or_else(|| (text.len() == 10).then(|| text.parse().ok()).flatten()) {
-        return Ok(end(date));
+    match at.filter(|at| YEARS.contains(&day(*at, zone).year())) {
+        Some(at) => Ok(Some(crate::kernel::time::from_ms(at.as_millisecond()))),
+        None => {
+            let (first, last) = (YEARS.start(), YEARS.end());
+            let message =
+                format!("\"{}\" is too far away: use a year from {first} to {last}.", short(text));
+            Err(TaskError::field("due", message))
+        }
     }
-    match text.parse::<Timestamp>() {
-        Ok(at) => Ok(Some(crate::kernel::time::from_ms(at.as_millisecond()))),
-        Err(_) => Err(TaskError::field(
-            "due",
-            format!("\"{}\" is not a date. Write it as 2026-11-20.", short(text)),
-        )),
-    }
+}
+
+/// A day with a time of day, without a zone.
+fn on_the_clock(text: &str) -> Option<DateTime> {
+    text.contains(':').then(|| text.parse().ok()).flatten()
 }
 
 /// Reads a due date as forms send it: what [`parse`] knows, and a time of that day such as `14:30`; empty is
@@ -133,7 +151,8 @@ pub fn parse_timed(
 /// Whether a due date that can be read is a moment, and not the end of a day.
 #[must_use]
 pub fn has_time(text: &str) -> bool {
-    text.trim().parse::<Timestamp>().is_ok()
+    let text = text.trim();
+    text.parse::<Timestamp>().is_ok() || on_the_clock(text).is_some()
 }
 
 /// Reads when something may begin: a day from its start on, or a moment; empty or `none` is whenever.
@@ -177,6 +196,9 @@ mod tests {
         assert_eq!(due("2026-11-20").as_deref(), Some("2026-11-20T22:59:59Z"));
         assert_eq!(due("tomorrow").as_deref(), Some("2026-11-21T22:59:59Z"));
         assert_eq!(due("2026-11-20T10:00:00+01:00").as_deref(), Some("2026-11-20T09:00:00Z"));
+        assert_eq!(due("2026-11-20T14:30").as_deref(), Some("2026-11-20T13:30:00Z"));
+        assert!(has_time("2026-11-20T14:30") && has_time("2026-11-20 14:30"));
+        assert_eq!(due("2199-12-31").as_deref(), Some("2199-12-31T22:59:59Z"));
         assert_eq!(due(" none "), None);
         assert_eq!(day("2026-11-20T23:30:00Z".parse().unwrap(), &berlin).to_string(), "2026-11-21");
     }
@@ -239,7 +261,17 @@ mod tests {
     fn anything_else_is_refused_with_an_example() {
         let now = "2026-11-20T22:30:00Z".parse().unwrap();
         let error = parse("next week", &zone("nowhere"), now).unwrap_err();
-        assert_eq!(error.to_string(), "\"next week\" is not a date. Write it as 2026-11-20.");
+        assert_eq!(
+            error.to_string(),
+            "\"next week\" is not a date. Write it as 2026-11-20, or as 2026-11-20T14:30."
+        );
         assert!(parse("2026-13-40", &zone("UTC"), now).is_err());
+        for far in
+            ["9999-12-31", "0001-01-01", "2200-01-01", "9999-12-30T22:00:00Z", "1969-12-30T10:00"]
+        {
+            let error = parse(far, &zone("UTC"), now).unwrap_err().to_string();
+            assert!(error.contains("use a year from 1970 to 2199"), "{far}: {error}");
+            assert!(parse_start(far, &zone("UTC"), now).is_err(), "{far}");
+        }
     }
 }

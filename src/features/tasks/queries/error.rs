@@ -287,4 +287,18 @@ impl TaskError {
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
+
+    /// The same for a program: dates by the names that the API has for them.
+    #[must_use]
+    pub fn in_api(self) -> Self {
+        let Self::Invalid(mut wrong) = self else { return self };
+        for fault in &mut wrong {
+            match fault.field.as_str() {
+                "due" => fault.field = "due_at".to_owned(),
+                "start" => fault.field = "start_at".to_owned(),
+                _ => {}
+            }
+        }
+        Self::Invalid(wrong)
+    }
 }

@@ -12,7 +12,7 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::Label;
 use crate::features::tasks::model::template::Template;
 use crate::kernel::{
-    Actor, Assignee, Hue, LabelId, Priority, TaskId, TaskStatus, Thinking, Timestamp,
+    Actor, Assignee, Hue, LabelId, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp,
 };
 use crate::store::{Read, ReadExt as _};
 
@@ -101,6 +101,8 @@ pub struct TaskView {
     stream: Option<String>,
     /// The name of the template that it was made from.
     template: Option<String>,
+    /// The series that it comes from.
+    series: Option<SeriesId>,
     /// The names of its labels.
     labels: Vec<String>,
     /// What is still to be done before it.
@@ -158,6 +160,7 @@ impl TaskView {
             parent,
             stream,
             template,
+            series: task.series,
             labels,
             blocked_by: blockers.iter().map(|blocker| TaskRef::of(names, blocker)).collect(),
             model: task.model,
