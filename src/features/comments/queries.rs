@@ -2,6 +2,8 @@
 
 pub mod show;
 
+use jiff::SignedDuration;
+
 use super::model::{self, Comment, Reaction};
 use crate::features::agents::model::Agent;
 use crate::features::tasks::model::Task;
@@ -9,8 +11,8 @@ use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::standing;
 use crate::features::workspace::model::Settings;
 use crate::kernel::{
-    Actor, AgentStatus, Assignee, Can, CommentId, FieldError, Problem, ProblemKind, ReactionKind,
-    RunState, TaskId, TypedId as _,
+    Actor, AgentId, AgentStatus, Assignee, Can, CommentId, FieldError, Problem, ProblemKind,
+    ReactionKind, RunState, TaskId, Timestamp, TypedId as _,
 };
 use crate::store::{BlobId, KeyBuf, Range, Read, ReadExt, StoreError};
 use crate::web::session::Access;
@@ -159,6 +161,33 @@ impl Power {
 /// When the store fails.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Vec<Comment>, StoreError> {
     read.scan(model::BY_TASK, &Range::prefix(KeyBuf::of(&task)))
+}
+
+/// How many comments of agents on one task may call other agents within an hour.
+const AGENT_MENTIONS: usize = 10;
+
+/// Whom of those that a comment mentions it calls: all, but nobody when agents have called each other on the
+/// task too often within the last hour. Agents that only call each other come to an end.
+///
+/// # Errors
+/// When the store fails.
+pub fn called<'m>(
+    read: &dyn Read,
+    now: Timestamp,
+    comment: &Comment,
+    mentions: &'m [AgentId],
+) -> Result<&'m [AgentId], StoreError> {
+    if mentions.is_empty() || comment.author.agent().is_none() {
+        return Ok(mentions);
+    }
+    let range = Range::prefix(KeyBuf::of(&comment.task)).reverse().limit(100);
+    let last: Vec<Comment> = read.scan(model::BY_TASK, &range)?;
+    let hour_ago = now - SignedDuration::from_hours(1);
+    let calls = last.iter().filter(|comment| {
+        let lately = comment.created_at > hour_ago;
+        lately && comment.author.agent().is_some() && !comment.mentions.is_empty()
+    });
+    Ok(if calls.count() <= AGENT_MENTIONS { mentions } else { &[] })
 }
 
 /// A comment, if it belongs to this task.

@@ -2,10 +2,9 @@
 
 mod line;
 
-use jiff::SignedDuration;
-
 use crate::features::agents::model::Agent;
-use crate::features::comments::model::{BY_TASK, Comment};
+use crate::features::comments::model::Comment;
+use crate::features::comments::queries as comments;
 use crate::features::deliverables::model::{self as deliverables, Deliverable, Review};
 use crate::features::deliverables::queries::told;
 use crate::features::routines::model::{Firing, Routine};
@@ -24,9 +23,6 @@ use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
 use super::model::{Item, Reason};
 use super::queries;
 use super::rules::{self, InboxError, NewItem};
-
-/// How many comments of agents on one task may call other agents within an hour.
-const AGENT_MENTIONS: usize = 10;
 
 /// Handles one event.
 ///
@@ -161,11 +157,9 @@ fn commented(
         return Ok(());
     };
     let kind = ItemKind::TaskCommentMention;
-    if !mentions.is_empty() && (comment.author.agent().is_none() || may_call(tx, &task)?) {
-        for agent in mentions {
-            if runs::live_of_task(tx, task.id, *agent)?.is_none() {
-                enqueue_comment(tx, &task, &comment, *agent, kind)?;
-            }
+    for agent in comments::called(tx, tx.now(), &comment, mentions)? {
+        if runs::live_of_task(tx, task.id, *agent)?.is_none() {
+            enqueue_comment(tx, &task, &comment, *agent, kind)?;
         }
     }
     let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };
@@ -177,18 +171,6 @@ fn commented(
         return Ok(());
     }
     enqueue_comment(tx, &task, &comment, agent, ItemKind::TaskComment)
-}
-
-/// Agents that only call each other come to an end.
-fn may_call(tx: &WriteTx<'_>, task: &Task) -> Result<bool, InboxError> {
-    let range = Range::prefix(KeyBuf::of(&task.id)).reverse().limit(100);
-    let last: Vec<Comment> = tx.scan(BY_TASK, &range)?;
-    let hour_ago = tx.now() - SignedDuration::from_hours(1);
-    let called = last.iter().filter(|comment| {
-        let lately = comment.created_at > hour_ago;
-        lately && comment.author.agent().is_some() && !comment.mentions.is_empty()
-    });
-    Ok(called.count() <= AGENT_MENTIONS)
 }
 
 fn enqueue_comment(

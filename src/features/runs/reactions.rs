@@ -2,6 +2,7 @@
 
 use crate::features::agents::model::Agent;
 use crate::features::comments::model::Comment;
+use crate::features::comments::queries as comments;
 use crate::features::jobs::model::Job;
 use crate::features::tasks::model::Task;
 use crate::features::workspace::model::{Member, Settings};
@@ -143,7 +144,7 @@ fn steer(
     let (Some(comment), Some(task)) = (tx.get::<Comment>(comment)?, tx.get::<Task>(task)?) else {
         return Ok(());
     };
-    let mut agents = mentions.to_vec();
+    let mut agents = comments::called(tx, tx.now(), &comment, mentions)?.to_vec();
     let reaches = tx.get::<Settings>(())?.is_none_or(|s| s.comments_reach_assignee);
     if let Some(agent) = task.assignee.and_then(Assignee::agent)
         && comment.author.account().is_some()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hq::features::agents::model::Agent;
-use hq::features::comments::queries::Power;
+use hq::features::comments::queries::{self as comment_queries, Power};
 use hq::features::comments::rules::{self as comments, Reach};
 use hq::features::deliverables::model::{Content, Deliverable};
 use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
@@ -318,6 +318,29 @@ fn a_mention_wakes_another_agent_and_the_assignee_hears_people() {
     let edited = desk.by(mira(), move |tx| comments::edit(tx, comment.id, "@ada too")).unwrap();
     assert!(edited.edited_at.is_some());
     assert_eq!(woken(&desk).last(), Some(&(ada_id(), ItemKind::TaskCommentMention)));
+}
+
+#[test]
+fn agents_that_only_call_each_other_come_to_an_end() {
+    let desk = Desk::new();
+    let task = desk.task(NewTask::titled("Compare prices"));
+    let called = |author, mentions: Vec<AgentId>| {
+        let text = "@otto look";
+        let comment =
+            desk.by(author, move |tx| comments::add(tx, task.id, text, Reach::Usual)).unwrap();
+        let now = desk.clock.now();
+        let read = |snap: &hq::store::Snap<'_>| {
+            comment_queries::called(snap, now, &comment, &mentions).map(<[AgentId]>::len)
+        };
+        desk.store.read(read).unwrap()
+    };
+    for n in 0..10 {
+        assert_eq!(called(ada(), vec![otto_id()]), 1, "call {n}");
+    }
+    assert_eq!(called(ada(), vec![otto_id()]), 0, "the eleventh within an hour");
+    assert_eq!(called(mira(), vec![otto_id()]), 1, "a person calls whenever they like");
+    desk.clock.advance_ms(3_600_000);
+    assert_eq!(called(ada(), vec![otto_id()]), 1, "an hour later");
 }
 
 #[test]
