@@ -1,5 +1,7 @@
 //! Small text rules used by several features.
 
+use super::FieldError;
+
 /// The longest text that a person writes into one field, in bytes (64 KiB).
 pub const MAX_TEXT: usize = 64 * 1024;
 
@@ -34,6 +36,32 @@ pub fn slug(text: &str, max: usize) -> String {
         out.push_str(plain);
     }
     cut(&out, max).trim_end_matches('-').to_owned()
+}
+
+/// The text in one line: white space of any kind and control characters are single spaces. Empty when nothing
+/// of it can be seen, such as characters without width.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    if line.chars().all(|c| c == ' ' || is_unseen(c)) { String::new() } else { line }
+}
+
+/// Whether a character draws nothing by itself: joiners, marks of direction, fillers, selectors of a form.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What is wrong with a name that filters take for something else: `label:none` asks for what has no label.
+#[must_use]
+pub fn word_of_filters(field: &str, name: &str) -> Option<FieldError> {
+    let is_word = ["none", "any"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    let message = format!("\"{name}\" has a meaning of its own in filters; choose another name.");
+    is_word.then(|| FieldError::new(field, message))
 }
 
 /// At most `max` bytes of a text, cut at a character.
@@ -139,6 +167,23 @@ pub fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_line_that_nobody_sees_is_empty() {
+        use super::{one_line, word_of_filters};
+        assert_eq!(one_line(" Two\tbikes\u{0}\nand \u{7}a trailer "), "Two bikes and a trailer");
+        for unseen in
+            ["\u{200b}\u{200b}", " \u{feff} ", "\u{0}\u{1b}", "\u{3164}", "\u{202e}\u{2066}"]
+        {
+            assert_eq!(one_line(unseen), "", "{unseen:?}");
+        }
+        let family = "👩\u{200d}👧 ❤\u{fe0f}";
+        assert_eq!(one_line(family), family, "joiners within what is seen stay");
+        assert!(
+            word_of_filters("name", "None").is_some() && word_of_filters("name", "any").is_some()
+        );
+        assert!(word_of_filters("name", "Nonesuch").is_none());
+    }
+
     use super::{capitalized, cut, ellipsis, head_tail, nearest, of_bytes, slug};
 
     #[test]

@@ -36,7 +36,26 @@ async fn tasks_are_grouped_by_streams_and_labels() {
     assert_eq!(task["due_has_time"], true);
     let late = json!({ "start_at": "2027-01-01" });
     let refused = api.json("PATCH", "/api/v1/tasks/MC-1", &late).await;
-    assert_eq!(refused.json()["errors"][0]["field"], "start", "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "start_at", "{}", refused.text);
+    // A slip of the hand is told and takes nothing away.
+    for (body, field) in [
+        (json!({ "due_at": "9999-12-31" }), "due_at"),
+        (json!({ "due_at": "soon" }), "due_at"),
+        (json!({ "start_at": "20261-11-20" }), "start_at"),
+        (json!({ "title": "\u{200b}\u{200b}" }), "title"),
+    ] {
+        let refused = api.json("PATCH", "/api/v1/tasks/MC-1", &body).await;
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{body}: {}", refused.text);
+    }
+    let kept = ok(&api.get("/api/v1/tasks/MC-1").await);
+    assert_eq!(kept["due_at"], "2026-11-25T10:00:00Z");
+    assert_eq!(kept["series"], json!(null));
+    for (path, body) in
+        [("streams", json!({ "name": "None" })), ("labels", json!({ "name": "any" }))]
+    {
+        let refused = api.post(&format!("/api/v1/{path}"), &body).await;
+        assert!(refused.text.contains("a meaning of its own in filters"), "{}", refused.text);
+    }
     let part = ok(&api.post("/api/v1/tasks", &json!({ "title": "Part", "parent": "MC-1" })).await);
     assert_eq!(part["stream"], "Launch");
     let out = json!({ "stream": null, "tags": ["BUG", "new"] });

@@ -6,6 +6,7 @@ use super::model::{self, Stream};
 use super::queries::{self, MAX_DESCRIPTION, MAX_GOAL, MAX_NAME, MOST, StreamError};
 use crate::features::tasks::queries::checks;
 use crate::features::tasks::queries::error::TaskError;
+use crate::kernel::text::{self, one_line};
 use crate::kernel::{Assignee, Event, FieldError, Hue, StreamId, StreamKind, Timestamp, rank};
 use crate::store::{Range, ReadExt as _, StoreError, WriteTx};
 
@@ -192,14 +193,14 @@ fn save(tx: &mut WriteTx<'_>, mut stream: Stream) -> Result<Stream, StreamError>
 /// The stream as it is kept; all that is wrong at once.
 fn checked(mut stream: Stream) -> Result<Stream, StreamError> {
     let mut wrong = Vec::new();
-    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    stream.name = line(&stream.name);
-    stream.description = line(&stream.description);
-    stream.icon = line(&stream.icon);
+    stream.name = one_line(&stream.name);
+    stream.description = one_line(&stream.description);
+    stream.icon = one_line(&stream.icon);
     stream.goal = stream.goal.replace("\r\n", "\n").trim().to_owned();
     if stream.name.is_empty() {
         wrong.push(FieldError::new("name", "Give the stream a name."));
     }
+    wrong.extend(text::word_of_filters("name", &stream.name));
     let mut short = |field: &str, text: &str, most: usize| {
         if most < text.chars().count() {
             wrong.push(FieldError::new(field, format!("At most {most} characters.")));

@@ -18,7 +18,7 @@ use super::queries::due::{self, Deadline};
 use super::queries::error::TaskError;
 use super::queries::{self, checks, open_ends::OpenEnds};
 use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::text::MAX_TEXT;
+use crate::kernel::text::{MAX_TEXT, one_line};
 use crate::kernel::{
     AccountId, Assignee, Event, FieldError, Priority, SeriesId, StreamId, TaskField, TaskId,
     TaskStatus, TemplateId, Thinking, Timestamp, rank,
@@ -454,7 +454,7 @@ fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
 }
 
 pub(in crate::features::tasks) fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
-    let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title = one_line(text);
     if title.is_empty() {
         wrong.push(FieldError::new("title", "Say in one line what is to be done."));
     }

@@ -2,11 +2,16 @@
 
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
+use crate::features::tasks::queries::looks as tasks;
 use crate::kernel::{AccountId, FieldError, ViewId, text};
 use crate::store::{StoreError, WriteTx};
 
-/// The nouns that have views, with the slugs that their built-in ones take.
-const NOUNS: &[(&str, &[&str])] = &[("tasks", &["open", "mine", "week", "waiting", "unassigned"])];
+/// What tells what is wrong with a look.
+type Faults = fn(&Look) -> Vec<FieldError>;
+
+/// The nouns that have views, with the slugs that their built-in ones take, and what their lists know.
+const NOUNS: &[(&str, &[&str], Faults)] =
+    &[("tasks", &["open", "mine", "week", "waiting", "unassigned"], tasks::faults)];
 /// The longest slug, in bytes.
 const MAX_SLUG: usize = 40;
 
@@ -54,8 +59,8 @@ pub struct ViewPatch {
 /// # Errors
 /// When the input is wrong or there are too many.
 pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View, ViewError> {
-    let Some((_, kept)) = NOUNS.iter().find(|(noun, _)| *noun == new.noun) else {
-        let known: Vec<&str> = NOUNS.iter().map(|(noun, _)| *noun).collect();
+    let Some((_, kept, _)) = NOUNS.iter().find(|(noun, ..)| *noun == new.noun) else {
+        let known: Vec<&str> = NOUNS.iter().map(|(noun, ..)| *noun).collect();
         return Err(wrong("noun", format!("Only these have views: {}.", known.join(", "))));
     };
     if MOST <= queries::count(tx, &new.noun)? {
@@ -63,7 +68,8 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
     }
     let position = queries::behind(tx, &new.noun)?;
     let now = tx.now();
-    let view = checked(View {
+    let faults = look_faults(&new.noun, &new.look);
+    let view = View {
         id: tx.new_id(),
         slug: String::new(),
         noun: new.noun,
@@ -74,7 +80,8 @@ pub fn create(tx: &mut WriteTx<'_>, me: AccountId, new: NewView) -> Result<View,
         position,
         created_at: now,
         updated_at: now,
-    })?;
+    };
+    let view = checked(view, faults)?;
     let slug = free_slug(tx, &view, kept)?;
     let view = View { slug, ..view };
     tx.put(&view)?;
@@ -92,14 +99,17 @@ pub fn update(
     patch: ViewPatch,
 ) -> Result<View, ViewError> {
     let old = queries::get(tx, id, me)?.0;
-    let view = checked(View {
+    // What was kept is not asked again: who renames a view need not mend it.
+    let faults = patch.look.as_ref().map(|look| look_faults(&old.noun, look)).unwrap_or_default();
+    let view = View {
         name: patch.name.unwrap_or_else(|| old.name.clone()),
         icon: patch.icon.unwrap_or_else(|| old.icon.clone()),
         owner: patch.seen.map_or(old.owner, |seen| owner(seen, me)),
         look: patch.look.unwrap_or_else(|| old.look.clone()),
         position: patch.position.unwrap_or(old.position),
         ..old.clone()
-    })?;
+    };
+    let view = checked(view, faults)?;
     if view == old {
         return Ok(old);
     }
@@ -180,10 +190,15 @@ fn wrong(field: &str, message: String) -> ViewError {
     ViewError::Invalid(vec![FieldError::new(field, message)])
 }
 
+/// What the lists of a noun do not know of a look.
+fn look_faults(noun: &str, look: &Look) -> Vec<FieldError> {
+    let of = NOUNS.iter().find(|(name, ..)| *name == noun);
+    of.map(|(.., faults)| faults(look)).unwrap_or_default()
+}
+
 /// The view as it is kept; all that is wrong at once.
-fn checked(mut view: View) -> Result<View, ViewError> {
-    let mut faults = Vec::new();
-    view.name = view.name.split_whitespace().collect::<Vec<_>>().join(" ");
+fn checked(mut view: View, mut faults: Vec<FieldError>) -> Result<View, ViewError> {
+    view.name = text::one_line(&view.name);
     view.icon = view.icon.trim().to_owned();
     match view.name.chars().count() {
         0 => faults.push(FieldError::new("name", "Give the view a name.")),

@@ -1,10 +1,13 @@
 //! How lists of tasks look, and the views that are built in.
 
 use super::grouping::GroupBy;
+use super::keys::KEYS;
 use super::list::Sort;
 use crate::features::views::model::Look;
 use crate::features::views::queries as views;
-use crate::kernel::{AccountId, ViewId};
+use crate::kernel::filter::{self, Query, unknown_key};
+use crate::kernel::text::ellipsis;
+use crate::kernel::{AccountId, FieldError, ViewId};
 use crate::store::{Read, StoreError};
 
 /// What saved views call tasks.
@@ -72,6 +75,41 @@ pub fn tidy(mut look: Look) -> Look {
         }
     }
     look
+}
+
+/// What a look says that no list of tasks knows.
+#[must_use]
+pub fn faults(look: &Look) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut known = |field: &str, word: &str, all: &mut dyn Iterator<Item = &'static str>| {
+        let all: Vec<&str> = all.collect();
+        if !word.is_empty() && !all.contains(&word) {
+            let word = ellipsis(word, 40);
+            let message = format!("There is no \"{word}\" here; use one of: {}.", all.join(", "));
+            faults.push(FieldError::new(field, message));
+        }
+    };
+    let ways = || GroupBy::ALL.iter().map(|(_, word, _)| *word);
+    known("layout", &look.layout, &mut Layout::ALL.iter().map(|(_, word, ..)| *word));
+    known("sort", &look.sort, &mut Sort::ALL.iter().map(|(_, word, _)| *word));
+    known("group", &look.group, &mut ways());
+    known("lanes", &look.lanes, &mut ways());
+    for word in look.columns.split(',').map(str::trim) {
+        let columns = COLUMNS.iter().map(|(word, _)| *word);
+        known("columns", word, &mut std::iter::once("title").chain(columns));
+    }
+    let is_limit = |pair: &str| {
+        pair.rsplit_once(':').is_some_and(|(_, most)| most.trim().parse::<usize>().is_ok())
+    };
+    if !look.wip.trim().is_empty() && !look.wip.split(',').all(is_limit) {
+        faults.push(FieldError::new("wip", "Write limits as in_progress:5,blocked:2."));
+    }
+    for term in Query::parse(&look.q).terms.iter().filter(|term| !term.is_words()) {
+        if filter::key(KEYS, &term.key).is_none() {
+            faults.push(FieldError::new("q", unknown_key(&term.key, KEYS)));
+        }
+    }
+    faults
 }
 
 /// A view: a look with a name.

@@ -5,6 +5,7 @@ use super::super::queries::error::TaskError;
 use super::super::queries::labels::{self, Asked, MAX_NAME};
 use crate::features::tasks::model::Task;
 use crate::features::tasks::model::label::{Label, TaskLabel};
+use crate::kernel::text::{self, one_line};
 use crate::kernel::{Event, FieldError, Hue, LabelId, TaskField, TaskId};
 use crate::store::{StoreError, WriteTx};
 
@@ -181,9 +182,9 @@ pub fn expect_rev(tx: &WriteTx<'_>, id: LabelId, rev: Option<u64>) -> Result<(),
 /// The label as it is kept; all that is wrong at once.
 fn checked(mut label: Label) -> Result<Label, TaskError> {
     let mut wrong = Vec::new();
-    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    label.name = line(&label.name);
-    label.description = line(&label.description);
+    label.name = one_line(&label.name);
+    label.description = one_line(&label.description);
+    wrong.extend(text::word_of_filters("name", &label.name));
     // These stand between names and before them where many are written in one line.
     if label.name.is_empty() || label.name.contains(',') || label.name.starts_with(['+', '-']) {
         let message = "A label has a name without commas that begins with neither + nor -.";
