@@ -279,6 +279,10 @@ async fn the_page_has_kinds_marks_and_further_hits() {
     let next = page.attr(".pager a", "href");
     let more = hq.owner().get(&next).await;
     assert_eq!(more.texts(".finds .found").len(), 5);
+    task(&api, "What became of MC-3", "").await;
+    let named = hq.owner().get(&format!("{PAGE}?q=mc-3")).await;
+    let titles = named.texts(".finds .title");
+    assert_eq!(titles[0], "Inspect <b>bike</b> 2", "what is called so comes first: {titles:?}");
     let settings = hq.owner().get(&format!("{PAGE}?q=backups")).await;
     assert_eq!(settings.texts(".finds .title"), ["Backups"]);
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;

@@ -21,7 +21,7 @@ use crate::web::time::RelTime;
 
 use super::model::Kind;
 use super::queries::palette::{self, Offer};
-use super::queries::view::Hit;
+use super::queries::view::{self, Hit};
 use super::queries::{self, DEEPEST, NEAR, Page, Wish, places};
 
 /// Hits of one page.
@@ -113,6 +113,9 @@ async fn show(
     };
     let mut page = queries::find(&ws, &who, wish).await?;
     add_places(&who, &q, (only, skip), &mut page);
+    if only.is_none() && skip == 0 {
+        add_named(ws.read(|snap| view::of_name(snap, &q))?, &mut page);
+    }
     let kind = only.map(Kind::word).unwrap_or_default();
     let shown = skip + page.hits.len();
     let more = page.more && shown <= DEEPEST;
@@ -145,6 +148,21 @@ fn add_places(who: &Person, q: &str, (only, skip): (Option<Kind>, usize), page: 
     page.counts.push((Kind::Page, fits.len() as u64));
     if skip == 0 && only.is_none_or(|only| only == Kind::Page) {
         page.hits.extend(fits.into_iter().map(|place| Hit::page(place, Some(&wanted))));
+    }
+}
+
+/// What is called by its name stands before all that has the name somewhere.
+fn add_named(named: Option<Hit>, page: &mut Page) {
+    let Some(hit) = named else { return };
+    match page.hits.iter().position(|other| other.path == hit.path) {
+        Some(at) => page.hits[..=at].rotate_right(1),
+        None => {
+            match page.counts.iter_mut().find(|(kind, _)| *kind == hit.kind) {
+                Some((_, count)) => *count += 1,
+                None => page.counts.push((hit.kind, 1)),
+            }
+            page.hits.insert(0, hit);
+        }
     }
 }
 
