@@ -30,6 +30,10 @@ use jiff::ToSpan as _;
 
 /// How many cards of a column are shown at first: two screens. More come when somebody scrolls there.
 const CARDS: usize = 20;
+/// How many cards the whole board shows at first: what a browser lays out at once without a pause.
+const ALL_CARDS: usize = 240;
+/// How many cards of a cell are shown in any case.
+const FEWEST_CARDS: usize = 3;
 /// For how many days what is done stays on the board.
 const DONE_DAYS: i64 = 7;
 /// Statuses whose columns are shown only when they are asked for.
@@ -113,8 +117,9 @@ fn view(
     let heads = Heads::new(&scene, read)?;
     let shows_hidden = state.look.columns.split(',').any(|word| word == "hidden");
     let hidden = |cell: &Cell| matches!(cell.column, Bucket::Status(one) if HIDDEN.contains(&one));
-    let (away, shown): (Vec<Cell>, Vec<Cell>) =
+    let (away, mut shown): (Vec<Cell>, Vec<Cell>) =
         cells.into_iter().partition(|cell| hidden(cell) && !shows_hidden);
+    shorten(&mut shown);
     let tasks = shown.iter().flat_map(|cell| &cell.page.items);
     let dresser = Dresser::new(read, &heads, Columns::of(""), tasks)?;
     let columns = columns(by, &shown, &heads);
@@ -134,6 +139,17 @@ fn view(
         by_hand: state.sort() == Sort::Manual,
         frame,
     })
+}
+
+/// Leaves each cell as many cards as keep the whole board within [`ALL_CARDS`], and never fewer than
+/// [`FEWEST_CARDS`]: one that is crossed by lanes has many cells.
+fn shorten(cells: &mut [Cell]) {
+    let cards =
+        |most: usize| cells.iter().map(|cell| cell.page.items.len().min(most)).sum::<usize>();
+    let most = (FEWEST_CARDS..=CARDS).rev().find(|most| cards(*most) <= ALL_CARDS);
+    for cell in cells {
+        cell.page.items.truncate(most.unwrap_or(FEWEST_CARDS));
+    }
 }
 
 /// The query without the word that only what is open is asked: a board by status has a column for
@@ -210,7 +226,8 @@ fn lanes(
             let at = cells.iter().position(|cell| cell.column == *bucket && cell.lane == lane);
             let cell = at.map(|at| cells.swap_remove(at));
             let limit = limits.iter().find(|(word, _)| *word == column.word).map_or(0, |(_, n)| *n);
-            own.push(self::column((scene, read), state, dresser, (column, cell), limit)?);
+            let place = (column, head.word.as_str(), cell);
+            own.push(self::column((scene, read), state, dresser, place, limit)?);
         }
         let (field, value) = dropped(across, &head.word);
         let (idle, own): (Vec<Column>, Vec<Column>) =
@@ -236,13 +253,14 @@ fn column(
     (scene, read): (&Scene, &dyn Read),
     state: &State,
     dresser: &Dresser<'_>,
-    (head, cell): (&Head, Option<Cell>),
+    (head, lane, cell): (&Head, &str, Option<Cell>),
     limit: usize,
 ) -> Result<Column, TaskError> {
     let by = state.group();
     let (total, tasks) = cell.map_or_else(|| (0, Vec::new()), |cell| (cell.total, cell.page.items));
     let more = (tasks.len() < total).then(|| {
-        let q = buckets::narrowed(&whole(&state.query), by, &head.word).to_string();
+        let column = buckets::narrowed(&whole(&state.query), by, &head.word);
+        let q = buckets::narrowed(&column, state.lanes(), lane).to_string();
         let layout = Layout::List.word().to_owned();
         state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() })
     });
@@ -277,4 +295,31 @@ fn limits(text: &str) -> Vec<(&str, usize)> {
     let pairs = text.split(',').filter_map(|pair| pair.rsplit_once(':'));
     // ok: a limit that is no number is none.
     pairs.filter_map(|(word, n)| Some((word.trim(), n.trim().parse().ok()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::tasks::model::Task;
+    use crate::kernel::cursor::Page;
+    use crate::store::Record as _;
+
+    #[test]
+    fn many_cells_show_fewer_cards_each() {
+        let shown = |cells: usize, cards: usize| {
+            let cell = || Cell {
+                column: Bucket::All,
+                lane: Bucket::All,
+                total: 50,
+                page: Page { items: vec![Task::sample(); cards], next: None },
+            };
+            let mut all: Vec<Cell> = std::iter::repeat_with(cell).take(cells).collect();
+            shorten(&mut all);
+            all.iter().map(|cell| cell.page.items.len()).max()
+        };
+        assert_eq!(shown(5, CARDS), Some(CARDS), "a usual board is as it was");
+        assert_eq!(shown(48, CARDS), Some(5));
+        assert_eq!(shown(48, 2), Some(2), "what is short anyway stays whole");
+        assert_eq!(shown(300, CARDS), Some(FEWEST_CARDS));
+    }
 }
