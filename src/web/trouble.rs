@@ -139,7 +139,8 @@ impl From<&Failure> for Trouble {
             ProblemKind::Gone => "This is gone",
             ProblemKind::Forbidden => "Not allowed",
             ProblemKind::Unauthorized => "Sign in first",
-            ProblemKind::Conflict | ProblemKind::Stale => "Somebody was faster",
+            ProblemKind::Stale => "Somebody was faster",
+            ProblemKind::Conflict => "This is not possible",
             ProblemKind::Slow => "This took too long to arrive",
             ProblemKind::Limited => "Too many at once",
             ProblemKind::Unavailable if failure.code == "workspace_damaged" => {

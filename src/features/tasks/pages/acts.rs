@@ -12,6 +12,7 @@ use crate::features::tasks::model::Task;
 use crate::features::tasks::queries::due::{self, Deadline};
 use crate::features::tasks::queries::error::TaskError;
 use crate::features::tasks::queries::labels::Asked;
+use crate::features::tasks::queries::open_ends::OpenEnds;
 use crate::features::tasks::queries::{self, scene::Scene};
 use crate::features::tasks::rules::{self, TaskPatch};
 use crate::kernel::{Priority, TaskId, TaskStatus, Thinking};
@@ -148,7 +149,7 @@ pub async fn act(
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", id);
         let ask = match verb {
-            Verb::Status | Verb::Care => closed(ask, &scene, &task, entry),
+            Verb::Status | Verb::Care => closed(ask, &scene, &task, entry)?,
             Verb::Archive => {
                 let undo = format!("{}/restore", scene.href(&task));
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
@@ -169,15 +170,20 @@ pub async fn act(
     })
 }
 
-/// A task that is closed leaves most lists: that is said, with the way back.
-pub(super) fn closed(ask: Ask, scene: &Scene, task: &Task, entry: Option<u64>) -> Ask {
-    match entry {
-        Some(seq) if !task.status.is_open() => {
-            let words = format!("{} is {}", scene.name(task), task.status.label().to_lowercase());
-            ask.toast_with_undo(&words, &scene.ws.url(&format!("undo/entry/{seq}")))
-        }
-        _ => ask,
-    }
+/// A task that is closed leaves most lists: that is said, with what is still open of it, and the way back.
+pub(super) fn closed(
+    ask: Ask,
+    scene: &Scene,
+    task: &Task,
+    entry: Option<u64>,
+) -> Result<Ask, TaskError> {
+    let Some(seq) = entry.filter(|_| !task.status.is_open()) else { return Ok(ask) };
+    let open = match task.status {
+        TaskStatus::Done => scene.ws.read(|snap| OpenEnds::of(snap, task.id))?.told(),
+        _ => String::new(),
+    };
+    let words = format!("{} is {}{open}", scene.name(task), task.status.label().to_lowercase());
+    Ok(ask.toast_with_undo(&words, &scene.ws.url(&format!("undo/entry/{seq}"))))
 }
 
 fn empty(ask: Ask) -> Response {

@@ -238,10 +238,25 @@ pub async fn create(
 
 /// The quick line as it was, empty.
 fn quick(ws: &Ws, typed: &Typed) -> Quick {
+    if !typed.parent.is_empty() {
+        return part_line(ws, &typed.parent, typed.quick.clone());
+    }
     Quick {
         action: ws.url("tasks"),
         back: typed.quick.clone(),
         assignee: typed.assignee.clone(),
+        ..Quick::default()
+    }
+}
+
+/// The line that makes a part of a task.
+pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
+    let name: String = url::form_urlencoded::byte_serialize(parent.as_bytes()).collect();
+    Quick {
+        action: ws.url("tasks"),
+        back,
+        parent: parent.to_owned(),
+        full: ws.url(&format!("tasks/new?parent={name}")),
         ..Quick::default()
     }
 }

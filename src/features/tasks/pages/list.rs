@@ -50,6 +50,10 @@ pub(super) struct Quick {
     pub(super) back: String,
     /// Who gets the task, or empty.
     pub(super) assignee: String,
+    /// The task that it becomes a part of, or empty.
+    pub(super) parent: String,
+    /// The form with all fields, or empty.
+    pub(super) full: String,
     pub(super) typed: String,
     /// Why it was refused, or empty.
     pub(super) wrong: String,

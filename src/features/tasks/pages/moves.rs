@@ -131,7 +131,7 @@ pub async fn one(
     let (task, entry) = moved.await?;
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", task.id);
-        let ask = closed(ask, &scene, &task, entry.filter(|_| closes));
+        let ask = closed(ask, &scene, &task, entry.filter(|_| closes))?;
         return Ok((ask, "").into_response());
     }
     let name = scene.name(&task);

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::bar::{self, Day, Taker};
 use super::broken::Deeds;
 use super::cost::{self, Cost, CostPart};
-use super::create::thinking_choices;
+use super::create::{self, thinking_choices};
+use super::list::Quick;
 use super::rows::{self, Row};
 use super::telling::Telling;
 use super::ties::{self, Rail, Ties};
@@ -141,7 +142,6 @@ struct Parts {
     rows: Vec<(usize, Row)>,
     done: usize,
     share: u8,
-    add: String,
 }
 
 #[derive(Default)]
@@ -187,6 +187,8 @@ struct ShowPage {
     props: Props,
     cost: Cost,
     parts: Parts,
+    /// The line that makes another part.
+    quick: Option<Quick>,
     ties: Ties,
     links: links::Section,
     files: Files,
@@ -310,6 +312,8 @@ fn view(
         page.time = time(&scene, read, task, (looks.clamp(1, MOST_LOOKS), telling))?;
     }
     if part.is_empty() {
+        let line = || create::part_line(ws, &page.name, page.back.clone());
+        page.quick = page.may_write.then(line);
         page.composer = comments::composer(&scene, read, task, Begun::default())?;
         let above = queries::ancestors(read, task)?.into_iter();
         page.chain = above.map(|t| (scene.name(&t), scene.href(&t), t.title)).collect();
@@ -520,6 +524,5 @@ fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError
         rows,
         done,
         share: percent(done as u64, total as u64),
-        add: scene.ws.url(&format!("tasks/new?parent={}", scene.name(task))),
     })
 }

@@ -3,6 +3,7 @@
 use crate::features::deliverables::model::{self, Deliverable};
 use crate::kernel::{DeliverableState, TaskId};
 use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::web::format;
 
 /// What is still open on a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,20 @@ impl OpenEnds {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.in_review.is_empty() && self.sent_back.is_empty() && self.parts.is_empty()
+    }
+
+    /// What is still open, behind words that say that the task is done: `, with 2 open subtasks`; else nothing.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let pieces = self.in_review.len() + self.sent_back.len();
+        let counts = [
+            (self.parts.len(), "open subtask", "open subtasks"),
+            (pieces, "deliverable that is not approved", "deliverables that are not approved"),
+        ];
+        let some = counts.into_iter().filter(|(count, ..)| 0 < *count);
+        let all: Vec<String> =
+            some.map(|(n, one, many)| format::count(n as u64, one, many)).collect();
+        if all.is_empty() { String::new() } else { format!(", with {}", all.join(" and ")) }
     }
 
     /// What is open and what to do, in one line; nothing when the task can be finished.
