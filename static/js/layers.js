@@ -11,21 +11,77 @@ if (!("commandForElement" in HTMLButtonElement.prototype)) {
 document.addEventListener("click", (event) => {
   if (event.target.matches?.("dialog.dialog")) event.target.close();
   const menu = event.target.closest?.(".menu[popover]");
-  if (menu && event.target.closest("a, button")) menu.hidePopover();
+  const line = menu && event.target.closest("a, button");
+  // A form that has something wrong stays, with what the browser says about it.
+  if (line && (line.type !== "submit" || !line.form || line.formNoValidate || line.form.checkValidity())) menu.hidePopover();
 });
 
 document.addEventListener("hq:close", (event) => event.target.closest?.("dialog")?.close());
 
-// Arrow keys in a menu.
+// A menu that opens takes the focus, so that nothing typed falls on the page below: its first field, or the line
+// that is chosen, or its first line. By finger no field does, since that unfolds the keyboard over the menu.
+const fields = "input:not([type=hidden]), select, textarea";
+const linesOf = (menu) => [...menu.querySelectorAll(`a, button, ${fields}`)].filter((line) => !line.disabled && !line.closest("[hidden]") && !line.matches(".pick button"));
+
+document.addEventListener(
+  "beforetoggle",
+  (event) => {
+    if (event.newState !== "open" || !event.target.matches(".menu[popover]")) return;
+    const byFinger = matchMedia("(pointer: coarse)").matches;
+    const lines = linesOf(event.target).filter((line) => !(byFinger && line.matches(fields)));
+    const to = lines[0]?.matches(fields) ? lines[0] : (lines.find((line) => line.ariaCurrent === "true") ?? lines[0]);
+    for (const old of event.target.querySelectorAll("[autofocus]")) old.autofocus = false;
+    if (to) to.autofocus = true;
+  },
+  true,
+);
+
+// Keys in a menu: arrows go from line to line, letters to the line that begins with them. Fields keep what is theirs.
+const own = "select, textarea, input:not([type=text], [type=search], :not([type]))";
+const wordTime = 700;
+let word = "";
+let wordEnd;
+
+/** The line that begins with what was typed, after the one that has the focus when it is one letter. */
+function begins(lines, letter) {
+  clearTimeout(wordEnd);
+  wordEnd = setTimeout(() => (word = ""), wordTime);
+  word += letter.toLowerCase();
+  const at = lines.indexOf(document.activeElement) + (word.length === 1 ? 1 : 0);
+  const order = [...lines.slice(Math.max(at, 0)), ...lines.slice(0, Math.max(at, 0))];
+  return order.find((line) => !line.matches(fields) && line.textContent.trim().toLowerCase().startsWith(word));
+}
+
 document.addEventListener("keydown", (event) => {
-  const menu = event.target.closest?.(".menu:popover-open") ?? document.querySelector(".menu:popover-open");
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!menu || !step) return;
-  const lines = [...menu.querySelectorAll("a, button, input:not([type=hidden])")].filter((line) => !line.disabled);
-  const at = lines.indexOf(document.activeElement);
-  lines.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % lines.length)?.focus();
+  const { key, target } = event;
+  const menu = target.closest?.(".menu:popover-open") ?? document.querySelector(".menu:popover-open");
+  // The key that opened it is dealt with.
+  if (!menu || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || target.matches(own)) return;
+  const lines = linesOf(menu);
+  const isField = target.matches(fields);
+  const sideways = !isField && menu.matches(".kinds");
+  const step = { ArrowDown: 1, ArrowUp: -1, ArrowRight: sideways && 1, ArrowLeft: sideways && -1 }[key];
+  if (step) {
+    const at = lines.indexOf(document.activeElement);
+    lines.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % lines.length)?.focus();
+  } else if (!isField && key.length === 1 && (key !== " " || word)) {
+    begins(lines, key)?.focus();
+  } else return;
   event.preventDefault();
 });
+
+// What is typed into the field of a menu leaves only the lines that have it.
+document.addEventListener("input", ({ target }) => {
+  const menu = target.matches("[data-narrows]") && target.closest(".menu[popover]");
+  if (!menu) return;
+  const typed = target.value.split(",").at(-1).trim().toLowerCase();
+  for (const line of menu.querySelectorAll("button[value]")) line.hidden = !line.textContent.toLowerCase().includes(typed);
+});
+document.addEventListener("toggle", ({ target, newState }) => {
+  if (newState !== "closed" || !target.matches?.(".menu[popover]")) return;
+  for (const field of target.querySelectorAll("[data-narrows]")) field.value = "";
+  for (const line of target.querySelectorAll("button[value][hidden]")) line.hidden = false;
+}, true);
 
 // What a "more" unfolds over a page is closed as a menu is: with Escape, or by going elsewhere.
 document.addEventListener("keydown", (event) => {

@@ -39,7 +39,7 @@ function show() {
   bar.dataset.count = count;
   bar.querySelector("b").textContent = `${number(count)} selected`;
   offer(bar, shown);
-  for (const form of [bar, document.getElementById("bulk-when")]) {
+  for (const form of [bar, ...document.querySelectorAll("form[data-bulk]")]) {
     form.elements.tasks.value = [...chosen].join(",");
     form.elements.q.disabled = !all;
   }

@@ -23,6 +23,11 @@ htmx.registerExtension("hq", {
     trusted = window.trustedTypes?.createPolicy("htmx", policy) ?? policy;
     api.initSecurity(trusted, noCode, noCode);
   },
+  // What somebody folded stays so (`open` is not taken over). What is new, which has no attribute yet, begins as
+  // HQ draws it: a group whose first row has come from another one is open.
+  htmx_before_morph_node: (old, { newNode }) => {
+    if (old.tagName === "DETAILS" && !old.attributes.length) old.open = newNode.open;
+  },
 });
 
 /* A region keeps still while somebody types in it, and while it holds a form that is open on purpose. */
@@ -51,6 +56,19 @@ const catchAllUp = () => {
 };
 document.addEventListener("hq:settled", catchAllUp);
 
+// A page that has sent a form by itself is on its way out: what the form does, the next page shows.
+const LEAVING_MS = 5000;
+let left = -LEAVING_MS;
+const isLeaving = () => performance.now() - left < LEAVING_MS;
+document.addEventListener("submit", (event) =>
+  setTimeout(() => {
+    if (event.defaultPrevented || event.target.matches("[method=dialog i], [target]")) return;
+    left = performance.now();
+    setTimeout(catchAllUp, LEAVING_MS);
+  }),
+);
+addEventListener("pageshow", () => (left = -LEAVING_MS));
+
 const isRegion = ({ target }) => target.hasAttribute?.("data-region");
 const putOff = (event) => {
   event.target.dataset.stale = "";
@@ -59,7 +77,7 @@ const putOff = (event) => {
 
 document.addEventListener("htmx:before:request", (event) => {
   if (!isRegion(event)) return;
-  if (isAhead() || isTyping(event.target)) putOff(event);
+  if (isAhead() || isLeaving() || isTyping(event.target)) putOff(event);
   else event.detail.ctx.begun = performance.now();
 });
 

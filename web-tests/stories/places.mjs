@@ -146,10 +146,11 @@ export function tell(given) {
     await page.locator('.news li:not([data-unread])').filter({ hasText: 'Paint the trailer' }).waitFor();
 
     const here = () => page.evaluate(() => document.querySelector('.news li[data-cursor]')?.textContent ?? '');
-    for (let at = 0; at < 40 && !(await here()).includes('Paint the trailer'); at += 1) await page.keyboard.press('j');
+    // It is the newest and stands first; keys go on from the row whose button was pressed.
+    for (let at = 0; at < 40 && !(await here()).includes('Paint the trailer'); at += 1) await page.keyboard.press('k');
     await page.keyboard.press('u');
     await page.locator('.news li[data-unread]').filter({ hasText: 'Paint the trailer' }).waitFor();
-    for (let at = 0; at < 40 && !(await here()).includes('Paint the trailer'); at += 1) await page.keyboard.press('j');
+    for (let at = 0; at < 40 && !(await here()).includes('Paint the trailer'); at += 1) await page.keyboard.press('k');
     await page.keyboard.press('e');
     await page.getByText('Dismissed.').waitFor();
     await rows.first().waitFor({ state: 'detached' });

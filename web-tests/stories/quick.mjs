@@ -82,7 +82,6 @@ export function tell(given) {
     const letGo = await hold(page, '**/tasks/bulk');
     for (const key of ['j', 'x', 'j', 'x', 'd']) await page.keyboard.press(key);
     await page.locator('#bulk-due').waitFor();
-    await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Enter');
     for (const title of ['Keyed alpha', 'Keyed beta']) await rowOf(page, title).locator('.due', { hasText: 'Today' }).waitFor();
     letGo();
@@ -106,6 +105,60 @@ export function tell(given) {
     await page.locator('#bulk-priority').getByText('Urgent').click();
     await refused(page).getByText('nonsense').waitFor();
     assert.equal(await page.locator('.rows [data-prio="urgent"]').count(), 0);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
+  test('What is typed into an open menu stays in it: words make a label, letters find a line', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    await make(page, 'Typed gamma');
+    await make(page, 'Typed delta');
+    await page.goto(`${place}/tasks?q=typed`);
+    await page.keyboard.press('j');
+    await page.keyboard.press('l');
+    await page.keyboard.type('new tyre dept');
+    assert.equal(await page.getByLabel('Label, also a new one').inputValue(), 'new tyre dept');
+    assert.equal(await page.locator('#bulk-label button[value]:visible').count(), 0, 'no other label has these letters');
+    await page.keyboard.press('Enter');
+    await page.getByText('Changed 1 task', { exact: true }).waitFor();
+    await page.locator('.row [data-shows="label"]', { hasText: 'new tyre dept' }).waitFor();
+    assert.deepEqual(await page.locator('.rows .row').evaluateAll((all) => all.map((one) => one.dataset.state)), ['todo', 'todo']);
+
+    await page.keyboard.press('s');
+    await page.keyboard.type('blo');
+    await page.keyboard.press('Enter');
+    await page.locator('.row[data-state="blocked"]').waitFor();
+    // A row that changes its group leaves both open.
+    await page.locator('details[data-of="blocked"] .row').waitFor();
+    await page.locator('details[data-of="todo"] .row').waitFor();
+
+    // The same on the page of a task, where the menu begins with what it is now.
+    await rowOf(page, 'Typed').filter({ hasNotText: 'new tyre dept' }).getByRole('link', { name: /^Typed/ }).click();
+    await page.getByRole('heading', { level: 1, name: /^Typed/ }).waitFor();
+    await page.keyboard.press('p');
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /Medium/);
+    await page.keyboard.type('u');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Urgent' }).waitFor();
+    await page.keyboard.press('l');
+    await page.keyboard.type('tyre');
+    assert.equal(await page.locator('#m-labels button[value]:visible').count(), 1, 'only the label with these letters is left');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'new tyre dept' }).waitFor();
+    await page.keyboard.press('d');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'due-day');
+    await page.keyboard.press('Escape');
+    await page.locator('#m-due').waitFor({ state: 'hidden' });
+    // A part by its title alone, one after the other.
+    await page.getByLabel('Add a subtask').fill('Order the rubber');
+    await page.keyboard.press('Enter');
+    await page.locator('#task-parts').getByRole('link', { name: 'Order the rubber' }).waitFor();
+    await page.keyboard.type('Cut it');
+    await page.keyboard.press('Enter');
+    await page.locator('#task-parts').getByRole('link', { name: 'Cut it' }).waitFor();
     assert.deepEqual(faultsOf(context), []);
     await context.close();
   });
