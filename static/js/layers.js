@@ -19,8 +19,10 @@ document.addEventListener("click", (event) => {
 document.addEventListener("hq:close", (event) => event.target.closest?.("dialog")?.close());
 
 // A menu that opens takes the focus, so that nothing typed falls on the page below: its first field, or the line
-// that is chosen, or its first line. By finger no field does, since that unfolds the keyboard over the menu.
-const fields = "input:not([type=hidden]), select, textarea";
+// that is chosen, or its first line. What sends a field is none, since Enter does that; days and times have arrows of
+// their own, and Tab and digits lead there. By finger no field is, since that unfolds the keyboard over the menu.
+const pickers = "[type=date], [type=time]";
+const fields = `input:not([type=hidden], ${pickers}), select, textarea`;
 const linesOf = (menu) => [...menu.querySelectorAll(`a, button, ${fields}`)].filter((line) => !line.disabled && !line.closest("[hidden]") && !line.matches(".pick button"));
 
 document.addEventListener(
@@ -64,6 +66,8 @@ document.addEventListener("keydown", (event) => {
   if (step) {
     const at = lines.indexOf(document.activeElement);
     lines.at((at + step + (at < 0 && step < 0 ? 1 : 0)) % lines.length)?.focus();
+  } else if (!isField && /^\d$/.test(key) && menu.querySelector(pickers)) {
+    return menu.querySelector(pickers).focus();
   } else if (!isField && key.length === 1 && (key !== " " || word)) {
     begins(lines, key)?.focus();
   } else return;

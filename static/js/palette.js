@@ -219,6 +219,8 @@ export function open(typed = "") {
   if (!dialog || dialog.open) return;
   document.querySelector(".side:popover-open")?.hidePopover();
   field.value = typed;
+  // What it showed before is of another moment; what this page offers is there at once.
+  list.replaceChildren();
   dialog.showModal();
   ask();
 }

@@ -32,8 +32,8 @@ async function pressKey(page, target, key = 'Enter') {
 async function pickByKeys(page, opener, line) {
   await pressKey(page, opener);
   for (let step = 0; step < 30; step += 1) {
-    await page.keyboard.press('ArrowDown');
     if (await line.evaluate((one) => one === document.activeElement)) return page.keyboard.press('Enter');
+    await page.keyboard.press('ArrowDown');
   }
   throw new Error('the arrow keys do not lead to this line');
 }

@@ -81,6 +81,7 @@ export function tell(given) {
     await page.waitForFunction(() => document.getElementById('say-body').value === '');
     await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
     assert.equal(lost, 2);
+    await talk.getByText('Say this only once', { exact: true }).first().waitFor();
     assert.equal(await talk.getByText('Say this only once', { exact: true }).count(), 1);
     await context.close();
   });

@@ -65,7 +65,8 @@ export function tell(given) {
       const found = await marked.first().waitFor().then(() => wrongFields(page), (error) => [error.message]);
       if (`${found.sort()}` !== `${[...wrong].sort()}`) remarks.push(`${path}: marked ${found}, expected ${wrong}`);
       for (const [name, text] of Object.entries(typed)) {
-        const field = page.locator(`form [name="${name}"]:not([type="hidden"])`).last();
+        const form = page.locator('form', { has: page.locator('[aria-invalid="true"]') });
+        const field = form.locator(`[name="${name}"]:not([type="hidden"])`).last();
         if ((await field.getAttribute('type')) === 'password') continue;
         const kept = await field.inputValue().catch(() => undefined);
         if (kept !== text) remarks.push(`${path}: ${name} is now ${kept?.slice(0, 60)}`);

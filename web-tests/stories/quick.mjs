@@ -149,6 +149,8 @@ export function tell(given) {
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'new tyre dept' }).waitFor();
     await page.keyboard.press('d');
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Today');
+    await page.keyboard.type('2');
     assert.equal(await page.evaluate(() => document.activeElement.id), 'due-day');
     await page.keyboard.press('Escape');
     await page.locator('#m-due').waitFor({ state: 'hidden' });
