@@ -51,7 +51,7 @@ test('screenshots of every page', async () => {
   await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor();
   const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const first = [task, history, undo, `${place}/agents/quill`, run, `${place}/agents/ada/chat`, `${place}/settings/usage`, `${place}/search?q=spring`, `${place}/`];
+  const first = [task, history, undo, `${place}/agents/quill`, run, `${place}/agents/ada/chat`, `${place}/settings/usage`, `${place}/search?q=bike`, `${place}/`];
   const pages = (await everyPage(page, ...first)).pages;
   await page.goto(run);
   const changed = await page.locator('.trace > li', { has: page.locator('.diff') }).first().getAttribute('id');
@@ -69,7 +69,7 @@ test('screenshots of every page', async () => {
       await page.goto(`${place}/tasks`);
       await page.keyboard.press('Control+k');
       await page.locator('#palette-list [role="option"]').first().waitFor();
-      await page.keyboard.type('spring');
+      await page.keyboard.type('bike');
       await page.locator('#palette-list mark').first().waitFor();
       await page.screenshot({ path: fileName('/palette', size, theme) });
       // The middle of the run, with a change and what came of a command.
@@ -96,7 +96,7 @@ test('screenshots of every page', async () => {
     backups: [find(/\/backups$/), WIDE],
     members: [find(/\/settings\/members$/), WIDE],
     palette: ['/palette', WIDE],
-    inbox: [find(/\/inbox$/), WIDE],
+    inbox: [find(/\/inbox\?show=over$/), WIDE],
     routines: [find(/\/routines$/), WIDE],
     notifications: [find(/\/notifications$/), WIDE],
     activity: [find(/\/activity$/), WIDE],

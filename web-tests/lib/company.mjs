@@ -28,6 +28,13 @@ const TASKS = [
   { title: 'Send the tender to the town hall', assignee: 'mira', priority: 'urgent', status: 'missed', due: -3 },
 ];
 
+const ROUTINES = [
+  { name: 'Plan the day', agent: 'ada', cadence_type: 'weekdays', time_of_day: '07:45', instruction: 'Say in five lines what is due and what waits for whom.' },
+  { name: 'Invoices of the month', agent: 'bea', cadence_type: 'monthly', time_of_day: '09:00', instruction: 'Check the invoices of the last month against the contracts.' },
+  { name: 'Mails of the fleet customers', agent: 'otto', cadence_type: 'weekly', time_of_day: '16:30', instruction: 'Sort what has come in and answer what is simple.' },
+  { name: 'Words for a new stream', agent: 'quill', when: 'event', event: 'stream.created', instruction: 'Suggest three lines that say what it is for.' },
+];
+
 const PEOPLE = [
   { name: 'Tom Okafor', email: 'tom@marlow.example', password: 'seven lanterns over a quiet canal', role: 'Member' },
   { name: 'Bea Nováková', email: 'bea@marlow.example', password: 'nine umbrellas in one hall', role: 'Admin' },
@@ -74,6 +81,7 @@ export async function foundCompany(page, server) {
   await page.getByLabel('Note only').check();
   await page.getByRole('button', { name: 'Comment' }).click();
   await page.getByText('I read it after lunch.').waitFor();
+  for (const routine of ROUTINES) await send('/routines', { when: 'schedule', action: 'wake', ...routine });
   return { place, review: made[0], send };
 }
 
