@@ -120,6 +120,8 @@ async function changeElsewhere(browser, mine, other, path) {
 
 /** From a key in the palette to the lines that HQ found for it, in milliseconds; one key after the other. */
 async function palette(browser, page, path, words) {
+  // A page behind another one is drawn once a second.
+  await page.bringToFront();
   await page.goto(path);
   await page.keyboard.press('Control+k');
   await page.getByRole('option').first().waitFor();

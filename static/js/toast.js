@@ -6,6 +6,10 @@ const leaveAfter = 6000;
 const undoFor = 10_000;
 const mostUndone = 3;
 
+/** Messages stand above the field where one is writing. */
+const place = () => document.getElementById("toasts")?.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
+place();
+
 export function toast({ tone = "ok", text, undo }) {
   const box = document.getElementById("toasts");
   const blank = document.getElementById("toast-blank");
@@ -19,6 +23,7 @@ export function toast({ tone = "ok", text, undo }) {
   const back = item.querySelector("form");
   if (undo) back.action = undo;
   else back.remove();
+  place();
   box.append(item);
   const undos = [...box.querySelectorAll(".toast:has(form)")];
   for (const old of undos.slice(0, -mostUndone)) old.remove();
