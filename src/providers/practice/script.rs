@@ -229,8 +229,7 @@ fn submission(card: &Card) -> Value {
         "# {title}\n\nThis is a practice result for {name}. It shows where the work of an agent \
          appears; no AI has written it.\n\n"
     );
-    let mut args =
-        json!({ "task": name, "kind": "text", "title": format!("Result for “{title}”") });
+    let mut args = json!({ "task": name, "kind": "text", "title": format!("Result: {title}") });
     if let Cause::Changes(note) = &card.cause {
         body.push_str(&format!(
             "## Changed after your note\n\n> {note}\n\nThis version takes the note up.\n\n"
