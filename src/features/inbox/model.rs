@@ -25,6 +25,9 @@ pub const BY_AGENT: Index = Index::multi(53, "inbox_by_agent");
 /// Task, open items only.
 pub const OPEN_BY_TASK: Index = Index::multi(54, "inbox_open_by_task");
 
+/// Begins the last error of an item that was put away after it had failed; the error follows.
+pub const DROPPED_AFTER: &str = "dropped after: ";
+
 /// One reason in an item: items join while they wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {

@@ -17,7 +17,7 @@ use crate::kernel::{
 use crate::providers::error::ErrorClass;
 use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
 
-use super::model::{BY_KEY, Item, OPEN_BY_TASK, Reason};
+use super::model::{BY_KEY, DROPPED_AFTER, Item, OPEN_BY_TASK, Reason};
 use super::queries;
 
 /// Waiting times before an item is tried again; after the last one it is given up.
@@ -390,7 +390,7 @@ pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
             // Its end was told already.
             item.state = ItemState::Cancelled;
             let before = item.last_error.as_deref().unwrap_or("it failed");
-            item.last_error = Some(ellipsis(&format!("dropped after: {before}"), 500));
+            item.last_error = Some(ellipsis(&format!("{DROPPED_AFTER}{before}"), 500));
             save(tx, &mut item)
         }
         ItemState::Leased => Err(InboxError::WrongState {

@@ -4,10 +4,12 @@ use jiff::tz::TimeZone;
 
 use crate::app::Ws;
 use crate::features::agents::model::Agent;
-use crate::features::inbox::model::Item;
+use crate::features::inbox::model::{DROPPED_AFTER, Item};
 use crate::features::runs::model::Run;
+use crate::features::runs::queries::words;
 use crate::features::tasks::queries::{self as tasks, relations};
-use crate::kernel::{ItemKind, ItemState, Priority, Timestamp};
+use crate::kernel::text::capitalized;
+use crate::kernel::{ItemKind, ItemState, Outcome, Priority, Timestamp};
 use crate::store::{ReadExt, StoreError};
 use crate::web::parts::Face;
 use crate::web::time::RelTime;
@@ -34,8 +36,10 @@ pub struct ItemView {
     pub reasons: Vec<(String, String)>,
     /// Task, tries, and what it waits for, in one line.
     pub words: String,
-    /// What went wrong last.
+    /// What went wrong last, or why it was cancelled, in a sentence.
     pub error: String,
+    /// Whether that is a fault and not what somebody wished.
+    pub is_fault: bool,
     /// The task's page, or empty.
     pub task_href: String,
     /// The task's name, or empty.
@@ -105,7 +109,8 @@ impl ItemView {
             more: item.reasons.len().saturating_sub(1),
             reasons: if said || 1 < item.reasons.len() { told.collect() } else { Vec::new() },
             words: words.join(" · "),
-            error: item.last_error.clone().unwrap_or_default(),
+            error: item.last_error.as_deref().map_or_else(String::new, last_words),
+            is_fault: item.state != ItemState::Cancelled,
             task_href: match task.as_str() {
                 "" => String::new(),
                 name => ws.url(&format!("tasks/{name}")),
@@ -140,6 +145,30 @@ impl ItemView {
         });
         self
     }
+}
+
+/// The sentence for what is noted as an item's last error: some of it is a word for programs, some is
+/// what an agent or a provider has said.
+fn last_words(error: &str) -> String {
+    if let Some(before) = error.strip_prefix(DROPPED_AFTER) {
+        return format!("Dropped. Before that: {}", last_words(before));
+    }
+    let outcome = match error {
+        "stopped" => return "Its run was stopped.".to_owned(),
+        "task closed" => return "The task was closed.".to_owned(),
+        "task archived" => return "The task was archived.".to_owned(),
+        "agent archived" => return "The agent was archived.".to_owned(),
+        "reassigned" => return "The task was given to somebody else.".to_owned(),
+        "undone" => return "The change that asked for it was undone.".to_owned(),
+        "no_outcome" => Outcome::NoOutcome,
+        "crash_loop" => Outcome::CrashLoop,
+        "interrupted" => Outcome::Interrupted,
+        _ => match error.strip_prefix("limit: ") {
+            Some(which) => Outcome::Limit { which: which.to_owned() },
+            None => return capitalized(error),
+        },
+    };
+    words::reason(&outcome).unwrap_or_else(|| error.to_owned())
 }
 
 fn is_held_by_itself(item: &Item) -> bool {
@@ -222,5 +251,29 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => "repeat",
         ItemKind::TaskOverdue => "clock",
         ItemKind::TaskEscalation => "warn",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn what_went_wrong_is_said_in_sentences() {
+        let loops = "The agent repeated the same call again and again.";
+        for (noted, said) in [
+            ("limit: loop", loops.to_owned()),
+            ("dropped after: limit: loop", format!("Dropped. Before that: {loops}")),
+            ("task closed", "The task was closed.".to_owned()),
+            ("declined: it is done already", "Declined: it is done already".to_owned()),
+            ("Die Datei fehlt.", "Die Datei fehlt.".to_owned()),
+            ("", String::new()),
+        ] {
+            assert_eq!(last_words(noted), said, "{noted}");
+        }
+        for noted in ["no_outcome", "crash_loop", "interrupted", "stopped"] {
+            let said = last_words(noted);
+            assert!(said.contains(' ') && said.ends_with('.'), "{noted}: {said}");
+        }
     }
 }

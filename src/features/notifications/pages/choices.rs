@@ -9,6 +9,7 @@ use crate::app::{App, Ws};
 use crate::features::notifications::model::{Choices, Ways};
 use crate::features::notifications::queries::{self, sending};
 use crate::features::notifications::rules;
+use crate::kernel::text::capitalized;
 use crate::kernel::{Can, NoticeGroup, NoticeKind};
 use crate::store::StoreError;
 use crate::web::error::PageError;
@@ -143,14 +144,9 @@ fn said(ways: Ways) -> String {
     let on: Vec<&str> = all.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
     match on.as_slice() {
         [] => "Nowhere".to_owned(),
-        [one] => capital(one),
-        [first @ .., last] => capital(&format!("{} and {last}", first.join(", "))),
+        [one] => capitalized(one),
+        [first @ .., last] => capitalized(&format!("{} and {last}", first.join(", "))),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().collect::<String>() + chars.as_str())
 }
 
 async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
