@@ -10,21 +10,20 @@ COPY scripts/assets.mjs scripts/
 COPY static static
 RUN npm run assets
 
+FROM rust:1.95-slim-bookworm AS skeleton
+WORKDIR /src
+COPY . .
+RUN scripts/skeleton.sh /skeleton
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # The dependencies are a layer of their own: they change seldom and take most of the time.
-COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
-COPY scripts/link.rs scripts/
-RUN mkdir -p src benches/hq benches/store \
-    && touch src/lib.rs \
-    && for stub in src/main.rs benches/hq/main.rs benches/store/main.rs benches/backup.rs; do \
-        echo 'fn main() {}' > "$stub"; done \
-    && cargo build --release --locked --bin hq \
-    && rm -r src benches
+COPY --from=skeleton /skeleton .
+RUN cargo build --release --locked --bin hq
 COPY . .
 COPY --from=assets /src/static/dist static/dist
 # The stubs above are newer than the sources just copied; cargo compares times.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin hq
+RUN find src scripts -name '*.rs' -exec touch {} + && cargo build --release --locked --bin hq
 
 FROM debian:bookworm-slim AS hq-slim
 # Certificates for calls to model providers; the version is Debian's stable one.

@@ -77,7 +77,7 @@ shots: ## screenshots of every page, wide and narrow, light and dark
 	@scripts/web.sh shots
 
 fmt: ## format the code
-	cargo fmt
+	cargo fmt --all
 
 clean: ## remove what was built (the data folder stays)
 	rm -rf $(TARGET) node_modules web-tests/node_modules web-tests/out static/dist/* static/dist/.made

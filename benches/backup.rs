@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hq::backup::{Folder, Meter, Owner, Repository, Source, SourceWorkspace, make};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{NewTask, TaskPatch, create, update};
-use hq::kernel::id::{IdSource, SystemIds};
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, Cause, Clock, Part, TaskId};
-use hq::server::schema;
-use hq::store::dump::Item;
-use hq::store::{NoFaults, Options, Schema, Store, StoreError, WriteTx};
+use backup::{Folder, Meter, Owner, Repository, Source, SourceWorkspace, make};
+use features::tasks::model::Task;
+use features::tasks::rules::{NewTask, TaskPatch, create, update};
+use kernel::id::{IdSource, SystemIds};
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, Clock, Part, TaskId};
+use server::schema;
+use store::dump::Item;
+use store::{NoFaults, Options, Schema, Store, StoreError, WriteTx};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

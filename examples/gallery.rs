@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use hq::web::gallery;
-use hq::web::shell::Theme;
-use hq::web::trouble::Trouble;
+use web::gallery;
+use web::shell::Theme;
+use web::trouble::Trouble;
 
 fn main() -> anyhow::Result<()> {
     let out = Path::new("target/design");

@@ -16,9 +16,9 @@ while IFS=$'\t' read -r name file expression filter <&3; do
     sed -i "$expression" "$file"
     if git diff --quiet src; then
         verdict="does not apply"
-    elif ! cargo nextest run --locked --no-run >"$log" 2>&1; then
+    elif ! cargo nextest run --locked --workspace --no-run >"$log" 2>&1; then
         verdict="does not compile"
-    elif cargo nextest run --locked -E "test($filter)" >"$log" 2>&1; then
+    elif cargo nextest run --locked --workspace -E "test($filter)" >"$log" 2>&1; then
         verdict="SURVIVED"
     else
         verdict="killed"

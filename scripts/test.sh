@@ -37,8 +37,8 @@ count() { # count LOG LINES PASSED FAILED: adds up the closing lines of a runner
 # of what it stands on once more: for a cold checkout that is as long as everything else.
 linted_build() {
     local log="$target/test-build.log"
-    cargo build --locked --all-targets 2>&1 | tee "$log"
-    [ "${PIPESTATUS[0]}" -eq 0 ] && ! grep -qE '^warning: .hq. .* generated [0-9]+ warning' "$log"
+    cargo build --locked --workspace --all-targets 2>&1 | tee "$log"
+    [ "${PIPESTATUS[0]}" -eq 0 ] && ! grep -qE '^warning: .* generated [0-9]+ warning' "$log"
 }
 
 # Where there is room, the folders of the tests lie in memory: what a killed program has written is there as it is on a
@@ -56,11 +56,11 @@ fi
 rust_tests() {
     local log="$target/test-rust.log" status
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --no-fail-fast 2>&1 | tee "$log"
+        cargo nextest run --locked --workspace --no-fail-fast 2>&1 | tee "$log"
         status=${PIPESTATUS[0]}
         count "$log" 'Summary \[' '[0-9]+ passed' '[0-9]+ (failed|timed out)'
     else
-        cargo test --locked --no-fail-fast --lib --test it 2>&1 | tee "$log"
+        cargo test --locked --workspace --no-fail-fast --lib --test it 2>&1 | tee "$log"
         status=${PIPESTATUS[0]}
         count "$log" '^test result:' '[0-9]+ passed' '[0-9]+ failed'
     fi
@@ -81,13 +81,13 @@ if [ ${#broken[@]} -gt 0 ]; then
     exit 1
 fi
 step assets make --no-print-directory assets
-step format cargo fmt --check
+step format cargo fmt --all --check
 if [ -n "${HQ_TEST_ONE_PASS:-}" ]; then
     export RUSTC_WORKSPACE_WRAPPER=clippy-driver
     step build linted_build
 else
-    step lints cargo clippy --locked --all-targets -- -D warnings
-    step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+    step lints cargo clippy --locked --workspace --all-targets -- -D warnings
+    step documents env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 fi
 step rust rust_tests
 step browser web_tests

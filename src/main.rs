@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use hq::{cli, sandbox};
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::rules::{NewTask, TaskPatch, create, update};
-use hq::kernel::{Actor, Cause, TaskId};
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::{NewTask, TaskPatch, create, update};
+use kernel::{Actor, Cause, TaskId};
 use serde_json::json;
 
 use crate::Figure;

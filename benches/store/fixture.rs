@@ -6,12 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::kernel::id::{IdSource, SystemIds};
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, AgentId, Cause, Event, Part, TaskId, TypedId};
-use hq::store::{
-    Faults, NoFaults, Options, ReactionError, Record, Schema, Store, StoreError, WriteTx,
-};
+use kernel::id::{IdSource, SystemIds};
+use kernel::time::SystemClock;
+use kernel::{Actor, AgentId, Cause, Event, Part, TaskId, TypedId};
+use store::{Faults, NoFaults, Options, ReactionError, Record, Schema, Store, StoreError, WriteTx};
 
 use crate::records::{Item, Note, Task, react};
 

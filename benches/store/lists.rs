@@ -4,22 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::features::agents::model::Agent;
-use hq::features::comments::model::Comment;
-use hq::features::streams::model::Stream;
-use hq::features::tasks::model::label::{Label, TaskLabel};
-use hq::features::tasks::queries::due;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::queries::filter::Asker;
-use hq::features::tasks::queries::grouping::Room;
-use hq::features::tasks::queries::list::{self, DueIn, Filter, Sort, Today, Whose};
-use hq::features::tasks::queries::people::People;
-use hq::features::tasks::rules::{self, NewTask};
-use hq::kernel::filter::Query;
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::kernel::{AgentId, Assignee, Cause, Clock, LabelId, Priority, StreamId, TaskStatus};
-use hq::store::{Options, Record as _, Store, StoreError, WriteTx};
+use features::agents::model::Agent;
+use features::comments::model::Comment;
+use features::streams::model::Stream;
+use features::tasks::model::label::{Label, TaskLabel};
+use features::tasks::queries::due;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::filter::Asker;
+use features::tasks::queries::grouping::Room;
+use features::tasks::queries::list::{self, DueIn, Filter, Sort, Today, Whose};
+use features::tasks::queries::people::People;
+use features::tasks::rules::{self, NewTask};
+use kernel::filter::Query;
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use kernel::{AgentId, Assignee, Cause, Clock, LabelId, Priority, StreamId, TaskStatus};
+use store::{Options, Record as _, Store, StoreError, WriteTx};
 
 use crate::fixture::{ACTOR, half, ms, real};
 use crate::{Failure, Figure};
@@ -79,7 +79,7 @@ struct Furniture {
 pub fn lists(folder: &Path) -> Result<Figure, Failure> {
     let store = Store::open(Options {
         path: folder.join("lists.redb"),
-        schema: hq::server::schema::workspace(),
+        schema: server::schema::workspace(),
         cache: 64 << 20,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds::default()),

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::features::usage::model::Usage;
-use hq::features::usage::rules::daily::Daily;
-use hq::kernel::Cause;
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::{SystemClock, from_ms};
-use hq::server::workspaces::cache_for;
-use hq::store::consumer::{self, Consume, ConsumeError, Step};
-use hq::store::{Entry, KeyBuf, Options, Range, ReadExt, Record as _, Store, StoreError, WriteTx};
+use features::usage::model::Usage;
+use features::usage::rules::daily::Daily;
+use kernel::Cause;
+use kernel::id::SystemIds;
+use kernel::key::KeyBuf;
+use kernel::time::{SystemClock, from_ms};
+use server::workspaces::cache_for;
+use store::consumer::{self, Consume, ConsumeError, Step};
+use store::{Entry, Options, Range, ReadExt, Record as _, Store, StoreError, WriteTx};
 
 use crate::fixture::{self, ACTOR, Fixture, half, real};
 use crate::records::{Task, assign};
@@ -116,7 +117,7 @@ pub fn catch_up(folder: &Path) -> Result<Figure, Failure> {
 pub fn usage_days(folder: &Path) -> Result<Figure, Failure> {
     let store = Store::open(Options {
         path: folder.join("usage.redb"),
-        schema: hq::server::schema::workspace(),
+        schema: server::schema::workspace(),
         cache: 64 << 20,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds::default()),

@@ -1,13 +1,13 @@
 //! What is written: a task and the inbox item that its assignment makes, with as many indexes as
 //! those of the program.
 
-use hq::kernel::id::{IdSource, SystemIds};
-use hq::kernel::{AgentId, Assignee, Event, ItemId, TaskId, Timestamp, TypedId};
-use hq::store::{
+use kernel::id::{IdSource, SystemIds};
+use kernel::{AgentId, Assignee, Event, ItemId, TaskId, Timestamp, TypedId};
+use serde::{Deserialize, Serialize};
+use store::{
     Class, Count, Counts, Index, Keys, OnDelete, ReadExt, Record, Refs, Root, StoreError, Table,
     WriteTx,
 };
-use serde::{Deserialize, Serialize};
 
 /// A record with two indexes, for the cost of a single update.
 #[derive(Clone, Serialize, Deserialize)]

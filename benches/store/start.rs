@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::kernel::Cause;
-use hq::store::{Range, ReadExt, WriteTx};
+use kernel::Cause;
+use store::{Range, ReadExt, WriteTx};
 
 use crate::fixture::{ACTOR, Fixture, ms, open, real};
 use crate::records::{Task, assign};
@@ -41,9 +41,7 @@ pub fn hold(path: &Path, load: bool) -> Result<(), Failure> {
     let store = open(path, CACHE, real())?;
     let tasks: Vec<_> = store.read(|snap| {
         let range = Range::all().limit(5_000);
-        Ok::<_, hq::store::StoreError>(
-            snap.list::<Task>(&range)?.into_iter().map(|t| t.id).collect(),
-        )
+        Ok::<_, store::StoreError>(snap.list::<Task>(&range)?.into_iter().map(|t| t.id).collect())
     })?;
     let bench = Arc::new(Fixture { store, tasks, agents: vec![crate::records::agent()] });
     let write = |n: usize| {

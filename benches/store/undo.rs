@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use hq::kernel::Cause;
-use hq::store::undo::{self, Ask, Unguarded};
-use hq::store::{ReadExt, Record as _, StoreError};
+use kernel::Cause;
+use store::undo::{self, Ask, Unguarded};
+use store::{ReadExt, Record as _, StoreError};
 
 use crate::fixture::{ACTOR, open, real};
 use crate::records::Note;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hq::kernel::Cause;
-use hq::store::{ReadExt, Record, StoreError, WriteTx};
+use kernel::Cause;
+use store::{ReadExt, Record, StoreError, WriteTx};
 
 use crate::fixture::{ACTOR, Fixture, Slow, fsync, half, ms, open, real};
 use crate::records::{Note, assign};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::kernel::ConnectionId;
-use crate::providers::Lessons;
-use crate::providers::account::Ways;
-use crate::providers::quota::Gauge;
+use kernel::ConnectionId;
+use providers::Lessons;
+use providers::account::Ways;
+use providers::quota::Gauge;
 
 /// What is shared of one account.
 #[derive(Default)]
@@ -78,7 +78,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::Accounts;
-    use crate::kernel::{ConnectionId, TypedId};
+    use kernel::{ConnectionId, TypedId};
 
     #[test]
     fn there_is_one_turn_at_an_account() {

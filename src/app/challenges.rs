@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::kernel::AccountId;
+use kernel::AccountId;
 
 /// How long a question is good, in milliseconds.
 const LIFE_MS: i64 = 5 * 60 * 1000;

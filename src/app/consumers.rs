@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::store::consumer::Consume;
+use store::consumer::Consume;
 
 /// The first pause before an entry that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

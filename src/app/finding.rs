@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::search::Search;
-use crate::store::Cursor;
+use search::Search;
+use store::Cursor;
 
 /// The search index of a workspace, and how it is kept up.
 pub struct Finding {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::kernel::JobId;
-use crate::sandbox::input::Stdin;
+use kernel::JobId;
+use sandbox::input::Stdin;
 
 /// Of all programs of a workspace.
 #[derive(Default)]

@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::app::App;
-use crate::kernel::{Problem, ProblemKind, Timestamp};
-use crate::store::StoreError;
-use crate::store::verify::Progress;
+use crate::App;
+use kernel::{Problem, ProblemKind, Timestamp};
+use store::StoreError;
+use store::verify::Progress;
 
 /// How a piece of work stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::from_ms;
+    use kernel::time::from_ms;
 
     #[test]
     fn nothing_is_told_of_a_place_that_is_gone() {

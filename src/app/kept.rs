@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use crate::store::{Read as _, Snap, Store, StoreError};
+use store::{Read as _, Snap, Store, StoreError};
 
 /// With so many entries since the last look it is read anew.
 const FAR: usize = 256;

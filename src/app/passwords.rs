@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::crypto::keyring::Keyring;
-use crate::crypto::password::{PasswordError, Passwords, Verdict};
+use crypto::keyring::Keyring;
+use crypto::password::{PasswordError, Passwords, Verdict};
 
 /// How many hashes are made at once.
 const AT_ONCE: usize = 2;

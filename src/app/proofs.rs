@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::kernel::{SignInId, Timestamp};
+use kernel::{SignInId, Timestamp};
 
 /// How long a proof counts, in milliseconds.
 pub const LIFE_MS: i64 = 10 * 60 * 1000;
@@ -41,8 +41,8 @@ fn counts(at: i64, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Proofs;
-    use crate::kernel::time::from_ms;
-    use crate::kernel::{SignInId, TypedId};
+    use kernel::time::from_ms;
+    use kernel::{SignInId, TypedId};
 
     #[test]
     fn a_proof_counts_for_ten_minutes_and_for_its_browser_alone() {

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use crate::crypto::passphrase::PassphraseError;
-use crate::kernel::{Problem, ProblemKind};
-use crate::net::error::NetError;
-use crate::store::StoreError;
+use crypto::passphrase::PassphraseError;
+use kernel::{Problem, ProblemKind};
+use net::error::NetError;
+use store::StoreError;
 
 /// A failed backup, check or restore.
 #[derive(Debug, thiserror::Error)]
@@ -254,18 +254,19 @@ pub enum BackupError {
 
 impl BackupError {
     /// An error of a file or folder on this machine's side.
-    pub(crate) fn disk(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    pub fn disk(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |source| Self::Disk { path, source }
     }
 
     /// Too little is free; both in bytes. What is needed is rounded up: so much is enough.
-    pub(crate) fn full(place: impl ToString, free: u64, need: u64) -> Self {
+    pub fn full(place: impl ToString, free: u64, need: u64) -> Self {
         let (free_mb, need_mb) = (free >> 20, need.div_ceil(1 << 20));
         Self::Full { place: place.to_string(), free_mb, need_mb }
     }
 
-    pub(crate) fn store(which: &str) -> impl FnOnce(StoreError) -> Self + use<> {
+    /// An error of the store with this name.
+    pub fn store(which: &str) -> impl FnOnce(StoreError) -> Self + use<> {
         let which = which.to_owned();
         move |source| Self::Store { which, source }
     }

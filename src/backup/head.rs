@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::passphrase::WrappedKey;
-use crate::kernel::Timestamp;
+use crypto::passphrase::WrappedKey;
+use kernel::Timestamp;
 
 use super::manifest::{checked, with_sum};
 use super::repo::{MANIFESTS, MAX_MANIFEST, json, labelled, random_hex};

@@ -10,11 +10,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::kernel::Clock;
-use crate::store::blob::refs;
-use crate::store::disk::reserve;
-use crate::store::dump::Item;
-use crate::store::{Store, StoreError};
+use kernel::Clock;
+use store::blob::refs;
+use store::disk::reserve;
+use store::dump::Item;
+use store::{Store, StoreError};
 
 use super::manifest::{BlobRef, ChunkRef, Manifest, Part, PartKind, StoreFacts, blobs_hash};
 use super::pieces::{Cutter, Sink};

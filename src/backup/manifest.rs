@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::kernel::Timestamp;
+use kernel::Timestamp;
 
 /// A piece of content: its name, its length, its length at the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::kernel::Timestamp;
-use crate::store::codec::unwrap;
-use crate::store::feed;
-use crate::store::schema::{Kind, TableInfo};
-use crate::store::{BlobId, Class, Range, Read as _, Snap, Store, StoreError};
+use kernel::Timestamp;
+use store::codec::unwrap;
+use store::feed;
+use store::schema::{Kind, TableInfo};
+use store::{BlobId, Class, Range, Read as _, Snap, Store, StoreError};
 
 use super::BackupError;
 use super::restore::safe;

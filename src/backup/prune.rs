@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Timestamp;
+use kernel::Timestamp;
 
 use super::BackupError;
 use super::manifest::Manifest;

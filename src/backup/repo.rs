@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::crypto::keyring::Secret;
-use crate::crypto::passphrase::DataKey;
-use crate::kernel::Timestamp;
+use crypto::keyring::Secret;
+use crypto::passphrase::DataKey;
+use kernel::Timestamp;
 
 use super::head::{self, Head};
 use super::manifest::{ChunkRef, Manifest, Part, checked, with_sum};

@@ -5,9 +5,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::Schema;
-use crate::store::disk::{free_space, reserve};
-use crate::store::dump::Loader;
+use store::Schema;
+use store::disk::{free_space, reserve};
+use store::dump::Loader;
 
 use super::BackupError;
 use super::check::{content, read, unlike};

@@ -11,12 +11,12 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::crypto::keyring::Secret;
-use crate::kernel::Clock;
-use crate::kernel::time::from_ms;
-use crate::net::client::HttpClient;
-use crate::net::message::{Method, Policy, Request, Timeouts};
-use crate::net::retry::{Backoff, Next, random};
+use crypto::keyring::Secret;
+use kernel::Clock;
+use kernel::time::from_ms;
+use net::client::HttpClient;
+use net::message::{Method, Policy, Request, Timeouts};
+use net::retry::{Backoff, Next, random};
 
 use super::BackupError;
 use super::address::{Address, S3Address, Style};
@@ -143,7 +143,7 @@ impl S3 {
         }
     }
 
-    async fn once(&self, request: Request) -> Result<Answer, crate::net::error::NetError> {
+    async fn once(&self, request: Request) -> Result<Answer, net::error::NetError> {
         let response = self.means.http.request(request).await?;
         Ok(Answer { status: response.status, body: response.body.bytes().await? })
     }

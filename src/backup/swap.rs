@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Timestamp;
-use crate::store::{Faults, Step};
+use kernel::Timestamp;
+use store::{Faults, Step};
 
 use super::BackupError;
 use super::restore::{safe, settle};
@@ -207,8 +207,8 @@ pub fn finish(data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
 #[cfg(test)]
 mod tests {
     use super::{Swap, finish};
-    use crate::store::NoFaults;
     use std::fs;
+    use store::NoFaults;
 
     #[test]
     fn what_former_restores_have_set_aside_is_in_nobodys_way() {

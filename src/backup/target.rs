@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::kernel::Timestamp;
-use crate::kernel::time::from_ms;
-use crate::store::disk::{free_space, reserve};
+use kernel::Timestamp;
+use kernel::time::from_ms;
+use store::disk::{free_space, reserve};
 
 use super::BackupError;
 

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::git::folder::{Folder as Opened, Kind, show};
+use git::folder::{Folder as Opened, Kind, show};
 
 use super::BackupError;
 use super::manifest::{Part, PartKind};

@@ -8,19 +8,17 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::backup::{
-    Address, Manifest, Means, Meter, Repository, S3Keys, Target, mend_head, open_target,
-};
-use crate::config::Config;
-use crate::crypto::keyring::Secret;
-use crate::features::backups::job;
-use crate::features::backups::model::{BackupRun, Deed, Outcome};
-use crate::kernel::Clock as _;
-use crate::kernel::time::SystemClock;
-use crate::net::client::{ClientParts, HttpClient};
-use crate::net::message::Policy;
-use crate::server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish, local_list};
-use crate::server::restore::{Mode, RestoreWish, Which, key_file, restore};
+use app::config::Config;
+use backup::{Address, Manifest, Means, Meter, Repository, S3Keys, Target, mend_head, open_target};
+use crypto::keyring::Secret;
+use features::backups::job;
+use features::backups::model::{BackupRun, Deed, Outcome};
+use kernel::Clock as _;
+use kernel::time::SystemClock;
+use net::client::{ClientParts, HttpClient};
+use net::message::Policy;
+use server::backups::{KEYS_GO_WITH_TO, LocalList, LocalRun, LocalWish, local_list};
+use server::restore::{Mode, RestoreWish, Which, key_file, restore};
 
 use super::commands::print;
 use super::progress::{LOOK, Shown, watched};
@@ -250,7 +248,7 @@ fn line(run: &BackupRun) -> String {
 
 /// Bytes for people.
 fn size(bytes: u64) -> String {
-    crate::web::format::size(bytes)
+    web::format::size(bytes)
 }
 
 /// A backup in a list that a command asks of the place itself.
@@ -402,7 +400,7 @@ fn verify(common: &Common, to: &str, id: Option<String>, keys: &Keys) -> Result<
             None => repo.newest(None),
         };
         let manifest = manifest.map_err(|e| refused(&e))?;
-        let checked = crate::backup::verify(repo, &manifest, None, meter);
+        let checked = backup::verify(repo, &manifest, None, meter);
         let bad_heads = repo.bad_heads().map_err(|e| refused(&e))?;
         Ok((manifest.id, checked.map_err(|e| refused(&e))?, bad_heads))
     });
@@ -474,7 +472,7 @@ pub fn restore_command(
             false => format!("It went back to {moment}"),
         });
     }
-    lines.extend(done.notes.iter().map(|note| crate::web::form::sentence(note)));
+    lines.extend(done.notes.iter().map(|note| web::form::sentence(note)));
     for one in &done.unreadable {
         lines.push(format!("Cannot be read with the master key that is here: {one}"));
     }

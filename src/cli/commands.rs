@@ -8,21 +8,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::app::App;
-use crate::config::remote::Remote;
-use crate::config::{Config, Setting};
-use crate::features::backups::queries::damaged::Damaged;
-use crate::features::users::queries;
-use crate::kernel::{Actor, Part, Scope, Via};
-use crate::ops::{blobs, connections};
-use crate::sandbox::policy::WithoutLandlock;
-use crate::sandbox::posture::{Overall, SelfTest, Verdict};
-use crate::sandbox::spawn::{OWN_PROGRAM, Spawner};
-use crate::server::local::{
+use app::App;
+use app::config::remote::Remote;
+use app::config::{Config, Setting};
+use features::backups::queries::damaged::Damaged;
+use features::users::queries;
+use kernel::{Actor, Part, Scope, Via};
+use sandbox::policy::WithoutLandlock;
+use sandbox::posture::{Overall, SelfTest, Verdict};
+use sandbox::spawn::{OWN_PROGRAM, Spawner};
+use server::local::{
     self, FreshToken, ProviderStatus, RemoteStatus, Status, TokenWish, WorkspaceStatus,
 };
-use crate::store::StoreError;
-use crate::web::format;
+use server::ops::{blobs, connections};
+use store::StoreError;
+use web::format;
 
 use super::door::Door;
 use super::models;

@@ -9,10 +9,10 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::Config;
-use crate::config::remote::Remote;
-use crate::net::client::{Body, ClientParts, HttpClient, Response};
-use crate::net::message::{self, Policy, Request, Timeouts};
+use app::config::Config;
+use app::config::remote::Remote;
+use net::client::{Body, ClientParts, HttpClient, Response};
+use net::message::{self, Policy, Request, Timeouts};
 
 use super::complain;
 use super::reach::{self, CommandError, Local, Payload, words_of};
@@ -212,7 +212,7 @@ fn refused(text: &[u8], who: &str) -> CommandError {
     reach::refusal(reach::code_of(&text).as_deref(), words)
 }
 
-fn silent(error: crate::net::error::NetError) -> CommandError {
+fn silent(error: net::error::NetError) -> CommandError {
     CommandError::Unreachable(error.to_string())
 }
 

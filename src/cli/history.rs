@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::kernel::text::ellipsis;
-use crate::kernel::time::from_ms;
+use kernel::text::ellipsis;
+use kernel::time::from_ms;
 
 use super::agents::{items, word};
 use super::commands::{or_none, print};

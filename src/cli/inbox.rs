@@ -85,7 +85,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             };
             if let Some(agent) = &agent {
                 path.push_str("&agent=");
-                path.push_str(&crate::web::format::query_value(agent));
+                path.push_str(&web::format::query_value(agent));
             }
             let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             let lines = all["items"].as_array().into_iter().flatten().map(line).collect();
@@ -96,7 +96,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Cancel(which) => (which, "cancel"),
         Command::Drop(which) => (which, "drop"),
     };
-    let item = crate::web::format::query_value(&which.item);
+    let item = web::format::query_value(&which.item);
     let body = json!({});
     let ask = Ask::post(format!("/api/v1/inbox/{item}/{verb}"), &body);
     let changed = door.call(ask.within(which.place.workspace.as_ref())).await?;

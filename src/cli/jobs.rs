@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::kernel::text::ellipsis;
-use crate::web::format;
+use kernel::text::ellipsis;
+use web::format;
 
 use super::agents::{items, question, second, word};
 use super::commands::{or_none, print};

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use crate::kernel::Hue;
+use kernel::Hue;
 
 use super::Common;
 use super::agents::word;

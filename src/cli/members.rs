@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::kernel::Role;
+use kernel::Role;
 
 use super::Common;
 use super::agents::word;

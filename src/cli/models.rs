@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::web::format;
+use web::format;
 
 use super::agents::{items, word};
 use super::commands::{NO_CONNECTION, or_none, print};

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::web::format;
+use web::format;
 
 use super::agents::{items, word};
 use super::commands::print;
@@ -162,7 +162,7 @@ fn row(name: &str, sums: &Value) -> String {
 }
 
 fn columns(name: &str, [calls, sent, received, billed, list]: [&str; 5]) -> String {
-    let name = crate::kernel::text::ellipsis(name, 36);
+    let name = kernel::text::ellipsis(name, 36);
     format!("{name:<36} {calls:>8} {sent:>9} {received:>9} {billed:>12} {list:>12}")
 }
 

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::kernel::NoticeGroup;
-use crate::web::format;
+use kernel::NoticeGroup;
+use web::format;
 
 use super::Common;
 use super::agents::word;

@@ -9,15 +9,15 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::app::jobs::JobState;
-use crate::config::Config;
-use crate::features::audit::queries::{VERIFY, VERIFY_BLOBS};
-use crate::features::users::rules::UsersError;
-use crate::server::operate::{
+use app::config::Config;
+use app::jobs::JobState;
+use features::audit::queries::{VERIFY, VERIFY_BLOBS};
+use features::users::rules::UsersError;
+use server::operate::{
     ExportPiece, ExportWish, RedactWish, Redacted, Where, chosen, export_piece, redact_in,
 };
-use crate::store::verify::{Depth, Progress, Verified, verify_with};
-use crate::store::{Blobs, Store};
+use store::verify::{Depth, Progress, Verified, verify_with};
+use store::{Blobs, Store};
 
 use super::commands::{actor, print};
 use super::door::{Ask, Door};
@@ -136,7 +136,7 @@ pub(super) fn failed(error: impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
 }
 
-pub(super) fn refused(error: &crate::web::error::ApiError) -> CommandError {
+pub(super) fn refused(error: &web::error::ApiError) -> CommandError {
     reach::refusal(Some(&error.0.code), error.0.detail.clone())
 }
 

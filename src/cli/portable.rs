@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::http::Method;
 use clap::Args;
 
-use crate::backup::portable::Portable;
-use crate::config::Config;
-use crate::server::portable::Imported;
-use crate::server::transfer::{ExportWish, ImportFile, export_named, import_named};
-use crate::web::format;
+use app::config::Config;
+use backup::portable::Portable;
+use server::portable::Imported;
+use server::transfer::{ExportWish, ImportFile, export_named, import_named};
+use web::format;
 
 use super::Common;
 use super::commands::print;

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use crate::backup::Progress;
-use crate::web::format::size;
+use backup::Progress;
+use web::format::size;
 
 use super::Common;
 
@@ -98,7 +98,7 @@ fn tell(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::Shown;
-    use crate::backup::{Phase, Progress};
+    use backup::{Phase, Progress};
 
     #[test]
     fn a_line_comes_only_when_there_is_something_new() {

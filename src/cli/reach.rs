@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::Config;
-use crate::server::lock::{self, Holder, LockError};
-use crate::server::socket::Place;
-use crate::server::{Offline, StartError, offline};
+use app::config::Config;
+use server::lock::{self, Holder, LockError};
+use server::socket::Place;
+use server::{Offline, StartError, offline};
 
 use super::{FAILED, LIMIT, NOT_RUNNING, USAGE};
 

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::config::Config;
-use crate::features::users::model::Workspace;
-use crate::kernel::Clock as _;
-use crate::kernel::time::SystemClock;
-use crate::server::{lock, upgrade};
-use crate::store::disk::sync_folder;
-use crate::store::migrate::{self, Kept, UpgradeError};
-use crate::store::{FORMAT, StoreError};
+use app::config::Config;
+use features::users::model::Workspace;
+use kernel::Clock as _;
+use kernel::time::SystemClock;
+use server::{lock, upgrade};
+use store::disk::sync_folder;
+use store::migrate::{self, Kept, UpgradeError};
+use store::{FORMAT, StoreError};
 
 use super::reach::CommandError;
 use super::{Common, FAILED, OK, commands};

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::kernel::Route;
-use crate::kernel::text::ellipsis;
-use crate::net::lines::LineParser;
-use crate::providers::model::Part;
-use crate::web::format;
+use kernel::Route;
+use kernel::text::ellipsis;
+use net::lines::LineParser;
+use providers::model::Part;
+use web::format;
 
 use super::agents::{items, second, word};
 use super::commands::{or_none, print};

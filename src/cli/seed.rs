@@ -5,9 +5,9 @@ use std::time::Instant;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::kernel::Clock as _;
-use crate::kernel::time::SystemClock;
-use crate::server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
+use kernel::Clock as _;
+use kernel::time::SystemClock;
+use server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 
 use super::{Common, FAILED, OK, USAGE, complain, say};
 

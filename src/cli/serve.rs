@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::Config;
-use crate::crypto::redact::{RedactWriter, Redactor};
-use crate::runtime::Limits;
-use crate::server::{self, Parts};
+use app::config::Config;
+use crypto::redact::{RedactWriter, Redactor};
+use runtime::Limits;
+use server::Parts;
 
 use super::{Common, OK, USAGE, complain, say};
 
@@ -159,7 +159,7 @@ fn failed(error: &dyn Display) -> u8 {
 
 /// The log goes to standard error, with live secrets taken out.
 fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(levels)
+    let filter = EnvFilter::try_new(own_names(levels))
         .map_err(|error| format!("HQ_LOG = \"{levels}\": {error}; try info or warn"))?;
     let writer = Redacted(Arc::clone(redactor));
     let colours = io::stderr().is_terminal();
@@ -167,6 +167,12 @@ fn log_to_stderr(levels: &str, json: bool, redactor: &Arc<Redactor>) -> Result<(
     let log = log.with_ansi(colours);
     let set = if json { log.json().try_init() } else { log.try_init() };
     set.map_err(|error| error.to_string())
+}
+
+/// What HQ wrote to the log once came under the name of one package, `hq::store`; what was set for that still means it.
+fn own_names(levels: &str) -> String {
+    let plain = |part: &str| part.strip_prefix("hq::").unwrap_or(part).to_owned();
+    levels.split(',').map(|part| plain(part.trim())).collect::<Vec<_>>().join(",")
 }
 
 struct Redacted(Arc<Redactor>);

@@ -4,7 +4,7 @@
 use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
-use crate::web::format;
+use web::format;
 
 use super::agents::{items, word};
 use super::reach::CommandError;

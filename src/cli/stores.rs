@@ -8,18 +8,18 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::config::Config;
-use crate::features::health::queries::letters::{Letter, Letters};
-use crate::kernel::Cause;
-use crate::server::operate::{
+use app::config::Config;
+use features::health::queries::letters::{Letter, Letters};
+use kernel::Cause;
+use server::operate::{
     ConsumerList, ConsumerWish, LettersWish, Where, chosen, consumers as standing, letters_of,
     steer,
 };
-use crate::store::doctor::{Diagnosis, cure, diagnose, follow, mend};
-use crate::store::stats::{Compacted, stats};
-use crate::store::verify::Progress;
-use crate::store::{Store, StoreError};
-use crate::web::format;
+use store::doctor::{Diagnosis, cure, diagnose, follow, mend};
+use store::stats::{Compacted, stats};
+use store::verify::Progress;
+use store::{Store, StoreError};
+use web::format;
 
 use super::commands::{actor, or_none, print};
 use super::operate::{Place, clear, failed, refused, run_job, show, unchosen};
@@ -221,13 +221,13 @@ pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8,
     let kind = if flags.repair { "mend" } else { "doctor" };
     let repair = flags.repair;
     let alone = |store: &Store| {
-        let all = crate::server::consumers::all();
+        let all = server::consumers::all();
         let watch = &mut |Progress { what, done, total }| -> ControlFlow<()> {
             show(common, what, done, total);
             ControlFlow::Continue(())
         };
         let found = if repair {
-            let by = (crate::kernel::Actor::System(crate::kernel::Part::Cli), Cause::Setup);
+            let by = (kernel::Actor::System(kernel::Part::Cli), Cause::Setup);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| StoreError::Failed(error.to_string()))?;
             let mend = &mut |found: &mut Diagnosis| runtime.block_on(mend(store, by, found));
@@ -354,7 +354,7 @@ fn consumer_lines(now: &ConsumerList) -> Vec<String> {
     if now.items.is_empty() {
         return vec!["nothing follows the feed yet".to_owned()];
     }
-    let line = |one: &crate::features::health::api::ConsumerView| {
+    let line = |one: &doors_looking::health::api::ConsumerView| {
         let error = match (&one.last_error, one.troubled) {
             (None, _) => String::new(),
             (Some(error), true) => format!("; {error}"),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{Hue, StreamKind};
+use kernel::{Hue, StreamKind};
 
 use super::Common;
 use super::agents::{items, word};

@@ -9,7 +9,7 @@ mod talk;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::kernel::TaskStatus;
+use kernel::TaskStatus;
 
 use super::Common;
 use super::agents::{items, word};

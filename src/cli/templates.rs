@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::features::tasks::model::template::TemplateItem;
-use crate::features::tasks::queries::templates::{ItemView, steps};
-use crate::web::format;
+use features::tasks::model::template::TemplateItem;
+use features::tasks::queries::templates::{ItemView, steps};
+use web::format;
 
 use super::Common;
 use super::agents::word;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::web::format;
+use web::format;
 
 use super::agents::{items, word};
 use super::commands::print;

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use clap::{Args, Subcommand};
 
-use crate::config::Config;
-use crate::server::local::{self, FreshLink, LinkWish};
-use crate::server::people::local::{Line, Wish, carry_out, lines};
+use app::config::Config;
+use server::local::{self, FreshLink, LinkWish};
+use server::people::local::{Line, Wish, carry_out, lines};
 
 use super::Common;
 use super::commands::{actor, list, print};

@@ -6,10 +6,10 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::config::Config;
-use crate::kernel::WorkspaceState;
-use crate::server::workspaces::local::{Line, Wish, carry_out, lines};
-use crate::web::format;
+use app::config::Config;
+use kernel::WorkspaceState;
+use server::workspaces::local::{Line, Wish, carry_out, lines};
+use web::format;
 
 use super::Common;
 use super::commands::{actor, list, print};

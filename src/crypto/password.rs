@@ -344,7 +344,7 @@ fn is_neighbour(a: char, b: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::master::MasterKey;
+    use crate::master::MasterKey;
 
     fn ring(seed: u8) -> Keyring {
         Keyring::new(MasterKey::from_bytes(&[seed; 32]))

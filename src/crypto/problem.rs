@@ -1,6 +1,6 @@
 //! What the errors of this module are called and how they answer at the edge.
 
-use crate::kernel::problem::{FieldError, Problem, ProblemKind};
+use kernel::problem::{FieldError, Problem, ProblemKind};
 
 use super::keyring::SealError;
 use super::master::KeyError;

@@ -246,7 +246,7 @@ impl<'a> Signer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::master::MasterKey;
+    use crate::master::MasterKey;
 
     fn ring(seed: u8) -> Keyring {
         Keyring::new(MasterKey::from_bytes(&[seed; 32]))

@@ -19,7 +19,7 @@ const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// An open folder.
-pub(crate) struct Folder(OwnedFd);
+pub struct Folder(OwnedFd);
 
 /// What a name in a folder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub(crate) struct Mark {
 
 impl Folder {
     /// The root. The path up to it is ours and may have links.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())?))
     }
 
     /// A folder in this one.
-    pub(crate) fn enter(&self, name: &str) -> io::Result<Self> {
+    pub fn enter(&self, name: &str) -> io::Result<Self> {
         Ok(Self(rustix::fs::openat(&self.0, name, FOLDER, Mode::empty())?))
     }
 
@@ -65,7 +65,7 @@ impl Folder {
     }
 
     /// The names in it, in order; names that are no UTF-8 as bytes.
-    pub(crate) fn names(&self) -> io::Result<Vec<Result<String, Vec<u8>>>> {
+    pub fn names(&self) -> io::Result<Vec<Result<String, Vec<u8>>>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -79,7 +79,7 @@ impl Folder {
     }
 
     /// What a name stands for; none when there is nothing.
-    pub(crate) fn kind(&self, name: &str) -> io::Result<Option<Kind>> {
+    pub fn kind(&self, name: &str) -> io::Result<Option<Kind>> {
         Ok(self.mark(name)?.map(|(kind, _)| kind))
     }
 
@@ -115,7 +115,7 @@ impl Folder {
     }
 
     /// A file, opened to be read.
-    pub(crate) fn file(&self, name: &str) -> io::Result<fs::File> {
+    pub fn file(&self, name: &str) -> io::Result<fs::File> {
         let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
         match file.metadata()?.is_file() {
             true => Ok(file),
@@ -158,6 +158,6 @@ fn short_hash(bytes: &[u8]) -> u32 {
 }
 
 /// A name that is no text, as well as it can be shown.
-pub(crate) fn show(bytes: &[u8]) -> String {
+pub fn show(bytes: &[u8]) -> String {
     OsStr::from_bytes(bytes).to_string_lossy().into_owned()
 }

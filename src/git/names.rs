@@ -51,7 +51,8 @@ impl Branch {
         &self.0
     }
 
-    pub(crate) fn reference(&self) -> String {
+    /// The name of the branch as git writes it in full.
+    pub fn reference(&self) -> String {
         format!("refs/heads/{}", self.0)
     }
 }

@@ -146,7 +146,7 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::{About, Admins, Notice};
-    use crate::kernel::{AccountId, NoticeKind, TypedId as _};
+    use crate::{AccountId, NoticeKind, TypedId as _};
 
     #[test]
     fn a_notice_is_short_and_names_each_person_once() {

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use super::client::{ClientParts, Extent, HttpClient};
 use super::error::{NetError, Phase};
 use super::guard::{Exceptions, GuardError, Lookup, Resolver};
-use super::loopback::{Step, answer, serving};
 use super::message::{Method, Policy, Request, Timeouts};
+use loopback::{Step, answer, serving};
 
 /// Opens the loopback address for hosts that end in `.test`, as an owner would open one host.
 struct TestHosts;

@@ -254,8 +254,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::net::guard::{Exceptions, Lookup, NoExceptions, Resolver};
-    use crate::net::loopback::{Step, answer, serving};
+    use crate::guard::{Exceptions, Lookup, NoExceptions, Resolver};
+    use loopback::{Step, answer, serving};
 
     /// Two sites are opened and stand on this machine, like all that has a name.
     struct Site;

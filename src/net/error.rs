@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::kernel::problem::{Problem, ProblemKind};
+use kernel::problem::{Problem, ProblemKind};
 
 use super::guard::GuardError;
 use super::sse::SseError;

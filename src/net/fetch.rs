@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::kernel::problem::{Problem, ProblemKind};
+use kernel::problem::{Problem, ProblemKind};
 
 use super::client::{Extent, HttpClient};
 use super::error::NetError;
@@ -187,9 +187,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::net::client::ClientParts;
-    use crate::net::guard::{Exceptions, GuardError, Lookup, Resolver};
-    use crate::net::loopback::{answer, serving};
+    use crate::client::ClientParts;
+    use crate::guard::{Exceptions, GuardError, Lookup, Resolver};
+    use loopback::{answer, serving};
 
     /// One host is opened and has the loopback address, like all others.
     struct OneSite;

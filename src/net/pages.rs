@@ -133,13 +133,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::net::client::ClientParts;
-    use crate::net::guard::{Lookup, Resolver};
-    use crate::net::loopback::{answer, serving};
-    use crate::net::readable::{Extractor, Form, Readable};
+    use crate::client::ClientParts;
+    use crate::guard::{Lookup, Resolver};
+    use crate::readable::{Extractor, Form, Readable};
+    use loopback::{answer, serving};
 
     fn wanted(url: &str) -> PageRequest {
-        let only = crate::net::guard::Hosts::default();
+        let only = crate::guard::Hosts::default();
         PageRequest { url: url.to_owned(), form: Form::Markdown, max_chars: 1_000, only }
     }
 
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    impl crate::net::guard::Exceptions for Loopback {
+    impl crate::guard::Exceptions for Loopback {
         fn host(&self, _host: &str, _port: u16) -> bool {
             true
         }

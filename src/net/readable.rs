@@ -8,7 +8,7 @@ use htmd::HtmlToMarkdown;
 use htmd::options::{BulletListMarker, HrStyle, Options};
 use url::Url;
 
-use crate::kernel::problem::{Problem, ProblemKind};
+use kernel::problem::{Problem, ProblemKind};
 
 use super::html::clean::{self, Part};
 use super::html::text;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Server};
 use super::model::{ModelInfo, Usage};
-use crate::kernel::Thinking;
+use kernel::Thinking;
 
 /// Micro-dollars for a million tokens, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

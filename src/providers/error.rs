@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Received;
 use super::pause;
-use crate::kernel::{Problem, ProblemKind};
-use crate::net::retry::{Backoff, Next};
+use kernel::{Problem, ProblemKind};
+use net::retry::{Backoff, Next};
 
 /// What a failure means for the caller. Stored by position: only ever appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -502,7 +502,7 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
 /// Provider messages are shown and stored, so they are one line and short.
 fn shorten(message: &str) -> String {
     let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    crate::kernel::text::cut(&one_line, 600).to_owned()
+    kernel::text::cut(&one_line, 600).to_owned()
 }
 
 #[cfg(test)]

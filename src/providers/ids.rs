@@ -49,7 +49,7 @@ pub(super) fn made(id: &str, prefix: char) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::Message;
+    use crate::model::Message;
 
     #[test]
     fn numbers_go_on_where_the_conversation_is() {

@@ -64,7 +64,7 @@ fn words(part: &Part, vision: bool) -> String {
     match part {
         Part::File { media_type, name, data } if is_text(media_type) => {
             let text = String::from_utf8_lossy(data);
-            let text = crate::kernel::text::head_tail(&text, TEXT_FILE, "\n[…]\n");
+            let text = kernel::text::head_tail(&text, TEXT_FILE, "\n[…]\n");
             format!("<file name=\"{name}\">\n{text}\n</file>")
         }
         Part::File { media_type, name, data } => {
@@ -99,7 +99,7 @@ fn is_text(media_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::{Message, ToolDef};
+    use crate::model::{Message, ToolDef};
 
     fn request(part: Part) -> ChatRequest {
         ChatRequest::new("m", 10).message(Message::results(vec![Part::text("Look"), part]))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Thinking;
+use kernel::Thinking;
 
 mod answer;
 

@@ -9,7 +9,7 @@ use super::error::ProviderError;
 use super::known;
 use super::model::{Abilities, ChatRequest, ModelInfo, Part};
 use super::wire::Connection;
-use crate::net::message::{Method, Request};
+use net::message::{Method, Request};
 
 /// Words in ids of models that hold no conversation.
 const NO_CHAT: &[&str] = &[
@@ -207,7 +207,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::base::{self, Wire, normalise};
+    use crate::base::{self, Wire, normalise};
 
     #[test]
     fn a_routers_prices_are_read_as_micro_dollars_for_a_million() {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::kernel::Timestamp;
-use crate::net::message::Headers;
-use crate::net::retry;
+use kernel::Timestamp;
+use net::message::Headers;
+use net::retry;
 
 /// The pause after a quota of a day is used up: nobody says when the day ends there.
 const DAY_QUOTA: Duration = Duration::from_secs(3_600);

@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use parking_lot::Mutex;
 
 use super::pause;
-use crate::kernel::Timestamp;
-use crate::net::message::Headers;
+use kernel::Timestamp;
+use net::message::Headers;
 
 /// The most windows of one answer.
 const MOST: usize = 12;

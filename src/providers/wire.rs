@@ -12,12 +12,12 @@ use super::error::{ErrorClass, ProviderError};
 use super::model::{ChatRequest, Delta, Received, Reply};
 use super::quota::Gauge;
 use super::{Key, Lessons, Sink, pause};
-use crate::kernel::{Clock, Thinking};
-use crate::net::client::{Body, Extent, HttpClient, Response};
-use crate::net::error::{NetError, Phase};
-use crate::net::lines::LineParser;
-use crate::net::message::{Headers, Method, Policy, Request, Timeouts};
-use crate::net::sse::{MAX_EVENT, SseParser};
+use kernel::{Clock, Thinking};
+use net::client::{Body, Extent, HttpClient, Response};
+use net::error::{NetError, Phase};
+use net::lines::LineParser;
+use net::message::{Headers, Method, Policy, Request, Timeouts};
+use net::sse::{MAX_EVENT, SseParser};
 
 /// The most bytes of an error's body that are looked at.
 const ERROR_BODY: usize = 64 * 1024;
@@ -429,7 +429,7 @@ fn told(
 
 fn request_id(headers: &Headers) -> Option<String> {
     let id = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
-    Some(crate::kernel::text::cut(id, 100).to_owned())
+    Some(kernel::text::cut(id, 100).to_owned())
 }
 
 /// No answer has begun.

@@ -3,8 +3,8 @@
 use proptest::prelude::{any, prop_assert, proptest};
 
 use super::*;
-use crate::providers::model::{Part, StopReason};
-use crate::providers::{anthropic, gemini, ollama, openai_chat, openai_responses};
+use crate::model::{Part, StopReason};
+use crate::{anthropic, gemini, ollama, openai_chat, openai_responses};
 
 type Recorded = (&'static str, fn() -> Box<dyn Decode>, &'static str);
 

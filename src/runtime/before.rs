@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use crate::features::runs::model::{CallStatus, EventKind, SessionEvent};
-use crate::providers::model::Part;
-use crate::tool::registry::{Entry, Registry};
-use crate::tool::{AnyTool, Effect};
+use features::runs::model::{CallStatus, EventKind, SessionEvent};
+use providers::model::Part;
+use tool::registry::{Entry, Registry};
+use tool::{AnyTool, Effect};
 
 use super::client::Client;
 use super::ending::LimitReached;
@@ -92,12 +92,12 @@ pub(super) fn changes(entry: &Entry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Before;
-    use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
-    use crate::providers::model::Part;
-    use crate::runtime::ending::LimitReached;
-    use crate::runtime::guard::Advice;
-    use crate::store::Record;
-    use crate::tool::registry::Registry;
+    use crate::ending::LimitReached;
+    use crate::guard::Advice;
+    use features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
+    use providers::model::Part;
+    use store::Record;
+    use tool::registry::Registry;
 
     fn event(kind: EventKind) -> SessionEvent {
         SessionEvent { kind, ..SessionEvent::sample() }

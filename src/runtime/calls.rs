@@ -7,13 +7,13 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{Pause, Pen};
-use crate::kernel::text::head_tail;
-use crate::sandbox::left_over;
-use crate::tool::registry::{Commit, Entry};
-use crate::tool::{AnyTool, Effect, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
+use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
+use features::runs::queries as runs;
+use features::runs::rules::{Pause, Pen};
+use kernel::text::head_tail;
+use sandbox::left_over;
+use tool::registry::{Commit, Entry};
+use tool::{AnyTool, Effect, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
 
 use super::ending::{LimitReached, outcome_of};
 use super::guard::{Advice, BLOCKED, Seen};
@@ -557,7 +557,7 @@ impl Turn {
                 && self.may_use(entry)
             {
                 self.request.tools.push(definition(entry));
-                self.fixed = crate::providers::bound::Size::of(&self.request);
+                self.fixed = providers::bound::Size::of(&self.request);
             }
         }
     }

@@ -2,20 +2,21 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::agents::model::Agent;
-use crate::features::comments::model::{BY_TASK, Comment};
-use crate::features::deliverables::model as deliverables;
-use crate::features::deliverables::model::{Content, Deliverable, Review, Version};
-use crate::features::deliverables::queries::told;
-use crate::features::inbox::model::{Item, Reason};
-use crate::features::routines::queries as routines;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::{self as tasks, labels, relations};
-use crate::features::workspace::model::{Member, Settings};
-use crate::kernel::text::{cut, head_tail};
-use crate::kernel::{Actor, ItemKind, Timestamp};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use features::agents::model::Agent;
+use features::comments::model::{BY_TASK, Comment};
+use features::deliverables::model as deliverables;
+use features::deliverables::model::{Content, Deliverable, Review, Version};
+use features::deliverables::queries::told;
+use features::inbox::model::{Item, Reason};
+use features::routines::queries as routines;
+use features::streams::model::Stream;
+use features::tasks::model::Task;
+use features::tasks::queries::{self as tasks, labels, relations};
+use features::workspace::model::{Member, Settings};
+use kernel::key::KeyBuf;
+use kernel::text::{cut, head_tail};
+use kernel::{Actor, ItemKind, Timestamp};
+use store::{Range, ReadExt, StoreError};
 
 /// How many comments a card shows.
 const COMMENTS: usize = 10;

@@ -1,11 +1,11 @@
 //! What is different for a run that is a sub-agent: what it may use, and where it writes.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Child, Run};
-use crate::features::runs::queries::{self as runs, children};
-use crate::kernel::RunTrigger;
-use crate::store::{ReadExt, StoreError};
-use crate::tool::{ChildCx, FilePlan, ToolError};
+use features::agents::model::Agent;
+use features::runs::model::{Child, Run};
+use features::runs::queries::{self as runs, children};
+use kernel::RunTrigger;
+use store::{ReadExt, StoreError};
+use tool::{ChildCx, FilePlan, ToolError};
 
 use super::EngineError;
 use super::commit;
@@ -92,7 +92,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::keeps_to;
-    use crate::tool::{ChildCx, FileChange, FilePlan, ToolOutput};
+    use tool::{ChildCx, FileChange, FilePlan, ToolOutput};
 
     #[test]
     fn a_sub_agent_writes_in_its_own_folder_alone() {

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::connections::model::Connection;
-use crate::features::connections::provider;
-use crate::features::connections::queries::{self as connections, Choice, turns};
-use crate::features::connections::rests::Candidate;
-use crate::features::inbox::model::Item;
-use crate::features::routines::queries as routines;
-use crate::features::runs::model::{Child, ModelSource, Run, Session};
-use crate::features::runs::queries as runs;
-use crate::features::runs::queries::choice::{Wish, in_session, thinking_asked};
-use crate::features::tasks::model::Task;
-use crate::kernel::{ConnectionId, Fast, RunTrigger, Thinking};
-use crate::providers::Provider;
-use crate::providers::catalog::Model;
-use crate::store::{ReadExt, StoreError};
+use app::Ws;
+use features::agents::model::Agent;
+use features::connections::model::Connection;
+use features::connections::provider;
+use features::connections::queries::{self as connections, Choice, turns};
+use features::connections::rests::Candidate;
+use features::inbox::model::Item;
+use features::routines::queries as routines;
+use features::runs::model::{Child, ModelSource, Run, Session};
+use features::runs::queries as runs;
+use features::runs::queries::choice::{Wish, in_session, thinking_asked};
+use features::tasks::model::Task;
+use kernel::{ConnectionId, Fast, RunTrigger, Thinking};
+use providers::Provider;
+use providers::catalog::Model;
+use store::{ReadExt, StoreError};
 
 use super::EngineError;
 use super::turn::Turn;

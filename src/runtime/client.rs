@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 
-use crate::features::runs::model::{ClientChoice, ClientTool, Demand, Input, OTHERS};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{Pause, client};
-use crate::kernel::WaitFor;
-use crate::kernel::text::ellipsis;
-use crate::providers::model::{ChatRequest, ToolChoice, ToolDef};
-use crate::tool::registry::Registry;
+use features::runs::model::{ClientChoice, ClientTool, Demand, Input, OTHERS};
+use features::runs::queries as runs;
+use features::runs::rules::{Pause, client};
+use kernel::WaitFor;
+use kernel::text::ellipsis;
+use providers::model::{ChatRequest, ToolChoice, ToolDef};
+use tool::registry::Registry;
 
 use super::calls::SKIPPED;
 use super::journal::save;
@@ -138,10 +138,10 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::Client;
-    use crate::features::runs::model::{ClientChoice, ClientTool, Demand};
-    use crate::kernel::JsonText;
-    use crate::providers::model::{ChatRequest, ToolChoice};
-    use crate::tool::registry::Registry;
+    use features::runs::model::{ClientChoice, ClientTool, Demand};
+    use kernel::JsonText;
+    use providers::model::{ChatRequest, ToolChoice};
+    use tool::registry::Registry;
 
     fn tool(name: &str) -> ClientTool {
         ClientTool { name: name.into(), about: "Does it".into(), schema: JsonText::empty() }

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{EventKind, RUNS, Run, SessionEvent};
-use crate::features::runs::queries as runs;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::git::snapshot::Paths;
-use crate::git::{Author, Branch, Entry};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, RunId};
-use crate::store::{ReadExt, Snap, StoreError, feed, key};
+use app::Ws;
+use features::agents::model::Agent;
+use features::runs::model::{EventKind, RUNS, Run, SessionEvent};
+use features::runs::queries as runs;
+use features::tasks::model::Task;
+use features::workspace::model::Settings;
+use git::snapshot::Paths;
+use git::{Author, Branch, Entry};
+use kernel::key;
+use kernel::text::ellipsis;
+use kernel::{AgentId, RunId};
+use store::{ReadExt, Snap, StoreError, feed};
 
 use super::EngineError;
 use super::journal::{Journal, blocking};

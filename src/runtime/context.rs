@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::app::Ws;
-use crate::features::runs::model::{
+use app::Ws;
+use features::runs::model::{
     Attachment, CallStatus, Context, EventKind, MAX_ATTACHED_BYTES, Run, Session, SessionEvent,
 };
-use crate::features::runs::queries;
-use crate::features::runs::rules::RunError;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AgentId, RunId, SessionId};
-use crate::store::ReadExt;
+use features::runs::queries;
+use features::runs::rules::RunError;
+use features::workspace::queries as workspace;
+use kernel::{AgentId, RunId, SessionId};
+use store::ReadExt;
 
 use super::history::{History, People};
 use super::journal::{Journal, Seen, Watch};

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::text::ellipsis;
-use crate::kernel::time::from_ms;
+use kernel::text::ellipsis;
+use kernel::time::from_ms;
 
 /// The longest name that is made of an instruction, in characters.
 const MAX_NAME: usize = 60;
@@ -106,7 +106,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::as_routine;
-    use crate::features::routines::tools::SaveArgs;
+    use doors_agents::routines::tools::SaveArgs;
 
     fn of(call: Value) -> Option<(&'static str, Value)> {
         let Value::Object(given) = call else { panic!("an object") };

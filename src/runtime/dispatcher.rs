@@ -16,26 +16,26 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::app::Ws;
-use crate::features::agents::model::{AGENTS, Agent};
-use crate::features::connections::model::{FALLBACKS, USUAL_THINKING};
-use crate::features::history::model::FILE_REVERTS;
-use crate::features::inbox::model::Item;
-use crate::features::inbox::model::pace::PACES;
-use crate::features::inbox::rules::{InboxError, waiting};
-use crate::features::runs::model::{BRANCHES, RUNS, Run, Session};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, RunError};
-use crate::features::usage::model::RESERVATIONS;
-use crate::features::usage::model::budget::BUDGETS;
-use crate::features::usage::model::price::PRICES;
-use crate::features::usage::rules as money;
-use crate::features::workspace::model::SETTINGS;
-use crate::kernel::{
+use app::Ws;
+use features::agents::model::{AGENTS, Agent};
+use features::connections::model::{FALLBACKS, USUAL_THINKING};
+use features::history::model::FILE_REVERTS;
+use features::inbox::model::Item;
+use features::inbox::model::pace::PACES;
+use features::inbox::rules::{InboxError, waiting};
+use features::runs::model::{BRANCHES, RUNS, Run, Session};
+use features::runs::queries as runs;
+use features::runs::rules::{self, RunError};
+use features::usage::model::RESERVATIONS;
+use features::usage::model::budget::BUDGETS;
+use features::usage::model::price::PRICES;
+use features::usage::rules as money;
+use features::workspace::model::SETTINGS;
+use kernel::{
     AccountId, AgentId, Event, Outcome, RunId, RunState, RunTrigger, SessionId, TaskField,
     Timestamp,
 };
-use crate::store::{Entry, ReadExt, StoreError, WriteTx};
+use store::{Entry, ReadExt, StoreError, WriteTx};
 
 use super::plan::{Noted, Plan};
 use super::turn::Leash;

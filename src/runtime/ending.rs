@@ -2,16 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::features::runs::model::{Body, CallStatus, EventKind};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, Pause, Pen, halt};
-use crate::features::usage::queries::budgets::Lack;
-use crate::features::usage::rules::{self as money, UsageError};
-use crate::kernel::{Outcome, RunTrigger, Thinking, WaitFor};
-use crate::providers::error::ErrorClass;
-use crate::providers::model::{Reply, StopReason};
-use crate::store::WriteTx;
-use crate::tool::RunEnd;
+use features::runs::model::{Body, CallStatus, EventKind};
+use features::runs::queries as runs;
+use features::runs::rules::{self, Pause, Pen, halt};
+use features::usage::queries::budgets::Lack;
+use features::usage::rules::{self as money, UsageError};
+use kernel::{Outcome, RunTrigger, Thinking, WaitFor};
+use providers::error::ErrorClass;
+use providers::model::{Reply, StopReason};
+use store::WriteTx;
+use tool::RunEnd;
 
 use super::journal::{Unkept, save};
 use super::model_call::{Answer, CutOff};
@@ -116,7 +116,7 @@ enum Said {
 }
 
 impl Said {
-    fn of(reply: &Reply, offered: &[crate::providers::model::ToolDef]) -> Self {
+    fn of(reply: &Reply, offered: &[providers::model::ToolDef]) -> Self {
         let text = reply.text();
         match reply.stop {
             StopReason::Refusal => Self::Refusal,

@@ -5,18 +5,18 @@
 
 use jiff::SignedDuration;
 
-use crate::app::Ws;
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries::{Choice, turns};
-use crate::features::connections::rests::{self, Candidate};
-use crate::features::connections::rules::ConnectionError;
-use crate::features::connections::rules::turns::{self as rules, Failure};
-use crate::features::runs::model::EventKind;
-use crate::features::runs::rules::Pause;
-use crate::kernel::{RunTrigger, Timestamp, WaitFor};
-use crate::net::retry::MAX_WAIT;
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use app::Ws;
+use features::connections::model::Connection;
+use features::connections::queries::{Choice, turns};
+use features::connections::rests::{self, Candidate};
+use features::connections::rules::ConnectionError;
+use features::connections::rules::turns::{self as rules, Failure};
+use features::runs::model::EventKind;
+use features::runs::rules::Pause;
+use kernel::{RunTrigger, Timestamp, WaitFor};
+use net::retry::MAX_WAIT;
+use providers::error::{ErrorClass, ProviderError};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::chosen::{self, Chosen};
 use super::journal::save;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::store::{Entry, Table};
+use store::{Entry, Table};
 
 /// Waits for a change in one of these tables, or for so many others that one may have been among them. False
 /// when the store is closed.

@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::features::runs::model::{CallStatus, EventKind, FileMark};
-use crate::features::runs::queries::Begun;
-use crate::store::BlobId;
-use crate::tool::{FileChange, FilePlan};
+use features::runs::model::{CallStatus, EventKind, FileMark};
+use features::runs::queries::Begun;
+use store::BlobId;
+use tool::{FileChange, FilePlan};
 
 use super::EngineError;
 use super::calls::{Outcomes, since};
@@ -89,7 +89,7 @@ impl Turn {
     async fn write_files(
         &self,
         changes: Vec<FileChange>,
-    ) -> Result<Result<(), crate::tool::ToolError>, EngineError> {
+    ) -> Result<Result<(), tool::ToolError>, EngineError> {
         let root = self.journal.ws.agent_folder(&self.agent.slug);
         let paths: BTreeSet<_> = changes.iter().map(|change| root.join(&change.path)).collect();
         let mut guards = Vec::with_capacity(paths.len());

@@ -1,11 +1,11 @@
 //! What is written when a run begins or goes on.
 
-use crate::features::inbox::model::Item;
-use crate::features::runs::model::{Body, EventKind, PromptPart};
-use crate::features::runs::rules::{self, Pen};
-use crate::kernel::{Actor, Part, RunId};
-use crate::providers::bound::Size;
-use crate::store::WriteTx;
+use features::inbox::model::Item;
+use features::runs::model::{Body, EventKind, PromptPart};
+use features::runs::rules::{self, Pen};
+use kernel::{Actor, Part, RunId};
+use providers::bound::Size;
+use store::WriteTx;
 
 use super::chosen::Chosen;
 use super::turn::Turn;

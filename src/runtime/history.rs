@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::crypto::redact::Redactor;
-use crate::features::runs::model::{Attachment, Body, COMMENT_BY, CallStatus, EventKind};
-use crate::kernel::text::head_tail;
-use crate::kernel::{AccountId, Actor};
-use crate::providers::model::{Message, Part, Role};
-use crate::tool::untrusted;
+use crypto::redact::Redactor;
+use features::runs::model::{Attachment, Body, COMMENT_BY, CallStatus, EventKind};
+use kernel::text::head_tail;
+use kernel::{AccountId, Actor};
+use providers::model::{Message, Part, Role};
+use tool::untrusted;
 
 /// How many of the newest messages are never made smaller.
 const RECENT: usize = 4;

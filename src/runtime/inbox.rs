@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Attachment, MAX_ATTACHED_BYTES};
-use crate::git::File;
-use crate::git::files::AgentFiles;
-use crate::kernel::AgentId;
-use crate::store::ReadExt as _;
+use app::Ws;
+use features::agents::model::Agent;
+use features::runs::model::{Attachment, MAX_ATTACHED_BYTES};
+use git::File;
+use git::files::AgentFiles;
+use kernel::AgentId;
+use store::ReadExt as _;
 
 /// Lays files into the folder of an agent, as far as they are not there.
 pub(super) fn lay(ws: &Ws, agent: AgentId, files: &[Attachment]) {

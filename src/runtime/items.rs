@@ -1,16 +1,16 @@
 //! Items become runs, and those that nobody will come to are closed.
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::inbox::model::Item;
-use crate::features::inbox::rules::{self as inbox, waiting};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self, RunSpec, SessionSpec};
-use crate::features::tasks::model::Task;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{ItemId, RunTrigger};
-use crate::store::{ReadExt, WriteTx};
+use app::Ws;
+use features::agents::model::Agent;
+use features::inbox::model::Item;
+use features::inbox::rules::{self as inbox, waiting};
+use features::runs::model::Run;
+use features::runs::queries as runs;
+use features::runs::rules::{self, RunSpec, SessionSpec};
+use features::tasks::model::Task;
+use kernel::text::ellipsis;
+use kernel::{ItemId, RunTrigger};
+use store::{ReadExt, WriteTx};
 
 use super::{BY, EngineError};
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::app::Ws;
-use crate::features::runs::model::{Body, CallStatus, EventKind, FileMark};
-use crate::features::runs::rules::Pen;
-use crate::kernel::text::head_tail;
-use crate::kernel::{Actor, AgentId, Cause, RunId};
-use crate::providers::model::Reply;
-use crate::store::WriteTx;
-use crate::tool::{MAX_OUTPUT, Picture};
+use app::Ws;
+use features::runs::model::{Body, CallStatus, EventKind, FileMark};
+use features::runs::rules::Pen;
+use kernel::text::head_tail;
+use kernel::{Actor, AgentId, Cause, RunId};
+use providers::model::Reply;
+use store::WriteTx;
+use tool::{MAX_OUTPUT, Picture};
 
 use super::EngineError;
 use super::context;

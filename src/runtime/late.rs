@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::features::runs::model::{CallStatus, EventKind};
-use crate::features::runs::rules;
+use features::runs::model::{CallStatus, EventKind};
+use features::runs::rules;
 
 use super::journal::{Journal, save};
 use super::{BY, EngineError, calls};
@@ -77,7 +77,7 @@ fn as_late(event: EventKind) -> Option<EventKind> {
 #[cfg(test)]
 mod tests {
     use super::as_late;
-    use crate::features::runs::model::{Body, CallStatus, EventKind};
+    use features::runs::model::{Body, CallStatus, EventKind};
 
     fn finished(status: CallStatus) -> EventKind {
         EventKind::ToolFinished {

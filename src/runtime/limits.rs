@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::RunBounds;
-use crate::features::runs::queries::bounds;
-use crate::kernel::AgentId;
-use crate::store::{ReadExt, StoreError};
+use features::runs::model::RunBounds;
+use features::runs::queries::bounds;
+use kernel::AgentId;
+use store::{ReadExt, StoreError};
 
 use super::EngineError;
 use super::ending::LimitReached;

@@ -6,12 +6,13 @@
 
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::app::Ws;
-use crate::features::agents::model::{AGENTS, Agent};
-use crate::features::agents::provision;
-use crate::git::Author;
-use crate::kernel::{AgentId, AgentStatus, Cause};
-use crate::store::{Entry, Range, ReadExt as _, StoreError, key};
+use app::Ws;
+use features::agents::model::{AGENTS, Agent};
+use features::agents::provision;
+use git::Author;
+use kernel::key;
+use kernel::{AgentId, AgentStatus, Cause};
+use store::{Entry, Range, ReadExt as _, StoreError};
 
 /// Looks after manifests until the program ends.
 pub(super) async fn run(ws: Ws) {

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::Part;
-use crate::tool::{pdf, picture, untrusted};
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::Part;
+use tool::{pdf, picture, untrusted};
 
 use super::history::MAX_FILE_TEXT;
 use super::turn::Turn;
@@ -189,7 +189,7 @@ mod tests {
         let pictures = Pictures::default();
         let small = Part::Image { media_type: "image/png".into(), data: vec![1, 2, 3] };
         assert_eq!(pictures.fitted("image/png".into(), vec![1, 2, 3]).await, small);
-        let bomb = picture::bomb();
+        let bomb = include_bytes!("../../tests/it/fixtures/bomb.jpg").to_vec();
         let Part::Text { text } = pictures.fitted("image/jpeg".into(), bomb).await else {
             panic!("it was shown");
         };

@@ -5,23 +5,23 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::queries::turns;
-use crate::features::inbox::model::Item;
-use crate::features::inbox::model::pace::Pace;
-use crate::features::inbox::queries as inbox;
-use crate::features::inbox::queries::order::{LONGEST_WAIT, is_stale, place};
-use crate::features::inbox::queries::pace;
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::runs::queries::halt;
-use crate::features::tasks::queries::relations;
-use crate::features::usage::queries::{self as usage, budgets, prices, waiting};
-use crate::kernel::{
+use features::agents::model::Agent;
+use features::connections::queries::turns;
+use features::inbox::model::Item;
+use features::inbox::model::pace::Pace;
+use features::inbox::queries as inbox;
+use features::inbox::queries::order::{LONGEST_WAIT, is_stale, place};
+use features::inbox::queries::pace;
+use features::runs::model::Run;
+use features::runs::queries as runs;
+use features::runs::queries::halt;
+use features::tasks::queries::relations;
+use features::usage::queries::{self as usage, budgets, prices, waiting};
+use kernel::{
     AccountId, AgentId, ConnectionId, HaltHow, ItemId, ItemState, Payer, RunId, RunState,
     Timestamp, WaitFor,
 };
-use crate::store::{Range, ReadExt, StoreError};
+use store::{Range, ReadExt, StoreError};
 
 use super::chosen::choose;
 
@@ -401,8 +401,8 @@ fn is_answered(
 #[cfg(test)]
 mod tests {
     use super::{AWAY, Noted};
-    use crate::kernel::time::from_ms;
     use jiff::SignedDuration;
+    use kernel::time::from_ms;
 
     #[test]
     fn waiting_counts_from_the_first_look_after_a_time_in_which_nobody_looked() {

@@ -8,16 +8,16 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::runs::model::PromptPart;
-use crate::features::workspace::model::{Member, Settings};
-use crate::git::files::AgentFiles;
-use crate::kernel::text::{ellipsis, head_tail};
-use crate::kernel::{AgentId, Manager, RunTrigger, Timestamp};
-use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
-use crate::store::{Range, ReadExt, StoreError};
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::lines;
+use features::runs::model::PromptPart;
+use features::workspace::model::{Member, Settings};
+use git::files::AgentFiles;
+use kernel::text::{ellipsis, head_tail};
+use kernel::{AgentId, Manager, RunTrigger, Timestamp};
+use providers::model::{ChatRequest, SystemPart, ToolDef};
+use store::{Range, ReadExt, StoreError};
 
 use super::toolbox::LEAN;
 
@@ -314,7 +314,7 @@ fn day(facts: &Facts) -> String {
 #[cfg(test)]
 mod tests {
     use super::{PromptPart, parts};
-    use crate::providers::model::{ChatRequest, SystemPart, ToolDef};
+    use providers::model::{ChatRequest, SystemPart, ToolDef};
 
     #[test]
     fn a_prompt_is_told_part_by_part() {

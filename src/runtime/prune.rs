@@ -7,10 +7,10 @@
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::{Context, EventKind, SessionEvent};
-use crate::features::runs::rules::context as rules;
-use crate::kernel::Timestamp;
-use crate::kernel::text::cut;
+use features::runs::model::{Context, EventKind, SessionEvent};
+use features::runs::rules::context as rules;
+use kernel::Timestamp;
+use kernel::text::cut;
 
 use super::EngineError;
 use super::context::Shown;
@@ -159,7 +159,7 @@ impl Turn {
             return Ok(());
         };
         let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let keep = move |tx: &mut crate::store::WriteTx<'_>| {
+        let keep = move |tx: &mut store::WriteTx<'_>| {
             rules::pruned(tx, session, plan.trimmed, plan.cleared)
         };
         ws.store.write(actor, cause, keep).await?;
@@ -170,12 +170,12 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::{Fill, Level, Plan, plan};
-    use crate::features::runs::model::{Body, CallStatus, Context, EventKind, SessionEvent};
-    use crate::kernel::{SessionId, TypedId};
+    use features::runs::model::{Body, CallStatus, Context, EventKind, SessionEvent};
+    use kernel::{SessionId, TypedId};
 
     fn event(n: u32, kind: EventKind) -> SessionEvent {
         let session = SessionId::from_bytes([1; 16]);
-        SessionEvent { session, n, run: None, at: crate::kernel::time::from_ms(0), kind }
+        SessionEvent { session, n, run: None, at: kernel::time::from_ms(0), kind }
     }
 
     /// Answers, each with a result of so many bytes.

@@ -5,14 +5,14 @@
 
 use std::collections::HashSet;
 
-use crate::app::Ws;
-use crate::features::runs::model::{Body, CallStatus, EventKind, Run};
-use crate::features::runs::queries::{self, client};
-use crate::features::runs::rules::{self, RunError};
-use crate::features::usage::rules as money;
-use crate::kernel::{RunId, RunState};
-use crate::sandbox::left_over;
-use crate::store::{StoreError, WriteTx};
+use app::Ws;
+use features::runs::model::{Body, CallStatus, EventKind, Run};
+use features::runs::queries::{self, client};
+use features::runs::rules::{self, RunError};
+use features::usage::rules as money;
+use kernel::{RunId, RunState};
+use sandbox::left_over;
+use store::{StoreError, WriteTx};
 
 use super::journal::{blocking, save};
 use super::toolbox::Call;

@@ -4,18 +4,16 @@
 
 use std::time::Duration;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::history::model::{
-    FILE_REVERTS, FileRevert, KeptFile, REVERTS_OPEN, RevertState,
-};
-use crate::features::history::queries::error::HistoryError;
-use crate::features::history::queries::files::{self, Slice};
-use crate::features::history::rules::files::{self as rules, FilesDone};
-use crate::features::runs::model::Run;
-use crate::git::revert::{Noted, Revert};
-use crate::git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
-use crate::store::{Range, ReadExt, WriteTx};
+use app::Ws;
+use features::agents::model::Agent;
+use features::history::model::{FILE_REVERTS, FileRevert, KeptFile, REVERTS_OPEN, RevertState};
+use features::history::queries::error::HistoryError;
+use features::history::queries::files::{self, Slice};
+use features::history::rules::files::{self as rules, FilesDone};
+use features::runs::model::Run;
+use git::revert::{Noted, Revert};
+use git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
+use store::{Range, ReadExt, WriteTx};
 
 use super::commit;
 use super::feed::changed;

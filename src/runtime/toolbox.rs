@@ -3,11 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::RunTrigger;
-use crate::providers::model::ToolDef;
-use crate::tool::registry::{Entry, Registry};
-use crate::tool::{ChildCx, Effect};
+use features::agents::model::Agent;
+use kernel::RunTrigger;
+use providers::model::ToolDef;
+use tool::registry::{Entry, Registry};
+use tool::{ChildCx, Effect};
 
 use super::tools::subagents;
 use super::{Engine, cron, questions};
@@ -246,23 +246,29 @@ mod tests {
     use super::{
         Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
     };
-    use crate::kernel::time::SystemClock;
-    use crate::net::client::{ClientParts, HttpClient};
-    use crate::providers;
-    use crate::providers::base::{Wire, normalise};
-    use crate::providers::wire::Connection;
-    use crate::runtime::tools;
-    use crate::sandbox::spawn::Spawner;
-    use crate::tool::registry::Registry;
+    use crate::tools;
+    use kernel::time::SystemClock;
+    use net::client::{ClientParts, HttpClient};
+    use providers::base::{Wire, normalise};
+    use providers::wire::Connection;
+    use sandbox::spawn::Spawner;
+    use tool::registry::Registry;
+
+    fn hands() -> Registry {
+        Registry::new()
+            .merge(doors_work::tools())
+            .merge(doors_agents::tools())
+            .merge(doors_account::tools())
+    }
 
     fn all() -> Registry {
         let own = tools::Own {
             sandbox: Spawner::new("/bin/false".into()).unwrap(),
-            jobs: crate::runtime::jobs::Jobs::default(),
+            jobs: crate::jobs::Jobs::default(),
             http: HttpClient::new(ClientParts::default()),
             programs: 1,
         };
-        tools::registry(crate::features::tools(), own)
+        tools::registry(hands(), own)
     }
 
     fn size(names: &[&str]) -> usize {

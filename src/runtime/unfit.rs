@@ -1,9 +1,9 @@
 //! A provider refuses a request for the schema of one tool: the run goes on without that tool, and says so.
 
-use crate::features::runs::model::EventKind;
-use crate::providers::bound::Size;
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::ToolDef;
+use features::runs::model::EventKind;
+use providers::bound::Size;
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::ToolDef;
 
 use super::EngineError;
 use super::turn::Turn;
@@ -55,7 +55,7 @@ fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::refused;
-    use crate::providers::model::ToolDef;
+    use providers::model::ToolDef;
 
     #[test]
     fn the_tool_that_a_refusal_is_about_is_found() {

@@ -15,16 +15,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
-use crate::app::App;
-use crate::crypto::keyring::Secret;
-use crate::crypto::token::{Token, TokenKind};
-use crate::features::agents::model::{AGENTS, Agent, REACH};
-use crate::features::agents::queries::reach;
-use crate::kernel::{AgentId, WorkspaceId};
-use crate::net::egress::{self, Closed, Doorman};
-use crate::net::guard::Opened;
-use crate::store::{ReadExt, StoreError};
-use crate::tool::{ToolCx, leaks};
+use app::App;
+use crypto::keyring::Secret;
+use crypto::token::{Token, TokenKind};
+use features::agents::model::{AGENTS, Agent, REACH};
+use features::agents::queries::reach;
+use kernel::{AgentId, WorkspaceId};
+use net::egress::{self, Closed, Doorman};
+use net::guard::Opened;
+use store::{ReadExt, StoreError};
+use tool::{ToolCx, leaks};
 
 use super::feed::changed;
 

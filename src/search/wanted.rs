@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernel::text::distance;
+use kernel::text::distance;
 
 use super::words::{self, Tails};
 

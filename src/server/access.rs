@@ -14,9 +14,9 @@
 //! An agent's tools read, write and talk, as a member does; what an agent may do with agents and routines beyond
 //! that (its own, its reports) say the rules of those tools.
 
-use crate::features::users::session::Rights;
-use crate::kernel::{Can, Role, Scope};
-use crate::web::session::Access;
+use doors_account::users::session::Rights;
+use kernel::{Can, Role, Scope};
+use web::session::Access;
 
 /// The table as the sign-in middleware takes it.
 pub const RIGHTS: Rights = Rights { role, scope };
@@ -67,7 +67,7 @@ pub fn agent() -> Access {
 #[cfg(test)]
 mod tests {
     use super::{agent, role, scope};
-    use crate::kernel::{Can, Role, Scope};
+    use kernel::{Can, Role, Scope};
 
     #[test]
     fn an_agent_may_less_than_a_member() {

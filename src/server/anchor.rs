@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::app::{App, Ground};
-use crate::kernel::ProblemKind;
-use crate::store::Store;
-use crate::web::error::Failure;
+use app::{App, Ground};
+use kernel::ProblemKind;
+use store::Store;
+use web::error::Failure;
 
 /// How often it is looked at without a request.
 const EVERY: Duration = Duration::from_secs(2);

@@ -9,21 +9,21 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-use crate::backup::{Address, Progress, S3Keys};
-use crate::crypto::keyring::Secret;
-use crate::features::backups::job::{self, Newness, Place, Wish};
-use crate::features::backups::model::{BackupRun, Deed, Kept};
-use crate::features::backups::rules::{self, BackupsError};
-use crate::features::backups::{queries, telling};
-use crate::kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
-use crate::net::message::Policy;
-use crate::store::StoreError;
-use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path};
-use crate::web::routes::{Needs, Routes};
+use app::App;
+use backup::{Address, Progress, S3Keys};
+use crypto::keyring::Secret;
+use features::backups::job::{self, Newness, Place, Wish};
+use features::backups::model::{BackupRun, Deed, Kept};
+use features::backups::rules::{self, BackupsError};
+use features::backups::{queries, telling};
+use kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
+use net::message::Policy;
+use store::StoreError;
+use web::error::ApiError;
+use web::extract::{Json, Path};
+use web::routes::{Needs, Routes};
 
-use crate::kernel::Can;
+use kernel::Can;
 
 /// The longest sleep, so that a clock that was set forward and new settings are noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

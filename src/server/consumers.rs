@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::Ws;
-use crate::app::consumers::Consumers;
-use crate::features::notifications::outbound::Outbound;
-use crate::features::routines::follow::Follow;
-use crate::features::usage::rules::daily::Daily;
-use crate::store::StoreError;
-use crate::store::consumer::{Consume, Passed, Step, step_or_pass};
+use app::Ws;
+use app::consumers::Consumers;
+use features::notifications::outbound::Outbound;
+use features::routines::follow::Follow;
+use features::usage::rules::daily::Daily;
+use store::StoreError;
+use store::consumer::{Consume, Passed, Step, step_or_pass};
 
 /// How long to wait when the store refuses.
 const REFUSED: Duration = Duration::from_secs(2);

@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::app::Ws;
-use crate::features::tasks::model::series::SERIES;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{overdue as late, series as reads};
-use crate::features::tasks::rules::{overdue as settling, series as rules};
-use crate::kernel::{Actor, Cause, Part, SeriesId};
-use crate::store::{Entry, Lane, StoreError};
+use app::Ws;
+use features::tasks::model::series::SERIES;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::{overdue as late, series as reads};
+use features::tasks::rules::{overdue as settling, series as rules};
+use kernel::{Actor, Cause, Part, SeriesId};
+use store::{Entry, Lane, StoreError};
 
 /// Who makes what is due.
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);

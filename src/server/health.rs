@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
-use crate::features::users;
+use app::App;
+use features::users;
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> &'static str {
@@ -16,9 +16,8 @@ pub async fn alive() -> &'static str {
 pub async fn ready(app: App) -> Response {
     let system = app.system.read(|snap| users::queries::any_account(snap));
     let all: Vec<_> = app.workspaces.read().clone();
-    let readable = all
-        .iter()
-        .all(|ws| ws.read(|snap| crate::features::workspace::queries::settings(snap)).is_ok());
+    let readable =
+        all.iter().all(|ws| ws.read(|snap| features::workspace::queries::settings(snap)).is_ok());
     if system.is_ok() && readable && !app.closing.is_cancelled() {
         (StatusCode::OK, "ready\n").into_response()
     } else {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::Ws;
-use crate::features::finder::follow::{self, FollowError};
-use crate::store::StoreError;
+use app::Ws;
+use features::finder::follow::{self, FollowError};
+use store::StoreError;
 
 /// How long changes are gathered, unless somebody asks meanwhile.
 const GATHER: Duration = Duration::from_millis(300);

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::backup::{BackupError, clear_staged};
+use backup::{BackupError, clear_staged};
 
 /// Removes all of it. Not what a swap that was begun still needs.
 ///

@@ -22,13 +22,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::web::assets;
-use crate::web::error::{ApiError, Failure};
-use crate::web::routes::is_api;
-use crate::web::session::Peer;
-use crate::web::trouble;
+use web::assets;
+use web::error::{ApiError, Failure};
+use web::routes::is_api;
+use web::session::Peer;
+use web::trouble;
 
-use crate::kernel::ProblemKind;
+use kernel::ProblemKind;
 
 use super::stream::{self, Hatch, Watched};
 use super::tasks::Tasks;
@@ -123,7 +123,7 @@ fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
     }
     let said = match stage.said.as_str() {
         "" => "The data folder is being opened.".to_owned(),
-        said => crate::web::form::sentence(said),
+        said => web::form::sentence(said),
     };
     trouble::starting(&said, stage.percent)
 }
@@ -239,9 +239,9 @@ fn told<E: Display>(ended: Result<(), E>) {
 #[cfg(test)]
 mod tests {
     use super::{Stage, starting};
-    use crate::web::assets;
     use axum::http::{HeaderMap, StatusCode};
     use http_body_util::BodyExt as _;
+    use web::assets;
 
     async fn body(response: axum::response::Response) -> String {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();

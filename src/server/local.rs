@@ -14,22 +14,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::{App, Ws};
-use crate::crypto::token::{Token, TokenKind};
-use crate::features::backups::queries as backups;
-use crate::features::backups::queries::damaged::{self, Damaged};
-use crate::features::connections::queries::standing::{Standing, standings};
-use crate::features::users::model::{Account, Purpose};
-use crate::features::users::rules::{self, NewToken, UsersError};
-use crate::features::users::{queries, session};
-use crate::features::{agents, inbox, runs, tasks, usage, workspace};
-use crate::kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
 use crate::ops::{blobs, connections};
-use crate::store::StoreError;
-use crate::web::error::{ApiError, Failure, PageError};
-use crate::web::extract::{Json, Query};
-use crate::web::routes::{Doc, Needs, Routes};
-use crate::web::session::Peer;
+use app::{App, Ws};
+use crypto::token::{Token, TokenKind};
+use doors_account::users::session;
+use features::backups::queries as backups;
+use features::backups::queries::damaged::{self, Damaged};
+use features::connections::queries::standing::{Standing, standings};
+use features::users::model::{Account, Purpose};
+use features::users::queries;
+use features::users::rules::{self, NewToken, UsersError};
+use features::{agents, inbox, runs, tasks, usage, workspace};
+use kernel::{Actor, Can, Cause, Part, RunState, Scope, Timestamp, TokenId, Via};
+use store::StoreError;
+use web::error::{ApiError, Failure, PageError};
+use web::extract::{Json, Query};
+use web::routes::{Doc, Needs, Routes};
+use web::session::Peer;
 
 use super::lock;
 

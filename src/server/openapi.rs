@@ -7,9 +7,9 @@ use axum::Extension;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::kernel::Can;
-use crate::web::extract::Json;
-use crate::web::routes::{Doc, Mounted, Needs, Routes};
+use kernel::Can;
+use web::extract::Json;
+use web::routes::{Doc, Mounted, Needs, Routes};
 
 /// The media type of a stream of events.
 const STREAM: &str = "text/event-stream";

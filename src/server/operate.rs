@@ -4,21 +4,21 @@
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::app::jobs::JobState;
-use crate::app::{App, Ws};
-use crate::features::audit::queries::{self as audit, Asked, Reach, Wish};
-use crate::features::backups::queries::damaged;
-use crate::features::finder::queries::standing as index;
-use crate::features::health::api::{ConsumerView, giving_up};
-use crate::features::health::queries::{self as health, letters};
-use crate::features::health::rules::{self, Act, HealthError};
-use crate::features::users::rules::UsersError;
-use crate::kernel::{Actor, Can, Cause};
-use crate::store::verify::Depth;
-use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path, Query};
-use crate::web::routes::{Needs, Routes};
-use crate::web::session::Peer;
+use app::jobs::JobState;
+use app::{App, Ws};
+use doors_looking::health::api::{ConsumerView, giving_up};
+use features::audit::queries::{self as audit, Asked, Reach, Wish};
+use features::backups::queries::damaged;
+use features::finder::queries::standing as index;
+use features::health::queries::{self as health, letters};
+use features::health::rules::{self, Act, HealthError};
+use features::users::rules::UsersError;
+use kernel::{Actor, Can, Cause};
+use store::verify::Depth;
+use web::error::ApiError;
+use web::extract::{Json, Path, Query};
+use web::routes::{Needs, Routes};
+use web::session::Peer;
 
 use super::local::local_actor;
 

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::app::App;
-use crate::features::runs::model::HaltOf;
-use crate::features::runs::rules::halt;
-use crate::kernel::{Actor, Cause, HaltHow, Part};
+use app::App;
+use features::runs::model::HaltOf;
+use features::runs::rules::halt;
+use kernel::{Actor, Cause, HaltHow, Part};
 
 /// Its number on the disk, the path of its folder and the machine, line by line.
 const FILE: &str = "place";

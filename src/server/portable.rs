@@ -4,7 +4,7 @@
 //! written, and the workspace stands in its place only when all of it is there. It stands still then, so
 //! that nothing is done twice while the original lives on.
 
-pub(in crate::server) mod still;
+pub(crate) mod still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -16,20 +16,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::app::{App, Ws};
-use crate::backup::portable::{
+use app::{App, Ws};
+use backup::portable::{
     Bounds, ExportSource, Portable, PortableTable, Watched, bundle, export as write_file, needs,
     rows, unpack,
 };
-use crate::backup::{BackupError, settle};
-use crate::features::users::model::Account;
-use crate::features::users::queries as accounts;
-use crate::features::workspace::model::{MEMBERS, Member, SETTINGS};
-use crate::features::workspace::rules::members;
-use crate::git::AgentsRepo;
-use crate::kernel::{Actor, Cause, ImportId, TypedId, WorkspaceId, text};
-use crate::store::disk::{reserve, sync_folder};
-use crate::store::{Class, NoFaults, Options, Schema, Step, Store, StoreError, WriteTx, free_of};
+use backup::{BackupError, settle};
+use features::users::model::Account;
+use features::users::queries as accounts;
+use features::workspace::model::{MEMBERS, Member, SETTINGS};
+use features::workspace::rules::members;
+use git::AgentsRepo;
+use kernel::{Actor, Cause, ImportId, TypedId, WorkspaceId, text};
+use store::disk::{reserve, sync_folder};
+use store::{Class, NoFaults, Options, Schema, Step, Store, StoreError, WriteTx, free_of};
 
 use super::{schema, workspaces};
 
@@ -301,7 +301,7 @@ impl Names {
     }
 }
 
-type Ordered<'s> = Vec<(&'s PortableTable, &'s crate::store::schema::Ops)>;
+type Ordered<'s> = Vec<(&'s PortableTable, &'s store::schema::Ops)>;
 
 /// The tables of the file, those that others refer to first.
 fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s>, BackupError> {

@@ -1,9 +1,9 @@
 //! What must happen in the same moment: which feature reacts to an event. One line each; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use crate::features::{agents, inbox, jobs, notifications, routines, runs, tasks, usage};
-use crate::kernel::{Event, Problem};
-use crate::store::{ReactionError, WriteTx};
+use features::{agents, inbox, jobs, notifications, routines, runs, tasks, usage};
+use kernel::{Event, Problem};
+use store::{ReactionError, WriteTx};
 
 /// Hands an event to everybody who reacts.
 ///

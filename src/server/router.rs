@@ -20,22 +20,21 @@ use axum::{Extension, Router};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::app::{App, Ws};
-use crate::config::Config;
-use crate::features;
-use crate::features::users::session::{self, Caller, Door};
-use crate::kernel::{Can, ProblemKind};
-use crate::web::error::{ApiError, Failure, Inside, PageError};
-use crate::web::hx::Hx;
-use crate::web::routes::{Mounted, Needs, Routes, is_api};
-use crate::web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
-use crate::web::shell::Theme;
-use crate::web::trouble::{Act, Trouble};
-use crate::web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
+use app::config::Config;
+use app::{App, Ws};
+use doors_account::users::session::{self, Caller, Door};
+use kernel::{Can, ProblemKind};
+use web::error::{ApiError, Failure, Inside, PageError};
+use web::hx::Hx;
+use web::routes::{Mounted, Needs, Routes, is_api};
+use web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
+use web::shell::Theme;
+use web::trouble::{Act, Trouble};
+use web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, exports, first_boot, health, local, openapi, operate, people,
-    tasks, transfer, try_practice, workspaces,
+    access, again, anchor, backups, doors, exports, first_boot, health, local, openapi, operate,
+    people, tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.
@@ -59,17 +58,17 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     for (prefix, table) in [
         ("", own_routes(&app.config)),
         ("", first_boot::routes()),
-        ("", features::users::pages::routes()),
+        ("", doors_account::users::pages::routes()),
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
-        ("", features::notifications::pages::open_routes()),
-        ("/w/{ws}", features::routes()),
+        ("", doors_account::notifications::pages::open_routes()),
+        ("/w/{ws}", doors::routes()),
         ("/w/{ws}", try_practice::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
         ("/w/{ws}", people::pages::routes()),
         ("/w/{ws}", again::pages::routes()),
-        ("/api/v1", features::api()),
-        ("/v1", features::openai_api()),
+        ("/api/v1", doors::api()),
+        ("/v1", doors_agents::openai_api()),
         ("/api/v1", local::api()),
         ("/api/v1", workspaces::api::routes()),
         ("/api/v1", people::api::routes()),
@@ -90,7 +89,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let door = Door::new(
         app.clone(),
         access::RIGHTS,
-        ShellMaker(Arc::new(features::workspace::pages::shell::shell)),
+        ShellMaker(Arc::new(doors_account::workspace::pages::shell::shell)),
     );
     let routes = Arc::new(routes);
     let router = router
@@ -101,7 +100,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         .layer(from_fn_with_state(door, session::enter))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(body_within, slow::limit))
-        .layer(from_fn(features::runs::shape_openai_errors))
+        .layer(from_fn(doors_agents::runs::shape_openai_errors))
         .layer(from_fn_with_state(app.clone(), outside))
         .layer(Extension(here))
         .layer(Extension(Arc::new(first_boot::Turn::default())))
@@ -201,7 +200,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
         "request",
         id = %hex::encode(&id.0[..6]),
         method = %asked.method,
-        path = crate::kernel::text::cut(asked.uri.path(), MAX_LOGGED),
+        path = kernel::text::cut(asked.uri.path(), MAX_LOGGED),
     );
     let refused = refuse(&app.config, &request)
         .or_else(|| anchor::gone(&app).filter(|_| request.uri().path() != "/healthz"));
@@ -385,7 +384,7 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
 fn picture(
     failure: Failure,
     asked: &Asked,
-    shell: Option<crate::web::shell::Shell>,
+    shell: Option<web::shell::Shell>,
     from: &HeaderMap,
 ) -> Response {
     let path = asked.uri.path();
@@ -455,7 +454,7 @@ fn sign_in_first(asked: &Asked) -> Response {
 #[cfg(test)]
 mod tests {
     use super::{is_cross_site, is_our_host, page_of};
-    use crate::config::Config;
+    use app::config::Config;
     use axum::http::HeaderMap;
     use std::path::Path;
 
@@ -502,7 +501,7 @@ mod tests {
 
     #[test]
     fn a_write_with_a_cookie_must_come_from_here() {
-        let token = crate::crypto::token::Token::issue(crate::crypto::token::TokenKind::SignIn);
+        let token = crypto::token::Token::issue(crypto::token::TokenKind::SignIn);
         let cookie = format!("hq={}", token.reveal());
         let cross = |pairs: &[(&'static str, &str)]| {
             let headers: HeaderMap =

@@ -4,15 +4,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app::Ws;
-use crate::features::routines::follow;
-use crate::features::routines::model::{CLOCKS, Routine};
-use crate::features::routines::queries;
-use crate::features::routines::rules::{keep, tick};
-use crate::features::runs::model::HALTS;
-use crate::features::runs::queries::halt;
-use crate::kernel::{Actor, Cause, Part};
-use crate::store::{Lane, StoreError, WriteTx};
+use app::Ws;
+use features::routines::follow;
+use features::routines::model::{CLOCKS, Routine};
+use features::routines::queries;
+use features::routines::rules::{keep, tick};
+use features::runs::model::HALTS;
+use features::runs::queries::halt;
+use kernel::{Actor, Cause, Part};
+use store::{Lane, StoreError, WriteTx};
 
 use super::due;
 

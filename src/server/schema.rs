@@ -1,11 +1,10 @@
 //! The list of all records: makes the tables, feeds doctor, export and the golden tests.
 
-use crate::features::{
+use features::{
     agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
     links, notifications, routines, runs, streams, tasks, usage, users, views, workspace,
 };
-use crate::schema;
-use crate::store::Schema;
+use store::{Schema, schema};
 
 /// The tables of a workspace's store.
 #[must_use]

@@ -16,8 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::sandbox::procfs::{self, Jailed};
-use crate::web::session::Peer;
+use sandbox::procfs::{self, Jailed};
+use web::session::Peer;
 
 use super::listen::{DRAIN, Front, Patience, connection};
 

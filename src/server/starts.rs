@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::app::App;
-use crate::kernel::{HaltHow, Timestamp};
+use app::App;
+use kernel::{HaltHow, Timestamp};
 
 use super::place;
 
@@ -77,7 +77,7 @@ pub(super) async fn heed(app: &App) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::from_ms;
+    use kernel::time::from_ms;
 
     #[test]
     fn only_starts_that_ended_badly_a_short_while_ago_count() {

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::kernel::time::{Clock as _, SystemClock};
+use kernel::time::{Clock as _, SystemClock};
 
 /// Whether who asks can be answered by a stream outside the library.
 pub(super) fn may_leave<B>(request: &Request<B>) -> bool {
@@ -195,9 +195,9 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio_util::sync::CancellationToken;
 
-    use crate::server::listen::{Front, connection};
-    use crate::web::session::Peer;
-    use crate::web::sse;
+    use crate::listen::{Front, connection};
+    use web::session::Peer;
+    use web::sse;
 
     type Pieces = mpsc::UnboundedSender<&'static str>;
 

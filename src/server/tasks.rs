@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{BoxTask, Spawn};
+use app::{BoxTask, Spawn};
 
 /// The pause before a task that must not end is started again.
 const PAUSE: Duration = Duration::from_millis(200);

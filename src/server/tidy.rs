@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::app::{App, Ws};
-use crate::store::blob::sweep::{Age, GRACE, SweepError, Swept};
-use crate::store::migrate::Kept;
+use app::{App, Ws};
+use store::blob::sweep::{Age, GRACE, SweepError, Swept};
+use store::migrate::Kept;
 
 use super::upgrade;
 

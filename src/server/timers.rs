@@ -6,17 +6,18 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-use crate::app::{App, Ws};
-use crate::features::audit::{self, model::Keeping};
-use crate::features::notifications::rules::NotificationError;
-use crate::features::notifications::rules::keeping;
-use crate::features::runs;
-use crate::features::runs::rules::RunError;
-use crate::features::runs::rules::forget::{self, Count, Why};
-use crate::features::users::{self, session};
-use crate::kernel::{Actor, Cause, Part, SessionId, Timestamp};
-use crate::store::stats::stats;
-use crate::store::{Lane, Store, StoreError, WriteTx, keep, once};
+use app::{App, Ws};
+use doors_account::users::session;
+use features::audit::{self, model::Keeping};
+use features::notifications::rules::NotificationError;
+use features::notifications::rules::keeping;
+use features::runs;
+use features::runs::rules::RunError;
+use features::runs::rules::forget::{self, Count, Why};
+use features::users;
+use kernel::{Actor, Cause, Part, SessionId, Timestamp};
+use store::stats::stats;
+use store::{Lane, Store, StoreError, WriteTx, keep, once};
 
 use super::exports;
 use super::people;
@@ -158,7 +159,7 @@ const QUICK: u64 = 2_000;
 
 /// By which clock it is night in a workspace.
 fn night_of(ws: &Ws) -> Result<TimeZone, StoreError> {
-    let settings = ws.read(|snap| crate::features::workspace::queries::settings(snap))?;
+    let settings = ws.read(|snap| features::workspace::queries::settings(snap))?;
     let zone = settings.and_then(|settings| TimeZone::get(&settings.zone).ok());
     Ok(zone.unwrap_or(TimeZone::UTC))
 }

@@ -4,21 +4,21 @@
 use axum::response::Response;
 use serde::de::IgnoredAny;
 
-use crate::app::{App, Ws};
-use crate::features::agents::model::Agent;
-use crate::features::agents::{provision, queries as agents, rules as agent_rules};
-use crate::features::connections::queries::PRACTICE;
-use crate::features::tasks::rules as tasks;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentStatus, Assignee, Can};
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::web::error::PageError;
-use crate::web::flash;
-use crate::web::hx::Hx;
-use crate::web::idempotency::{FormOnce, Once};
-use crate::web::routes::{Needs, Routes};
-use crate::web::session::Person;
-use crate::web::shell::Flash;
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::{provision, queries as agents, rules as agent_rules};
+use features::connections::queries::PRACTICE;
+use features::tasks::rules as tasks;
+use features::workspace::model::Settings;
+use kernel::{AgentStatus, Assignee, Can};
+use store::{ReadExt, StoreError, WriteTx};
+use web::error::PageError;
+use web::flash;
+use web::hx::Hx;
+use web::idempotency::{FormOnce, Once};
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::Flash;
 
 /// What the agent is called; `Ada` is left for the person's own first one.
 const NAME: &str = "Scout";

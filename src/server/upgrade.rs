@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::App;
-use crate::config::Config;
-use crate::kernel::Clock;
-use crate::kernel::id::IdSource;
-use crate::store::migrate::{self, Kept, Progress, UpgradeError};
-use crate::store::{Faults, Options, Schema};
+use app::App;
+use app::config::Config;
+use kernel::Clock;
+use kernel::id::IdSource;
+use store::migrate::{self, Kept, Progress, UpgradeError};
+use store::{Faults, Options, Schema};
 
 use super::listen::{Front, Stage};
 use super::migrations;

@@ -12,14 +12,14 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::kernel::{Actor, Cause, Part};
+use kernel::{Actor, Cause, Part};
 
 use super::Store;
 use super::batch::Snap;
 use super::error::StoreError;
-use super::key::Range;
 use super::read::{Read, Visit};
 use super::tx::WriteTx;
+use crate::range::Range;
 
 /// How many rows a trail holds. Who needs longer than others need to write so much begins anew.
 const MAX_TRAIL: usize = 200_000;

@@ -1,6 +1,6 @@
 //! Lays what a transaction leaves into the open batch, with its entry for the feed.
 
-use crate::kernel::{Actor, Cause};
+use kernel::{Actor, Cause};
 
 use super::audit;
 use super::batch::Batch;
@@ -8,12 +8,12 @@ use super::blob::refs;
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
 use super::feed::{self, Change, End, Entry, Op};
-use super::key::KeyBuf;
 use super::layer::{Laid, Layer};
 use super::read::Read;
 use super::record::Class;
 use super::schema::{Kind, Schema, builtin};
 use super::tx::WriteSet;
+use kernel::key::KeyBuf;
 
 /// What a write may add while the disk is nearly full, if it deletes something or helps to: a note, an event.
 const SMALL: i64 = 4 * 1024;
@@ -149,7 +149,7 @@ fn change(batch: &Batch<'_>, row: &Touched<'_>) -> Result<Change, StoreError> {
     let before_rev = match &row.before {
         Some(before) => codec::unwrap(before)?.1,
         None => match batch.raw_get(builtin::TOMBSTONES, &tombstone(row))? {
-            Some(mark) => super::key::decode::<u64>(&mark).ok_or(DecodeError::Short)?,
+            Some(mark) => kernel::key::decode::<u64>(&mark).ok_or(DecodeError::Short)?,
             None => 0,
         },
     };

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::error::StoreError;
 use super::feed::{self, Entry};
-use super::key::{KeyBuf, Range};
 use super::read::{self, Read};
 use super::record::Root;
 use super::schema::{Schema, builtin};
 use super::{Store, codec};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 /// How many entries one snapshot looks through.
 const SLICE: usize = 1_000;
@@ -294,7 +295,7 @@ pub(super) fn last_rev(read: &dyn Read, table: u16, key: &[u8]) -> Result<Option
     let mut mark = KeyBuf::of(&table);
     mark.raw(key);
     let mark = read.raw_get(builtin::TOMBSTONES, mark.bytes())?;
-    Ok(mark.and_then(|mark| super::key::decode::<u64>(&mark)))
+    Ok(mark.and_then(|mark| kernel::key::decode::<u64>(&mark)))
 }
 
 /// One entry, without roots.

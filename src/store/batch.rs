@@ -12,10 +12,10 @@ use redb::{
 use super::ahead::Trails;
 use super::columns::Columns;
 use super::error::{StoreError, failed};
-use super::key::Range;
 use super::open::Shared;
 use super::read::{Read, Visit};
 use super::schema::Schema;
+use crate::range::Range;
 
 type Bytes = &'static [u8];
 

@@ -14,11 +14,12 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::error::StoreError;
 use super::feed::{self, Entry};
-use super::key;
 use super::open::Recent;
+use super::range::Range;
 use super::read::{Read, ReadExt};
 use super::record::Record;
 use super::schema::Schema;
+use kernel::key;
 
 /// With so many entries to catch up on a scan is cheaper.
 const FAR: usize = 4096;
@@ -201,7 +202,7 @@ impl Columns<'_> {
 /// When the disk fails.
 pub fn all<C: Column>(read: &dyn Read) -> Result<(Vec<C>, C::Shared), StoreError> {
     let (mut rows, mut shared, mut bad) = (Vec::new(), C::Shared::default(), None);
-    read.raw_scan(C::Of::TABLE.number, &key::Range::all(), &mut |_, value| {
+    read.raw_scan(C::Of::TABLE.number, &Range::all(), &mut |_, value| {
         match super::record::read::<C::Of>(value) {
             Ok((record, _)) => rows.push(C::of(&record, &mut shared)),
             Err(error) => bad = Some(error),

@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Actor, Cause, Part};
+use kernel::{Actor, Cause, Part};
 
 use super::codec;
 use super::error::StoreError;
-use super::key::{KeyBuf, Range};
 use super::read::Read;
 use super::schema::builtin;
 use super::tx::MAX_CHANGES;
 use super::writer::MAX_TIME;
 use super::{Entry, Lane, Store, WriteTx};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 pub use control::{
     Standing, Tried, drop_letter, give_up, go_behind, pause, retry, rewind, skip, skip_only,
@@ -202,7 +203,7 @@ pub fn dead_letters_after(
     let place = KeyBuf::of(&number).with(&after);
     let range = Range::prefix(KeyBuf::of(&number)).after(place.bytes());
     read.raw_scan(builtin::CONSUMERS, &range, &mut |key, row| {
-        if let Some((_, seq)) = super::key::decode::<(u16, u64)>(key) {
+        if let Some((_, seq)) = kernel::key::decode::<(u16, u64)>(key) {
             found.push((seq, row.to_vec()));
         }
         super::read::stop_at(limit <= found.len())

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::kernel::Cause;
+use kernel::Cause;
 
 use super::error::StoreError;
 use super::read::{Read, ReadExt, sources};

@@ -22,10 +22,10 @@ use super::Store;
 use super::consumer::{self, Consume};
 use super::error::StoreError;
 use super::feed;
-use super::key::Range;
 use super::read::{Read, read_sum};
 use super::schema::{Derived, Kind, Schema, builtin};
 use super::verify::{Progress, Watch, tell};
+use crate::range::Range;
 
 pub use mend::mend;
 

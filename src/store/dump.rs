@@ -18,10 +18,10 @@ use super::consumer::State;
 use super::disk::{Disk, NoFaults, sync_folder};
 use super::error::{StoreError, failed};
 use super::feed::{self, Cursor};
-use super::key::Range;
 use super::read::Read;
 use super::schema::{Schema, builtin};
 use super::{FORMAT, Store, WriteTx};
+use crate::range::Range;
 
 /// How many bytes of rows are loaded with one commit.
 const PIECE: usize = 16 * 1024 * 1024;

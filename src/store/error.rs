@@ -1,6 +1,6 @@
 //! What can go wrong in the store.
 
-use crate::kernel::{Problem, ProblemKind};
+use kernel::{Problem, ProblemKind};
 
 use super::blob::BlobId;
 use super::codec::DecodeError;

@@ -10,14 +10,15 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::kernel::{Actor, Cause, Event};
+use kernel::{Actor, Cause, Event};
 
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
-use super::key::{KeyBuf, Range};
 use super::read::Read;
 use super::record::Root;
 use super::schema::{Schema, builtin};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
@@ -242,7 +243,7 @@ pub(super) fn last(read: &dyn Read) -> Result<End, StoreError> {
 }
 
 pub(super) fn split(key: &[u8]) -> Option<(u64, u16)> {
-    super::key::decode::<(u64, u16)>(key)
+    kernel::key::decode::<(u64, u16)>(key)
 }
 
 /// One entry, without its roots.

@@ -8,15 +8,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::kernel::{Actor, Cause, Timestamp};
+use kernel::{Actor, Cause, Timestamp};
 
 use super::codec;
 use super::error::StoreError;
 use super::feed::{self, Entry, Op};
-use super::key::{self, KeyBuf};
 use super::read::Read;
 use super::record::{Class, Root};
 use super::schema::{Schema, builtin};
+use kernel::key::{self, KeyBuf};
 
 /// What is known of a record at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl<'r> Walk<'r> {
         let entry = &step.head.entry;
         let version = Version {
             seq: self.seq,
-            at: crate::kernel::time::from_ms(entry.at),
+            at: kernel::time::from_ms(entry.at),
             actor: entry.actor,
             cause: entry.cause,
             op: step.op,
@@ -209,7 +209,7 @@ pub fn at(
     let entry = &step.head.entry;
     Ok(Some(Version {
         seq,
-        at: crate::kernel::time::from_ms(entry.at),
+        at: kernel::time::from_ms(entry.at),
         actor: entry.actor,
         cause: entry.cause,
         op: step.op,

@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::kernel::{Actor, Cause, Event};
+use kernel::{Actor, Cause, Event};
 
 use super::codec::DecodeError;
 use super::error::StoreError;
 use super::feed::{self, Entry, Op};
-use super::key::{KeyBuf, Range};
 use super::read::{Read, split_key, stop_at};
 use super::record::Class;
 use super::schema::{Schema, TableInfo, builtin};
 use super::{Lane, Store, WriteTx, audit, codec};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 /// How many images go in one transaction.
 const PIECE: usize = 500;

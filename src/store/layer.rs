@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::key::Range;
 use super::record::Root;
+use crate::range::Range;
 
 /// What is laid over one row.
 pub(super) struct Laid {

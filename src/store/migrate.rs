@@ -11,16 +11,16 @@ mod files;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::{Actor, Cause, Part};
+use kernel::{Actor, Cause, Part};
 
 use super::codec;
 use super::disk::sync_folder;
 use super::error::StoreError;
-use super::key::Range;
 use super::open::Shared;
 use super::read::Read;
 use super::schema::{Kind, builtin};
 use super::{Limits, Options, Store, WriteTx};
+use crate::range::Range;
 
 pub use files::{Kept, format_of, keep, kept, roll_back};
 

@@ -3,15 +3,16 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::kernel::{Actor, Cause, Timestamp};
+use kernel::{Actor, Cause, Timestamp};
 
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
-use super::key::{KeyBuf, Range};
 use super::read::{Read, stop_at};
 use super::schema::builtin;
 use super::tx::WriteTx;
 use super::{Lane, Store};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 /// The largest kept answer.
 const MAX_ANSWER: usize = 64 * 1024;

@@ -14,8 +14,8 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::Database;
 use tokio::sync::{Semaphore, broadcast, watch};
 
-use crate::kernel::Clock;
-use crate::kernel::id::IdSource;
+use kernel::Clock;
+use kernel::id::IdSource;
 
 use super::ahead::Trails;
 use super::batch::{self, Batch, Snap};

@@ -6,9 +6,10 @@ use super::codec::DecodeError;
 use super::columns::Columns;
 use super::error::StoreError;
 use super::feed;
-use super::key::{self, Key, KeyBuf, Range};
 use super::record::{self, Count, Index, Record, Root};
 use super::schema::builtin;
+use crate::range::Range;
+use kernel::key::{self, Key, KeyBuf};
 
 /// Visits one row: key and value.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;

@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::blob::BlobId;
 use super::codec::{self, DecodeError};
-use super::key::{Key, KeyBuf};
+use kernel::key::{Key, KeyBuf};
 
 /// A table of records: a number that is never reused and a name for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A write that is only measured: it runs on a snapshot, with everything that reacts to it, and is
 //! dropped. The writer knows nothing of it.
 
-use crate::kernel::{Actor, Cause};
+use kernel::{Actor, Cause};
 
 use super::Store;
 use super::batch::Snap;

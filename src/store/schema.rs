@@ -3,11 +3,11 @@
 use super::blob::BlobId;
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
-use super::key::{self, KeyBuf};
 use super::record::{
     self, BlobRefs, Class, Count, Counts, Index, Keys, Record, Reference, Refs, Root,
 };
 use super::tx::WriteTx;
+use kernel::key::{self, KeyBuf};
 
 /// The store's own tables.
 pub(super) mod builtin {
@@ -299,6 +299,6 @@ fn key_text<R: Record>(bytes: &[u8]) -> Option<String> {
 #[macro_export]
 macro_rules! schema {
     ($($record:ty),+ $(,)?) => {
-        $crate::store::Schema::new()$(.with::<$record>())+
+        $crate::Schema::new()$(.with::<$record>())+
     };
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::kernel::id::IdSource;
-use crate::kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
+use kernel::id::IdSource;
+use kernel::{Actor, Cause, Event, Problem, ProblemKind, Timestamp, TypedId};
 
 use super::ahead::Trails;
 use super::blob::BlobId;
@@ -17,11 +17,12 @@ use super::blob::sweep::Condemned;
 use super::blob::told;
 use super::codec;
 use super::error::{StoreError, panic_text};
-use super::key::{KeyBuf, Range};
 use super::layer::{Laid, Layer};
 use super::read::{Read, Visit, read_sum};
 use super::record::{Class, Record, Root};
 use super::schema::{Derived, Schema, TableInfo, builtin, derive};
+use crate::range::Range;
+use kernel::key::KeyBuf;
 
 /// How deep reactions may cause reactions.
 const MAX_DEPTH: u8 = 8;

@@ -196,7 +196,7 @@ impl Store {
     /// # Errors
     /// When the store refuses.
     pub async fn remember(&self, stats: &StoreStats) -> Result<(), StoreError> {
-        use crate::kernel::{Actor, Cause, Part};
+        use kernel::{Actor, Cause, Part};
         let row = codec::encode(&stats.in_use())?;
         let by = Actor::System(Part::Timer);
         self.write_in(super::Lane::Second, by, Cause::Retention, move |tx| {

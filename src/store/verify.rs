@@ -25,11 +25,11 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 use super::feed::{self, Hash, Op};
-use super::key::Range;
 use super::read::Read;
 use super::record::Class;
 use super::schema::builtin;
 use super::{Blobs, Store, audit, keep};
+use crate::range::Range;
 
 /// How many rows one snapshot looks at.
 const SLICE: usize = 2_000;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redb::WriteTransaction;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::kernel::{Actor, Cause, Timestamp};
+use kernel::{Actor, Cause, Timestamp};
 
 use super::apply::{self, Ground};
 use super::batch::Batch;

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Aliases, ToolError};
-use crate::kernel::text;
+use kernel::text;
 
 /// Reads arguments as a model sent them. Numbers and booleans written as text are accepted, other
 /// names that models know too; unknown names are refused with the names there are.

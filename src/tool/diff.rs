@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::{Algorithm, TextDiff};
 
-use crate::kernel::text::cut;
+use kernel::text::cut;
 
 /// How many unchanged lines stand around a change.
 const AROUND: usize = 3;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::crypto::redact::Redactor;
+use crypto::redact::Redactor;
 
 /// Keys as their makers write them.
 static KEY: LazyLock<Regex> = LazyLock::new(|| {
@@ -55,7 +55,7 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Redactor, decoded, of};
-    use crate::crypto::keyring::Secret;
+    use crypto::keyring::Secret;
 
     #[test]
     fn live_secrets_and_keys_do_not_go_out() {

@@ -249,18 +249,6 @@ impl Raster {
     }
 }
 
-/// A small file that claims to be huge.
-#[cfg(test)]
-pub(crate) fn bomb() -> Vec<u8> {
-    let mut out = Vec::new();
-    JpegEncoder::new(&mut out)
-        .encode(&[9; 16 * 16 * 3], 16, 16, ExtendedColorType::Rgb8)
-        .expect("it is written");
-    let head = out.windows(2).position(|two| two == [0xff, 0xc0]).expect("a head");
-    out[head + 5..head + 9].fill(0xff);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use image::ImageEncoder;
@@ -360,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_small_file_that_claims_to_be_huge_is_never_decoded() {
-        let bomb = bomb();
-        assert!(!fits(&bomb));
-        assert_eq!(smaller(&bomb), Err(PictureError::TooManyPixels(65_535, 65_535)));
+        let bomb = include_bytes!("../../tests/it/fixtures/bomb.jpg");
+        assert!(!fits(bomb));
+        assert_eq!(smaller(bomb), Err(PictureError::TooManyPixels(65_535, 65_535)));
         let broken = &jpeg(2_400, 120)[..900];
         assert!(matches!(smaller(broken), Ok(_) | Err(PictureError::Unreadable)));
         assert_eq!(smaller(b"words"), Err(PictureError::Unreadable));

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{
     ActTool, FilePlan, FileTool, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool, args,
 };
-use crate::kernel::Can;
-use crate::store::WriteTx;
+use kernel::Can;
+use store::WriteTx;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
 

@@ -1,7 +1,7 @@
 //! A file of the agent's folder on its way into the blobs.
 
-use crate::git::files::AgentFiles;
-use crate::store::BlobId;
+use git::files::AgentFiles;
+use store::BlobId;
 
 use super::{ToolCx, ToolError};
 

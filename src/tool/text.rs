@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::kernel::text::{cut, distance};
+use kernel::text::{cut, distance};
 
 /// The mark that some editors put at the beginning of a text.
 pub const MARK: &str = "\u{feff}";

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::tool::ToolCx;
+use crate::ToolCx;
 
 const NAME: &str = "EXTERNAL_UNTRUSTED_CONTENT";
 

@@ -13,13 +13,13 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-use crate::web::headers;
+use crate::headers;
 
 /// What a page says when nobody has bundled script and style yet.
 pub const MISSING: &str = "script and style are not built; run `make assets` and start again";
 
 #[derive(RustEmbed)]
-#[folder = "static/dist"]
+#[folder = "../../static/dist"]
 struct Dist;
 
 /// Addresses of the bundled files.

@@ -11,8 +11,8 @@ use std::str::FromStr;
 use comrak::nodes::{AstNode, NodeValue};
 use comrak::{Arena, parse_document};
 
-use crate::store::BlobId;
-use crate::web::md;
+use crate::md;
+use store::BlobId;
 
 /// An item of a checklist that can be ticked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use std::fmt::Display;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use crate::web::parts::{Dot, Face, Tab};
-use crate::web::time::RelTime;
+use crate::parts::{Dot, Face, Tab};
+use crate::time::RelTime;
 
 /// An icon of the sprite.
 #[derive(Template)]

@@ -1,6 +1,6 @@
 //! Emoji to choose from, for whatever has one. `form::emoji` in `forms.html` draws the choices.
 
-use crate::web::parts::Choice;
+use crate::parts::Choice;
 
 /// Emoji to choose from, with the words that are read out.
 const EMOJIS: &[(&str, &str)] = &[
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_present_one_is_among_the_choices_and_none_may_be() {
-        let chosen = |all: Vec<crate::web::parts::Choice>| {
+        let chosen = |all: Vec<crate::parts::Choice>| {
             all.into_iter().filter(|one| one.chosen).map(|one| one.value).collect::<Vec<_>>()
         };
         assert_eq!(chosen(choices("🚲")), ["🚲"]);

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
-use crate::kernel::{Can, FieldError, Problem, ProblemKind};
+use kernel::{Can, FieldError, Problem, ProblemKind};
 
 /// What went wrong, without its type.
 #[derive(Clone, Debug)]
@@ -141,12 +141,6 @@ impl PageError {
 impl<E: Problem> From<E> for PageError {
     fn from(error: E) -> Self {
         Self(Failure::of(&error))
-    }
-}
-
-impl From<askama::Error> for PageError {
-    fn from(error: askama::Error) -> Self {
-        Self(Failure::internal(format!("a template failed: {error}")))
     }
 }
 

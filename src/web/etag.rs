@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::web::error::ApiError;
+use crate::error::ApiError;
 
 /// The rev that a request wants to change; none when it sent no `If-Match`, or `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

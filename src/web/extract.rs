@@ -7,8 +7,8 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::kernel::{FieldError, ProblemKind};
-use crate::web::error::{Failure, PageError};
+use crate::error::{Failure, PageError};
+use kernel::{FieldError, ProblemKind};
 
 /// The one parameter of the path besides the workspace, which `Ws` has taken. (axum's own `Path`
 /// counts the captures of outer routers and would answer 500 below `/w/{ws}`.)
@@ -155,7 +155,7 @@ pub(super) fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    type Rejection = crate::web::error::ApiError;
+    type Rejection = crate::error::ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let body = body(request, state).await?;
         object(&body).map(Self).map_err(|misfit| {

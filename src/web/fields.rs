@@ -6,7 +6,7 @@ use std::fmt::Display;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use crate::web::parts::Choice;
+use crate::parts::Choice;
 
 /// What is wrong with a form as a whole.
 #[derive(Template)]
@@ -22,7 +22,7 @@ pub fn summary<'a>(text: &'a str) -> Summary<'a> {
     Summary { text }
 }
 
-/// A new key of a form that makes something ([`FormOnce`](crate::web::idempotency::FormOnce)).
+/// A new key of a form that makes something ([`FormOnce`](crate::idempotency::FormOnce)).
 #[must_use]
 pub fn once_key() -> String {
     let mut bytes = [0; 12];

@@ -17,10 +17,10 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-use crate::app::Ws;
-use crate::kernel::ProblemKind;
-use crate::store::BlobId;
-use crate::web::error::{Failure, PageError};
+use crate::error::{Failure, PageError};
+use app::Ws;
+use kernel::ProblemKind;
+use store::BlobId;
 
 /// How much of a file tells what it is.
 pub const TELLING: usize = 32;

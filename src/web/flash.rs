@@ -3,10 +3,10 @@
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use axum::response::Response;
 
-use crate::app::App;
-use crate::crypto::token::Signer;
-use crate::web::parts::Tone;
-use crate::web::shell::Flash;
+use crate::parts::Tone;
+use crate::shell::Flash;
+use app::App;
+use crypto::token::Signer;
 
 const NAME: &str = "hq_flash";
 const PURPOSE: &str = "flash";
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 1_000;
 /// Adds a message for the next page to an answer, which is usually a redirect:
 /// `Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&url)))`.
 pub fn say(app: &App, flash: Flash, mut response: Response) -> Response {
-    let text = crate::kernel::text::cut(&flash.text, MAX_TEXT);
+    let text = kernel::text::cut(&flash.text, MAX_TEXT);
     let value = format!("{}\n{text}", flash.tone.as_str());
     let signed =
         Signer::new(&app.keyring).sign(PURPOSE, value.as_bytes(), app.clock.now_ms() + LIFE_MS);

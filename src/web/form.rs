@@ -2,9 +2,9 @@
 
 use axum::http::StatusCode;
 
-use crate::kernel::text::capitalized;
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::web::error::PageError;
+use crate::error::PageError;
+use kernel::text::capitalized;
+use kernel::{FieldError, Problem, ProblemKind};
 
 /// Error messages are lower case without a full stop; a person reads a sentence.
 #[must_use]
@@ -77,7 +77,7 @@ impl Wrong {
                 "Somebody else changed this while you were typing. Look at it again, then save."
                     .to_owned()
             }
-            _ => return Err(PageError(crate::web::error::Failure::of(problem))),
+            _ => return Err(PageError(crate::error::Failure::of(problem))),
         };
         Ok(Self { fields, whole })
     }

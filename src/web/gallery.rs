@@ -7,19 +7,19 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::web::assets;
-use crate::web::format;
-use crate::web::html::{self, SafeHtml};
-use crate::web::md;
-use crate::web::parts::{Choice, Dot, Face, Share, Tab, Tone, Working, shares};
-use crate::web::shell::{Flash, NavGroup, NavItem, Place, Shell, Theme};
-use crate::web::time::{Due, RelTime, Work};
+use crate::assets;
+use crate::format;
+use crate::html::{self, SafeHtml};
+use crate::md;
+use crate::parts::{Choice, Dot, Face, Share, Tab, Tone, Working, shares};
+use crate::shell::{Flash, NavGroup, NavItem, Place, Shell, Theme};
+use crate::time::{Due, RelTime, Work};
 
 /// The gallery as it is at `now`, in the theme of the reader.
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn page<E: From<askama::Error>>(theme: Theme, now: Timestamp) -> Result<Response, E> {
+pub fn page<E: From<html::RenderError>>(theme: Theme, now: Timestamp) -> Result<Response, E> {
     html::page(&Gallery::new(theme, now))
 }
 
@@ -254,7 +254,7 @@ prices\n\n> Where a firm shows no price, write *on request*.\n\n| Firm | 1 bike 
 #[cfg(test)]
 mod tests {
     use super::{render, sample_shell};
-    use crate::web::shell::Theme;
+    use crate::shell::Theme;
 
     fn gallery() -> String {
         render(Theme::Dark, "2026-11-20T12:00:00Z".parse().unwrap()).unwrap()

@@ -1,7 +1,7 @@
 //! Turning templates into answers.
 //!
 //! A page is a struct with `#[derive(Template)]` whose template starts with
-//! `{% extends "layout.html" %}` and that has a field `shell: Shell` (see [`crate::web::shell`]).
+//! `{% extends "layout.html" %}` and that has a field `shell: Shell` (see [`crate::shell`]).
 //! The layout offers these blocks, all optional except `content`:
 //!
 //! | block | what goes there |
@@ -26,13 +26,37 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use axum::response::{IntoResponse, Response};
 
-use crate::web::headers;
+use kernel::{Problem, ProblemKind};
+
+use crate::headers;
+
+/// A template failed to render: a mistake in it, or in how it writes a value.
+#[derive(Debug, thiserror::Error)]
+#[error("a template failed: {0}")]
+pub struct RenderError(#[from] askama::Error);
+
+impl Problem for RenderError {
+    fn code(&self) -> &'static str {
+        "internal"
+    }
+    fn kind(&self) -> ProblemKind {
+        ProblemKind::Internal
+    }
+}
+
+/// The words of a template.
+///
+/// # Errors
+/// When the template fails to render.
+pub fn render(template: &impl Template) -> Result<String, RenderError> {
+    Ok(template.render()?)
+}
 
 /// Answers 200 with a whole document.
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn page<T: Template, E: From<askama::Error>>(template: &T) -> Result<Response, E> {
+pub fn page<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     let mut response = document::<_, E>(StatusCode::OK, template)?;
     let rules = HeaderValue::from_static("\"/ahead.json\"");
     response.headers_mut().insert(HeaderName::from_static("speculation-rules"), rules);
@@ -46,16 +70,16 @@ pub fn page<T: Template, E: From<askama::Error>>(template: &T) -> Result<Respons
 pub fn document<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,
-    E: From<askama::Error>,
+    E: From<RenderError>,
 {
-    Ok(answer(status, template.render()?))
+    Ok(answer(status, render(template)?))
 }
 
 /// Answers 200 with one region, which carries the id of the region it replaces.
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn fragment<T: Template, E: From<askama::Error>>(template: &T) -> Result<Response, E> {
+pub fn fragment<T: Template, E: From<RenderError>>(template: &T) -> Result<Response, E> {
     document(StatusCode::OK, template)
 }
 
@@ -66,7 +90,7 @@ pub fn fragment<T: Template, E: From<askama::Error>>(template: &T) -> Result<Res
 pub fn fragment_with<T, E>(status: StatusCode, template: &T) -> Result<Response, E>
 where
     T: Template,
-    E: From<askama::Error>,
+    E: From<RenderError>,
 {
     document(status, template)
 }
@@ -84,14 +108,14 @@ pub fn answer(status: StatusCode, body: String) -> Response {
 
 /// HTML that may stand in a page as it is: sanitised Markdown or markup written by this program.
 ///
-/// Templates print it without escaping, so the only ways to make one are [`crate::web::md`] and
+/// Templates print it without escaping, so the only ways to make one are [`crate::md`] and
 /// code that escapes each foreign word itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SafeHtml(String);
 
 impl SafeHtml {
     /// Vouches for `html`. Everything in it that came from outside must be escaped already.
-    pub(crate) fn vouched(html: String) -> Self {
+    pub fn vouched(html: String) -> Self {
         Self(html)
     }
 
@@ -115,7 +139,7 @@ impl std::fmt::Display for SafeHtml {
 impl askama::filters::HtmlSafe for SafeHtml {}
 
 /// Escapes text for a place between tags or inside a quoted attribute.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {

@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 
-use crate::web::parts::Tone;
+use crate::parts::Tone;
 
 /// The answer to a header that does not fit, which [`ascii`] rules out.
 const UNWRITABLE: (StatusCode, &str) =
@@ -236,7 +236,7 @@ fn ascii(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Ask, Hx};
-    use crate::web::parts::Tone;
+    use crate::parts::Tone;
     use axum::http::HeaderMap;
     use axum::response::IntoResponse;
 

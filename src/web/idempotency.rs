@@ -21,12 +21,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::kernel::{AccountId, ProblemKind, Via};
-use crate::store::{BlobId, Read, StoreError, WriteTx, once};
-use crate::web::error::{ApiError, Failure, PageError};
-use crate::web::extract;
-use crate::web::routes::is_api;
-use crate::web::session::Person;
+use crate::error::{ApiError, Failure, PageError};
+use crate::extract;
+use crate::routes::is_api;
+use crate::session::Person;
+use kernel::{AccountId, ProblemKind, Via};
+use store::{BlobId, Read, StoreError, WriteTx, once};
 
 const HEADER: &str = "idempotency-key";
 /// The hidden field of forms.

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::web::html::escape;
+use crate::html::escape;
 
 /// How long a region waits after a change, and after each that comes meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

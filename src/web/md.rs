@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 use comrak::nodes::{AstNode, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 
-use crate::web::html::{SafeHtml, escape};
-use crate::web::{assets, checklist};
+use crate::html::{SafeHtml, escape};
+use crate::{assets, checklist};
 
 /// Where a word in running text leads, if it names something: called with `MC-142` or `@ada`.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;

@@ -2,7 +2,7 @@
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use crate::web::html::escape;
+use crate::html::escape;
 
 /// Light modules around the code, without which cameras do not find it.
 const QUIET: i32 = 4;

@@ -19,10 +19,10 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::app::App;
-use crate::kernel::Can;
-use crate::web::error::{ApiError, Failure, PageError};
-use crate::web::session::{Access, Frozen, Proof};
+use crate::error::{ApiError, Failure, PageError};
+use crate::session::{Access, Frozen, Proof};
+use app::App;
+use kernel::Can;
 
 /// What an API route says of itself.
 #[derive(Clone, Debug, Default)]

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::app::{App, Who, Ws};
-use crate::kernel::{AccountId, Actor, Can, Cause, ProblemKind, Role, Via};
-use crate::web::error::{Failure, PageError};
-use crate::web::shell::Shell;
+use crate::error::{Failure, PageError};
+use crate::shell::Shell;
+use app::{Who, Ws};
+use kernel::{AccountId, Actor, Can, Cause, ProblemKind, Role, Via};
 
 /// What the sender of a request may do: a set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,24 +99,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Ws {
-    type Rejection = PageError;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        extension(parts)
-    }
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
         extension(parts)
-    }
-}
-
-impl FromRequestParts<App> for App {
-    type Rejection = std::convert::Infallible;
-    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(app.clone())
     }
 }
 
@@ -236,7 +222,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Shell {
 #[cfg(test)]
 mod tests {
     use super::{Access, Peer};
-    use crate::kernel::Can;
+    use kernel::Can;
 
     #[test]
     fn mapped_addresses_share_a_key_and_a_network_has_one() {

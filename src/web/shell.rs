@@ -8,12 +8,12 @@ use askama::filters::HtmlSafe;
 use axum::http::header::{HeaderMap, HeaderValue, REFERER, SET_COOKIE};
 use axum::response::Response;
 
-use crate::web::assets::{self, Links};
-use crate::web::habit;
-use crate::web::html;
-use crate::web::hx::Hx;
-use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tone};
+use crate::assets::{self, Links};
+use crate::habit;
+use crate::html;
+use crate::hx::Hx;
+use crate::live::Live;
+use crate::parts::{Dot, Face, Tone};
 
 /// Name of the cookie that keeps the theme.
 pub const THEME_COOKIE: &str = "hq_theme";
@@ -95,7 +95,7 @@ pub(super) fn own_path(referer: &str) -> Option<&str> {
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn nav<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+pub fn nav<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Nav { shell })
 }
 
@@ -103,7 +103,7 @@ pub fn nav<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn switcher<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+pub fn switcher<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&Switcher { shell })
 }
 
@@ -117,7 +117,7 @@ struct Switcher {
 ///
 /// # Errors
 /// When the template fails to render.
-pub fn closed<E: From<askama::Error>>(shell: Shell) -> Result<Response, E> {
+pub fn closed<E: From<html::RenderError>>(shell: Shell) -> Result<Response, E> {
     html::fragment(&ClosedLine { shell })
 }
 

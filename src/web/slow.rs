@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::kernel::ProblemKind;
-use crate::web::error::{ApiError, Failure, PageError};
-use crate::web::routes::is_api;
+use crate::error::{ApiError, Failure, PageError};
+use crate::routes::is_api;
+use kernel::ProblemKind;
 
 /// How many bytes more give a client another second.
 const BYTES_A_SECOND: u64 = 16 * 1024;

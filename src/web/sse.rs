@@ -28,12 +28,12 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
-use crate::app::Ws;
-use crate::app::limits::Place;
-use crate::kernel::RunId;
-use crate::live::Piece;
-use crate::store::{Cursor, Entry, Schema, StoreError};
-use crate::web::session::Alive;
+use crate::session::Alive;
+use app::Ws;
+use app::limits::Place;
+use app::live::Piece;
+use kernel::RunId;
+use store::{Cursor, Entry, Schema, StoreError};
 
 /// How long changes are gathered after the first message, after the second and after each further one of those
 /// that follow each other. Two changes that meet by chance are both seen at once.

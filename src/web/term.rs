@@ -1,7 +1,7 @@
 //! What a program wrote, as a terminal shows it: colours, and lines that were written over. All other
 //! signs for terminals are left out.
 
-use crate::web::html::{SafeHtml, escape};
+use crate::html::{SafeHtml, escape};
 
 /// How the next letters look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

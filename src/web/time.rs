@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit, Zoned};
 
-use crate::web::parts::{Choice, Tone};
+use crate::parts::{Choice, Tone};
 
 /// A moment for `ui::time`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub enum Work {
 #[cfg(test)]
 mod tests {
     use super::{Due, RelTime, Work, zones};
-    use crate::web::parts::Tone;
+    use crate::parts::Tone;
     use jiff::civil::date;
     use jiff::tz::TimeZone;
     use jiff::{Timestamp, ToSpan};

@@ -7,14 +7,14 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::kernel::ProblemKind;
-use crate::web::assets;
-use crate::web::error::Failure;
-use crate::web::form::sentence;
-use crate::web::html;
-use crate::web::hx::Ask;
-use crate::web::parts::Tone;
-use crate::web::shell::{Shell, Theme};
+use crate::assets;
+use crate::error::Failure;
+use crate::form::sentence;
+use crate::html;
+use crate::hx::Ask;
+use crate::parts::Tone;
+use crate::shell::{Shell, Theme};
+use kernel::ProblemKind;
 
 /// What went wrong, in words for a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -209,10 +209,10 @@ struct Starting<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Act, Trouble};
-    use crate::kernel::ProblemKind;
-    use crate::web::error::Failure;
-    use crate::web::shell::{Shell, Theme};
+    use crate::error::Failure;
+    use crate::shell::{Shell, Theme};
     use http_body_util::BodyExt as _;
+    use kernel::ProblemKind;
 
     async fn body(response: axum::response::Response) -> String {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();

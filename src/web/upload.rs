@@ -6,13 +6,13 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use futures_util::StreamExt as _;
 
-use crate::app::Ws;
-use crate::kernel::ProblemKind;
-use crate::store::BlobId;
-use crate::store::blob::Upload;
-use crate::web::error::{Failure, PageError};
-use crate::web::file::{Kind, TELLING, clean_name};
-use crate::web::multipart::{FormError, Multipart};
+use crate::error::{Failure, PageError};
+use crate::file::{Kind, TELLING, clean_name};
+use crate::multipart::{FormError, Multipart};
+use app::Ws;
+use kernel::ProblemKind;
+use store::BlobId;
+use store::blob::Upload;
 
 /// How much is gathered before it is written.
 const PIECE: usize = 256 * 1024;

@@ -9,10 +9,10 @@ use axum::response::Response;
 use jiff::civil::{Date, Weekday};
 use serde::Deserialize;
 
-use crate::web::extract::Form;
-use crate::web::habit;
-use crate::web::hx::Hx;
-use crate::web::shell::own_path;
+use crate::extract::Form;
+use crate::habit;
+use crate::hx::Hx;
+use crate::shell::own_path;
 
 /// Name of the cookie.
 const COOKIE_NAME: &str = "hq_week";

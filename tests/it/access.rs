@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hq::features::users::queries as users;
-use hq::kernel::{Actor, Can, Cause, Part, Role, Scope};
-use hq::server::access;
-use hq::server::workspaces::life;
+use features::users::queries as users;
+use kernel::{Actor, Can, Cause, Part, Role, Scope};
 use reqwest::StatusCode;
 use serde_json::json;
+use server::access;
+use server::workspaces::life;
 
 use crate::support::hq::{Reply, Setup, TestHq};
 

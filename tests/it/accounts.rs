@@ -1,6 +1,6 @@
 //! Accounts that are closed and opened again: who may, what ends at once, who still counts as an owner.
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -104,9 +104,9 @@ async fn an_owner_who_cannot_sign_in_does_not_count_as_one() {
     assert!(page.text.contains("You are its only owner"));
     // Nor can the machine's owner close the account of the last one.
     let app = &hq.running().app;
-    let by = hq::kernel::Actor::System(hq::kernel::Part::Cli);
-    let wish = hq::server::people::local::Wish::Disable { email: OWNER.1.to_owned() };
-    let refused = hq::server::people::local::carry_out(app, by, &wish).await.expect_err("refused");
+    let by = kernel::Actor::System(kernel::Part::Cli);
+    let wish = server::people::local::Wish::Disable { email: OWNER.1.to_owned() };
+    let refused = server::people::local::carry_out(app, by, &wish).await.expect_err("refused");
     assert!(refused.0.detail.contains("Marlow Cargo would have no owner"), "{}", refused.0.detail);
     // Who cannot sign in can be made less, and removed.
     let less = owner.json("PATCH", &format!("/api/v1/members/{ada}"), &body).await;

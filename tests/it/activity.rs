@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use features::notifications::model::sending::{Delivery, Out};
+use features::tasks::model::Task;
 use futures_util::future::join_all;
-use hq::features::notifications::model::sending::{Delivery, Out};
-use hq::features::tasks::model::Task;
-use hq::kernel::{Actor, Cause, NotificationId, Part, Role, TypedId as _};
-use hq::store::{Lane, Range, ReadExt as _, StoreError};
+use kernel::{Actor, Cause, NotificationId, Part, Role, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Lane, Range, ReadExt as _, StoreError};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::{ModelServer, Turn};

@@ -1,10 +1,10 @@
 //! What became of an agent's files: who changed them through what, a file as it was then, and the way
 //! back to that.
 
-use hq::features::agents::model::Agent;
-use hq::git::Branch;
-use hq::git::history::LogQuery;
-use hq::kernel::{Outcome, Role};
+use features::agents::model::Agent;
+use git::Branch;
+use git::history::LogQuery;
+use kernel::{Outcome, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -2,15 +2,15 @@
 
 use std::fs;
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::provision;
-use hq::features::agents::queries::{self, Group};
-use hq::features::inbox::queries as inbox;
-use hq::git::Branch;
-use hq::kernel::{Actor, AgentStatus, Cause, ItemKind, Part, Role};
-use hq::store::{ReadExt, StoreError};
+use features::agents::model::Agent;
+use features::agents::provision;
+use features::agents::queries::{self, Group};
+use features::inbox::queries as inbox;
+use git::Branch;
+use kernel::{Actor, AgentStatus, Cause, ItemKind, Part, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{ReadExt, StoreError};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
@@ -74,8 +74,8 @@ async fn a_handle_is_one_persons_or_one_agents_and_stays() {
     assert_eq!(make(&api, "…").await["slug"], "agent");
     // The owner's own handle.
     let mira = hq.ws().read(|snap| {
-        let all: Result<Vec<hq::features::workspace::model::Member>, StoreError> =
-            snap.list(&hq::store::Range::all());
+        let all: Result<Vec<features::workspace::model::Member>, StoreError> =
+            snap.list(&store::Range::all());
         all
     });
     let handle = mira.expect("a read")[0].handle.clone();
@@ -110,13 +110,13 @@ async fn what_a_crash_left_half_made_is_finished_at_the_next_start() {
     let mut hq = TestHq::start().await;
     let ws = hq.ws();
     let by = (Actor::System(Part::Setup), Cause::Setup);
-    let new = |name: &str| hq::features::agents::rules::NewAgent {
+    let new = |name: &str| features::agents::rules::NewAgent {
         name: name.into(),
         slug: String::new(),
         emoji: "🌱".into(),
         description: String::new(),
         template: "default".into(),
-        model: hq::features::agents::rules::ModelWish::default(),
+        model: features::agents::rules::ModelWish::default(),
         thinking: None,
         exec: false,
         budget_micros: None,
@@ -126,7 +126,7 @@ async fn what_a_crash_left_half_made_is_finished_at_the_next_start() {
     for name in ["Early", "Late"] {
         let new = new(name);
         let made = ws.write(&by, move |tx| {
-            hq::features::agents::rules::create(tx, new, &provision::template_names())
+            features::agents::rules::create(tx, new, &provision::template_names())
         });
         made.await.expect("a record");
     }
@@ -244,7 +244,7 @@ async fn enqueue(hq: &TestHq, slug: &str) -> String {
     let by = (Actor::System(Part::Engine), Cause::Timer);
     let ws = hq.ws();
     let made = ws.write(&by, move |tx| {
-        let reason = hq::features::inbox::model::Reason {
+        let reason = features::inbox::model::Reason {
             summary: "Message from nobody".into(),
             comment: None,
             deliverable: None,
@@ -252,16 +252,16 @@ async fn enqueue(hq: &TestHq, slug: &str) -> String {
             agent: None,
             text: "Look at this.".into(),
         };
-        let new = hq::features::inbox::rules::NewItem {
+        let new = features::inbox::rules::NewItem {
             agent,
             kind: ItemKind::AgentMessage,
             task: None,
             key: "agent_message:test".into(),
-            priority: hq::kernel::Priority::Medium,
+            priority: kernel::Priority::Medium,
             by: by.0,
             reason,
         };
-        hq::features::inbox::rules::enqueue(tx, new)
+        features::inbox::rules::enqueue(tx, new)
     });
     made.await.expect("an item").expect("a new key").to_string()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -1,24 +1,13 @@
-//! Holds the source to its layers: who may name whom, which file may use which foreign crate, who
-//! may write, how long a file may be. There is no list of exemptions; an exception is an edit here.
+//! Holds the source to what the compiler cannot see: which file may use which foreign crate, who may write, how a noun
+//! may use another, how long a file may be. Which package may name which stands in their manifests. There is no list of
+//! exemptions; an exception is an edit here.
 
 use std::path::Path;
 
 use crate::support::source::{code_only, files, paths};
 
-/// Each module below `src` with its layer. A module may name what stands in a lower layer.
-const LAYERS: &[(usize, &[&str])] = &[
-    (0, &["kernel", "config"]),
-    (1, &["store", "crypto", "net", "live", "git", "sandbox", "providers", "backup", "search"]),
-    (2, &["app", "web", "tool"]),
-    (3, &["features"]),
-    (4, &["runtime"]),
-    (5, &["server", "ops", "cli", "main", "lib"]),
-];
-/// What a module may name in its own layer; the last layer ties everything together.
-const BESIDE: &str = "config>kernel providers>net store>crypto backup>store backup>crypto backup>net backup>git web>app tool>app";
-const FILES: &str = "config store crypto git sandbox backup search server ops cli";
-const SURFACE: &str = "web server cli features/mod features/*/mod features/*/pages features/*/api \
-                       features/users/session";
+const FILES: &str = "app/config store crypto git sandbox backup search server cli";
+const SURFACE: &str = "app/extract web server cli doors";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
@@ -44,7 +33,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),
-    ("std::env", "config main"),
+    ("std::env", "app/config main"),
     ("std::fs", FILES),
     ("std::process::Command", "sandbox cli"),
     ("tokio::process", "sandbox cli"),
@@ -83,17 +72,25 @@ fn the_source_keeps_to_its_layers() {
 #[test]
 fn the_image_builds_its_dependencies_with_every_file_that_cargo_asks_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read =
-        |name: &str| std::fs::read_to_string(root.join(name)).expect("a file of the project");
-    let (image, manifest) = (read("Dockerfile"), read("Cargo.toml"));
-    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
-    let named = manifest
-        .lines()
-        .filter(|line| ["path = \"", "build = \""].iter().any(|key| line.starts_with(key)));
-    let files: Vec<_> = named.filter_map(quoted).collect();
-    assert!(files.len() >= 4, "{files:?}");
-    for file in files {
-        assert!(image.contains(&file), "the layer of dependencies has no {file}");
+    let skeleton = tempfile::tempdir().expect("a folder");
+    let made = std::process::Command::new(root.join("scripts/skeleton.sh"))
+        .arg(skeleton.path())
+        .status()
+        .expect("the script runs");
+    assert!(made.success());
+    let manifests: Vec<_> = files(skeleton.path())
+        .into_iter()
+        .filter(|(name, _)| name.ends_with("Cargo.toml"))
+        .collect();
+    assert!(manifests.len() > 20, "{manifests:?}");
+    for (name, manifest) in manifests {
+        let folder = skeleton.path().join(&name).parent().expect("a folder").to_path_buf();
+        let named = manifest
+            .lines()
+            .filter(|line| ["path = \"", "build = \""].iter().any(|key| line.starts_with(key)));
+        for file in named.filter_map(|line| line.split('"').nth(1)) {
+            assert!(folder.join(file).is_file(), "{name}: the layer of dependencies has no {file}");
+        }
     }
 }
 
@@ -104,24 +101,28 @@ fn the_check_sees_what_it_forbids() {
         check(name, &format!("//! Words.\n{text}"), &mut faults);
         faults.len()
     };
-    assert_eq!(found("store/tx", "use crate::{kernel::{Id, Clock}, features::tasks};"), 1);
+    assert_eq!(found("features/tasks/rules", "use crate::agents::{model, rules::go};"), 1);
     assert_eq!(
-        found("features/tasks/rules", "use crate::features::agents::{model, rules::go};"),
+        found("doors/work/tasks/pages", "use features::{agents::rules::go, tasks::rules};"),
         1
     );
-    assert_eq!(found("features/tasks/rules", "// crate::server\nlet a = \"crate::cli\"; 'c';"), 0);
-    assert_eq!(found("features/tasks/pages", "use std::{fs, process::ExitCode};\nredb::Key"), 2);
-    assert_eq!(found("features/tasks/pages", "tx\n    .put(&task)?; tx.delete::<Task>(id)?"), 2);
-    assert_eq!(found("kernel/id_tests", "use crate::server::start;"), 0);
-    assert_eq!(found("kernel/id", "#[cfg(test)]\nmod tests { use crate::server::start; }"), 0);
+    assert_eq!(found("doors/work/tasks/pages", "use crate::comments::pages::show;"), 1);
+    assert_eq!(
+        found("features/tasks/rules", "// crate::agents::rules\nlet a = \"redb::x\"; 'c';"),
+        0
+    );
+    assert_eq!(found("doors/work/tasks/pages", "use std::{fs, process::ExitCode};\nredb::Key"), 2);
+    assert_eq!(found("doors/work/tasks/pages", "tx\n    .put(&task)?; tx.delete::<Task>(id)?"), 2);
+    assert_eq!(found("kernel/id_tests", "use redb::Key;"), 0);
+    assert_eq!(found("kernel/id", "#[cfg(test)]\nmod tests { use redb::Key; }"), 0);
 }
 
 /// Features whose pages read much: the whole history of a record, the feed, what lies at a place.
-const LOOKERS: &[&str] = &["history", "audit", "backups", "health"];
+const LOOKERS: &[&str] = &["looking/history", "looking/audit", "account/backups", "looking/health"];
 
 #[test]
 fn what_reads_much_keeps_no_thread_that_answers_others() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doors");
     let mut faults = Vec::new();
     for feature in LOOKERS {
         for (name, text) in files(&root.join(feature)) {
@@ -222,20 +223,22 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     if text[..end].lines().count() > 600 {
         fault(0, "more than 600 lines of production code; split it by idea".to_owned());
     }
-    let owner = name.split('/').next().unwrap_or(name);
-    for (at, path) in paths(&code, "crate") {
-        let Some(target) = path.get(1) else { continue };
-        let known = LAYERS.iter().any(|(_, names)| names.contains(&target.as_str()));
-        let listed = BESIDE.contains(&format!("{owner}>{target}"));
-        let beside = owner == target || listed || layer(owner) == 5;
-        if known && !beside && layer(target) >= layer(owner) {
-            fault(at, format!("`{owner}` may not name `{target}`"));
-        }
-        let own = name.split('/').nth(1).filter(|own| owner == "features" && *own != "mod");
-        let noun = path.get(2).map_or("", String::as_str);
-        let public = matches!(path.get(3).map(String::as_str), Some("model" | "queries"));
-        if target == "features" && own.is_some_and(|own| own != noun) && !public {
-            fault(at, format!("feature `{noun}` may be named only by its model and queries"));
+    // A noun's facts use another's only through its model and queries; its doors call its own rules alone.
+    let parts: Vec<&str> = name.split('/').collect();
+    let (own, roots): (&str, &[(&str, bool)]) = match parts.as_slice() {
+        ["features", own, ..] => (own, &[("crate", false)]),
+        ["doors", _, own, ..] => (own, &[("crate", true), ("features", false)]),
+        _ => ("", &[]),
+    };
+    for (root, closed) in roots {
+        for (at, path) in paths(&code, root) {
+            let noun = path.get(1).map_or("", String::as_str);
+            let within = path.get(2).map_or("", String::as_str);
+            let open = !closed && matches!(within, "model" | "queries");
+            let named = path.len() > 2 && own != "lib" && noun != own;
+            if named && !open {
+                fault(at, format!("`{noun}` may be named only by its model and queries"));
+            }
         }
     }
     for (what, places) in CONFINED {
@@ -247,7 +250,7 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
             }
         }
     }
-    for (what, allowed) in WRITES.iter().filter(|_| owner != "store") {
+    for (what, allowed) in WRITES.iter().filter(|_| parts[0] != "store") {
         let (receiver, method) = what.split_once('.').expect("invariant: written as tx.method");
         for (at, _) in code.match_indices(&format!(".{method}")) {
             let called = code[at + method.len() + 1..].starts_with(['(', ':']);
@@ -260,10 +263,6 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
             }
         }
     }
-}
-
-fn layer(module: &str) -> usize {
-    LAYERS.iter().find(|(_, names)| names.contains(&module)).map_or(5, |(layer, _)| *layer)
 }
 
 /// Whether the file lies at `place` or below it; `*` stands for any one folder.

@@ -3,19 +3,19 @@
 
 use std::fs;
 
-use hq::features::notifications::model::sending::Delivery;
-use hq::features::runs::model::{Halt, HaltOf};
-use hq::features::runs::rules::halt;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::users::model::Account;
-use hq::features::workspace::model::Member;
-use hq::features::workspace::queries as workspace;
-use hq::kernel::{AccountId, Actor, Assignee, Cause, Part, Role, Timestamp, TypedId};
-use hq::server::workspaces::life;
-use hq::store::{Range, ReadExt as _, Record as _, StoreError, WriteTx};
+use features::notifications::model::sending::Delivery;
+use features::runs::model::{Halt, HaltOf};
+use features::runs::rules::halt;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::users::model::Account;
+use features::workspace::model::Member;
+use features::workspace::queries as workspace;
 use jiff::SignedDuration;
+use kernel::{AccountId, Actor, Assignee, Cause, Part, Role, Timestamp, TypedId};
 use reqwest::StatusCode;
 use serde_json::json;
+use server::workspaces::life;
+use store::{Range, ReadExt as _, Record as _, StoreError, WriteTx};
 
 use crate::support::hq::{OWNER, Person, Setup, TestHq};
 use crate::support::invite::{accept, invite, join};

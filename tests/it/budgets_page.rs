@@ -1,7 +1,7 @@
 //! The page of all budgets: what is set, what is wrong, going on with a little more.
 
 use axum::http::StatusCode;
-use hq::kernel::Role;
+use kernel::Role;
 use serde_json::json;
 
 use crate::support::hq::TestHq;

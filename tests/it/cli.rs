@@ -171,7 +171,7 @@ fn the_doctor_tries_the_sandbox_and_says_what_holds() {
     let posture: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("one JSON value on standard output");
     assert!(posture["lines"].as_array().is_some_and(|lines| !lines.is_empty()));
-    let can = hq::sandbox::confine::landlock_abi() > 0;
+    let can = sandbox::confine::landlock_abi() > 0;
     assert_eq!(posture["overall"] != "none", can, "{posture}");
     assert_eq!(posture["starts"], can, "{posture}");
     let lines = posture["lines"].as_array().expect("lines");

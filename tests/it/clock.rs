@@ -4,15 +4,15 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hq::features::runs::model::{EventKind, Run};
-use hq::features::users;
-use hq::features::workspace::model::Settings;
-use hq::kernel::{Actor, Cause, Outcome, Part, RunState};
-use hq::store::ReadExt as _;
-use hq::store::doctor;
-use hq::store::verify::verify;
+use features::runs::model::{EventKind, Run};
+use features::users;
+use features::workspace::model::Settings;
+use kernel::{Actor, Cause, Outcome, Part, RunState};
 use reqwest::StatusCode;
 use serde_json::json;
+use store::ReadExt as _;
+use store::doctor;
+use store::verify::verify;
 
 use crate::support::hq::{OWNER, TestHq};
 use crate::support::model::{Gate, Turn};

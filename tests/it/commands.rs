@@ -1,12 +1,12 @@
 //! Commands in a conversation, files with messages, and what a page that is out of date may not do.
 
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::{EventKind, Input, Run, Session};
-use hq::features::usage::rules::budgets::{Limits, set_limits};
-use hq::kernel::{AgentStatus, Fast, Role, Thinking};
-use hq::store::StoreError;
+use features::agents::model::Agent;
+use features::runs::model::{EventKind, Input, Run, Session};
+use features::usage::rules::budgets::{Limits, set_limits};
+use kernel::{AgentStatus, Fast, Role, Thinking};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::StoreError;
 
 use crate::support::hq::{Reply, TestHq};
 use crate::support::model::{Gate, Tokens, Turn};
@@ -271,7 +271,7 @@ async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking()
     let runs: Vec<Run> = all(&hq);
     let event = |kind: &EventKind| matches!(kind, EventKind::Attached { .. });
     let events: Result<Vec<_>, StoreError> =
-        hq.ws().read(|snap| hq::features::runs::queries::events_of_run(snap, &runs[0], 100));
+        hq.ws().read(|snap| features::runs::queries::events_of_run(snap, &runs[0], 100));
     assert_eq!(events.unwrap().iter().filter(|one| event(&one.kind)).count(), 1);
     hq.finish().await;
 }

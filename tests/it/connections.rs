@@ -1,11 +1,11 @@
 //! Provider connections: keys that are never shown, tests that really call, which model wins.
 
-use hq::features::connections::model::{Connection, ConnectionKey};
-use hq::features::connections::{provider, queries};
-use hq::features::workspace::model::Settings;
-use hq::store::{ReadExt, StoreError};
+use features::connections::model::{Connection, ConnectionKey};
+use features::connections::{provider, queries};
+use features::workspace::model::Settings;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{ReadExt, StoreError};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::{ModelServer, Turn};
@@ -144,7 +144,7 @@ async fn a_key_is_sealed_hinted_and_nowhere_to_be_read() {
         assert!(!page.text.contains(KEY), "{path} shows the key");
     }
     let ws = hq.ws();
-    let connection: hq::kernel::ConnectionId = id.parse().expect("an id");
+    let connection: kernel::ConnectionId = id.parse().expect("an id");
     let stored: ConnectionKey =
         ws.read(|snap| snap.get(connection)).expect("a read").expect("a key");
     assert!(stored.sealed.starts_with("enc:v1:"));
@@ -241,11 +241,11 @@ async fn task_wins_over_agent_over_workspace_and_the_agent_answers_with_that_mod
         let ws = hq.ws();
         let task = task.map(str::to_owned);
         ws.read(|snap| {
-            let ada = hq::features::agents::queries::by_slug(snap, "ada")?.expect("Ada");
-            let task = task.map(|model| hq::features::tasks::model::Task {
+            let ada = features::agents::queries::by_slug(snap, "ada")?.expect("Ada");
+            let task = task.map(|model| features::tasks::model::Task {
                 model: Some(model),
-                thinking: Some(hq::kernel::Thinking::High),
-                ..hq::store::Record::sample()
+                thinking: Some(kernel::Thinking::High),
+                ..store::Record::sample()
             });
             let asked = queries::Asked { message: None, task: task.as_ref(), agent: &ada };
             queries::resolve(snap, asked)
@@ -256,7 +256,7 @@ async fn task_wins_over_agent_over_workspace_and_the_agent_answers_with_that_mod
     api.json("PATCH", "/api/v1/agents/ada", &json!({ "model": "small" })).await;
     assert_eq!(choice(None).model, "small");
     let by_task = choice(Some("mock/tiny"));
-    assert_eq!((by_task.model.as_str(), by_task.thinking), ("tiny", hq::kernel::Thinking::High));
+    assert_eq!((by_task.model.as_str(), by_task.thinking), ("tiny", kernel::Thinking::High));
     assert_eq!(by_task.connection.map(|id| id.to_string()), Some(id));
     assert_eq!(choice(Some("practice")).connection, None);
 

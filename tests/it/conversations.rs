@@ -1,9 +1,9 @@
 //! Several conversations with one agent: begun beside each other, shared with the workspace and taken back,
 //! what each member has not read of them, and what is left when somebody leaves.
 
-use hq::features::runs::model::{ReadMark, Session};
-use hq::features::workspace::queries;
-use hq::kernel::{AccountId, Role};
+use features::runs::model::{ReadMark, Session};
+use features::workspace::queries;
+use kernel::{AccountId, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

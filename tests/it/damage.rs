@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hq::config::Config;
-use hq::kernel::Role;
-use hq::server::{self, Parts, StartError};
-use hq::store::BlobId;
+use app::config::Config;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::{Parts, StartError};
+use store::BlobId;
 
 use crate::support::hq::{Person, Setup, TestHq};
 use crate::support::program::run;
@@ -164,7 +164,7 @@ async fn a_file_that_is_known_to_be_damaged_is_not_handed_out() {
     let name = id.to_string();
     let file = ws.folder.join("blobs").join(&name[..2]).join(&name[2..]);
     fs::write(&file, b"something else!!").expect("damaged");
-    let whole = hq::store::blob::check::is_whole(&ws.blobs, id, true).expect("it is read");
+    let whole = store::blob::check::is_whole(&ws.blobs, id, true).expect("it is read");
     assert_eq!(whole, Some(false));
     let refused = ws.blobs.open_blob(id).expect_err("it is damaged");
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);

@@ -1,6 +1,6 @@
 //! Work that people deliver in the page, remarks to single places, answers to them, comparisons.
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

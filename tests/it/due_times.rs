@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hq::kernel::{Event, NoticeKind};
+use kernel::{Event, NoticeKind};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

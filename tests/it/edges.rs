@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use hq::sandbox::confine::landlock_abi;
-use hq::sandbox::policy::Policy;
-use hq::sandbox::procfs;
-use hq::sandbox::spawn::{self, Output, Spawner};
-use hq::server::listen::Patience;
+use sandbox::confine::landlock_abi;
+use sandbox::policy::Policy;
+use sandbox::procfs;
+use sandbox::spawn::{self, Output, Spawner};
+use server::listen::Patience;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hq::crypto::totp::TotpSecret;
-use hq::kernel::Role;
+use crypto::totp::TotpSecret;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -234,12 +234,12 @@ async fn who_asks_for_second_steps_is_an_owner_and_the_api_says_so_too() {
 async fn a_reset_link_keeps_the_second_step_unless_it_says_otherwise() {
     let hq = TestHq::start().await;
     set_up(&hq, &hq.owner()).await;
-    let here = hq::server::local::Here { url: hq.url() };
+    let here = server::local::Here { url: hq.url() };
     for (factors, to) in [(false, "/login/code"), (true, "/")] {
-        let by = hq::kernel::Actor::System(hq::kernel::Part::Cli);
-        let wish = hq::server::local::LinkWish { email: None, factors };
+        let by = kernel::Actor::System(kernel::Part::Cli);
+        let wish = server::local::LinkWish { email: None, factors };
         let app = &hq.running().app;
-        let made = hq::server::local::reset_link(app, &here, by, wish).await.expect("a link");
+        let made = server::local::reset_link(app, &here, by, wish).await.expect("a link");
         let token = made.link.split_once("token=").expect("a token").1.to_owned();
         let form = [("token", token.as_str()), ("password", "nine otters under a paper moon")];
         let reply = hq.nobody().form("/reset", &form).await;

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hq::features::agents::rules::{pause, resume};
-use hq::kernel::Outcome;
-use hq::server::listen::Patience;
-use hq::store::BlobId;
+use features::agents::rules::{pause, resume};
+use kernel::Outcome;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::listen::Patience;
+use store::BlobId;
 
 use crate::support::PDF_WITH_WORDS;
 use crate::support::hq::{Reply, Setup, TestHq};
@@ -391,8 +391,8 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     assert!(!told.contains("Blob"), "the name of the content says nothing to people: {told}");
     // The region of an open page renews itself with its task.
     let task = ws.read(|snap| {
-        use hq::store::ReadExt as _;
-        snap.list::<hq::features::tasks::model::Task>(&hq::store::Range::all())
+        use store::ReadExt as _;
+        snap.list::<features::tasks::model::Task>(&store::Range::all())
     });
     let task = task.expect("tasks")[0].id.to_string();
     assert!(region.contains(&format!("hq:tasks:{task}")), "{region}");

@@ -7,9 +7,9 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hq::git::history::{At, Change, LogQuery};
-use hq::git::snapshot::{MAX_FILE, Paths, Snapshot};
-use hq::git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError, Seeded};
+use git::history::{At, Change, LogQuery};
+use git::snapshot::{MAX_FILE, Paths, Snapshot};
+use git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError, Seeded};
 use jiff::Timestamp;
 use tempfile::TempDir;
 

@@ -232,7 +232,7 @@ async fn a_person_groups_and_ties_tasks_on_their_pages() {
 
     mira.form(&format!("{stream}/archive"), &[]).await;
     assert!(mira.get(&stream).await.text.contains("This stream is archived"));
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     let looked = viewer.get(&stream).await;
     assert_eq!(looked.status, StatusCode::OK);
     assert!(!looked.text.contains("Restore"));

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use hq::features::agents::model::Agent;
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::history::model::{FileRevert, RevertState};
-use hq::features::history::queries::access;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::kernel::{ItemState, Outcome, Role, RunId, TaskStatus};
-use hq::server::schema;
-use hq::store::{Class, Range, ReadExt as _};
+use features::agents::model::Agent;
+use features::comments::rules::{self as comments, Reach};
+use features::history::model::{FileRevert, RevertState};
+use features::history::queries::access;
+use features::inbox::model::Item;
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use kernel::{ItemState, Outcome, Role, RunId, TaskStatus};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::schema;
+use store::{Class, Range, ReadExt as _};
 
 use crate::support::hq::{Person, Reply, TestHq};
 use crate::support::model::{Gate, Turn};
@@ -320,7 +320,7 @@ async fn worked(office: &Office) -> (Agent, Task, Run) {
     let ada = office.agent("Ada").await;
     let bo = office.agent_on("Bo", "other").await;
     office.under(&bo, &ada).await;
-    let resting = hq::features::agents::rules::pause;
+    let resting = features::agents::rules::pause;
     let id = bo.id;
     office.act(move |tx| resting(tx, id)).await;
     let write =

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::inbox::model::{Item, Reason};
-use hq::features::inbox::queries as inbox;
-use hq::features::inbox::rules::{self, InboxError, NewItem, waiting};
-use hq::features::runs::model::Run;
-use hq::kernel::{
-    Actor, AgentId, Cause, Event, ItemId, ItemKind, ItemState, Outcome, Part, Priority,
-};
-use hq::runtime::{EngineError, make_run};
-use hq::store::ReadExt as _;
+use features::agents::model::Agent;
+use features::inbox::model::{Item, Reason};
+use features::inbox::queries as inbox;
+use features::inbox::rules::{self, InboxError, NewItem, waiting};
+use features::runs::model::Run;
 use jiff::SignedDuration;
+use kernel::{Actor, AgentId, Cause, Event, ItemId, ItemKind, ItemState, Outcome, Part, Priority};
 use reqwest::StatusCode;
+use runtime::{EngineError, make_run};
 use serde_json::{Value, json};
+use store::ReadExt as _;
 
 use crate::support::hq::Person;
 use crate::support::model::{Gate, Turn};
@@ -139,7 +137,7 @@ async fn nothing_is_begun_twice_however_many_dispatchers_there_are() {
     let count = TASKS * agents.len();
     office
         .until("all of it done", |snap| {
-            let items: Vec<Item> = snap.list(&hq::store::Range::all())?;
+            let items: Vec<Item> = snap.list(&store::Range::all())?;
             let over = items.iter().filter(|item| item.ended_at.is_some()).count();
             Ok((over == count).then_some(()))
         })
@@ -184,7 +182,7 @@ async fn a_key_makes_one_item_and_causes_join_what_waits() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let mut writers = Vec::new();
     for n in 0..WRITERS {
         let (ws, same) = (office.ws(), n % 2 == 0);
@@ -337,7 +335,7 @@ async fn people_move_cancel_and_drop_what_waits() {
     let id = ada.id;
     let empty = owner.get(ALL).await;
     assert!(empty.text.contains("Nothing waits"), "{}", empty.text);
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let mut items = Vec::new();
     for name in ["First", "Second", "Third", "Fourth"] {
         let task = office.task(name, &ada).await;
@@ -380,7 +378,7 @@ async fn people_move_cancel_and_drop_what_waits() {
     assert_eq!(nobody.status, StatusCode::NOT_FOUND);
 
     office.model.usually(done());
-    office.act(move |tx| hq::features::agents::rules::resume(tx, id)).await;
+    office.act(move |tx| features::agents::rules::resume(tx, id)).await;
     let (later, sooner) = (over(&office, items[2]).await, over(&office, items[3]).await);
     assert_eq!((later.state, sooner.state), (ItemState::Done, ItemState::Done));
     let number = |item: &Item| office.get::<Run>(item.run.expect("a run")).number;
@@ -400,7 +398,7 @@ async fn what_was_given_up_is_told_tried_again_or_dropped() {
     let (owner, api) = (office.hq.owner(), office.hq.api().await);
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let item = tell(&office, &ada, "one", Priority::Medium).await;
     let gave_up = office.ws().write(&BY, move |tx| waiting::give_up(tx, item)).await;
     gave_up.expect("the rules allow it");
@@ -411,8 +409,8 @@ async fn what_was_given_up_is_told_tried_again_or_dropped() {
     assert!(page.text_of(".items").contains("72 hours"), "{}", page.text);
     office
         .until("people are told", |snap| {
-            let all: Vec<hq::features::notifications::model::Notification> =
-                snap.list(&hq::store::Range::all())?;
+            let all: Vec<features::notifications::model::Notification> =
+                snap.list(&store::Range::all())?;
             Ok(all.into_iter().any(|one| one.title.contains("gave up")).then_some(()))
         })
         .await;
@@ -464,19 +462,19 @@ async fn what_seems_old_because_the_clock_jumped_is_begun_and_not_given_up() {
     // So it is when HQ was off meanwhile.
     office.hq.settle().await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let asleep = office.task("It sleeps with the machine", &ada).await;
     office.hq.stop().await;
     office.hq.advance_unnoticed(80 * HOUR);
     office.hq.start_again().await;
-    office.act(move |tx| hq::features::agents::rules::resume(tx, id)).await;
+    office.act(move |tx| features::agents::rules::resume(tx, id)).await;
     assert_eq!(office.worked(asleep.id, 1).await.outcome, Some(Outcome::Done));
     office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_failures_in_a_row_are_told_once() {
-    use hq::features::notifications::model::Notification;
+    use features::notifications::model::Notification;
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     // It never says how its work ended.
@@ -498,7 +496,7 @@ async fn an_agent_declines_what_no_person_asked_for() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let asked = office.task("Call the shop", &ada).await;
     let asked = office.items(id).into_iter().find(|item| item.task == Some(asked.id));
     let asked = asked.expect("an item").id;

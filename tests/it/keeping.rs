@@ -1,15 +1,15 @@
 //! Conversations that begin anew by themselves, and what goes of old ones.
 
-use hq::features::runs::model::{Run, Session, SessionEvent};
-use hq::features::runs::rules::forget;
-use hq::features::tasks::model::Task;
-use hq::kernel::{Actor, Cause, Part, SessionId};
-use hq::server::timers;
-use hq::store::StoreError;
+use features::runs::model::{Run, Session, SessionEvent};
+use features::runs::rules::forget;
+use features::tasks::model::Task;
 use jiff::SignedDuration;
+use kernel::{Actor, Cause, Part, SessionId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::timers;
 use std::time::Duration;
+use store::StoreError;
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::work::{all, scene};

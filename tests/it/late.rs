@@ -1,7 +1,7 @@
 //! Two people fill in the same form at once: who is later is told what the other changed, loses nothing of
 //! what was typed, and saves once more. And a form that is sent when the sign-in has ended.
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 

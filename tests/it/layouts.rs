@@ -1,7 +1,7 @@
 //! Tasks as a board, a calendar and a timeline, and changes of many at once.
 
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::kernel::{Priority, TaskStatus, Timestamp};
+use features::tasks::rules::{self as tasks, NewTask};
+use kernel::{Priority, TaskStatus, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -1,13 +1,13 @@
 //! What somebody has to do who leaves: it goes to the one who is chosen, also through a crash.
 
-use hq::features::tasks::queries::list::open_count_of;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::workspace::queries;
-use hq::features::workspace::rules::{WorkspaceError, handover};
-use hq::kernel::{AccountId, Actor, Assignee, Cause, Part, Role};
-use hq::store::StoreError;
+use features::tasks::queries::list::open_count_of;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::workspace::queries;
+use features::workspace::rules::{WorkspaceError, handover};
+use kernel::{AccountId, Actor, Assignee, Cause, Part, Role};
 use reqwest::StatusCode;
 use serde_json::json;
+use store::StoreError;
 
 use crate::support::hq::{OWNER, Person, TestHq};
 
@@ -31,7 +31,7 @@ async fn give(hq: &TestHq, who: AccountId, count: usize) {
             let assignee = Some(Assignee::Person(who));
             tasks::create(tx, NewTask { assignee, ..NewTask::titled(format!("Part {n}")) })?;
         }
-        Ok::<_, hq::features::tasks::queries::error::TaskError>(())
+        Ok::<_, features::tasks::queries::error::TaskError>(())
     });
     made.await.expect("tasks");
 }

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::comments::model::Comment;
-use hq::features::inbox::model::Item;
-use hq::features::inbox::rules as inbox;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::kernel::{
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::comments::model::Comment;
+use features::inbox::model::Item;
+use features::inbox::rules as inbox;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::{self as tasks, NewTask};
+use kernel::{
     Actor, Assignee, Cause, DeliverableState, ItemKind, ItemState, Outcome, Problem as _, Role,
     RunId, TaskId, TaskStatus, TypedId as _, Verdict,
 };
-use hq::store::{Range, ReadExt as _, StoreError, WriteTx};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::{Gate, Turn};
@@ -148,7 +148,7 @@ async fn the_chart_stands_on_people_and_shows_who_is_below_whom() {
 /// The entry that wrote an agent last.
 fn entry(hq: &TestHq, slug: &str) -> u64 {
     let found: Result<_, StoreError> = hq.ws().read(|snap| {
-        let agent = hq::features::agents::queries::by_slug(snap, slug)?.expect("it is there");
+        let agent = features::agents::queries::by_slug(snap, slug)?.expect("it is there");
         snap.get_rev::<Agent>(agent.id)
     });
     found.expect("a readable store").expect("it is there").1

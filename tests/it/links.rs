@@ -1,6 +1,6 @@
 //! Links of tasks as people and programs meet them.
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

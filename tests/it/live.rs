@@ -53,7 +53,7 @@ async fn a_stream_that_comes_back_is_told_what_it_missed_or_to_begin_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_with_its_sign_in() {
     let hq = TestHq::start().await;
-    let (owner, viewer) = (hq.owner(), hq.another("Vera", Some(hq::kernel::Role::Viewer)).await);
+    let (owner, viewer) = (hq.owner(), hq.another("Vera", Some(kernel::Role::Viewer)).await);
     let mut theirs = viewer.stream(EVENTS).await;
     let mut own = owner.stream(EVENTS).await;
     viewer.form("/logout", &[]).await;
@@ -66,16 +66,16 @@ async fn a_stream_ends_with_its_sign_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_when_its_person_may_less() {
     let hq = TestHq::start().await;
-    let person = hq.another("Tom", Some(hq::kernel::Role::Admin)).await;
+    let person = hq.another("Tom", Some(kernel::Role::Admin)).await;
     let mut stream = person.stream(EVENTS).await;
     let me = person.get("/api/v1/me").await.json()["account"]["id"].clone();
-    let id: hq::kernel::AccountId = me.as_str().expect("an id").parse().expect("an id");
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Setup), hq::kernel::Cause::Setup);
-    let demote = move |tx: &mut hq::store::WriteTx<'_>| {
-        use hq::store::ReadExt as _;
-        let member = tx.get::<hq::features::workspace::model::Member>(id)?;
+    let id: kernel::AccountId = me.as_str().expect("an id").parse().expect("an id");
+    let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);
+    let demote = move |tx: &mut store::WriteTx<'_>| {
+        use store::ReadExt as _;
+        let member = tx.get::<features::workspace::model::Member>(id)?;
         let mut member = member.expect("a member");
-        member.role = hq::kernel::Role::Viewer;
+        member.role = kernel::Role::Viewer;
         tx.put(&member)
     };
     hq.ws().write(&by, demote).await.expect("demoted");

@@ -6,6 +6,7 @@ mod architecture; // the direction of the layers, and what is confined where
 mod arrivals; // workspaces and people that come from another HQ
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended
+mod rules; // rules on a store alone: what holds whatever comes
 mod agents; // agents: set-up, files, what each does now
 mod inbox; // what waits for agents: order, hours, limits, and that nothing is begun twice
 mod agent_versions; // what became of an agent's files, and the way back to a version

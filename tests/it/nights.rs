@@ -4,14 +4,14 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hq::features::runs::model::{EventKind, SessionEvent};
-use hq::kernel::{Actor, Cause, Part, SessionId, TypedId as _};
-use hq::server::timers;
-use hq::store::StoreError;
-use hq::store::stats::last_compaction;
-use hq::store::verify::verify;
+use features::runs::model::{EventKind, SessionEvent};
+use kernel::{Actor, Cause, Part, SessionId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::json;
+use server::timers;
+use store::StoreError;
+use store::stats::last_compaction;
+use store::verify::verify;
 
 use crate::support::hq::TestHq;
 

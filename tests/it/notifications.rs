@@ -7,12 +7,12 @@ mod restored; // what goes out after a restore
 
 use std::time::Duration;
 
-use hq::features::notifications::queries;
-use hq::features::workspace::queries as workspace;
-use hq::kernel::{AccountId, Role};
-use hq::store::StoreError;
+use features::notifications::queries;
+use features::workspace::queries as workspace;
+use kernel::{AccountId, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::StoreError;
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::work;
@@ -250,7 +250,7 @@ async fn what_is_due_soon_is_told_once_and_old_notifications_go() {
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
     let body = json!({ "title": "Prices", "assignee": "tom", "due_at": "2026-11-21T20:00:00Z" });
     task(&mira, body).await;
-    let sweep = async || hq::server::timers::sweep(&hq.running().app).await;
+    let sweep = async || server::timers::sweep(&hq.running().app).await;
     sweep().await;
     assert_eq!(titles(&tom).await.len(), 1, "it is more than a day away");
     hq.advance_unnoticed(Duration::from_secs(10 * 3_600));

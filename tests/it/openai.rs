@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use hq::kernel::Outcome;
+use kernel::Outcome;
 use serde_json::json;
 
 use crate::support::hq::TestHq;

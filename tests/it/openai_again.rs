@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hq::kernel::{Outcome, RunState};
+use kernel::{Outcome, RunState};
 use serde_json::{Value, json};
 
 use crate::cli_agents::Terminal;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use hq::features::agents::rules as agents;
-use hq::features::connections::model::{Connection, ListedModel};
-use hq::features::runs::model::{Input, Run, Session, SessionEvent};
-use hq::features::runs::queries as runs;
-use hq::features::runs::rules::{self, NewInput};
-use hq::features::usage::queries as usage;
-use hq::kernel::{Cause, Outcome, RunState, RunTrigger};
-use hq::server::timers;
-use hq::store::{KeyBuf, Range, ReadExt as _, StoreError, WriteTx};
+use features::agents::rules as agents;
+use features::connections::model::{Connection, ListedModel};
+use features::runs::model::{Input, Run, Session, SessionEvent};
+use features::runs::queries as runs;
+use features::runs::rules::{self, NewInput};
+use features::usage::queries as usage;
+use kernel::key::KeyBuf;
+use kernel::{Cause, Outcome, RunState, RunTrigger};
+use server::timers;
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::support::hq::{Message, Person, Setup, TestHq};
 use crate::support::model::{Gate, Turn};
@@ -98,7 +99,7 @@ async fn history_is_told_once_and_a_named_session_remembers() {
     program.post(CHAT, &asking("Third")).await;
     assert!(!model.last().text().contains("Zebra"), "a single call knows nothing of others");
 
-    let agent = hq.ws().read(|snap| hq::features::agents::queries::by_slug(snap, "ada"));
+    let agent = hq.ws().read(|snap| features::agents::queries::by_slug(snap, "ada"));
     let agent = agent.unwrap().unwrap();
     let listed: Result<_, StoreError> =
         hq.ws().read(|snap| runs::sessions_of_agent(snap, agent.id, 10));
@@ -276,7 +277,7 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
     assert_eq!(reply.header("x-should-retry"), Some("false"));
 
     let (ws, who) = (hq.ws(), work::owner(&hq));
-    let agent = ws.read(|snap| hq::features::agents::queries::by_slug(snap, "ada"));
+    let agent = ws.read(|snap| features::agents::queries::by_slug(snap, "ada"));
     let id = agent.unwrap().unwrap().id;
     ws.write(&who, move |tx| agents::pause(tx, id)).await.unwrap();
     let paused = program.post(CHAT, &asking("Hi")).await;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::kernel::{Outcome, Role, RunState, Thinking, WaitFor};
-use hq::store::{Range, ReadExt as _, StoreError};
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use kernel::{Outcome, Role, RunState, Thinking, WaitFor};
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _, StoreError};
 
 use crate::support::hq::{Message, TestHq};
 use crate::support::model::Turn;
@@ -218,7 +218,7 @@ async fn a_program_that_never_answers_and_one_that_says_something_else_leave_not
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "Then not.", "{}", reply.text);
     let stopped = work::run(&hq, "R-2");
     assert!(matches!(stopped.outcome, Some(Outcome::Stopped { .. })), "{:?}", stopped.outcome);
-    let live = hq.ws().read(|snap| hq::features::runs::queries::live(snap));
+    let live = hq.ws().read(|snap| features::runs::queries::live(snap));
     assert!(live.unwrap().is_empty());
     hq.finish().await;
 }

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hq::features::users::model::{Account, Workspace};
-use hq::kernel::{Actor, Cause, Part, TypedId as _};
-use hq::store::{Range, ReadExt as _, Store, StoreError, keep};
+use features::users::model::{Account, Workspace};
+use kernel::{Actor, Cause, Part, TypedId as _};
 use redb::ReadableTable as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _, Store, StoreError, keep};
 
 use crate::support::hq::{OWNER, Person, TestHq};
 use crate::support::invite::{accept, invite};
@@ -147,7 +147,7 @@ async fn sign_ins_and_tokens_of_members_are_in_the_audit_and_those_of_strangers_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do_with() {
     let hq = TestHq::start().await;
-    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(kernel::Role::Admin)).await);
     let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let there = mira.clone().with("x-hq-workspace", "hidden-harbour");
@@ -228,7 +228,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_workspace() {
     let hq = TestHq::start().await;
-    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(kernel::Role::Admin)).await);
     let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let (tom, mira) =
@@ -290,7 +290,7 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_of_it() {
     let mut hq = TestHq::start().await;
-    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Admin)).await);
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(kernel::Role::Admin)).await);
     for name in ["Northwind", "Hidden Harbour"] {
         let made = mira.post("/api/v1/workspaces", &json!({ "name": name })).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -307,10 +307,10 @@ async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_
         programs.push(hq.nobody().with("authorization", &bearer));
     }
     hq.advance_unnoticed(Duration::from_secs(8 * 86_400));
-    hq::server::timers::workspaces(&hq.running().app).await;
+    server::timers::workspaces(&hq.running().app).await;
     let system = hq.running().app.system.clone();
     let noted = system.write(Actor::System(Part::Timer), Cause::Timer, |tx| {
-        tx.emit(hq::kernel::Event::BackupMade { backup: "20261129".to_owned() });
+        tx.emit(kernel::Event::BackupMade { backup: "20261129".to_owned() });
         Ok::<_, StoreError>(())
     });
     noted.await.expect("a write");
@@ -423,13 +423,13 @@ async fn a_line_says_when_something_of_it_is_nobody_elses_business() {
     let mira = hq.owner().with("x-hq-workspace", "marlow-cargo");
     let made = mira.post("/api/v1/workspaces", &json!({ "name": "Hidden Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Admin)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Admin)).await;
     let tom = tom.with("x-hq-workspace", "marlow-cargo");
     let accounts = system.read(|snap| snap.list::<Account>(&Range::all())).expect("accounts");
     let places = system.read(|snap| snap.list::<Workspace>(&Range::all())).expect("places");
     let account = accounts.into_iter().find(|one| one.name == "Tom").expect("Tom");
     let place = places.into_iter().find(|one| one.slug == "hidden-harbour").expect("the harbour");
-    let both = move |tx: &mut hq::store::WriteTx<'_>| {
+    let both = move |tx: &mut store::WriteTx<'_>| {
         tx.put(&Account { zone: Some("Europe/Oslo".to_owned()), ..account })?;
         tx.put(&Workspace { label: "Another".to_owned(), ..place })?;
         Ok::<_, StoreError>(())
@@ -465,7 +465,7 @@ async fn the_page_tells_entries_in_words_and_keeps_its_filters_in_the_address() 
     assert_eq!(wrong.status, StatusCode::OK);
     assert!(wrong.text_of("#f-record-says").contains("nonsense"));
     // Only those who run the workspace see it.
-    let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let member = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(member.get(PAGE).await.status, StatusCode::FORBIDDEN);
     assert_eq!(member.get("/api/v1/audit").await.status, StatusCode::FORBIDDEN);
     hq.finish().await;
@@ -534,7 +534,7 @@ async fn verification_redaction_and_retention_work_over_http_together() {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     let program = hq.api().await;
     hq.advance_unnoticed(Duration::from_secs(25 * 3_600));
-    hq::server::timers::sweep(&hq.running().app).await;
+    server::timers::sweep(&hq.running().app).await;
     let swept = verified(&program).await;
     assert_eq!((swept["workspace"]["faults_count"].clone(), images(&swept)), (json!(0), 0));
     hq.finish().await;

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hq::app::consumers::Consumers;
-use hq::features::backups::job::{self, Wish};
-use hq::features::backups::model::Deed;
-use hq::kernel::{Actor, Cause, Part};
-use hq::server::listen::Patience;
-use hq::store::consumer::{Consume, ConsumeError, give_up};
-use hq::store::disk::Faults;
-use hq::store::{Cursor, Entry, WriteTx};
+use app::consumers::Consumers;
+use features::backups::job::{self, Wish};
+use features::backups::model::Deed;
+use kernel::{Actor, Cause, Part};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::listen::Patience;
+use store::consumer::{Consume, ConsumeError, give_up};
+use store::disk::Faults;
+use store::{Cursor, Entry, WriteTx};
 
 use crate::support::hq::{OWNER, Person, Setup, TestHq};
 use crate::support::program::{run, run_json};
@@ -175,7 +175,7 @@ async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
     assert!(told["items"].as_array().expect("a list").len() >= 4, "{told}");
     let nobody = hq.owner().post("/api/v1/consumers/nobody/pause", &json!({})).await;
     assert_eq!(nobody.status, StatusCode::NOT_FOUND);
-    let member = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let member = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(member.get(PAGE).await.status, StatusCode::FORBIDDEN);
     hq.finish().await;
 }
@@ -253,7 +253,7 @@ async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_agai
         let parts = health["parts"].as_array().expect("a list").clone();
         parts.into_iter().find(|part| part["name"] == "disk").expect("a disk")
     };
-    let (owner, member) = (hq.owner(), hq.another("Tom", Some(hq::kernel::Role::Member)).await);
+    let (owner, member) = (hq.owner(), hq.another("Tom", Some(kernel::Role::Member)).await);
     // How bad it is, and what is said, over any page.
     let said = async |person: &Person| {
         let page = person.get("/w/marlow-cargo/tasks").await;

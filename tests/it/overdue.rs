@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hq::features::inbox::model::Item;
-use hq::features::tasks::model::Task;
-use hq::kernel::{ItemKind, Role, TaskStatus};
-use hq::store::{Range, ReadExt as _};
+use features::inbox::model::Item;
+use features::tasks::model::Task;
+use kernel::{ItemKind, Role, TaskStatus};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _};
 
 use crate::support::hq::{OWNER, Person, TestHq};
 
@@ -21,7 +21,7 @@ async fn until(hq: &TestHq, key: &str, what: &str, holds: impl Fn(&Task) -> bool
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
         feed.borrow_and_update();
-        let found = ws.read(|snap| hq::features::tasks::queries::resolve(snap, key));
+        let found = ws.read(|snap| features::tasks::queries::resolve(snap, key));
         let task = found.expect("the task");
         if holds(&task) {
             return task;
@@ -105,9 +105,7 @@ async fn people_hear_of_a_due_date_once() {
         let entries = hq.ws().store.entries_after(0, usize::MAX).expect("the feed");
         let events = entries.iter().flat_map(|entry| entry.events.iter());
         let about = events.filter(|event| match event {
-            hq::kernel::Event::NoticeGiven { notice } => {
-                notice.kind == hq::kernel::NoticeKind::TaskOverdue
-            }
+            kernel::Event::NoticeGiven { notice } => notice.kind == kernel::NoticeKind::TaskOverdue,
             _ => false,
         });
         about.count()

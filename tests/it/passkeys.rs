@@ -226,7 +226,7 @@ async fn a_passkey_proves_that_it_is_still_the_same_person_and_its_use_is_noted(
     let rename = page.attr("form[action$='/rename']", "action");
     owner.form(&rename, &[("name", "Phone")]).await;
     assert!(owner.get(BASE).await.text.contains("Phone"));
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(tom.call("DELETE", &path).await.status, StatusCode::NOT_FOUND);
     assert_eq!(owner.call("DELETE", &path).await.status, StatusCode::OK);
     let left = owner.get("/api/v1/factors").await.json();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hq::features::workspace::model::Member;
-use hq::kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
+use features::workspace::model::Member;
+use kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -285,7 +285,7 @@ async fn who_came_with_a_workspace_from_elsewhere_is_asked_in_as_who_they_are() 
     let hq = TestHq::start().await;
     let owner = hq.owner();
     let stranger = AccountId::from_bytes([7; 16]);
-    let put = move |tx: &mut hq::store::WriteTx<'_>| {
+    let put = move |tx: &mut store::WriteTx<'_>| {
         tx.put(&Member {
             account: stranger,
             name: "Tom of old".to_owned(),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules::Changes;
-use hq::features::connections::model::Wire;
-use hq::features::runs::model::Run;
-use hq::features::usage::model::Usage;
-use hq::kernel::{Outcome, PricedBy, Role, RunState, Timestamp};
-use hq::providers::catalog;
+use features::agents::model::Agent;
+use features::agents::rules::Changes;
+use features::connections::model::Wire;
+use features::runs::model::Run;
+use features::usage::model::Usage;
+use kernel::{Outcome, PricedBy, Role, RunState, Timestamp};
+use providers::catalog;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 

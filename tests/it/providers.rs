@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hq::kernel::time::SystemClock;
-use hq::net::client::{ClientParts, HttpClient};
-use hq::providers::base::{Wire, normalise};
-use hq::providers::error::{ErrorClass, ProviderError};
-use hq::providers::model::{
+use kernel::time::SystemClock;
+use net::client::{ClientParts, HttpClient};
+use providers::base::{Wire, normalise};
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::{
     Cache, ChatRequest, Delta, Message, Part, Received, Reply, StopReason, ToolDef, Usage,
 };
-use hq::providers::wire::{Connection, Limits};
-use hq::providers::{Key, Lessons, Provider, connect};
+use providers::wire::{Connection, Limits};
+use providers::{Key, Lessons, Provider, connect};
 use serde_json::json;
 use serde_json::value::RawValue;
 

@@ -85,7 +85,7 @@ async fn rows_say_which_part_shows_which_field_and_choices_how_a_row_will_show_t
     let events = refused.header("hx-trigger").expect("what is said");
     assert!(events.contains("nonsense") && events.contains("danger"), "{events}");
 
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     let theirs = viewer.get(TASKS).await;
     assert_eq!(theirs.texts("[data-record], [data-guess], #row-menu").len(), 0);
     hq.finish().await;

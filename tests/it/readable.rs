@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hq::features::connections::model::Wire;
-use hq::features::connections::rules::{self as connections, NewConnection};
-use hq::features::history::queries::access;
-use hq::features::runs::model::Session;
-use hq::features::workspace::queries as workspace;
-use hq::kernel::{Can, Role};
-use hq::store::{Class, Range, ReadExt as _};
-use hq::web::session::Access;
+use features::connections::model::Wire;
+use features::connections::rules::{self as connections, NewConnection};
+use features::history::queries::access;
+use features::runs::model::Session;
+use features::workspace::queries as workspace;
+use kernel::{Can, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Class, Range, ReadExt as _};
+use web::session::Access;
 
 use crate::support::hq::{Person, Reply, Setup, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
@@ -122,7 +122,7 @@ fn names(hq: &TestHq) -> Vec<String> {
             let info = ws.store.schema().named(table).expect("a table");
             let mut ids = Vec::new();
             let read = ws.read(|snap| {
-                use hq::store::Read as _;
+                use store::Read as _;
                 snap.raw_scan(info.number, &Range::all(), &mut |key, _| {
                     ids.extend(info.ops.as_ref().and_then(|ops| (ops.key_text)(key)));
                     std::ops::ControlFlow::Continue(())
@@ -382,7 +382,7 @@ async fn who_owns_a_conversation_reads_it_and_its_run_in_the_feed() {
 #[test]
 fn every_table_of_the_feed_says_who_reads_its_rows() {
     let everything = Access::of(&[Can::Read, Can::Admin]);
-    for info in hq::server::schema::workspace().tables() {
+    for info in server::schema::workspace().tables() {
         if matches!(info.class(), Some(Class::Tracked | Class::Log | Class::Work)) {
             let place = "src/features/history/queries/access.rs";
             let listed = access::may_read_rows(everything, info.number);
@@ -505,7 +505,7 @@ async fn a_history_ends_when_it_is_large_and_goes_on_where_it_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_giant_entry_comes_alone_and_says_where_rows_were_left_out() {
-    use hq::features::tasks::rules::{NewTask, create};
+    use features::tasks::rules::{NewTask, create};
     let hq = TestHq::start().await;
     let (ws, who) = (hq.ws(), work::owner(&hq));
     let made = ws.write(&who, |tx| {
@@ -513,7 +513,7 @@ async fn a_giant_entry_comes_alone_and_says_where_rows_were_left_out() {
             let description = "w".repeat(LARGE);
             create(tx, NewTask { description, ..NewTask::titled(format!("Large {n}")) })?;
         }
-        Ok::<_, hq::features::tasks::queries::error::TaskError>(())
+        Ok::<_, features::tasks::queries::error::TaskError>(())
     });
     made.await.expect("tasks");
     let giant = hq.ws().store.head();

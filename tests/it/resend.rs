@@ -1,8 +1,8 @@
 //! Messages that are said once more: in other words, for another answer, or before they were read.
 
-use hq::features::agents::rules as agents;
-use hq::features::runs::model::{Branch, BranchWhy, Session};
-use hq::kernel::Role;
+use features::agents::rules as agents;
+use features::runs::model::{Branch, BranchWhy, Session};
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -144,7 +144,7 @@ async fn what_cannot_be_said_once_more_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_waits_is_changed_where_it_stands() {
     let (hq, model, api) = scene().await;
-    let agent = hq.ws().read(|snap| hq::features::agents::queries::by_slug(snap, "ada"));
+    let agent = hq.ws().read(|snap| features::agents::queries::by_slug(snap, "ada"));
     let (ws, who, id) = (hq.ws(), work::owner(&hq), agent.unwrap().expect("Ada").id);
     ws.write(&who, move |tx| agents::pause(tx, id)).await.unwrap();
     let said = api.post(SAY, &json!({ "text": "Red ones" })).await.json();

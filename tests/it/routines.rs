@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use hq::features::routines::model::Routine;
-use hq::features::routines::rules::{self as routines, RoutineError};
-use hq::features::routines::wish::Wish;
-use hq::kernel::cadence::ScheduleFields;
-use hq::kernel::{Actor, AgentId, CadenceKind, Cause, RunId, TypedId as _};
-use hq::store::ReadExt as _;
+use features::routines::model::Routine;
+use features::routines::rules::{self as routines, RoutineError};
+use features::routines::wish::Wish;
 use jiff::Timestamp;
+use kernel::cadence::ScheduleFields;
+use kernel::{Actor, AgentId, CadenceKind, Cause, RunId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::model::Turn;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use hq::features::agents::rules as agents;
-use hq::kernel::{Outcome, RunState};
+use features::agents::rules as agents;
+use kernel::{Outcome, RunState};
 
 use crate::support::hq::TestHq;
 use crate::support::model::{Gate, ModelServer, Turn};

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hq::sandbox::confine::landlock_abi;
-use hq::sandbox::job::{JobEnd, Outcome};
-use hq::sandbox::kill::SessionMark;
-use hq::sandbox::policy::{Network, Policy, WithoutLandlock};
-use hq::sandbox::posture::{Overall, Posture, SelfTest, Verdict};
-use hq::sandbox::spawn::{Command, Input, Output, Spawner, Started};
+use sandbox::confine::landlock_abi;
+use sandbox::job::{JobEnd, Outcome};
+use sandbox::kill::SessionMark;
+use sandbox::policy::{Network, Policy, WithoutLandlock};
+use sandbox::posture::{Overall, Posture, SelfTest, Verdict};
+use sandbox::spawn::{Command, Input, Output, Spawner, Started};
 use tempfile::TempDir;
 
 mod ahead; // the helper that waits for the next program

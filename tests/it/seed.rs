@@ -2,24 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use hq::config::Config;
-use hq::features::agents::model::Agent;
-use hq::features::comments::model::Comment;
-use hq::features::deliverables::model::Deliverable;
-use hq::features::inbox::queries as inbox;
-use hq::features::routines::model::Firing;
-use hq::features::runs::model::{Run, SessionEvent};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::label::TaskLabel;
-use hq::features::tasks::model::relation::Relation;
-use hq::features::tasks::model::series::Occurrence;
-use hq::features::usage::model::Usage;
-use hq::kernel::{
-    AgentStatus, DeliverableState, Outcome, RunState, TaskStatus, Timestamp, WaitFor,
-};
-use hq::server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
-use hq::store::{Range, ReadExt as _, Record};
+use app::config::Config;
+use features::agents::model::Agent;
+use features::comments::model::Comment;
+use features::deliverables::model::Deliverable;
+use features::inbox::queries as inbox;
+use features::routines::model::Firing;
+use features::runs::model::{Run, SessionEvent};
+use features::tasks::model::Task;
+use features::tasks::model::label::TaskLabel;
+use features::tasks::model::relation::Relation;
+use features::tasks::model::series::Occurrence;
+use features::usage::model::Usage;
+use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskStatus, Timestamp, WaitFor};
 use reqwest::StatusCode;
+use server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
+use store::{Range, ReadExt as _, Record};
 
 use crate::support::hq::{Setup, TestHq};
 use crate::support::program::{run, run_json};
@@ -164,22 +162,22 @@ fn it_is_sound_and_its_record_can_be_proved() {
 
 /// What two companies are compared by.
 fn portrait(data: &Path) -> String {
-    let options = hq::store::Options {
+    let options = store::Options {
         path: data.join("workspaces/tidewater-bikes/hq.redb"),
-        schema: hq::server::schema::workspace(),
+        schema: server::schema::workspace(),
         cache: 4 << 20,
-        clock: std::sync::Arc::new(hq::kernel::time::SystemClock),
-        ids: std::sync::Arc::new(hq::kernel::id::SeededIds::new(1)),
+        clock: std::sync::Arc::new(kernel::time::SystemClock),
+        ids: std::sync::Arc::new(kernel::id::SeededIds::new(1)),
         reactor: None,
-        faults: std::sync::Arc::new(hq::store::NoFaults),
+        faults: std::sync::Arc::new(store::NoFaults),
     };
-    let store = hq::store::Store::open(options).expect("a store");
+    let store = store::Store::open(options).expect("a store");
     let text = store.read(|snap| {
         let tasks: Vec<Task> = snap.list(&Range::all())?;
         let comments: Vec<Comment> = snap.list(&Range::all())?;
         let runs: Vec<Run> = snap.list(&Range::all())?;
         let calls: Vec<Usage> = snap.list(&Range::all())?;
-        Ok::<_, hq::store::StoreError>(format!("{tasks:#?}\n{comments:#?}\n{runs:#?}\n{calls:#?}"))
+        Ok::<_, store::StoreError>(format!("{tasks:#?}\n{comments:#?}\n{runs:#?}\n{calls:#?}"))
     });
     let text = text.expect("a read");
     store.close();

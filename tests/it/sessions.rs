@@ -1,6 +1,6 @@
 //! Conversations as wholes: named, archived, brought back, begun anew, and searched; whose they are.
 
-use hq::kernel::Role;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

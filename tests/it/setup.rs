@@ -112,11 +112,11 @@ async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_l
     let app = hq.running().app.clone();
     let opening = app.clone();
     let ws = tokio::task::spawn_blocking(move || {
-        hq::server::workspaces::open(&opening, folder, 4 << 20).expect("it opens")
+        server::workspaces::open(&opening, folder, 4 << 20).expect("it opens")
     });
     let ws = ws.await.expect("no panic");
-    let owner = hq::kernel::TypedId::from_bytes([9; 16]);
-    let founding = hq::features::workspace::rules::Founding {
+    let owner = kernel::TypedId::from_bytes([9; 16]);
+    let founding = features::workspace::rules::Founding {
         id: ws.id,
         name: "Marlow Cargo".into(),
         emoji: None,
@@ -125,8 +125,8 @@ async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_l
         owner_name: "Mira".into(),
         owner_email: OWNER.1.into(),
     };
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Setup), hq::kernel::Cause::Setup);
-    ws.write(&by, move |tx| hq::features::workspace::rules::found(tx, founding)).await.expect("ok");
+    let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);
+    ws.write(&by, move |tx| features::workspace::rules::found(tx, founding)).await.expect("ok");
     let id = ws.id;
     drop((ws, app));
     hq.restart().await;

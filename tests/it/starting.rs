@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hq::kernel::{Actor, Cause, Part};
-use hq::store::Faults;
+use kernel::{Actor, Cause, Part};
 use parking_lot::{Condvar, Mutex};
 use reqwest::StatusCode;
 use scraper::{Html, Selector};
 use serde_json::{Value, json};
+use store::Faults;
 
 use crate::support::hq::{Setup, TestHq};
 use crate::support::program::run;
@@ -121,7 +121,7 @@ async fn as_a_kill_leaves_it(hq: &TestHq, to: &Path) {
         let ws = hq.ws();
         let write = ws.write(&BY, move |_| {
             copy(&from, &copied);
-            Ok::<_, hq::store::StoreError>(())
+            Ok::<_, store::StoreError>(())
         });
         write.await.expect("a copy");
         if needs_recovery(&to.join(store)) {

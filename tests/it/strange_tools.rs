@@ -1,10 +1,10 @@
 //! An agent finds nothing of another workspace: every tool, with everything that names something there.
 
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::deliverables::model::Content;
-use hq::features::deliverables::rules::{self as deliverables, NewDelivery};
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::kernel::{Actor, Cause, Part};
+use features::comments::rules::{self as comments, Reach};
+use features::deliverables::model::Content;
+use features::deliverables::rules::{self as deliverables, NewDelivery};
+use features::tasks::rules::{self as tasks, NewTask};
+use kernel::{Actor, Cause, Part};
 use serde_json::{Map, Value, json};
 
 use crate::support::model::Turn;
@@ -37,7 +37,7 @@ async fn strangers(office: &Office) -> Vec<String> {
                 revises: None,
             };
             let (piece, _) = deliverables::submit(tx, new).expect("a deliverable");
-            Ok::<_, hq::store::StoreError>((task, said.id, piece.id))
+            Ok::<_, store::StoreError>((task, said.id, piece.id))
         })
         .await
         .expect("written");
@@ -90,7 +90,7 @@ async fn tools_of_an_agent_of_another_workspace_find_nothing() {
     let ws = office.hq.running().app.workspace("northwind").expect("it is open");
     let before = ws.store.head().seq;
 
-    let features = hq::features::tools();
+    let features = server::doors::tools();
     let mut calls: Vec<(String, Value)> = Vec::new();
     for entry in features.iter() {
         for word in &words {

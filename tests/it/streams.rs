@@ -1,10 +1,10 @@
 //! Open streams end with what let them in: every kind of stream, every way in which it may end.
 
-use hq::features::workspace::queries;
-use hq::kernel::Role;
-use hq::server::workspaces::life;
+use features::workspace::queries;
+use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::workspaces::life;
 
 use crate::support::hq::{Events, Person, TestHq};
 use crate::support::model::{Gate, ModelServer, Turn};
@@ -152,7 +152,7 @@ async fn streams_end_when_the_workspace_goes() {
     let mut open = open().await;
     let (app, ws) = (open.hq.running().app.clone(), open.hq.ws());
     let to = open.hq.data().join("elsewhere");
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Setup);
     open.gates.iter().for_each(Gate::open);
     life::move_to(&app, by, &ws, to).await.expect("it is moved");
     open.browser_ends().await;

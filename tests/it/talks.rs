@@ -1,11 +1,11 @@
 //! Talks on a task as people and programs meet them: comments that are changed in their place, quoted,
 //! answered, settled, reacted to, deleted and brought back.
 
-use hq::features::comments::model::{Comment, Reaction};
-use hq::kernel::{CommentId, Role};
-use hq::store::{Range, ReadExt as _};
+use features::comments::model::{Comment, Reaction};
+use kernel::{CommentId, Role};
 use reqwest::StatusCode;
 use serde_json::json;
+use store::{Range, ReadExt as _};
 
 use crate::support::hq::{Person, TestHq};
 

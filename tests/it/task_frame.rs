@@ -1,8 +1,8 @@
 //! What stands around lists of tasks and beside one: all that match, the menu of filters, recurring tasks, the
 //! properties, the cost, and how much a timeline tells.
 
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::rules::{self as tasks, NewTask};
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::{self as tasks, NewTask};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -177,7 +177,7 @@ async fn properties_say_what_they_show_and_choices_how_they_will_look() {
     assert!(refused.header("hx-trigger").is_some_and(|told| told.contains("odd")));
     let nobody = mira.form(&format!("{at}/assign"), &[("assignee", "none")]).await;
     assert_eq!(nobody.location(), Some(at.as_str()), "{}", nobody.text);
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     let seen = viewer.get(&at).await;
     assert_eq!(seen.texts("[data-guess], [data-record], .prop[data-shows]").len(), 0);
     hq.finish().await;
@@ -215,7 +215,7 @@ async fn the_page_of_a_task_tells_its_cost_against_its_budget() {
     let bar = |name: &str| alone.attr("#task-cost progress", name);
     assert_eq!((bar("value"), bar("data-tone")), ("90".to_owned(), "warn".to_owned()));
 
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     let seen = viewer.get(&at).await;
     assert_eq!(seen.text_of("#cost-head"), "Cost $0.45 of $0.50");
     assert_eq!(seen.texts("#task-cost form").len(), 0);
@@ -247,7 +247,7 @@ async fn a_timeline_without_changes_stays_so_for_who_asked_for_it() {
     assert_eq!(again.texts("#task-time .event").len(), 0, "also when it renews itself");
 
     // Anybody else sees all of it, and an odd word changes nothing.
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Viewer)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Viewer)).await;
     assert_ne!(tom.get(&at).await.texts("#task-time .event").len(), 0);
     let odd = mira.get(&format!("{at}?tell=nonsense")).await;
     assert_eq!((odd.texts("#task-time .event").len(), odd.header("set-cookie")), (0, None));

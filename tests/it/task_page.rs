@@ -131,7 +131,7 @@ async fn a_part_leaves_its_parent_from_both_pages() {
     let left = mira.form(&format!("{part}/parent"), &[("parent", "")]).await;
     assert_eq!(left.location(), Some(part.as_str()), "{}", left.text);
     assert_eq!(api.get("/api/v1/tasks?q=parent:any").await.json()["items"], json!([]));
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     make(&api, json!({ "title": "Tape", "parent": "MC-1" })).await;
     for at in [above, format!("{TASKS}/MC-4")] {
         let seen = viewer.get(&at).await;
@@ -144,7 +144,7 @@ async fn a_part_leaves_its_parent_from_both_pages() {
 async fn a_board_by_assignee_has_room_for_those_without_a_card() {
     let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
     make(&api, json!({ "title": "Oil the chain", "assignee": "me" })).await;
     let at = format!("{TASKS}?layout=board&group=assignee");
     let board = mira.get(&at).await;
@@ -160,7 +160,7 @@ async fn a_board_by_assignee_has_room_for_those_without_a_card() {
     let board = tom.get(&at).await;
     assert_eq!(board.texts(".board > section h2"), ["Tom", "Nobody"]);
     assert_eq!(board.texts(".idlers section h2"), ["Mira Lindqvist"]);
-    let viewer = hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     assert_eq!(viewer.get(&at).await.texts(".idlers").len(), 0, "nothing is dragged");
     hq.finish().await;
 }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use hq::features::inbox::model::Item;
-use hq::features::tasks::rules::templates as rules;
-use hq::features::tasks::rules::templates::Spawn;
-use hq::kernel::{Actor, Cause, Part};
-use hq::store::{Range, ReadExt as _};
+use features::inbox::model::Item;
+use features::tasks::rules::templates as rules;
+use features::tasks::rules::templates::Spawn;
+use kernel::{Actor, Cause, Part};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _};
 
 use crate::support::hq::TestHq;
 

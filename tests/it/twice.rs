@@ -1,23 +1,23 @@
 //! Forms that are sent twice: by a second press of the button, or because an answer was lost.
 
-use hq::features::agents::model::Agent;
-use hq::features::comments::model::Comment;
-use hq::features::connections::model::{Connection, SpareKeys};
-use hq::features::files::model::TaskFile;
-use hq::features::routines::model::{Firing, Routine};
-use hq::features::runs::model::{Input, Run, Session};
-use hq::features::streams::model::Stream;
-use hq::features::tasks::model::label::Label;
-use hq::features::tasks::model::series::Series;
-use hq::features::tasks::model::{Task, template::Template};
-use hq::features::usage::model::price::EnteredPrice;
-use hq::features::users::model::ApiToken;
-use hq::features::views::model::View;
-use hq::features::workspace::model::Invite;
-use hq::kernel::AgentStatus;
-use hq::store::{Range, ReadExt as _, Record};
+use features::agents::model::Agent;
+use features::comments::model::Comment;
+use features::connections::model::{Connection, SpareKeys};
+use features::files::model::TaskFile;
+use features::routines::model::{Firing, Routine};
+use features::runs::model::{Input, Run, Session};
+use features::streams::model::Stream;
+use features::tasks::model::label::Label;
+use features::tasks::model::series::Series;
+use features::tasks::model::{Task, template::Template};
+use features::usage::model::price::EnteredPrice;
+use features::users::model::ApiToken;
+use features::views::model::View;
+use features::workspace::model::Invite;
+use kernel::AgentStatus;
 use reqwest::StatusCode;
 use serde_json::json;
+use store::{Range, ReadExt as _, Record};
 
 use crate::support::hq::{Person, Reply, TestHq};
 use crate::support::model::{Gate, Turn};
@@ -333,7 +333,7 @@ async fn a_message_that_is_sent_twice_is_said_once() {
     hq.settle().await;
     assert_eq!(all::<Input>(&hq).len(), 3);
     // Somebody else's key is their own.
-    let ben = hq.another("Ben", Some(hq::kernel::Role::Member)).await;
+    let ben = hq.another("Ben", Some(kernel::Role::Member)).await;
     ben.form(CHAT, &[("body", "Hello"), ("key", "another")]).await;
     hq.settle().await;
     assert_eq!(all::<Input>(&hq).len(), 4);

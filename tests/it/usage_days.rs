@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hq::features::usage::model::Usage;
-use hq::features::usage::model::day::UsageDay;
-use hq::kernel::{Actor, AgentId, Cause, Part, Timestamp, TypedId};
-use hq::server::consumers;
-use hq::store::consumer::{Standing, standing};
-use hq::store::doctor::{Diagnosis, diagnose, follow};
-use hq::store::{Range, ReadExt as _, Record as _, StoreError};
+use features::usage::model::Usage;
+use features::usage::model::day::UsageDay;
+use kernel::{Actor, AgentId, Cause, Part, Timestamp, TypedId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::consumers;
+use store::consumer::{Standing, standing};
+use store::doctor::{Diagnosis, diagnose, follow};
+use store::{Range, ReadExt as _, Record as _, StoreError};
 
 use crate::support::hq::TestHq;
 use crate::support::program::run_json;
@@ -232,7 +232,7 @@ async fn a_restored_life_of_the_store_does_not_count_its_calls_twice() {
     let db = redb::Database::open(hq.data().join("workspaces/marlow-cargo/hq.redb")).expect("ours");
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
-    let fresh = hq::store::codec::encode(&42_u64).expect("a number");
+    let fresh = store::codec::encode(&42_u64).expect("a number");
     txn.open_table(meta).expect("a table").insert(&b"incarnation"[..], &*fresh).expect("a row");
     txn.commit().expect("a commit");
     drop(db);

@@ -1,15 +1,15 @@
 //! What calls came to: any days, by agent, model, task, source, kind or day, on the page, over the API and as
 //! files for a spreadsheet.
 
-use hq::features::usage::model::Usage;
-use hq::features::usage::model::day::DayZone;
-use hq::features::usage::model::source::UsageSource;
-use hq::kernel::{Actor, AgentId, CallKind, Cause, Part, TypedId as _};
-use hq::server::consumers;
-use hq::store::doctor::{diagnose, follow};
-use hq::store::{Range, ReadExt as _, Record as _, StoreError};
+use features::usage::model::Usage;
+use features::usage::model::day::DayZone;
+use features::usage::model::source::UsageSource;
+use kernel::{Actor, AgentId, CallKind, Cause, Part, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::consumers;
+use store::doctor::{diagnose, follow};
+use store::{Range, ReadExt as _, Record as _, StoreError};
 
 use crate::support::hq::TestHq;
 use crate::support::model::{Tokens, Turn};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hq::crypto::token::{Token, TokenKind};
-use hq::features::users::model::Purpose;
-use hq::features::users::{queries as users, rules};
-use hq::kernel::{Actor, Cause, Part};
+use crypto::token::{Token, TokenKind};
+use features::users::model::Purpose;
+use features::users::{queries as users, rules};
+use kernel::{Actor, Cause, Part};
 use reqwest::StatusCode;
 
 use crate::support::hq::{OWNER, Person, Reply, TestHq, everything_in};
@@ -136,7 +136,7 @@ async fn sign_ins_are_listed_and_can_be_ended_one_by_one_or_all() {
     assert_eq!(phone.get("/").await.location(), Some("/login"));
     assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
     // Somebody else's cannot be ended.
-    let vera = hq.another("Vera", Some(hq::kernel::Role::Member)).await;
+    let vera = hq.another("Vera", Some(kernel::Role::Member)).await;
     let foreign = vera.form(&end[1], &[]).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     hq.finish().await;
@@ -169,7 +169,7 @@ async fn a_new_password_needs_the_old_one_and_ends_other_sign_ins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_link_sets_a_password_once() {
     let hq = TestHq::start().await;
-    let account = hq.ws().read(|snap| hq::features::workspace::queries::owner(snap));
+    let account = hq.ws().read(|snap| features::workspace::queries::owner(snap));
     let account = account.expect("readable").expect("an owner").account;
     let token = Token::issue(TokenKind::Link);
     let text = token.reveal().to_owned();

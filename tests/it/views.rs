@@ -26,7 +26,7 @@ async fn a_view_is_saved_changed_shared_and_deleted() {
     assert_eq!(all["items"][0]["look"]["q"], "is:open priority:high");
     assert_eq!(all["items"][0]["shared"], false);
 
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
     let unseen = tom.clone().with("x-hq-workspace", "marlow-cargo");
     assert_eq!(unseen.get("/api/v1/views").await.json()["items"], json!([]));
     let missing = unseen.get(&format!("{TASKS}?view=launch")).await;
@@ -208,7 +208,7 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     assert_eq!(tabs().await, ["📚 Paper", "🚲 Yard", "Late"]);
 
     // Somebody else's own view is moved by nobody else.
-    let tom = hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(tom.form(&path(1, "left"), &[]).await.status, StatusCode::NOT_FOUND);
     hq.finish().await;
 }

@@ -1,12 +1,12 @@
 //! Tasks, comments and delivered work as people and programs meet them: over HTTP.
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::provision;
-use hq::features::agents::rules::{self as agents, ModelWish, NewAgent};
-use hq::features::deliverables::model::Content;
-use hq::features::deliverables::rules::{self as deliverables, NewDelivery};
-use hq::features::tasks::queries as tasks;
-use hq::kernel::{Actor, Cause, Part, Role, RunId, TypedId as _};
+use features::agents::model::Agent;
+use features::agents::provision;
+use features::agents::rules::{self as agents, ModelWish, NewAgent};
+use features::deliverables::model::Content;
+use features::deliverables::rules::{self as deliverables, NewDelivery};
+use features::tasks::queries as tasks;
+use kernel::{Actor, Cause, Part, Role, RunId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -282,7 +282,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     let by = (Actor::Agent { agent: ada.id, run }, Cause::Step(run, 2));
     ws.write(&by, move |tx| {
         let task = tasks::resolve(tx, "MC-1")?.id;
-        let piece = hq::features::deliverables::queries::resolve(tx, task, "prices")?;
+        let piece = features::deliverables::queries::resolve(tx, task, "prices")?;
         let content = Content::Text("# Prices\n\nWith VAT".to_owned());
         let (title, note, revises) = (String::new(), String::new(), Some(piece.id));
         deliverables::submit(tx, NewDelivery { task, title, content, note, revises })

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hq::app::Ws;
-use hq::features::users::model::Account;
-use hq::features::users::rules::UsersError;
-use hq::features::workspace::queries as workspace;
-use hq::kernel::{Actor, Cause, Part, Role, WorkspaceState};
-use hq::server::timers;
-use hq::server::workspaces::life::{self, LifeError, NewWorkspace};
-use hq::store::{Faults, Range, ReadExt, StoreError};
+use app::Ws;
+use features::users::model::Account;
+use features::users::rules::UsersError;
+use features::workspace::queries as workspace;
+use kernel::{Actor, Cause, Part, Role, WorkspaceState};
 use reqwest::StatusCode;
 use serde_json::json;
+use server::timers;
+use server::workspaces::life::{self, LifeError, NewWorkspace};
+use store::{Faults, Range, ReadExt, StoreError};
 
 use crate::support::hq::{Person, Reply, Setup, TestHq};
 
@@ -262,7 +262,7 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     let slugs: Vec<_> =
         hq.running().app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
     assert_eq!(slugs, ["marlow-cargo", "northwind", "westwind"]);
-    let rows = hq.running().app.system.read(|snap| hq::features::users::queries::workspaces(snap));
+    let rows = hq.running().app.system.read(|snap| features::users::queries::workspaces(snap));
     let rows = rows.expect("the list");
     assert_eq!(rows.len(), 3, "{rows:?}");
     assert!(rows.iter().all(|row| row.state == WorkspaceState::Active));
@@ -321,10 +321,10 @@ async fn an_archived_workspace_can_be_deleted() {
 async fn what_is_done_with_a_workspace_goes_on_when_nobody_waits_for_it() {
     let hq = TestHq::start().await;
     let (app, ws) = (hq.running().app.clone(), hq.ws());
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Setup);
     let turn = app.list_turn.lock().await;
     {
-        let archive = hq::server::workspaces::life::archive(&app, by, &ws);
+        let archive = server::workspaces::life::archive(&app, by, &ws);
         tokio::pin!(archive);
         assert!(futures_util::poll!(archive.as_mut()).is_pending(), "it waits for its turn");
     }
@@ -341,13 +341,13 @@ async fn what_is_done_with_a_workspace_goes_on_when_nobody_waits_for_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_people_of_a_workspace_are_read_again_when_they_change_and_not_before() {
-    use hq::features::workspace::queries::crew;
+    use features::workspace::queries::crew;
     let hq = TestHq::start().await;
     let ws = hq.ws();
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Setup), hq::kernel::Cause::Setup);
+    let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);
     let before = crew(&ws).expect("the people");
     let write = async |title: String| {
-        use hq::features::tasks::rules::{NewTask, create};
+        use features::tasks::rules::{NewTask, create};
         ws.write(&by, move |tx| create(tx, NewTask::titled(title))).await.expect("a task");
     };
     for n in 0..20 {
@@ -372,16 +372,16 @@ async fn the_people_of_a_workspace_are_read_again_when_they_change_and_not_befor
 
 /// A store as it is right after its file was made.
 fn make_empty_store(folder: &std::path::Path) {
-    let options = hq::store::Options {
+    let options = store::Options {
         path: folder.join("hq.redb"),
-        schema: hq::server::schema::workspace(),
+        schema: server::schema::workspace(),
         cache: 1 << 20,
-        clock: std::sync::Arc::new(hq::kernel::time::SystemClock),
-        ids: std::sync::Arc::new(hq::kernel::id::SystemIds::default()),
+        clock: std::sync::Arc::new(kernel::time::SystemClock),
+        ids: std::sync::Arc::new(kernel::id::SystemIds::default()),
         reactor: None,
-        faults: std::sync::Arc::new(hq::store::NoFaults),
+        faults: std::sync::Arc::new(store::NoFaults),
     };
-    hq::store::Store::open(options).expect("a new store").close();
+    store::Store::open(options).expect("a new store").close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -434,9 +434,9 @@ async fn a_workspace_moves_to_another_place_and_is_taken_in_again() {
     let owner = hq.owner();
     task(&owner, "northwind").await;
     let (app, ws) = (hq.running().app.clone(), hq.running().app.workspace("northwind"));
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Setup);
     let (ws, away) = (ws.expect("it is there"), hq.data().join("away"));
-    let moving = |to| hq::server::workspaces::life::move_to(&app, by, &ws, to);
+    let moving = |to| server::workspaces::life::move_to(&app, by, &ws, to);
     let error = moving(hq.data()).await.expect_err("the place is taken");
     assert!(error.to_string().contains("does not exist yet"), "{error}");
     moving(away.clone()).await.expect("moved");

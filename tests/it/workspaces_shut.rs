@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use hq::kernel::{Actor, Cause, Part, Role};
-use hq::server::workspaces::life;
-use hq::store::FORMAT;
+use kernel::{Actor, Cause, Part, Role};
 use reqwest::StatusCode;
+use server::workspaces::life;
+use store::FORMAT;
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::program::run;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::commands::print;
-use crate::cli::door::{Ask, Door};
-use crate::cli::operate::Place;
-use crate::cli::reach::CommandError;
-use crate::cli::{Common, LIMIT, OK, complain, runs};
-use crate::web::format;
+use crate::commands::print;
+use crate::door::{Ask, Door};
+use crate::operate::Place;
+use crate::reach::CommandError;
+use crate::{Common, LIMIT, OK, complain, runs};
+use web::format;
 
 use super::{question, word};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::commands::print;
-use crate::cli::door::{Ask, Door, Pieces};
-use crate::cli::reach::CommandError;
-use crate::cli::show::plain;
-use crate::cli::{Common, FAILED, OK, complain, fail, say};
-use crate::net::lines::LineParser;
+use crate::commands::print;
+use crate::door::{Ask, Door, Pieces};
+use crate::reach::CommandError;
+use crate::show::plain;
+use crate::{Common, FAILED, OK, complain, fail, say};
+use net::lines::LineParser;
 
 use super::{Named, word};
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use serde_json::{Map, Value, json};
 
-use crate::cli::operate::Place;
-use crate::cli::reach::CommandError;
-use crate::cli::written::Fields;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{RoutineSession, Thinking};
+use crate::operate::Place;
+use crate::reach::CommandError;
+use crate::written::Fields;
+use kernel::text::ellipsis;
+use kernel::{RoutineSession, Thinking};
 
 /// The longest name that is made of an instruction, in characters.
 const MAX_NAME: usize = 60;

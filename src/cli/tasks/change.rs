@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::Common;
-use crate::cli::agents::{question, word};
-use crate::cli::commands::print;
-use crate::cli::door::{Ask, Door};
-use crate::cli::reach::CommandError;
-use crate::cli::show::{part, quoted};
+use crate::Common;
+use crate::agents::{question, word};
+use crate::commands::print;
+use crate::door::{Ask, Door};
+use crate::reach::CommandError;
+use crate::show::{part, quoted};
 
 use super::flags::{Claim, Edit, Move, Which, Whiches, or_null};
 use super::{at, line, path};
@@ -171,7 +171,7 @@ pub async fn archive(
     let body = json!({ "tasks": which.tasks, "archived": archived });
     let done = door.call(Ask::post("/api/v1/tasks/bulk", &body).within(workspace)).await?;
     let tasks = done["tasks"].as_u64().unwrap_or_default();
-    let what = crate::web::format::count(tasks, "task", "tasks");
+    let what = web::format::count(tasks, "task", "tasks");
     print(common, &done, &[said(&what, archived)])
 }
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::Common;
-use crate::cli::agents::{question, word};
-use crate::cli::commands::print;
-use crate::cli::door::{Ask, Door};
-use crate::cli::operate::Place;
-use crate::cli::reach::CommandError;
-use crate::cli::show::{listed, moment, part, pick, quoted, short};
+use crate::Common;
+use crate::agents::{question, word};
+use crate::commands::print;
+use crate::door::{Ask, Door};
+use crate::operate::Place;
+use crate::reach::CommandError;
+use crate::show::{listed, moment, part, pick, quoted, short};
 
 use super::flags::{Deliver, Review};
 use super::{at, files, path};

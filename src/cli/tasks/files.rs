@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cli::Common;
-use crate::cli::agents::word;
-use crate::cli::commands::print;
-use crate::cli::door::{Ask, Door};
-use crate::cli::reach::CommandError;
-use crate::cli::show::{listed, query, short};
-use crate::web::format::size;
+use crate::Common;
+use crate::agents::word;
+use crate::commands::print;
+use crate::door::{Ask, Door};
+use crate::reach::CommandError;
+use crate::show::{listed, query, short};
+use web::format::size;
 
 use super::flags::{Attach, Which};
 use super::{at, path};

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::cli::operate::Place;
-use crate::cli::show::one_of;
-use crate::kernel::vocab::UnknownWord;
-use crate::kernel::{Priority, TaskStatus, Thinking};
+use crate::operate::Place;
+use crate::show::one_of;
+use kernel::vocab::UnknownWord;
+use kernel::{Priority, TaskStatus, Thinking};
 
 /// Which task.
 #[derive(Args)]

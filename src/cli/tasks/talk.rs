@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::Common;
-use crate::cli::agents::{items, question, word};
-use crate::cli::commands::{or_none, print};
-use crate::cli::door::{Ask, Door};
-use crate::cli::operate::Place;
-use crate::cli::reach::CommandError;
-use crate::cli::show::part;
-use crate::kernel::text::ellipsis;
+use crate::Common;
+use crate::agents::{items, question, word};
+use crate::commands::{or_none, print};
+use crate::door::{Ask, Door};
+use crate::operate::Place;
+use crate::reach::CommandError;
+use crate::show::part;
+use kernel::text::ellipsis;
 
 use super::flags::Which;
 use super::{at, path};

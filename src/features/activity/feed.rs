@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::features::history::queries::readable::{Eye, Looker};
-use crate::kernel::Timestamp;
-use crate::store::{Class, Cursor, Entry, Range, Read, Schema, StoreError, feed};
+use crate::history::queries::readable::{Eye, Looker};
+use kernel::Timestamp;
+use store::{Class, Cursor, Entry, Range, Read, Schema, StoreError, feed};
 
 use super::queries::{actor, cause, event, word};
 
@@ -170,7 +170,7 @@ impl Teller<'_> {
         let change = Change {
             seq: entry.seq,
             cursor: place.to_string(),
-            at: crate::kernel::time::from_ms(entry.at),
+            at: kernel::time::from_ms(entry.at),
             actor: actor(entry.actor),
             cause: cause(entry.cause),
             changes,
@@ -184,7 +184,7 @@ impl Teller<'_> {
         &mut self,
         seq: u64,
         (table, key): (u16, &[u8]),
-        as_json: crate::store::schema::AsJson,
+        as_json: store::schema::AsJson,
     ) -> Result<(&'static str, Value), StoreError> {
         let at = self.told.entry((table, key.to_vec())).or_insert(seq);
         if *at != seq {
@@ -283,7 +283,7 @@ pub fn snapshot(
                     return ControlFlow::Break(());
                 }
             }
-            let rev = crate::store::codec::unwrap(value).map_or(0, |(_, rev, _)| rev);
+            let rev = store::codec::unwrap(value).map_or(0, |(_, rev, _)| rev);
             let row = (ops.json)(value).unwrap_or_default();
             size += CHANGE + weight(&row);
             let id = (ops.key_text)(key);

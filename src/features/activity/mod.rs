@@ -1,8 +1,6 @@
 //! What happened: a view of the feed's heads for people, the same feed for programs, and the live
 //! stream of pages. Writes nothing.
 
-pub mod api;
-mod feed;
-pub mod pages;
+pub mod feed;
 pub mod queries;
-mod words;
+pub mod words;

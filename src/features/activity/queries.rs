@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::app::Ws;
-use crate::features::audit::queries::{Wish, cause_word, fired_in};
-use crate::features::history::queries::names::Names;
-use crate::features::history::queries::readable::{Eye, Looker};
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::Run;
-use crate::features::tasks::queries::people::{People, assignee_of};
-use crate::kernel::{Actor, Assignee, Cause, Event, Timestamp};
-use crate::store::audit as trail;
-use crate::store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
-use crate::web::parts::Face;
+use crate::audit::queries::{Wish, cause_word, fired_in};
+use crate::history::queries::names::Names;
+use crate::history::queries::readable::{Eye, Looker};
+use crate::routines::model::Routine;
+use crate::runs::model::Run;
+use crate::tasks::queries::people::{People, assignee_of};
+use app::Ws;
+use kernel::{Actor, Assignee, Cause, Event, Timestamp};
+use store::audit as trail;
+use store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
+use web::parts::Face;
 
 pub use super::words::Words;
 use super::words::{self, rows};
@@ -227,7 +227,7 @@ fn gather(
     loop {
         let piece = piece(found.next)?;
         found.looked += piece.looked;
-        let reached = piece.reached.map(|(_, at)| crate::kernel::time::from_ms(at));
+        let reached = piece.reached.map(|(_, at)| kernel::time::from_ms(at));
         found.reached = reached.or(found.reached);
         found.next = piece.next;
         ws.read(|snap| {
@@ -274,7 +274,7 @@ pub fn after(
             };
             last = entry.seq;
             found.looked += 1;
-            let at = crate::kernel::time::from_ms(entry.at);
+            let at = kernel::time::from_ms(entry.at);
             found.reached = found.reached.or(Some(at));
             if wish.covers(&entry) && begun.covers(&entry) {
                 let lines = teller.told(&entry)?;
@@ -325,7 +325,7 @@ impl<'r> Teller<'r> {
             let by = words.by.unwrap_or_else(|| assignee_of(entry.actor));
             Line {
                 seq: entry.seq,
-                at: crate::kernel::time::from_ms(entry.at),
+                at: kernel::time::from_ms(entry.at),
                 who: self.people.face(by),
                 by,
                 area,

@@ -3,29 +3,29 @@
 mod routines;
 pub(super) mod rows;
 
-use crate::features::agents::model::Agent;
-use crate::features::comments::model::Comment;
-use crate::features::connections::model::Connection;
-use crate::features::deliverables::model::Deliverable;
-use crate::features::files::model::TaskFile;
-use crate::features::history::queries::readable::Eye;
-use crate::features::jobs::model::Job;
-use crate::features::runs::model::Run;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::label::Label;
-use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::people::People;
-use crate::features::usage::model::budget::Budget;
-use crate::features::usage::queries::budgets;
-use crate::features::workspace::model::SETTINGS;
-use crate::kernel::text::{ellipsis, listed};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::comments::model::Comment;
+use crate::connections::model::Connection;
+use crate::deliverables::model::Deliverable;
+use crate::files::model::TaskFile;
+use crate::history::queries::readable::Eye;
+use crate::jobs::model::Job;
+use crate::runs::model::Run;
+use crate::streams::model::Stream;
+use crate::tasks::model::label::Label;
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::People;
+use crate::usage::model::budget::Budget;
+use crate::usage::queries::budgets;
+use crate::workspace::model::SETTINGS;
+use kernel::text::{ellipsis, listed};
+use kernel::{
     AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, LabelId,
     Manager, Payer, Period, RunId, StreamId, TaskField, TaskId, Verdict,
 };
-use crate::store::{Entry, Read, ReadExt, Schema, StoreError};
-use crate::web::{format, md};
+use store::{Entry, Read, ReadExt, Schema, StoreError};
+use web::{format, md};
 
 use super::queries::Area;
 
@@ -127,7 +127,7 @@ pub fn of(
 }
 
 fn whole_restored(taken_at: i64) -> Words {
-    let at = crate::kernel::time::from_ms(taken_at).strftime("%-d %B %Y, %H:%M UTC");
+    let at = kernel::time::from_ms(taken_at).strftime("%-d %B %Y, %H:%M UTC");
     Words {
         verb: "restored the".to_owned(),
         thing: "workspace".to_owned(),
@@ -408,7 +408,7 @@ impl Speaker<'_> {
     /// many there are.
     fn undone(&self, of: u64, entry: &Entry, words: &mut Words) -> Result<(), StoreError> {
         let changed = entry.changes.iter().filter(|change| change.table == TASKS.number);
-        let mut ids = changed.filter_map(|change| crate::store::key::decode::<TaskId>(&change.key));
+        let mut ids = changed.filter_map(|change| kernel::key::decode::<TaskId>(&change.key));
         let (first, others) = (ids.next(), ids.count());
         let Some(first) = first else { return Ok(()) };
         let rest = format!("(entry {of})");

@@ -1,13 +1,13 @@
 //! Reading an agent's files for people and the API. Links are never followed, and no path leaves
 //! the folder: the leaf that opens them sees to that.
 
-use crate::app::Ws;
-use crate::git::GitError;
-use crate::git::files::AgentFiles;
-use crate::git::folder::Kind;
-use crate::kernel::text::of_bytes;
-use crate::kernel::{Problem, ProblemKind};
-use crate::store::StoreError;
+use app::Ws;
+use git::GitError;
+use git::files::AgentFiles;
+use git::folder::Kind;
+use kernel::text::of_bytes;
+use kernel::{Problem, ProblemKind};
+use store::StoreError;
 
 use super::model::Agent;
 

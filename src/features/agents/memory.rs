@@ -4,17 +4,17 @@
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-use crate::app::Ws;
-use crate::features::runs::model::Session;
-use crate::features::runs::queries::search;
-use crate::git::files::AgentFiles;
-use crate::git::folder::Kind;
-use crate::git::snapshot::Paths;
-use crate::git::{Author, Branch, CommitId, Entry, File, GitError};
-use crate::kernel::{AccountId, FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
-use crate::tool::rank::{Query, Ranking};
-use crate::web::session::Person;
+use crate::runs::model::Session;
+use crate::runs::queries::search;
+use app::Ws;
+use git::files::AgentFiles;
+use git::folder::Kind;
+use git::snapshot::Paths;
+use git::{Author, Branch, CommitId, Entry, File, GitError};
+use kernel::{AccountId, FieldError, Problem, ProblemKind};
+use store::StoreError;
+use tool::rank::{Query, Ranking};
+use web::session::Person;
 
 use super::model::Agent;
 use super::rules;

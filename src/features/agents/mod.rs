@@ -2,18 +2,14 @@
 //!
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
-pub mod api;
 pub mod files;
 pub mod memory;
 pub mod model;
-pub mod pages;
 pub mod provision;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
 pub mod templates;
-pub mod tools;
 pub mod versions;
 
 pub use provision::complete_provisioning;
-pub use tools::tools;

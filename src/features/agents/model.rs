@@ -5,11 +5,12 @@ mod old;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::connections::model::Connection;
-use crate::kernel::{
+use crate::connections::model::Connection;
+use kernel::key::{Key, KeyBuf};
+use kernel::{
     AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp, TypedId,
 };
-use crate::store::{Class, DecodeError, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Agents.
 pub const AGENTS: Table = Table::new(45, "agents");
@@ -99,7 +100,7 @@ impl Record for Agent {
         }
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: AgentId::from_bytes([5; 16]),
             name: "Ada".into(),

@@ -3,14 +3,14 @@
 //! The record says `provisioning` before the first file is made and `ready` after the last one.
 //! Each step may be done twice, so a crash in between is mended by doing all of it again.
 
-use crate::app::{Who, Ws};
-use crate::features::workspace::model::{Member, Settings};
-use crate::git::files::AgentFiles;
-use crate::git::history::At;
-use crate::git::snapshot::Paths;
-use crate::git::{AgentsRepo, Author, Branch, Entry, File, GitError};
-use crate::kernel::{Actor, AgentId, AgentStatus, Cause, Part, Timestamp};
-use crate::store::{ReadExt, StoreError};
+use crate::workspace::model::{Member, Settings};
+use app::{Who, Ws};
+use git::files::AgentFiles;
+use git::history::At;
+use git::snapshot::Paths;
+use git::{AgentsRepo, Author, Branch, Entry, File, GitError};
+use kernel::{Actor, AgentId, AgentStatus, Cause, Part, Timestamp};
+use store::{ReadExt, StoreError};
 
 use super::model::Agent;
 use super::queries::{self, lines};

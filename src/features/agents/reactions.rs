@@ -1,8 +1,8 @@
 //! What happens to agents when something else changes.
 
-use crate::features::agents::model::Agent;
-use crate::kernel::{AgentStatus, Event};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use kernel::{AgentStatus, Event};
+use store::{ReadExt, WriteTx};
 
 use super::rules::{self, AgentError};
 

@@ -7,13 +7,14 @@ pub mod reach;
 
 pub use error::AgentError;
 
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries::PRACTICE;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::{MEMBER_BY_HANDLE, Member};
-use crate::git::CommitId;
-use crate::kernel::{AgentId, AgentStatus, ConnectionId, Event, Manager, TaskId, Thinking};
-use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+use crate::connections::model::Connection;
+use crate::connections::queries::PRACTICE;
+use crate::tasks::model::Task;
+use crate::workspace::model::{MEMBER_BY_HANDLE, Member};
+use git::CommitId;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, AgentStatus, ConnectionId, Event, Manager, TaskId, Thinking};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::Agent;
 use super::queries;
@@ -105,7 +106,7 @@ pub fn create(
         network: false,
         budget_micros: good_budget(new.budget_micros)?,
         budget_soft_pct: 80,
-        max_output: crate::providers::bound::OUTPUT_SETTING,
+        max_output: providers::bound::OUTPUT_SETTING,
         reports_to: new.reports_to,
         created_at: now,
         updated_at: now,
@@ -242,7 +243,7 @@ pub fn provision_failed(
     reason: &str,
 ) -> Result<Agent, AgentError> {
     let agent = load(tx, id)?;
-    let reason = crate::kernel::text::ellipsis(reason, 500);
+    let reason = kernel::text::ellipsis(reason, 500);
     match agent.status {
         AgentStatus::Provisioning => set_status(tx, agent, AgentStatus::Error, Some(reason)),
         _ => Ok(agent),
@@ -376,7 +377,11 @@ fn wrong_state(agent: Agent, hint: &'static str) -> AgentError {
     AgentError::WrongState { name: agent.name, state, hint }
 }
 
-pub(super) fn good_name(name: &str) -> Result<String, AgentError> {
+/// A name that an agent may have.
+///
+/// # Errors
+/// [`AgentError`] says what is wrong with it.
+pub fn good_name(name: &str) -> Result<String, AgentError> {
     let name = name.trim();
     let fits = (1..=MAX_NAME).contains(&name.chars().count());
     if fits && !name.chars().any(char::is_control) {
@@ -386,7 +391,11 @@ pub(super) fn good_name(name: &str) -> Result<String, AgentError> {
     }
 }
 
-pub(super) fn good_description(text: &str) -> Result<String, AgentError> {
+/// A description that an agent may have.
+///
+/// # Errors
+/// When it is too long.
+pub fn good_description(text: &str) -> Result<String, AgentError> {
     let text = text.trim();
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(AgentError::BadDescription);
@@ -395,7 +404,7 @@ pub(super) fn good_description(text: &str) -> Result<String, AgentError> {
 }
 
 /// One picture may be several characters that are drawn as one; letters and spaces are none.
-pub(super) fn good_emoji(emoji: &str) -> Result<String, AgentError> {
+pub fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     let emoji = emoji.trim();
     let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || c.is_control();
     let fits = (1..=10).contains(&emoji.chars().count()) && emoji.len() <= 40;
@@ -406,18 +415,30 @@ pub(super) fn good_emoji(emoji: &str) -> Result<String, AgentError> {
     }
 }
 
-pub(super) fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
+/// A budget of a month, in micro-dollars.
+///
+/// # Errors
+/// When it is below nothing or too large.
+pub fn good_budget(micros: Option<i64>) -> Result<Option<i64>, AgentError> {
     match micros {
         Some(micros) if !(0..=MAX_BUDGET).contains(&micros) => Err(AgentError::BadBudget),
         other => Ok(other),
     }
 }
 
-pub(super) fn good_share(share: u8) -> Result<u8, AgentError> {
+/// A share in percent, from 1 to 100.
+///
+/// # Errors
+/// When it is neither.
+pub fn good_share(share: u8) -> Result<u8, AgentError> {
     if (1..=100).contains(&share) { Ok(share) } else { Err(AgentError::BadShare) }
 }
 
-pub(super) fn good_output(tokens: u32) -> Result<u32, AgentError> {
+/// How many tokens an answer may have.
+///
+/// # Errors
+/// When they are too few or too many.
+pub fn good_output(tokens: u32) -> Result<u32, AgentError> {
     if OUTPUT.contains(&tokens) { Ok(tokens) } else { Err(AgentError::BadOutput) }
 }
 
@@ -442,7 +463,7 @@ fn set_model(tx: &WriteTx<'_>, agent: &mut Agent, wish: ModelWish) -> Result<(),
 /// Whether text has the form of a slug.
 #[must_use]
 pub fn is_slug(text: &str) -> bool {
-    (2..=MAX_SLUG).contains(&text.len()) && crate::kernel::text::slug(text, MAX_SLUG) == text
+    (2..=MAX_SLUG).contains(&text.len()) && kernel::text::slug(text, MAX_SLUG) == text
 }
 
 fn is_reserved(slug: &str) -> bool {
@@ -457,7 +478,7 @@ fn is_taken(tx: &WriteTx<'_>, slug: &str) -> Result<bool, AgentError> {
 }
 
 /// Whether a handle can be used if nobody else has it.
-pub(super) fn plain_slug(slug: &str) -> Result<(), AgentError> {
+pub fn plain_slug(slug: &str) -> Result<(), AgentError> {
     match slug {
         _ if !is_slug(slug) => Err(AgentError::BadSlug),
         _ if is_reserved(slug) => Err(AgentError::ReservedSlug(slug.to_owned())),
@@ -475,7 +496,7 @@ fn good_slug(tx: &WriteTx<'_>, slug: &str) -> Result<String, AgentError> {
 
 /// A slug made from the name, with a number behind it when it is taken.
 fn free_slug(tx: &WriteTx<'_>, name: &str) -> Result<String, AgentError> {
-    let base = match crate::kernel::text::slug(name, MAX_SLUG - 4) {
+    let base = match kernel::text::slug(name, MAX_SLUG - 4) {
         // "Q", or a name in letters that no address holds.
         short if short.len() < 2 => format!("agent-{short}").trim_end_matches('-').to_owned(),
         slug => slug,

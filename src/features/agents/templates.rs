@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 
-use crate::git::File;
-use crate::kernel::{Thinking, text};
+use git::File;
+use kernel::{Thinking, text};
 
 /// What every template stands on.
 const SHARED: &str = "_shared";
@@ -23,7 +23,7 @@ pub const PROMPT_FILES: [&str; 5] = ["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOO
 const MAX_VALUE: usize = 200;
 
 #[derive(RustEmbed)]
-#[folder = "agent-templates"]
+#[folder = "../../agent-templates"]
 struct Embedded;
 
 /// Which kind of model suits a template; what that means is decided by what is connected.
@@ -236,7 +236,7 @@ mod tests {
         let slugs: Vec<_> = builtin().iter().map(|t| t.slug.as_str()).collect();
         assert_eq!(slugs, ["assistant", "default"]);
         for template in builtin() {
-            assert!(crate::git::Branch::template(&template.slug).is_ok());
+            assert!(git::Branch::template(&template.slug).is_ok());
             let paths: Vec<_> = template.files.iter().map(|f| f.path.as_str()).collect();
             for needed in PROMPT_FILES.iter().chain(&[
                 "MEMORY.md",
@@ -249,7 +249,7 @@ mod tests {
                 assert!(paths.contains(needed), "{} has no {needed}", template.slug);
             }
             for path in paths {
-                crate::git::names::check_path(path).unwrap();
+                git::names::check_path(path).unwrap();
             }
             assert!(!template.manifest.description.is_empty());
         }

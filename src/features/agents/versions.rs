@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-use crate::app::Ws;
-use crate::features::runs::queries::{self as runs, talk};
-use crate::git::files::AgentFiles;
-use crate::git::history::{At, FileDiff, LogQuery, Logged};
-use crate::git::names::check_path;
-use crate::git::snapshot::{MAX_FILE, Paths};
-use crate::git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError};
-use crate::kernel::{AccountId, Role, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::session::Person;
+use crate::runs::queries::{self as runs, talk};
+use app::Ws;
+use git::files::AgentFiles;
+use git::history::{At, FileDiff, LogQuery, Logged};
+use git::names::check_path;
+use git::snapshot::{MAX_FILE, Paths};
+use git::{AgentsRepo, Author, Branch, CommitId, Entry, File, GitError};
+use kernel::{AccountId, Role, Timestamp};
+use store::{ReadExt, StoreError};
+use web::session::Person;
 
 use super::files::{Content, FilesError, MAX_SHOWN};
 use super::memory;

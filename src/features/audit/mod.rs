@@ -2,8 +2,6 @@
 //! was written; and how long former versions are kept. Sign-ins, tokens and accounts of the members
 //! come from the system store, which has a feed of its own.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Class, Record, Table};
+use store::{Class, Record, Table};
 
 /// How long former versions are kept (one row).
 pub const KEEPING: Table = Table::new(95, "retention");

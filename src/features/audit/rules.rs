@@ -1,7 +1,7 @@
 //! What the audit itself writes: how long former versions are kept, and that a verification found something.
 
-use crate::kernel::{About, FieldError, Notice, NoticeKind, Problem, ProblemKind};
-use crate::store::{StoreError, WriteTx};
+use kernel::{About, FieldError, Notice, NoticeKind, Problem, ProblemKind};
+use store::{StoreError, WriteTx};
 
 use super::model::Keeping;
 

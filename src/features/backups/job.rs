@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::app::{App, Who as _, Ws};
-use crate::backup::{
+use app::{App, Who as _, Ws};
+use backup::{
     Address, BackupError, Checked, Held, Manifest, Means, Meter, Owner, Pruned, Repository,
     Retention, S3Keys, Source, SourceWorkspace, Taken, Target, apart, forget, make, open_target,
     prune, verify,
 };
-use crate::crypto::keyring::{Binding, Secret};
-use crate::kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
-use crate::net::message::Policy;
-use crate::store::blob::Hold;
-use crate::store::verify::{self as proof, Depth, Progress};
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::web::session::Person;
+use crypto::keyring::{Binding, Secret};
+use kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
+use net::message::Policy;
+use store::blob::Hold;
+use store::verify::{self as proof, Depth, Progress};
+use store::{ReadExt, StoreError, WriteTx};
+use web::session::Person;
 
 use super::model::{
     BackupRun, BackupSecret, Deed, Encryption, FITS, PASSPHRASE, Reach, S3_SECRET, Trigger,

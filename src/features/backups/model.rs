@@ -5,11 +5,11 @@ use jiff::fmt::serde::timestamp::millisecond;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{MANIFESTS, Retention};
-use crate::crypto::keyring::Sealed;
-use crate::kernel::time::from_ms;
-use crate::kernel::{AccountId, JobId, Timestamp, TypedId};
-use crate::store::{Class, DecodeError, Record, Table, codec};
+use backup::{MANIFESTS, Retention};
+use crypto::keyring::Sealed;
+use kernel::time::from_ms;
+use kernel::{AccountId, JobId, Timestamp, TypedId};
+use store::{Class, DecodeError, Record, Table, codec};
 
 /// How backups are made.
 pub const SETTINGS: Table = Table::new(120, "backup_settings");
@@ -540,7 +540,7 @@ impl Record for Restoration {
 #[cfg(test)]
 mod tests {
     use super::Kept;
-    use crate::store::Record as _;
+    use store::Record as _;
 
     #[test]
     fn what_a_backup_lacks_and_what_is_damaged_are_told_apart() {

@@ -9,12 +9,12 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 
-use crate::app::{App, Ws};
-use crate::backup::{Address, BackupError, Folder, Listed, MANIFESTS, Repository, Target, apart};
-use crate::features::users::queries as users;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
-use crate::store::{Range, Read, ReadExt, Store, StoreError};
+use crate::users::queries as users;
+use crate::workspace::queries as workspace;
+use app::{App, Ws};
+use backup::{Address, BackupError, Folder, Listed, MANIFESTS, Repository, Target, apart};
+use kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
+use store::{Range, Read, ReadExt, Store, StoreError};
 
 use super::model::{
     BackupRun, BackupSettings, Deed, Kept, KnownPlace, Outcome, Restoration, Schedule, Trigger,
@@ -379,7 +379,7 @@ pub fn may_manage(app: &App, account: AccountId) -> Result<bool, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::next_at;
-    use crate::features::backups::model::BackupSettings;
+    use crate::backups::model::BackupSettings;
     use jiff::tz::TimeZone;
 
     #[test]

@@ -5,14 +5,14 @@ mod former;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::backup::{Address, BackupError, Manifest};
-use crate::crypto::keyring::Sealed;
-use crate::crypto::passphrase::PassphraseError;
-use crate::features::notifications::queries as notifications;
-use crate::kernel::{
+use crate::notifications::queries as notifications;
+use backup::{Address, BackupError, Manifest};
+use crypto::keyring::Sealed;
+use crypto::passphrase::PassphraseError;
+use kernel::{
     About, Cause, Event, FieldError, JobId, Notice, NoticeKind, Problem, ProblemKind, Timestamp,
 };
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
     BackupRun, BackupSecret, BackupSettings, Deed, Encryption, INCOMPLETE, Kept, KnownPlace,

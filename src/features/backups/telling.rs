@@ -4,10 +4,10 @@
 //! this comes after the row, and asks each time who knows already: what a kill cut off is told at the
 //! next start.
 
-use crate::app::{App, Ws};
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{Actor, Cause, JobId, Part, Role};
-use crate::store::{StoreError, WriteTx};
+use crate::workspace::queries as workspace;
+use app::{App, Ws};
+use kernel::{Actor, Cause, JobId, Part, Role};
+use store::{StoreError, WriteTx};
 
 use super::model::{BackupRun, Deed};
 use super::{queries, rules};

@@ -3,12 +3,12 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::tasks::model::Task;
-use crate::kernel::{
+use crate::tasks::model::Task;
+use kernel::{
     AccountId, Actor, AgentId, Assignee, CommentId, Part, ReactionId, ReactionKind, TaskId,
     Timestamp, TypedId,
 };
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 /// Comments.
 pub const COMMENTS: Table = Table::new(30, "comments");
@@ -128,7 +128,7 @@ impl Record for Comment {
         }
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: CommentId::from_bytes([4; 16]),
             task: TaskId::from_bytes([2; 16]),
@@ -189,7 +189,7 @@ impl Record for Reaction {
             task: TaskId::from_bytes([2; 16]),
             kind: ReactionKind::Heart,
             by: Assignee::Person(AccountId::from_bytes([1; 16])),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

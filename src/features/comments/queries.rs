@@ -5,17 +5,18 @@ pub mod show;
 use jiff::SignedDuration;
 
 use super::model::{self, Comment, Reaction};
-use crate::features::agents::model::Agent;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::standing;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::standing;
+use crate::workspace::model::Settings;
+use kernel::key::KeyBuf;
+use kernel::{
     Actor, AgentId, AgentStatus, Assignee, Can, CommentId, FieldError, Problem, ProblemKind,
     ReactionKind, RunState, TaskId, Timestamp, TypedId as _,
 };
-use crate::store::{BlobId, KeyBuf, Range, Read, ReadExt, StoreError};
-use crate::web::session::Access;
+use store::{BlobId, Range, Read, ReadExt, StoreError};
+use web::session::Access;
 
 /// Why a comment is as it was.
 #[derive(Debug, thiserror::Error)]

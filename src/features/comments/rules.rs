@@ -4,19 +4,20 @@
 use super::mentions::mentions;
 use super::model::{Comment, Reaction};
 use super::queries::{self, CommentError, Power, is_by};
-use crate::features::agents::model::{self as agents, Agent};
-use crate::features::notifications::queries as notifications;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::people::assignee_of;
-use crate::features::workspace::model::{self as workspace, Member};
-use crate::kernel::notice::MAX_BODY;
-use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{
+use crate::agents::model::{self as agents, Agent};
+use crate::notifications::queries as notifications;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::assignee_of;
+use crate::workspace::model::{self as workspace, Member};
+use kernel::key::KeyBuf;
+use kernel::notice::MAX_BODY;
+use kernel::text::MAX_TEXT;
+use kernel::{
     About, AccountId, AgentId, Assignee, CommentId, Event, Notice, NoticeKind, ReactionKind, TaskId,
 };
-use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
-use crate::web::md;
+use store::{ReadExt, StoreError, WriteTx};
+use web::md;
 
 /// Whether a comment reaches the task's agent without a mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The account of a connection to which a person signed in: tokens from the store, renewed ahead of their end.
 //!
-//! One at a time asks the maker (see [`crate::app::accounts`]); who waited reads again and finds what the other got.
+//! One at a time asks the maker (see [`app::accounts`]); who waited reads again and finds what the other got.
 //! A token may be good for one answer only, so before the maker is asked that is written down, and what it answers
 //! is kept before it is used. When the program is killed in between, the answer is lost: the old token is tried
 //! again, which makers allow for a short while, and if they do not, the person is told why to sign in again.
@@ -11,18 +11,18 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 
-use crate::app::accounts::Account as Shared;
-use crate::app::{App, Ws};
-use crate::crypto::keyring::{Binding, Sealed, Secret};
-use crate::kernel::{Actor, Cause, ConnectionId, Part, Timestamp, TypedId};
-use crate::providers::Key;
-use crate::providers::account::{Access, Account};
-use crate::providers::base::BaseError;
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::oauth::flows::{self, Desk};
-use crate::providers::oauth::tokens::{Hidden, Tokens};
-use crate::providers::oauth::{AuthError, Client, Failure};
-use crate::store::ReadExt;
+use app::accounts::Account as Shared;
+use app::{App, Ws};
+use crypto::keyring::{Binding, Sealed, Secret};
+use kernel::{Actor, Cause, ConnectionId, Part, Timestamp, TypedId};
+use providers::Key;
+use providers::account::{Access, Account};
+use providers::base::BaseError;
+use providers::error::{ErrorClass, ProviderError};
+use providers::oauth::flows::{self, Desk};
+use providers::oauth::tokens::{Hidden, Tokens};
+use providers::oauth::{AuthError, Client, Failure};
+use store::ReadExt;
 
 use super::model::{Connection, Grant};
 use super::rules::sign_in::{self as rules, NewTokens, PutOff};
@@ -315,7 +315,7 @@ pub(super) fn open(
     let binding = Binding { scope: "connection", owner: &owner, name: &place };
     let secret = app.keyring.open(&Sealed::from_stored(grant.sealed.as_str()), binding)?;
     let tokens = serde_json::from_str(secret.expose_text()?);
-    tokens.map_err(|_| ConnectionError::Unreadable(crate::crypto::keyring::SealError::BadFormat))
+    tokens.map_err(|_| ConnectionError::Unreadable(crypto::keyring::SealError::BadFormat))
 }
 
 /// The name that stands in a text in place of a token.

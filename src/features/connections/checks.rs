@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::app::{Who, Ws};
-use crate::features::usage::queries::budgets;
-use crate::kernel::{CallEnd, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
-use crate::providers::Provider;
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::model::{Echo, ModelInfo, Probe, Usage};
-use crate::store::{ReadExt, StoreError};
-use crate::web::format;
+use crate::usage::queries::budgets;
+use app::{Who, Ws};
+use kernel::{CallEnd, ConnectionId, Payer, Problem, ProblemKind, Timestamp};
+use providers::Provider;
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::{Echo, ModelInfo, Probe, Usage};
+use store::{ReadExt, StoreError};
+use web::format;
 
 use super::model::{Connection, ListedModel, Offer, Tested};
 use super::provider::provider;

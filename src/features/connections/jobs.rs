@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use crate::app::Ws;
-use crate::kernel::{Actor, Cause, ConnectionId, Part, Timestamp};
-use crate::store::{ReadExt, StoreError};
+use app::Ws;
+use kernel::{Actor, Cause, ConnectionId, Part, Timestamp};
+use store::{ReadExt, StoreError};
 
 use super::checks;
 use super::model::Offers;

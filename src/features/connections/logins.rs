@@ -8,18 +8,16 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Who, Ws};
-use crate::crypto::keyring::{Binding, Sealed};
-use crate::crypto::pkce::{self, Pkce};
-use crate::kernel::{
-    Actor, Cause, ConnectionId, FieldError, Part, Problem, ProblemKind, Timestamp,
-};
-use crate::net::callback::{self, Callback};
-use crate::providers::oauth::answer;
-use crate::providers::oauth::flows::{self, Desk};
-use crate::providers::oauth::tokens::{Hidden, Tokens};
-use crate::providers::oauth::{AuthError, Client, Failure};
-use crate::store::{Range, ReadExt, StoreError};
+use app::{App, Who, Ws};
+use crypto::keyring::{Binding, Sealed};
+use crypto::pkce::{self, Pkce};
+use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Problem, ProblemKind, Timestamp};
+use net::callback::{self, Callback};
+use providers::oauth::answer;
+use providers::oauth::flows::{self, Desk};
+use providers::oauth::tokens::{Hidden, Tokens};
+use providers::oauth::{AuthError, Client, Failure};
+use store::{Range, ReadExt, StoreError};
 
 use super::model::{Connection, Flow, Grant, Login, LoginState};
 use super::rules::ConnectionError;

@@ -3,12 +3,10 @@
 //! `practice` is built in and has no record: wherever a connection is optional, none means practice.
 
 pub mod accounts;
-pub mod api;
 pub mod checks;
 pub mod jobs;
 pub mod logins;
 pub mod model;
-pub mod pages;
 pub mod presets;
 pub mod probes;
 pub mod provider;

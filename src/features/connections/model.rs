@@ -3,9 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{ConnectionId, Timestamp, TypedId};
-use crate::providers::oauth::{Client, Endpoints, Vendor};
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
+use kernel::{ConnectionId, Timestamp, TypedId};
+use providers::oauth::{Client, Endpoints, Vendor};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
 mod sign_in;
 mod turns;
@@ -147,7 +147,7 @@ impl Record for Connection {
         }
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: ConnectionId::from_bytes([7; 16]),
             name: "Anthropic".into(),

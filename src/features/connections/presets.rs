@@ -1,6 +1,6 @@
 //! Providers that people know by name: what they need to know to connect each.
 
-use crate::providers::oauth::Vendor;
+use providers::oauth::Vendor;
 
 use super::model::Wire;
 
@@ -226,7 +226,7 @@ pub fn find(slug: &str) -> Option<&'static Preset> {
 #[cfg(test)]
 mod tests {
     use super::PRESETS;
-    use crate::providers::base;
+    use providers::base;
 
     #[test]
     fn every_address_that_is_offered_can_be_used() {

@@ -13,12 +13,12 @@ use jiff::SignedDuration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::app::Ws;
-use crate::features::agents::queries as agents;
-use crate::features::runs::queries::halt;
-use crate::kernel::{Actor, Cause, Event, Part, Timestamp};
-use crate::providers::error::ErrorClass;
-use crate::store::{Entry, Range, ReadExt, StoreError};
+use crate::agents::queries as agents;
+use crate::runs::queries::halt;
+use app::Ws;
+use kernel::{Actor, Cause, Event, Part, Timestamp};
+use providers::error::ErrorClass;
+use store::{Entry, Range, ReadExt, StoreError};
 
 use super::checks;
 use super::model::{Connection, Cooldown};
@@ -235,8 +235,8 @@ async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), Connection
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::from_ms;
-    use crate::store::Record;
+    use kernel::time::from_ms;
+    use store::Record;
 
     fn rest(class: ErrorClass, secs: i64) -> Cooldown {
         Cooldown { class, failures: 1, until: from_ms(secs * 1_000), ..Cooldown::sample() }

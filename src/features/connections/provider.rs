@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::app::{App, Ws};
-use crate::crypto::keyring::{Binding, Sealed, Secret};
-use crate::crypto::redact::Watch;
-use crate::kernel::{ConnectionId, TypedId};
-use crate::providers::account::SignedIn;
-use crate::providers::catalog::Model;
-use crate::providers::practice::Practice;
-use crate::providers::wire::Connection as Line;
-use crate::providers::{self, Key, Provider};
-use crate::store::ReadExt;
+use app::{App, Ws};
+use crypto::keyring::{Binding, Sealed, Secret};
+use crypto::redact::Watch;
+use kernel::{ConnectionId, TypedId};
+use providers::account::SignedIn;
+use providers::catalog::Model;
+use providers::practice::Practice;
+use providers::wire::Connection as Line;
+use providers::{Key, Provider};
+use store::ReadExt;
 
 use super::accounts::{self, StoredAccount};
 use super::model::{Connection, SpareKeys, Window};

@@ -1,15 +1,16 @@
 //! Reads of connections, and which model wins.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::ModelSource;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, ConnectionId, Route, Thinking};
-use crate::providers::base::{self, Base, BaseError, Server};
-use crate::providers::catalog::{self, Model, Price};
-use crate::providers::model::{Abilities, ModelInfo};
-use crate::providers::practice;
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::runs::model::ModelSource;
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, ConnectionId, Route, Thinking};
+use providers::base::{self, Base, BaseError, Server};
+use providers::catalog::{self, Model, Price};
+use providers::model::{Abilities, ModelInfo};
+use providers::practice;
+use store::{Range, ReadExt, StoreError};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, UsualThinking, Wire};
 
@@ -224,7 +225,7 @@ pub fn locate(
 /// What a connection is called in front of a model: `anthropic/claude-sonnet-5`.
 #[must_use]
 pub fn handle(name: &str) -> String {
-    crate::kernel::text::slug(name, 40)
+    kernel::text::slug(name, 40)
 }
 
 /// What is known of a model as a connection bills it: a price that a person entered counts where

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::kernel::ConnectionId;
-use crate::providers::error::ErrorClass;
+use kernel::ConnectionId;
+use providers::error::ErrorClass;
 
 /// The longest rest that a provider can ask for: its week.
 pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::kernel::TypedId;
+    use kernel::TypedId;
 
     const ALL: &[ErrorClass] = &[
         ErrorClass::RateLimit,

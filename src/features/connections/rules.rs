@@ -1,15 +1,14 @@
 //! All writes of connections. Keys come sealed: nothing here ever sees one.
 
-use crate::crypto::keyring::SealError;
-use crate::features::workspace::model::Settings;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
-    AgentId, ConnectionId, Event, FieldError, Problem, ProblemKind, ReservationId,
-};
-use crate::providers::base::{self, BaseError};
-use crate::providers::error::ErrorClass;
-use crate::providers::oauth::Client;
-use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+use crate::workspace::model::Settings;
+use crypto::keyring::SealError;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{AgentId, ConnectionId, Event, FieldError, Problem, ProblemKind, ReservationId};
+use providers::base::{self, BaseError};
+use providers::error::ErrorClass;
+use providers::oauth::Client;
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_NAME, Connection, ConnectionKey, ListedModel, Offer, Tested, Wire};
 use super::queries::{self, PRACTICE};

@@ -3,13 +3,6 @@
 //! A piece that was delivered waits for a person, who approves it, asks for changes or rejects it;
 //! agents never review. Approving the last piece finishes the task (`tasks/reactions.rs`).
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;
-pub mod tools;
-
-pub use api::api;
-pub use pages::routes;
-pub use tools::tools;

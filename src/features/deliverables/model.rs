@@ -3,12 +3,12 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::tasks::model::Task;
-use crate::kernel::{
+use crate::tasks::model::Task;
+use kernel::{
     AccountId, Actor, DeliverableId, DeliverableState, Part, RunId, TaskId, Timestamp, TypedId,
     Verdict, VersionId,
 };
-use crate::store::{
+use store::{
     BlobId, BlobRefs, Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
 };
 
@@ -90,7 +90,7 @@ impl Record for Deliverable {
         Root::of::<Task>(self.task)
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: DeliverableId::from_bytes([6; 16]),
             task: TaskId::from_bytes([2; 16]),
@@ -219,7 +219,7 @@ impl Record for Version {
             content: Content::Text("# Prices".into()),
             note: "now with VAT".into(),
             run: Some(RunId::from_bytes([8; 16])),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
             answers: vec![Answer { done: true, note: "in the table".into() }],
         }
     }
@@ -291,7 +291,7 @@ impl Record for Review {
             by: AccountId::from_bytes([1; 16]),
             verdict: Verdict::ChangesRequested,
             note: "add VAT".into(),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
             remarks: vec![Remark { quote: "per month".into(), text: "Which VAT?".into() }],
         }
     }

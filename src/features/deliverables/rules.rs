@@ -3,15 +3,15 @@
 use url::Url;
 
 use super::model::{Answer, Content, Deliverable, Remark, Review, Version};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::kernel::text::{MAX_TEXT, ellipsis};
-use crate::kernel::{
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::error::TaskError;
+use kernel::text::{MAX_TEXT, ellipsis};
+use kernel::{
     DeliverableId, DeliverableState, Event, FieldError, Problem, ProblemKind, TaskId, Verdict,
     VersionId,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// The longest title, in characters.
 const MAX_TITLE: usize = 200;

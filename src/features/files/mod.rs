@@ -2,13 +2,6 @@
 //!
 //! The content lies in a blob; the record holds its name. A file is never a page of ours.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;
-pub mod tools;
-
-pub use api::api;
-pub use pages::routes;
-pub use tools::tools;

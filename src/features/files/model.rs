@@ -3,9 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::tasks::model::Task;
-use crate::kernel::{Actor, FileId, Part, TaskId, Timestamp, TypedId};
-use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::tasks::model::Task;
+use kernel::{Actor, FileId, Part, TaskId, Timestamp, TypedId};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Files on tasks.
 pub const TASK_FILES: Table = Table::new(87, "task_files");
@@ -62,7 +62,7 @@ impl Record for TaskFile {
             size: 8,
             media: "application/pdf".into(),
             by: Actor::System(Part::Setup),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

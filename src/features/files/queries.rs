@@ -1,13 +1,14 @@
 //! Reads of files on tasks.
 
 use super::model::{FILES_BY_TASK, TaskFile};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::{FileId, Problem, ProblemKind, TaskId};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
-use crate::web::format;
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::scene::Scene;
+use kernel::key::KeyBuf;
+use kernel::{FileId, Problem, ProblemKind, TaskId};
+use store::{Range, Read, ReadExt, StoreError};
+use web::format;
+use web::parts::Face;
+use web::time::RelTime;
 
 /// How many files a task may have.
 pub const MOST: usize = 200;

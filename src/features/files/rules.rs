@@ -2,10 +2,11 @@
 
 use super::model::{FILES_BY_TASK, TaskFile};
 use super::queries::{FileError, MOST};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::{Event, FileId, TaskId};
-use crate::store::{BlobId, KeyBuf, Range, ReadExt, WriteTx};
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use kernel::key::KeyBuf;
+use kernel::{Event, FileId, TaskId};
+use store::{BlobId, Range, ReadExt, WriteTx};
 
 /// A file whose content lies in the blobs.
 #[derive(Clone, Debug)]

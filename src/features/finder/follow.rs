@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::Ws;
-use crate::features::runs::model::{SESSIONS, Session};
-use crate::kernel::{Actor, Cause, Event, Part, SessionId};
-use crate::search::{Change, Document, Search, SearchError};
-use crate::store::consumer::{self, Told};
-use crate::store::key::decode;
-use crate::store::{Cursor, Entry, KeyBuf, Op, Range, Read, ReadExt, StoreError, codec};
+use crate::runs::model::{SESSIONS, Session};
+use app::Ws;
+use kernel::key::KeyBuf;
+use kernel::key::decode;
+use kernel::{Actor, Cause, Event, Part, SessionId};
+use search::{Change, Document, Search, SearchError};
+use store::consumer::{self, Told};
+use store::{Cursor, Entry, Op, Range, Read, ReadExt, StoreError, codec};
 
 use super::model::{Found, Kind};
 use super::queries::contents::Contents;

@@ -3,8 +3,6 @@
 //! [`follow`] keeps the index of a workspace in step with its feed; [`queries`] ask it, add what it does
 //! not hold yet, and look at the records themselves before anybody sees a hit.
 
-pub mod api;
 pub mod follow;
 pub mod model;
-pub mod pages;
 pub mod queries;

@@ -1,21 +1,21 @@
 //! What can be found.
 
-use crate::features::agents::model::AGENTS;
-use crate::features::comments::model::COMMENTS;
-use crate::features::deliverables::model::{DELIVERABLES, REVIEWS};
-use crate::features::files::model::TASK_FILES;
-use crate::features::links::model::LINKS;
-use crate::features::routines::model::ROUTINES;
-use crate::features::runs::model::SESSION_EVENTS;
-use crate::features::streams::model::STREAMS;
-use crate::features::tasks::model::TASKS;
-use crate::features::tasks::model::label::LABELS;
-use crate::features::tasks::model::series::SERIES;
-use crate::features::tasks::model::template::TEMPLATES;
-use crate::features::views::model::VIEWS;
-use crate::features::workspace::model::MEMBERS;
-use crate::kernel::AgentId;
-use crate::store::{Key as _, KeyBuf};
+use crate::agents::model::AGENTS;
+use crate::comments::model::COMMENTS;
+use crate::deliverables::model::{DELIVERABLES, REVIEWS};
+use crate::files::model::TASK_FILES;
+use crate::links::model::LINKS;
+use crate::routines::model::ROUTINES;
+use crate::runs::model::SESSION_EVENTS;
+use crate::streams::model::STREAMS;
+use crate::tasks::model::TASKS;
+use crate::tasks::model::label::LABELS;
+use crate::tasks::model::series::SERIES;
+use crate::tasks::model::template::TEMPLATES;
+use crate::views::model::VIEWS;
+use crate::workspace::model::MEMBERS;
+use kernel::AgentId;
+use kernel::key::{Key as _, KeyBuf};
 
 /// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -242,14 +242,14 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::{Found, Kind};
-    use crate::kernel::{AgentId, TypedId as _};
+    use kernel::{AgentId, TypedId as _};
 
     #[test]
     fn kinds_are_known_by_word_number_and_table() {
         for kind in Kind::ALL {
             assert_eq!(Kind::of_word(kind.word()), Some(kind));
             assert_eq!(Kind::of_number(kind as u8), Some(kind));
-            assert!((kind as usize) < crate::search::KINDS);
+            assert!((kind as usize) < search::KINDS);
             if let Some(table) = kind.table() {
                 assert_eq!(Kind::of_table(table), Some(kind));
             }

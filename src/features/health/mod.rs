@@ -1,6 +1,4 @@
 //! How HQ is: its parts, its durable consumers, its stores; and what an admin does about it.
 
-pub mod api;
-pub mod pages;
 pub mod queries;
 pub mod rules;

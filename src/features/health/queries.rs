@@ -4,19 +4,19 @@ pub mod letters;
 
 use serde::Serialize;
 
-use crate::app::jobs::JobState;
-use crate::app::{App, Ws};
-use crate::features::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
-use crate::features::backups::queries::{self as backups, damaged};
-use crate::features::connections::queries as connections;
-use crate::features::connections::queries::eligible::{self, Reason};
-use crate::features::finder::queries::standing as index;
-use crate::features::inbox::queries as inbox;
-use crate::features::users::queries as users;
-use crate::kernel::{AccountId, Timestamp};
-use crate::store::consumer::{Standing, standing};
-use crate::store::stats::{StoreStats, stats};
-use crate::store::{Store, StoreError, doctor, verify};
+use crate::audit::queries::{Reach, VERIFY, VERIFY_BLOBS};
+use crate::backups::queries::{self as backups, damaged};
+use crate::connections::queries as connections;
+use crate::connections::queries::eligible::{self, Reason};
+use crate::finder::queries::standing as index;
+use crate::inbox::queries as inbox;
+use crate::users::queries as users;
+use app::jobs::JobState;
+use app::{App, Ws};
+use kernel::{AccountId, Timestamp};
+use store::consumer::{Standing, standing};
+use store::stats::{StoreStats, stats};
+use store::{Store, StoreError, doctor, verify};
 
 /// The kinds of jobs that are about stores.
 pub const DOCTOR: &str = "doctor";
@@ -128,7 +128,7 @@ fn part(name: &'static str, title: &'static str, how: How, said: impl Into<Strin
 
 fn storage(ws: &Ws) -> Part {
     let made = |how, said: String| part("storage", "Storage", how, said);
-    let read = ws.read(|snap| crate::features::workspace::queries::settings(snap));
+    let read = ws.read(|snap| crate::workspace::queries::settings(snap));
     if let Err(error) = read {
         return made(How::Down, format!("the store cannot be read: {error}"));
     }
@@ -145,7 +145,7 @@ fn storage(ws: &Ws) -> Part {
 }
 
 fn disk(ws: &Ws) -> Part {
-    let gb = |bytes: u64| crate::web::format::size(bytes);
+    let gb = |bytes: u64| web::format::size(bytes);
     let Some(room) = ws.store.room() else {
         let said = "the file system does not say how much is free";
         return part("disk", "Disk", How::Degraded, said);
@@ -200,10 +200,7 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let due = ws.read(|snap| inbox::due(snap, now, 1_000))?;
     let said = match due.len() {
         0 => "no work waits to begin".to_owned(),
-        n => format!(
-            "{} ready to begin",
-            crate::web::format::count(n as u64, "item is", "items are")
-        ),
+        n => format!("{} ready to begin", web::format::count(n as u64, "item is", "items are")),
     };
     Ok(part("work", "Work of agents", How::Ok, said))
 }
@@ -322,7 +319,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// When it is under way already, or there is no such work.
-pub fn begin(ws: &Ws, kind: &str, by: &impl crate::app::Who, reach: Reach) -> Result<(), Refused> {
+pub fn begin(ws: &Ws, kind: &str, by: &impl app::Who, reach: Reach) -> Result<(), Refused> {
     let store = ws.store.clone();
     let system = (reach == Reach::Both).then(|| ws.app.system.clone());
     let (consumers, whole) = (ws.app.consumers.all().to_vec(), ws.app.clone());
@@ -382,20 +379,20 @@ pub enum Refused {
     Unknown(String),
     /// It goes on already.
     #[error(transparent)]
-    UnderWay(#[from] crate::app::jobs::UnderWay),
+    UnderWay(#[from] app::jobs::UnderWay),
 }
 
-impl crate::kernel::Problem for Refused {
+impl kernel::Problem for Refused {
     fn code(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "no_such_work",
-            Self::UnderWay(error) => crate::kernel::Problem::code(error),
+            Self::UnderWay(error) => kernel::Problem::code(error),
         }
     }
-    fn kind(&self) -> crate::kernel::ProblemKind {
+    fn kind(&self) -> kernel::ProblemKind {
         match self {
-            Self::Unknown(_) => crate::kernel::ProblemKind::NotFound,
-            Self::UnderWay(error) => crate::kernel::Problem::kind(error),
+            Self::Unknown(_) => kernel::ProblemKind::NotFound,
+            Self::UnderWay(error) => kernel::Problem::kind(error),
         }
     }
 }

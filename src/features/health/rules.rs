@@ -1,11 +1,11 @@
 //! What an admin does with a consumer. Where a consumer stands is no part of the feed, so that it can
 //! come to rest; that a person moved it is.
 
-use crate::app::Ws;
-use crate::features::finder::queries::standing as index;
-use crate::kernel::{Event, FieldError, Problem, ProblemKind};
-use crate::store::consumer::{self, Consume, ConsumeError, Told, Tried};
-use crate::store::{Cursor, StoreError, WriteTx};
+use crate::finder::queries::standing as index;
+use app::Ws;
+use kernel::{Event, FieldError, Problem, ProblemKind};
+use store::consumer::{self, Consume, ConsumeError, Told, Tried};
+use store::{Cursor, StoreError, WriteTx};
 
 /// Why it was refused.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,7 @@
 //! Which tables have a history that people may read, and what it takes to undo in them, stands in one
 //! table (`queries/access.rs`); a table that is not listed has none.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod undo;

@@ -3,9 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::runs::model::FileMark;
-use crate::kernel::{Actor, AgentId, JobId, Part, RunId, Timestamp, TypedId};
-use crate::store::{Class, DecodeError, Index, Keys, Record, Table, codec};
+use crate::runs::model::FileMark;
+use kernel::{Actor, AgentId, JobId, Part, RunId, Timestamp, TypedId};
+use store::{Class, DecodeError, Index, Keys, Record, Table, codec};
 
 /// Files of agents that are to go back.
 pub const FILE_REVERTS: Table = Table::new(90, "file_reverts");
@@ -157,7 +157,7 @@ impl Record for FileRevert {
         }
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: JobId::from_bytes([15; 16]),
             run: RunId::from_bytes([8; 16]),

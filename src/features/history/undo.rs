@@ -3,12 +3,12 @@
 //! Which accounts are closed is told by another store, so that is asked once more right before, while
 //! nobody can close one.
 
-use crate::app::Ws;
-use crate::kernel::Cause;
-use crate::store::Ahead;
-use crate::store::undo::Basis;
-use crate::web::idempotency::Once;
-use crate::web::session::Person;
+use app::Ws;
+use kernel::Cause;
+use store::Ahead;
+use store::undo::Basis;
+use web::idempotency::Once;
+use web::session::Person;
 
 use super::queries::error::HistoryError;
 use super::queries::guard::Undoer;

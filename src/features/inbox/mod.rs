@@ -4,10 +4,7 @@
 //! caused it. A key is used once, for ever; a new cause for the same agent, kind and task while an
 //! item is pending is merged into it. What ends a run closes its item, in the same transaction.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
-pub mod tools;

@@ -6,13 +6,13 @@ pub mod pace;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::tasks::model::Task;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::tasks::model::Task;
+use kernel::{
     AccountId, AgentId, CommentId, DeliverableId, ItemId, ItemKind, ItemState, Priority, RunId,
     TaskId, Timestamp, TypedId,
 };
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Inbox items.
 pub const INBOX: Table = Table::new(50, "inbox");
@@ -151,7 +151,7 @@ impl Record for Item {
         }
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: ItemId::from_bytes([9; 16]),
             agent: AgentId::from_bytes([5; 16]),

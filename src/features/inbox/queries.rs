@@ -5,8 +5,9 @@ pub mod order;
 pub mod pace;
 pub mod view;
 
-use crate::kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
-use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};
+use store::{Hit, Range, ReadExt, StoreError};
 
 use super::model::{BY_AGENT, DUE, Item, OPEN_BY_TASK};
 

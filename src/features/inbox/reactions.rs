@@ -2,23 +2,24 @@
 
 mod line;
 
-use crate::features::agents::model::Agent;
-use crate::features::comments::model::Comment;
-use crate::features::comments::queries as comments;
-use crate::features::deliverables::model::{self as deliverables, Deliverable, Review};
-use crate::features::deliverables::queries::told;
-use crate::features::routines::model::{Firing, Routine};
-use crate::features::runs::model::{Child, Run, Session};
-use crate::features::runs::queries as runs;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::text::{cut, ellipsis};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::comments::model::Comment;
+use crate::comments::queries as comments;
+use crate::deliverables::model::{self as deliverables, Deliverable, Review};
+use crate::deliverables::queries::told;
+use crate::routines::model::{Firing, Routine};
+use crate::runs::model::{Child, Run, Session};
+use crate::runs::queries as runs;
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use kernel::key::KeyBuf;
+use kernel::text::{cut, ellipsis};
+use kernel::{
     About, Actor, AgentId, Assignee, CommentId, DeliverableId, DeliverableState, Event, FiredBy,
     FiringId, ItemKind, NoticeKind, Outcome, Priority, RunId, TaskField, TaskId, TaskStatus,
     Verdict, VersionId,
 };
-use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
+use store::{Range, ReadExt, WriteTx};
 
 use super::model::{Item, Reason};
 use super::queries;

@@ -5,23 +5,24 @@ pub mod waiting;
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::routines::model::{item_key, of_item_key};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries::halt::held;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::routines::model::{item_key, of_item_key};
+use crate::runs::model::Run;
+use crate::runs::queries::halt::held;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{
     Actor, AgentId, Event, ItemId, ItemKind, ItemState, Outcome, Priority, Problem, ProblemKind,
     RunId, TaskId, Timestamp,
 };
-use crate::providers::error::ErrorClass;
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use providers::error::ErrorClass;
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{BY_KEY, DROPPED_AFTER, Item, OPEN_BY_TASK, Reason};
 use super::queries;
 
 /// Waiting times before an item is tried again; after the last one it is given up.
-const RETRY_SECS: [i64; 3] = [30, 120, 600];
+pub const RETRY_SECS: [i64; 3] = [30, 120, 600];
 /// What beside failures of providers another try would not change: a person has to act first.
 const FINAL: &[&str] = &[
     "agent",
@@ -35,7 +36,7 @@ const FINAL: &[&str] = &[
     "no_tools",
 ];
 /// How many reasons one item gathers.
-const MAX_REASONS: usize = 10;
+pub const MAX_REASONS: usize = 10;
 /// How deep agents may cause work for each other.
 const MAX_DEPTH: u8 = 5;
 /// How many items of an agent are looked at together.
@@ -514,4 +515,17 @@ pub fn cancel_for_agent(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::{ErrorClass, is_final};
+
+    #[test]
+    fn what_only_a_person_can_mend_is_not_tried_again() {
+        for class in ErrorClass::ALL {
+            assert_ne!(is_final(class.word()), class.retryable(), "{class}");
+        }
+        for code in ["auth_permanent", "sign_in_needed", "answer_too_long", "internal"] {
+            assert!(is_final(code), "{code}");
+        }
+        assert!(!is_final("storage_full"));
+    }
+}

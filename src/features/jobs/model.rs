@@ -3,10 +3,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::StopRequest;
-use crate::kernel::{AgentId, JobId, RunId, SessionId, Timestamp, TypedId};
-use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use crate::runs::model::StopRequest;
+use kernel::{AgentId, JobId, RunId, SessionId, Timestamp, TypedId};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Jobs.
 pub const JOBS: Table = Table::new(160, "jobs");
@@ -189,7 +189,7 @@ impl Record for Job {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: JobId::from_bytes([16; 16]),
             number: 7,

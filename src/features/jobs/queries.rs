@@ -3,10 +3,11 @@
 pub mod now;
 pub mod upkeep;
 
-use crate::app::Ws;
-use crate::kernel::{AgentId, JobId};
-use crate::sandbox::output;
-use crate::store::{Hit, KeyBuf, Range, ReadExt, StoreError};
+use app::Ws;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, JobId};
+use sandbox::output;
+use store::{Hit, Range, ReadExt, StoreError};
 
 use super::model::{JOB_BY_AGENT, JOB_BY_NUMBER, JOBS_RUNNING, Job, OUTPUT};
 

@@ -1,7 +1,7 @@
 //! What happens to jobs when something else changes.
 
-use crate::kernel::Event;
-use crate::store::WriteTx;
+use kernel::Event;
+use store::WriteTx;
 
 use super::queries;
 use super::rules::{self, JobError};

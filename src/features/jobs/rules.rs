@@ -2,12 +2,12 @@
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::{Run, StopRequest};
-use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::text::cut;
-use crate::kernel::{AgentId, Event, JobId, Problem, ProblemKind, RunId, SessionId};
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::tool::reduce;
+use crate::runs::model::{Run, StopRequest};
+use crate::workspace::model::{Counter, Counting};
+use kernel::text::cut;
+use kernel::{AgentId, Event, JobId, Problem, ProblemKind, RunId, SessionId};
+use store::{ReadExt, StoreError, WriteTx};
+use tool::reduce;
 
 use super::model::{Job, JobOutcome, JobOutput};
 use super::queries;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::app::Ws;
-use crate::sandbox::input::Stdin;
-use crate::web::idempotency::Once;
-use crate::web::session::Person;
+use app::Ws;
+use sandbox::input::Stdin;
+use web::idempotency::Once;
+use web::session::Person;
 
 use super::model::Job;
 use super::rules::{self, JobError};
@@ -61,7 +61,7 @@ fn open(ws: &Ws, job: &Job, typed: &Typed) -> Result<Arc<Stdin>, JobError> {
 ///
 /// # Errors
 /// As [`write`], `NoInput` when there is nothing to write.
-pub(super) async fn send(
+pub async fn send(
     ws: &Ws,
     who: &Person,
     job: &Job,

@@ -4,17 +4,18 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::deliverables::model::Deliverable;
-use crate::features::files::model::TaskFile;
-use crate::features::routines::model::Routine;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::deliverables::model::Deliverable;
+use crate::files::model::TaskFile;
+use crate::routines::model::Routine;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use kernel::key::KeyBuf;
+use kernel::{
     Actor, AgentId, DeliverableId, FileId, LinkId, Part, RoutineId, StreamId, TaskId, Timestamp,
     TypedId,
 };
-use crate::store::{Class, Index, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Links.
 pub const LINKS: Table = Table::new(275, "task_links");
@@ -110,7 +111,7 @@ impl Record for Link {
             target: Target::Url("https://example.com/prices".into()),
             label: "Prices ü".into(),
             by: Actor::System(Part::Setup),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

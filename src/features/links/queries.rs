@@ -3,22 +3,23 @@
 use url::Url;
 
 use super::model::{self, Link, Target};
-use crate::features::agents::model::Agent;
-use crate::features::deliverables::model::Deliverable;
-use crate::features::files::model::TaskFile;
-use crate::features::routines::model::Routine;
-use crate::features::routines::queries as routines;
-use crate::features::streams::model::Stream;
-use crate::features::streams::queries as streams;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::list::{self, Cut, Filter, Sort};
-use crate::features::tasks::queries::people::People;
-use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
-use crate::web::live::Live;
+use crate::agents::model::Agent;
+use crate::deliverables::model::Deliverable;
+use crate::files::model::TaskFile;
+use crate::routines::model::Routine;
+use crate::routines::queries as routines;
+use crate::streams::model::Stream;
+use crate::streams::queries as streams;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::list::{self, Cut, Filter, Sort};
+use crate::tasks::queries::people::People;
+use crate::tasks::queries::scene::Scene;
+use kernel::key::KeyBuf;
+use kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
+use store::{Range, Read, ReadExt as _, StoreError};
+use web::live::Live;
 
 /// How many links a task may have.
 pub const MOST: usize = 100;
@@ -206,7 +207,7 @@ pub fn meant(read: &dyn Read, text: &str) -> Result<Target, LinkError> {
         Err(_) => Err(wrong(format!(
             "\u{201c}{}\u{201d} is neither an address nor a task; give https://…, MC-12, @agent, \
              stream:Name, routine:Name, deliverable:id or file:id.",
-            crate::kernel::text::ellipsis(text, 60)
+            kernel::text::ellipsis(text, 60)
         ))),
     }
 }

@@ -2,9 +2,10 @@
 
 use super::model::{Link, Target};
 use super::queries::{self, LinkError, MOST};
-use crate::features::tasks::queries::checks;
-use crate::kernel::{LinkId, TaskId};
-use crate::store::{KeyBuf, Range, ReadExt as _, WriteTx};
+use crate::tasks::queries::checks;
+use kernel::key::KeyBuf;
+use kernel::{LinkId, TaskId};
+use store::{Range, ReadExt as _, WriteTx};
 
 /// The longest label, in characters.
 const MAX_LABEL: usize = 120;

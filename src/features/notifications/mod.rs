@@ -4,12 +4,9 @@
 //! events of others say; another feature emits a `kernel::Notice`. What somebody is told stands in the
 //! transaction that caused it, as one row for each person; sending it out is a consumer's.
 
-pub mod api;
 pub mod model;
 pub mod outbound;
-pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
 pub mod sending;
-pub mod tools;

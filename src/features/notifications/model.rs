@@ -8,11 +8,11 @@ pub mod sending;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
+use kernel::{
     About, AccountId, Actor, NoticeKind, NotificationId, Part, TaskId, Timestamp, TypedId,
     WatchReason,
 };
-use crate::store::{Class, Index, Keys, Record, Root, Table};
+use store::{Class, Index, Keys, Record, Root, Table};
 
 /// Who follows what, or does not want to.
 pub const WATCHES: Table = Table::new(235, "watches");
@@ -70,7 +70,7 @@ impl Record for Watch {
             member: AccountId::from_bytes([1; 16]),
             reason: WatchReason::Commenter,
             muted: false,
-            since: crate::kernel::time::from_ms(1_700_000_000_000),
+            since: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Record for Notification {
             actor: Actor::System(Part::Engine),
             title: "Ada completed MC-142".into(),
             body: "Compare leasing prices".into(),
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }
@@ -183,7 +183,7 @@ impl Record for Recipient {
         Root::of::<Choices>(self.member)
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             member: AccountId::from_bytes([1; 16]),
             first: NotificationId::from_bytes([8; 16]),
@@ -222,7 +222,7 @@ pub struct Choices {
     /// Who.
     pub member: AccountId,
     /// By group, where it is not the default.
-    pub groups: Vec<(crate::kernel::NoticeGroup, Ways)>,
+    pub groups: Vec<(kernel::NoticeGroup, Ways)>,
     /// By kind, where it is not that of the group.
     pub kinds: Vec<(NoticeKind, Ways)>,
     /// The hour of the day, in the person's zone, at which the e-mail of the day is sent.
@@ -239,7 +239,7 @@ impl Record for Choices {
         self.member
     }
     fn sample() -> Self {
-        use crate::kernel::NoticeGroup;
+        use kernel::NoticeGroup;
         let all = Ways { app: true, push: true, mail: false, digest: true };
         Self {
             member: AccountId::from_bytes([1; 16]),

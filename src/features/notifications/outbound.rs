@@ -3,10 +3,10 @@
 
 use jiff::SignedDuration;
 
-use crate::kernel::NotificationId;
-use crate::store::consumer::{Consume, ConsumeError};
-use crate::store::key::decode;
-use crate::store::{Entry, Op, Range, ReadExt, WriteTx};
+use kernel::NotificationId;
+use kernel::key::decode;
+use store::consumer::{Consume, ConsumeError};
+use store::{Entry, Op, Range, ReadExt, WriteTx};
 
 use super::model::{FANOUTS, Fanout, NOTIFICATIONS, RECIPIENTS, Recipient};
 use super::rules::{self, NotificationError, sending};
@@ -62,7 +62,7 @@ impl Consume for Outbound {
                 rules::fan_out(tx, id)?;
             }
         }
-        if crate::kernel::time::from_ms(entry.at) + FRESH < tx.now() {
+        if kernel::time::from_ms(entry.at) + FRESH < tx.now() {
             return Ok(());
         }
         let news = of(NOTIFICATIONS.number).filter(|change| change.op == Op::Insert);

@@ -1,25 +1,25 @@
 //! What people are told of when something happens, in the transaction that makes it happen.
 
-use crate::features::agents::model::Agent;
-use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::{Deliverable, Review, Version};
-use crate::features::deliverables::queries::told;
-use crate::features::inbox::model::Item;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::notice::MAX_BODY;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::comments::model::Comment;
+use crate::deliverables::model::{Deliverable, Review, Version};
+use crate::deliverables::queries::told;
+use crate::inbox::model::Item;
+use crate::routines::model::Routine;
+use crate::runs::model::Run;
+use crate::runs::queries as runs;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::workspace::queries as workspace;
+use kernel::notice::MAX_BODY;
+use kernel::{
     About, AccountId, Actor, AgentId, AgentStatus, Assignee, CommentId, DeliverableId, Event,
     ItemId, ItemState, Notice, NoticeKind, Outcome, Payer, Period, RunId, TaskId, TaskStatus,
     Verdict, VersionId, WaitFor, WatchReason,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::web::md;
+use store::{ReadExt, StoreError, WriteTx};
+use web::md;
 
 use super::queries;
 use super::rules::{self, NotificationError, sending};

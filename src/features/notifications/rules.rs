@@ -5,14 +5,14 @@ pub mod sending;
 
 use jiff::SignedDuration;
 
-use crate::features::tasks::model::Task;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::notice::Admins;
-use crate::kernel::{
+use crate::tasks::model::Task;
+use crate::workspace::queries as workspace;
+use kernel::notice::Admins;
+use kernel::{
     About, AccountId, AgentId, FieldError, Notice, NoticeKind, NotificationId, Problem,
     ProblemKind, TaskId, Timestamp, WatchReason,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{Choices, Fanout, Notification, Recipient, Watch, Ways};
 use super::queries;

@@ -9,12 +9,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::SignedDuration;
 
-use crate::app::Ws;
-use crate::features::runs::queries::halt;
-use crate::features::users::queries as users;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{Actor, Cause, Part, Timestamp};
-use crate::store::{Lane, StoreError, WriteTx};
+use crate::runs::queries::halt;
+use crate::users::queries as users;
+use crate::workspace::queries as workspace;
+use app::Ws;
+use kernel::{Actor, Cause, Part, Timestamp};
+use store::{Lane, StoreError, WriteTx};
 
 use super::model::sending::{Delivery, DeliveryKey, Out};
 use super::queries::{self, sending as reading};

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::registry::{Kind, Type, VIEW};
-use crate::kernel::FieldError;
-use crate::kernel::text::nearest;
+use kernel::FieldError;
+use kernel::text::nearest;
 
 pub use datum::{Datum, Values, value_of};
 
@@ -466,7 +466,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::features::routines::registry;
+    use crate::routines::registry;
 
     fn values(all: &[(&'static str, Datum)]) -> Values {
         all.iter().map(|(name, datum)| (Cow::Borrowed(*name), datum.clone())).collect()

@@ -9,10 +9,10 @@ use super::registry::{self, Change, Happening, Kind, MOST_KINDS, Subject};
 use super::rules::happen::LONG_PAST;
 use super::rules::{self, happen, keep, writing};
 use super::scene::{self, Moment};
-use crate::kernel::RoutineId;
-use crate::store::consumer::{Consume, ConsumeError};
-use crate::store::key::decode;
-use crate::store::{Entry, Read, ReadExt, StoreError, WriteTx};
+use kernel::RoutineId;
+use kernel::key::decode;
+use store::consumer::{Consume, ConsumeError};
+use store::{Entry, Read, ReadExt, StoreError, WriteTx};
 
 /// The consumer's number, never reused.
 pub const ROUTINES_CONSUMER: u16 = 3;
@@ -120,7 +120,7 @@ fn take(
     place: usize,
     happening: &Happening,
 ) -> Result<(), StoreError> {
-    let at = crate::kernel::time::from_ms(entry.at);
+    let at = kernel::time::from_ms(entry.at);
     // A workspace may have been away: what is long past fires nothing.
     if at < tx.now() - LONG_PAST {
         return Ok(());

@@ -5,18 +5,13 @@
 //! server, events by a durable consumer of the feed: a routine never fails and never slows the write of
 //! a person. What it begins are items and tasks like any others, made by the features that own them.
 
-pub mod api;
 pub mod conditions;
 pub mod follow;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod registry;
 pub mod render;
 pub mod rules;
 pub mod scene;
-pub mod tools;
 pub mod wish;
-
-pub use tools::tools;

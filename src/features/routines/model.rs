@@ -3,13 +3,13 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::cadence::{Cadence, Days, Schedule};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use kernel::cadence::{Cadence, Days, Schedule};
+use kernel::{
     Actor, AgentId, Assignee, CatchUp, Overlap, Part, Priority, RoutineId, RoutineSession,
     TemplateId, Thinking, Timestamp, TypedId,
 };
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod clock;
 mod firing;
@@ -245,7 +245,7 @@ impl Record for Routine {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: RoutineId::from_bytes([21; 16]),
             agent: AgentId::from_bytes([5; 16]),
@@ -314,6 +314,6 @@ impl Record for RoutineRules {
     const CLASS: Class = Class::Tracked;
     fn id(&self) {}
     fn sample() -> Self {
-        Self { ask: false, paused_at: Some(crate::kernel::time::from_ms(1_700_000_000_000)) }
+        Self { ask: false, paused_at: Some(kernel::time::from_ms(1_700_000_000_000)) }
     }
 }

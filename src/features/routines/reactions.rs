@@ -3,9 +3,9 @@
 use super::queries;
 use super::rules::keep::{self, Ended};
 use super::rules::{self, RoutineError};
-use crate::features::inbox::model::Item;
-use crate::kernel::{Event, ItemState};
-use crate::store::{ReadExt, WriteTx};
+use crate::inbox::model::Item;
+use kernel::{Event, ItemState};
+use store::{ReadExt, WriteTx};
 
 /// Handles one event.
 ///

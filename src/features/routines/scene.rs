@@ -10,28 +10,29 @@ use jiff::tz::TimeZone;
 
 use super::conditions::{Datum, Values, value_of};
 use super::registry::{Change, Happening, Kind, Subject, Type};
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::comments::model::{BY_TASK as COMMENTS_BY_TASK, Comment};
-use crate::features::deliverables::model::{BY_TASK as DELIVERABLES_BY_TASK, Deliverable, Review};
-use crate::features::inbox::model::Item;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::{Run, Session};
-use crate::features::runs::queries::children;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::label::{Label, TaskLabel};
-use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::people::{People, assignee_of};
-use crate::features::usage::queries::budgets;
-use crate::features::usage::queries::payers;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::comments::model::{BY_TASK as COMMENTS_BY_TASK, Comment};
+use crate::deliverables::model::{BY_TASK as DELIVERABLES_BY_TASK, Deliverable, Review};
+use crate::inbox::model::Item;
+use crate::routines::model::Routine;
+use crate::runs::model::{Run, Session};
+use crate::runs::queries::children;
+use crate::streams::model::Stream;
+use crate::tasks::model::label::{Label, TaskLabel};
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::{People, assignee_of};
+use crate::usage::queries::budgets;
+use crate::usage::queries::payers;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{
     AccountId, Actor, AgentId, Assignee, ItemId, ItemState, Payer, RunId, TaskField, TaskId,
     Timestamp,
 };
-use crate::store::record::read as read_row;
-use crate::store::{Change as RowChange, Entry, KeyBuf, Range, Read, ReadExt, StoreError, feed};
+use store::record::read as read_row;
+use store::{Change as RowChange, Entry, Range, Read, ReadExt, StoreError, feed};
 
 pub use counts::{add_counts, query as view_query};
 
@@ -75,7 +76,7 @@ impl<'e> Moment<'e> {
     /// That of an entry.
     #[must_use]
     pub fn of(entry: &'e Entry) -> Self {
-        let at = crate::kernel::time::from_ms(entry.at);
+        let at = kernel::time::from_ms(entry.at);
         Self { actor: entry.actor, at, entry: Some(entry) }
     }
 }
@@ -129,7 +130,7 @@ pub fn of(
 
 /// The zone in which days are days.
 fn zone(read: &dyn Read) -> Result<TimeZone, StoreError> {
-    let settings = read.get::<crate::features::workspace::model::Settings>(())?;
+    let settings = read.get::<crate::workspace::model::Settings>(())?;
     Ok(settings.map_or(TimeZone::UTC, |one| tasks::due::zone(&one.zone)))
 }
 

@@ -11,10 +11,10 @@ use super::conditions::{Conditions, Written};
 use super::model::{Action, Quiet, Routine, TaskForm, Trigger, Watch};
 use super::registry::{self, Kind};
 use super::render;
-use crate::kernel::cadence::{Cadence, Hours, Schedule, ScheduleFields};
-use crate::kernel::text::nearest;
-use crate::kernel::vocab::CadenceKind;
-use crate::kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
+use kernel::cadence::{Cadence, Hours, Schedule, ScheduleFields};
+use kernel::text::nearest;
+use kernel::vocab::CadenceKind;
+use kernel::{Assignee, CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 120;
@@ -390,7 +390,7 @@ impl From<&Routine> for Wish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::from_ms;
+    use kernel::time::from_ms;
 
     const NOW: i64 = 1_795_000_000_000;
 

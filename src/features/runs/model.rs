@@ -4,12 +4,12 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
+use kernel::{
     AccountId, AgentId, ConnectionId, ItemId, Outcome, RunId, RunState, RunTrigger, SessionId,
     TaskId, Thinking, Timestamp, TypedId, WaitFor,
 };
-use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use store::codec::{self, DecodeError};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 mod attachment;
 mod bounds;
@@ -283,7 +283,7 @@ impl Record for Run {
         refs.to::<Session>(1, Some(self.session), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: RunId::from_bytes([8; 16]),
             number: 2291,

@@ -26,11 +26,12 @@ pub mod versions;
 pub mod waits;
 pub mod words;
 
-use crate::features::inbox::model::Item;
-use crate::features::routines::model::{Firing, Routine, of_item_key};
-use crate::kernel::{AgentId, ItemState, RoutineSession, RunId, SessionId, TaskId};
-use crate::providers::model::Part;
-use crate::store::{BlobId, Hit, Index, KeyBuf, Range, ReadExt, StoreError};
+use crate::inbox::model::Item;
+use crate::routines::model::{Firing, Routine, of_item_key};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, ItemState, RoutineSession, RunId, SessionId, TaskId};
+use providers::model::Part;
+use store::{BlobId, Hit, Index, Range, ReadExt, StoreError};
 
 pub use queue::open_inputs;
 

@@ -1,18 +1,18 @@
 //! What happens to runs when something else changes.
 
-use crate::features::agents::model::Agent;
-use crate::features::comments::model::Comment;
-use crate::features::comments::queries as comments;
-use crate::features::jobs::model::Job;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::{Member, Settings};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::comments::model::Comment;
+use crate::comments::queries as comments;
+use crate::jobs::model::Job;
+use crate::tasks::model::Task;
+use crate::workspace::model::{Member, Settings};
+use kernel::text::ellipsis;
+use kernel::{
     Actor, AgentId, AgentStatus, Assignee, CommentId, Event, RunId, RunTrigger, SessionId,
     TaskField, TaskId,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::tool::untrusted;
+use store::{ReadExt, StoreError, WriteTx};
+use tool::untrusted;
 
 use super::model::{COMMENT_BY, HaltOf, Run};
 use super::queries;

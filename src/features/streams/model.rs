@@ -4,9 +4,9 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, rank};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, rank};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Streams.
 pub const STREAMS: Table = Table::new(200, "streams");
@@ -70,7 +70,7 @@ impl Record for Stream {
         self.lead = None;
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: StreamId::from_bytes([20; 16]),
             name: "Launch".into(),

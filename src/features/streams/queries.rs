@@ -3,8 +3,9 @@
 use jiff::civil::Date;
 
 use super::model::{self, Stream};
-use crate::kernel::{FieldError, Problem, ProblemKind, StreamId};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{FieldError, Problem, ProblemKind, StreamId};
+use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 60;

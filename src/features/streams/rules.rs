@@ -4,11 +4,11 @@ use jiff::civil::Date;
 
 use super::model::{self, Stream};
 use super::queries::{self, MAX_DESCRIPTION, MAX_GOAL, MAX_NAME, MOST, StreamError};
-use crate::features::tasks::queries::checks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::kernel::text::{self, one_line};
-use crate::kernel::{Assignee, Event, FieldError, Hue, StreamId, StreamKind, Timestamp, rank};
-use crate::store::{Range, ReadExt as _, StoreError, WriteTx};
+use crate::tasks::queries::checks;
+use crate::tasks::queries::error::TaskError;
+use kernel::text::{self, one_line};
+use kernel::{Assignee, Event, FieldError, Hue, StreamId, StreamKind, Timestamp, rank};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 /// A stream to be made.
 #[derive(Clone, Debug)]

@@ -3,14 +3,7 @@
 //! A task has a number that is never used again (`MC-142`). Any status may follow any other.
 //! Assignment leaves the status alone: the run that takes the work sets `in_progress`.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
-pub mod tools;
-
-pub use api::api;
-pub use pages::routes;
-pub use tools::tools;

@@ -10,13 +10,13 @@ pub mod template;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::streams::model::Stream;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::streams::model::Stream;
+use kernel::{
     Actor, Assignee, Part, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, Thinking,
     Timestamp, TypedId, rank,
 };
-use crate::store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
+use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Tasks.
 pub const TASKS: Table = Table::new(20, "tasks");
@@ -154,7 +154,7 @@ impl Record for Task {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: TaskId::from_bytes([2; 16]),
             number: 142,

@@ -7,11 +7,11 @@ use super::queries::relations::keeps_waiting;
 use super::queries::{self, error::TaskError};
 use super::rules::templates::Spawn;
 use super::rules::{self, NewTask};
-use crate::features::routines::model::{Firing, Routine};
-use crate::features::routines::queries::plan;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
-use crate::store::{ReadExt as _, WriteTx};
+use crate::routines::model::{Firing, Routine};
+use crate::routines::queries::plan;
+use crate::workspace::model::Settings;
+use kernel::{AgentId, Assignee, Event, FiringId, RoutineId, TaskField, Verdict};
+use store::{ReadExt as _, WriteTx};
 
 /// Handles one event, in the transaction that caused it.
 ///

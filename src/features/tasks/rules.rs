@@ -17,13 +17,13 @@ use super::model::Task;
 use super::queries::due::{self, Deadline};
 use super::queries::error::TaskError;
 use super::queries::{self, checks, open_ends::OpenEnds};
-use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::text::{MAX_TEXT, one_line};
-use crate::kernel::{
+use crate::workspace::model::{Counter, Counting};
+use kernel::text::{MAX_TEXT, one_line};
+use kernel::{
     AccountId, Assignee, Event, FieldError, Priority, SeriesId, StreamId, TaskField, TaskId,
     TaskStatus, TemplateId, Thinking, Timestamp, rank,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// The longest title, in characters.
 pub const MAX_TITLE: usize = 200;
@@ -453,7 +453,8 @@ fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
     Ok(next.last)
 }
 
-pub(in crate::features::tasks) fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
+/// The title as it is kept: one line, without what nobody sees. What is wrong with it is added to `wrong`.
+pub fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let title = one_line(text);
     if title.is_empty() {
         wrong.push(FieldError::new("title", "Say in one line what is to be done."));

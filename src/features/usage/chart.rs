@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::web::format;
+use web::format;
 
 use super::period::Month;
 use super::queries::report::Of;
@@ -317,9 +317,9 @@ fn short(micros: i64, of: Of) -> String {
 #[cfg(test)]
 mod tests {
     use super::{COLOURS, Series, draw, scale};
-    use crate::features::usage::period::Month;
-    use crate::features::usage::queries::report::Of;
-    use crate::features::usage::span::{Asked, Span, read};
+    use crate::usage::period::Month;
+    use crate::usage::queries::report::Of;
+    use crate::usage::span::{Asked, Span, read};
     use std::collections::BTreeMap;
 
     fn days(query: &str) -> Span {

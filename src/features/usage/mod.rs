@@ -5,10 +5,8 @@
 //! never starts while booked + reserved + bound > limit, for each budget that applies: the agent's
 //! month, the workspace's month, the run.
 
-pub mod api;
 pub mod chart;
 pub mod model;
-pub mod pages;
 pub mod period;
 pub mod queries;
 pub mod reactions;

@@ -9,16 +9,14 @@ pub mod source;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::runs::model::Run;
-use crate::kernel::time::month_of;
-use crate::kernel::{
+use crate::runs::model::Run;
+use kernel::time::month_of;
+use kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RoutineId,
     RunId, StreamId, TaskId, Timestamp, TypedId, UsageId,
 };
-use crate::providers::model::Usage as Tokens;
-use crate::store::{
-    Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table,
-};
+use providers::model::Usage as Tokens;
+use store::{Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Model calls.
 pub const USAGE: Table = Table::new(80, "usage");
@@ -209,7 +207,7 @@ impl Record for Usage {
                 Payer::Run(RunId::from_bytes([8; 16])),
                 Payer::Task(TaskId::from_bytes([2; 16])),
             ],
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }
@@ -321,7 +319,7 @@ impl Record for Reservation {
                 Payer::Agent(AgentId::from_bytes([5; 16])),
                 Payer::Run(RunId::from_bytes([8; 16])),
             ],
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
             release_at: None,
         }
     }

@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
-use crate::kernel::Timestamp;
+use kernel::Timestamp;
 
 /// A month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,13 +14,14 @@ pub mod waiting;
 
 use std::collections::BTreeMap;
 
-use crate::kernel::time::month_of;
-use crate::kernel::{AgentId, ConnectionId, RunId, Timestamp};
-use crate::providers::bound::Ratio;
-use crate::providers::catalog::{self, Model, Price};
-use crate::providers::model::Usage as Tokens;
-use crate::store::key::decode;
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use kernel::key::KeyBuf;
+use kernel::key::decode;
+use kernel::time::month_of;
+use kernel::{AgentId, ConnectionId, RunId, Timestamp};
+use providers::bound::Ratio;
+use providers::catalog::{self, Model, Price};
+use providers::model::Usage as Tokens;
+use store::{Range, ReadExt, StoreError};
 
 use super::model::{
     AGENT_DAY, AGENT_MONTH, BY_RUN, MONTH, RUN_COST, Reservation, SeenRatio, Usage, day_of,

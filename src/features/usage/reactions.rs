@@ -1,9 +1,9 @@
 //! What happens to money when something else changes.
 
-use crate::features::inbox::model::Item;
-use crate::features::routines::queries as routines;
-use crate::kernel::{Event, ItemId, Payer, Period, RunId};
-use crate::store::{ReadExt, WriteTx};
+use crate::inbox::model::Item;
+use crate::routines::queries as routines;
+use kernel::{Event, ItemId, Payer, Period, RunId};
+use store::{ReadExt, WriteTx};
 
 use super::model::budget::SOFT_PCT;
 use super::rules::budgets::{self, Wish};

@@ -10,17 +10,17 @@ use std::borrow::Cow;
 
 use jiff::SignedDuration;
 
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries as connections;
-use crate::features::runs::model::Run;
-use crate::kernel::{
+use crate::connections::model::Connection;
+use crate::connections::queries as connections;
+use crate::runs::model::Run;
+use kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId,
     Timestamp,
 };
-use crate::providers::bound::{self, Bound, Purpose, Ratio, Size};
-use crate::providers::catalog::{self, Model, Price};
-use crate::providers::model::Usage as Tokens;
-use crate::store::{Range, ReadExt, WriteTx};
+use providers::bound::{self, Bound, Purpose, Ratio, Size};
+use providers::catalog::{self, Model, Price};
+use providers::model::Usage as Tokens;
+use store::{Range, ReadExt, WriteTx};
 
 use super::model::budget::BudgetWait;
 use super::model::{Reservation, SeenRatio, Usage};
@@ -537,6 +537,3 @@ fn sweep(tx: &mut WriteTx<'_>) -> Result<(), UsageError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::web::format::query_value;
+use kernel::{FieldError, Problem, ProblemKind};
+use web::format::query_value;
 
 use super::period::Month;
 

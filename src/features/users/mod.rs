@@ -3,11 +3,6 @@
 //! Membership and roles are the workspace's (see `features/workspace`). No view of this feature can
 //! hold a password, a token or a hash.
 
-pub mod api;
-pub mod factors;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;
-pub mod session;
-pub mod tokens;

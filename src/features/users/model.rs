@@ -8,13 +8,13 @@ pub mod factors;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::token::TokenHash;
-use crate::kernel::time::from_ms;
-use crate::kernel::{
+use crypto::token::TokenHash;
+use kernel::time::from_ms;
+use kernel::{
     AccountId, Scope, SignInId, Timestamp, TokenId, TypedId, WorkspaceId, WorkspaceState,
 };
-use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use store::codec::{self, DecodeError};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Accounts.
 pub const ACCOUNTS: Table = Table::new(100, "accounts");

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crypto::keyring::Keyring;
-use crate::crypto::password;
-use crate::crypto::token::{Token, TokenHash};
-use crate::kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crypto::keyring::Keyring;
+use crypto::password;
+use crypto::token::{Token, TokenHash};
+use kernel::key::KeyBuf;
+use kernel::{AccountId, PasskeyId, Timestamp, TokenId, WorkspaceId};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::factors::{
     PASSKEY_BY_ACCOUNT, PASSKEY_BY_CREDENTIAL, Passkey, PasskeyUse, RecoveryCodes, Totp,

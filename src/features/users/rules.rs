@@ -9,13 +9,13 @@ pub mod workspaces;
 
 use jiff::SignedDuration;
 
-use crate::crypto::password::PasswordError;
-use crate::crypto::token::{Token, TokenHash};
-use crate::kernel::{
+use crypto::password::PasswordError;
+use crypto::token::{Token, TokenHash};
+use kernel::{
     AccountId, Event, FieldError, Problem, ProblemKind, Scope, SignInId, Timestamp, TokenId,
     WorkspaceId,
 };
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
     Account, ApiToken, LastSeen, LastUsed, Link, Password, Purpose, SignIn, TokenSecret, Workspace,

@@ -3,9 +3,6 @@
 //! A view keeps words as they stand in an address; what they mean is the noun's. A person's own view is
 //! changed by that person alone, a shared one by whoever may write.
 
-pub mod api;
 pub mod model;
-pub mod pages;
 pub mod queries;
 pub mod rules;
-pub mod tools;

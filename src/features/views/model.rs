@@ -3,8 +3,8 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{AccountId, Timestamp, TypedId, ViewId};
-use crate::store::{Class, Index, Keys, Record, Table};
+use kernel::{AccountId, Timestamp, TypedId, ViewId};
+use store::{Class, Index, Keys, Record, Table};
 
 /// Saved views.
 pub const VIEWS: Table = Table::new(220, "views");
@@ -94,7 +94,7 @@ impl Record for View {
         keys.entry(BY_SLUG).text(&self.noun).text(&self.slug);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: ViewId::from_bytes([24; 16]),
             noun: "tasks".into(),

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{BY_SLUG, Look, View};
-use crate::kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp, ViewId};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp, ViewId};
+use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 60;

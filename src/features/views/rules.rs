@@ -2,9 +2,9 @@
 
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
-use crate::features::tasks::queries::looks as tasks;
-use crate::kernel::{AccountId, FieldError, ViewId, text};
-use crate::store::{StoreError, WriteTx};
+use crate::tasks::queries::looks as tasks;
+use kernel::{AccountId, FieldError, ViewId, text};
+use store::{StoreError, WriteTx};
 
 /// What tells what is wrong with a look.
 type Faults = fn(&Look) -> Vec<FieldError>;

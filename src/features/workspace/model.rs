@@ -3,10 +3,11 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::token::TokenHash;
-use crate::features::connections::model::Connection;
-use crate::kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
-use crate::store::{Class, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Table};
+use crate::connections::model::Connection;
+use crypto::token::TokenHash;
+use kernel::key::{Key, KeyBuf};
+use kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// What one run may cost in a new workspace, in micro-dollars: two dollars.
 pub const RUN_CAP_MICROS: i64 = 2_000_000;
@@ -133,7 +134,7 @@ impl Record for Member {
             handle: "mira".into(),
             email: "mira@marlow.example".into(),
             role: Role::Owner,
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
             left_at: None,
         }
     }
@@ -186,9 +187,9 @@ impl Record for Invite {
             role: Role::Member,
             email: Some("tom@marlow.example".into()),
             by: AccountId::from_bytes([1; 16]),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
-            expires_at: crate::kernel::time::from_ms(1_700_259_200_000),
-            ended_at: Some(crate::kernel::time::from_ms(1_700_001_000_000)),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
+            expires_at: kernel::time::from_ms(1_700_259_200_000),
+            ended_at: Some(kernel::time::from_ms(1_700_001_000_000)),
             used_by: Some(AccountId::from_bytes([6; 16])),
         }
     }
@@ -242,7 +243,7 @@ impl Record for Handover {
         Self {
             from: AccountId::from_bytes([6; 16]),
             to: AccountId::from_bytes([1; 16]),
-            began_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            began_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::app::{App, Ws};
-use crate::crypto::token::Token;
-use crate::kernel::{AccountId, Role, Timestamp, text};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use app::{App, Ws};
+use crypto::token::Token;
+use kernel::key::KeyBuf;
+use kernel::{AccountId, Role, Timestamp, text};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{
     Handover, INVITE_BY_PUBLIC, Invite, InviteSecret, MEMBERS, Member, People, SETTINGS, Settings,

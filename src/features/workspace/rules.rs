@@ -5,11 +5,11 @@ pub mod invites;
 pub mod members;
 pub mod restored;
 
-use crate::features::usage::model::budget::Budget;
-use crate::kernel::{
+use crate::usage::model::budget::Budget;
+use kernel::{
     AccountId, Event, FieldError, Payer, Period, Problem, ProblemKind, Role, WorkspaceId, text,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::{Member, RUN_CAP_MICROS, Settings};
 use super::queries;
@@ -291,7 +291,7 @@ fn choose_run_cap(tx: &mut WriteTx<'_>, micros: i64) -> Result<(), StoreError> {
 }
 
 /// The letters in front of task numbers.
-pub(super) fn checked_key(key: &str) -> Result<String, WorkspaceError> {
+pub fn checked_key(key: &str) -> Result<String, WorkspaceError> {
     let key = key.trim().to_uppercase();
     let letters = key.bytes().all(|b| b.is_ascii_uppercase());
     match letters && (2..=5).contains(&key.len()) {
@@ -343,7 +343,11 @@ pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     Ok(emoji.to_owned())
 }
 
-pub(super) fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
+/// An amount of money that a field may have, in micro-dollars.
+///
+/// # Errors
+/// Names the field when it is below nothing or above a million dollars.
+pub fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
     if !(0..=MAX_MICROS).contains(&micros) {
         return Err(WorkspaceError::field(field, "write an amount from 0 to 1,000,000 dollars"));
     }

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cadence, Days, MonthDay, Schedule, cron, day_number, instant};
-use crate::kernel::problem::FieldError;
-use crate::kernel::time::from_ms;
-use crate::kernel::vocab::CadenceKind;
+use crate::problem::FieldError;
+use crate::time::from_ms;
+use crate::vocab::CadenceKind;
 
 /// When something repeats. What the chosen cadence does not use is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

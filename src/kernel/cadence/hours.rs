@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Days, clock_words, day_words, instant};
-use crate::kernel::FieldError;
+use crate::FieldError;
 
 /// Hours of the day, over midnight where they end before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,8 +99,8 @@ fn at(zone: &TimeZone, day: Date, minute: u16) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::{Days, Hours};
-    use crate::kernel::Timestamp;
-    use crate::kernel::time::from_ms;
+    use crate::Timestamp;
+    use crate::time::from_ms;
     use jiff::tz::TimeZone;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 

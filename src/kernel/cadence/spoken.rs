@@ -5,7 +5,7 @@ use jiff::civil::Time;
 
 use super::Days;
 use super::words::{clock_words, day_words, few, ordinal};
-use crate::kernel::text::listed;
+use crate::text::listed;
 
 /// As many times of a day are listed.
 const TIMES: usize = 6;
@@ -199,8 +199,8 @@ mod tests {
     use proptest::prelude::{prop_assert_eq, proptest};
 
     use super::{MONTHS, shortest, words};
-    use crate::kernel::cadence::{ScheduleFields, day_words};
-    use crate::kernel::vocab::CadenceKind;
+    use crate::cadence::{ScheduleFields, day_words};
+    use crate::vocab::CadenceKind;
 
     #[test]
     fn the_usual_lines_have_words() {

@@ -8,7 +8,7 @@ use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::cron::Line;
 use super::{Passed, Schedule, ScheduleFields, instant};
-use crate::kernel::vocab::CadenceKind;
+use crate::vocab::CadenceKind;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

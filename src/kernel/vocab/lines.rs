@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Assignee, UnknownWord};
-use crate::kernel::id::{AccountId, AgentId};
+use crate::id::{AccountId, AgentId};
 
 /// Whom an agent reports to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

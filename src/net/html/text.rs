@@ -105,7 +105,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::net::html::clean::clean;
+    use crate::html::clean::clean;
 
     fn text(page: &str) -> String {
         plain(&clean(page, &Url::parse("https://example.com/").unwrap()))

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::providers::error::ProviderError;
-use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
-use crate::providers::numbers;
-use crate::providers::wire::Decode;
+use crate::error::ProviderError;
+use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::numbers;
+use crate::wire::Decode;
 
 /// An answer in the making.
 #[derive(Default)]
@@ -388,7 +388,7 @@ fn stop_reason(word: &str) -> StopReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::error::ErrorClass;
+    use crate::error::ErrorClass;
 
     fn run(events: &[&str]) -> Result<(Reply, Vec<Delta>), ProviderError> {
         let mut decoder = Decoder::default();

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::kernel::Thinking;
-use crate::providers::catalog::{Model, ThinkingKind};
-use crate::providers::ids;
-use crate::providers::model::{ChatRequest, Part, Role, SystemPart, ToolChoice, ToolDef};
+use crate::catalog::{Model, ThinkingKind};
+use crate::ids;
+use crate::model::{ChatRequest, Part, Role, SystemPart, ToolChoice, ToolDef};
+use kernel::Thinking;
 
 /// The least thinking budget that is accepted.
 const BUDGET_LEAST: u32 = 1_024;
@@ -393,8 +393,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::providers::catalog;
-    use crate::providers::model::{Cache, Message};
+    use crate::catalog;
+    use crate::model::{Cache, Message};
 
     fn encoded(request: &ChatRequest) -> Value {
         let model = catalog::describe(&request.model);

@@ -14,7 +14,7 @@ use super::media::{self, Carries};
 use super::model::{Abilities, ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, known};
-use crate::net::message::{Method, Request};
+use net::message::{Method, Request};
 
 /// The version of the protocol.
 const VERSION: &str = "2023-06-01";

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ID, NAME};
-use crate::providers::error::ProviderError;
-use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
-use crate::providers::numbers;
-use crate::providers::wire::{Decode, Framing};
+use crate::error::ProviderError;
+use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::numbers;
+use crate::wire::{Decode, Framing};
 
 /// A chunk may hold a picture.
 const MOST: usize = 16 * 1024 * 1024;
@@ -299,7 +299,7 @@ fn failure(error: &Value) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::error::ErrorClass;
+    use crate::error::ErrorClass;
 
     fn run(chunks: &[&str]) -> Result<(Reply, Vec<Delta>), ProviderError> {
         let mut decoder = Decoder::new(4);

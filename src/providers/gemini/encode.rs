@@ -7,10 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{ID, NAME, schema};
-use crate::kernel::Thinking;
-use crate::providers::catalog::{Model, ThinkingKind};
-use crate::providers::ids;
-use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use crate::catalog::{Model, ThinkingKind};
+use crate::ids;
+use crate::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use kernel::Thinking;
 
 /// Stands for a signature that was lost or was another provider's; the documented word for that.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -223,8 +223,8 @@ fn args(arguments: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::catalog;
-    use crate::providers::model::{Cache, ToolDef};
+    use crate::catalog;
+    use crate::model::{Cache, ToolDef};
 
     fn encoded(request: &ChatRequest) -> Value {
         let model = catalog::describe(&request.model);

@@ -15,7 +15,7 @@ use super::media::{self, Carries};
 use super::model::{Abilities, ChatRequest, ModelInfo, Reply, ToolDef};
 use super::wire::Connection;
 use super::{Provider, Sink, ids, known};
-use crate::net::message::{Method, Request};
+use net::message::{Method, Request};
 
 /// The stable word, which stands beside what only this protocol understands.
 const NAME: &str = "gemini";

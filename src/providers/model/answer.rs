@@ -31,7 +31,7 @@ impl Usage {
     }
 
     /// Tells of these tokens when they are news; servers that do not count say nothing, or zero.
-    pub(in crate::providers) fn tell(self, known: &mut Option<Self>, out: &mut Vec<Delta>) {
+    pub(crate) fn tell(self, known: &mut Option<Self>, out: &mut Vec<Delta>) {
         if self.total() != 0 && *known != Some(self) {
             *known = Some(self);
             out.push(Delta::Usage(self));

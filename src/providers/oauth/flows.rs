@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::tokens::{Pass, Tokens};
 use super::{AuthError, Client, Failure, Vendor, beside};
-use crate::kernel::Clock;
-use crate::kernel::text::ellipsis;
-use crate::net::client::{Extent, HttpClient};
-use crate::net::error::NetError;
-use crate::net::message::{Method, Policy, Request};
-use crate::net::retry;
+use kernel::Clock;
+use kernel::text::ellipsis;
+use net::client::{Extent, HttpClient};
+use net::error::NetError;
+use net::message::{Method, Policy, Request};
+use net::retry;
 
 /// The most bytes of an answer.
 const MOST: usize = 256 * 1024;

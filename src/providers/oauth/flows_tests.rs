@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::super::{Endpoints, Vendor};
 use super::*;
-use crate::kernel::time::ManualClock;
-use crate::net::client::ClientParts;
-use crate::net::loopback::{answer, serving};
+use kernel::time::ManualClock;
+use loopback::{answer, serving};
+use net::client::ClientParts;
 
 fn client(vendor: Vendor, server: &str) -> Client {
     let at = |path: &str| format!("{server}{path}");
@@ -35,7 +35,7 @@ async fn asked<T>(
     };
     let result = serving(script, async |address| {
         let http = HttpClient::new(ClientParts::default());
-        let clock = ManualClock::at(crate::kernel::time::from_ms(1_000_000));
+        let clock = ManualClock::at(kernel::time::from_ms(1_000_000));
         let client = client(Vendor::Copilot, &format!("http://{address}"));
         ask(Desk { http: &http, clock: &clock, client: &client }).await
     });

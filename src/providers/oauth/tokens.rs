@@ -9,8 +9,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{AuthError, Failure};
-use crate::kernel::Timestamp;
-use crate::kernel::time::from_ms;
+use kernel::Timestamp;
+use kernel::time::from_ms;
 
 /// The longest that anything is believed to be good.
 const LONGEST: i64 = 400 * 86_400;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::providers::model::Abilities;
+use crate::model::Abilities;
 
 /// The memory that one conversation may take on the server unless a person set another window.
 const MEMORY: u64 = 4 * 1024 * 1024 * 1024;
@@ -13,7 +13,7 @@ const LEAST: u32 = 4_096;
 
 /// What a server says of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::providers) struct Shown {
+pub(crate) struct Shown {
     /// The window that the model was made for.
     pub context: Option<u32>,
     /// Bytes of memory that a token of conversation takes.

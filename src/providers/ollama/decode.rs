@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ID;
-use crate::providers::error::ProviderError;
-use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
-use crate::providers::numbers;
-use crate::providers::think_tags::{Piece, Splitter};
-use crate::providers::wire::{Decode, Framing};
+use crate::error::ProviderError;
+use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::numbers;
+use crate::think_tags::{Piece, Splitter};
+use crate::wire::{Decode, Framing};
 
 /// The most bytes of one line; a call with a whole file in its arguments is one.
 const MOST: usize = 16 * 1024 * 1024;
@@ -221,7 +221,7 @@ impl Decode for Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::error::ErrorClass;
+    use crate::error::ErrorClass;
 
     fn run(lines: &[&str]) -> Result<(Reply, Vec<Delta>), ProviderError> {
         let mut decoder = Decoder::new(3);

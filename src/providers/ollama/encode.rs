@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::abilities::Shown;
-use crate::kernel::Thinking;
-use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use crate::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use kernel::Thinking;
 
 /// How long the server keeps the model loaded after an answer.
 const KEEP_ALIVE: &str = "15m";
@@ -49,7 +49,7 @@ pub(super) fn body(
     serde_json::to_vec(&body)
 }
 
-fn tool(tool: &crate::providers::model::ToolDef) -> Value {
+fn tool(tool: &crate::model::ToolDef) -> Value {
     json!({ "type": "function", "function": {
         "name": tool.name, "description": tool.description, "parameters": tool.schema,
     }})
@@ -153,7 +153,7 @@ fn assistant(message: &Message) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::{Abilities, Cache, ToolDef};
+    use crate::model::{Abilities, Cache, ToolDef};
 
     fn encoded(request: &ChatRequest, shown: Shown, set: Option<u32>) -> Value {
         serde_json::from_slice(&body(request, shown, set).expect("encodes")).expect("JSON")

@@ -16,8 +16,8 @@ use super::media::{self, Carries};
 use super::model::{ChatRequest, ModelInfo, Reply};
 use super::wire::Connection;
 use super::{Provider, Sink, ids};
-use crate::net::message::{Method, Request};
 pub(super) use abilities::Shown;
+use net::message::{Method, Request};
 
 /// The stable word.
 const NAME: &str = "ollama";

@@ -4,12 +4,12 @@
 
 use serde::Deserialize;
 
-use crate::providers::error::ProviderError;
-use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
-use crate::providers::numbers;
-use crate::providers::openai;
-use crate::providers::think_tags::{Piece, Splitter};
-use crate::providers::wire::Decode;
+use crate::error::ProviderError;
+use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::numbers;
+use crate::openai;
+use crate::think_tags::{Piece, Splitter};
+use crate::wire::Decode;
 
 /// An answer in the making.
 pub(super) struct Decoder {

@@ -1,7 +1,7 @@
 //! Reading answers of Chat servers, piece by piece and with their faults.
 
 use super::*;
-use crate::providers::error::ErrorClass;
+use crate::error::ErrorClass;
 
 fn run(tags: Tags, events: &[&str]) -> Result<(Reply, Vec<Delta>, bool), ProviderError> {
     let mut decoder = Decoder::new(tags);

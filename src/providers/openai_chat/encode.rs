@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::quirks::{MaxTokens, Quirks, Reasoning, Replay};
-use crate::kernel::Thinking;
-use crate::providers::catalog::{ChatTools, Model, ThinkingKind};
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::ids;
-use crate::providers::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
-use crate::providers::openai;
+use crate::catalog::{ChatTools, Model, ThinkingKind};
+use crate::error::{ErrorClass, ProviderError};
+use crate::ids;
+use crate::model::{ChatRequest, Message, Part, Role, SystemPart, ToolChoice, ToolDef};
+use crate::openai;
+use kernel::Thinking;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -416,9 +416,9 @@ fn mark_last(turn: &mut Turn<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::base::{Wire, normalise};
-    use crate::providers::catalog;
-    use crate::providers::model::Cache;
+    use crate::base::{Wire, normalise};
+    use crate::catalog;
+    use crate::model::Cache;
 
     fn encoded(address: &str, request: &ChatRequest) -> Value {
         let quirks = Quirks::of(&normalise(Wire::OpenAiChat, address).expect("an address"));

@@ -1,12 +1,12 @@
 //! Where compatible servers differ. What is known by the address is a table; what is not is learned from the one
 //! refusal that says so, once for each point, and remembered for the model.
 
-use crate::providers::base::{Base, Server};
-use crate::providers::error::{ErrorClass, ProviderError};
+use crate::base::{Base, Server};
+use crate::error::{ErrorClass, ProviderError};
 
 /// How one server wants one model to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) struct Quirks {
+pub(crate) struct Quirks {
     /// The field of the output limit.
     pub max_tokens: MaxTokens,
     /// Whether usage may be asked for in a stream.
@@ -36,14 +36,14 @@ pub(in crate::providers) struct Quirks {
 
 /// The field of the output limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) enum MaxTokens {
+pub(crate) enum MaxTokens {
     Legacy,
     Completion,
 }
 
 /// How thinking is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) enum Reasoning {
+pub(crate) enum Reasoning {
     /// Not at all.
     Never,
     /// `reasoning_effort`, for models of which we know that they take it.
@@ -58,7 +58,7 @@ pub(in crate::providers) enum Reasoning {
 
 /// The field in which earlier thinking is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) enum Replay {
+pub(crate) enum Replay {
     Content,
     Plain,
 }
@@ -174,7 +174,7 @@ impl Quirks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::base::{Wire, normalise};
+    use crate::base::{Wire, normalise};
 
     fn quirks(address: &str) -> Quirks {
         Quirks::of(&normalise(Wire::OpenAiChat, address).expect("an address"))

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::NAME;
-use crate::providers::error::ProviderError;
-use crate::providers::model::{Delta, Part, Received, Reply, StopReason, Usage};
-use crate::providers::numbers;
-use crate::providers::openai;
-use crate::providers::wire::{Decode, Framing};
+use crate::error::ProviderError;
+use crate::model::{Delta, Part, Received, Reply, StopReason, Usage};
+use crate::numbers;
+use crate::openai;
+use crate::wire::{Decode, Framing};
 
 /// The final event repeats the whole answer, sealed thinking included.
 const MOST: usize = 16 * 1024 * 1024;

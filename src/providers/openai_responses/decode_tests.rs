@@ -1,7 +1,7 @@
 //! Reading answers of the Responses protocol, piece by piece and with their faults.
 
 use super::*;
-use crate::providers::error::ErrorClass;
+use crate::error::ErrorClass;
 
 fn run(events: &[&str]) -> Result<(Reply, Vec<Delta>), ProviderError> {
     let mut decoder = Decoder::default();

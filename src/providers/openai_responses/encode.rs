@@ -9,20 +9,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::NAME;
-use crate::kernel::Thinking;
-use crate::providers::base::Server;
-use crate::providers::catalog::{Model, ThinkingKind};
-use crate::providers::error::{ErrorClass, ProviderError};
-use crate::providers::ids;
-use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice, ToolDef};
-use crate::providers::openai;
+use crate::base::Server;
+use crate::catalog::{Model, ThinkingKind};
+use crate::error::{ErrorClass, ProviderError};
+use crate::ids;
+use crate::model::{ChatRequest, Message, Part, Role, ToolChoice, ToolDef};
+use crate::openai;
+use kernel::Thinking;
 
 /// The least output limit that the provider takes.
 const OUTPUT_LEAST: u32 = 16;
 
 /// What a server does not take from a model, as it said itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::providers) struct Dialect {
+pub(crate) struct Dialect {
     no_reasoning: bool,
     no_summary: bool,
     no_sealed: bool,
@@ -381,8 +381,8 @@ fn phase(after: Option<&Part>, model: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::catalog;
-    use crate::providers::model::Cache;
+    use crate::catalog;
+    use crate::model::Cache;
 
     fn encoded(request: &ChatRequest, dialect: Dialect) -> Value {
         let model = catalog::describe(&request.model);

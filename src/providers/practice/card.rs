@@ -80,7 +80,7 @@ fn title(text: &str, reference: Option<&str>) -> Option<String> {
         quoted(after).or_else(|| Some(after.to_owned()))
     })?;
     let title = title.trim_matches(|c: char| c.is_whitespace() || ":·-—–|,.()[]\"“”*`".contains(c));
-    (!title.is_empty()).then(|| crate::kernel::text::cut(title, 120).to_owned())
+    (!title.is_empty()).then(|| kernel::text::cut(title, 120).to_owned())
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -111,7 +111,7 @@ fn cause(text: &str) -> Cause {
             here.to_owned()
         };
         let note = note.trim_matches(['"', '“', '”', ' ']);
-        return Cause::Changes(crate::kernel::text::cut(note, 300).to_owned());
+        return Cause::Changes(kernel::text::cut(note, 300).to_owned());
     }
     let lower = text.to_lowercase();
     if COMMENT.iter().any(|w| lower.contains(w)) { Cause::Comment } else { Cause::Work }

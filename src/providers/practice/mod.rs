@@ -15,7 +15,7 @@ use super::catalog::{self, Model};
 use super::error::ProviderError;
 use super::model::{ChatRequest, Delta, ModelInfo, Part, Reply, StopReason, Usage};
 use super::{Provider, Sink, known};
-use crate::kernel::Thinking;
+use kernel::Thinking;
 
 /// The id of its only model.
 pub const MODEL: &str = "practice";
@@ -133,7 +133,7 @@ impl Provider for Practice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::{Message, Received};
+    use crate::model::{Message, Received};
 
     #[tokio::test]
     async fn it_streams_word_by_word_and_costs_nothing() {

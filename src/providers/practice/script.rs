@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::card::{self, Card, Cause};
-use crate::kernel::text::cut;
-use crate::providers::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use crate::model::{ChatRequest, Message, Part, Role, ToolChoice};
+use kernel::text::cut;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq)]
@@ -386,7 +386,7 @@ fn shortened(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::model::ToolDef;
+    use crate::model::ToolDef;
 
     const TOOLS: &[&str] = &[
         "task_get",
@@ -545,7 +545,7 @@ mod tests {
     #[test]
     fn the_card_may_stand_in_the_system_prompt() {
         let mut request = request("Please begin.");
-        request = request.system(CARD, crate::providers::model::Cache::No);
+        request = request.system(CARD, crate::model::Cache::No);
         assert_eq!(play(&mut request, &[])[0].1, json!({"task": "MC-142"}));
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::guard::{HEADINGS, Missing, Must, WORD_FOR_WORD, has, without};
 use super::plan::{Piece, Speaker};
-use crate::kernel::text::{cut, ellipsis};
+use kernel::text::{cut, ellipsis};
 
 /// So many of the newest calls stand in an extract.
 const CALLS: usize = 30;
@@ -103,8 +103,8 @@ fn list(out: &mut String, heading: &str, lines: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::{LONGEST, Part, extract, mend, with_rules};
-    use crate::runtime::compact::guard::{HEADINGS, Must};
-    use crate::runtime::compact::plan::{Piece, Speaker};
+    use crate::compact::guard::{HEADINGS, Must};
+    use crate::compact::plan::{Piece, Speaker};
 
     fn pieces() -> Vec<Piece> {
         let say = |who, text: &str| Piece { who, text: text.to_owned(), answers: false, age: 0 };

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::plan::{Piece, Speaker};
-use crate::kernel::text::cut;
+use kernel::text::cut;
 
 /// The headings of a summary, in order.
 pub(super) const HEADINGS: [&str; 9] = [
@@ -326,7 +326,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{HEADINGS, Must, below};
-    use crate::runtime::compact::plan::{Piece, Speaker};
+    use crate::compact::plan::{Piece, Speaker};
 
     fn piece(who: Speaker, text: &str, answers: bool, age: usize) -> Piece {
         Piece { who, text: text.to_owned(), answers, age }

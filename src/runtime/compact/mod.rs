@@ -16,14 +16,14 @@ mod words;
 
 use std::time::{Duration, Instant};
 
-use crate::features::runs::model::{Compaction, CompactionWhy, EventKind, Run, SummaryBy};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{Pen, context as rules};
-use crate::features::usage::rules::Spent;
-use crate::kernel::text::cut;
-use crate::kernel::{Outcome, RunTrigger};
-use crate::providers::model::{ChatRequest, Message, Part, SystemPart};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use features::runs::model::{Compaction, CompactionWhy, EventKind, Run, SummaryBy};
+use features::runs::queries as runs;
+use features::runs::rules::{Pen, context as rules};
+use features::usage::rules::Spent;
+use kernel::text::cut;
+use kernel::{Outcome, RunTrigger};
+use providers::model::{ChatRequest, Message, Part, SystemPart};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::EngineError;
 use super::context::{PLAN, Shown};

@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use crate::features::runs::model::{Attachment, CallStatus, EventKind, SessionEvent};
-use crate::kernel::RunId;
-use crate::providers::model::Part;
-use crate::runtime::history::{People, tokens_of, tokens_of_file};
+use crate::history::{People, tokens_of, tokens_of_file};
+use features::runs::model::{Attachment, CallStatus, EventKind, SessionEvent};
+use kernel::RunId;
+use providers::model::Part;
 
 /// So many of the newest answers stay, if they fit.
 const TURNS: usize = 3;
@@ -236,15 +236,15 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::{Keep, People, Plan, Speaker};
-    use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
-    use crate::kernel::{AccountId, Actor, InputId, RunId, SessionId, TypedId, Via};
-    use crate::providers::model::Part;
+    use features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
+    use kernel::{AccountId, Actor, InputId, RunId, SessionId, TypedId, Via};
+    use providers::model::Part;
 
     const RUN: [u8; 16] = [8; 16];
 
     fn event(n: u32, kind: EventKind) -> SessionEvent {
         let (session, run) = (SessionId::from_bytes([1; 16]), Some(RunId::from_bytes(RUN)));
-        SessionEvent { session, n, run, at: crate::kernel::time::from_ms(0), kind }
+        SessionEvent { session, n, run, at: kernel::time::from_ms(0), kind }
     }
 
     fn said(n: u32, text: &str) -> SessionEvent {

@@ -3,15 +3,15 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::agents::memory;
-use crate::features::runs::model::{EventKind, Session};
-use crate::features::runs::queries::talk;
-use crate::features::workspace::queries as workspace;
-use crate::git::{File, GitError, files::AgentFiles};
-use crate::runtime::EngineError;
-use crate::runtime::journal::blocking;
-use crate::runtime::turn::Turn;
-use crate::store::{ReadExt, StoreError};
+use crate::EngineError;
+use crate::journal::blocking;
+use crate::turn::Turn;
+use features::agents::memory;
+use features::runs::model::{EventKind, Session};
+use features::runs::queries::talk;
+use features::workspace::queries as workspace;
+use git::{File, GitError, files::AgentFiles};
+use store::{ReadExt, StoreError};
 
 impl Turn {
     /// Writes lines into the note of the day. A conversation for one call alone leaves nothing behind, a

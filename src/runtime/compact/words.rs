@@ -1,8 +1,8 @@
 //! What a model is told that has to write a summary.
 
-use crate::kernel::Thinking;
-use crate::kernel::text::{ellipsis, head_tail};
-use crate::runtime::history::tokens_of;
+use crate::history::tokens_of;
+use kernel::Thinking;
+use kernel::text::{ellipsis, head_tail};
 
 use super::guard;
 use super::plan::{Piece, Speaker};
@@ -92,7 +92,7 @@ pub(super) fn little(thinking: Thinking) -> Thinking {
 #[cfg(test)]
 mod tests {
     use super::{chunks, for_memory, question};
-    use crate::runtime::compact::plan::{Piece, Speaker};
+    use crate::compact::plan::{Piece, Speaker};
 
     fn pieces(count: usize) -> Vec<Piece> {
         let text = "word ".repeat(200);

@@ -1,10 +1,10 @@
 //! What a model is sent of what happened.
 
 use super::History;
-use crate::features::runs::model::{Attachment, Body, CallStatus, EventKind};
-use crate::kernel::{Actor, Part as Of};
-use crate::providers::model::{Part, Role};
-use crate::store::BlobId;
+use features::runs::model::{Attachment, Body, CallStatus, EventKind};
+use kernel::{Actor, Part as Of};
+use providers::model::{Part, Role};
+use store::BlobId;
 
 fn input(text: &str) -> EventKind {
     EventKind::Input {

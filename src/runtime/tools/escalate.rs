@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::agents::queries::lines;
-use crate::features::comments::rules::{self as comments, Reach};
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::rules::lines as rules;
-use crate::features::workspace::model::Member;
-use crate::kernel::{Can, Manager, Role};
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
-use crate::tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use features::agents::queries::lines;
+use features::comments::rules::{self as comments, Reach};
+use features::tasks::queries as tasks;
+use features::tasks::rules::lines as rules;
+use features::workspace::model::Member;
+use kernel::{Can, Manager, Role};
+use store::{Range, ReadExt, StoreError, WriteTx};
+use tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 /// Hands a task that does not go on to whoever stands above.
 pub(crate) struct TaskEscalate;

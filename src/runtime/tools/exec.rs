@@ -13,27 +13,25 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::jobs::model::{OUTPUT, folder_of};
-use crate::features::workspace::model::Settings;
-use crate::kernel::{Can, RunId};
-use crate::runtime::child;
-use crate::runtime::jobs::{Jobs, Leaving, READ_BACK};
-use crate::runtime::way_out::{Way, WayOut};
-use crate::sandbox::confine;
-use crate::sandbox::input::Stdin;
-use crate::sandbox::job::{Job, JobEnd, Outcome, StopReason};
-use crate::sandbox::left_over;
-use crate::sandbox::output;
-use crate::sandbox::policy::{Network, Policy, WithoutLandlock};
-use crate::sandbox::space::Room;
-use crate::sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
-use crate::store::ReadExt;
-use crate::tool::reduce::{self, Reduced};
-use crate::tool::{
-    ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted,
-};
+use crate::child;
+use crate::jobs::{Jobs, Leaving, READ_BACK};
+use crate::way_out::{Way, WayOut};
+use app::Ws;
+use features::agents::model::Agent;
+use features::jobs::model::{OUTPUT, folder_of};
+use features::workspace::model::Settings;
+use kernel::{Can, RunId};
+use sandbox::confine;
+use sandbox::input::Stdin;
+use sandbox::job::{Job, JobEnd, Outcome, StopReason};
+use sandbox::left_over;
+use sandbox::output;
+use sandbox::policy::{Network, Policy, WithoutLandlock};
+use sandbox::space::Room;
+use sandbox::spawn::{Children, Command, Input, Output, Spawner, Started};
+use store::ReadExt;
+use tool::reduce::{self, Reduced};
+use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted};
 
 use super::fetch::hosts_of;
 use super::folder;
@@ -263,7 +261,7 @@ async fn command(
 ) -> Result<(Command, Hears), ToolError> {
     let facts = cx.ws.read(|snap| {
         let agent = snap.get::<Agent>(cx.agent)?;
-        Ok::<_, crate::store::StoreError>((agent, snap.get::<Settings>(())?))
+        Ok::<_, store::StoreError>((agent, snap.get::<Settings>(())?))
     })?;
     let (Some(mut agent), settings) = facts else {
         return Err(ToolError::refused("denied", "the agent does not exist any more"));

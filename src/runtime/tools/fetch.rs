@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::queries::reach;
-use crate::kernel::{Can, Timestamp};
-use crate::net::fetch::{MAX_CHARS, Page, PageRequest};
-use crate::net::guard::{self, Hosts};
-use crate::net::pages::Pages;
-use crate::net::readable::Form;
-use crate::store::StoreError;
-use crate::tool::{
+use features::agents::queries::reach;
+use kernel::{Can, Timestamp};
+use net::fetch::{MAX_CHARS, Page, PageRequest};
+use net::guard::{self, Hosts};
+use net::pages::Pages;
+use net::readable::Form;
+use store::StoreError;
+use tool::{
     Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, pdf,
     untrusted,
 };
@@ -141,7 +141,7 @@ pub(super) fn document(data: &[u8]) -> Option<String> {
 }
 
 /// The hosts that a run reaches.
-pub(in crate::runtime) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
+pub(crate) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
     cx.ws.read(|snap| {
         let agents = reach::agents_of(snap, cx.agent, cx.run)?;
         reach::of_all(snap, &agents)

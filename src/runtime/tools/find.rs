@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::Run;
-use crate::kernel::{Can, RunTrigger};
-use crate::runtime::toolbox;
-use crate::store::{ReadExt, StoreError};
-use crate::tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::toolbox;
+use features::agents::model::Agent;
+use features::runs::model::Run;
+use kernel::{Can, RunTrigger};
+use store::{ReadExt, StoreError};
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 /// How many tools one search loads.
 const LOADED: usize = 5;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::git::files::{AgentFiles, Scan};
-use crate::git::{File, GitError};
-use crate::tool::{FileChange, ToolError, args};
+use git::files::{AgentFiles, Scan};
+use git::{File, GitError};
+use tool::{FileChange, ToolError, args};
 
 /// Marks of all files, to see what a program changed.
 pub(crate) type Marks = Scan;
@@ -161,7 +161,7 @@ pub(crate) fn changed(before: &Marks, after: &Marks) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{change, sum};
-    use crate::tool::FileChange;
+    use tool::FileChange;
 
     fn to(path: &str, before: Option<&str>, content: Option<&str>) -> FileChange {
         FileChange {

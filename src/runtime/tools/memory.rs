@@ -11,17 +11,17 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::agents::memory::{self, LASTING, MAX_LASTING};
-use crate::features::runs::model::Session;
-use crate::features::runs::queries::search::{self, Searched, Wish};
-use crate::features::runs::queries::talk;
-use crate::features::workspace::queries as workspace;
-use crate::git::files::AgentFiles;
-use crate::kernel::{Can, SessionId, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::tool::edits::{self, Edit, Places};
-use crate::tool::rank::Query;
-use crate::tool::{
+use features::agents::memory::{self, LASTING, MAX_LASTING};
+use features::runs::model::Session;
+use features::runs::queries::search::{self, Searched, Wish};
+use features::runs::queries::talk;
+use features::workspace::queries as workspace;
+use git::files::AgentFiles;
+use kernel::{Can, SessionId, Timestamp};
+use store::{ReadExt, StoreError};
+use tool::edits::{self, Edit, Places};
+use tool::rank::Query;
+use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, ReadTool, ToolCx, ToolError,
     ToolOutput, ToolSpec,
 };
@@ -246,7 +246,7 @@ fn said(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     for event in events {
         let Some((by, text)) = search::words(&event.kind) else { continue };
         let who = if by.is_some() { "Said to you" } else { "You" };
-        let text = crate::kernel::text::head_tail(text.trim(), MESSAGE, "\n[…]\n");
+        let text = kernel::text::head_tail(text.trim(), MESSAGE, "\n[…]\n");
         // ok: writing to a String cannot fail.
         let _ = write!(out, "[#{} {} {who}]\n{text}\n\n", event.n, day(event.at));
     }

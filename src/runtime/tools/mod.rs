@@ -16,10 +16,10 @@ pub(super) mod work;
 pub(super) mod write;
 
 use super::jobs::Jobs;
-use crate::net::client::HttpClient;
-use crate::net::pages::Pages;
-use crate::sandbox::spawn::Spawner;
-use crate::tool::Registry;
+use net::client::HttpClient;
+use net::pages::Pages;
+use sandbox::spawn::Spawner;
+use tool::Registry;
 
 /// What the engine's own tools are made of.
 pub struct Own {

@@ -8,17 +8,17 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::jobs::model::Job;
-use crate::features::jobs::typing::{self, Typed};
-use crate::features::jobs::{queries, rules};
-use crate::features::runs::queries::talk;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{Actor, Can, Cause};
-use crate::runtime::jobs::{Jobs, Live};
-use crate::store::{ReadExt, StoreError};
-use crate::tool::globs::{self, Expression};
-use crate::tool::reduce;
-use crate::tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
+use crate::jobs::{Jobs, Live};
+use features::jobs::model::Job;
+use features::jobs::typing::{self, Typed};
+use features::jobs::{queries, rules};
+use features::runs::queries::talk;
+use kernel::text::ellipsis;
+use kernel::{Actor, Can, Cause};
+use store::{ReadExt, StoreError};
+use tool::globs::{self, Expression};
+use tool::reduce;
+use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec};
 
 use super::exec::Hears;
 
@@ -204,7 +204,7 @@ impl Process {
         }
         let (text, nothing) = news_of(&live).await?;
         let how = match live.program.end() {
-            Some(end) => crate::runtime::jobs::outcome_of(&end).told(),
+            Some(end) => crate::jobs::outcome_of(&end).told(),
             None if waits(&live) => "running; it seems to wait for input: write".to_owned(),
             None if nothing > 2 => {
                 "running; nothing new several times: do something else, you are told when it ends"
@@ -259,7 +259,7 @@ impl Process {
         cx.ws.store.write(by.0, by.1, move |tx| rules::request_stop(tx, id)).await?;
         let ended = match self.jobs.get(id) {
             Some(live) => {
-                live.program.stop(crate::sandbox::job::StopReason::Stopped);
+                live.program.stop(sandbox::job::StopReason::Stopped);
                 live.program.wait_for(STOPS_WITHIN).await.is_some()
             }
             None => true,

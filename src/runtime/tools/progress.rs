@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kernel::Can;
-use crate::kernel::text::ellipsis;
-use crate::store::WriteTx;
-use crate::tool::{Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use kernel::Can;
+use kernel::text::ellipsis;
+use store::WriteTx;
+use tool::{Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 /// The tool's name.
 pub(crate) const NAME: &str = "progress";

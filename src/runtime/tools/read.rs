@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::runs::model::{Body, Child, EventKind, Run};
-use crate::features::runs::queries;
-use crate::git::files::{AgentFiles, Item};
-use crate::git::folder::Kind;
-use crate::kernel::Can;
-use crate::providers::model::Part;
-use crate::store::{ReadExt, StoreError};
-use crate::tool::{
+use features::runs::model::{Body, Child, EventKind, Run};
+use features::runs::queries;
+use git::files::{AgentFiles, Item};
+use git::folder::Kind;
+use kernel::Can;
+use providers::model::Part;
+use store::{ReadExt, StoreError};
+use tool::{
     Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, pdf,
     text, untrusted,
 };

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::git::files::{AgentFiles, Scan};
-use crate::kernel::Can;
-use crate::kernel::text::ellipsis;
-use crate::tool::globs::{self, Expression, Ignore};
-use crate::tool::{
+use git::files::{AgentFiles, Scan};
+use kernel::Can;
+use kernel::text::ellipsis;
+use tool::globs::{self, Expression, Ignore};
+use tool::{
     Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, untrusted,
 };
 

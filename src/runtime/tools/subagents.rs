@@ -6,18 +6,18 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Awaited, Child, Park, Run};
-use crate::features::runs::queries::{children as reading, words};
-use crate::features::runs::rules::children::{self, NewChild};
-use crate::features::runs::rules::park;
-use crate::features::usage::queries::{self as usage, budgets};
-use crate::kernel::{Can, Outcome, Thinking, WaitFor};
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::tool::{
+use features::agents::queries as agents;
+use features::runs::model::{Awaited, Child, Park, Run};
+use features::runs::queries::{children as reading, words};
+use features::runs::rules::children::{self, NewChild};
+use features::runs::rules::park;
+use features::usage::queries::{self as usage, budgets};
+use kernel::{Can, Outcome, Thinking, WaitFor};
+use store::{ReadExt, StoreError, WriteTx};
+use tool::{
     Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool,
 };
-use crate::web::format;
+use web::format;
 
 use super::wait::nothing;
 

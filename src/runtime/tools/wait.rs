@@ -4,14 +4,14 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::runs::model::Park;
-use crate::features::runs::rules::park;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{Can, Timestamp, WaitFor};
-use crate::store::{ReadExt, WriteTx};
-use crate::tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool};
+use features::runs::model::Park;
+use features::runs::rules::park;
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use kernel::text::ellipsis;
+use kernel::{Can, Timestamp, WaitFor};
+use store::{ReadExt, WriteTx};
+use tool::{Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, ToolWait, WriteTool};
 
 /// The longest wait for a moment.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 60);

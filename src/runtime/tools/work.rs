@@ -4,21 +4,21 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::inbox::model::Item;
-use crate::features::inbox::queries as inbox;
-use crate::features::runs::model::{CallStatus, EventKind, Run, SessionEvent};
-use crate::features::runs::queries as runs;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::open_ends::OpenEnds;
-use crate::features::tasks::queries::relations;
-use crate::features::tasks::rules as tasks;
-use crate::kernel::{
+use features::agents::model::Agent;
+use features::agents::queries::lines;
+use features::inbox::model::Item;
+use features::inbox::queries as inbox;
+use features::runs::model::{CallStatus, EventKind, Run, SessionEvent};
+use features::runs::queries as runs;
+use features::tasks::model::Task;
+use features::tasks::queries::open_ends::OpenEnds;
+use features::tasks::queries::relations;
+use features::tasks::rules as tasks;
+use kernel::{
     AgentId, Assignee, Can, ItemId, ItemKind, Manager, TaskId, TaskState, TaskStatus, Timestamp,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+use store::{ReadExt, StoreError, WriteTx};
+use tool::{Effect, Group, RunEnd, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
 use super::escalate::TaskEscalate;
 

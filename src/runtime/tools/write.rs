@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::git::files::AgentFiles;
-use crate::kernel::Can;
-use crate::tool::edits::{self, Places};
-use crate::tool::patch::{self, Tree};
-use crate::tool::{
+use git::files::AgentFiles;
+use kernel::Can;
+use tool::edits::{self, Places};
+use tool::patch::{self, Tree};
+use tool::{
     Aliases, Effect, FileChange, FilePlan, FileTool, Group, ToolCx, ToolError, ToolOutput,
     ToolSpec, diff, media, text,
 };

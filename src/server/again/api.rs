@@ -5,17 +5,17 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Ws};
-use crate::features::runs::model::{BranchWhy, Run};
-use crate::features::runs::queries::branches;
-use crate::features::runs::{SaidOut, resent};
-use crate::kernel::{Can, InputId, RunId, Thinking};
-use crate::store::ReadExt;
-use crate::web::error::ApiError;
-use crate::web::extract::{Json, Path, Query};
-use crate::web::idempotency::Once;
-use crate::web::routes::{Doc, Needs, Routes};
-use crate::web::session::Person;
+use app::{App, Ws};
+use doors_agents::runs::{SaidOut, resent};
+use features::runs::model::{BranchWhy, Run};
+use features::runs::queries::branches;
+use kernel::{Can, InputId, RunId, Thinking};
+use store::ReadExt;
+use web::error::ApiError;
+use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
 
 use super::preview::Preview;
 use super::{Wish, begin, find, undo_basis};

@@ -3,21 +3,21 @@
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::features::history::queries::fields::Speaker;
-use crate::features::history::queries::guard::Undoer;
-use crate::features::history::queries::names::Names;
-use crate::features::history::queries::outlook::Outlook;
-use crate::features::history::queries::preview::{self as words, PlanView};
-use crate::features::history::queries::scope::Wanted;
-use crate::features::history::rules as history;
-use crate::features::runs::model::{BranchWhy, Run};
-use crate::features::runs::queries::between::Between;
-use crate::features::runs::queries::branches::Cut;
-use crate::features::runs::rules::RunError;
-use crate::features::runs::rules::again::{check, is_workable};
-use crate::store::Snap;
-use crate::web::session::Person;
+use app::Ws;
+use features::history::queries::fields::Speaker;
+use features::history::queries::guard::Undoer;
+use features::history::queries::names::Names;
+use features::history::queries::outlook::Outlook;
+use features::history::queries::preview::{self as words, PlanView};
+use features::history::queries::scope::Wanted;
+use features::history::rules as history;
+use features::runs::model::{BranchWhy, Run};
+use features::runs::queries::between::Between;
+use features::runs::queries::branches::Cut;
+use features::runs::rules::RunError;
+use features::runs::rules::again::{check, is_workable};
+use store::Snap;
+use web::session::Person;
 
 use super::AgainError;
 

@@ -1,8 +1,8 @@
 //! Format 2: the store knows which rows and kept images hold a blob, so that a file that nothing
 //! holds any more can be taken away, and never one that is held.
 
-use crate::store::migrate::{Migration, Piece};
-use crate::store::{StoreError, WriteTx};
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
 
 /// How many rows one transaction looks at.
 const PIECE: usize = 500;

@@ -1,8 +1,8 @@
 //! Format 3: records that were there before have all indexes, references and sums that this program
 //! reads them by, also those that came after they were written.
 
-use crate::store::migrate::{Migration, Piece};
-use crate::store::{StoreError, WriteTx};
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
 
 /// How many rows of a table one transaction looks at.
 const PIECE: usize = 500;

@@ -2,8 +2,8 @@
 //! their tasks are due. Rows of the former layouts are read as they are and written anew when they change;
 //! nothing beside them is other than before.
 
-use crate::store::migrate::{Migration, Piece};
-use crate::store::{StoreError, WriteTx};
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
 
 /// The step.
 pub const STEP: Migration =

@@ -1,7 +1,7 @@
 //! Format 5: the feed says when somebody took the whole workspace out. Rows are as they were.
 
-use crate::store::migrate::{Migration, Piece};
-use crate::store::{StoreError, WriteTx};
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
 
 /// The step.
 pub const STEP: Migration =

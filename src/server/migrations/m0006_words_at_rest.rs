@@ -1,8 +1,8 @@
 //! Format 6: routines wait until words have rested, and people choose what bounds runs. Routines and clocks of
 //! the former layout are read as they are and written anew when they change; where nobody chose, all is as usual.
 
-use crate::store::migrate::{Migration, Piece};
-use crate::store::{StoreError, WriteTx};
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
 
 /// The step.
 pub const STEP: Migration =

@@ -7,8 +7,8 @@ mod m0004_tasks_of_routines;
 mod m0005_exports_on_record;
 mod m0006_words_at_rest;
 
-use crate::store::FORMAT;
-use crate::store::migrate::Migration;
+use store::FORMAT;
+use store::migrate::Migration;
 
 /// All steps; the first leads to format 2.
 pub const LIST: [Migration; (FORMAT - 1) as usize] = [

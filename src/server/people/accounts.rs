@@ -1,18 +1,18 @@
 //! Accounts as a whole: closed and opened again. A person's account is one for all workspaces, so only
 //! who owns all of that person's workspaces decides about it, or whoever runs the machine.
 
-use crate::app::{App, Who, Ws};
-use crate::features::users::model::{Account, Workspace};
-use crate::features::users::rules::accounts as rules;
-use crate::features::users::{self};
-use crate::features::workspace::model::Member;
-use crate::features::workspace::queries;
-use crate::features::workspace::rules::WorkspaceError;
-use crate::features::workspace::rules::members::Shut;
-use crate::kernel::{AccountId, Actor, Cause, Role};
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
-use crate::web::error::PageError;
-use crate::web::session::Person;
+use app::{App, Who, Ws};
+use features::users;
+use features::users::model::{Account, Workspace};
+use features::users::rules::accounts as rules;
+use features::workspace::model::Member;
+use features::workspace::queries;
+use features::workspace::rules::WorkspaceError;
+use features::workspace::rules::members::Shut;
+use kernel::{AccountId, Actor, Cause, Role};
+use store::{Range, ReadExt, StoreError, WriteTx};
+use web::error::PageError;
+use web::session::Person;
 
 /// The accounts that are closed, and the members who have none: nobody signs in as them. Who decides
 /// something by it holds `people_turn`.

@@ -5,17 +5,17 @@
 //! in the same transaction that ends a membership. What a crash leaves undone the next start goes on
 //! with.
 
-use crate::app::{Who, Ws};
-use crate::features::agents::queries as agents;
-use crate::features::agents::rules::manager;
-use crate::features::deliverables::queries as deliverables;
-use crate::features::tasks;
-use crate::features::workspace::model::{Handover, Member};
-use crate::features::workspace::queries;
-use crate::features::workspace::rules::members::{self, Shut};
-use crate::features::workspace::rules::{WorkspaceError, handover as rules};
-use crate::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role};
-use crate::store::{Read, ReadExt, StoreError, WriteTx};
+use app::{Who, Ws};
+use features::agents::queries as agents;
+use features::agents::rules::manager;
+use features::deliverables::queries as deliverables;
+use features::tasks;
+use features::workspace::model::{Handover, Member};
+use features::workspace::queries;
+use features::workspace::rules::members::{self, Shut};
+use features::workspace::rules::{WorkspaceError, handover as rules};
+use kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role};
+use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::accounts;
 

@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
-use crate::features::users;
-use crate::features::users::model::Account;
-use crate::features::users::rules::UsersError;
-use crate::features::workspace::queries;
-use crate::kernel::{AccountId, Actor, Can, Cause, Role, Timestamp};
-use crate::server::local::local_actor;
-use crate::store::StoreError;
-use crate::web::error::{ApiError, PageError};
-use crate::web::extract::Json;
-use crate::web::routes::{Needs, Routes};
-use crate::web::session::Peer;
+use crate::local::local_actor;
+use app::App;
+use features::users;
+use features::users::model::Account;
+use features::users::rules::UsersError;
+use features::workspace::queries;
+use kernel::{AccountId, Actor, Can, Cause, Role, Timestamp};
+use store::StoreError;
+use web::error::{ApiError, PageError};
+use web::extract::Json;
+use web::routes::{Needs, Routes};
+use web::session::Peer;
 
 use super::accounts;
 

@@ -16,19 +16,19 @@ pub mod pages;
 
 use std::collections::BTreeSet;
 
-use crate::app::{App, Who, Ws};
-use crate::crypto::token::{Token, TokenKind};
-use crate::features::users::model::ApiToken;
-use crate::features::users::rules::{UsersError, factors, workspaces};
-use crate::features::workspace::model::{Invite, Member};
-use crate::features::workspace::rules::invites::{self, NewInvite};
-use crate::features::workspace::rules::{WorkspaceError, members};
-use crate::features::workspace::{self};
-use crate::kernel::{AccountId, Actor, Can, Cause, Part, Role, WorkspaceId};
-use crate::store::{Range, ReadExt, StoreError};
-use crate::web::error::PageError;
-use crate::web::idempotency::Once;
-use crate::web::session::{Access, Person, Proof};
+use app::{App, Who, Ws};
+use crypto::token::{Token, TokenKind};
+use features::users::model::ApiToken;
+use features::users::rules::{UsersError, factors, workspaces};
+use features::workspace;
+use features::workspace::model::{Invite, Member};
+use features::workspace::rules::invites::{self, NewInvite};
+use features::workspace::rules::{WorkspaceError, members};
+use kernel::{AccountId, Actor, Can, Cause, Part, Role, WorkspaceId};
+use store::{Range, ReadExt, StoreError};
+use web::error::PageError;
+use web::idempotency::Once;
+use web::session::{Access, Person, Proof};
 
 /// Ends a membership, and what it opened; somebody takes over what was to do. It goes on when whoever
 /// asked for it goes away.
@@ -62,7 +62,7 @@ async fn end_membership(
         })
         .await?;
     let id = ws.id;
-    let withdraw = move |tx: &mut crate::store::WriteTx<'_>| {
+    let withdraw = move |tx: &mut store::WriteTx<'_>| {
         workspaces::withdraw_tokens(tx, |one| one.workspace == id && one.account == account)
     };
     app.system.write(who.actor(), who.cause(), withdraw).await?;
@@ -101,7 +101,7 @@ pub async fn change_role(
     give_no_more(who, to)?;
     let _turn = app.people_turn.lock().await;
     let (role, shut) = (handled(ws, who, account)?, accounts::shut(app, ws)?);
-    let write = move |tx: &mut crate::store::WriteTx<'_>| {
+    let write = move |tx: &mut store::WriteTx<'_>| {
         same_role(tx, account, role)?;
         members::change_role(tx, account, to, &shut)
     };
@@ -124,7 +124,7 @@ pub async fn reset_factors(
                --factors`";
     let member = accounts::another(ws, who, account, own)?;
     accounts::owns_all(app, who, account, |role| matches!(role, Role::Owner | Role::Admin))?;
-    let clear = move |tx: &mut crate::store::WriteTx<'_>| factors::clear(tx, account);
+    let clear = move |tx: &mut store::WriteTx<'_>| factors::clear(tx, account);
     app.system.write(who.actor(), who.cause(), clear).await?;
     Ok(member)
 }
@@ -172,7 +172,7 @@ pub fn handled(ws: &Ws, who: &Person, account: AccountId) -> Result<Role, Worksp
 /// # Errors
 /// When it differs.
 pub fn same_role(
-    tx: &crate::store::WriteTx<'_>,
+    tx: &store::WriteTx<'_>,
     account: AccountId,
     role: Role,
 ) -> Result<(), WorkspaceError> {
@@ -228,7 +228,7 @@ pub async fn withdraw_strange_tokens(app: &App) -> Result<(), UsersError> {
     }
     if !strange.is_empty() {
         let by = Actor::System(Part::Timer);
-        let withdraw = move |tx: &mut crate::store::WriteTx<'_>| {
+        let withdraw = move |tx: &mut store::WriteTx<'_>| {
             workspaces::withdraw_tokens(tx, |one| strange.contains(&(one.workspace, one.account)))
         };
         app.system.write(by, Cause::Timer, withdraw).await?;

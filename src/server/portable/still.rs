@@ -1,21 +1,21 @@
 //! What keeps a workspace that came in from doing anything beside its original: what was at work ends, its
 //! agents are paused, all work stands still, and what follows the feed begins behind the import.
 
-use crate::backup::BackupError;
-use crate::backup::portable::PortableTable;
-use crate::features::agents::{queries as agent_queries, rules as agents};
-use crate::features::notifications::model::FANOUTS;
-use crate::features::notifications::model::sending::DELIVERIES;
-use crate::features::notifications::rules::sending;
-use crate::features::routines::model::Clock;
-use crate::features::routines::rules::keep;
-use crate::features::runs::model::HaltOf;
-use crate::features::runs::rules::halt;
-use crate::features::runs::{queries as run_queries, rules as runs};
-use crate::kernel::{Actor, AgentStatus, Cause, HaltHow, Outcome, Part, RoutineId};
-use crate::server::consumers;
-use crate::store::consumer::go_behind;
-use crate::store::{Range, ReadExt as _, Store, StoreError, WriteTx};
+use crate::consumers;
+use backup::BackupError;
+use backup::portable::PortableTable;
+use features::agents::{queries as agent_queries, rules as agents};
+use features::notifications::model::FANOUTS;
+use features::notifications::model::sending::DELIVERIES;
+use features::notifications::rules::sending;
+use features::routines::model::Clock;
+use features::routines::rules::keep;
+use features::runs::model::HaltOf;
+use features::runs::rules::halt;
+use features::runs::{queries as run_queries, rules as runs};
+use kernel::{Actor, AgentStatus, Cause, HaltHow, Outcome, Part, RoutineId};
+use store::consumer::go_behind;
+use store::{Range, ReadExt as _, Store, StoreError, WriteTx};
 
 use super::{PIECE, refused};
 
@@ -28,7 +28,7 @@ pub(super) const STILL: &str = "all work stands still until somebody resumes it,
                                 beside the original it would be done and paid twice";
 
 /// What was ended and paused.
-pub(in crate::server) struct Quiet {
+pub(crate) struct Quiet {
     /// Runs that were at work.
     pub interrupted: u64,
     /// Agents that took work.
@@ -54,7 +54,7 @@ pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
 
 /// Ends what was at work, pauses the agents and lets all work stand still. The last write of an import: what
 /// follows the feed goes on behind it.
-pub(in crate::server) fn quieten(
+pub(crate) fn quieten(
     store: &Store,
     (by, cause): (Actor, Cause),
     why: &'static str,

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::backup::{BackupError, Manifest, Part, Repository};
-use crate::crypto::keyring::Keyring;
-use crate::crypto::master::MasterKey;
-use crate::kernel::Timestamp;
+use backup::{BackupError, Manifest, Part, Repository};
+use crypto::keyring::Keyring;
+use crypto::master::MasterKey;
+use kernel::Timestamp;
 
 use super::{Mode, RestoreWish, Which};
 

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use crate::backup::BackupError;
-use crate::features::agents::model::Agent;
-use crate::git::moment::{AsOf, PutBack};
-use crate::git::{AgentsRepo, Author, Branch, Entry, GitError};
-use crate::kernel::{AgentStatus, Timestamp};
-use crate::store::{Range, ReadExt as _, Store};
+use backup::BackupError;
+use features::agents::model::Agent;
+use git::moment::{AsOf, PutBack};
+use git::{AgentsRepo, Author, Branch, Entry, GitError};
+use kernel::{AgentStatus, Timestamp};
+use store::{Range, ReadExt as _, Store};
 
 use super::Restored;
 

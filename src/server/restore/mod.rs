@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::backup::{
+use app::config::Config;
+use backup::{
     BackupError, Checked, Manifest, Meter, Repository, Swap, finish_swap, is_staged, room, verify,
     write_out,
 };
-use crate::config::Config;
-use crate::kernel::time::SystemClock;
-use crate::kernel::{Clock, Timestamp};
-use crate::store::{Faults, NoFaults};
+use kernel::time::SystemClock;
+use kernel::{Clock, Timestamp};
+use store::{Faults, NoFaults};
 
 use super::{leftovers, lock};
 
@@ -229,7 +229,7 @@ fn sound<'w>(
 /// What of a backup is written: all, one workspace into the place of its former self, or one with the
 /// accounts as a folder of its own.
 fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreWish) -> Result<Narrowed<'w>, BackupError> {
-    let known = crate::store::FORMAT;
+    let known = store::FORMAT;
     let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
     if let Some(found) = formats.map(|store| store.format).max().filter(|found| known < *found) {
         return Err(BackupError::Restore(format!(

@@ -6,31 +6,29 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::app::Rehearse;
-use crate::backup::{BackupError, Manifest, room, write_out};
-use crate::crypto::keyring::Keyring;
-use crate::crypto::master::MasterKey;
-use crate::features::backups::rules::{self as backups, NewRestoration};
-use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
-use crate::features::runs::model::HaltOf;
-use crate::features::runs::rules::halt;
-use crate::features::users::model::Workspace;
-use crate::features::users::queries as users;
-use crate::features::users::rules::UsersError;
-use crate::features::users::rules::restored::{
-    Closed, Former, after_restore, forget_others, keep_listed,
-};
-use crate::features::workspace::queries as workspace;
-use crate::features::workspace::rules::restored::{Former as People, after_restore as close_doors};
-use crate::kernel::id::{IdSource, SystemIds};
-use crate::kernel::time::SystemClock;
-use crate::kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp, WorkspaceState};
-use crate::server::listen::Front;
-use crate::server::schema;
-use crate::server::upgrade::Upgrader;
-use crate::store::migrate::{self, UpgradeError};
-use crate::store::undo::moment::{BackError, go_back};
-use crate::store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError, WriteTx};
+use crate::listen::Front;
+use crate::schema;
+use crate::upgrade::Upgrader;
+use app::Rehearse;
+use backup::{BackupError, Manifest, room, write_out};
+use crypto::keyring::Keyring;
+use crypto::master::MasterKey;
+use features::backups::rules::{self as backups, NewRestoration};
+use features::connections::model::{Connection, ConnectionKey, Grant, SpareKey, SpareKeys};
+use features::runs::model::HaltOf;
+use features::runs::rules::halt;
+use features::users::model::Workspace;
+use features::users::queries as users;
+use features::users::rules::UsersError;
+use features::users::rules::restored::{Closed, Former, after_restore, forget_others, keep_listed};
+use features::workspace::queries as workspace;
+use features::workspace::rules::restored::{Former as People, after_restore as close_doors};
+use kernel::id::{IdSource, SystemIds};
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp, WorkspaceState};
+use store::migrate::{self, UpgradeError};
+use store::undo::moment::{BackError, go_back};
+use store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError, WriteTx};
 
 use super::{Restored, files};
 

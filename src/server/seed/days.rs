@@ -11,12 +11,12 @@ use super::desk::{Deed, EVENING, Errand, For};
 use super::dice::Dice;
 use super::founding::PAUSED_BEFORE;
 use super::{Company, Out, Plan, SeedError};
-use crate::features::agents::rules as agents;
-use crate::features::tasks::queries::series as recurring;
-use crate::features::workspace::model::Counting;
-use crate::kernel::{Assignee, Clock as _, TaskId};
-use crate::store::StoreError;
-use crate::store::consumer::{Step, step};
+use features::agents::rules as agents;
+use features::tasks::queries::series as recurring;
+use features::workspace::model::Counting;
+use kernel::{Assignee, Clock as _, TaskId};
+use store::StoreError;
+use store::consumer::{Step, step};
 
 /// How many moments a shift has: a run that is begun in it has ended by then.
 pub(super) const TICKS: usize = 8;

@@ -3,18 +3,18 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::{Company, Job, Out, SeedError};
-use crate::features::comments::rules::{self as comments, Reach};
-use crate::features::deliverables::rules::{self as deliverables, NewReview};
-use crate::features::notifications::queries::Wanted;
-use crate::features::notifications::rules as notifications;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{due, relations as ties};
-use crate::features::tasks::rules::{self as tasks, NewTask, labels, relations, templates};
-use crate::kernel::{
+use features::comments::rules::{self as comments, Reach};
+use features::deliverables::rules::{self as deliverables, NewReview};
+use features::notifications::queries::Wanted;
+use features::notifications::rules as notifications;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::{due, relations as ties};
+use features::tasks::rules::{self as tasks, NewTask, labels, relations, templates};
+use kernel::{
     Assignee, DeliverableId, LabelId, Priority, RelationKind, TaskId, TaskStatus, Verdict,
 };
-use crate::store::{ReadExt as _, WriteTx};
+use store::{ReadExt as _, WriteTx};
 
 /// How many tasks of a stream may still be spoken of.
 const RECENT: usize = 40;

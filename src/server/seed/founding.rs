@@ -5,19 +5,17 @@ use std::fs;
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
-use crate::app::{App, Ws};
-use crate::crypto::token::{Token, TokenKind};
-use crate::features::agents::{provision, rules as agents};
-use crate::features::users::model::Account;
-use crate::features::users::rules::{self as users, NewAccount, NewSignIn, UsersError};
-use crate::features::workspace::model::Member;
-use crate::features::workspace::rules::invites::{self, NewInvite};
-use crate::features::workspace::rules::members::Joining;
-use crate::kernel::{
-    AccountId, Actor, AgentId, Cause, Part, Role, SignInId, Thinking, TypedId as _, Via,
-};
+use app::{App, Ws};
+use crypto::token::{Token, TokenKind};
+use features::agents::{provision, rules as agents};
+use features::users::model::Account;
+use features::users::rules::{self as users, NewAccount, NewSignIn, UsersError};
+use features::workspace::model::Member;
+use features::workspace::rules::invites::{self, NewInvite};
+use features::workspace::rules::members::Joining;
+use kernel::{AccountId, Actor, AgentId, Cause, Part, Role, SignInId, Thinking, TypedId as _, Via};
 
-use crate::store::ReadExt as _;
+use store::ReadExt as _;
 
 use super::super::workspaces::life::{self, NewWorkspace};
 use super::words::Words;

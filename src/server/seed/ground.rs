@@ -5,22 +5,20 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use super::{Company, SeedError};
-use crate::features::routines::conditions::{Op, Written};
-use crate::features::routines::rules as routines;
-use crate::features::routines::wish::{EventWish, TaskWish, Wish};
-use crate::features::streams::rules::{self as streams, NewStream};
-use crate::features::tasks::model::series::DueAfter;
-use crate::features::tasks::model::template::TemplateItem;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::rules::labels::{self, NewLabel};
-use crate::features::tasks::rules::series::{self, NewSeries};
-use crate::features::tasks::rules::templates::{self, NewTemplate, Spawn};
-use crate::features::views::model::Look;
-use crate::features::views::rules::{self as views, For, NewView};
-use crate::kernel::cadence::ScheduleFields;
-use crate::kernel::{
-    AgentId, Assignee, CadenceKind, MissedPolicy, Priority, StreamKind, TemplateId,
-};
+use features::routines::conditions::{Op, Written};
+use features::routines::rules as routines;
+use features::routines::wish::{EventWish, TaskWish, Wish};
+use features::streams::rules::{self as streams, NewStream};
+use features::tasks::model::series::DueAfter;
+use features::tasks::model::template::TemplateItem;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::labels::{self, NewLabel};
+use features::tasks::rules::series::{self, NewSeries};
+use features::tasks::rules::templates::{self, NewTemplate, Spawn};
+use features::views::model::Look;
+use features::views::rules::{self as views, For, NewView};
+use kernel::cadence::ScheduleFields;
+use kernel::{AgentId, Assignee, CadenceKind, MissedPolicy, Priority, StreamKind, TemplateId};
 
 /// The labels.
 const LABELS: [&str; 12] = [

@@ -22,29 +22,29 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::app::{App, Ws};
-use crate::config::Config;
-use crate::features::agents::rules::AgentError;
-use crate::features::comments::queries::CommentError;
-use crate::features::deliverables::rules::DeliverableError;
-use crate::features::inbox::rules::InboxError;
-use crate::features::notifications::rules::NotificationError;
-use crate::features::routines::rules::RoutineError;
-use crate::features::runs::rules::RunError;
-use crate::features::streams::queries::StreamError;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::usage::rules::UsageError;
-use crate::features::users::rules::UsersError;
-use crate::features::views::queries::ViewError;
-use crate::features::workspace::model::{Counter, Counting};
-use crate::features::workspace::rules::WorkspaceError;
-use crate::kernel::id::SeededIds;
-use crate::kernel::time::ManualClock;
-use crate::kernel::{
+use app::config::Config;
+use app::{App, Ws};
+use features::agents::rules::AgentError;
+use features::comments::queries::CommentError;
+use features::deliverables::rules::DeliverableError;
+use features::inbox::rules::InboxError;
+use features::notifications::rules::NotificationError;
+use features::routines::rules::RoutineError;
+use features::runs::rules::RunError;
+use features::streams::queries::StreamError;
+use features::tasks::queries::error::TaskError;
+use features::usage::rules::UsageError;
+use features::users::rules::UsersError;
+use features::views::queries::ViewError;
+use features::workspace::model::{Counter, Counting};
+use features::workspace::rules::WorkspaceError;
+use kernel::id::SeededIds;
+use kernel::time::ManualClock;
+use kernel::{
     Actor, Cause, Clock as _, DeliverableId, LabelId, RunId, SeriesId, StreamId, TaskId,
     TemplateId, Timestamp,
 };
-use crate::store::{ReadExt as _, Store, StoreError, WriteTx};
+use store::{ReadExt as _, Store, StoreError, WriteTx};
 
 use super::workspaces::life::LifeError;
 use super::{Parts, StartError, offline_with};

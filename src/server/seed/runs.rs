@@ -5,27 +5,28 @@ use std::collections::VecDeque;
 use super::desk::For;
 use super::words::ToolText;
 use super::{Company, Job, Out, SeedError};
-use crate::features::comments::rules::{self as comments, Reach};
-use crate::features::deliverables::model::{BY_TASK, Content, Deliverable};
-use crate::features::deliverables::rules::{self as deliverables, NewDelivery};
-use crate::features::inbox::model::Item;
-use crate::features::inbox::{queries as inbox, rules as items};
-use crate::features::runs::model::{Body, CallStatus, EventKind, ModelSource, Park, PromptPart};
-use crate::features::runs::queries as runs;
-use crate::features::runs::rules::{self as life, Pause, Pen, RunSpec, SessionSpec, park};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::relations as ties;
-use crate::features::tasks::rules::{self as tasks, NewTask};
-use crate::features::usage::queries as usage;
-use crate::features::usage::rules::{self as money, Callee, Reserve, Spent, UsageError};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
+use features::comments::rules::{self as comments, Reach};
+use features::deliverables::model::{BY_TASK, Content, Deliverable};
+use features::deliverables::rules::{self as deliverables, NewDelivery};
+use features::inbox::model::Item;
+use features::inbox::{queries as inbox, rules as items};
+use features::runs::model::{Body, CallStatus, EventKind, ModelSource, Park, PromptPart};
+use features::runs::queries as runs;
+use features::runs::rules::{self as life, Pause, Pen, RunSpec, SessionSpec, park};
+use features::tasks::model::Task;
+use features::tasks::queries::relations as ties;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::usage::queries as usage;
+use features::usage::rules::{self as money, Callee, Reserve, Spent, UsageError};
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{
     Actor, AgentId, Assignee, CallKind, Cause, DeliverableState, ItemId, ItemKind, Outcome, Part,
     RunId, RunTrigger, TaskId, Thinking, WaitFor,
 };
-use crate::providers::catalog;
-use crate::providers::model::{Part as Said, Usage as Tokens};
-use crate::store::{KeyBuf, Range, ReadExt as _, StoreError, WriteTx};
+use providers::catalog;
+use providers::model::{Part as Said, Usage as Tokens};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 /// Who gives runs to items.
 const ENGINE: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
@@ -574,10 +575,7 @@ fn effect(tx: &mut WriteTx<'_>, task: Option<TaskId>, step: &Step) -> Result<Eff
 }
 
 /// The piece of a task of which another version is wanted.
-fn unhappy(
-    tx: &WriteTx<'_>,
-    task: TaskId,
-) -> Result<Option<crate::kernel::DeliverableId>, StoreError> {
+fn unhappy(tx: &WriteTx<'_>, task: TaskId) -> Result<Option<kernel::DeliverableId>, StoreError> {
     let range = Range::prefix(KeyBuf::of(&task));
     let all: Vec<Deliverable> = tx.scan(BY_TASK, &range)?;
     let wanted = |piece: &&Deliverable| piece.state == DeliverableState::ChangesRequested;

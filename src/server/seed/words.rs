@@ -140,7 +140,7 @@ fn agent(line: &'static str) -> Option<AgentText> {
 #[cfg(test)]
 mod tests {
     use super::{Dice, Words};
-    use crate::providers::catalog;
+    use providers::catalog;
 
     #[test]
     fn every_text_can_be_used() {

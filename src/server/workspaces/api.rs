@@ -5,15 +5,15 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Who, Ws};
-use crate::features::users::session::Caller;
-use crate::features::workspace::model::Settings;
-use crate::features::workspace::queries;
-use crate::kernel::{Can, Cause, Problem, Role, Timestamp, WorkspaceId, WorkspaceState};
-use crate::web::error::{ApiError, Failure};
-use crate::web::extract::Json;
-use crate::web::routes::{Doc, Needs, Routes};
-use crate::web::session::{Person, RequestId};
+use app::{App, Who, Ws};
+use doors_account::users::session::Caller;
+use features::workspace::model::Settings;
+use features::workspace::queries;
+use kernel::{Can, Cause, Problem, Role, Timestamp, WorkspaceId, WorkspaceState};
+use web::error::{ApiError, Failure};
+use web::extract::Json;
+use web::routes::{Doc, Needs, Routes};
+use web::session::{Person, RequestId};
 
 use super::life::{self, LifeError, NewWorkspace};
 use super::pages::may_add;

@@ -1,15 +1,15 @@
 //! Workspaces whose people have no account here: the folder was put into the data folder by hand, or the accounts were
 //! lost.
 
-use crate::app::{App, Ws};
-use crate::features::agents::queries as agents;
-use crate::features::users;
-use crate::features::workspace::queries;
-use crate::features::workspace::rules::members::{self, Joining};
-use crate::kernel::{Actor, Cause, Part};
-use crate::server::people::{accounts, handover};
-use crate::server::portable::still;
-use crate::store::{StoreError, WriteTx};
+use crate::people::{accounts, handover};
+use crate::portable::still;
+use app::{App, Ws};
+use features::agents::queries as agents;
+use features::users;
+use features::workspace::queries;
+use features::workspace::rules::members::{self, Joining};
+use kernel::{Actor, Cause, Part};
+use store::{StoreError, WriteTx};
 
 use super::error::LifeError;
 
@@ -76,7 +76,7 @@ async fn give_owner(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
 }
 
 /// The same for each workspace, once somebody has set HQ up among them.
-pub(in crate::server) async fn take_over_all(app: &App) {
+pub(crate) async fn take_over_all(app: &App) {
     let by = (Actor::System(Part::Setup), Cause::Setup);
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {

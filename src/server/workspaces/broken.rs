@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::app::{App, Broken};
-use crate::kernel::AccountId;
-use crate::store::migrate::UpgradeError;
-use crate::store::{DecodeError, StoreError};
+use app::{App, Broken};
+use kernel::AccountId;
+use store::migrate::UpgradeError;
+use store::{DecodeError, StoreError};
 
 use super::OpenError;
 use super::error::LifeError;
@@ -152,12 +152,12 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::{damaged, in_the_way, left_out, no_store, note_people, unopened};
-    use crate::features::users::rules::UsersError;
-    use crate::kernel::{AccountId, TypedId};
-    use crate::server::workspaces::OpenError;
-    use crate::server::workspaces::error::LifeError;
-    use crate::store::migrate::UpgradeError;
-    use crate::store::{DecodeError, StoreError};
+    use crate::workspaces::OpenError;
+    use crate::workspaces::error::LifeError;
+    use features::users::rules::UsersError;
+    use kernel::{AccountId, TypedId};
+    use store::migrate::UpgradeError;
+    use store::{DecodeError, StoreError};
 
     #[test]
     fn whose_a_workspace_was_is_known_without_its_store() {

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::features::users::rules::UsersError;
-use crate::features::workspace::rules::WorkspaceError;
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
+use features::users::rules::UsersError;
+use features::workspace::rules::WorkspaceError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
 
 use super::OpenError;
 

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::WorkspaceId;
-use crate::store::disk::sync_folder;
+use kernel::WorkspaceId;
+use store::disk::sync_folder;
 
 use super::GONE;
 use super::life::LifeError;

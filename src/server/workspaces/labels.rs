@@ -1,11 +1,11 @@
 //! Copies of the names of workspaces in the list of all. A workspace is renamed in its own store first.
 
-use crate::app::{App, Ws};
-use crate::features::users::model::Workspace;
-use crate::features::users::rules::workspaces as listed;
-use crate::features::{users, workspace};
-use crate::kernel::{Actor, Cause, Part};
-use crate::store::StoreError;
+use app::{App, Ws};
+use features::users::model::Workspace;
+use features::users::rules::workspaces as listed;
+use features::{users, workspace};
+use kernel::{Actor, Cause, Part};
+use store::StoreError;
 
 use super::broken;
 use super::life::LifeError;
@@ -16,9 +16,8 @@ pub(super) async fn note(app: &App, ws: &Ws, rows: &[Workspace]) -> Result<(), L
     let row = rows.iter().find(|row| row.id == ws.id);
     if row.is_some_and(|row| (&row.label, &row.emoji) != (&now.name, &now.emoji)) {
         let (by, id) = (Actor::System(Part::Timer), ws.id);
-        let write = move |tx: &mut crate::store::WriteTx<'_>| {
-            listed::relabel(tx, id, &now.name, &now.emoji)
-        };
+        let write =
+            move |tx: &mut store::WriteTx<'_>| listed::relabel(tx, id, &now.name, &now.emoji);
         app.system.write(by, Cause::Timer, write).await?;
     }
     Ok(())

@@ -8,16 +8,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::app::{App, Broken, Standing, Ws};
-use crate::features::backups::queries::damaged;
-use crate::features::users::model::Account;
-use crate::features::users::rules::{UsersError, workspaces as listed};
-use crate::features::workspace::rules::Founding;
-use crate::features::{connections, users, workspace};
-use crate::kernel::{Actor, Cause, Part, WorkspaceState, text};
-use crate::server::exports;
-use crate::store::StoreError;
-use crate::web::idempotency::Once;
+use crate::exports;
+use app::{App, Broken, Standing, Ws};
+use features::backups::queries::damaged;
+use features::users::model::Account;
+use features::users::rules::{UsersError, workspaces as listed};
+use features::workspace::rules::Founding;
+use features::{connections, users, workspace};
+use kernel::{Actor, Cause, Part, WorkspaceState, text};
+use store::StoreError;
+use web::idempotency::Once;
 
 pub use super::error::LifeError;
 use super::error::MOST;
@@ -559,10 +559,10 @@ pub async fn prepare(app: &App, ws: &Ws) {
     if !ws.is_active() {
         return;
     }
-    if let Err(error) = crate::server::people::handover::complete(ws).await {
+    if let Err(error) = crate::people::handover::complete(ws).await {
         tracing::error!(%error, "work could not be handed over");
     }
-    if let Err(error) = crate::features::agents::provision::complete_provisioning(ws).await {
+    if let Err(error) = features::agents::provision::complete_provisioning(ws).await {
         tracing::error!(%error, "agents could not be set up");
     }
 }

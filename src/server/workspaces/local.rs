@@ -6,18 +6,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Ws};
-use crate::features::users;
-use crate::features::workspace::queries;
-use crate::kernel::{Actor, Can, Cause, Timestamp, WorkspaceState};
-use crate::store::StoreError;
-use crate::web::error::ApiError;
-use crate::web::extract::Json;
-use crate::web::routes::{Needs, Routes};
-use crate::web::session::Peer;
+use app::{App, Ws};
+use features::users;
+use features::workspace::queries;
+use kernel::{Actor, Can, Cause, Timestamp, WorkspaceState};
+use store::StoreError;
+use web::error::ApiError;
+use web::extract::Json;
+use web::routes::{Needs, Routes};
+use web::session::Peer;
 
 use super::life::{self, LifeError, NewWorkspace};
-use crate::server::local::{chosen_account, local_actor};
+use crate::local::{chosen_account, local_actor};
 
 /// Routes below `/local`.
 #[must_use]

@@ -17,17 +17,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::app::finding::Finding;
-use crate::app::inputs::Inputs;
-use crate::app::kept::{Kept, Numbers};
-use crate::app::{App, PathLocks, Work, Ws, WsParts};
-use crate::features::users::model::Workspace;
-use crate::features::workspace::model::Settings;
-use crate::features::{users, workspace};
-use crate::kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
-use crate::live::Hub;
-use crate::store::migrate::UpgradeError;
-use crate::store::{Blobs, Limits, Onlooker, Options, Store, StoreError};
+use app::finding::Finding;
+use app::inputs::Inputs;
+use app::kept::{Kept, Numbers};
+use app::live::Hub;
+use app::{App, PathLocks, Work, Ws, WsParts};
+use features::users::model::Workspace;
+use features::workspace::model::Settings;
+use features::{users, workspace};
+use kernel::{Timestamp, TypedId, WorkspaceId, WorkspaceState};
+use store::migrate::UpgradeError;
+use store::{Blobs, Limits, Onlooker, Options, Store, StoreError};
 
 use super::upgrade::Upgrader;
 use super::{reactions, schema};

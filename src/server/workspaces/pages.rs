@@ -6,25 +6,25 @@ use axum::http::header::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use crate::app::{App, Who, Ws};
-use crate::features::backups::queries::damaged;
-use crate::features::users::session::Caller;
-use crate::features::workspace::pages::note;
-use crate::features::workspace::queries;
-use crate::features::workspace::rules as workspace;
-use crate::kernel::{Can, Cause, ProblemKind, Role};
-use crate::web::error::{Failure, PageError};
-use crate::web::extract::Form;
-use crate::web::flash;
-use crate::web::form::{Wrong, sentence};
-use crate::web::html;
-use crate::web::hx::Hx;
-use crate::web::idempotency::Once;
-use crate::web::parts::Choice;
-use crate::web::routes::{Needs, Routes};
-use crate::web::session::{Person, RequestId};
-use crate::web::shell::{Flash, Theme};
-use crate::web::time::zones;
+use app::{App, Who, Ws};
+use doors_account::users::session::Caller;
+use doors_account::workspace::pages::note;
+use features::backups::queries::damaged;
+use features::workspace::queries;
+use features::workspace::rules as workspace;
+use kernel::{Can, Cause, ProblemKind, Role};
+use web::error::{Failure, PageError};
+use web::extract::Form;
+use web::flash;
+use web::form::{Wrong, sentence};
+use web::html;
+use web::hx::Hx;
+use web::idempotency::Once;
+use web::parts::Choice;
+use web::routes::{Needs, Routes};
+use web::session::{Person, RequestId};
+use web::shell::{Flash, Theme};
+use web::time::zones;
 
 use super::life::{self, LifeError, NewWorkspace};
 
@@ -203,7 +203,7 @@ async fn delete(
         Err(error @ LifeError::NotTyped(_)) => {
             // Back to where it is typed, at the end of a long page.
             back = hx.go_to(&ws.url("settings/general#whole"));
-            Flash::danger(crate::web::form::sentence(&format!("{error}; nothing was changed")))
+            Flash::danger(web::form::sentence(&format!("{error}; nothing was changed")))
         }
         Err(error) => return Err(error.into()),
     };

@@ -5,9 +5,9 @@ use std::io::{self, Read as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::store::Store;
-use crate::store::error::StoreError;
-use crate::store::schema::builtin;
+use crate::Store;
+use crate::error::StoreError;
+use crate::schema::builtin;
 
 use super::refs::{self, Holder};
 use super::sweep::{SweepError, names};

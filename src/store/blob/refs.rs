@@ -5,13 +5,14 @@
 //! there. Images that retention has dropped leave their key behind; whoever reads looks whether the
 //! image is still there, and the sweep takes such keys away.
 
-use crate::store::codec::DecodeError;
-use crate::store::error::StoreError;
-use crate::store::feed::{self, Change};
-use crate::store::key::{KeyBuf, Range};
-use crate::store::read::{Read, split_key, stop_at};
-use crate::store::schema::{Kind, Schema, builtin};
-use crate::store::tx::WriteTx;
+use crate::codec::DecodeError;
+use crate::error::StoreError;
+use crate::feed::{self, Change};
+use crate::range::Range;
+use crate::read::{Read, split_key, stop_at};
+use crate::schema::{Kind, Schema, builtin};
+use crate::tx::WriteTx;
+use kernel::key::KeyBuf;
 
 use super::BlobId;
 
@@ -36,14 +37,14 @@ pub fn row_key(blob: BlobId, table: u16, key: &[u8]) -> Vec<u8> {
 }
 
 /// The blob and its holder in a key of the table.
-pub(in crate::store) fn split(key: &[u8]) -> Option<(BlobId, Holder)> {
+pub(crate) fn split(key: &[u8]) -> Option<(BlobId, Holder)> {
     let (blob, rest) = key.split_first_chunk::<32>()?;
     let (table, key) = split_key::<u16>(rest)?;
     Some((BlobId(*blob), Holder { table, key: key.to_vec() }))
 }
 
 /// Keys for the blobs that the image of a change holds.
-pub(in crate::store) fn of_image(
+pub(crate) fn of_image(
     schema: &Schema,
     (seq, n): (u64, u16),
     table: u16,
@@ -137,7 +138,7 @@ fn behind(blob: BlobId) -> Option<[u8; 32]> {
 
 impl WriteTx<'_> {
     /// Takes away the keys of the blobs that a row holds no more.
-    pub(in crate::store) fn retire_blobs(
+    pub(crate) fn retire_blobs(
         &mut self,
         table: u16,
         own: &[u8],
@@ -151,7 +152,7 @@ impl WriteTx<'_> {
     }
 
     /// Adds the keys of the blobs that a row holds from now on.
-    pub(in crate::store) fn enter_blobs(
+    pub(crate) fn enter_blobs(
         &mut self,
         table: u16,
         own: &[u8],
@@ -254,7 +255,7 @@ impl WriteTx<'_> {
     }
 
     /// Rows from a key on, one more than the limit.
-    pub(in crate::store) fn stretch(
+    pub(crate) fn stretch(
         &self,
         table: u16,
         from: &[u8],

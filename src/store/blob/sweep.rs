@@ -24,9 +24,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::kernel::{Actor, Cause, Part};
-use crate::store::error::StoreError;
-use crate::store::{Store, WriteTx};
+use crate::error::StoreError;
+use crate::{Store, WriteTx};
+use kernel::{Actor, Cause, Part};
 
 use super::{BlobId, Blobs, refs};
 
@@ -49,7 +49,7 @@ struct List {
 
 impl Condemned {
     /// Whether nothing may begin to refer to it.
-    pub(in crate::store) fn has(&self, id: BlobId) -> bool {
+    pub(crate) fn has(&self, id: BlobId) -> bool {
         self.0.lock().names.contains(&id)
     }
 

@@ -1,6 +1,6 @@
 //! Which blobs a record really holds, seen while it is written.
 //!
-//! A kind of record names its blobs in [`crate::store::Record::BLOBS`]; a field that was forgotten
+//! A kind of record names its blobs in [`crate::Record::BLOBS`]; a field that was forgotten
 //! there would be swept away under it. So each name that goes by while a record is encoded is noted,
 //! and the store refuses a record with one that its kind does not name. It needs no second walk over
 //! the record, which no format without descriptions of itself could be asked for.
@@ -28,7 +28,7 @@ impl Serialize for BlobId {
 }
 
 /// What `encode` gives, and the names that went by.
-pub(in crate::store) fn listening<T>(encode: impl FnOnce() -> T) -> (T, Vec<BlobId>) {
+pub(crate) fn listening<T>(encode: impl FnOnce() -> T) -> (T, Vec<BlobId>) {
     TOLD.set(Some(Vec::new()));
     let encoded = encode();
     (encoded, TOLD.take().unwrap_or_default())

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use sha2::{Digest, Sha256};
 
 use super::{BlobId, Blobs, LOOK_EACH};
-use crate::store::disk::Faults;
+use crate::disk::Faults;
 
 /// A blob that is being written. Dropped before its end, it leaves nothing.
 pub struct Upload {

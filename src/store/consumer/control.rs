@@ -1,13 +1,13 @@
 //! What a person does with a consumer: pause it, let it skip an entry, send it back, look at what it
 //! gave up and try that again.
 
-use crate::store::codec;
-use crate::store::error::StoreError;
-use crate::store::feed;
-use crate::store::key::KeyBuf;
-use crate::store::read::Read;
-use crate::store::schema::builtin;
-use crate::store::{Store, WriteTx};
+use crate::codec;
+use crate::error::StoreError;
+use crate::feed;
+use crate::read::Read;
+use crate::schema::builtin;
+use crate::{Store, WriteTx};
+use kernel::key::KeyBuf;
 
 use super::{
     Consume, ConsumeError, DeadLetter, Rebuilding, State, bury, dead_letters, rebuild, rebuilding,
@@ -63,7 +63,7 @@ pub fn standing(store: &Store, consumer: &dyn Consume) -> Result<Standing, Store
             state.cursor = 0;
         }
         let head = feed::last(snap)?.seq;
-        let first = crate::store::audit::head(snap, state.cursor + 1)?;
+        let first = crate::audit::head(snap, state.cursor + 1)?;
         Ok(Standing {
             number,
             name: consumer.name(),
@@ -133,7 +133,7 @@ fn front(tx: &WriteTx<'_>, number: u16) -> Result<(State, Option<u64>), ConsumeE
         let text = "it has not begun since the store was restored; let it go on first";
         return Err(ConsumeError::Refused(text.to_owned()));
     }
-    let next = crate::store::audit::head(tx, now.cursor + 1)?;
+    let next = crate::audit::head(tx, now.cursor + 1)?;
     Ok((now, next.map(|entry| entry.seq)))
 }
 

@@ -12,14 +12,15 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Actor, Cause, Part};
-use crate::store::codec;
-use crate::store::error::StoreError;
-use crate::store::feed::{self, Entry};
-use crate::store::key::{KeyBuf, Range};
-use crate::store::read::Read;
-use crate::store::schema::builtin;
-use crate::store::{Lane, Store, WriteTx};
+use crate::codec;
+use crate::error::StoreError;
+use crate::feed::{self, Entry};
+use crate::range::Range;
+use crate::read::Read;
+use crate::schema::builtin;
+use crate::{Lane, Store, WriteTx};
+use kernel::key::KeyBuf;
+use kernel::{Actor, Cause, Part};
 
 use super::{
     Consume, ConsumeError, PAUSE_AFTER, STEP, State, Step, TRIES, dead_letters, drop_letter,
@@ -89,10 +90,7 @@ pub(super) fn begin(tx: &mut WriteTx<'_>, number: u16) -> Result<(), StoreError>
 }
 
 /// Begins a rebuild unless one goes on; says whether it has.
-pub(in crate::store) fn rebuild_once(
-    tx: &mut WriteTx<'_>,
-    number: u16,
-) -> Result<bool, StoreError> {
+pub(crate) fn rebuild_once(tx: &mut WriteTx<'_>, number: u16) -> Result<bool, StoreError> {
     let begins = rebuilding(tx, number)?.is_none();
     if begins {
         begin(tx, number)?;

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::WriteTx;
-use crate::store::codec;
-use crate::store::error::StoreError;
-use crate::store::key::KeyBuf;
-use crate::store::read::Read;
-use crate::store::schema::builtin;
+use crate::WriteTx;
+use crate::codec;
+use crate::error::StoreError;
+use crate::read::Read;
+use crate::schema::builtin;
+use kernel::key::KeyBuf;
 
 /// What a follower is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,14 +1,14 @@
 //! What the store keeps of blobs and of deleted records, against the records and the feed: who holds
 //! which blob, a row or a kept image; and at which entry a record that is gone was deleted.
 
-use crate::store::audit;
-use crate::store::blob::{BlobId, refs};
-use crate::store::error::StoreError;
-use crate::store::feed::{self, Change, Op};
-use crate::store::key;
-use crate::store::read::{Read, split_key};
-use crate::store::record::Class;
-use crate::store::schema::{Schema, builtin};
+use crate::audit;
+use crate::blob::{BlobId, refs};
+use crate::error::StoreError;
+use crate::feed::{self, Change, Op};
+use crate::read::{Read, split_key};
+use crate::record::Class;
+use crate::schema::{Schema, builtin};
+use kernel::key;
 
 use super::{Diagnosis, Fix, Rows, derived, name};
 

@@ -1,13 +1,13 @@
 //! Putting right what doctor found, in pieces. Each row is looked at again inside its transaction: what
 //! others did meanwhile is never undone.
 
-use crate::kernel::{Actor, Cause, Event};
-use crate::store::codec;
-use crate::store::consumer;
-use crate::store::error::StoreError;
-use crate::store::read::{Read, read_sum};
-use crate::store::schema::builtin;
-use crate::store::{Lane, Store, WriteTx};
+use crate::codec;
+use crate::consumer;
+use crate::error::StoreError;
+use crate::read::{Read, read_sum};
+use crate::schema::builtin;
+use crate::{Lane, Store, WriteTx};
+use kernel::{Actor, Cause, Event};
 
 use super::{Diagnosis, Fix, derived, held, is_made};
 

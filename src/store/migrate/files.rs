@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 
-use crate::kernel::Timestamp;
+use kernel::Timestamp;
 
 use super::{UpgradeError, sync_folder};
-use crate::store::codec;
-use crate::store::disk::{Faults, NoFaults, Step};
-use crate::store::error::{StoreError, failed};
-use crate::store::record::{self, Record};
+use crate::codec;
+use crate::disk::{Faults, NoFaults, Step};
+use crate::error::{StoreError, failed};
+use crate::record::{self, Record};
 
 /// How long what an upgrade replaced is kept.
 const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);

@@ -1,13 +1,13 @@
 //! Carrying a plan out. It was checked as a whole, so its rows are laid in two sweeps, in which the
 //! order of rows does not matter: first all that is given up, then all that is taken.
 
-use crate::store::codec;
-use crate::store::error::StoreError;
-use crate::store::layer::Laid;
-use crate::store::read::Read;
-use crate::store::record::Root;
-use crate::store::schema::Derived;
-use crate::store::tx::WriteTx;
+use crate::codec;
+use crate::error::StoreError;
+use crate::layer::Laid;
+use crate::read::Read;
+use crate::record::Root;
+use crate::schema::Derived;
+use crate::tx::WriteTx;
 
 use super::Plan;
 

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use crate::store::error::StoreError;
-use crate::store::key::{KeyBuf, Range};
-use crate::store::read::{Read, split_key};
-use crate::store::record::{Class, OnDelete, Reference, Root};
-use crate::store::schema::{Derived, Schema, builtin};
+use crate::error::StoreError;
+use crate::range::Range;
+use crate::read::{Read, split_key};
+use crate::record::{Class, OnDelete, Reference, Root};
+use crate::schema::{Derived, Schema, builtin};
+use kernel::key::KeyBuf;
 
 use super::guard::{After, Guard, Hold};
 use super::{Kept, Row, Why, merge};

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::Problem;
-use crate::store::error::StoreError;
-use crate::store::key::Range;
-use crate::store::read::{Read, Visit};
-use crate::store::record::Root;
+use crate::error::StoreError;
+use crate::range::Range;
+use crate::read::{Read, Visit};
+use crate::record::Root;
+use kernel::Problem;
 
 use super::Row;
 use super::check::Planned;

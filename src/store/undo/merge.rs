@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::store::codec;
-use crate::store::error::StoreError;
-use crate::store::feed::Op;
-use crate::store::history::{Heads, Image, Step, newest};
-use crate::store::read::Read;
-use crate::store::record::Root;
-use crate::store::schema::{Ops, Schema};
+use crate::codec;
+use crate::error::StoreError;
+use crate::feed::Op;
+use crate::history::{Heads, Image, Step, newest};
+use crate::read::Read;
+use crate::record::Root;
+use crate::schema::{Ops, Schema};
 
 use super::{FieldWhy, KeptField, Refusal, Row, Touch, Why};
 

@@ -1,6 +1,6 @@
 //! Undo: what some entries did to tracked records goes back, and what others wrote since stays.
 //!
-//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::store::WriteTx::undo) carries a plan out that
+//! [`plan`] reads only and says everything that would happen; [`WriteTx::undo`](crate::WriteTx::undo) carries a plan out that
 //! is what it would be in that transaction. A preview is the plan alone, made on a snapshot, so that it
 //! takes no time of the writer. The entries to undo are called *own* here, all others *foreign*.
 //!
@@ -11,7 +11,7 @@
 //! stand below themselves. `Log` and `Sealed` rows stay; `Work` rows are told to who undoes.
 //!
 //! One undo is one transaction: more than 10,000 records are refused with their number. What takes long
-//! is the plan: [`Store::ahead`](crate::store::Store::ahead) makes it outside of the writer.
+//! is the plan: [`Store::ahead`](crate::Store::ahead) makes it outside of the writer.
 
 mod carry;
 mod check;
@@ -25,7 +25,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::kernel::{Actor, Cause, Timestamp};
+use kernel::{Actor, Cause, Timestamp};
 
 use super::codec::DecodeError;
 use super::error::StoreError;
@@ -65,7 +65,7 @@ pub struct Touch {
 impl Touch {
     fn of(head: &Head) -> Self {
         let entry = &head.entry;
-        let at = crate::kernel::time::from_ms(entry.at);
+        let at = kernel::time::from_ms(entry.at);
         Self { seq: entry.seq, at, actor: entry.actor, cause: entry.cause }
     }
 }

@@ -12,19 +12,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, RangeInclusive};
 
-use crate::kernel::{Actor, Cause, Timestamp};
-use crate::store::Store;
-use crate::store::codec;
-use crate::store::consumer::State;
-use crate::store::error::StoreError;
-use crate::store::feed::{self, Op};
-use crate::store::history::Heads;
-use crate::store::key::{KeyBuf, Range};
-use crate::store::once;
-use crate::store::read::{Read, stop_at};
-use crate::store::record::{Class, Root};
-use crate::store::schema::builtin;
-use crate::store::tx::WriteTx;
+use crate::Store;
+use crate::codec;
+use crate::consumer::State;
+use crate::error::StoreError;
+use crate::feed::{self, Op};
+use crate::history::Heads;
+use crate::once;
+use crate::range::Range;
+use crate::read::{Read, stop_at};
+use crate::record::{Class, Root};
+use crate::schema::builtin;
+use crate::tx::WriteTx;
+use kernel::key::KeyBuf;
+use kernel::{Actor, Cause, Timestamp};
 
 use super::{Ask, Kept, Plan, Reach, Rest, Unguarded, Why, plan_with};
 

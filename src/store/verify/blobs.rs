@@ -1,12 +1,12 @@
 //! Who holds which blob: rows and images against the table of it, in both directions, and the files.
 
 use super::*;
-use crate::store::blob::BlobId;
-use crate::store::blob::check::is_whole;
-use crate::store::blob::refs::{self, Holder};
-use crate::store::codec::DecodeError;
-use crate::store::feed::Change;
-use crate::store::schema::Kind;
+use crate::blob::BlobId;
+use crate::blob::check::is_whole;
+use crate::blob::refs::{self, Holder};
+use crate::codec::DecodeError;
+use crate::feed::Change;
+use crate::schema::Kind;
 
 /// What a slice of rows holds: key of the row, its blobs.
 type Held = Vec<(Vec<u8>, Vec<BlobId>)>;

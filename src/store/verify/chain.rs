@@ -1,8 +1,8 @@
 //! The heads and the images between them.
 
 use super::*;
-use crate::store::codec;
-use crate::store::feed::{Change, Entry};
+use crate::codec;
+use crate::feed::{Change, Entry};
 
 /// The head whose images are being read.
 struct Present {

@@ -1,7 +1,7 @@
 //! The rows against the heads that made them.
 
 use super::*;
-use crate::store::codec;
+use crate::codec;
 
 /// Up to which key a table was read, as of which entry.
 struct Stretch {

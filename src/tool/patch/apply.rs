@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::{Hunk, HunkLine, Op, Patch};
-use crate::tool::ToolError;
-use crate::tool::text::{self, Line};
+use crate::ToolError;
+use crate::text::{self, Line};
 
 /// The most that one patch reads, in bytes.
 const MAX_READ: usize = 32 * 1024 * 1024;
@@ -363,7 +363,7 @@ impl Place<'_> {
         let near = if near.is_empty() { String::new() } else { format!("; closest:{near}") };
         ToolError::refused(
             "hunk_not_found",
-            format!("{}: {what}: \"{}\"{near}", self.name(), crate::kernel::text::cut(wanted, 160)),
+            format!("{}: {what}: \"{}\"{near}", self.name(), kernel::text::cut(wanted, 160)),
         )
     }
 }

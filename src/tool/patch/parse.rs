@@ -1,8 +1,8 @@
 //! Reads a patch; every fault names its line.
 
 use super::{ADD, AT_END, BEGIN, DELETE, END, Hunk, HunkLine, MAX_PATCH, MOVE, Op, Patch, UPDATE};
-use crate::kernel::text::ellipsis;
-use crate::tool::ToolError;
+use crate::ToolError;
+use kernel::text::ellipsis;
 
 /// Reads a patch.
 ///

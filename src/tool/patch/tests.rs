@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::tool::ToolError;
+use crate::ToolError;
 
 /// Files in memory; `..` leads outside.
 struct Files(BTreeMap<String, String>);

@@ -4,21 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hq::app::consumers::Consumers;
-use hq::backup::{Meter, Repository};
-use hq::features::backups::job::{self, Wish};
-use hq::features::backups::model::{Deed, Outcome};
-use hq::features::backups::queries;
-use hq::features::users;
-use hq::features::users::model::factors::Passkey;
-use hq::features::users::model::{Account, ApiToken, SignIn, Workspace};
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, Cause, Clock as _, Part, PasskeyId, Role, TypedId as _, WorkspaceState};
-use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
-use hq::store::consumer::{self, Consume, ConsumeError};
-use hq::store::{Entry, Range, ReadExt as _, Record as _, WriteTx};
+use app::consumers::Consumers;
+use backup::{Meter, Repository};
+use features::backups::job::{self, Wish};
+use features::backups::model::{Deed, Outcome};
+use features::backups::queries;
+use features::users;
+use features::users::model::factors::Passkey;
+use features::users::model::{Account, ApiToken, SignIn, Workspace};
 use jiff::SignedDuration;
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, Clock as _, Part, PasskeyId, Role, TypedId as _, WorkspaceState};
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use store::consumer::{self, Consume, ConsumeError};
+use store::{Entry, Range, ReadExt as _, Record as _, WriteTx};
 
 use super::page::PAGE;
 use super::{back_up, repository};
@@ -97,7 +97,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
         .read(|snap| {
             let rows: Vec<Workspace> = snap.list(&Range::all())?;
             let sign_ins: Vec<SignIn> = snap.list(&Range::all())?;
-            Ok::<_, hq::store::StoreError>((rows, sign_ins))
+            Ok::<_, store::StoreError>((rows, sign_ins))
         })
         .expect("rows");
     assert_eq!(sign_ins.len(), 0, "no sign-in came back");

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use hq::backup::{Folder, Meter, Repository, verify};
-use hq::features::tasks::model::Task;
-use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
-use hq::store::{FORMAT, Range, ReadExt as _, migrate};
+use backup::{Folder, Meter, Repository, verify};
+use features::tasks::model::Task;
 use redb::{ReadableDatabase as _, ReadableTable as _, TableHandle as _};
 use serde_json::{Value, json};
+use server::restore::{Mode, RestoreWish, Restored, Which, restore};
 use sha2::{Digest as _, Sha256};
+use store::{FORMAT, Range, ReadExt as _, migrate};
 
 use crate::store::check;
 use crate::support::hq::Setup;

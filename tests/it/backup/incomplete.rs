@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hq::backup::{Meter, Repository, make};
-use hq::features::backups::job::{self, Wish};
-use hq::features::backups::model::{BackupRun, Deed, INCOMPLETE, Outcome};
-use hq::features::users::queries as users;
-use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use backup::{Meter, Repository, make};
+use features::backups::job::{self, Wish};
+use features::backups::model::{BackupRun, Deed, INCOMPLETE, Outcome};
+use features::users::queries as users;
 use serde_json::{Value, json};
+use server::restore::{Mode, RestoreWish, Restored, Which, restore};
 
 use super::page::{PAGE, settings};
 use super::{repository, source};

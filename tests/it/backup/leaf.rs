@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use hq::backup::{BackupError, Folder, Meter, Owner, Repository, make, prune, verify};
-use hq::crypto::keyring::Secret;
-use hq::crypto::passphrase::PassphraseError;
+use backup::{BackupError, Folder, Meter, Owner, Repository, make, prune, verify};
+use crypto::keyring::Secret;
+use crypto::passphrase::PassphraseError;
 use serde_json::json;
 
 use super::{Failing, Fault, back_up, files, filled, repository, source};

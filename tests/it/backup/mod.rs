@@ -6,10 +6,10 @@ macro_rules! as_folder {
         fn place(&self) -> &str {
             self.$inner.place()
         }
-        fn list(&self, prefix: &str) -> Result<Vec<hq::backup::Object>, hq::backup::BackupError> {
+        fn list(&self, prefix: &str) -> Result<Vec<backup::Object>, backup::BackupError> {
             self.$inner.list(prefix)
         }
-        fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, hq::backup::BackupError> {
+        fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, backup::BackupError> {
             self.$inner.get(name, limit)
         }
     };
@@ -38,12 +38,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hq::app::Ws;
-use hq::backup::{
+use app::Ws;
+use backup::{
     BackupError, Folder, Manifest, Meter, Owner, Repository, Source, SourceWorkspace, Target, make,
 };
-use hq::crypto::keyring::Secret;
-use hq::features::backups::queries;
+use crypto::keyring::Secret;
+use features::backups::queries;
 use serde_json::json;
 
 use crate::support::hq::TestHq;

@@ -3,16 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
-use hq::app::Broken;
-use hq::backup::BackupError;
-use hq::features::backups::job::{self, Wish};
-use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
-use hq::features::backups::queries;
-use hq::features::backups::rules::{self, BackupsError, Ended};
-use hq::features::notifications::model::Notification;
-use hq::kernel::{Actor, Cause, NoticeKind, Part, Role, Via};
-use hq::store::{Range, ReadExt as _, WriteTx};
+use app::Broken;
+use backup::BackupError;
+use features::backups::job::{self, Wish};
+use features::backups::model::{BackupRun, Deed, Outcome, Trigger};
+use features::backups::queries;
+use features::backups::rules::{self, BackupsError, Ended};
+use features::notifications::model::Notification;
+use kernel::{Actor, Cause, NoticeKind, Part, Role, Via};
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _, WriteTx};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::work;
@@ -89,8 +89,8 @@ async fn a_backup_by_a_person_says_through_what_and_by_which_request() {
     let system = &hq.running().app.system;
     let entries = system.entries_after(0, 1_000).expect("the feed");
     let table = system.schema().named("backup_runs").expect("a table").number;
-    let made = |entry: &&std::sync::Arc<hq::store::Entry>| {
-        entry.changes.iter().any(|one| one.table == table && one.op == hq::store::Op::Insert)
+    let made = |entry: &&std::sync::Arc<store::Entry>| {
+        entry.changes.iter().any(|one| one.table == table && one.op == store::Op::Insert)
     };
     let ways: Vec<_> = entries.iter().filter(made).map(|one| (one.actor, one.cause)).collect();
     let [(page, why), (api, because)] = ways[..] else { panic!("{ways:?}") };

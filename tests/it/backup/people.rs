@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use hq::backup::{Meter, Repository, Source, make};
-use hq::crypto::token::TokenHash;
-use hq::features::users::queries as users;
-use hq::features::workspace::model::{Invite, InviteSecret, Member};
-use hq::features::workspace::queries;
-use hq::features::workspace::rules::members::{self, Shut};
-use hq::kernel::{AccountId, Actor, Cause, Part, Role};
-use hq::server::restore::{Mode, RestoreWish, Restored, Which, restore};
-use hq::server::workspaces::life;
-use hq::store::{Range, ReadExt as _, Record as _};
+use backup::{Meter, Repository, Source, make};
+use crypto::token::TokenHash;
+use features::users::queries as users;
+use features::workspace::model::{Invite, InviteSecret, Member};
+use features::workspace::queries;
+use features::workspace::rules::members::{self, Shut};
+use kernel::{AccountId, Actor, Cause, Part, Role};
+use server::restore::{Mode, RestoreWish, Restored, Which, restore};
+use server::workspaces::life;
+use store::{Range, ReadExt as _, Record as _};
 
 use super::{back_up, repository, source};
 use crate::support::hq::TestHq;
@@ -52,18 +52,18 @@ fn called(hq: &TestHq, name: &str) -> Member {
 
 async fn role(hq: &TestHq, account: AccountId, to: Role) {
     let change =
-        move |tx: &mut hq::store::WriteTx<'_>| members::change_role(tx, account, to, &Shut::new());
+        move |tx: &mut store::WriteTx<'_>| members::change_role(tx, account, to, &Shut::new());
     hq.ws().write(&BY, change).await.expect("another role");
 }
 
 async fn remove(hq: &TestHq, account: AccountId) {
-    let gone = move |tx: &mut hq::store::WriteTx<'_>| members::remove(tx, account, &Shut::new());
+    let gone = move |tx: &mut store::WriteTx<'_>| members::remove(tx, account, &Shut::new());
     hq.ws().write(&BY, gone).await.expect("gone");
 }
 
 /// An invitation that is good for a long time.
 async fn invite(hq: &TestHq, by: AccountId) {
-    let put = move |tx: &mut hq::store::WriteTx<'_>| {
+    let put = move |tx: &mut store::WriteTx<'_>| {
         let open = Invite {
             by,
             expires_at: "2900-01-01T00:00:00Z".parse().expect("a moment"),

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
-use hq::features::backups::job::{self, Newness, Place, Wish};
-use hq::features::backups::model::{BackupRun, Deed, Outcome, Trigger};
-use hq::features::backups::queries;
-use hq::features::backups::rules;
-use hq::kernel::{Actor, Cause, Part};
-use hq::net::message::Policy;
-use hq::server::restore::{Mode, RestoreWish, Which, restore};
-use hq::store::Store;
+use backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
+use features::backups::job::{self, Newness, Place, Wish};
+use features::backups::model::{BackupRun, Deed, Outcome, Trigger};
+use features::backups::queries;
+use features::backups::rules;
+use kernel::{Actor, Cause, Part};
+use net::message::Policy;
 use parking_lot::Mutex;
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Which, restore};
+use store::Store;
 
 use super::page::{PAGE, done, settings};
 use super::{Failing, Fault, back_up, files, filled, repository, source};

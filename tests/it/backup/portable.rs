@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hq::backup::portable::{
-    Bounds, ExportSource, PortableTable, export as write_file, rows, unpack,
-};
-use hq::features::agents::model::Agent;
-use hq::features::connections::model::Wire;
-use hq::features::deliverables::model::Deliverable;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::workspace::model::{Member, Settings};
-use hq::kernel::AgentStatus;
-use hq::server::portable::export;
-use hq::store::schema::Kind;
-use hq::store::{Class, Faults, Range, ReadExt as _, Record, Step, WriteTx};
+use backup::portable::{Bounds, ExportSource, PortableTable, export as write_file, rows, unpack};
+use features::agents::model::Agent;
+use features::connections::model::Wire;
+use features::deliverables::model::Deliverable;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::workspace::model::{Member, Settings};
+use kernel::AgentStatus;
 use parking_lot::Mutex;
 use serde_json::json;
+use server::portable::export;
+use store::schema::Kind;
+use store::{Class, Faults, Range, ReadExt as _, Record, Step, WriteTx};
 
 use crate::support::hq::Setup;
 use crate::support::model::Turn;
@@ -33,7 +31,7 @@ fn all<R: Record>(office: &Office, slug: &str) -> Vec<R> {
 
 #[test]
 fn every_record_comes_back_from_its_json_byte_for_byte() {
-    let schema = hq::server::schema::workspace();
+    let schema = server::schema::workspace();
     for info in schema.tables() {
         let (Kind::Record(class), Some(ops)) = (info.kind, &info.ops) else { continue };
         if matches!(class, Class::Sealed | Class::Derived) {
@@ -109,7 +107,7 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
     let ws = office.hq.running().app.workspace(second).expect("it is open");
     let notes = ws.agent_folder(&ada.slug).join("notes/offers.md");
     assert_eq!(std::fs::read_to_string(notes).expect("her files"), "# Offers\n");
-    let blob = hq::store::BlobId::of(&[7; 200_000]);
+    let blob = store::BlobId::of(&[7; 200_000]);
     assert_eq!(ws.blobs.get(blob, 1 << 20).expect("a blob").len(), 200_000);
     let page = office.hq.owner().get("/w/second/tasks?status=all").await;
     assert!(page.text.contains("Compare two offers"), "{}", page.text);
@@ -186,9 +184,9 @@ async fn what_was_removed_stays_at_home_and_files_that_are_lost_are_named() {
         assert!(made.1.contains(&words), "{words}: {}", made.1);
     }
     let ws = office.hq.running().app.workspace("second").expect("it is open");
-    let there = hq::store::BlobId::of(&[7; 200_000]);
+    let there = store::BlobId::of(&[7; 200_000]);
     assert!(ws.blobs.get(there, 1 << 20).is_ok() && ws.blobs.open_blob(there).is_ok());
-    let gone: hq::store::BlobId = removed.parse().expect("a name");
+    let gone: store::BlobId = removed.parse().expect("a name");
     assert!(ws.blobs.open_blob(gone).is_err());
     drop(ws);
     office.hq.finish().await;
@@ -380,20 +378,20 @@ async fn a_file_is_made_once_at_a_time_and_goes_after_a_day_or_a_restart() {
     assert_eq!(api.download("/api/v1/export/file").await, bytes);
     let begun = api.post("/api/v1/export", &serde_json::json!({})).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
-    let member = office.hq.another("Tom", Some(hq::kernel::Role::Member)).await;
+    let member = office.hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(member.get("/api/v1/export/file").await.status, 403);
     made(&office).await;
-    hq::server::exports::sweep(&office.hq.running().app);
+    server::exports::sweep(&office.hq.running().app);
     assert_eq!(api.get("/api/v1/export/file").await.status, 200, "it is kept");
     office.hq.advance_unnoticed(std::time::Duration::from_secs(25 * 3_600));
-    hq::server::exports::sweep(&office.hq.running().app);
+    server::exports::sweep(&office.hq.running().app);
     assert_eq!(api.get("/api/v1/export/file").await.status, 404);
 
     // Also where nobody works any more; what a program has left goes at the next start.
     let ws = office.ws();
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Setup);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Setup);
     let app = office.hq.running().app.clone();
-    hq::server::workspaces::life::archive(&app, by, &ws).await.expect("archived");
+    server::workspaces::life::archive(&app, by, &ws).await.expect("archived");
     let begun = api.post("/api/v1/export", &serde_json::json!({})).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
     made(&office).await;
@@ -448,7 +446,7 @@ async fn two_exports_of_one_workspace_at_once_are_both_whole_and_leave_nothing()
 async fn an_export_stops_before_the_disk_is_full_and_says_which_entry_it_ends_with() {
     let office = busy().await;
     let (ws, folder) = (office.ws(), tempfile::tempdir().expect("a folder"));
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Timer);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Timer);
     let asked = std::cell::Cell::new(0);
     let (store, then) = (ws.store.clone(), ws.store.head().seq);
     let room = |limit: u64| {

@@ -5,14 +5,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hq::backup::{Meter, clear_staged, finish_swap};
-use hq::features::backups::model::Restoration;
-use hq::features::tasks::model::Task;
-use hq::server::restore::{Mode, RestoreWish, Which, restore_on};
-use hq::server::schema;
-use hq::store::{Faults, NoFaults, Range, ReadExt as _, Step};
+use backup::{Meter, clear_staged, finish_swap};
+use features::backups::model::Restoration;
+use features::tasks::model::Task;
 use parking_lot::Mutex;
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Which, restore_on};
+use server::schema;
+use store::{Faults, NoFaults, Range, ReadExt as _, Step};
 
 use super::{back_up, repository};
 use crate::store::check;

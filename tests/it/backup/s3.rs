@@ -9,12 +9,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use backup::{Address, BackupError, Means, Meter, Repository, S3Keys, make, open_target, verify};
+use crypto::keyring::Secret;
 use hmac::{Hmac, KeyInit, Mac};
-use hq::backup::{
-    Address, BackupError, Means, Meter, Repository, S3Keys, make, open_target, verify,
-};
-use hq::crypto::keyring::Secret;
-use hq::net::message::Policy;
+use net::message::Policy;
 use parking_lot::Mutex;
 use serde_json::json;
 use sha2::{Digest, Sha256};

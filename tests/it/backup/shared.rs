@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hq::backup::BackupError;
-use hq::features::backups::job::{self, Newness, Wish};
-use hq::features::backups::model::{Deed, Outcome};
-use hq::server::restore::{Mode, RestoreWish, Which, restore};
+use backup::BackupError;
+use features::backups::job::{self, Newness, Wish};
+use features::backups::model::{Deed, Outcome};
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::page::{PAGE, done, settings};
 use super::places::{at, to};
@@ -53,15 +53,13 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
     let left = ids(place);
     assert!(theirs.is_subset(&left), "{theirs:?} of {left:?}");
     assert_eq!(left.len(), 3, "of its own only the newest: {left:?}");
-    let named = hq::backup::Repository::open(
-        std::sync::Arc::new(hq::backup::Folder::new(place.to_owned())),
-        None,
-    );
+    let named =
+        backup::Repository::open(std::sync::Arc::new(backup::Folder::new(place.to_owned())), None);
     let named = named.expect("it opens");
     for id in left {
         let manifest = named.manifest(&id).expect("a backup");
-        let meter = hq::backup::Meter::default();
-        let checked = hq::backup::verify(&named, &manifest, None, &meter).expect("a check");
+        let meter = backup::Meter::default();
+        let checked = backup::verify(&named, &manifest, None, &meter).expect("a check");
         assert!(checked.faults.is_empty(), "{:?}", checked.faults);
     }
 
@@ -77,7 +75,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
             mode: Mode::DryRun,
             key_file,
         };
-        let meter = hq::backup::Meter::default();
+        let meter = backup::Meter::default();
         let looked = tokio::task::block_in_place(|| restore(&named, &wish, &meter));
         looked.map(|restored| restored.backup).map_err(|error| error.to_string())
     };

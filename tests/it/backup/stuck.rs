@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hq::backup::{BackupError, Meter, Owner, Retention, Taken, forget, prune};
-use hq::features::backups::job::{self, Wish};
-use hq::features::backups::model::{BackupRun, Deed, Outcome, STUCK};
-use hq::features::backups::queries;
+use backup::{BackupError, Meter, Owner, Retention, Taken, forget, prune};
+use features::backups::job::{self, Wish};
+use features::backups::model::{BackupRun, Deed, Outcome, STUCK};
+use features::backups::queries;
 use serde_json::{Value, json};
 
 use super::page::{PAGE, done, settings};

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use hq::backup::{BackupError, Folder, Meter, Repository, mend_head, verify};
-use hq::crypto::keyring::Secret;
-use hq::features::backups::job::Newness;
-use hq::features::backups::model::{Deed, Outcome};
-use hq::features::backups::queries;
+use backup::{BackupError, Folder, Meter, Repository, mend_head, verify};
+use crypto::keyring::Secret;
+use features::backups::job::Newness;
+use features::backups::model::{Deed, Outcome};
+use features::backups::queries;
 use serde_json::{Value, json};
 
 use super::page::{PAGE, done, settings};

@@ -7,12 +7,12 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
-use hq::features::backups::model::{Deed, Outcome};
-use hq::server::restore::{Mode, RestoreWish, Which, restore};
+use backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
+use features::backups::model::{Deed, Outcome};
 use parking_lot::Mutex;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::page::{PAGE, done};
 use super::{repository, source};

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hq::backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
-use hq::features::runs::model::{Halt, HaltOf};
-use hq::features::runs::rules::halt;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::server::restore::{Mode, RestoreWish, Which, restore};
+use backup::{BackupError, Folder, Manifest, Meter, Repository, Target, make, verify};
+use features::runs::model::{Halt, HaltOf};
+use features::runs::rules::halt;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
 use serde_json::json;
+use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::{filled, repository, source};
 use crate::support::model::{Gate, Turn};
@@ -40,7 +40,7 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     // Somebody writes all the time meanwhile.
     let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (ws, stop, count) = (office.ws(), Arc::clone(&over), Arc::clone(&written));
-    let by = (hq::kernel::Actor::System(hq::kernel::Part::Cli), hq::kernel::Cause::Timer);
+    let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Timer);
     let writing = tokio::spawn(async move {
         while !stop.load(Ordering::SeqCst) {
             let n = count.load(Ordering::SeqCst);
@@ -58,7 +58,7 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     let acknowledged = written.load(Ordering::SeqCst);
     let from = source(&office.hq);
     let (repo, made) = tokio::task::spawn_blocking(move || {
-        let made = hq::backup::make(&repo, &from, &Meter::default()).expect("a backup");
+        let made = backup::make(&repo, &from, &Meter::default()).expect("a backup");
         (repo, made)
     })
     .await

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hq::kernel::Clock as _;
-use hq::kernel::time::SystemClock;
 use jiff::SignedDuration;
+use kernel::Clock as _;
+use kernel::time::SystemClock;
 use serde_json::{Value, json};
 
 use crate::support::model::{ModelServer, Seen, Tokens, Turn};

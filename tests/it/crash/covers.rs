@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use hq::kernel::Event;
-use hq::server::schema;
-use hq::store::{Kind, Schema};
+use kernel::Event;
+use server::schema;
+use store::{Kind, Schema};
 
 /// Which desk writes rows of which tables.
 const TABLES: &[(&str, &[&str])] = &[

@@ -136,7 +136,7 @@ impl Writer {
                     let same = first.status == status && first.json["id"] == answer.json["id"];
                     assert!(same, "{method} {path}: first {}, then {text}", first.text);
                 }
-                let (ask, text) = (&pending.ask, hq::kernel::text::cut(&answer.text, 2_000));
+                let (ask, text) = (&pending.ask, kernel::text::cut(&answer.text, 2_000));
                 self.last = format!("{} {}: {status} {text}", ask.method, ask.path);
                 self.desk.done(&answer);
                 true

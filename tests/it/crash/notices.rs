@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use features::notifications::model::Recipient;
+use features::notifications::model::sending::{Delivery, Out, PushSubscription};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hq::features::notifications::model::Recipient;
-use hq::features::notifications::model::sending::{Delivery, Out, PushSubscription};
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Clock as _, NoticeKind};
-use hq::store::{Range, ReadExt as _, Store, StoreError};
 use jiff::SignedDuration;
+use kernel::time::SystemClock;
+use kernel::{Clock as _, NoticeKind};
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _, Store, StoreError};
 
 use crate::support::wire;
 

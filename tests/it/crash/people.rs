@@ -1,11 +1,11 @@
 //! People: invited, joining, signing in and out, with codes from an app, made more or less, removed;
 //! tokens.
 
+use crypto::totp::TotpSecret;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hq::crypto::totp::TotpSecret;
-use hq::kernel::Clock as _;
-use hq::kernel::time::SystemClock;
+use kernel::Clock as _;
+use kernel::time::SystemClock;
 use serde_json::{Value, json};
 
 use crate::support::browse::secret_of_an_app;

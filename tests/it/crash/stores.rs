@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use hq::server::schema;
-use hq::store::{Kind, Range, Read as _, Schema, Store, StoreError};
 use serde_json::Value;
+use server::schema;
+use store::{Kind, Range, Read as _, Schema, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::store::check;
@@ -59,7 +59,7 @@ impl Seen {
                 let info = store.schema().table(change.table).expect("a table of the schema");
                 self.tables.insert(info.name);
             }
-            self.events.extend(entry.events.iter().map(hq::kernel::Event::name));
+            self.events.extend(entry.events.iter().map(kernel::Event::name));
         }
         for info in store.schema().tables() {
             if matches!(info.kind, Kind::Record(_) | Kind::Builtin) {

@@ -1,7 +1,7 @@
 //! Files of an agent as its tools reach them.
 
-use hq::git::files::{AgentFiles, Part};
-use hq::git::folder::Kind;
+use git::files::{AgentFiles, Part};
+use git::folder::Kind;
 
 use super::*;
 

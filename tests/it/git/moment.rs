@@ -1,7 +1,7 @@
 //! Files that go back to what they were at a moment.
 
-use hq::git::moment::PutBack;
-use hq::git::snapshot::MAX_FILES;
+use git::moment::PutBack;
+use git::snapshot::MAX_FILES;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Files that go back to before some commits.
 
-use hq::git::revert::{Noted, Revert, Reverted};
+use git::revert::{Noted, Revert, Reverted};
 
 use super::*;
 

@@ -1,9 +1,9 @@
 //! What wants to go on for ever: runs, circles, sub-agents, spending, output, programs.
 
-use hq::features::runs::model::{Child, Run, SubagentLimits};
-use hq::features::runs::rules::limits;
-use hq::features::usage::rules::budgets::{self, Wish};
-use hq::kernel::{Outcome, Payer, Period, RunId, RunState};
+use features::runs::model::{Child, Run, SubagentLimits};
+use features::runs::rules::limits;
+use features::usage::rules::budgets::{self, Wish};
+use kernel::{Outcome, Payer, Period, RunId, RunState};
 use serde_json::json;
 
 use super::{call, obey, obey_for_ever, orders};
@@ -66,7 +66,7 @@ async fn sub_agents_that_make_sub_agents_are_few_in_all() {
     office.ended(run).await;
     office
         .until("the end of all runs", |snap| {
-            use hq::store::{Range, ReadExt as _};
+            use store::{Range, ReadExt as _};
             let runs: Vec<Run> = snap.list(&Range::all())?;
             let over = runs.iter().all(|run| run.state == RunState::Ended);
             Ok((6 < runs.len() && over).then_some(()))
@@ -133,7 +133,7 @@ async fn orders_to_go_on_spend_no_more_than_a_run_may() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_floods_or_never_ends_is_ended() {
     let office = Office::open().await;
-    let jailed = hq::sandbox::confine::landlock_abi() > 0;
+    let jailed = sandbox::confine::landlock_abi() > 0;
     office.settings(move |settings| settings.exec_without_jail = !jailed).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
     let deaf = "trap '' TERM INT HUP QUIT; while :; do sleep 1; done";
@@ -157,7 +157,7 @@ async fn a_program_that_floods_or_never_ends_is_ended() {
 /// Defence: the limits of a run. Whatever a model is talked into, it makes so many calls and no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_was_talked_into_going_on_for_ever_is_ended() {
-    let limits = hq::runtime::Limits { calls: 6, steps: 40, ..hq::runtime::Limits::default() };
+    let limits = runtime::Limits { calls: 6, steps: 40, ..runtime::Limits::default() };
     let office = Office::limited(limits).await;
     let ada = office.agent("Ada").await;
     // Each time something else, so that it is no circle.
@@ -168,11 +168,7 @@ async fn a_model_that_was_talked_into_going_on_for_ever_is_ended() {
     }
     let run = office.say(&ada, "Never stop").await;
     let ended = office.ended(run).await;
-    assert!(
-        matches!(ended.outcome, Some(hq::kernel::Outcome::Limit { .. })),
-        "{:?}",
-        ended.outcome
-    );
+    assert!(matches!(ended.outcome, Some(kernel::Outcome::Limit { .. })), "{:?}", ended.outcome);
     assert!(ended.calls <= 7, "{}", ended.calls);
     office.hq.finish().await;
 }

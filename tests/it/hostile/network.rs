@@ -11,9 +11,9 @@ use axum::body::Body;
 use axum::response::{Html, Redirect};
 use axum::routing::get;
 use bytes::Bytes;
-use hq::kernel::Outcome;
-use hq::net::client::ClientParts;
-use hq::net::guard::{Exceptions, Lookup, Resolver};
+use kernel::Outcome;
+use net::client::ClientParts;
+use net::guard::{Exceptions, Lookup, Resolver};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -48,7 +48,7 @@ impl Resolver for Inner {
 /// An office whose way out is this one.
 pub(super) async fn office(way: Arc<impl Resolver + Exceptions>) -> Office {
     let http = ClientParts { resolver: way.clone(), exceptions: way, ..ClientParts::default() };
-    let wire = hq::features::connections::model::Wire::OpenaiChat;
+    let wire = features::connections::model::Wire::OpenaiChat;
     Office::with(Setup::default().http(http), wire, "mock").await
 }
 
@@ -77,7 +77,7 @@ async fn web_fetch_reaches_no_private_address_and_marks_what_it_brings() {
     };
     let office = Office::with(
         Setup::default().http(http),
-        hq::features::connections::model::Wire::OpenaiChat,
+        features::connections::model::Wire::OpenaiChat,
         "mock",
     )
     .await;

@@ -1,10 +1,10 @@
 //! Programs that want out of the jail.
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::runs::model::Child;
-use hq::sandbox::confine::{PORTS, landlock_abi};
-use hq::sandbox::kill::SessionMark;
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::runs::model::Child;
+use sandbox::confine::{PORTS, landlock_abi};
+use sandbox::kill::SessionMark;
 use serde_json::json;
 
 use crate::support::model::{Seen, Turn};

@@ -57,7 +57,7 @@ async fn a_secret_that_a_tool_comes_across_reaches_neither_model_nor_page() {
     }
     let asked = office.model.requests();
     assert!(asked.iter().all(|request| !request.text().contains(KEY)), "no model reads it");
-    let name = office.get::<hq::features::runs::model::Run>(run).name();
+    let name = office.get::<features::runs::model::Run>(run).name();
     let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{name}")).await;
     assert!(!page.text.contains(KEY), "no page shows it");
     office.hq.finish().await;

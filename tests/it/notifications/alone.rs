@@ -1,8 +1,8 @@
 //! Tasks that nobody is on, in the letter of the day.
 
-use hq::features::agents::rules as agents;
-use hq::features::inbox::rules as inbox;
-use hq::features::notifications::model::sending::{Delivery, Out};
+use features::agents::rules as agents;
+use features::inbox::rules as inbox;
+use features::notifications::model::sending::{Delivery, Out};
 
 use super::out::{MailStandIn, until};
 use super::*;

@@ -2,15 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use hq::app::Ws;
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::notifications::model::Recipient;
-use hq::features::notifications::model::sending::Delivery;
-use hq::features::routines::model::{Clock, Firing};
-use hq::features::runs::model::{Halt, HaltCause, HaltOf};
-use hq::features::runs::rules::halt;
-use hq::features::tasks::model::Task;
-use hq::store::{Range, ReadExt as _, Record, WriteTx};
+use app::Ws;
+use features::comments::rules::{self as comments, Reach};
+use features::notifications::model::Recipient;
+use features::notifications::model::sending::Delivery;
+use features::routines::model::{Clock, Firing};
+use features::runs::model::{Halt, HaltCause, HaltOf};
+use features::runs::rules::halt;
+use features::tasks::model::Task;
+use store::{Range, ReadExt as _, Record, WriteTx};
 
 use super::out::{MailStandIn, until, wants};
 use super::restored::all_taken;

@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use hq::app::Ws;
-use hq::backup::{Meter, Repository};
-use hq::features::connections::model::Wire;
-use hq::features::notifications::model::Recipient;
-use hq::features::notifications::model::sending::Delivery;
-use hq::features::routines::model::{Clock, Firing};
-use hq::features::runs::model::HaltOf;
-use hq::features::runs::rules::halt;
-use hq::server::restore::{Mode, RestoreWish, Which, restore};
-use hq::store::consumer::standing;
+use app::Ws;
+use backup::{Meter, Repository};
+use features::connections::model::Wire;
+use features::notifications::model::Recipient;
+use features::notifications::model::sending::Delivery;
+use features::routines::model::{Clock, Firing};
+use features::runs::model::HaltOf;
+use features::runs::rules::halt;
+use server::restore::{Mode, RestoreWish, Which, restore};
+use store::consumer::standing;
 
 use super::out::{MailStandIn, until, wants};
 use super::*;

@@ -1,6 +1,6 @@
 //! Every way in which a provider fails, and what the caller is told of it.
 
-use hq::net::retry::Next;
+use net::retry::Next;
 
 use super::*;
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{Branch, EventKind, Run, Session};
-use hq::features::runs::rules as runs;
-use hq::features::tasks::model::Task;
-use hq::kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus, Thinking};
+use features::inbox::model::Item;
+use features::runs::model::{Branch, EventKind, Run, Session};
+use features::runs::rules as runs;
+use features::tasks::model::Task;
+use kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus, Thinking};
 use serde_json::{Value, json};
 
 use crate::support::model::Turn;

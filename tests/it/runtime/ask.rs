@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{EventKind, Park, Run};
-use hq::features::runs::rules::{self as runs, RunError};
-use hq::features::tasks::rules as tasks;
-use hq::kernel::{Outcome, RunState, TaskStatus, WaitFor};
-use hq::store::{Range, ReadExt as _, StoreError};
+use features::runs::model::{EventKind, Park, Run};
+use features::runs::rules::{self as runs, RunError};
+use features::tasks::rules as tasks;
+use kernel::{Outcome, RunState, TaskStatus, WaitFor};
 use serde_json::json;
+use store::{Range, ReadExt as _, StoreError};
 
 use crate::support::model::Turn;
 use crate::support::office::Office;
@@ -69,7 +69,7 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     let results = office.results(run);
     assert_eq!(results[0].0, "ask_person");
     assert!(results[0].2.contains("Mira Lindqvist answered: The better one"), "{results:?}");
-    let made = office.all::<hq::features::tasks::model::Task>().into_iter();
+    let made = office.all::<features::tasks::model::Task>().into_iter();
     assert_eq!(made.filter(|task| task.title == "After the answer").count(), 1);
     let late = office.try_act(move |tx| runs::park::answer(tx, run, "Too late", by)).await;
     assert!(matches!(late, Err(RunError::NoQuestion(_))), "{late:?}");

@@ -2,10 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::{Attachment, EventKind, Input, MAX_ATTACHED, Run};
-use hq::features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
-use hq::kernel::{Outcome, RunState};
+use features::agents::model::Agent;
+use features::runs::model::{Attachment, EventKind, Input, MAX_ATTACHED, Run};
+use features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
+use kernel::{Outcome, RunState};
 use serde_json::json;
 
 use crate::support::PDF_WITH_WORDS;
@@ -174,7 +174,7 @@ async fn a_picture_that_is_too_large_is_sent_smaller_and_kept_as_it_is() {
     office.ended(sent.run).await;
     let first = pictures(&office.model.last().text());
     assert_eq!(first.len(), 1);
-    assert!(hq::tool::picture::fits(&first[0]) && !hq::tool::picture::fits(&whole));
+    assert!(tool::picture::fits(&first[0]) && !tool::picture::fits(&whole));
     // The next run shows it again, the very same.
     let next = office.say(&ada, "Sure?").await;
     office.ended(next).await;

@@ -1,9 +1,9 @@
 //! What a run knew before it stood still counts on when it goes on: limits that it was told of, and calls that
 //! it makes again and again.
 
-use hq::features::runs::model::EventKind;
-use hq::kernel::Outcome;
-use hq::runtime::Limits;
+use features::runs::model::EventKind;
+use kernel::Outcome;
+use runtime::Limits;
 use serde_json::json;
 
 use crate::support::model::Turn;

@@ -1,10 +1,10 @@
 //! What bounds a run is chosen by people, for all runs and for those of one agent.
 
 use axum::http::StatusCode;
-use hq::features::agents::model::ReachOf;
-use hq::features::runs::model::{Run, RunLimits};
-use hq::features::runs::rules::bounds;
-use hq::kernel::Outcome;
+use features::agents::model::ReachOf;
+use features::runs::model::{Run, RunLimits};
+use features::runs::rules::bounds;
+use kernel::Outcome;
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};

@@ -1,10 +1,10 @@
 //! Budgets of tasks, days, tokens: who waits, who does not, and how the wait ends.
 
-use hq::features::connections::model::Wire;
-use hq::features::runs::model::EventKind;
-use hq::features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
-use hq::features::usage::rules::budgets::{self, Wish};
-use hq::kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
+use features::connections::model::Wire;
+use features::runs::model::EventKind;
+use features::usage::model::budget::{Budget, BudgetNotice, BudgetWait};
+use features::usage::rules::budgets::{self, Wish};
+use kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work(
     office.model.push(done());
     let other = office.task("Water the plants", &ada).await;
     assert_eq!(office.worked(other.id, 1).await.outcome, Some(Outcome::Done));
-    assert_eq!(office.get::<hq::features::runs::model::Run>(run).state, RunState::Waiting);
+    assert_eq!(office.get::<features::runs::model::Run>(run).state, RunState::Waiting);
 
     office.model.push(done());
     set(&office, cents(own, 5_000)).await;
@@ -133,7 +133,7 @@ async fn programs_set_read_and_remove_budgets() {
     let gone = api.call("DELETE", "/api/v1/budgets/workspace/day").await;
     assert_eq!(gone.json()["removed"], true);
     assert_eq!(api.call("DELETE", "/api/v1/budgets/workspace/day").await.json()["removed"], false);
-    let rows = hq.ws().read(|s| hq::store::ReadExt::list::<Budget>(s, &hq::store::Range::all()));
+    let rows = hq.ws().read(|s| store::ReadExt::list::<Budget>(s, &store::Range::all()));
     let rows = rows.expect("a readable store");
     assert_eq!(rows.len(), 1, "only what the settings cannot say has a row: {rows:?}");
     hq.finish().await;

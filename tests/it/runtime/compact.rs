@@ -1,14 +1,14 @@
 //! Compaction: when it happens, what it keeps, what it costs, and what a stop or a kill leaves of it.
 
-use hq::features::connections::model::Cooldown;
-use hq::features::runs::model::{
+use features::connections::model::Cooldown;
+use features::runs::model::{
     Asked, Compaction, CompactionWhy, Context, EventKind, Input, InputState, Run, Session,
     SummaryBy,
 };
-use hq::features::runs::rules::{context, queue as dropped};
-use hq::kernel::{Outcome, RunId, RunState};
-use hq::store::{Range, ReadExt as _};
+use features::runs::rules::{context, queue as dropped};
+use kernel::{Outcome, RunId, RunState};
 use serde_json::{Value, json};
+use store::{Range, ReadExt as _};
 
 use super::failover::{fall_back, named, second, switches};
 use crate::support::model::{Gate, Seen, Tokens, Turn};
@@ -43,7 +43,7 @@ fn full() -> Tokens {
 }
 
 /// A conversation of several long messages.
-async fn talked(office: &Office, ada: &hq::features::agents::model::Agent, count: usize) -> RunId {
+async fn talked(office: &Office, ada: &features::agents::model::Agent, count: usize) -> RunId {
     let words = "a rather long remark about vans and what they cost. ".repeat(40);
     let mut last = None;
     for n in 0..count {
@@ -151,7 +151,7 @@ async fn a_conversation_that_fills_its_window_goes_on_from_a_summary() {
     assert!(!shown.contains("Remark 0"), "{shown}");
     // It is paid like any other call of the run.
     let usage = office.usage(run);
-    assert_eq!((usage.len(), usage[0].kind), (2, hq::kernel::CallKind::Compaction));
+    assert_eq!((usage.len(), usage[0].kind), (2, kernel::CallKind::Compaction));
     assert_eq!(how.billed_micros, usage[0].billed_micros);
     assert_eq!((how.input_tokens, how.output_tokens), (usage[0].input, usage[0].output));
     // The next run begins with the summary, too, and makes no new one.
@@ -277,7 +277,7 @@ async fn the_next_of_the_list_writes_the_summary_when_the_first_is_down() {
     office.hq.finish().await;
 }
 
-fn how_session(office: &Office, run: RunId) -> hq::kernel::SessionId {
+fn how_session(office: &Office, run: RunId) -> kernel::SessionId {
     office.get::<Run>(run).session
 }
 
@@ -458,7 +458,7 @@ async fn a_compaction_is_asked_for_in_the_page_and_by_api() {
     let kinds: Vec<&str> =
         steps["items"].as_array().unwrap().iter().filter_map(|s| s["kind"].as_str()).collect();
     assert!(kinds.contains(&"compaction_started") && kinds.contains(&"compacted"), "{kinds:?}");
-    let stranger = office.hq.another("Eve", Some(hq::kernel::Role::Member)).await;
+    let stranger = office.hq.another("Eve", Some(kernel::Role::Member)).await;
     let own = stranger.with("x-hq-workspace", "marlow-cargo");
     let refused = own.post(&format!("/api/v1/sessions/{session}/compact"), &json!({})).await;
     assert_eq!(refused.status, 404, "somebody else's conversation");

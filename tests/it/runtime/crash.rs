@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::comments::model::Comment;
-use hq::features::jobs::model::{Job, JobOutcome};
-use hq::features::runs::model::{CallStatus, EventKind, Run};
-use hq::features::tasks::model::Task;
-use hq::features::usage::model::{Reservation, Usage};
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, Cause, ItemState, Outcome, Part, RunState};
-use hq::store::{NoFaults, Options, Store};
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::comments::model::Comment;
+use features::jobs::model::{Job, JobOutcome};
+use features::runs::model::{CallStatus, EventKind, Run};
+use features::tasks::model::Task;
+use features::usage::model::{Reservation, Usage};
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, ItemState, Outcome, Part, RunState};
 use serde_json::json;
+use store::{NoFaults, Options, Store};
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
@@ -52,7 +52,7 @@ impl Stage {
         office.hq.stop().await;
         let store = Store::open(Options {
             path: office.hq.data().join("workspaces/marlow-cargo/hq.redb"),
-            schema: hq::server::schema::workspace(),
+            schema: server::schema::workspace(),
             cache: 4 << 20,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::default()),
@@ -211,8 +211,8 @@ async fn a_program_that_was_running_is_ended_and_never_run_again() {
     });
     assert_eq!(sleeping.count(), 0, "nothing of it is left");
     // What it had changed is in the branch although nobody saw its end.
-    let branch = hq::git::Branch::agent(&stage.ada.slug).expect("a branch");
-    let at = hq::git::history::At::Branch(branch);
+    let branch = git::Branch::agent(&stage.ada.slug).expect("a branch");
+    let at = git::history::At::Branch(branch);
     let kept = office.ws().repo().expect("a repository").read_file(&at, "log.txt");
     assert!(kept.expect("readable").is_some());
     assert_eq!(jobs(&stage), 0, "what it had written is in the result");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use hq::features::runs::model::{EventKind, Run};
-use hq::kernel::{ItemState, Outcome};
-use hq::runtime::Limits;
+use features::runs::model::{EventKind, Run};
+use kernel::{ItemState, Outcome};
+use runtime::Limits;
 use serde_json::json;
 
 use crate::support::model::Turn;
@@ -89,7 +89,7 @@ async fn calls_with_one_id_are_each_carried_out_and_answered() {
     office.model.push(Turn::text("Made."));
     let run = office.say(&ada, "Make four tasks").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
-    assert_eq!(office.all::<hq::features::tasks::model::Task>().len(), 4);
+    assert_eq!(office.all::<features::tasks::model::Task>().len(), 4);
     let finished = office.events(run).into_iter().filter_map(|kind| match kind {
         EventKind::ToolFinished { call_id, .. } => Some(call_id),
         _ => None,

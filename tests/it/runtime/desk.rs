@@ -1,15 +1,15 @@
 //! What agents do in the workspace beside the core set: take tasks, tie them, make many at once, look after what
 //! comes again, read what was delivered and what waits for them.
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::series::Series;
-use hq::features::tasks::model::template::Template;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::views::model::Look;
-use hq::features::views::rules::{self as views, For, NewView};
-use hq::kernel::{Assignee, Outcome, RelationKind, TaskStatus, Verdict};
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::tasks::model::Task;
+use features::tasks::model::series::Series;
+use features::tasks::model::template::Template;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::views::model::Look;
+use features::views::rules::{self as views, For, NewView};
+use kernel::{Assignee, Outcome, RelationKind, TaskStatus, Verdict};
 use serde_json::{Value, json};
 
 use crate::support::model::Turn;
@@ -197,7 +197,7 @@ async fn an_agent_keeps_and_uses_templates_and_makes_tasks_with_parts() {
     let build = all[4].id;
     let waits = office
         .ws()
-        .read(|snap| hq::features::tasks::queries::relations::open_blockers(snap, build))
+        .read(|snap| features::tasks::queries::relations::open_blockers(snap, build))
         .expect("a readable store");
     assert_eq!(waits.len(), 1);
     assert_eq!(waits[0].id, all[3].id);

@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules::{Changes, ModelWish};
-use hq::features::connections::model::{ConnectionKey, Cooldown, Named, Wire};
-use hq::features::connections::provider::seal_key;
-use hq::features::connections::rests::Candidate;
-use hq::features::connections::rules::turns::{self, Failure};
-use hq::features::connections::rules::{
+use features::agents::model::Agent;
+use features::agents::rules::{Changes, ModelWish};
+use features::connections::model::{ConnectionKey, Cooldown, Named, Wire};
+use features::connections::provider::seal_key;
+use features::connections::rests::Candidate;
+use features::connections::rules::turns::{self, Failure};
+use features::connections::rules::{
     self as connections, ConnectionError, Found, KeyChange, NewConnection,
 };
-use hq::features::runs::model::{EventKind, ModelSource, Run};
-use hq::kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
-use hq::providers::error::ErrorClass;
-use hq::runtime::Limits;
-use hq::store::{ReadExt as _, StoreError};
+use features::runs::model::{EventKind, ModelSource, Run};
+use kernel::{CallEnd, ConnectionId, Outcome, RunId, RunState, TypedId, WaitFor};
+use providers::error::ErrorClass;
+use runtime::Limits;
 use serde_json::json;
+use store::{ReadExt as _, StoreError};
 
 use crate::support::hq::Setup;
 use crate::support::model::{ModelServer, Turn};
@@ -579,7 +579,7 @@ async fn a_list_or_key_that_makes_no_sense_is_refused() {
     let twice = vec![named(id, "a"), named(id, "a")];
     fall_back(&office, None, twice).await;
     let kept =
-        office.ws().read(|snap| hq::features::connections::queries::turns::fallbacks(snap, None));
+        office.ws().read(|snap| features::connections::queries::turns::fallbacks(snap, None));
     assert_eq!(kept.expect("a list").len(), 1);
     office.hq.finish().await;
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use hq::features::agents::rules::{Changes, ModelWish};
-use hq::features::connections::model::{ConnectionKey, Wire};
-use hq::features::runs::model::{EventKind, Input, InputState, Run};
-use hq::features::usage::model::{Reservation, Usage};
-use hq::kernel::{CallEnd, Outcome, RunId, RunState, WaitFor};
-use hq::runtime::Limits;
-use hq::store::ReadExt as _;
+use features::agents::rules::{Changes, ModelWish};
+use features::connections::model::{ConnectionKey, Wire};
+use features::runs::model::{EventKind, Input, InputState, Run};
+use features::usage::model::{Reservation, Usage};
+use kernel::{CallEnd, Outcome, RunId, RunState, WaitFor};
+use runtime::Limits;
 use serde_json::json;
+use store::ReadExt as _;
 
 use crate::support::hq::Setup;
 use crate::support::model::Turn;
@@ -39,14 +39,12 @@ async fn a_provider_that_is_down_is_tried_three_times_and_costs_nothing() {
     let address = format!("http://{}/v1", gone.local_addr().expect("an address"));
     drop(gone);
     let connection = office.connection;
-    let changes = hq::features::connections::rules::Changes {
+    let changes = features::connections::rules::Changes {
         base_url: Some(address),
-        key: hq::features::connections::rules::KeyChange::Remove,
+        key: features::connections::rules::KeyChange::Remove,
         ..Default::default()
     };
-    office
-        .act(move |tx| hq::features::connections::rules::update(tx, connection, None, changes))
-        .await;
+    office.act(move |tx| features::connections::rules::update(tx, connection, None, changes)).await;
     let run = office.say(&ada, "Hello?").await;
     office.pass_retry(run, 1).await;
     office.pass_retry(run, 2).await;
@@ -300,12 +298,12 @@ async fn a_message_that_cannot_even_be_begun_is_answered_once_with_why() {
     let ada = office.agent("Ada").await;
     let connection = office.connection;
     // The folder was put back from a copy, beside another master key.
-    let swap = move |tx: &mut hq::store::WriteTx<'_>| {
+    let swap = move |tx: &mut store::WriteTx<'_>| {
         let mut key = tx.get::<ConnectionKey>(connection)?.expect("its key");
         key.sealed = "enc:v1:bm9ib2R5IGhhcyB0aGUga2V5IGZvciB0aGlz".to_owned();
         tx.put(&key)
     };
-    office.act::<(), hq::store::StoreError>(swap).await;
+    office.act::<(), store::StoreError>(swap).await;
     let run = office.say(&ada, "Hello?").await;
     let run = office.ended(run).await;
     let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };

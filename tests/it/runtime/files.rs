@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
-use hq::features::runs::rules::{Pen, RunError, force_end};
-use hq::git::Branch;
-use hq::git::history::{At, LogQuery};
-use hq::kernel::{Outcome, RunId, RunState};
-use hq::providers::model::Part;
+use features::agents::model::Agent;
+use features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
+use features::runs::rules::{Pen, RunError, force_end};
+use git::Branch;
+use git::history::{At, LogQuery};
+use kernel::{Outcome, RunId, RunState};
+use providers::model::Part;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -1,12 +1,12 @@
 //! Streams and routines that pay: whose work waits for them, what goes on meanwhile, and what is told of it.
 
-use hq::features::runs::model::Run;
-use hq::features::streams::model::Stream;
-use hq::features::streams::rules::{self as streams, NewStream};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::usage::model::budget::{BudgetNotice, BudgetWait};
-use hq::kernel::{Assignee, Outcome, Payer, RunState, WaitFor};
+use features::runs::model::Run;
+use features::streams::model::Stream;
+use features::streams::rules::{self as streams, NewStream};
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::usage::model::budget::{BudgetNotice, BudgetWait};
+use kernel::{Assignee, Outcome, Payer, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

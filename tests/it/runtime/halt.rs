@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{CallStatus, EventKind, HaltOf, Run, SESSION_EVENTS, SessionEvent};
-use hq::features::runs::rules::{self as runs};
-use hq::features::tasks::model::{TASKS, Task};
-use hq::kernel::{AgentStatus, Event, HaltHow, ItemState, Outcome, RunState, SessionId};
-use hq::runtime::Limits;
-use hq::store::{Entry, key};
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::inbox::model::Item;
+use features::runs::model::{CallStatus, EventKind, HaltOf, Run, SESSION_EVENTS, SessionEvent};
+use features::runs::rules as runs;
+use features::tasks::model::{TASKS, Task};
+use kernel::key;
+use kernel::{AgentStatus, Event, HaltHow, ItemState, Outcome, RunState, SessionId};
+use runtime::Limits;
 use serde_json::json;
+use store::Entry;
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
@@ -49,7 +50,7 @@ async fn after_their_step_runs_stand_still_and_go_on_where_they_were() {
     let other = office.task("Another one", &ada).await;
     let held = office
         .until("the reason", move |snap| {
-            let items = hq::features::inbox::queries::open_of_task(snap, other.id)?;
+            let items = features::inbox::queries::open_of_task(snap, other.id)?;
             Ok(items.into_iter().next().and_then(|item: Item| item.held_reason))
         })
         .await;
@@ -201,14 +202,14 @@ async fn an_agent_is_paused_with_what_it_does_and_others_go_on() {
     let id = ada.id;
     office.act(move |tx| runs::halt::order(tx, HaltOf::Agent(id), HaltHow::Now)).await;
     office.in_state(run, RunState::Queued).await;
-    assert_eq!(office.get::<hq::features::agents::model::Agent>(id).status, AgentStatus::Paused);
+    assert_eq!(office.get::<features::agents::model::Agent>(id).status, AgentStatus::Paused);
     office.model.push(Turn::text("Here."));
     let other = office.say(&otto, "And you?").await;
     assert_eq!(office.ended(other).await.summary, "Here.");
     office.model.push(Turn::text("Back."));
     office.act(move |tx| agents::resume(tx, id)).await;
     assert_eq!(office.ended(run).await.summary, "Back.");
-    assert!(office.all::<hq::features::runs::model::Halt>().is_empty());
+    assert!(office.all::<features::runs::model::Halt>().is_empty());
     office.hq.finish().await;
 }
 
@@ -229,7 +230,7 @@ async fn people_see_who_paused_it_and_programs_can_too() {
     assert!(page.text_of(".run-head .banner").contains("All work stands still"));
     let told = api.get("/api/v1/pause").await.json();
     assert_eq!((told["paused"].as_bool(), told["how"].as_str()), (Some(true), Some("now")));
-    let viewer = office.hq.another("Vera", Some(hq::kernel::Role::Viewer)).await;
+    let viewer = office.hq.another("Vera", Some(kernel::Role::Viewer)).await;
     assert_eq!(viewer.form("/w/marlow-cargo/resume", &[]).await.status, 403);
     assert!(!viewer.get("/w/marlow-cargo/tasks").await.text_of("#closed").contains("Resume"));
     office.model.push(Turn::text("Hello."));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hq::features::agents::model::Agent;
-use hq::features::connections::model::Wire;
-use hq::features::jobs::model::{Job, JobOutcome};
-use hq::features::runs::model::{EventKind, Input, InputState};
-use hq::features::workspace::model::Member;
-use hq::kernel::{Outcome, Role, RunState};
-use hq::store::{Faults, Range, ReadExt as _};
+use features::agents::model::Agent;
+use features::connections::model::Wire;
+use features::jobs::model::{Job, JobOutcome};
+use features::runs::model::{EventKind, Input, InputState};
+use features::workspace::model::Member;
+use kernel::{Outcome, Role, RunState};
 use serde_json::json;
+use store::{Faults, Range, ReadExt as _};
 
 use crate::support::hq::Setup;
 use crate::support::model::{Gate, Turn};

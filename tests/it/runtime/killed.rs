@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hq::features::agents::model::ReachOf;
-use hq::features::agents::rules::reach;
-use hq::features::runs::model::{CallStatus, EventKind, Run};
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Clock as _, Outcome, RunId};
+use features::agents::model::ReachOf;
+use features::agents::rules::reach;
+use features::runs::model::{CallStatus, EventKind, Run};
 use jiff::SignedDuration;
+use kernel::time::SystemClock;
+use kernel::{Clock as _, Outcome, RunId};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

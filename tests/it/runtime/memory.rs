@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{Context, EventKind, Run, Session};
-use hq::features::runs::queries::search::{Searched, Wish, search};
-use hq::features::runs::rules::context;
-use hq::features::runs::rules::{NewInput, SessionSpec, sessions, talk};
-use hq::kernel::Role;
-use hq::tool::rank::Query;
+use features::runs::model::{Context, EventKind, Run, Session};
+use features::runs::queries::search::{Searched, Wish, search};
+use features::runs::rules::context;
+use features::runs::rules::{NewInput, SessionSpec, sessions, talk};
+use kernel::Role;
 use serde_json::{Value, json};
+use tool::rank::Query;
 
 use super::compact::HEADINGS;
 use crate::support::model::{Tokens, Turn};
@@ -125,10 +125,10 @@ async fn what_was_said_is_found_by_those_who_may_hear_it() {
     // Somebody else's conversation.
     office.hq.another("Eve", Some(Role::Member)).await;
     let ws = office.ws();
-    let members: Vec<hq::features::workspace::model::Member> = office.all();
+    let members: Vec<features::workspace::model::Member> = office.all();
     let eve = members.iter().find(|member| member.name == "Eve").expect("Eve").account;
-    let via = hq::kernel::Via::Socket { uid: 0 };
-    let by = (hq::kernel::Actor::Person { account: eve, via }, hq::kernel::Cause::Timer);
+    let via = kernel::Via::Socket { uid: 0 };
+    let by = (kernel::Actor::Person { account: eve, via }, kernel::Cause::Timer);
     for call in [
         Turn::call("memory_search", json!({ "query": "zebra", "sources": ["sessions"] })),
         Turn::call("memory_read", json!({ "path": place })),

@@ -1,11 +1,11 @@
 //! Budgets: reserved before a call, settled after it, waited for when they are used up.
 
-use hq::features::agents::rules::{Changes, ModelWish};
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{EventKind, Run};
-use hq::features::usage::model::{Reservation, Usage};
-use hq::features::usage::queries;
-use hq::kernel::{CallEnd, CallKind, ItemState, Outcome, Payer, RunState, WaitFor};
+use features::agents::rules::{Changes, ModelWish};
+use features::inbox::model::Item;
+use features::runs::model::{EventKind, Run};
+use features::usage::model::{Reservation, Usage};
+use features::usage::queries;
+use kernel::{CallEnd, CallKind, ItemState, Outcome, Payer, RunState, WaitFor};
 use serde_json::json;
 
 use crate::support::model::{Gate, Tokens, Turn};
@@ -39,7 +39,7 @@ async fn each_call_is_booked_and_the_sums_are_right() {
     assert_eq!((usage[1].call, usage[1].cache_read, usage[1].estimated), (2, 200, false));
     let now = office.hq.now();
     let sums = office.ws().read(|snap| {
-        Ok::<_, hq::store::StoreError>((
+        Ok::<_, store::StoreError>((
             queries::run_cost(snap, run)?,
             queries::agent_month(snap, ada.id, now)?,
             queries::month_total(snap, now)?,
@@ -171,7 +171,7 @@ async fn an_agent_without_money_begins_nothing_and_its_items_say_why() {
     let task = office.task("Compare two offers", &ada).await;
     let item = office
         .until("a held item", |snap| {
-            let items: Vec<Item> = hq::store::ReadExt::list(snap, &hq::store::Range::all())?;
+            let items: Vec<Item> = store::ReadExt::list(snap, &store::Range::all())?;
             Ok(items.into_iter().find(|item| item.held_reason.is_some()))
         })
         .await;

@@ -1,11 +1,11 @@
 //! Runs that broke off go on where they stopped: at a limit, by a stop.
 
 use axum::http::StatusCode;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::Run;
-use hq::features::usage::model::budget::Budget;
-use hq::features::usage::rules::budgets::{self, Wish};
-use hq::kernel::{ItemState, Outcome, Payer, Period, RunId};
+use features::inbox::model::Item;
+use features::runs::model::Run;
+use features::usage::model::budget::Budget;
+use features::usage::rules::budgets::{self, Wish};
+use kernel::{ItemState, Outcome, Payer, Period, RunId};
 use serde_json::{Value, json};
 
 use crate::support::model::{Gate, Tokens, Turn};

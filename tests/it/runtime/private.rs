@@ -1,13 +1,13 @@
 //! What one person's conversation leaves behind is nothing for those of others.
 
-use hq::features::agents::model::Agent;
-use hq::features::jobs::model::Job;
-use hq::features::runs::model::Run;
-use hq::features::runs::rules::{NewInput, SessionSpec, talk};
-use hq::features::workspace::model::Member;
-use hq::kernel::{AccountId, Actor, Cause, Role, RunId, Via};
-use hq::store::ReadExt as _;
+use features::agents::model::Agent;
+use features::jobs::model::Job;
+use features::runs::model::Run;
+use features::runs::rules::{NewInput, SessionSpec, talk};
+use features::workspace::model::Member;
+use kernel::{AccountId, Actor, Cause, Role, RunId, Via};
 use serde_json::json;
+use store::ReadExt as _;
 
 use crate::support::hq::Person;
 use crate::support::model::Turn;

@@ -1,6 +1,6 @@
 //! What is sent: how much, how stable, and what never.
 
-use hq::features::connections::model::{Offer, Offers, Wire};
+use features::connections::model::{Offer, Offers, Wire};
 use serde_json::{Value, json};
 
 use crate::support::hq::{Setup, everything_in};

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{EventKind, Input, InputState, QueueOf, QueueWish, Run};
-use hq::features::runs::queries::queue as reading;
-use hq::features::runs::rules::{self as runs, RunError};
-use hq::kernel::{DropPolicy, InputId, Outcome, Placed, QueueMode, RunId, RunState};
-use hq::store::{Range, ReadExt as _};
+use features::runs::model::{EventKind, Input, InputState, QueueOf, QueueWish, Run};
+use features::runs::queries::queue as reading;
+use features::runs::rules::{self as runs, RunError};
+use kernel::{DropPolicy, InputId, Outcome, Placed, QueueMode, RunId, RunState};
 use serde_json::json;
+use store::{Range, ReadExt as _};
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
@@ -122,13 +122,13 @@ async fn an_interruption_of_a_run_that_has_not_begun_takes_its_place() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let first = office.send(&ada, "First", None).await;
     let now = office.send(&ada, "This instead", Some(QueueMode::Interrupt)).await;
     assert_eq!((now.run, now.placed), (first.run, Placed::Interrupted));
     assert_eq!(state(&office, first.message), InputState::Accepted);
     office.model.push(Turn::text("This.")).push(Turn::text("First."));
-    office.act(move |tx| hq::features::agents::rules::resume(tx, id)).await;
+    office.act(move |tx| features::agents::rules::resume(tx, id)).await;
     assert_eq!(office.ended(first.run).await.summary, "This.");
     let second = office.ended(next_run(&office, &[first.run]).await).await;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! What stands of a run when it is over: pictures, changes as changes, raw events, the export.
 
 use axum::http::StatusCode;
-use hq::features::runs::model::{Body, EventKind, Run};
+use features::runs::model::{Body, EventKind, Run};
 use serde_json::{Value, json};
 
 use crate::support::model::Turn;

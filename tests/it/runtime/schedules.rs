@@ -9,20 +9,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::{
+use features::agents::model::Agent;
+use features::runs::model::{
     Body, EventKind, Input, InputState, QueueOf, QueueWish, Run, Session, SessionEvent,
 };
-use hq::features::runs::queries::{self, queue as reading};
-use hq::features::runs::rules::{self, NewInput, Pen, RunError, SessionSpec};
-use hq::kernel::id::SeededIds;
-use hq::kernel::time::{ManualClock, from_ms};
-use hq::kernel::{
+use features::runs::queries::{self, queue as reading};
+use features::runs::rules::{self, NewInput, Pen, RunError, SessionSpec};
+use kernel::id::SeededIds;
+use kernel::time::{ManualClock, from_ms};
+use kernel::{
     AccountId, Actor, Cause, DropPolicy, InputId, Outcome, QueueMode, RunState, SessionId,
     SignInId, TypedId as _, Via,
 };
-use hq::server::{reactions, schema};
-use hq::store::{Limits, NoFaults, Options, Range, ReadExt as _, Record as _, Store, WriteTx};
+use server::{reactions, schema};
+use store::{Limits, NoFaults, Options, Range, ReadExt as _, Record as _, Store, WriteTx};
 
 use crate::store::{check, toys::folder_in_memory};
 
@@ -69,7 +69,7 @@ impl Scene {
             path: folder.path().join("hq.redb"),
             schema: schema::workspace(),
             cache: 4 << 20,
-            clock: Arc::clone(&clock) as Arc<dyn hq::kernel::Clock>,
+            clock: Arc::clone(&clock) as Arc<dyn kernel::Clock>,
             ids: Arc::new(SeededIds::new(seed)),
             reactor: Some(Arc::new(reactions::react)),
             faults: Arc::new(NoFaults),
@@ -199,7 +199,7 @@ impl Scene {
     }
 
     fn now(&self) -> i64 {
-        use hq::kernel::Clock as _;
+        use kernel::Clock as _;
         self.clock.now().as_millisecond()
     }
 

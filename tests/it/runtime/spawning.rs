@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules as agents;
-use hq::features::runs::model::{Child, Run, SubagentLimits};
-use hq::features::runs::rules::limits;
-use hq::features::usage::queries::budgets;
-use hq::kernel::{Outcome, Payer, RunId};
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::runs::model::{Child, Run, SubagentLimits};
+use features::runs::rules::limits;
+use features::usage::queries::budgets;
+use kernel::{Outcome, Payer, RunId};
 use serde_json::{Value, json};
 
 use crate::support::model::{Gate, Seen, Turn};

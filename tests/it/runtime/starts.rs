@@ -4,12 +4,12 @@
 use std::fs;
 use std::time::Duration;
 
-use hq::features::agents::rules as agents;
-use hq::features::runs::model::{Input, InputState, Run};
-use hq::features::runs::rules as runs;
-use hq::kernel::{Outcome, RunId, RunState};
-use hq::store::{ReadExt as _, StoreError};
+use features::agents::rules as agents;
+use features::runs::model::{Input, InputState, Run};
+use features::runs::rules as runs;
+use kernel::{Outcome, RunId, RunState};
 use serde_json::json;
+use store::{ReadExt as _, StoreError};
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;

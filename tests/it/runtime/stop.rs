@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use hq::features::agents::rules as agents;
-use hq::features::runs::model::{CallStatus, EventKind, Input, InputState, Run};
-use hq::features::runs::rules::{self as runs, RunError};
-use hq::features::usage::model::Reservation;
-use hq::kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus};
-use hq::runtime::Limits;
+use features::agents::rules as agents;
+use features::runs::model::{CallStatus, EventKind, Input, InputState, Run};
+use features::runs::rules::{self as runs, RunError};
+use features::usage::model::Reservation;
+use kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus};
+use runtime::Limits;
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};
@@ -41,10 +41,7 @@ async fn a_run_is_stopped_while_the_model_speaks() {
     let item = office.items(ada.id).pop().expect("an item");
     assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("stopped")));
     assert_eq!(item.not_before, None, "it is not tried again by itself");
-    assert_eq!(
-        office.get::<hq::features::tasks::model::Task>(task.id).status,
-        TaskStatus::InProgress
-    );
+    assert_eq!(office.get::<features::tasks::model::Task>(task.id).status, TaskStatus::InProgress);
     let page = office.hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
     assert_eq!(page.texts(".banner .acts button"), ["Continue", "Retry", "Reassign"]);
     // What had come may be billed.

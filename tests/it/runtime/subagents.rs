@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::{Child, EventKind, Run, Session};
-use hq::features::runs::rules as runs;
-use hq::features::tasks::model::Task;
-use hq::features::usage::model::Usage;
-use hq::features::usage::queries::budgets;
-use hq::kernel::{ItemKind, Outcome, Payer, Role, RunId, RunState, RunTrigger, Thinking, WaitFor};
+use features::agents::model::Agent;
+use features::runs::model::{Child, EventKind, Run, Session};
+use features::runs::rules as runs;
+use features::tasks::model::Task;
+use features::usage::model::Usage;
+use features::usage::queries::budgets;
+use kernel::{ItemKind, Outcome, Payer, Role, RunId, RunState, RunTrigger, Thinking, WaitFor};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -129,7 +129,7 @@ fn children(office: &Office) -> Vec<(Child, Run)> {
 
 /// The first sub-agent, once it is in this state.
 async fn child(office: &Office, state: RunState) -> RunId {
-    use hq::store::{Range, ReadExt as _};
+    use store::{Range, ReadExt as _};
     let found = office.until("a sub-agent", |snap| {
         let mut all = snap.list::<Run>(&Range::all())?;
         all.retain(|run| run.trigger == RunTrigger::Child);
@@ -316,7 +316,7 @@ async fn a_word_of_a_person_ends_the_wait_and_nothing_is_heard_twice() {
 
 /// The run that was made because a sub-agent has ended.
 async fn child_heard(office: &Office) -> RunId {
-    use hq::store::{Range, ReadExt as _};
+    use store::{Range, ReadExt as _};
     let found = office.until("a run that hears of it", |snap| {
         let all = snap.list::<Run>(&Range::all())?;
         Ok(all.into_iter().find(|run| run.title.starts_with("Sub-agent")).map(|run| run.id))
@@ -342,8 +342,8 @@ async fn who_goes_on_without_waiting_hears_of_the_end_in_the_same_conversation()
     reply(&office, below).await;
     office
         .until("the task's end", |snap| {
-            use hq::store::ReadExt as _;
-            let task = snap.get::<hq::features::tasks::model::Task>(task.id)?;
+            use store::ReadExt as _;
+            let task = snap.get::<features::tasks::model::Task>(task.id)?;
             Ok(task.filter(|task| !task.status.is_open()))
         })
         .await;
@@ -386,7 +386,7 @@ async fn runs_branch_only_so_wide_and_so_deep_and_write_only_where_they_may() {
     assert!(!results[5].1 && results[5].2.contains("5 sub-agents are at work"), "{results:?}");
     // A person who takes the agent away takes all of them away.
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::archive(tx, id)).await;
+    office.act(move |tx| features::agents::rules::archive(tx, id)).await;
     for (_, below) in children(&office) {
         office.ended(below.id).await;
     }

@@ -1,16 +1,16 @@
 //! Talk: what is said to an agent, when it is read, and what it costs the disk.
 
-use hq::features::agents::rules::{self as agents, Changes, ModelWish};
-use hq::features::connections::model::Wire;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
-use hq::features::runs::queries;
-use hq::features::runs::rules::RunError;
-use hq::features::tasks::model::Task;
-use hq::kernel::{ItemKind, Outcome, RunState, RunTrigger, SessionId, TaskId, Thinking};
-use hq::runtime::Limits;
-use hq::store::{Range, ReadExt as _, Record as _, StoreError};
+use features::agents::rules::{self as agents, Changes, ModelWish};
+use features::connections::model::Wire;
+use features::inbox::model::Item;
+use features::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session};
+use features::runs::queries;
+use features::runs::rules::RunError;
+use features::tasks::model::Task;
+use kernel::{ItemKind, Outcome, RunState, RunTrigger, SessionId, TaskId, Thinking};
+use runtime::Limits;
 use serde_json::json;
+use store::{Range, ReadExt as _, Record as _, StoreError};
 
 use crate::support::hq::Setup;
 use crate::support::model::{Gate, Turn};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use hq::features::runs::model::{Body, CallStatus, EventKind};
-use hq::kernel::{ItemState, Outcome};
-use hq::runtime::Limits;
+use features::runs::model::{Body, CallStatus, EventKind};
+use kernel::{ItemState, Outcome};
+use runtime::Limits;
 use serde_json::json;
 
 use crate::support::model::{Gate, Turn};
@@ -50,8 +50,8 @@ async fn each_write_is_one_commit_that_holds_effect_and_result() {
         let entry =
             office.ws().store.entries_after(seq.expect("a number") - 1, 1).unwrap().remove(0);
         let tables: Vec<u16> = entry.changes.iter().map(|change| change.table).collect();
-        let task = hq::features::tasks::model::TASKS.number;
-        let event = hq::features::runs::model::SESSION_EVENTS.number;
+        let task = features::tasks::model::TASKS.number;
+        let event = features::runs::model::SESSION_EVENTS.number;
         assert!(tables.contains(&task) && tables.contains(&event), "{tables:?}");
     }
     office.hq.finish().await;
@@ -239,7 +239,7 @@ async fn one_message_with_too_many_calls_is_cut_at_the_limit() {
     let run = office.say(&ada, "Make five tasks").await;
     let ended = office.ended(run).await;
     assert_eq!(ended.outcome, Some(Outcome::Limit { which: "tools".into() }));
-    assert_eq!(office.all::<hq::features::tasks::model::Task>().len(), 2);
+    assert_eq!(office.all::<features::tasks::model::Task>().len(), 2);
     assert_eq!(office.results(run).len(), 5, "each call has an answer");
     office.hq.finish().await;
 }

@@ -1,10 +1,10 @@
 //! Tasks that wait for others: when they are begun, and what an agent is told.
 
-use hq::features::inbox::model::Item;
-use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask, relations};
-use hq::kernel::{Assignee, ItemKind, Outcome, RelationKind, TaskStatus};
+use features::inbox::model::Item;
+use features::streams::rules::{self as streams, NewStream, StreamPatch};
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask, relations};
+use kernel::{Assignee, ItemKind, Outcome, RelationKind, TaskStatus};
 use serde_json::json;
 
 use crate::support::model::Turn;
@@ -17,7 +17,7 @@ fn done() -> Turn {
 /// A task of Ada's in a stream with a goal, that waits for another.
 async fn scene(office: &Office, whose: Assignee) -> (Task, Task) {
     office
-        .act(move |tx| -> Result<(Task, Task), hq::features::tasks::queries::error::TaskError> {
+        .act(move |tx| -> Result<(Task, Task), features::tasks::queries::error::TaskError> {
             let stream = streams::create(tx, NewStream::called("Launch")).expect("a stream");
             let goal = Some("Sell 200 bikes".to_owned());
             let patch = StreamPatch { goal, ..StreamPatch::default() };
@@ -97,7 +97,7 @@ async fn an_agent_marks_ties_and_groups_with_its_tools() {
     let all: Vec<Task> = office.all();
     let labels = office
         .ws()
-        .read(|snap| hq::features::tasks::queries::labels::of(snap, all[1].id))
+        .read(|snap| features::tasks::queries::labels::of(snap, all[1].id))
         .expect("a read");
     let names: Vec<_> = labels.iter().map(|label| label.name.as_str()).collect();
     assert_eq!(names, ["offer", "price"]);

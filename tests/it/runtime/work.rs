@@ -1,16 +1,16 @@
 //! Work: an assignment becomes an item, the item a run, the run a result that a person decides on.
 
-use hq::features::agents::rules as agents;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{EventKind, Run};
-use hq::features::runs::rules as runs;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, TaskPatch};
-use hq::git::Branch;
-use hq::git::history::{At, LogQuery};
-use hq::kernel::{Assignee, DeliverableState, ItemKind, ItemState, Outcome, TaskStatus, Verdict};
-use hq::store::{Range, ReadExt as _};
+use features::agents::rules as agents;
+use features::inbox::model::Item;
+use features::runs::model::{EventKind, Run};
+use features::runs::rules as runs;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, TaskPatch};
+use git::Branch;
+use git::history::{At, LogQuery};
+use kernel::{Assignee, DeliverableState, ItemKind, ItemState, Outcome, TaskStatus, Verdict};
 use serde_json::json;
+use store::{Range, ReadExt as _};
 
 use crate::support::model::{Gate, Turn};
 use crate::support::office::Office;
@@ -102,7 +102,7 @@ async fn work_that_was_sent_back_comes_back_as_the_next_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn practice_answers_a_review_with_a_second_version() {
     let office = Office::open().await;
-    office.act(|tx| hq::features::connections::rules::set_default(tx, None, "practice")).await;
+    office.act(|tx| features::connections::rules::set_default(tx, None, "practice")).await;
     let ada = office.agent("Ada").await;
     let task = office.task("Write a welcome note", &ada).await;
     assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
@@ -281,7 +281,7 @@ async fn failed_work_is_tried_again_after_30_s_2_min_and_10_min_and_then_given_u
     // A person lets it be tried once more.
     office.model.push(done("complete"));
     let item = office.items(ada.id).pop().expect("an item").id;
-    office.act(move |tx| hq::features::inbox::rules::retry(tx, item)).await;
+    office.act(move |tx| features::inbox::rules::retry(tx, item)).await;
     assert_eq!(office.worked(task.id, 5).await.outcome, Some(Outcome::Done));
     office.hq.finish().await;
 }
@@ -291,7 +291,7 @@ async fn an_agent_that_is_paused_begins_nothing_and_its_items_say_why() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let task = office.task("Compare two offers", &ada).await;
     office.comment(task.id, "The second one is in your mail.").await;
     office.comment(task.id, "And it is in French.").await;
@@ -306,7 +306,7 @@ async fn an_agent_that_is_paused_begins_nothing_and_its_items_say_why() {
     assert!(office.runs_on(task.id).is_empty());
 
     office.model.push(done("complete"));
-    office.act(move |tx| hq::features::agents::rules::resume(tx, id)).await;
+    office.act(move |tx| features::agents::rules::resume(tx, id)).await;
     let run = office.worked(task.id, 1).await;
     assert_eq!(run.outcome, Some(Outcome::Done));
     let card = office.model.last().text();
@@ -328,7 +328,7 @@ async fn a_task_that_is_given_to_somebody_else_leaves_nothing_running_at_the_fir
     let task = office.task("Compare two offers", &ada).await;
     gate.reached().await;
     let (id, to) = (task.id, Some(Assignee::Agent(otto.id)));
-    office.act(move |tx| hq::features::tasks::rules::assign(tx, id, to)).await;
+    office.act(move |tx| features::tasks::rules::assign(tx, id, to)).await;
 
     let first = office.worked(task.id, 1).await;
     assert_eq!(first.outcome, Some(Outcome::Stopped { by: Some(office.owner()) }));
@@ -428,7 +428,7 @@ async fn a_run_whose_task_is_gone_is_taken_up_again() {
     office.act(move |tx| agents::pause(tx, id)).await;
     let run = office.say(&ada, "Hello?").await;
     // What is left when the end of a run could not be written: it counts as running, and nobody works.
-    let lost = move |tx: &mut hq::store::WriteTx<'_>| runs::begin(tx, run)?.save(tx).map(|_| ());
+    let lost = move |tx: &mut store::WriteTx<'_>| runs::begin(tx, run)?.save(tx).map(|_| ());
     office.act::<(), runs::RunError>(lost).await;
     office.model.push(Turn::text("Here I am."));
     office.act(move |tx| agents::resume(tx, id)).await;

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 
-use hq::sandbox::procfs;
-use hq::sandbox::spawn::{Command, Input, Output, Started};
 use rustix::process::{Pid, Signal};
+use sandbox::procfs;
+use sandbox::spawn::{Command, Input, Output, Started};
 
 use super::{Host, Ran, until, without_landlock};
 

@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use hq::sandbox::job::{Outcome, StopReason};
-use hq::sandbox::kill::{self, SessionMark};
-use hq::sandbox::output;
-use hq::sandbox::procfs;
-use hq::sandbox::space::Room;
-use hq::sandbox::spawn::{Children, Output, Started};
+use sandbox::job::{Outcome, StopReason};
+use sandbox::kill::{self, SessionMark};
+use sandbox::output;
+use sandbox::procfs;
+use sandbox::space::Room;
+use sandbox::spawn::{Children, Output, Started};
 
 use super::{Host, living, perl, until};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hq::features::connections::model::{Grant, Login, LoginState};
-use hq::features::usage::model::Usage;
-use hq::kernel::{Role, Route};
-use hq::store::ReadExt as _;
+use features::connections::model::{Grant, Login, LoginState};
+use features::usage::model::Usage;
+use kernel::{Role, Route};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 
 use crate::support::hq::everything_in;
 use crate::support::maker::{access, pass, refresh};
@@ -200,9 +200,9 @@ async fn a_code_is_typed_at_the_makers_and_a_short_token_makes_the_calls() {
     });
     let ada = scene.office.agent_with("Ada", {
         let connection = Some(scene.id);
-        move |new: &mut hq::features::agents::rules::NewAgent| {
+        move |new: &mut features::agents::rules::NewAgent| {
             let model = Some("codes".to_owned());
-            new.model = hq::features::agents::rules::ModelWish { connection, model };
+            new.model = features::agents::rules::ModelWish { connection, model };
         }
     });
     let ada = ada.await;

@@ -1,10 +1,10 @@
 //! Accounts at providers in place of keys, with a scripted maker.
 
-use hq::features::connections::model::{Connection, Grant, Login};
-use hq::kernel::ConnectionId;
-use hq::store::{ReadExt as _, Record};
+use features::connections::model::{Connection, Grant, Login};
+use kernel::ConnectionId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{ReadExt as _, Record};
 
 use crate::support::hq::{Person, TestHq};
 use crate::support::maker::Maker;

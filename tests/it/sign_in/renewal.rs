@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use hq::features::connections::provider;
-use hq::providers::error::{ErrorClass, ProviderError};
-use hq::providers::model::{ChatRequest, Message, Reply};
+use features::connections::provider;
+use providers::error::{ErrorClass, ProviderError};
+use providers::model::{ChatRequest, Message, Reply};
 use serde_json::json;
 
 use crate::support::maker::{Fate, access, refresh};

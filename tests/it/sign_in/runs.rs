@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hq::features::connections::model::{Cooldown, Named};
-use hq::features::connections::rules::{self as connections, ConnectionError, turns};
-use hq::features::runs::model::EventKind;
-use hq::kernel::{RunState, WaitFor};
+use features::connections::model::{Cooldown, Named};
+use features::connections::rules::{self as connections, ConnectionError, turns};
+use features::runs::model::EventKind;
+use kernel::{RunState, WaitFor};
 use serde_json::json;
 
 use crate::support::maker::Fate;
@@ -18,13 +18,13 @@ async fn chosen() -> Scene {
     let scene = Scene::signed_in().await;
     let id = scene.id;
     let choose =
-        move |tx: &mut hq::store::WriteTx<'_>| connections::set_default(tx, Some(id), "gpt-5.2");
+        move |tx: &mut store::WriteTx<'_>| connections::set_default(tx, Some(id), "gpt-5.2");
     scene.office.act::<_, ConnectionError>(choose).await;
     scene
 }
 
 /// The model calls a tool; before it is asked again the maker takes the sign-in back.
-async fn revoked_on_the_way(scene: &Scene) -> hq::kernel::RunId {
+async fn revoked_on_the_way(scene: &Scene) -> kernel::RunId {
     let ada = scene.office.agent("Ada").await;
     let gate = Gate::new();
     scene.model.push(Turn::call("task_list", json!({})).behind(&gate));
@@ -40,7 +40,7 @@ async fn revoked_on_the_way(scene: &Scene) -> hq::kernel::RunId {
 async fn another_of_the_list_answers_when_the_sign_in_is_taken_back() {
     let scene = chosen().await;
     let spare = vec![Named { connection: Some(scene.office.connection), model: "mock".to_owned() }];
-    let list = move |tx: &mut hq::store::WriteTx<'_>| turns::set_fallbacks(tx, None, spare);
+    let list = move |tx: &mut store::WriteTx<'_>| turns::set_fallbacks(tx, None, spare);
     scene.office.act::<_, ConnectionError>(list).await;
     scene.office.model.usually(Turn::text("Nothing to do."));
     let run = revoked_on_the_way(&scene).await;
@@ -56,8 +56,8 @@ async fn another_of_the_list_answers_when_the_sign_in_is_taken_back() {
 
     // Who is signed out is not even asked any more.
     let before = scene.model.requests().len();
-    let ada = scene.office.get::<hq::features::runs::model::Run>(run).agent;
-    let ada = scene.office.get::<hq::features::agents::model::Agent>(ada);
+    let ada = scene.office.get::<features::runs::model::Run>(run).agent;
+    let ada = scene.office.get::<features::agents::model::Agent>(ada);
     let next = scene.office.say(&ada, "And now?").await;
     assert_eq!(scene.office.ended(next).await.summary, "Nothing to do.");
     assert_eq!(scene.model.requests().len(), before);
@@ -85,7 +85,7 @@ async fn a_run_waits_until_somebody_signs_in_and_goes_on_by_itself() {
     let calls = scene.model.requests().len();
     scene.hq().advance(Duration::from_secs(3 * 86_400)).await;
     scene.office.hq.settle().await;
-    assert_eq!(scene.office.get::<hq::features::runs::model::Run>(run).state, RunState::Waiting);
+    assert_eq!(scene.office.get::<features::runs::model::Run>(run).state, RunState::Waiting);
     assert_eq!(scene.model.requests().len(), calls);
 
     scene

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use hq::kernel::{Clock as _, Event};
-use hq::store::audit::{Found, Search, search};
-use hq::store::verify::{Verified, verify};
-use hq::store::{Entry, Root, StoreError, keep};
+use kernel::{Clock as _, Event};
 use proptest::prelude::*;
+use store::audit::{Found, Search, search};
+use store::verify::{Verified, verify};
+use store::{Entry, Root, StoreError, keep};
 
 mod reading;
 
@@ -160,9 +160,9 @@ trait Bytes {
     fn uuid_bytes(&self) -> Vec<u8>;
 }
 
-impl Bytes for hq::kernel::TaskId {
+impl Bytes for kernel::TaskId {
     fn uuid_bytes(&self) -> Vec<u8> {
-        hq::kernel::TypedId::uuid(*self).as_bytes().to_vec()
+        kernel::TypedId::uuid(*self).as_bytes().to_vec()
     }
 }
 
@@ -286,7 +286,7 @@ fn a_redaction_that_was_cut_off_is_on_record_and_goes_on() {
     });
     let row = |toys: &Toys| {
         let mark = [&100u16.to_be_bytes()[..], &key].concat();
-        let row = toys.store.read(|snap| hq::store::Read::raw_get(snap, 7, &mark));
+        let row = toys.store.read(|snap| store::Read::raw_get(snap, 7, &mark));
         row.expect("a read").map(hex::encode)
     };
     assert_eq!(row(&toys).as_deref(), Some("b409bf05"), "until 1204, and on with 703");
@@ -332,9 +332,8 @@ fn retention_by_age_takes_images_and_leaves_heads_and_cursors() {
         toys.put(Note::new(note(n), "third")).expect("a change");
     }
     let entries = |toys: &Toys| {
-        let read = toys
-            .store
-            .read(|snap| hq::store::feed::entries(snap, toys.store.schema(), 0, usize::MAX));
+        let read =
+            toys.store.read(|snap| store::feed::entries(snap, toys.store.schema(), 0, usize::MAX));
         read.expect("a read").iter().map(|entry| entry.hash).collect::<Vec<_>>()
     };
     let (before, images) = (entries(&toys), keep::images(&toys.store).expect("a count"));

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hq::store::{BlobId, Blobs, Faults};
+use store::{BlobId, Blobs, Faults};
 
 /// A disk that fails when told to.
 struct Flaky {
@@ -149,17 +149,17 @@ fn files_are_refused_before_the_store_beside_them_is() {
     let rows = folder.path().join("hq.redb");
     let blobs = blobs.beside(rows.clone());
     let left = |free: u64| flaky.free.store(free, Ordering::Relaxed);
-    left(hq::store::disk::reserve(0) + (64 << 20));
+    left(store::disk::reserve(0) + (64 << 20));
     blobs.put(b"one").expect("the margin is free");
-    left(hq::store::disk::reserve(0) + (63 << 20));
+    left(store::disk::reserve(0) + (63 << 20));
     blobs.put(b"two").expect_err("the writer of the store needs the rest");
     // A large file wants a larger reserve; it has holes and takes no room here.
     let large = 100 << 30;
     std::fs::File::create(&rows).and_then(|file| file.set_len(large)).expect("a large file");
-    left(hq::store::disk::reserve(large) + (63 << 20));
+    left(store::disk::reserve(large) + (63 << 20));
     let error = blobs.put(b"three").expect_err("the same beside a large one");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    left(hq::store::disk::reserve(large) + (64 << 20));
+    left(store::disk::reserve(large) + (64 << 20));
     blobs.put(b"three").expect("enough is free");
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use hq::kernel::{Actor, Cause, Event, Part, TypedId, Via};
-use hq::store::{Range, Read, StoreError, codec};
+use kernel::{Actor, Cause, Event, Part, TypedId, Via};
+use store::{Range, Read, StoreError, codec};
 
 use super::toys::{Folder, Note, Toys, folder, id, note, says};
 
@@ -179,7 +179,7 @@ fn an_event_is_numbered_by_its_place_and_named_once() {
     }
     assert!(names.len() >= 23, "only {} events were found", names.len());
     assert_eq!(places(&[says("hi")]), [10]);
-    assert_eq!(id::<hq::kernel::TaskId>(1).uuid().as_u128(), 1);
+    assert_eq!(id::<kernel::TaskId>(1).uuid().as_u128(), 1);
 }
 
 /// An event of this kind, found by trying fields that are ids and fields that are a zero.

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::store::blob::refs::row_key;
-use hq::store::schema::Kind;
-use hq::store::{
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use sha2::{Digest, Sha256};
+use store::blob::refs::row_key;
+use store::schema::Kind;
+use store::{
     Change, Class, Entry, NoFaults, Op, Options, Range, Read, Schema, Store, StoreError, codec,
 };
-use sha2::{Digest, Sha256};
 
 const FEED: u16 = 1;
 const REFERENCES: u16 = 2;
@@ -43,7 +43,7 @@ pub fn opened(path: &Path, schema: Schema) -> Store {
 pub fn all_fits(store: &Store) {
     let tables = read_all(store);
     let entries = store.entries_after(0, usize::MAX).expect("the feed can be read");
-    let on_disk = store.read(|snap| hq::store::feed::entries(snap, store.schema(), 0, usize::MAX));
+    let on_disk = store.read(|snap| store::feed::entries(snap, store.schema(), 0, usize::MAX));
     let on_disk = on_disk.expect("the feed can be read");
     let heads: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.hash)).collect();
     let disk_heads: Vec<_> = on_disk.iter().map(|entry| (entry.seq, entry.hash)).collect();

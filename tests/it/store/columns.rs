@@ -1,4 +1,4 @@
-use hq::store::columns::{self, Column as _};
+use store::columns::{self, Column as _};
 
 use super::model::NoteColumn;
 use super::toys::{Note, Toys, note};

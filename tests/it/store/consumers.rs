@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use hq::kernel::Cause;
-use hq::kernel::time::Clock as _;
-use hq::store::consumer::{
+use kernel::Cause;
+use kernel::time::Clock as _;
+use store::consumer::{
     Consume, ConsumeError, Passed, State, Step, dead_letters, dead_letters_after, give_up, pause,
     rebuild, rebuilding, resume, rewind, skip, skip_only, state, step, step_or_pass,
 };
-use hq::store::undo::moment::go_back;
-use hq::store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
+use store::undo::moment::go_back;
+use store::{Entry, Op, Range, ReadExt, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{ACTOR, Folder, Note, Seen, Total, Toys, folder, id, note, runtime};
@@ -38,7 +38,7 @@ impl Consume for Counter {
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         self.tried.fetch_add(1, Ordering::Relaxed);
         for change in entry.changes.iter().filter(|c| c.table == 100 && c.op == Op::Insert) {
-            let made = hq::store::key::decode(&change.key).map(|own| tx.get::<Note>(own));
+            let made = kernel::key::decode(&change.key).map(|own| tx.get::<Note>(own));
             let owner = made.transpose()?.flatten().map(|n| n.owner).unwrap_or_default();
             let sum = tx.get::<Total>(id(1))?.map_or(0, |total| total.n);
             tx.put(&Total { id: id(1), n: sum + 1 })?;
@@ -441,7 +441,7 @@ fn another_life_of_the_store_is_read_from_its_beginning() {
     let db = redb::Database::open(path).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
-    let fresh = hq::store::codec::encode(&42u64).expect("a number");
+    let fresh = store::codec::encode(&42u64).expect("a number");
     txn.open_table(meta).expect("a table").insert(&b"incarnation"[..], &*fresh).expect("a row");
     txn.commit().expect("a commit");
     drop(db);

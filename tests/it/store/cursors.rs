@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hq::kernel::Clock as _;
-use hq::store::audit::{Search, search};
-use hq::store::consumer::{self, Consume, ConsumeError, Step};
-use hq::store::verify::verify;
-use hq::store::{Change, Entry, Range, ReadExt as _, Root, StoreError, WriteTx, keep};
+use kernel::Clock as _;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::sample::Index;
+use store::audit::{Search, search};
+use store::consumer::{self, Consume, ConsumeError, Step};
+use store::verify::verify;
+use store::{Change, Entry, Range, ReadExt as _, Root, StoreError, WriteTx, keep};
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Seen, Toys, id, note, runtime};

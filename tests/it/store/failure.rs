@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use hq::kernel::{Cause, Problem};
-use hq::store::disk::EXIT_SYNC_FAILED;
-use hq::store::{FORMAT, Faults, Range, ReadExt, StoreError};
+use kernel::{Cause, Problem};
+use store::disk::EXIT_SYNC_FAILED;
+use store::{FORMAT, Faults, Range, ReadExt, StoreError};
 
 use super::check;
 use super::toys::{ACTOR, Line, Mark, Note, Seen, Toys, With, folder, id, note};
@@ -303,7 +303,7 @@ fn a_failed_fsync_ends_the_process() {
     let said = String::from_utf8_lossy(&child.stdout);
     assert_eq!(child.status.code(), Some(EXIT_SYNC_FAILED), "{said}");
     assert!(said.contains("acknowledged 1") && !said.contains("acknowledged 2"), "{said}");
-    let clock = Arc::new(hq::kernel::time::ManualClock::at(hq::kernel::time::from_ms(0)));
+    let clock = Arc::new(kernel::time::ManualClock::at(kernel::time::from_ms(0)));
     let path = folder.path().join("toys.redb");
     let store = With::default().open_at(&path, &clock).expect("the next start opens it");
     let first = store.read(|snap| snap.get::<Note>(note(1))).expect("a read");
@@ -314,12 +314,12 @@ fn a_failed_fsync_ends_the_process() {
 #[expect(clippy::print_stdout, reason = "what a child tells its parent")]
 fn child(folder: &Path) {
     let faults = Arc::new(SyncFails(AtomicBool::new(false)));
-    let clock = Arc::new(hq::kernel::time::ManualClock::at(hq::kernel::time::from_ms(0)));
+    let clock = Arc::new(kernel::time::ManualClock::at(kernel::time::from_ms(0)));
     let with = With { faults: Arc::clone(&faults) as Arc<dyn Faults>, ..With::default() };
     let store = with.open_at(&folder.join("toys.redb"), &clock).expect("it opens");
     for n in 1..=2 {
         faults.0.store(n == 2, Ordering::SeqCst);
-        let put = move |tx: &mut hq::store::WriteTx<'_>| tx.put(&Note::new(note(n), "m"));
+        let put = move |tx: &mut store::WriteTx<'_>| tx.put(&Note::new(note(n), "m"));
         let written: Result<(), StoreError> = store.write_blocking(ACTOR, Cause::Setup, put);
         println!("acknowledged {n}: {written:?}");
     }
@@ -403,7 +403,7 @@ fn a_file_of_a_newer_program_is_refused_and_left_alone() {
         let db = redb::Database::open(toys.path()).expect("nobody else has it");
         let txn = db.begin_write().expect("a transaction");
         let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
-        let row = hq::store::codec::encode(&format).expect("a number");
+        let row = store::codec::encode(&format).expect("a number");
         txn.open_table(meta).expect("a table").insert(&b"format"[..], &*row).expect("a row");
         txn.commit().expect("a commit");
     };

@@ -1,5 +1,5 @@
-use hq::kernel::{Cause, Event};
-use hq::store::{Class, Cursor, Limits, Op, Root, StoreError, feed};
+use kernel::{Cause, Event};
+use store::{Class, Cursor, Limits, Op, Root, StoreError, feed};
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Folder, Note, Sealed, Seen, Toys, With, folder, id, note, says};
@@ -109,7 +109,7 @@ fn images_are_kept_of_tracked_rows_alone() {
         ])
     });
     let [note_image, sealed, new, beyond] = images.expect("a read");
-    let (was, rev) = hq::store::record::read::<Note>(&note_image.expect("kept")).expect("a note");
+    let (was, rev) = store::record::read::<Note>(&note_image.expect("kept")).expect("a note");
     assert_eq!((was.owner.as_str(), rev), ("before", 1));
     assert_eq!((sealed, new, beyond), (None, None, None));
     toys.store.close();

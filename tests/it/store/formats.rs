@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use hq::kernel::{Actor, Cause, Event, Part, Via};
-use hq::server::schema;
-use hq::store::{FORMAT, Schema};
+use kernel::{Actor, Cause, Event, Part, Via};
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use server::schema;
+use store::{FORMAT, Schema};
 
 /// The kinds of lines that are never taken away or moved: they are numbered by their places.
 const PLACES: [&str; 5] = ["event ", "actor ", "via ", "part ", "cause "];

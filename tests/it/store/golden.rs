@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use hq::server::schema;
-use hq::store::codec;
-use hq::store::schema::{Kind, Ops, TableInfo};
+use server::schema;
+use store::codec;
+use store::schema::{Kind, Ops, TableInfo};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/golden")

@@ -1,8 +1,9 @@
 //! The history of a record: a walk back, page by page, also past deletes and what is not kept any more.
 
-use hq::kernel::{Actor, Part};
-use hq::store::history::{self, Image, Page};
-use hq::store::{KeyBuf, Op, Record, Root, StoreError, codec};
+use kernel::key::KeyBuf;
+use kernel::{Actor, Part};
+use store::history::{self, Image, Page};
+use store::{Op, Record, Root, StoreError, codec};
 
 use super::toys::{ACTOR, Job, Line, Note, Sealed, Toys, id, note};
 
@@ -19,7 +20,7 @@ fn page(toys: &Toys, record: &Root, before: Option<u64>, limit: usize) -> Option
 
 fn owner(image: &Image) -> Option<String> {
     let bytes = image.bytes()?;
-    Some(hq::store::record::read::<Note>(bytes).expect("a note").0.owner)
+    Some(store::record::read::<Note>(bytes).expect("a note").0.owner)
 }
 
 #[test]
@@ -165,10 +166,10 @@ fn an_image_that_is_gone_is_said_to_be_gone() {
 #[test]
 fn every_tracked_record_comes_back_from_its_fields_with_the_same_bytes() {
     let mut count = 0;
-    for schema in [hq::server::schema::workspace(), hq::server::schema::system()] {
+    for schema in [server::schema::workspace(), server::schema::system()] {
         for info in schema.tables() {
             let Some(ops) = info.ops.as_ref() else { continue };
-            if info.class() != Some(hq::store::Class::Tracked) {
+            if info.class() != Some(store::Class::Tracked) {
                 continue;
             }
             let sample = (ops.sample)().expect("a sample");
@@ -187,9 +188,9 @@ fn every_tracked_record_comes_back_from_its_fields_with_the_same_bytes() {
 
 #[test]
 fn every_tracked_table_says_who_may_read_its_history() {
-    use hq::features::history::queries::access;
-    for info in hq::server::schema::workspace().tables() {
-        if info.class() == Some(hq::store::Class::Tracked) {
+    use features::history::queries::access;
+    for info in server::schema::workspace().tables() {
+        if info.class() == Some(store::Class::Tracked) {
             let place = "src/features/history/queries/access.rs";
             assert!(access::is_listed(info.number), "{}: add a line to {place}", info.name);
         }
@@ -201,14 +202,14 @@ fn who_did_it_stands_with_each_version() {
     let toys = Toys::open();
     let other = Actor::System(Part::Timer);
     toys.put(Note::new(note(1), "ada")).unwrap();
-    let write = toys.store.write_blocking(other, hq::kernel::Cause::Undo(7), |tx| {
+    let write = toys.store.write_blocking(other, kernel::Cause::Undo(7), |tx| {
         tx.put(&Note::new(note(1), "bo"))?;
         Ok::<_, StoreError>(())
     });
     write.unwrap();
     let told = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
     assert_eq!(told.versions[0].actor, other);
-    assert_eq!(told.versions[0].cause, hq::kernel::Cause::Undo(7));
+    assert_eq!(told.versions[0].cause, kernel::Cause::Undo(7));
     assert_eq!(codec::unwrap(told.versions[0].after.bytes().unwrap()).unwrap().1, 2);
     assert_eq!(KeyBuf::of(&note(1)).into_bytes(), root::<Note>(note(1)).key);
 }

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use hq::store::doctor::{Diagnosis, diagnose, mend};
-use hq::store::verify::{Depth, Verified, verify_with};
-use hq::store::{BlobId, Blobs};
+use store::doctor::{Diagnosis, diagnose, mend};
+use store::verify::{Depth, Verified, verify_with};
+use store::{BlobId, Blobs};
 
 use super::check;
 use super::sweep::old;

@@ -1,8 +1,8 @@
 use std::cell::Cell;
 
-use hq::app::kept::Numbers;
-use hq::kernel::time::from_ms;
-use hq::store::{Range, Read as _, ReadExt as _, Record as _, StoreError};
+use app::kept::Numbers;
+use kernel::time::from_ms;
+use store::{Range, Read as _, ReadExt as _, Record as _, StoreError};
 
 use super::toys::{Folder, Note, Toys, folder, note};
 

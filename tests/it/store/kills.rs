@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::store::{NoFaults, Options, ReadExt, Store, StoreError, WriteTx};
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use store::{NoFaults, Options, ReadExt, Store, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Job, Line, Note, id, note, schema};
@@ -94,7 +94,7 @@ fn open(path: &Path) -> Store {
 /// How many steps of a writer are there; all effects of a step or none.
 fn count(store: &Store, writer: u64) -> u64 {
     let found = store.read(|snap| {
-        let sum = snap.sum(Line::SUM, &hq::store::KeyBuf::of(&note(writer)))?;
+        let sum = snap.sum(Line::SUM, &kernel::key::KeyBuf::of(&note(writer)))?;
         let steps = snap.get::<Note>(note(writer))?.map_or(0, |n| n.size);
         assert_eq!(sum, steps, "a step is one line and one change of the note");
         Ok::<_, StoreError>(steps.unsigned_abs())

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hq::kernel::Problem;
-use hq::store::{Lane, Limits, Range, ReadExt, Store, StoreError, WriteTx};
+use kernel::Problem;
+use store::{Lane, Limits, Range, ReadExt, Store, StoreError, WriteTx};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -255,7 +255,7 @@ fn readers_beside_writers_never_see_half_of_a_transaction() {
 fn whole(toys: &Toys, before: usize) -> usize {
     let seen = toys.store.read(|snap| {
         let size = snap.get::<Note>(note(1))?.map_or(0, |n| n.size);
-        let sum = snap.sum(Line::SUM, &hq::store::KeyBuf::of(&note(1)))?;
+        let sum = snap.sum(Line::SUM, &kernel::key::KeyBuf::of(&note(1)))?;
         let lines = snap.len(Line::BY_NOTE, &Range::all())?;
         Ok::<_, StoreError>((size, sum, lines))
     });

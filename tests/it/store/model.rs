@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use hq::kernel::Problem;
-use hq::store::columns::{self, Column};
-use hq::store::{Range, ReadExt, Record, StoreError, WriteTx};
+use kernel::Problem;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use store::columns::{self, Column};
+use store::{Range, ReadExt, Record, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{Folder, Job, Line, Note, Sealed, Seen, Total, Toys, folder, id, note};
@@ -154,7 +154,7 @@ fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
 /// What a list of notes would need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoteColumn {
-    id: hq::kernel::TaskId,
+    id: kernel::TaskId,
     size: i64,
 }
 
@@ -166,7 +166,7 @@ impl Column for NoteColumn {
         *count += 1;
         Self { id: note.id, size: note.size }
     }
-    fn id(&self) -> hq::kernel::TaskId {
+    fn id(&self) -> kernel::TaskId {
         self.id
     }
     fn leave(&self, count: &mut usize) {
@@ -206,7 +206,7 @@ fn stored(toys: &Toys) -> Model {
         let number = |row: &R| u64::from_be_bytes(n(row)[8..].try_into().expect("eight bytes"));
         rows.into_iter().map(|row| (number(&row), row)).collect()
     }
-    use hq::kernel::TypedId;
+    use kernel::TypedId;
     Model {
         notes: all(toys, |r: &Note| *r.id.uuid().as_bytes()),
         folders: all(toys, |r: &Folder| *r.id.uuid().as_bytes()),
@@ -267,7 +267,7 @@ impl Model {
         "ok"
     }
 
-    fn has_folder(&self, at: hq::kernel::AgentId) -> bool {
+    fn has_folder(&self, at: kernel::AgentId) -> bool {
         self.folders.contains_key(&number(at))
     }
 
@@ -302,7 +302,7 @@ impl Model {
         }
         let lies = |n: &&Note| n.folder.is_some_and(|at| folders.contains(&number(at)));
         notes.extend(self.notes.values().filter(lies).map(|n| number(n.id)));
-        let hit = |at: Option<hq::kernel::TaskId>| at.is_some_and(|at| notes.contains(&number(at)));
+        let hit = |at: Option<kernel::TaskId>| at.is_some_and(|at| notes.contains(&number(at)));
         if self.notes.iter().any(|(n, row)| !notes.contains(n) && hit(row.guard)) {
             return "referenced";
         }
@@ -329,7 +329,7 @@ impl Model {
     }
 }
 
-fn number(id: impl hq::kernel::TypedId) -> u64 {
+fn number(id: impl kernel::TypedId) -> u64 {
     let bytes = *id.uuid().as_bytes();
     u64::from_be_bytes(bytes[8..].try_into().expect("eight bytes"))
 }

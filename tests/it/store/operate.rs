@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hq::store::consumer::{
+use store::consumer::{
     Consume, ConsumeError, Step, Tried, dead_letters, drop_letter, pause, rebuild, resume, retry,
     rewind, skip, standing, state, step,
 };
-use hq::store::doctor::{Diagnosis, cure, cure_by, diagnose, mend};
-use hq::store::stats::{last_compaction, stats};
-use hq::store::{Entry, Limits, Op, Opening, ReadExt, StoreError, WriteTx};
+use store::doctor::{Diagnosis, cure, cure_by, diagnose, mend};
+use store::stats::{last_compaction, stats};
+use store::{Entry, Limits, Op, Opening, ReadExt, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{
@@ -47,7 +47,7 @@ impl Consume for Sizes {
     /// Counts versions: what is counted twice or never is seen.
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
         for change in entry.changes.iter().filter(|c| c.table == 100 && c.op == Op::Insert) {
-            let key = hq::store::key::decode(&change.key).expect("an id");
+            let key = kernel::key::decode(&change.key).expect("an id");
             let Some(note) = tx.get::<Note>(key)? else { continue };
             if note.owner == "poison" && self.strict.load(Ordering::Relaxed) {
                 return Err(ConsumeError::Refused("bad taste".to_owned()));
@@ -60,14 +60,14 @@ impl Consume for Sizes {
         &[100]
     }
     fn clear(&self, tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, ConsumeError> {
-        let all = tx.list::<Total>(&hq::store::Range::all().limit(limit))?;
+        let all = tx.list::<Total>(&store::Range::all().limit(limit))?;
         for total in &all {
             tx.delete::<Total>(total.id)?;
         }
         Ok(all.len() < limit)
     }
     fn row(&self, tx: &mut WriteTx<'_>, _: (u16, &[u8]), value: &[u8]) -> Result<(), ConsumeError> {
-        let (note, _) = hq::store::record::read::<Note>(value).map_err(StoreError::from)?;
+        let (note, _) = store::record::read::<Note>(value).map_err(StoreError::from)?;
         Ok(Self::add(tx, &note.owner, 1)?)
     }
 }
@@ -200,7 +200,7 @@ fn a_rebuild_begins_from_nothing_and_is_exact_while_others_write() {
     }
     act(&toys, |tx| Ok(resume(tx, NUMBER)?)).expect("resumed");
     follow(&toys, &sizes);
-    let all = toys.store.read(|snap| snap.list::<Note>(&hq::store::Range::all())).expect("a read");
+    let all = toys.store.read(|snap| snap.list::<Note>(&store::Range::all())).expect("a read");
     let b = all.iter().filter(|note| note.owner == "b").count() as u64;
     assert_eq!(total(&toys, "z"), 0, "what it kept is gone");
     // Every note that is there was counted once: read as a row, or taken as an entry. Those that
@@ -303,7 +303,7 @@ fn however_much_differs_all_of_it_is_put_right() {
     assert_eq!(found.differences.len(), 10_000, "more are not named");
     let mut rounds = 0;
     let mut watch = |_| ControlFlow::Continue(());
-    let mut put_right = |store: &hq::store::Store, found: &mut Diagnosis| {
+    let mut put_right = |store: &store::Store, found: &mut Diagnosis| {
         rounds += 1;
         runtime().block_on(mend(store, (ACTOR, CAUSE), found))
     };
@@ -486,7 +486,7 @@ fn a_wasteful_file_is_compacted_when_it_is_opened() {
     for n in 0..300 {
         toys.write(move |tx| tx.delete::<Note>(note(n))).expect("a delete");
     }
-    runtime().block_on(hq::store::keep::drop_until(&toys.store, ACTOR, 600)).expect("images go");
+    runtime().block_on(store::keep::drop_until(&toys.store, ACTOR, 600)).expect("images go");
     let figures = stats(&toys.store).expect("figures");
     runtime().block_on(toys.store.remember(&figures)).expect("remembered");
     let path = toys.path();
@@ -494,20 +494,20 @@ fn a_wasteful_file_is_compacted_when_it_is_opened() {
     toys.store.close();
     let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
-    let options = hq::store::Options {
+    let options = store::Options {
         path,
         schema: super::toys::schema(),
         cache: 4 << 20,
         clock,
-        ids: Arc::new(hq::kernel::id::SeededIds::new(3)),
+        ids: Arc::new(kernel::id::SeededIds::new(3)),
         reactor: None,
-        faults: Arc::new(hq::store::NoFaults),
+        faults: Arc::new(store::NoFaults),
     };
     let limits = Limits { waste: 64 * 1024, ..With::default().limits };
     let onlooker = Arc::new(move |opening: Opening| heard.lock().push(opening));
-    let store = hq::store::Store::open_watched(options, limits, Some(onlooker)).expect("it opens");
+    let store = store::Store::open_watched(options, limits, Some(onlooker)).expect("it opens");
     assert_eq!(*told.lock(), [Opening::Compacting]);
     assert!(last_compaction(&store).expect("a read").expect("it was compacted").after > 0);
-    let report = hq::store::verify::verify(&store, &mut |_| ControlFlow::Continue(()));
+    let report = store::verify::verify(&store, &mut |_| ControlFlow::Continue(()));
     assert!(report.expect("it can be read").is_sound());
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use hq::kernel::time::{ManualClock, from_ms};
-use hq::store::Faults;
+use kernel::time::{ManualClock, from_ms};
+use store::Faults;
 
 use super::check;
 use super::toys::{Job, Line, Note, Toys, With, folder_in_memory, id, note};

@@ -1,5 +1,5 @@
-use hq::kernel::{Cause, Problem};
-use hq::store::{Class, Lane, Range, ReadExt, StoreError};
+use kernel::{Cause, Problem};
+use store::{Class, Lane, Range, ReadExt, StoreError};
 
 use super::check;
 use super::toys::{
@@ -219,7 +219,7 @@ fn sums_follow_the_rows() {
             tx.put(&Line { id: id(n), note: note(1), amount })?;
         }
         tx.put(&Line { id: id(4), note: note(2), amount: 0 })?;
-        let key = |n| hq::store::KeyBuf::of(&note(n));
+        let key = |n| kernel::key::KeyBuf::of(&note(n));
         Ok((tx.sum(Line::SUM, &key(1))?, tx.sum(Line::SUM, &key(2))?))
     });
     assert_eq!(made.expect("lines"), (13, 0), "also within the transaction");
@@ -284,14 +284,14 @@ fn an_old_layout_is_read_and_becomes_new_with_the_next_change() {
     let path = toys.path();
     let Toys { store, .. } = &toys;
     store.close();
-    let old = hq::store::codec::encode(&(note(1), "mira")).expect("the first layout");
-    let row = hq::store::codec::wrap(1, 1, &old);
+    let old = store::codec::encode(&(note(1), "mira")).expect("the first layout");
+    let row = store::codec::wrap(1, 1, &old);
     put_raw(&path, "t0100", &row);
     let toys = toys.reopen();
     assert_eq!(toys.get::<Note>(note(1)), Some(Note::new(note(1), "mira")));
     toys.put(Note::new(note(1), "mira")).expect("the same, in the new layout");
     assert_eq!(toys.get_rev::<Note>(note(1)).map(|(_, rev)| rev), Some(2));
-    let unknown = hq::store::codec::wrap(3, 1, &old);
+    let unknown = store::codec::wrap(3, 1, &old);
     toys.store.close();
     put_raw(&path, "t0100", &unknown);
     let toys = toys.reopen();
@@ -303,7 +303,7 @@ fn put_raw(path: &std::path::Path, table: &str, row: &[u8]) {
     let db = redb::Database::open(path).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     let definition = redb::TableDefinition::<&[u8], &[u8]>::new(table);
-    let key = hq::store::KeyBuf::of(&note(1));
+    let key = kernel::key::KeyBuf::of(&note(1));
     txn.open_table(definition).expect("a table").insert(key.bytes(), row).expect("a row");
     txn.commit().expect("a commit");
 }

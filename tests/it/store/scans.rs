@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
-use hq::store::{KeyBuf, Range, Read, ReadExt, StoreError, WriteTx, cursor_key, key_cursor};
+use kernel::key::KeyBuf;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use store::{Range, Read, ReadExt, StoreError, WriteTx, cursor_key, key_cursor};
 
 use super::toys::{Note, Toys, note};
 
@@ -100,7 +101,7 @@ fn ask(read: &impl Read, queries: &[Query]) -> Result<Vec<Vec<u64>>, StoreError>
         let ids = read.ids::<Note>(Note::BY_LABEL, &range)?;
         assert_eq!(ids, hits.iter().map(|hit| hit.record.id).collect::<Vec<_>>());
         assert_eq!(read.len(Note::BY_LABEL, &range)?, ids.len());
-        let number = |hit: &hq::store::Hit<Note>| {
+        let number = |hit: &store::Hit<Note>| {
             u64::from_be_bytes(hit.key[hit.key.len() - 8..].try_into().expect("eight bytes"))
         };
         found.push(hits.iter().map(number).collect());

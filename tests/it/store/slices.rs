@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use hq::kernel::Cause;
-use hq::kernel::time::Clock as _;
-use hq::store::undo::moment::{go_back, go_back_by};
-use hq::store::{Range, Read as _, Record as _, StoreError, codec};
+use kernel::Cause;
+use kernel::time::Clock as _;
+use store::undo::moment::{go_back, go_back_by};
+use store::{Range, Read as _, Record as _, StoreError, codec};
 
 use super::check;
 use super::toys::{ACTOR, Folder, Job, Line, Note, Toys, folder, id, note};

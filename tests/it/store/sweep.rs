@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use hq::kernel::Problem;
-use hq::store::blob::check;
-use hq::store::blob::refs;
-use hq::store::blob::sweep::{Age, GRACE, Swept};
-use hq::store::{BlobId, Blobs, StoreError};
+use kernel::Problem;
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
+use store::blob::check;
+use store::blob::refs;
+use store::blob::sweep::{Age, GRACE, Swept};
+use store::{BlobId, Blobs, StoreError};
 
 use super::check as bytes;
 use super::toys::{Folder, Paper, Slip, Sloppy, Toys, folder, folder_in_memory, id};

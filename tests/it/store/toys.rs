@@ -1,18 +1,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hq::kernel::id::SeededIds;
-use hq::kernel::time::{ManualClock, from_ms};
-use hq::kernel::{
+use kernel::id::SeededIds;
+use kernel::key::KeyBuf;
+use kernel::time::{ManualClock, from_ms};
+use kernel::{
     AccountId, Actor, AgentId, Cause, CommentId, DeliverableId, Event, InputId, ItemId, Part,
     RoutineId, RunId, TaskId, TokenId, TypedId, UsageId, VersionId,
 };
-use hq::store::{
-    BlobId, BlobRefs, Class, Count, Counts, DecodeError, Faults, Index, KeyBuf, Keys, Limits,
-    NoFaults, OnDelete, Options, Record, Refs, Root, Schema, Store, StoreError, Table, WriteTx,
-    codec,
-};
 use serde::{Deserialize, Serialize};
+use store::{
+    BlobId, BlobRefs, Class, Count, Counts, DecodeError, Faults, Index, Keys, Limits, NoFaults,
+    OnDelete, Options, Record, Refs, Root, Schema, Store, StoreError, Table, WriteTx, codec,
+};
 
 /// Declares what the toys have in common.
 macro_rules! toy {
@@ -331,7 +331,7 @@ toy!(Mark, VersionId, 210, "mark", Local {
 });
 
 pub fn schema() -> Schema {
-    hq::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip, Probe, Mark]
+    store::schema![Note, Folder, Line, Sealed, Job, Seen, Total, Sloppy, Paper, Slip, Probe, Mark]
 }
 
 /// Runs what is asynchronous.
@@ -379,7 +379,7 @@ pub struct Toys {
 /// Settings of a store of toys.
 pub struct With {
     pub faults: Arc<dyn Faults>,
-    pub reactor: Option<Arc<hq::store::Reactor>>,
+    pub reactor: Option<Arc<store::Reactor>>,
     pub limits: Limits,
     pub cache: usize,
 }
@@ -409,7 +409,7 @@ impl With {
             path: path.to_owned(),
             schema: schema(),
             cache: self.cache,
-            clock: Arc::clone(clock) as Arc<dyn hq::kernel::Clock>,
+            clock: Arc::clone(clock) as Arc<dyn kernel::Clock>,
             ids: Arc::new(SeededIds::new(7)),
             reactor: self.reactor,
             faults: self.faults,
@@ -422,7 +422,7 @@ impl With {
 /// ask whether the disk is quick.
 pub fn folder_in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    let roomy = hq::store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);
+    let roomy = store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);
     let folder = if roomy { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     folder.expect("a temporary folder")
 }
@@ -454,7 +454,7 @@ impl Toys {
     }
 
     pub fn get_rev<R: Record>(&self, id: R::Id) -> Option<(R, u64)> {
-        use hq::store::ReadExt;
+        use store::ReadExt;
         self.store.read(|snap| snap.get_rev::<R>(id)).expect("it can be read")
     }
 

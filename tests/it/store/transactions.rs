@@ -1,11 +1,11 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use hq::kernel::time::from_ms;
-use hq::kernel::{Event, Problem, TaskId, TypedId};
-use hq::store::once as answers;
-use hq::store::read::Visit;
-use hq::store::{Range, ReactionError, Reactor, Read, ReadExt, StoreError, WriteTx};
+use kernel::time::from_ms;
+use kernel::{Event, Problem, TaskId, TypedId};
+use store::once as answers;
+use store::read::Visit;
+use store::{Range, ReactionError, Reactor, Read, ReadExt, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Seen, Toys, With, id, note, runtime, says, text_of};

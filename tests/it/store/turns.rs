@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use hq::store::consumer::{self, Consume, ConsumeError, Step, state};
-use hq::store::{Entry, ReadExt as _, StoreError, WriteTx};
+use store::consumer::{self, Consume, ConsumeError, Step, state};
+use store::{Entry, ReadExt as _, StoreError, WriteTx};
 
 use super::check;
 use super::toys::{ACTOR, CAUSE, Note, Toys, note, runtime};

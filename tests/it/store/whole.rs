@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hq::kernel::Problem;
-use hq::store::{Faults, ReadExt as _, Store, StoreError};
+use kernel::Problem;
+use store::{Faults, ReadExt as _, Store, StoreError};
 use tokio::runtime::Builder;
 
 use super::check;
@@ -150,7 +150,7 @@ fn compaction_comes_although_somebody_writes_all_the_time() {
             async move {
                 while !stopped.load(Ordering::Relaxed) {
                     // Four of these fill a batch, so that the others stand in the lane.
-                    let slow = move |tx: &mut hq::store::WriteTx<'_>| {
+                    let slow = move |tx: &mut store::WriteTx<'_>| {
                         let began = Instant::now();
                         while began.elapsed() < Duration::from_millis(5) {
                             std::hint::spin_loop();

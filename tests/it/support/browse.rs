@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use hq::crypto::totp::TotpSecret;
+use crypto::totp::TotpSecret;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use scraper::{ElementRef, Html, Selector};

@@ -5,30 +5,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hq::app::Ws;
-use hq::app::consumers::Consumers;
-use hq::config::Config;
-use hq::crypto::token::{Token, TokenKind};
-use hq::features::tasks::queries::relations;
-use hq::features::users::model::Account;
-use hq::features::users::rules::NewSignIn;
-use hq::features::workspace::model::Member;
-use hq::features::{inbox, runs, users};
-use hq::kernel::id::SeededIds;
-use hq::kernel::time::{ManualClock, SystemClock};
-use hq::kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
-use hq::net::client::ClientParts;
-use hq::runtime::Limits;
-use hq::server::listen::Patience;
-use hq::server::{self, Parts, Running};
-use hq::store::consumer::{Standing, standing};
-use hq::store::{Faults, NoFaults};
+use app::Ws;
+use app::config::Config;
+use app::consumers::Consumers;
+use crypto::token::{Token, TokenKind};
+use features::tasks::queries::relations;
+use features::users::model::Account;
+use features::users::rules::NewSignIn;
+use features::workspace::model::Member;
+use features::{inbox, runs, users};
+use kernel::id::SeededIds;
+use kernel::time::{ManualClock, SystemClock};
+use kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
+use net::client::ClientParts;
 use reqwest::StatusCode;
+use runtime::Limits;
+use server::listen::Patience;
+use server::{Parts, Running};
+use store::consumer::{Standing, standing};
+use store::{Faults, NoFaults};
 use tempfile::TempDir;
 
+mod founded;
 mod person;
 mod reply;
 
+use founded::Founded;
 pub use person::Person;
 pub use reply::{Events, Message, Reply};
 
@@ -118,20 +120,41 @@ impl Setup {
 
     /// Starts it; nobody owns it yet.
     pub async fn unowned(mut self) -> TestHq {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        if let Some(fill) = self.data.take() {
-            fill(&folder.path().join("data"));
+        let fill = self.data.take();
+        let mut hq = self.made();
+        if let Some(fill) = fill {
+            fill(&hq.data());
         }
-        let noon: Timestamp = NOON.parse().expect("a moment");
-        let begins = if self.real_time { noon.max(SystemClock.now()) } else { noon };
-        let clock = Arc::new(ManualClock::at(begins));
-        let mut hq = TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 };
         hq.start_server().await;
         hq
     }
 
-    /// Starts it and sets it up: Mira owns the workspace Marlow Cargo.
+    /// Its folder, with nothing in it.
+    fn made(self) -> TestHq {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let noon: Timestamp = NOON.parse().expect("a moment");
+        let begins = if self.real_time { noon.max(SystemClock.now()) } else { noon };
+        let clock = Arc::new(ManualClock::at(begins));
+        TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 }
+    }
+
+    /// Starts it where Mira owns the workspace Marlow Cargo.
     pub async fn start(self) -> TestHq {
+        let usual = self.config.is_empty() && self.data.is_none() && self.faults.is_none();
+        if !usual || self.real_time || self.consumers.is_some() {
+            return self.set_up().await;
+        }
+        let founded = Founded::get().await;
+        let mut hq = self.made();
+        founded.fill(&hq.data());
+        hq.starts = 1;
+        hq.start_server().await;
+        hq.owner = Some(founded.owner(hq.url()));
+        hq
+    }
+
+    /// Starts it on an empty folder and sets it up.
+    async fn set_up(self) -> TestHq {
         let mut hq = self.unowned().await;
         let page = hq.nobody();
         let link = hq.running().setup_link.clone().expect("nobody owns it yet");
@@ -183,7 +206,7 @@ impl TestHq {
                 .setup
                 .consumers
                 .as_ref()
-                .map_or_else(hq::server::consumers::all, |make| make()),
+                .map_or_else(server::consumers::all, |make| make()),
             faults: self.setup.faults.clone().unwrap_or_else(|| Arc::new(NoFaults)),
             ..Parts::default()
         };
@@ -306,7 +329,7 @@ impl TestHq {
         let account = made.await.expect("an account");
         if let Some(role) = role {
             let by = (Actor::System(Part::Setup), Cause::Setup);
-            let put = move |tx: &mut hq::store::WriteTx<'_>| {
+            let put = move |tx: &mut store::WriteTx<'_>| {
                 tx.put(&Member {
                     account: account.id,
                     name: account.name.clone(),
@@ -352,7 +375,7 @@ impl TestHq {
 
     /// Waits until the roll-up of usage has taken or passed all that there is, and its cursor says so.
     pub async fn counted(&self) {
-        let all = hq::server::consumers::all();
+        let all = server::consumers::all();
         let consumer = all.named("usage-days").expect("it is registered");
         let now = || standing(&self.ws().store, &**consumer).expect("a read");
         let is_done = |now: &Standing| {
@@ -384,9 +407,9 @@ impl TestHq {
 
     fn is_at_rest(&self, ws: &Ws) -> bool {
         let now = self.now();
-        let quiet: Result<bool, hq::store::StoreError> = ws.read(|snap| {
+        let quiet: Result<bool, store::StoreError> = ws.read(|snap| {
             let live = runs::queries::live(snap)?;
-            let busy = live.iter().any(|run| run.state != hq::kernel::RunState::Waiting);
+            let busy = live.iter().any(|run| run.state != kernel::RunState::Waiting);
             for item in inbox::queries::due(snap, now, 100)? {
                 // What waits for other tasks is due and not begun.
                 let waits = match item.task.filter(|_| item.waits_for_blockers()) {

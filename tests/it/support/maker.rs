@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hq::crypto::pkce;
+use crypto::pkce;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -3,30 +3,30 @@
 
 use std::time::Duration;
 
-use hq::app::Ws;
-use hq::features::agents::model::Agent;
-use hq::features::agents::{provision, rules as agents};
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::connections::model::{ListedModel, Offer, Wire};
-use hq::features::connections::provider;
-use hq::features::connections::rules::{self as connections, Listed, NewConnection};
-use hq::features::deliverables::model::Deliverable;
-use hq::features::deliverables::rules::{self as deliverables, NewReview};
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::{EventKind, Run};
-use hq::features::runs::queries;
-use hq::features::runs::rules::talk;
-use hq::features::runs::rules::{self as runs, NewInput, Sent, SessionSpec};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::usage::model::Usage;
-use hq::features::workspace::model::{Member, Settings};
-use hq::kernel::{
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::{provision, rules as agents};
+use features::comments::rules::{self as comments, Reach};
+use features::connections::model::{ListedModel, Offer, Wire};
+use features::connections::provider;
+use features::connections::rules::{self as connections, Listed, NewConnection};
+use features::deliverables::model::Deliverable;
+use features::deliverables::rules::{self as deliverables, NewReview};
+use features::inbox::model::Item;
+use features::runs::model::{EventKind, Run};
+use features::runs::queries;
+use features::runs::rules::talk;
+use features::runs::rules::{self as runs, NewInput, Sent, SessionSpec};
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::usage::model::Usage;
+use features::workspace::model::{Member, Settings};
+use kernel::{
     AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, Manager, QueueMode, RunId, RunState,
     TaskId, Timestamp, Verdict, Via,
 };
-use hq::runtime::Limits;
-use hq::store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
+use runtime::Limits;
+use store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
 
 use super::hq::{Setup, TestHq};
 use super::model::ModelServer;
@@ -247,7 +247,7 @@ impl Office {
 
     /// Sets what the workspace may spend in a month and in a run.
     pub async fn limits(&self, month_micros: Option<i64>, run_micros: i64) {
-        use hq::features::usage::rules::budgets::{Limits, set_limits};
+        use features::usage::rules::budgets::{Limits, set_limits};
         self.act(move |tx| set_limits(tx, Limits { month_micros, run_micros })).await;
     }
 
@@ -283,7 +283,7 @@ impl Office {
     pub fn results(&self, run: RunId) -> Vec<(String, bool, String)> {
         let results = self.events(run).into_iter().filter_map(|kind| match kind {
             EventKind::ToolFinished { name, status, result, .. } => {
-                let ok = status == hq::features::runs::model::CallStatus::Ok;
+                let ok = status == features::runs::model::CallStatus::Ok;
                 Some((name, ok, result.head().to_owned()))
             }
             _ => None,
@@ -293,7 +293,7 @@ impl Office {
 
     /// The model calls of a run that were booked.
     pub fn usage(&self, run: RunId) -> Vec<Usage> {
-        let usage = self.ws().read(|snap| hq::features::usage::queries::of_run(snap, run));
+        let usage = self.ws().read(|snap| features::usage::queries::of_run(snap, run));
         usage.expect("a readable store")
     }
 

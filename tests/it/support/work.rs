@@ -1,14 +1,14 @@
 //! Agents and models for tests of runs, made by the rules that pages call.
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::{provision, rules as agents};
-use hq::features::connections::model::Wire;
-use hq::features::connections::rules::{self as connections, NewConnection};
-use hq::features::runs::model::Run;
-use hq::features::runs::queries as runs;
-use hq::features::workspace::model::Member;
-use hq::kernel::{Actor, Cause, SignInId, TypedId as _, Via};
-use hq::store::{Range, ReadExt as _, Record, StoreError};
+use features::agents::model::Agent;
+use features::agents::{provision, rules as agents};
+use features::connections::model::Wire;
+use features::connections::rules::{self as connections, NewConnection};
+use features::runs::model::Run;
+use features::runs::queries as runs;
+use features::workspace::model::Member;
+use kernel::{Actor, Cause, SignInId, TypedId as _, Via};
+use store::{Range, ReadExt as _, Record, StoreError};
 
 use super::hq::{Person, TestHq};
 use super::model::{ModelServer, Turn};

@@ -1,8 +1,8 @@
 //! Lists asked in the filter language.
 
-use hq::features::tasks::queries::filter::Asker;
-use hq::features::tasks::queries::keys::KEYS;
-use hq::kernel::filter::Query;
+use features::tasks::queries::filter::Asker;
+use features::tasks::queries::keys::KEYS;
+use kernel::filter::Query;
 
 use super::*;
 

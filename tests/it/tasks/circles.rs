@@ -1,10 +1,10 @@
 //! No circle of tasks that wait for each other, through relations, parts or both.
 
-use hq::features::tasks::queries::circles::FAR;
-use hq::features::tasks::queries::open_ends::OpenEnds;
-use hq::features::tasks::queries::relations;
-use hq::features::tasks::rules::relations as ties;
-use hq::kernel::RelationKind::BlockedBy;
+use features::tasks::queries::circles::FAR;
+use features::tasks::queries::open_ends::OpenEnds;
+use features::tasks::queries::relations;
+use features::tasks::rules::relations as ties;
+use kernel::RelationKind::BlockedBy;
 
 use super::*;
 

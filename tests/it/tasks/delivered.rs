@@ -39,7 +39,7 @@ fn delivered_work_is_reviewed_by_people_until_the_task_is_done() {
     assert_eq!(desk.get(task.id).status, TaskStatus::Done);
     let error = desk.review(&second, Verdict::Rejected, "no").unwrap_err();
     assert_eq!(error.code(), "not_in_review");
-    let kept = desk.store.read(|snap| hq::features::deliverables::queries::get(snap, piece.id));
+    let kept = desk.store.read(|snap| features::deliverables::queries::get(snap, piece.id));
     let notes: Vec<_> =
         kept.unwrap().versions.into_iter().map(|v| v.review.unwrap().note).collect();
     assert_eq!(notes, ["add VAT", ""]);
@@ -63,7 +63,7 @@ fn approval_leaves_a_task_open_while_a_part_of_it_is() {
 fn only_whole_web_addresses_and_plain_file_names_are_delivered() {
     let desk = Desk::new();
     let task = desk.task(for_ada("x")).id;
-    let blob = hq::store::BlobId::of(b"x");
+    let blob = store::BlobId::of(b"x");
     let file = |name: &str| Content::File { name: name.into(), blob, size: 1 };
     let bad = [
         Content::Url("javascript:alert(1)".into()),

@@ -1,13 +1,13 @@
 //! Streams, labels, relations and the order by hand: the rules.
 
-use hq::features::streams::queries::StreamError;
-use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
-use hq::features::tasks::queries::labels::{self as label_queries, Asked, Moved};
-use hq::features::tasks::queries::{marks, relations};
-use hq::features::tasks::rules::labels::{self, NewLabel};
-use hq::features::tasks::rules::{order, relations as ties};
-use hq::kernel::RelationKind::{BlockedBy, RelatesTo};
-use hq::kernel::{StreamId, rank};
+use features::streams::queries::StreamError;
+use features::streams::rules::{self as streams, NewStream, StreamPatch};
+use features::tasks::queries::labels::{self as label_queries, Asked, Moved};
+use features::tasks::queries::{marks, relations};
+use features::tasks::rules::labels::{self, NewLabel};
+use features::tasks::rules::{order, relations as ties};
+use kernel::RelationKind::{BlockedBy, RelatesTo};
+use kernel::{StreamId, rank};
 
 use super::*;
 

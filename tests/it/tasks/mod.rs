@@ -2,32 +2,32 @@
 
 use std::sync::Arc;
 
-use hq::features::agents::model::Agent;
-use hq::features::comments::queries::{self as comment_queries, Power};
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::deliverables::model::{Content, Deliverable};
-use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
-use hq::features::inbox::model::Item;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::queries::history::{FactKind, history};
-use hq::features::tasks::queries::people::People;
-use hq::features::tasks::queries::standing::{self, Standing};
-use hq::features::tasks::queries::{self, list};
-use hq::features::tasks::rules::{self, NewTask, TaskPatch};
-use hq::features::workspace::model::{Member, Settings};
-use hq::features::{inbox, tasks};
-use hq::kernel::id::SeededIds;
-use hq::kernel::time::ManualClock;
-use hq::kernel::{
+use features::agents::model::Agent;
+use features::comments::queries::{self as comment_queries, Power};
+use features::comments::rules::{self as comments, Reach};
+use features::deliverables::model::{Content, Deliverable};
+use features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
+use features::inbox::model::Item;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::history::{FactKind, history};
+use features::tasks::queries::people::People;
+use features::tasks::queries::standing::{self, Standing};
+use features::tasks::queries::{self, list};
+use features::tasks::rules::{self, NewTask, TaskPatch};
+use features::workspace::model::{Member, Settings};
+use features::{inbox, tasks};
+use jiff::SignedDuration;
+use kernel::id::SeededIds;
+use kernel::time::ManualClock;
+use kernel::{
     AccountId, Actor, AgentId, Assignee, Cause, Clock as _, DeliverableState, Event, ItemKind,
     ItemState, Priority, Problem, RunId, SignInId, TaskField, TaskId, TaskStatus, TypedId as _,
     Verdict, Via,
 };
-use hq::store::{
+use store::{
     NoFaults, Options, Range, ReactionError, ReadExt as _, Record as _, Store, StoreError, WriteTx,
 };
-use jiff::SignedDuration;
 
 mod asked; // lists asked in the filter language
 mod delivered; // delivered work and its reviews
@@ -50,7 +50,7 @@ fn mira_id() -> AccountId {
     id(1)
 }
 
-fn id<T: hq::kernel::TypedId>(n: u8) -> T {
+fn id<T: kernel::TypedId>(n: u8) -> T {
     T::from_bytes([n; 16])
 }
 
@@ -72,7 +72,7 @@ impl Desk {
         let clock = Arc::new(ManualClock::at("2026-11-20T12:00:00Z".parse().unwrap()));
         let store = Store::open(Options {
             path: folder.path().join("store.redb"),
-            schema: hq::server::schema::workspace(),
+            schema: server::schema::workspace(),
             cache: 4 << 20,
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
@@ -150,7 +150,7 @@ impl Desk {
 }
 
 fn system() -> Actor {
-    Actor::System(hq::kernel::Part::Setup)
+    Actor::System(kernel::Part::Setup)
 }
 
 fn mira() -> Actor {
@@ -329,7 +329,7 @@ fn agents_that_only_call_each_other_come_to_an_end() {
         let comment =
             desk.by(author, move |tx| comments::add(tx, task.id, text, Reach::Usual)).unwrap();
         let now = desk.clock.now();
-        let read = |snap: &hq::store::Snap<'_>| {
+        let read = |snap: &store::Snap<'_>| {
             comment_queries::called(snap, now, &comment, &mentions).map(<[AgentId]>::len)
         };
         desk.store.read(read).unwrap()
@@ -441,7 +441,7 @@ fn an_unknown_name_is_answered_with_those_there_are() {
 
 #[test]
 fn what_models_read_of_the_tools_is_short() {
-    let tools = hq::features::tools();
+    let tools = server::doors::tools();
     let core = [
         "task_get",
         "task_list",

@@ -1,10 +1,10 @@
 //! Recurring tasks: one task a turn, whatever the clock does and however often the program starts.
 
-use hq::features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
-use hq::features::tasks::queries::series as reads;
-use hq::features::tasks::rules::series::{self, NewSeries, SeriesPatch};
-use hq::kernel::{CadenceKind, MissedPolicy, Schedule, ScheduleFields, SeriesId};
+use features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
+use features::tasks::queries::series as reads;
+use features::tasks::rules::series::{self, NewSeries, SeriesPatch};
 use jiff::Timestamp;
+use kernel::{CadenceKind, MissedPolicy, Schedule, ScheduleFields, SeriesId};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;

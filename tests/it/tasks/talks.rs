@@ -49,7 +49,6 @@ fn an_answer_reaches_whom_a_comment_reaches() {
     let open: Vec<_> =
         desk.items().into_iter().filter(|item| item.state == ItemState::Pending).collect();
     assert_eq!(open.iter().map(|item| item.kind).collect::<Vec<_>>(), [ItemKind::TaskComment]);
-    let first =
-        desk.store.read(|snap| snap.get::<hq::features::comments::model::Comment>(first.id));
+    let first = desk.store.read(|snap| snap.get::<features::comments::model::Comment>(first.id));
     assert_eq!(first.unwrap().unwrap().settled_by, None, "it is open again");
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use hq::features::tasks::model::template::TemplateItem;
-use hq::features::tasks::queries::{labels, relations};
-use hq::features::tasks::rules::templates::{self, NewTemplate, Spawn};
+use features::tasks::model::template::TemplateItem;
+use features::tasks::queries::{labels, relations};
+use features::tasks::rules::templates::{self, NewTemplate, Spawn};
 
 use super::*;
 

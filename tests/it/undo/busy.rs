@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
-use hq::kernel::TaskId;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use kernel::TaskId;
 use serde_json::json;
 
 use super::{entry, ok};

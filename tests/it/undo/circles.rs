@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::relation::Relation;
-use hq::features::tasks::rules::relations::{relate, unrelate};
-use hq::kernel::RelationKind::BlockedBy;
-use hq::kernel::TaskId;
+use features::tasks::model::Task;
+use features::tasks::model::relation::Relation;
+use features::tasks::rules::relations::{relate, unrelate};
+use kernel::RelationKind::BlockedBy;
+use kernel::TaskId;
 use serde_json::{Value, json};
 
 use super::{codes, entry, last_of, made, ok, preview, undo};

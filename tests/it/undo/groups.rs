@@ -1,16 +1,16 @@
 //! Undo of streams and of recurring tasks: nobody leads or gets again what they could not be given, and a
 //! stream that is out of the way is left alone.
 
-use hq::features::agents::rules as agents;
-use hq::features::streams::model::Stream;
-use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::series::Series;
-use hq::features::tasks::rules::series::{self as all_series, NewSeries, SeriesPatch};
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
-use hq::features::workspace::queries as people;
-use hq::features::workspace::rules::members;
-use hq::kernel::{
+use features::agents::rules as agents;
+use features::streams::model::Stream;
+use features::streams::rules::{self as streams, NewStream, StreamPatch};
+use features::tasks::model::Task;
+use features::tasks::model::series::Series;
+use features::tasks::rules::series::{self as all_series, NewSeries, SeriesPatch};
+use features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use features::workspace::queries as people;
+use features::workspace::rules::members;
+use kernel::{
     Assignee, CadenceKind, MissedPolicy, Priority, Role, ScheduleFields, SeriesId, StreamId,
 };
 use serde_json::json;

@@ -1,11 +1,11 @@
 //! Work that was handed over from somebody who left stays with who took it over, whatever is undone.
 
-use hq::features::agents::model::Agent;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::users::rules::accounts;
-use hq::features::workspace::queries as people;
-use hq::kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role, TaskId};
+use features::agents::model::Agent;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::users::rules::accounts;
+use features::workspace::queries as people;
+use kernel::{AccountId, Actor, Assignee, Cause, Manager, Part, Role, TaskId};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

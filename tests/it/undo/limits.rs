@@ -1,13 +1,13 @@
 //! How much one undo may take: what is too much is refused where it is looked at, with its number.
 
-use hq::features::agents::model::Agent;
-use hq::features::inbox::model::Item;
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::kernel::{Actor, Cause, ItemState, Outcome, TypedId as _};
-use hq::store::{Record as _, StoreError};
+use features::agents::model::Agent;
+use features::inbox::model::Item;
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use kernel::{Actor, Cause, ItemState, Outcome, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{Record as _, StoreError};
 
 use super::ok;
 use crate::support::hq::{Person, Reply};
@@ -22,7 +22,7 @@ fn task(n: usize) -> Task {
     let number = u32::try_from(n).expect("few tasks");
     let mut id = [7; 16];
     id[12..].copy_from_slice(&number.to_be_bytes());
-    let id = hq::kernel::TaskId::from_bytes(id);
+    let id = kernel::TaskId::from_bytes(id);
     Task {
         id,
         number: 1_000 + number,

@@ -1,10 +1,10 @@
 //! The file that says what an agent is follows its record, also when an undo changes that.
 
-use hq::features::agents::model::Agent;
-use hq::features::agents::rules::Changes;
-use hq::git::Branch;
-use hq::git::history::At;
-use hq::kernel::AgentId;
+use features::agents::model::Agent;
+use features::agents::rules::Changes;
+use git::Branch;
+use git::history::At;
+use kernel::AgentId;
 use serde_json::{Value, json};
 
 use super::{entry, ok, undo};

@@ -11,18 +11,18 @@ mod manifest; // the file that says what an agent is
 mod orders; // orders to take files back: their order, races, crashes, size
 mod stamps; // what only tells of a change
 
-use hq::features::agents::model::Agent;
-use hq::features::comments::model::Comment;
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::files::model::TaskFile;
-use hq::features::files::rules::{self as files, NewFile};
-use hq::features::runs::model::{Input, InputState};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::kernel::{Actor, Assignee, Cause, Role, RunId, TaskId, TypedId as _};
-use hq::store::{ReadExt as _, Record};
+use features::agents::model::Agent;
+use features::comments::model::Comment;
+use features::comments::rules::{self as comments, Reach};
+use features::files::model::TaskFile;
+use features::files::rules::{self as files, NewFile};
+use features::runs::model::{Input, InputState};
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use kernel::{Actor, Assignee, Cause, Role, RunId, TaskId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::{ReadExt as _, Record};
 
 use crate::support::hq::{Person, Reply};
 use crate::support::model::{Gate, Turn};
@@ -94,7 +94,7 @@ async fn hold(lines: Vec<Line<'_>>) {
 async fn paused(office: &Office, name: &str) -> Agent {
     let agent = office.agent(name).await;
     let id = agent.id;
-    office.act(move |tx| hq::features::agents::rules::pause(tx, id)).await
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await
 }
 
 async fn made(office: &Office, title: &str) -> Task {
@@ -240,7 +240,7 @@ async fn nobody_undoes_what_the_rules_of_a_record_forbid() {
     office.act(move |tx| tasks::assign(tx, given, Some(Assignee::Agent(agent)))).await;
     let new = tasks::TaskPatch { parent: part, ..tasks::TaskPatch::default() };
     office.act(move |tx| tasks::update(tx, given, new)).await;
-    let priority = Some(hq::kernel::Priority::Urgent);
+    let priority = Some(kernel::Priority::Urgent);
     let new = tasks::TaskPatch { parent: Some(None), priority, ..tasks::TaskPatch::default() };
     office.act(move |tx| tasks::update(tx, given, new)).await;
     let moved = entry::<Task>(&office, given);
@@ -248,7 +248,7 @@ async fn nobody_undoes_what_the_rules_of_a_record_forbid() {
     let taken = entry::<Task>(&office, given);
     let above = part.flatten().unwrap();
     office.act(move |tx| tasks::archive(tx, above)).await;
-    office.act(move |tx| hq::features::agents::rules::archive(tx, agent)).await;
+    office.act(move |tx| features::agents::rules::archive(tx, agent)).await;
 
     hold(vec![
         Line {
@@ -299,7 +299,7 @@ async fn nobody_undoes_settings_that_are_not_theirs_and_the_key_of_tasks_stays()
     let mo = office.hq.another("Mo", Some(Role::Member)).await;
     let writer = office.hq.token(&["read", "write"]).await;
     let ada = paused(&office, "Ada").await;
-    let renamed = hq::features::agents::rules::Changes {
+    let renamed = features::agents::rules::Changes {
         description: Some("Another".into()),
         ..Default::default()
     };
@@ -433,7 +433,7 @@ async fn work_that_changed_since_the_preview_makes_it_stale() {
     let seen = preview(&api, made).await;
     assert_eq!((&seen["cancels"], seen["back_count"].as_u64()), (&json!(1), Some(1)));
     let item = office.items(ada.id).pop().expect("an item").id;
-    office.act(move |tx| hq::features::inbox::rules::cancel(tx, item, "not now")).await;
+    office.act(move |tx| features::inbox::rules::cancel(tx, item, "not now")).await;
 
     let stale = json!({ "entry": made, "basis": seen["basis"] });
     let refused = api.post("/api/v1/undo", &stale).await;

@@ -3,15 +3,15 @@
 
 use std::path::PathBuf;
 
-use hq::features::agents::model::Agent;
-use hq::features::history::model::{FileRevert, RevertState};
-use hq::features::runs::model::{EventKind, Run};
-use hq::features::runs::rules as runs;
-use hq::git::{Author, Branch, Entry};
-use hq::kernel::{Cause, Outcome, RunId};
-use hq::store::Range;
-use hq::store::ReadExt as _;
+use features::agents::model::Agent;
+use features::history::model::{FileRevert, RevertState};
+use features::runs::model::{EventKind, Run};
+use features::runs::rules as runs;
+use git::{Author, Branch, Entry};
+use kernel::{Cause, Outcome, RunId};
 use serde_json::json;
+use store::Range;
+use store::ReadExt as _;
 
 use super::{ok, preview, undo};
 use crate::git::ALL;
@@ -189,13 +189,13 @@ async fn more_files_than_a_record_may_name_go_back_in_slices_and_come_back() {
 
 /// Adds a commit to what a run noted.
 fn note_commit(
-    tx: &mut hq::store::WriteTx<'_>,
+    tx: &mut store::WriteTx<'_>,
     run: RunId,
     commit: String,
-) -> Result<(), hq::store::StoreError> {
-    use hq::features::runs::model::SessionEvent;
+) -> Result<(), store::StoreError> {
+    use features::runs::model::SessionEvent;
     let run = tx.get::<Run>(run)?.expect("the run");
-    let mut events = hq::features::runs::queries::events_of_run(tx, &run, usize::MAX)?;
+    let mut events = features::runs::queries::events_of_run(tx, &run, usize::MAX)?;
     let last = events.pop().expect("events");
     let kind = EventKind::Committed { commit, files: 1_500 };
     tx.put(&SessionEvent { n: last.n + 1, kind, ..last })
@@ -219,7 +219,7 @@ async fn an_order_that_a_crash_cut_in_half_is_completed() {
         ..done.clone()
     };
     let written = office.ws().write(&(done.by, Cause::Undo(1)), move |tx| tx.put(&begun)).await;
-    written.unwrap_or_else(|error: hq::store::StoreError| panic!("{error}"));
+    written.unwrap_or_else(|error: store::StoreError| panic!("{error}"));
     settled(&office).await;
     let again = orders(&office, one.id).pop().expect("an order");
     assert_eq!(
@@ -231,7 +231,7 @@ async fn an_order_that_a_crash_cut_in_half_is_completed() {
     let failed =
         FileRevert { state: RevertState::Failed("no room".into()), of: None, ..done.clone() };
     let later = FileRevert {
-        id: hq::kernel::TypedId::from_bytes([250; 16]),
+        id: kernel::TypedId::from_bytes([250; 16]),
         of: Some(done.id),
         ..done.clone()
     };
@@ -242,7 +242,7 @@ async fn an_order_that_a_crash_cut_in_half_is_completed() {
             tx.put(&later)
         })
         .await;
-    written.unwrap_or_else(|error: hq::store::StoreError| panic!("{error}"));
+    written.unwrap_or_else(|error: store::StoreError| panic!("{error}"));
     let mira = office.hq.owner();
     let path = format!("/w/marlow-cargo/undo/files/{}", done.id);
     let refused = mira.form(&path, &[]).await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hq::features::agents::model::Agent;
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch};
-use hq::kernel::{Actor, Cause, Outcome, Priority, TaskId};
+use features::agents::model::Agent;
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::{self as tasks, NewTask, TaskPatch};
+use kernel::{Actor, Cause, Outcome, Priority, TaskId};
 use serde_json::json;
 
 use super::ok;

@@ -1,7 +1,7 @@
 //! A folder of format 2, whose old rows lack what stands beside them by now.
 
-use hq::features::runs::model::{INPUT_KEPT, Input, InputState, Session};
-use hq::store::{Range, ReadExt as _, Record as _, Schema};
+use features::runs::model::{INPUT_KEPT, Input, InputState, Session};
+use store::{Range, ReadExt as _, Record as _, Schema};
 
 use super::*;
 

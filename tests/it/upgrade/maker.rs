@@ -4,21 +4,21 @@
 use std::path::Path;
 use std::process::Command;
 
-use hq::crypto::token::{Token, TokenKind};
-use hq::features::deliverables::model::Content;
-use hq::features::deliverables::rules::{self as deliverables, NewDelivery};
-use hq::features::files::rules::{self as files, NewFile};
-use hq::features::runs::model::Run;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::rules::{self as tasks, NewTask};
-use hq::features::usage::model::{Reservation, SeenRatio};
-use hq::features::users;
-use hq::features::users::model::Purpose;
-use hq::features::workspace::model::{Invite, InviteSecret, People};
-use hq::kernel::{Actor, Cause, Part, TaskId, Verdict};
-use hq::store::schema::Kind;
-use hq::store::{Range, Read, Record, Store, StoreError};
+use crypto::token::{Token, TokenKind};
+use features::deliverables::model::Content;
+use features::deliverables::rules::{self as deliverables, NewDelivery};
+use features::files::rules::{self as files, NewFile};
+use features::runs::model::Run;
+use features::tasks::model::Task;
+use features::tasks::rules::{self as tasks, NewTask};
+use features::usage::model::{Reservation, SeenRatio};
+use features::users;
+use features::users::model::Purpose;
+use features::workspace::model::{Invite, InviteSecret, People};
+use kernel::{Actor, Cause, Part, TaskId, Verdict};
 use serde_json::json;
+use store::schema::Kind;
+use store::{Range, Read, Record, Store, StoreError};
 
 use crate::support::model::Turn;
 use crate::support::office::Office;

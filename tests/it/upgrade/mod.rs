@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hq::kernel::id::SystemIds;
-use hq::kernel::time::SystemClock;
-use hq::kernel::{Actor, Cause, Part};
-use hq::server::{migrations, schema};
-use hq::store::blob::check as blobs;
-use hq::store::migrate::{self, Migration, Piece, Progress, UpgradeError};
-use hq::store::{FORMAT, Faults, NoFaults, Options, Store, StoreError};
+use kernel::id::SystemIds;
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, Part};
 use serde_json::Value;
+use server::{migrations, schema};
+use store::blob::check as blobs;
+use store::migrate::{self, Migration, Piece, Progress, UpgradeError};
+use store::{FORMAT, Faults, NoFaults, Options, Store, StoreError};
 
 use crate::store::check;
 use crate::support::hq::{OWNER, Setup};
@@ -173,8 +173,8 @@ fn an_upgrade_that_fails_leaves_the_old_file_as_it_was() {
     assert!(error.to_string().contains("a bug in a step"), "{error}");
     assert_eq!(files(home), before);
     let losing = broken(|tx, _| {
-        use hq::features::comments::model::Comment;
-        use hq::store::{Range, ReadExt as _};
+        use features::comments::model::Comment;
+        use store::{Range, ReadExt as _};
         let one: Vec<Comment> = tx.list(&Range::all().limit(1))?;
         tx.delete::<Comment>(one[0].id)?;
         Ok(Piece::Done)
@@ -216,7 +216,7 @@ pub fn set_format(file: &Path, format: u32) {
     let db = redb::Database::open(file).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
-    let row = hq::store::codec::encode(&format).expect("a number");
+    let row = store::codec::encode(&format).expect("a number");
     txn.open_table(meta).expect("a table").insert(&b"format"[..], &*row).expect("a row");
     txn.commit().expect("a commit");
 }

@@ -4,10 +4,10 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use hq::kernel::Timestamp;
-use hq::kernel::time::ManualClock;
-use hq::store::Step;
+use kernel::Timestamp;
+use kernel::time::ManualClock;
 use parking_lot::Mutex;
+use store::Step;
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! Sentences for what routines do, and what is done with them.
 
-use crate::features::activity::queries::Area;
-use crate::features::routines::model::{Firing, Routine};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{Assignee, Event, FiredBy, RoutineAct, RoutineId};
-use crate::store::{Read, ReadExt, StoreError};
+use crate::activity::queries::Area;
+use crate::routines::model::{Firing, Routine};
+use kernel::text::ellipsis;
+use kernel::{Assignee, Event, FiredBy, RoutineAct, RoutineId};
+use store::{Read, ReadExt, StoreError};
 
 use super::{MAX_TITLE, Words};
 

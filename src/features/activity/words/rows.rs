@@ -1,28 +1,28 @@
 //! Sentences for changes that no event tells: by the rows that changed.
 
-use crate::features::activity::queries::Area;
-use crate::features::agents::model::{AGENTS, REACH};
-use crate::features::comments::model::{COMMENTS, REACTIONS};
-use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
-use crate::features::files::model::TASK_FILES;
-use crate::features::history::queries;
-use crate::features::history::queries::names::Names;
-use crate::features::history::queries::readable::Eye;
-use crate::features::history::queries::versions::fields_of;
-use crate::features::inbox::model::pace::PACES;
-use crate::features::links::model::LINKS;
-use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::RUN_LIMITS;
-use crate::features::streams::model::STREAMS;
-use crate::features::tasks::model::TASKS;
-use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
-use crate::features::tasks::model::relation::RELATIONS;
-use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
-use crate::features::tasks::model::template::TEMPLATES;
-use crate::features::views::model::VIEWS;
-use crate::kernel::{Actor, Cause};
-use crate::store::{Change, Class, Entry, Op, Read, Root, Schema, StoreError, feed};
-use crate::web::format;
+use crate::activity::queries::Area;
+use crate::agents::model::{AGENTS, REACH};
+use crate::comments::model::{COMMENTS, REACTIONS};
+use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use crate::files::model::TASK_FILES;
+use crate::history::queries;
+use crate::history::queries::names::Names;
+use crate::history::queries::readable::Eye;
+use crate::history::queries::versions::fields_of;
+use crate::inbox::model::pace::PACES;
+use crate::links::model::LINKS;
+use crate::routines::model::{ROUTINE_RULES, ROUTINES};
+use crate::runs::model::RUN_LIMITS;
+use crate::streams::model::STREAMS;
+use crate::tasks::model::TASKS;
+use crate::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::tasks::model::relation::RELATIONS;
+use crate::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::tasks::model::template::TEMPLATES;
+use crate::views::model::VIEWS;
+use kernel::{Actor, Cause};
+use store::{Change, Class, Entry, Op, Read, Root, Schema, StoreError, feed};
+use web::format;
 
 use super::Words;
 

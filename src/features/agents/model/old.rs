@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
 
 use super::Agent;
-use crate::kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp};
-use crate::store::codec::{self, DecodeError};
+use kernel::{AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp};
+use store::codec::{self, DecodeError};
 
 #[derive(Deserialize)]
 struct AgentV1 {

@@ -3,15 +3,15 @@
 //! `shell` and `head`.
 
 use super::{Activity, Group};
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::agents::templates;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::{AgentStatus, Can, ItemId, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::live::Live;
-use crate::web::parts::{Dot, Face, Tab, Working};
-use crate::web::session::Access;
+use crate::agents::model::Agent;
+use crate::agents::templates;
+use crate::tasks::queries as tasks;
+use app::Ws;
+use kernel::{AgentStatus, Can, ItemId, Timestamp};
+use store::{ReadExt, StoreError};
+use web::live::Live;
+use web::parts::{Dot, Face, Tab, Working};
+use web::session::Access;
 
 /// Which tab is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

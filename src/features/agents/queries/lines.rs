@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::features::agents::model::Agent;
-use crate::features::workspace::model::Member;
-use crate::kernel::{AccountId, AgentId, Manager};
-use crate::store::{Range, ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::workspace::model::Member;
+use kernel::{AccountId, AgentId, Manager};
+use store::{Range, ReadExt, StoreError};
 
 /// Whom an agent answers to now: agents that are archived are passed over.
 ///

@@ -4,15 +4,14 @@ pub mod head;
 pub mod lines;
 pub mod reach;
 
-use crate::features::inbox::model::Item;
-use crate::features::inbox::queries as inbox;
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::usage::queries::budgets::{self, Standing};
-use crate::kernel::{
-    AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor,
-};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::inbox::model::Item;
+use crate::inbox::queries as inbox;
+use crate::runs::model::Run;
+use crate::runs::queries as runs;
+use crate::usage::queries::budgets::{self, Standing};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor};
+use store::{Range, ReadExt, StoreError};
 
 use super::model::{Agent, BY_SLUG};
 

@@ -1,11 +1,11 @@
 //! Which hosts agents reach.
 
-use crate::features::agents::model::{Reach, ReachOf};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries::children;
-use crate::kernel::{AgentId, RunId};
-use crate::net::guard::{Hosts, Opened};
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::{Reach, ReachOf};
+use crate::runs::model::Run;
+use crate::runs::queries::children;
+use kernel::{AgentId, RunId};
+use net::guard::{Hosts, Opened};
+use store::{ReadExt, StoreError};
 
 /// A list; empty when there is none.
 ///

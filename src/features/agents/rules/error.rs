@@ -1,7 +1,7 @@
 //! What rules of agents answer when they refuse.
 
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
 
 use super::{MAX_DESCRIPTION, MAX_MESSAGE, MAX_NAME, MAX_SLUG, OUTPUT};
 

@@ -1,8 +1,8 @@
 //! Whom an agent reports to. Lines go up to a person or end; no change makes a circle.
 
-use crate::features::workspace::model::Member;
-use crate::kernel::{AccountId, AgentId, Manager};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::workspace::model::Member;
+use kernel::{AccountId, AgentId, Manager};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::super::model::Agent;
 use super::super::queries::{self, lines};
@@ -92,6 +92,3 @@ pub fn hand_over(
 ) -> Result<usize, StoreError> {
     shift(tx, Manager::Person(from), Some(Manager::Person(to)))
 }
-
-#[cfg(test)]
-mod tests;

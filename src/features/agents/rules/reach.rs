@@ -1,10 +1,10 @@
 //! Which hosts agents reach.
 
-use crate::features::agents::model::{Agent, Reach, ReachOf};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, FieldError, Problem, ProblemKind};
-use crate::net::guard::{Hosts, Opened};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::agents::model::{Agent, Reach, ReachOf};
+use kernel::text::ellipsis;
+use kernel::{AgentId, FieldError, Problem, ProblemKind};
+use net::guard::{Hosts, Opened};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// How many lines a list has at most.
 pub const MOST: usize = 200;
@@ -106,8 +106,8 @@ pub fn set(tx: &mut WriteTx<'_>, of: ReachOf, lines: &[String]) -> Result<(), Re
 #[cfg(test)]
 mod tests {
     use super::{MOST, checked};
-    use crate::features::agents::model::ReachOf;
-    use crate::kernel::{AgentId, TypedId as _};
+    use crate::agents::model::ReachOf;
+    use kernel::{AgentId, TypedId as _};
 
     #[test]
     fn a_list_is_kept_in_order_and_each_host_once() {

@@ -9,17 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::app::Ws;
-use crate::features::backups::queries as backups;
-use crate::features::runs::{model::Run, queries as runs};
-use crate::features::tasks::queries::{self as tasks, people::People};
-use crate::features::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{
+use crate::backups::queries as backups;
+use crate::runs::{model::Run, queries as runs};
+use crate::tasks::queries::{self as tasks, people::People};
+use crate::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
+use crate::workspace::queries as workspace;
+use app::Ws;
+use kernel::{
     AccountId, Actor, Assignee, Cause, Event, RoutineId, RunId, Timestamp, Via, WorkspaceId,
 };
-use crate::store::audit::{Found, Search, search};
-use crate::store::{Change, Cursor, Entry, Root, Store, StoreError};
+use store::audit::{Found, Search, search};
+use store::{Change, Cursor, Entry, Root, Store, StoreError};
 
 use super::super::rules::AuditError;
 use super::through::{self, Begun};
@@ -295,7 +295,7 @@ impl Wish {
 
     fn may_name(&self, change: &Change) -> bool {
         let known = |places: &BTreeSet<WorkspaceId>| {
-            let id = crate::store::key::decode::<WorkspaceId>(&change.key);
+            let id = kernel::key::decode::<WorkspaceId>(&change.key);
             id.is_some_and(|id| places.contains(&id))
         };
         self.source == Source::Workspace
@@ -310,7 +310,7 @@ impl Wish {
         let named = |name: &str| fields.get(name)?.as_str()?.parse::<WorkspaceId>().ok();
         match record.table {
             t if t == ACCOUNTS.number => {
-                let account = crate::store::key::decode::<AccountId>(&record.key);
+                let account = kernel::key::decode::<AccountId>(&record.key);
                 account.is_some_and(|id| self.members.contains(&id))
             }
             t if t == WORKSPACES.number => named("id").is_some_and(|id| places.contains(&id)),
@@ -330,7 +330,7 @@ impl Wish {
             // A backup holds all workspaces, and says which of them it could not read.
             Event::BackupMade { .. } | Event::BackupFailed { .. } => false,
             Event::RecordRedacted { table, key } => {
-                let account = crate::store::key::decode::<AccountId>(key);
+                let account = kernel::key::decode::<AccountId>(key);
                 *table == ACCOUNTS.number && account.is_some_and(|id| self.members.contains(&id))
             }
             _ => true,
@@ -406,7 +406,7 @@ impl Wish {
             Event::SignedIn { account, .. } | Event::SignedOut { account, .. } => Some(*account),
             _ => None,
         };
-        let own = |key: &[u8]| crate::store::key::decode::<AccountId>(key);
+        let own = |key: &[u8]| kernel::key::decode::<AccountId>(key);
         mine(entry.actor.account())
             || entry.events.iter().any(|event| mine(told(event)))
             || entry.changes.iter().any(|c| c.table == ACCOUNTS.number && mine(own(&c.key)))
@@ -466,10 +466,10 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<Root, AuditError> {
             return Ok(Some(Root::of::<Run>(run.id)));
         }
         if let Ok(task) = tasks::resolve(snap, text) {
-            return Ok(Some(Root::of::<crate::features::tasks::model::Task>(task.id)));
+            return Ok(Some(Root::of::<crate::tasks::model::Task>(task.id)));
         }
-        let agent = crate::features::agents::queries::by_slug(snap, text.trim_start_matches('@'))?;
-        let agent = agent.map(|a| Root::of::<crate::features::agents::model::Agent>(a.id));
+        let agent = crate::agents::queries::by_slug(snap, text.trim_start_matches('@'))?;
+        let agent = agent.map(|a| Root::of::<crate::agents::model::Agent>(a.id));
         Ok::<_, StoreError>(agent)
     })?;
     found.ok_or_else(|| no_record(text))

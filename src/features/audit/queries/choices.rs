@@ -1,10 +1,10 @@
 //! What a person chooses from to filter entries.
 
-use crate::features::tasks::queries::people::People;
-use crate::kernel::{AccountId, Event};
-use crate::store::{Read, StoreError};
-use crate::web::form::sentence;
-use crate::web::parts::Choice;
+use crate::tasks::queries::people::People;
+use kernel::{AccountId, Event};
+use store::{Read, StoreError};
+use web::form::sentence;
+use web::parts::Choice;
 
 use super::ask::CAUSES;
 
@@ -63,7 +63,7 @@ pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
 /// When the disk fails.
 pub fn routines(read: &dyn Read, chosen: Option<&str>) -> Result<Vec<Choice>, StoreError> {
     let mut all = vec![Choice::new("", "Any or none", chosen.is_none())];
-    for one in crate::features::routines::queries::all(read)? {
+    for one in crate::routines::queries::all(read)? {
         let id = one.id.to_string();
         let is = chosen == Some(id.as_str())
             || chosen.is_some_and(|text| text.eq_ignore_ascii_case(&one.name));

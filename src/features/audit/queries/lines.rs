@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::app::Ws;
-use crate::features::activity::queries::{self as activity, Words};
-use crate::features::history::queries::shown::FieldView;
-use crate::features::tasks::queries::people::People;
-use crate::kernel::{
+use crate::activity::queries::{self as activity, Words};
+use crate::history::queries::shown::FieldView;
+use crate::tasks::queries::people::People;
+use app::Ws;
+use kernel::{
     AccountId, Actor, Assignee, Cause, Event, Part, RunId, Timestamp, Via, WorkspaceState,
 };
-use crate::store::keep::{self, Taken};
-use crate::store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
-use crate::web::parts::Face;
+use store::keep::{self, Taken};
+use store::{Cursor, Entry, Op, Read, ReadExt, Schema, StoreError, feed};
+use web::parts::Face;
 
 use super::ask::{Source, Wish, cause_word, store_of};
 use super::values::Values;
@@ -116,7 +116,7 @@ pub fn lines(ws: &Ws, wish: &Wish, limit: usize) -> Result<Page, StoreError> {
         lines: told?,
         next: found.next.map(|seq| Cursor { incarnation, seq }.to_string()),
         looked: found.looked,
-        reached: found.reached.map(|(_, at)| crate::kernel::time::from_ms(at)),
+        reached: found.reached.map(|(_, at)| kernel::time::from_ms(at)),
     })
 }
 
@@ -198,7 +198,7 @@ impl<'r> Teller<'r> {
         };
         Ok(Line {
             seq: entry.seq,
-            at: crate::kernel::time::from_ms(entry.at),
+            at: kernel::time::from_ms(entry.at),
             who,
             via,
             via_path,
@@ -309,7 +309,7 @@ impl<'r> Teller<'r> {
 
     fn run(&self, id: RunId) -> Result<(String, String), StoreError> {
         let found = match self.source {
-            Source::Workspace => self.read.get::<crate::features::runs::model::Run>(id)?,
+            Source::Workspace => self.read.get::<crate::runs::model::Run>(id)?,
             Source::Accounts => None,
         };
         Ok(match found {
@@ -467,7 +467,7 @@ pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
     json!({
         "seq": entry.seq,
         "cursor": Cursor { incarnation, seq: entry.seq }.to_string(),
-        "at": crate::kernel::time::from_ms(entry.at),
+        "at": kernel::time::from_ms(entry.at),
         "actor": activity::actor(entry.actor),
         "cause": activity::cause(entry.cause),
         "changes": changes.collect::<Vec<_>>(),

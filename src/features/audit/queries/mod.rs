@@ -7,7 +7,7 @@ mod through;
 mod values;
 mod work;
 
-use crate::store::{Read, ReadExt, StoreError};
+use store::{Read, ReadExt, StoreError};
 
 use super::model::Keeping;
 

@@ -3,16 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use crate::app::Ws;
-use crate::features::history::queries::readable::{Eye, Looker};
-use crate::features::routines::model::Routine;
-use crate::features::routines::queries::{self as routines, origin};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::streams::model::Stream;
-use crate::features::streams::queries as streams;
-use crate::kernel::{Cause, Event, RoutineId, RunId};
-use crate::store::{Entry, Read, ReadExt as _, Root, StoreError, audit};
+use crate::history::queries::readable::{Eye, Looker};
+use crate::routines::model::Routine;
+use crate::routines::queries::{self as routines, origin};
+use crate::runs::model::Run;
+use crate::runs::queries as runs;
+use crate::streams::model::Stream;
+use crate::streams::queries as streams;
+use app::Ws;
+use kernel::{Cause, Event, RoutineId, RunId};
+use store::{Entry, Read, ReadExt as _, Root, StoreError, audit};
 
 use super::super::rules::AuditError;
 use super::ask::{self, Asked, Wish};

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 
-use crate::app::Ws;
-use crate::features::history::queries::fields::{FieldDiff, Speaker};
-use crate::features::history::queries::names::{Names, Word};
-use crate::features::history::queries::shown::FieldView;
-use crate::features::history::queries::versions::{fields_of, told};
-use crate::store::history::{Steps, at};
-use crate::store::{Change, Class, Read, Root, Schema, StoreError};
+use crate::history::queries::fields::{FieldDiff, Speaker};
+use crate::history::queries::names::{Names, Word};
+use crate::history::queries::shown::FieldView;
+use crate::history::queries::versions::{fields_of, told};
+use app::Ws;
+use store::history::{Steps, at};
+use store::{Change, Class, Read, Root, Schema, StoreError};
 
 use super::ask::Wish;
 

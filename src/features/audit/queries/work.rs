@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use crate::app::jobs::{JobState, UnderWay};
-use crate::app::{App, Who, Ws};
-use crate::features::backups::queries as backups;
-use crate::features::tasks::model::TASKS;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::{AccountId, Actor, Cause, Part, Timestamp};
-use crate::store::verify::{Depth, Verified, verify, verify_with};
-use crate::store::{Class, Store, StoreError, feed, keep};
+use crate::backups::queries as backups;
+use crate::tasks::model::TASKS;
+use crate::tasks::queries as tasks;
+use app::jobs::{JobState, UnderWay};
+use app::{App, Who, Ws};
+use kernel::{AccountId, Actor, Cause, Part, Timestamp};
+use store::verify::{Depth, Verified, verify, verify_with};
+use store::{Class, Store, StoreError, feed, keep};
 
 use super::super::model::Keeping;
 use super::super::rules::{AuditError, tell_faults};

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Broken};
-use crate::features::users::queries as users;
-use crate::kernel::AccountId;
-use crate::store::StoreError;
+use crate::users::queries as users;
+use app::{App, Broken};
+use kernel::AccountId;
+use store::StoreError;
 
 /// The code of what is refused because of one that a backup brings back.
 pub const CODE: &str = "workspace_damaged";

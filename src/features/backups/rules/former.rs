@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::backups::model::{BackupRun, Deed};
-use crate::kernel::JobId;
+use crate::backups::model::{BackupRun, Deed};
+use kernel::JobId;
 
 /// How many former runs of each deed are kept.
 const KEPT_RUNS: usize = 400;
@@ -33,10 +33,10 @@ pub(super) fn superfluous(all: &[BackupRun], deed: Deed) -> Vec<JobId> {
 
 #[cfg(test)]
 mod tests {
-    use crate::features::backups::model::{Outcome, Trigger};
-    use crate::kernel::TypedId;
-    use crate::kernel::time::from_ms;
-    use crate::store::Record;
+    use crate::backups::model::{Outcome, Trigger};
+    use kernel::TypedId;
+    use kernel::time::from_ms;
+    use store::Record;
 
     use super::*;
 

@@ -4,19 +4,19 @@ use jiff::Timestamp;
 
 use super::super::model::Comment;
 use super::{Power, of_task, on_task, reach, reactions_to};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::people::assignee_of;
-use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::text::cut;
-use crate::kernel::{CommentId, ReactionKind};
-use crate::store::{Read, StoreError};
-use crate::web::format;
-use crate::web::html::SafeHtml;
-use crate::web::live::Live;
-use crate::web::md;
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::people::assignee_of;
+use crate::tasks::queries::scene::Scene;
+use kernel::text::cut;
+use kernel::{CommentId, ReactionKind};
+use store::{Read, StoreError};
+use web::format;
+use web::html::SafeHtml;
+use web::live::Live;
+use web::md;
+use web::parts::Face;
+use web::time::RelTime;
 
 /// How much of a comment is quoted, in bytes.
 const QUOTED: usize = 2_000;
@@ -237,7 +237,7 @@ fn reactions(
     comment: CommentId,
 ) -> Result<Vec<ReactionView>, StoreError> {
     let kinds = reactions_to(read, comment)?.into_iter();
-    let one = |(kind, who): (ReactionKind, Vec<crate::kernel::Assignee>)| {
+    let one = |(kind, who): (ReactionKind, Vec<kernel::Assignee>)| {
         let mine = who.contains(&scene.myself());
         let mut names: Vec<String> =
             who.iter().take(NAMED).map(|one| scene.people.name(*one)).collect();

@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
-use crate::kernel::{ConnectionId, Timestamp, TypedId};
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use kernel::{ConnectionId, Timestamp, TypedId};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// What sign-ins came to.
 pub const GRANTS: Table = Table::new(179, "connection_grants");
@@ -64,7 +64,7 @@ impl Record for Grant {
         refs.to::<Connection>(1, Some(self.connection), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             connection: ConnectionId::from_bytes([7; 16]),
             sealed: "enc:v2:sample".into(),
@@ -190,7 +190,7 @@ impl Record for Login {
         refs.to::<Connection>(1, Some(self.connection), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             connection: ConnectionId::from_bytes([7; 16]),
             number: 3,

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::rests::LONGEST;
 use super::Connection;
-use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, ConnectionId, Thinking, Timestamp, TypedId};
-use crate::providers::error::ErrorClass;
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::{AgentId, ConnectionId, Thinking, Timestamp, TypedId};
+use providers::error::ErrorClass;
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// What providers said of their models.
 pub const OFFERS: Table = Table::new(150, "model_offers");
@@ -80,7 +80,7 @@ impl Record for Offers {
         };
         Self {
             connection: ConnectionId::from_bytes([7; 16]),
-            read_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            read_at: kernel::time::from_ms(1_700_000_000_000),
             models: vec![offer],
         }
     }
@@ -194,7 +194,7 @@ impl Record for Cooldown {
             class: ErrorClass::RateLimit,
             message: "slow down".into(),
             failures: 2,
-            until: crate::kernel::time::from_ms(1_700_000_060_000),
+            until: kernel::time::from_ms(1_700_000_060_000),
         }
     }
 }

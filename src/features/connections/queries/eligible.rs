@@ -2,10 +2,10 @@
 
 use jiff::SignedDuration;
 
-use crate::crypto::keyring::Keyring;
-use crate::features::connections::model::{Connection, ConnectionKey, Grant, SpareKeys};
-use crate::kernel::Timestamp;
-use crate::store::{ReadExt, StoreError};
+use crate::connections::model::{Connection, ConnectionKey, Grant, SpareKeys};
+use crypto::keyring::Keyring;
+use kernel::Timestamp;
+use store::{ReadExt, StoreError};
 
 use super::{base_of, first_model, needs_key};
 

@@ -1,7 +1,7 @@
 //! Models by the names that people and programs give them.
 
-use crate::store::{ReadExt, StoreError};
-use crate::tool::args::nearest;
+use store::{ReadExt, StoreError};
+use tool::args::nearest;
 
 use super::{Pick, all, handle, picks};
 

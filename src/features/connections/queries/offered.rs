@@ -1,10 +1,10 @@
 //! The models that can be chosen, with what is known of each.
 
-use crate::features::connections::model::{Connection, ListedModel};
-use crate::features::usage::queries::prices::{self, Offered};
-use crate::kernel::Timestamp;
-use crate::providers::catalog::{self, Model};
-use crate::store::{ReadExt, StoreError};
+use crate::connections::model::{Connection, ListedModel};
+use crate::usage::queries::prices::{self, Offered};
+use kernel::Timestamp;
+use providers::catalog::{self, Model};
+use store::{ReadExt, StoreError};
 
 use super::{base_of, priced, route, turns};
 

@@ -1,11 +1,11 @@
 //! How connections stand, in the eight words that commands, the API and the status share.
 
-use crate::crypto::keyring::Keyring;
-use crate::features::connections::model::{Connection, Cooldown};
-use crate::features::connections::rests::Candidate;
-use crate::kernel::{ConnectionId, Route, Timestamp};
-use crate::providers::error::ErrorClass;
-use crate::store::{ReadExt, StoreError};
+use crate::connections::model::{Connection, Cooldown};
+use crate::connections::rests::Candidate;
+use crypto::keyring::Keyring;
+use kernel::{ConnectionId, Route, Timestamp};
+use providers::error::ErrorClass;
+use store::{ReadExt, StoreError};
 
 use super::eligible::{self, Reason};
 use super::{all, first_model, route, turns};

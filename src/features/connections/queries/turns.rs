@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::model::{
+use crate::agents::model::Agent;
+use crate::connections::model::{
     Connection, ConnectionKey, Cooldown, Fallbacks, Named, Offer, Offers, SpareKeys,
 };
-use crate::features::connections::rests::{Candidate, LONGEST};
-use crate::features::runs::model::ModelSource;
-use crate::kernel::{AgentId, ConnectionId, Thinking, Timestamp};
-use crate::providers::catalog::{self, Model, Price};
-use crate::providers::error::ErrorClass;
-use crate::providers::model::{Abilities, ModelInfo};
-use crate::store::{Range, ReadExt, StoreError};
-use crate::web::parts;
+use crate::connections::rests::{Candidate, LONGEST};
+use crate::runs::model::ModelSource;
+use kernel::{AgentId, ConnectionId, Thinking, Timestamp};
+use providers::catalog::{self, Model, Price};
+use providers::error::ErrorClass;
+use providers::model::{Abilities, ModelInfo};
+use store::{Range, ReadExt, StoreError};
+use web::parts;
 
 use super::{Choice, eligible};
 

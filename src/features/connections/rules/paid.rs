@@ -3,18 +3,18 @@
 
 use jiff::SignedDuration;
 
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries as connections;
-use crate::features::usage::model::{Reservation, Usage};
-use crate::features::usage::queries as usage;
-use crate::features::usage::queries::budgets;
-use crate::features::usage::queries::prices::{self, Offered};
-use crate::kernel::{CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route};
-use crate::providers::bound::{self, Left, Purpose};
-use crate::providers::catalog::{self, Model, Price};
-use crate::providers::model::Usage as Tokens;
-use crate::providers::trial;
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::connections::model::Connection;
+use crate::connections::queries as connections;
+use crate::usage::model::{Reservation, Usage};
+use crate::usage::queries as usage;
+use crate::usage::queries::budgets;
+use crate::usage::queries::prices::{self, Offered};
+use kernel::{CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route};
+use providers::bound::{self, Left, Purpose};
+use providers::catalog::{self, Model, Price};
+use providers::model::Usage as Tokens;
+use providers::trial;
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::ConnectionError;
 

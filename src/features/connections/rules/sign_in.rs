@@ -2,12 +2,12 @@
 
 use jiff::SignedDuration;
 
-use crate::features::connections::model::{Connection, Flow, Grant, Login, LoginState, Wire};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{ConnectionId, Event, Timestamp};
-use crate::providers::base::{self, Server};
-use crate::providers::oauth::{Client, Endpoints, Vendor};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::connections::model::{Connection, Flow, Grant, Login, LoginState, Wire};
+use kernel::text::ellipsis;
+use kernel::{ConnectionId, Event, Timestamp};
+use providers::base::{self, Server};
+use providers::oauth::{Client, Endpoints, Vendor};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::{ConnectionError, good_model, good_name, origin, turns};
 

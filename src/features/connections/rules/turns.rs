@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::model::{
+use crate::agents::model::Agent;
+use crate::connections::model::{
     Connection, Cooldown, Fallbacks, Named, Offer, Offers, SpareKey, SpareKeys, UsualThinking,
     Window,
 };
-use crate::features::connections::queries::PRACTICE;
-use crate::features::connections::rests::{Candidate, Scope, rest, scope};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, ConnectionId, Event, ReservationId, Thinking, Timestamp};
-use crate::providers::error::ErrorClass;
-use crate::store::{Range, ReadExt, StoreError, WriteTx};
+use crate::connections::queries::PRACTICE;
+use crate::connections::rests::{Candidate, Scope, rest, scope};
+use kernel::text::ellipsis;
+use kernel::{AgentId, ConnectionId, Event, ReservationId, Thinking, Timestamp};
+use providers::error::ErrorClass;
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::{ConnectionError, MAX_MODELS, NewKey, Spent, good_model, paid};
 

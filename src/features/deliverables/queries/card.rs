@@ -1,13 +1,13 @@
 //! Delivered work as a card: what it is, where it stands, what was said of it.
 
-use crate::features::deliverables::model::{Content, Deliverable};
-use crate::features::tasks::queries::scene::Scene;
-use crate::kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
-use crate::store::Read;
-use crate::web::format;
-use crate::web::html::SafeHtml;
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::deliverables::model::{Content, Deliverable};
+use crate::tasks::queries::scene::Scene;
+use kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
+use store::Read;
+use web::format;
+use web::html::SafeHtml;
+use web::parts::Face;
+use web::time::RelTime;
 
 use super::{Judged, Piece};
 

@@ -5,8 +5,9 @@ pub mod diff;
 
 use super::model::{self, Deliverable, Review, VERSIONS_BY_DELIVERABLE, Version};
 use super::rules::DeliverableError;
-use crate::kernel::{DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// How many pieces the list of decided work looks back at.
 const LOOK_BACK: usize = 200;
@@ -229,9 +230,9 @@ pub fn decided(
 #[cfg(test)]
 mod tests {
     use super::{asks, told};
-    use crate::features::deliverables::model::{Remark, Review};
-    use crate::kernel::Verdict;
-    use crate::store::Record as _;
+    use crate::deliverables::model::{Remark, Review};
+    use kernel::Verdict;
+    use store::Record as _;
 
     #[test]
     fn what_is_asked_for_are_the_lines_of_the_note_and_the_remarks() {

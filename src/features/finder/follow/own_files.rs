@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::finder::model::Found;
-use crate::features::finder::queries::contents::{self, Contents};
-use crate::features::finder::queries::document::Reader;
-use crate::features::history::model::{FILE_REVERTS, FileRevert};
-use crate::features::runs::model::{EventKind, SESSION_EVENTS, Session, SessionEvent};
-use crate::git::GitError;
-use crate::kernel::{AgentId, AgentStatus, Event, JobId, SessionId};
-use crate::store::key::decode;
-use crate::store::{Entry, Op, Range, Read, ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::finder::model::Found;
+use crate::finder::queries::contents::{self, Contents};
+use crate::finder::queries::document::Reader;
+use crate::history::model::{FILE_REVERTS, FileRevert};
+use crate::runs::model::{EventKind, SESSION_EVENTS, Session, SessionEvent};
+use app::Ws;
+use git::GitError;
+use kernel::key::decode;
+use kernel::{AgentId, AgentStatus, Event, JobId, SessionId};
+use store::{Entry, Op, Range, Read, ReadExt, StoreError};
 
 use super::{FollowError, MOST_AT_ONCE, readable};
 

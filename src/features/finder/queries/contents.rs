@@ -3,14 +3,14 @@
 
 use std::io::{self, Read as _};
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::git::files::AgentFiles;
-use crate::git::{Branch, CommitId, GitError, history};
-use crate::kernel::text;
-use crate::store::{BlobId, StoreError};
-use crate::tool::pdf;
-use crate::web::file::Kind;
+use crate::agents::model::Agent;
+use app::Ws;
+use git::files::AgentFiles;
+use git::{Branch, CommitId, GitError, history};
+use kernel::text;
+use store::{BlobId, StoreError};
+use tool::pdf;
+use web::file::Kind;
 
 /// How much of a file is looked at, in bytes.
 pub const MOST: usize = 256 * 1024;

@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::app::Ws;
-use crate::search::{self, Ask, Document, SearchError, Typos, Wanted};
-use crate::store::{Cursor, Range, Read, Snap, StoreError};
-use crate::web::session::Person;
+use app::Ws;
+use search::{Ask, Document, SearchError, Typos, Wanted};
+use store::{Cursor, Range, Read, Snap, StoreError};
+use web::session::Person;
 
 use super::follow;
 use super::model::{Found, Kind};

@@ -5,19 +5,20 @@
 
 use std::time::Duration;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::Run;
-use crate::features::runs::queries::{self as runs, talk};
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AgentStatus, Can};
-use crate::search::Wanted;
-use crate::store::{KeyBuf, ReadExt as _, Snap, StoreError};
-use crate::web::format;
-use crate::web::html::SafeHtml;
-use crate::web::parts::Face;
-use crate::web::session::Person;
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::runs::model::Run;
+use crate::runs::queries::{self as runs, talk};
+use crate::workspace::queries as workspace;
+use app::Ws;
+use kernel::key::KeyBuf;
+use kernel::{AgentStatus, Can};
+use search::Wanted;
+use store::{ReadExt as _, Snap, StoreError};
+use web::format;
+use web::html::SafeHtml;
+use web::parts::Face;
+use web::session::Person;
 
 use super::super::model::{Found, Kind};
 use super::document::Reader;

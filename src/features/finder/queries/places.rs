@@ -1,8 +1,8 @@
 //! Pages of HQ and what can be begun from anywhere, as the palette and the search find them.
 
-use crate::kernel::Can;
-use crate::search::Wanted;
-use crate::web::session::Person;
+use kernel::Can;
+use search::Wanted;
+use web::session::Person;
 
 /// A page, or something that can be begun.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,10 @@
 //! Where the search index stands, as health pages and commands show it beside the other consumers.
 
 use super::document::Reader;
-use crate::app::Ws;
-use crate::features::finder::follow::concerned;
-use crate::store::consumer::{Consume, ConsumeError, Rebuilding, Standing, State, dead_letters};
-use crate::store::{Cursor, Entry, StoreError, WriteTx, feed};
+use crate::finder::follow::concerned;
+use app::Ws;
+use store::consumer::{Consume, ConsumeError, Rebuilding, Standing, State, dead_letters};
+use store::{Cursor, Entry, StoreError, WriteTx, feed};
 
 /// Its number among the consumers; its name is [`NAME`].
 pub const NUMBER: u16 = 250;

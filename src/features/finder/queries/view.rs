@@ -1,33 +1,34 @@
 //! Hits as people and programs see them: what the record says now, with the words marked.
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::{Deliverable, Review, Version};
-use crate::features::files::model::TaskFile;
-use crate::features::links::model::Link;
-use crate::features::links::queries as links;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
-use crate::features::runs::queries::{self as runs, sessions};
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::label::Label;
-use crate::features::tasks::model::series::Series;
-use crate::features::tasks::model::template::Template;
-use crate::features::tasks::queries as tasks;
-use crate::features::views::model::View;
-use crate::features::workspace::model::Member;
-use crate::kernel::text::cut;
-use crate::kernel::{TaskId, TypedId};
-use crate::search::{Document, Wanted};
-use crate::store::key::decode;
-use crate::store::{KeyBuf, Read, ReadExt, Record, StoreError};
-use crate::web::format;
-use crate::web::html::{SafeHtml, escape};
-use crate::web::md;
-use crate::web::parts::Face;
-use crate::web::session::Person;
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::comments::model::Comment;
+use crate::deliverables::model::{Deliverable, Review, Version};
+use crate::files::model::TaskFile;
+use crate::links::model::Link;
+use crate::links::queries as links;
+use crate::routines::model::Routine;
+use crate::runs::model::{EventKind, Run, Session, SessionEvent};
+use crate::runs::queries::{self as runs, sessions};
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::model::label::Label;
+use crate::tasks::model::series::Series;
+use crate::tasks::model::template::Template;
+use crate::tasks::queries as tasks;
+use crate::views::model::View;
+use crate::workspace::model::Member;
+use kernel::key::KeyBuf;
+use kernel::key::decode;
+use kernel::text::cut;
+use kernel::{TaskId, TypedId};
+use search::{Document, Wanted};
+use store::{Read, ReadExt, Record, StoreError};
+use web::format;
+use web::html::{SafeHtml, escape};
+use web::md;
+use web::parts::Face;
+use web::session::Person;
 
 use super::super::model::{Found, Kind};
 use super::places;
@@ -465,7 +466,7 @@ pub fn of_name(read: &dyn Read, name: &str) -> Result<Option<Hit>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::{around, marked, snippet};
-    use crate::search::Wanted;
+    use search::Wanted;
 
     #[test]
     fn what_is_marked_cannot_leave_its_text() {

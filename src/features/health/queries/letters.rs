@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::Ws;
-use crate::features::audit::queries as audit;
-use crate::kernel::Timestamp;
-use crate::kernel::cursor::MAX_LIMIT;
-use crate::store::consumer::{DeadLetter, dead_letters_after};
-use crate::store::{Read, Schema, StoreError};
+use crate::audit::queries as audit;
+use app::Ws;
+use kernel::Timestamp;
+use kernel::cursor::MAX_LIMIT;
+use store::consumer::{DeadLetter, dead_letters_after};
+use store::{Read, Schema, StoreError};
 
 /// An entry that was given up.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +72,7 @@ impl<'r> Teller<'r> {
     }
 
     fn letter(&self, seq: u64, letter: DeadLetter) -> Letter {
-        let at = crate::kernel::time::from_ms(letter.at);
+        let at = kernel::time::from_ms(letter.at);
         Letter { seq, at, error: letter.error, said: self.said(seq) }
     }
 

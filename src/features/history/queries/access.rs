@@ -1,39 +1,39 @@
 //! Whose rows and whose history may be read, and what it takes to undo there: the one place. What is
 //! not listed here is read by nobody. What else is asked of a single row stands in `readable.rs`.
 
-use crate::features::agents::model::{AGENTS, REACH};
-use crate::features::audit::model::KEEPING;
-use crate::features::comments::model::{COMMENTS, REACTIONS};
-use crate::features::connections::model::{
+use crate::agents::model::{AGENTS, REACH};
+use crate::audit::model::KEEPING;
+use crate::comments::model::{COMMENTS, REACTIONS};
+use crate::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
 };
-use crate::features::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
-use crate::features::files::model::TASK_FILES;
-use crate::features::inbox::model::INBOX;
-use crate::features::inbox::model::pace::PACES;
-use crate::features::jobs::model::JOBS;
-use crate::features::links::model::LINKS;
-use crate::features::notifications::model::sending::{DELIVERIES, MAIL};
-use crate::features::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
-use crate::features::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::{
+use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
+use crate::files::model::TASK_FILES;
+use crate::inbox::model::INBOX;
+use crate::inbox::model::pace::PACES;
+use crate::jobs::model::JOBS;
+use crate::links::model::LINKS;
+use crate::notifications::model::sending::{DELIVERIES, MAIL};
+use crate::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
+use crate::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
+use crate::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, PARKS, QUEUE_CHOICES, READ_MARKS, RUN_LIMITS,
     RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
 };
-use crate::features::streams::model::STREAMS;
-use crate::features::tasks::model::TASKS;
-use crate::features::tasks::model::label::{LABELS, TASK_LABELS};
-use crate::features::tasks::model::overdue::TASK_RULES;
-use crate::features::tasks::model::relation::RELATIONS;
-use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
-use crate::features::tasks::model::template::TEMPLATES;
-use crate::features::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
-use crate::features::usage::model::price::PRICES;
-use crate::features::usage::model::{RESERVATIONS, USAGE};
-use crate::features::views::model::VIEWS;
-use crate::features::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
-use crate::kernel::Can;
-use crate::web::session::Access;
+use crate::streams::model::STREAMS;
+use crate::tasks::model::TASKS;
+use crate::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::tasks::model::overdue::TASK_RULES;
+use crate::tasks::model::relation::RELATIONS;
+use crate::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::tasks::model::template::TEMPLATES;
+use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
+use crate::usage::model::price::PRICES;
+use crate::usage::model::{RESERVATIONS, USAGE};
+use crate::views::model::VIEWS;
+use crate::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
+use kernel::Can;
+use web::session::Access;
 
 use super::super::model::FILE_REVERTS;
 

@@ -1,7 +1,7 @@
 //! What reading history, or undoing, refuses.
 
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
 
 /// A refusal.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::features::deliverables::queries::diff::{self, Line};
-use crate::kernel::text::capitalized;
-use crate::store::StoreError;
-use crate::web::format;
+use crate::deliverables::queries::diff::{self, Line};
+use kernel::text::capitalized;
+use store::StoreError;
+use web::format;
 
 use super::names::{Names, Word};
 
@@ -230,7 +230,7 @@ impl Speaker<'_> {
         let whole = number.as_i64();
         Word::plain(match whole {
             Some(ms) if name.ends_with("_at") || name == "at" || name == "until" => {
-                let at = crate::kernel::time::from_ms(ms).to_zoned(self.zone.clone());
+                let at = kernel::time::from_ms(ms).to_zoned(self.zone.clone());
                 at.strftime("%-d %b %Y, %H:%M").to_string()
             }
             Some(micros) if name.ends_with("_micros") => format::limit(micros),
@@ -246,7 +246,7 @@ impl Speaker<'_> {
         if WORDS.contains(&name) {
             return Ok(Word::plain(sentence(text)));
         }
-        Ok(Word::plain(crate::kernel::text::ellipsis(text, MAX_SHOWN)))
+        Ok(Word::plain(kernel::text::ellipsis(text, MAX_SHOWN)))
     }
 
     /// Somebody, delivered content, or a small record of its own.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
-use crate::features::runs::model::{EventKind, FileMark, Run};
-use crate::features::runs::queries as runs;
-use crate::kernel::{AgentId, JobId, RunId};
-use crate::store::{KeyBuf, Op, Range, Read, ReadExt as _, StoreError, feed};
+use crate::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
+use crate::runs::model::{EventKind, FileMark, Run};
+use crate::runs::queries as runs;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, JobId, RunId};
+use store::{Op, Range, Read, ReadExt as _, StoreError, feed};
 
 /// The most files of one order, and of their paths in bytes: with what became of each an order is far
 /// below what a record may have.
@@ -225,7 +226,7 @@ pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, St
             if change.table != FILE_REVERTS.number {
                 continue;
             }
-            let id = crate::store::key::decode::<JobId>(&change.key);
+            let id = kernel::key::decode::<JobId>(&change.key);
             let order = id.map(|id| read.get_rev::<FileRevert>(id)).transpose()?.flatten();
             match (change.op, order) {
                 (Op::Insert, Some((order, _))) if order.part_of.is_none() => {
@@ -314,7 +315,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{MAX_FILES, MAX_PATHS, slices};
-    use crate::features::runs::model::FileMark;
+    use crate::runs::model::FileMark;
 
     #[test]
     fn slices_hold_each_file_once_and_fit_into_a_record() {

@@ -9,38 +9,37 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::app::{Who as _, Ws};
-use crate::features::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
-use crate::features::agents::queries::lines;
-use crate::features::comments::model::{COMMENTS, Comment, REACTIONS, Reaction};
-use crate::features::comments::queries::Power;
-use crate::features::connections::model::{FALLBACKS, Fallbacks};
-use crate::features::deliverables::model::{
-    DELIVERABLES, Deliverable, REVIEWS, Review, VERSIONS, Version,
-};
-use crate::features::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
-use crate::features::files::queries::{FileError, MOST};
-use crate::features::inbox::model::{INBOX, Item};
-use crate::features::links::model::{LINKS, Link};
-use crate::features::runs::model::{INPUTS, Input, RUN_LIMITS, Run, RunLimits, Session};
-use crate::features::runs::queries::talk;
-use crate::features::streams::model::STREAMS;
-use crate::features::tasks::model::label::{TASK_LABELS, TaskLabel};
-use crate::features::tasks::model::relation::{RELATIONS, Relation};
-use crate::features::tasks::model::series::SERIES;
-use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries::checks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::users::queries as users;
-use crate::features::views::model::{VIEWS, View};
-use crate::features::workspace::model::{Member, SETTINGS, Settings};
-use crate::kernel::{
+use crate::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
+use crate::agents::queries::lines;
+use crate::comments::model::{COMMENTS, Comment, REACTIONS, Reaction};
+use crate::comments::queries::Power;
+use crate::connections::model::{FALLBACKS, Fallbacks};
+use crate::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, Review, VERSIONS, Version};
+use crate::files::model::{FILES_BY_TASK, TASK_FILES, TaskFile};
+use crate::files::queries::{FileError, MOST};
+use crate::inbox::model::{INBOX, Item};
+use crate::links::model::{LINKS, Link};
+use crate::runs::model::{INPUTS, Input, RUN_LIMITS, Run, RunLimits, Session};
+use crate::runs::queries::talk;
+use crate::streams::model::STREAMS;
+use crate::tasks::model::label::{TASK_LABELS, TaskLabel};
+use crate::tasks::model::relation::{RELATIONS, Relation};
+use crate::tasks::model::series::SERIES;
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries::checks;
+use crate::tasks::queries::error::TaskError;
+use crate::users::queries as users;
+use crate::views::model::{VIEWS, View};
+use crate::workspace::model::{Member, SETTINGS, Settings};
+use app::{Who as _, Ws};
+use kernel::key::KeyBuf;
+use kernel::{
     AccountId, Actor, AgentId, AgentStatus, Assignee, Can, DeliverableState, Manager, Role, TaskId,
     Timestamp,
 };
-use crate::store::undo::{After, Guard, Hold, Refusal, Row};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, Record, Root, StoreError, record};
-use crate::web::session::{Access, Person};
+use store::undo::{After, Guard, Hold, Refusal, Row};
+use store::{Range, Read, ReadExt as _, Record, Root, StoreError, record};
+use web::session::{Access, Person};
 
 use super::readable::{Eye, Looker};
 use super::{access, key_of};

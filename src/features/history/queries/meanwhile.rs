@@ -2,13 +2,13 @@
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::kernel::text::capitalized;
-use crate::kernel::{AccountId, Actor, Problem, ProblemKind};
-use crate::store::history::{self, Version, Walk};
-use crate::store::{Read, Record, Root, StoreError};
-use crate::web::form::Meanwhile;
-use crate::web::session::Person;
+use app::Ws;
+use kernel::text::capitalized;
+use kernel::{AccountId, Actor, Problem, ProblemKind};
+use store::history::{self, Version, Walk};
+use store::{Read, Record, Root, StoreError};
+use web::form::Meanwhile;
+use web::session::Person;
 
 use super::fields::{FieldDiff, Speaker};
 use super::names::Names;
@@ -137,8 +137,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{field, sentence};
-    use crate::features::history::queries::fields::FieldDiff;
-    use crate::features::history::queries::names::Word;
+    use crate::history::queries::fields::FieldDiff;
+    use crate::history::queries::names::Word;
 
     fn diff(label: &str, now: &str) -> FieldDiff {
         FieldDiff {

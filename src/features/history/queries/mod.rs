@@ -16,16 +16,17 @@ pub mod versions;
 
 use uuid::Uuid;
 
-use crate::app::Ws;
-use crate::features::agents::model::AGENTS;
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::RUNS;
-use crate::features::runs::queries as runs;
-use crate::features::tasks::model::TASKS;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::TypedId as _;
-use crate::store::{Cursor, KeyBuf, Read, ReadExt, Record, Root, Schema, Store, StoreError};
-use crate::web::session::Person;
+use crate::agents::model::AGENTS;
+use crate::agents::queries as agents;
+use crate::runs::model::RUNS;
+use crate::runs::queries as runs;
+use crate::tasks::model::TASKS;
+use crate::tasks::queries as tasks;
+use app::Ws;
+use kernel::TypedId as _;
+use kernel::key::KeyBuf;
+use store::{Cursor, Read, ReadExt, Record, Root, Schema, Store, StoreError};
+use web::session::Person;
 
 use error::HistoryError;
 use readable::{Eye, Looker};
@@ -97,8 +98,8 @@ pub fn next_place(store: &Store, seq: u64) -> String {
 
 /// The typed id of a record.
 #[must_use]
-pub fn key_of<K: crate::store::Key>(record: &Root) -> Option<K> {
-    crate::store::key::decode(&record.key)
+pub fn key_of<K: kernel::key::Key>(record: &Root) -> Option<K> {
+    kernel::key::decode(&record.key)
 }
 
 /// Whether there is one such record in a workspace, such as its settings.

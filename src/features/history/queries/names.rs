@@ -5,33 +5,31 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::features::agents::model::{AGENTS, REACH};
-use crate::features::audit::model::KEEPING;
-use crate::features::comments::model::{COMMENTS, REACTIONS};
-use crate::features::connections::model::{
-    CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING,
-};
-use crate::features::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
-use crate::features::files::model::TASK_FILES;
-use crate::features::inbox::model::INBOX;
-use crate::features::inbox::model::pace::PACES;
-use crate::features::links::model::LINKS;
-use crate::features::routines::model::{ROUTINE_RULES, ROUTINES};
-use crate::features::runs::model::{RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS};
-use crate::features::streams::model::{STREAMS, Stream};
-use crate::features::tasks::model::label::{LABELS, Label, TASK_LABELS};
-use crate::features::tasks::model::relation::RELATIONS;
-use crate::features::tasks::model::series::{OCCURRENCES, SERIES};
-use crate::features::tasks::model::template::{TEMPLATES, Template};
-use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::people::People;
-use crate::features::usage::model::budget::BUDGETS;
-use crate::features::usage::model::price::PRICES;
-use crate::features::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
-use crate::kernel::Assignee;
-use crate::kernel::text::ellipsis;
-use crate::store::{Read, ReadExt, Record, StoreError};
+use crate::agents::model::{AGENTS, REACH};
+use crate::audit::model::KEEPING;
+use crate::comments::model::{COMMENTS, REACTIONS};
+use crate::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING};
+use crate::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
+use crate::files::model::TASK_FILES;
+use crate::inbox::model::INBOX;
+use crate::inbox::model::pace::PACES;
+use crate::links::model::LINKS;
+use crate::routines::model::{ROUTINE_RULES, ROUTINES};
+use crate::runs::model::{RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS};
+use crate::streams::model::{STREAMS, Stream};
+use crate::tasks::model::label::{LABELS, Label, TASK_LABELS};
+use crate::tasks::model::relation::RELATIONS;
+use crate::tasks::model::series::{OCCURRENCES, SERIES};
+use crate::tasks::model::template::{TEMPLATES, Template};
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::People;
+use crate::usage::model::budget::BUDGETS;
+use crate::usage::model::price::PRICES;
+use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use kernel::Assignee;
+use kernel::text::ellipsis;
+use store::{Read, ReadExt, Record, StoreError};
 
 /// The longest name that is shown.
 const MAX_NAME: usize = 90;

@@ -1,9 +1,9 @@
 //! All that an undo would do: records, work and files. What a preview shows and what is carried out are
 //! made by this one function, and have the same basis exactly when they do the same.
 
-use crate::kernel::TypedId as _;
-use crate::store::undo::{self, Basis, Plan};
-use crate::store::{Read, Schema};
+use kernel::TypedId as _;
+use store::undo::{self, Basis, Plan};
+use store::{Read, Schema};
 
 use super::error::HistoryError;
 use super::guard::{Scoped, Undoer};

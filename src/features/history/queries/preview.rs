@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::runs::model::SESSIONS;
-use crate::store::history::{self, Image};
-use crate::store::undo::{FieldWhy, Kept, KeptField, Plan, Refusal, Row, Touch, Why};
-use crate::store::{Class, Read, Root, Schema, StoreError};
-use crate::web::form::sentence;
-use crate::web::format;
+use crate::runs::model::SESSIONS;
+use store::history::{self, Image};
+use store::undo::{FieldWhy, Kept, KeptField, Plan, Refusal, Row, Touch, Why};
+use store::{Class, Read, Root, Schema, StoreError};
+use web::form::sentence;
+use web::format;
 
 use super::fields::{self, FieldDiff, Speaker};
 use super::guard::Undoer;

@@ -7,23 +7,23 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use crate::features::jobs::model::{JOBS, Job};
-use crate::features::notifications::model::{
+use crate::jobs::model::{JOBS, Job};
+use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
 };
-use crate::features::runs::model::{
+use crate::runs::model::{
     BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, INPUTS, Input, PARKS, Park,
     QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUNS, ReadMark, Run, SESSION_EVENTS, SESSIONS,
     Session, SessionEvent, TALK_CHOICES, TalkChoice,
 };
-use crate::features::runs::queries::talk;
-use crate::features::usage::model::budget::{BUDGET_WAITS, BudgetWait};
-use crate::features::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
-use crate::features::views::model::{VIEWS, View};
-use crate::kernel::{AccountId, Can, Role, RunId, SessionId};
-use crate::store::history::{self, Image, Version};
-use crate::store::{Read, ReadExt as _, Record, Root, Schema, StoreError, record};
-use crate::web::session::{Access, Person};
+use crate::runs::queries::talk;
+use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
+use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
+use crate::views::model::{VIEWS, View};
+use kernel::{AccountId, Can, Role, RunId, SessionId};
+use store::history::{self, Image, Version};
+use store::{Read, ReadExt as _, Record, Root, Schema, StoreError, record};
+use web::session::{Access, Person};
 
 use super::super::model::{FILE_REVERTS, FileRevert};
 use super::access;

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::features::history::model::{FILE_REVERTS, FileRevert};
-use crate::features::inbox::model::{INBOX, Item};
-use crate::features::runs::model::{
+use crate::history::model::{FILE_REVERTS, FileRevert};
+use crate::inbox::model::{INBOX, Item};
+use crate::runs::model::{
     EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
 };
-use crate::features::runs::queries::{self as runs, children};
-use crate::features::views::model::VIEWS;
-use crate::kernel::{InputId, ItemId, RunId};
-use crate::store::undo::{Ask, Guard, Plan};
-use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
+use crate::runs::queries::{self as runs, children};
+use crate::views::model::VIEWS;
+use kernel::{InputId, ItemId, RunId};
+use store::undo::{Ask, Guard, Plan};
+use store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
 
 use super::error::HistoryError;
 use super::files::{self, Files};

@@ -1,7 +1,7 @@
 //! What differs, as pages show it: `templates/history/_fields.html`.
 
-use crate::app::Ws;
-use crate::features::deliverables::queries::diff::Line;
+use crate::deliverables::queries::diff::Line;
+use app::Ws;
 
 use super::fields::FieldDiff;
 use super::names::Word;

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::app::App;
-use crate::features::runs::model::RUNS;
-use crate::features::users::model::ApiToken;
-use crate::kernel::{Actor, Cause, Part, Timestamp, Via};
-use crate::store::history::{self, Image, Page, Steps, Version, Walk};
-use crate::store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
-use crate::web::parts::Face;
+use crate::runs::model::RUNS;
+use crate::users::model::ApiToken;
+use app::App;
+use kernel::{Actor, Cause, Part, Timestamp, Via};
+use store::history::{self, Image, Page, Steps, Version, Walk};
+use store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed};
+use web::parts::Face;
 
 use super::fields::{FieldDiff, Speaker};
 use super::names::{Names, Word, noun};
@@ -186,7 +186,7 @@ pub fn entry(
         }
     }
     let more = total - views.len();
-    let at = crate::kernel::time::from_ms(at);
+    let at = kernel::time::from_ms(at);
     Ok(Some(EntryView { seq, at, actor, cause, changes: views, more }))
 }
 

@@ -2,12 +2,12 @@
 //! order of making. One that is begun cannot be withdrawn: whoever undoes the undo meanwhile orders the
 //! way back, which waits for it.
 
-use crate::features::history::model::{FileRevert, KeptFile, RevertState};
-use crate::features::history::queries::error::HistoryError;
-use crate::features::history::queries::files::{self, Slice};
-use crate::features::history::queries::scope::Scope;
-use crate::kernel::{JobId, RunId};
-use crate::store::{ReadExt as _, WriteTx};
+use crate::history::model::{FileRevert, KeptFile, RevertState};
+use crate::history::queries::error::HistoryError;
+use crate::history::queries::files::{self, Slice};
+use crate::history::queries::scope::Scope;
+use kernel::{JobId, RunId};
+use store::{ReadExt as _, WriteTx};
 
 /// How much of what became of files an order keeps, in bytes.
 const MAX_KEPT: usize = 64 * 1024;

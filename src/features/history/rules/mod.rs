@@ -4,16 +4,16 @@ pub mod files;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Cause, Event};
-use crate::store::undo::{Basis, Plan};
-use crate::store::{Ahead, Read, Schema, Snap, Store, WriteTx, feed, history};
+use kernel::{Cause, Event};
+use store::undo::{Basis, Plan};
+use store::{Ahead, Read, Schema, Snap, Store, WriteTx, feed, history};
 
-use crate::features::history::queries::error::HistoryError;
-use crate::features::history::queries::guard::Undoer;
-use crate::features::history::queries::names::{Names, noun};
-use crate::features::history::queries::outlook::Outlook;
-use crate::features::history::queries::scope::{Wanted, Work};
-use crate::features::history::queries::versions::fields_of;
+use crate::history::queries::error::HistoryError;
+use crate::history::queries::guard::Undoer;
+use crate::history::queries::names::{Names, noun};
+use crate::history::queries::outlook::Outlook;
+use crate::history::queries::scope::{Wanted, Work};
+use crate::history::queries::versions::fields_of;
 
 /// What was undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

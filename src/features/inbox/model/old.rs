@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
 
 use super::{Item, Reason};
-use crate::kernel::{AgentId, ItemId, ItemKind, ItemState, Priority, RunId, TaskId, Timestamp};
-use crate::store::codec::{self, DecodeError};
+use kernel::{AgentId, ItemId, ItemKind, ItemState, Priority, RunId, TaskId, Timestamp};
+use store::codec::{self, DecodeError};
 
 #[derive(Deserialize)]
 struct ItemV1 {

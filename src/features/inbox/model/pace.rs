@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::cadence::{Days, Hours};
-use crate::kernel::{AgentId, TypedId};
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::cadence::{Days, Hours};
+use kernel::{AgentId, TypedId};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// The paces that people have chosen.
 pub const PACES: Table = Table::new(252, "inbox_paces");

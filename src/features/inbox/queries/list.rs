@@ -1,9 +1,9 @@
 //! Items for lists: of one agent or of all, what waits in the order in which it is begun.
 
-use crate::features::inbox::model::{DUE, Item};
-use crate::features::runs::queries as runs;
-use crate::kernel::{AgentId, ItemState, Timestamp};
-use crate::store::{Hit, Range, ReadExt, StoreError};
+use crate::inbox::model::{DUE, Item};
+use crate::runs::queries as runs;
+use kernel::{AgentId, ItemState, Timestamp};
+use store::{Hit, Range, ReadExt, StoreError};
 
 use super::order::place;
 

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use jiff::SignedDuration;
 
-use crate::features::inbox::model::Item;
-use crate::kernel::{ItemId, Timestamp};
+use crate::inbox::model::Item;
+use kernel::{ItemId, Timestamp};
 
 /// What nothing holds and is not begun in this time is given up, and people are told.
 pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
@@ -49,11 +49,11 @@ pub fn is_stale(item: &Item, now: Timestamp, counts_from: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Item, LONGEST_WAIT, is_stale, place};
-    use crate::kernel::time::from_ms;
-    use crate::kernel::{ItemId, ItemState, Priority, Timestamp, TypedId as _};
-    use crate::store::Record as _;
     use jiff::SignedDuration;
+    use kernel::time::from_ms;
+    use kernel::{ItemId, ItemState, Priority, Timestamp, TypedId as _};
     use proptest::prelude::{prop_assert, proptest};
+    use store::Record as _;
 
     const NOON: i64 = 1_700_000_000_000;
 

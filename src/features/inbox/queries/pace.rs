@@ -3,14 +3,14 @@
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use crate::features::inbox::model::Item;
-use crate::features::inbox::model::pace::{Pace, Quiet};
-use crate::features::runs::queries as runs;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, Priority, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::parts::Choice;
-use crate::web::time;
+use crate::inbox::model::Item;
+use crate::inbox::model::pace::{Pace, Quiet};
+use crate::runs::queries as runs;
+use crate::workspace::model::Settings;
+use kernel::{AgentId, Priority, Timestamp};
+use store::{ReadExt, StoreError};
+use web::parts::Choice;
+use web::time;
 
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 
@@ -173,9 +173,9 @@ pub fn holds(item: &Item, quiet: bool, full: bool, now: Timestamp) -> Option<&'s
 #[cfg(test)]
 mod tests {
     use super::{FRESH, Item, Priority, QUIET_HOURS, RATE_LIMIT, holds};
-    use crate::kernel::time::from_ms;
-    use crate::store::Record as _;
     use jiff::SignedDuration;
+    use kernel::time::from_ms;
+    use store::Record as _;
 
     #[test]
     fn quiet_hours_hold_what_is_neither_urgent_nor_just_asked_for() {

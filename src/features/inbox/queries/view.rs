@@ -2,17 +2,17 @@
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::inbox::model::{DROPPED_AFTER, Item};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries::words;
-use crate::features::tasks::queries::{self as tasks, relations};
-use crate::kernel::text::capitalized;
-use crate::kernel::{ItemKind, ItemState, Outcome, Priority, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::agents::model::Agent;
+use crate::inbox::model::{DROPPED_AFTER, Item};
+use crate::runs::model::Run;
+use crate::runs::queries::words;
+use crate::tasks::queries::{self as tasks, relations};
+use app::Ws;
+use kernel::text::capitalized;
+use kernel::{ItemKind, ItemState, Outcome, Priority, Timestamp};
+use store::{ReadExt, StoreError};
+use web::parts::Face;
+use web::time::RelTime;
 
 use super::order::{HELD_BY_ITSELF, QUIET_HOURS, RATE_LIMIT};
 use super::pace;

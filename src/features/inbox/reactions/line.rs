@@ -2,23 +2,24 @@
 //! goes to the agent that its agent reports to. Who reports to a person is that person's concern:
 //! `notifications` tells them.
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::comments::model::{BY_TASK, Comment};
-use crate::features::deliverables::model::{self as deliverables, Content, Deliverable, Version};
-use crate::features::inbox::model::{Item, Reason};
-use crate::features::inbox::queries;
-use crate::features::inbox::rules::{self, InboxError, NewItem};
-use crate::features::runs::model::Run;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::{self as tasks, relations};
-use crate::kernel::text::{cut, ellipsis};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::agents::queries::lines;
+use crate::comments::model::{BY_TASK, Comment};
+use crate::deliverables::model::{self as deliverables, Content, Deliverable, Version};
+use crate::inbox::model::{Item, Reason};
+use crate::inbox::queries;
+use crate::inbox::rules::{self, InboxError, NewItem};
+use crate::runs::model::Run;
+use crate::tasks::model::Task;
+use crate::tasks::queries::{self as tasks, relations};
+use kernel::key::KeyBuf;
+use kernel::text::{cut, ellipsis};
+use kernel::{
     AgentId, Assignee, DeliverableId, ItemId, ItemKind, ItemState, Manager, Outcome, Priority,
     TaskId, TaskStatus, Timestamp,
 };
-use crate::providers::error::ErrorClass;
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use providers::error::ErrorClass;
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::{is_workable, priority, reason};
 

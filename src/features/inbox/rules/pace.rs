@@ -2,12 +2,12 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::agents::model::Agent;
-use crate::features::inbox::model::pace::{Pace, Quiet};
-use crate::features::inbox::queries::pace::PER_HOUR;
-use crate::kernel::cadence::Hours;
-use crate::kernel::{AgentId, FieldError, Problem, ProblemKind};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::agents::model::Agent;
+use crate::inbox::model::pace::{Pace, Quiet};
+use crate::inbox::queries::pace::PER_HOUR;
+use kernel::cadence::Hours;
+use kernel::{AgentId, FieldError, Problem, ProblemKind};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// The most that an agent may be let begin within an hour.
 pub const MOST_PER_HOUR: u16 = 1_000;

@@ -3,12 +3,12 @@
 
 use jiff::SignedDuration;
 
-use crate::features::inbox::model::Item;
-use crate::features::inbox::queries;
-use crate::features::inbox::queries::order::{HELD_BY_ITSELF, LONGEST_WAIT};
-use crate::features::runs::model::Run;
-use crate::kernel::{AgentId, ItemId, ItemState, RunState, Timestamp};
-use crate::store::{ReadExt, WriteTx};
+use crate::inbox::model::Item;
+use crate::inbox::queries;
+use crate::inbox::queries::order::{HELD_BY_ITSELF, LONGEST_WAIT};
+use crate::runs::model::Run;
+use kernel::{AgentId, ItemId, ItemState, RunState, Timestamp};
+use store::{ReadExt, WriteTx};
 
 use super::{InboxError, PAGE, load, over, retry_later, save};
 
@@ -83,7 +83,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
         None => String::new(),
     };
     let why = format!("it was not begun within {hours} hours{before}");
-    item.last_error = Some(crate::kernel::text::ellipsis(&why, 500));
+    item.last_error = Some(kernel::text::ellipsis(&why, 500));
     over(tx, &mut item, ItemState::DeadLetter)
 }
 

@@ -1,12 +1,12 @@
 //! All that goes on beside what people look at: programs that agents left running, sub-agents, runs that
 //! wait for a moment. With what each waits for.
 
-use crate::features::agents::model::Agent;
-use crate::features::jobs::model::Job;
-use crate::features::runs::model::{Child, Run};
-use crate::features::runs::queries::{self as runs, waits, words};
-use crate::kernel::{RunTrigger, Timestamp, WaitFor};
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::jobs::model::Job;
+use crate::runs::model::{Child, Run};
+use crate::runs::queries::{self as runs, waits, words};
+use kernel::{RunTrigger, Timestamp, WaitFor};
+use store::{ReadExt, StoreError};
 
 /// What goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

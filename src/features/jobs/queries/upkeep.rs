@@ -1,9 +1,9 @@
 //! What HQ itself does in the background: backups, a new search index, looks through the store. All of it is
 //! in memory only; it begins again by itself or is asked for again.
 
-use crate::app::Ws;
-use crate::kernel::Timestamp;
-use crate::kernel::text::capitalized;
+use app::Ws;
+use kernel::Timestamp;
+use kernel::text::capitalized;
 
 /// One piece of such work.
 #[derive(Clone, Debug, PartialEq, Eq)]

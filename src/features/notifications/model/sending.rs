@@ -3,9 +3,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::keyring::Sealed;
-use crate::kernel::{AccountId, NotificationId, PushId, Timestamp, TypedId};
-use crate::store::{Class, Index, Key, KeyBuf, Keys, Record, Table};
+use crypto::keyring::Sealed;
+use kernel::key::{Key, KeyBuf};
+use kernel::{AccountId, NotificationId, PushId, Timestamp, TypedId};
+use store::{Class, Index, Keys, Record, Table};
 
 /// What is to be sent.
 pub const DELIVERIES: Table = Table::new(249, "deliveries");
@@ -101,7 +102,7 @@ impl Record for Delivery {
             out: Out::Mail,
             row: NotificationId::from_bytes([8; 16]),
             rows: vec![NotificationId::from_bytes([8; 16])],
-            due_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            due_at: kernel::time::from_ms(1_700_000_000_000),
             tries: 1,
             last_error: Some("timed out".into()),
             gave_up_at: None,
@@ -145,7 +146,7 @@ impl Record for PushSubscription {
             p256dh: "BCVx".into(),
             auth: "BTBZ".into(),
             agent: "Firefox on Linux".into(),
-            made_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            made_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

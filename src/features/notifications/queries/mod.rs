@@ -4,18 +4,19 @@ pub mod sending;
 pub mod snooze;
 pub mod view;
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::runs::model::{Run, Session};
-use crate::features::runs::queries::talk;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Member;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::agents::queries::lines;
+use crate::runs::model::{Run, Session};
+use crate::runs::queries::talk;
+use crate::tasks::model::Task;
+use crate::workspace::model::Member;
+use crate::workspace::queries as workspace;
+use kernel::key::KeyBuf;
+use kernel::{
     About, AccountId, Actor, AgentId, Assignee, Cause, NoticeGroup, NoticeKind, NotificationId,
     Role, Timestamp, WatchReason,
 };
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError, feed};
+use store::{Range, Read, ReadExt, StoreError, feed};
 
 use super::model::{
     Choices, NOTIFICATION_BY_ABOUT, Notification, RECIPIENT_SHOWN, RECIPIENT_SNOOZED,

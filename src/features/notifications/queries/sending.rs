@@ -3,9 +3,10 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan as _};
 
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, Timestamp};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::workspace::queries as workspace;
+use kernel::key::KeyBuf;
+use kernel::{AccountId, Timestamp};
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::super::model::Choices;
 use super::super::model::sending::{

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan as _};
 
-use crate::kernel::Timestamp;
+use kernel::Timestamp;
 
 /// The hour at which what was put off to another day comes back.
 const MORNING: i8 = 8;

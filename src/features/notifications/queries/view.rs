@@ -2,18 +2,18 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::model::Connection;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::Run;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::tasks::queries::people::People;
-use crate::kernel::{About, NoticeGroup, NoticeKind, Timestamp, WatchReason};
-use crate::store::{Read, ReadExt, StoreError};
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::agents::model::Agent;
+use crate::connections::model::Connection;
+use crate::routines::model::Routine;
+use crate::runs::model::Run;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::people::People;
+use kernel::{About, NoticeGroup, NoticeKind, Timestamp, WatchReason};
+use store::{Read, ReadExt, StoreError};
+use web::parts::Face;
+use web::time::RelTime;
 
 use super::super::model::{Notification, Recipient};
 

@@ -2,14 +2,15 @@
 
 use jiff::SignedDuration;
 
-use crate::features::notifications::model::{Notification, Recipient, Watch};
-use crate::features::notifications::queries;
-use crate::features::tasks::model::{BY_ASSIGNEE, Task};
-use crate::features::tasks::queries as tasks;
-use crate::features::workspace::model::Member;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{About, AccountId, Assignee, Notice, NoticeKind, TaskStatus};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use crate::notifications::model::{Notification, Recipient, Watch};
+use crate::notifications::queries;
+use crate::tasks::model::{BY_ASSIGNEE, Task};
+use crate::tasks::queries as tasks;
+use crate::workspace::model::Member;
+use crate::workspace::queries as workspace;
+use kernel::key::KeyBuf;
+use kernel::{About, AccountId, Assignee, Notice, NoticeKind, TaskStatus};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::{NotificationError, notify, sending};
 

@@ -2,19 +2,19 @@
 
 use jiff::SignedDuration;
 
-use crate::crypto::keyring::Sealed;
-use crate::features::notifications::model::sending::{
+use crate::notifications::model::sending::{
     Delivery, DeliveryKey, MAIL_PASSWORD, MailSettings, NoticeSecret, Out, PushSubscription, VAPID,
     no_row,
 };
-use crate::features::notifications::model::{Choices, Fanout, Recipient, Ways};
-use crate::features::notifications::queries;
-use crate::features::notifications::queries::sending as reading;
-use crate::features::runs::queries::halt;
-use crate::features::tasks::queries::standing::ALONE_AFTER_MS;
-use crate::kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
-use crate::net::mail;
-use crate::store::{Range, ReadExt, Record as _, StoreError, WriteTx};
+use crate::notifications::model::{Choices, Fanout, Recipient, Ways};
+use crate::notifications::queries;
+use crate::notifications::queries::sending as reading;
+use crate::runs::queries::halt;
+use crate::tasks::queries::standing::ALONE_AFTER_MS;
+use crypto::keyring::Sealed;
+use kernel::{AccountId, NoticeGroup, NoticeKind, PushId, Timestamp};
+use net::mail;
+use store::{Range, ReadExt, Record as _, StoreError, WriteTx};
 
 use super::NotificationError;
 
@@ -175,7 +175,7 @@ pub fn failed(
     (error, passing): (String, Passing),
 ) -> Result<(), StoreError> {
     let Some(mut delivery) = tx.get::<Delivery>(key)? else { return Ok(()) };
-    delivery.last_error = Some(crate::kernel::text::ellipsis(&error, MAX_ERROR));
+    delivery.last_error = Some(kernel::text::ellipsis(&error, MAX_ERROR));
     let tries = usize::try_from(delivery.tries).unwrap_or(usize::MAX);
     if passing == Passing::No || AGAIN_MINUTES.len() < tries {
         delivery.gave_up_at = Some(tx.now());

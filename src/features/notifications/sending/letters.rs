@@ -5,23 +5,23 @@ use std::fmt::Write as _;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use crate::app::{App, Ws};
-use crate::crypto::keyring::{Binding, Sealed};
-use crate::crypto::token::Signer;
-use crate::features::notifications::model::Recipient;
-use crate::features::notifications::model::sending::{
+use crate::notifications::model::Recipient;
+use crate::notifications::model::sending::{
     Delivery, MAIL_PASSWORD, MailSecrecy, MailSettings, Out,
 };
-use crate::features::notifications::queries::view::{Lens, Line};
-use crate::features::notifications::queries::{self, sending as reading};
-use crate::features::notifications::rules::sending::Passing;
-use crate::features::tasks::queries as tasks;
-use crate::features::workspace::model::Member;
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, Assignee, NoticeGroup, WorkspaceId};
-use crate::net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
-use crate::store::{Read, ReadExt as _, StoreError};
-use crate::web::html::escape;
+use crate::notifications::queries::view::{Lens, Line};
+use crate::notifications::queries::{self, sending as reading};
+use crate::notifications::rules::sending::Passing;
+use crate::tasks::queries as tasks;
+use crate::workspace::model::Member;
+use crate::workspace::queries as workspace;
+use app::{App, Ws};
+use crypto::keyring::{Binding, Sealed};
+use crypto::token::Signer;
+use kernel::{AccountId, Assignee, NoticeGroup, WorkspaceId};
+use net::mail::{Letter, MailError, MailServer, Post, Secrecy, Smtp};
+use store::{Read, ReadExt as _, StoreError};
+use web::html::escape;
 
 use super::{NotSent, unread};
 

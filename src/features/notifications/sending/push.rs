@@ -5,19 +5,19 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use url::Url;
 
-use crate::app::{App, Ws};
-use crate::crypto::keyring::{Binding, Sealed};
-use crate::crypto::webpush::{self, BrowserKeys, Vapid};
-use crate::features::notifications::model::Recipient;
-use crate::features::notifications::model::sending::{self as model, Delivery, PushSubscription};
-use crate::features::notifications::queries::sending as reading;
-use crate::features::notifications::queries::view::{self, Lens};
-use crate::features::notifications::queries::{self, MANY};
-use crate::features::notifications::rules::NotificationError;
-use crate::features::notifications::rules::sending::{self as rules, Passing};
-use crate::kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
-use crate::net::message::{Method, Policy, Request};
-use crate::store::{ReadExt as _, StoreError};
+use crate::notifications::model::Recipient;
+use crate::notifications::model::sending::{self as model, Delivery, PushSubscription};
+use crate::notifications::queries::sending as reading;
+use crate::notifications::queries::view::{self, Lens};
+use crate::notifications::queries::{self, MANY};
+use crate::notifications::rules::NotificationError;
+use crate::notifications::rules::sending::{self as rules, Passing};
+use app::{App, Ws};
+use crypto::keyring::{Binding, Sealed};
+use crypto::webpush::{self, BrowserKeys, Vapid};
+use kernel::{AccountId, Actor, Cause, NoticeGroup, Part};
+use net::message::{Method, Policy, Request};
+use store::{ReadExt as _, StoreError};
 
 use super::{NotSent, letters, unread};
 

@@ -83,7 +83,7 @@ impl Datum {
 
 /// The place of a word that has one: priorities.
 fn rank(word: &str) -> Option<u8> {
-    word.to_lowercase().parse::<crate::kernel::Priority>().ok().map(|priority| priority as u8)
+    word.to_lowercase().parse::<kernel::Priority>().ok().map(|priority| priority as u8)
 }
 
 pub(super) fn same(a: &str, b: &str) -> bool {

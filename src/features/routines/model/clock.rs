@@ -6,9 +6,9 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::cadence::Schedule;
-use crate::kernel::{Actor, FiringId, Part, RoutineId, TaskId, Timestamp, TypedId};
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
+use kernel::cadence::Schedule;
+use kernel::{Actor, FiringId, Part, RoutineId, TaskId, Timestamp, TypedId};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 use super::Routine;
 
@@ -228,7 +228,7 @@ impl Record for Clock {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             routine: RoutineId::from_bytes([21; 16]),
             schedule: None,
@@ -259,7 +259,7 @@ impl Record for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::from_ms;
+    use kernel::time::from_ms;
 
     const HOUR: i64 = 3_600_000;
 

@@ -4,11 +4,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::tasks::model::Task;
-use crate::kernel::{Fate, FiredBy, FiringId, RoutineId, TaskId, Timestamp, TypedId};
-use crate::store::{
-    Class, DecodeError, Index, Key, KeyBuf, Keys, OnDelete, Record, Refs, Root, Table, codec,
-};
+use crate::tasks::model::Task;
+use kernel::key::{Key, KeyBuf};
+use kernel::{Fate, FiredBy, FiringId, RoutineId, TaskId, Timestamp, TypedId};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 use super::Routine;
 
@@ -206,7 +205,7 @@ impl Record for Firing {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: FiringId::from_bytes([22; 16]),
             routine: RoutineId::from_bytes([21; 16]),
@@ -231,9 +230,9 @@ impl Record for Firing {
 #[cfg(test)]
 mod tests {
     use super::{Slot, item_key, of_item_key};
-    use crate::kernel::{FiringId, TypedId as _};
-    use crate::store::KeyBuf;
-    use crate::store::key::decode;
+    use kernel::key::KeyBuf;
+    use kernel::key::decode;
+    use kernel::{FiringId, TypedId as _};
 
     #[test]
     fn an_item_knows_its_firing_also_when_it_was_begun_again() {

@@ -4,10 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
 
 use super::{Action, Quiet, Routine, Trigger};
-use crate::kernel::{
-    Actor, AgentId, CatchUp, Overlap, RoutineId, RoutineSession, Thinking, Timestamp,
-};
-use crate::store::{DecodeError, codec};
+use kernel::{Actor, AgentId, CatchUp, Overlap, RoutineId, RoutineSession, Thinking, Timestamp};
+use store::{DecodeError, codec};
 
 #[derive(Deserialize)]
 struct RoutineV2 {

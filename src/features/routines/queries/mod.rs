@@ -8,9 +8,10 @@ use super::model::{
     BY_AGENT, BY_EVENT, BY_ROUTINE, BY_TASK, Clock, Firing, Routine, RoutineRules, of_item_key,
 };
 use super::rules::RoutineError;
-use crate::features::inbox::model::{BY_KEY, Item};
-use crate::kernel::{AgentId, RoutineId, TaskId, TemplateId};
-use crate::store::{Hit, KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::inbox::model::{BY_KEY, Item};
+use kernel::key::KeyBuf;
+use kernel::{AgentId, RoutineId, TaskId, TemplateId};
+use store::{Hit, Range, Read, ReadExt, StoreError};
 
 /// How many routines wait for one event.
 const MOST_WATCHING: usize = 1_000;

@@ -1,14 +1,15 @@
 //! Which firing stands behind a change: that of the run that made it, of the task that this run works
 //! on, or the one that stands just before it in the same entry. Chains of routines end by it.
 
-use crate::features::inbox::model::Item;
-use crate::features::routines::model::{BY_TASK, Firing};
-use crate::features::routines::registry::{Change, Happening, Subject};
-use crate::features::runs::model::Run;
-use crate::features::runs::queries::children;
-use crate::features::tasks::model::Task;
-use crate::kernel::{Event, RunId, TaskId};
-use crate::store::{Entry, KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::inbox::model::Item;
+use crate::routines::model::{BY_TASK, Firing};
+use crate::routines::registry::{Change, Happening, Subject};
+use crate::runs::model::Run;
+use crate::runs::queries::children;
+use crate::tasks::model::Task;
+use kernel::key::KeyBuf;
+use kernel::{Event, RunId, TaskId};
+use store::{Entry, Range, Read, ReadExt, StoreError};
 
 /// How far a chain of tasks and runs is followed.
 const FAR: usize = 12;

@@ -4,16 +4,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::features::routines::conditions::{Datum, Values, value_of};
-use crate::features::routines::model::{Firing, Routine, TasksForm};
-use crate::features::routines::registry;
-use crate::features::routines::render;
-use crate::features::tasks::model::template::{Template, TemplateItem};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::templates::{self, Roles};
-use crate::kernel::FiringId;
-use crate::kernel::text::ellipsis;
-use crate::store::{Read, StoreError};
+use crate::routines::conditions::{Datum, Values, value_of};
+use crate::routines::model::{Firing, Routine, TasksForm};
+use crate::routines::registry;
+use crate::routines::render;
+use crate::tasks::model::template::{Template, TemplateItem};
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::templates::{self, Roles};
+use kernel::FiringId;
+use kernel::text::ellipsis;
+use store::{Read, StoreError};
 
 /// The most of a value that is kept, in characters.
 const MAX_VALUE: usize = 500;

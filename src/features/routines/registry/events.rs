@@ -2,7 +2,7 @@
 
 use super::fields::*;
 use super::{Change, Happening, Kind, Subject, kind};
-use crate::kernel::{AgentStatus, Event, TaskField, Verdict};
+use kernel::{AgentStatus, Event, TaskField, Verdict};
 
 /// One line of the table.
 macro_rules! event {

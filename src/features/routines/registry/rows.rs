@@ -4,29 +4,30 @@ use serde_json::{Map, Value};
 
 use super::fields::*;
 use super::{Kind, OLD, TASK_CHANGED};
-use crate::features::agents::model::{Agent, Reach};
-use crate::features::audit::model::Keeping;
-use crate::features::comments::model::{Comment, Reaction};
-use crate::features::connections::model::{Connection, Fallbacks, UsualThinking, Window};
-use crate::features::deliverables::model::{Deliverable, Review, Version};
-use crate::features::files::model::TaskFile;
-use crate::features::inbox::model::pace::Pace;
-use crate::features::links::model::Link;
-use crate::features::notifications::model::sending::MailSettings;
-use crate::features::routines::model::{Routine, RoutineRules};
-use crate::features::runs::model::{RunLimits, SubagentLimits};
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::label::{Label, TaskLabel};
-use crate::features::tasks::model::overdue::TaskRules;
-use crate::features::tasks::model::relation::Relation;
-use crate::features::tasks::model::series::{Occurrence, Series};
-use crate::features::tasks::model::template::Template;
-use crate::features::usage::model::budget::Budget;
-use crate::features::usage::model::price::EnteredPrice;
-use crate::features::views::model::View;
-use crate::features::workspace::model::{Member, People, Settings};
-use crate::store::{KeyBuf, Op, Range, Read, ReadExt as _, Record, StoreError, record};
+use crate::agents::model::{Agent, Reach};
+use crate::audit::model::Keeping;
+use crate::comments::model::{Comment, Reaction};
+use crate::connections::model::{Connection, Fallbacks, UsualThinking, Window};
+use crate::deliverables::model::{Deliverable, Review, Version};
+use crate::files::model::TaskFile;
+use crate::inbox::model::pace::Pace;
+use crate::links::model::Link;
+use crate::notifications::model::sending::MailSettings;
+use crate::routines::model::{Routine, RoutineRules};
+use crate::runs::model::{RunLimits, SubagentLimits};
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::model::label::{Label, TaskLabel};
+use crate::tasks::model::overdue::TaskRules;
+use crate::tasks::model::relation::Relation;
+use crate::tasks::model::series::{Occurrence, Series};
+use crate::tasks::model::template::Template;
+use crate::usage::model::budget::Budget;
+use crate::usage::model::price::EnteredPrice;
+use crate::views::model::View;
+use crate::workspace::model::{Member, People, Settings};
+use kernel::key::KeyBuf;
+use store::{Op, Range, Read, ReadExt as _, Record, StoreError, record};
 
 /// How many records are looked through for one with a name.
 const LOOKED_AT: usize = 2_000;
@@ -105,7 +106,7 @@ fn find<R: Record>(read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, Store
 
 #[cfg(test)]
 fn sample<R: Record>() -> Vec<u8> {
-    crate::store::codec::encode_row(R::VERSION, 1, &R::sample()).expect("a sample")
+    store::codec::encode_row(R::VERSION, 1, &R::sample()).expect("a sample")
 }
 
 /// One kind of event of a record.

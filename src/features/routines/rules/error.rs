@@ -1,7 +1,7 @@
 //! What rules of routines refuse.
 
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
 
 /// Why a routine is as it was.
 #[derive(Debug, thiserror::Error)]

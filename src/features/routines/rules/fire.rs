@@ -2,19 +2,20 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::inbox::model::{BY_KEY, Item};
-use crate::features::inbox::queries as inbox;
-use crate::features::routines::conditions::Values;
-use crate::features::routines::model::{BY_SLOT, Clock, Firing, Quiet, Routine, Slot};
-use crate::features::routines::queries::plan;
-use crate::features::routines::render;
-use crate::features::tasks::model::template::Template;
-use crate::features::tasks::model::{BY_NUMBER, Task};
-use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::cadence::Hours;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{Event, Fate, FiredBy, FiringId, Overlap, TaskId, Timestamp, TypedId as _};
-use crate::store::{KeyBuf, ReadExt, StoreError, WriteTx};
+use crate::inbox::model::{BY_KEY, Item};
+use crate::inbox::queries as inbox;
+use crate::routines::conditions::Values;
+use crate::routines::model::{BY_SLOT, Clock, Firing, Quiet, Routine, Slot};
+use crate::routines::queries::plan;
+use crate::routines::render;
+use crate::tasks::model::template::Template;
+use crate::tasks::model::{BY_NUMBER, Task};
+use crate::workspace::model::{Counter, Counting};
+use kernel::cadence::Hours;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{Event, Fate, FiredBy, FiringId, Overlap, TaskId, Timestamp, TypedId as _};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// How many routines may cause each other.
 pub const MAX_DEPTH: u8 = 3;
@@ -175,7 +176,7 @@ fn overlaps(
 /// The inbox item that a firing made.
 fn item_of(tx: &WriteTx<'_>, firing: FiringId) -> Result<Option<Item>, StoreError> {
     let mut key = KeyBuf::new();
-    key.text(&crate::features::routines::model::item_key(firing));
+    key.text(&crate::routines::model::item_key(firing));
     tx.find(BY_KEY, &key)
 }
 
@@ -189,9 +190,9 @@ pub fn quiet_until(quiet: &Quiet, now: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::quiet_until;
-    use crate::features::routines::model::Quiet;
-    use crate::kernel::Timestamp;
-    use crate::kernel::cadence::Days;
+    use crate::routines::model::Quiet;
+    use kernel::Timestamp;
+    use kernel::cadence::Days;
 
     #[test]
     fn quiet_hours_go_over_midnight_and_belong_to_the_day_on_which_they_begin() {

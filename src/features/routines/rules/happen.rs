@@ -2,14 +2,14 @@
 
 use jiff::SignedDuration;
 
-use crate::features::routines::conditions::Values;
-use crate::features::routines::model::{Action, Clock, Gathered, Routine, Slot, Watch};
-use crate::features::routines::queries;
-use crate::features::routines::rules::fire::{self, Shot};
-use crate::features::routines::scene::{self, Scene};
-use crate::kernel::{FiredBy, TypedId as _};
-use crate::store::{StoreError, WriteTx};
-use crate::tool::untrusted;
+use crate::routines::conditions::Values;
+use crate::routines::model::{Action, Clock, Gathered, Routine, Slot, Watch};
+use crate::routines::queries;
+use crate::routines::rules::fire::{self, Shot};
+use crate::routines::scene::{self, Scene};
+use kernel::{FiredBy, TypedId as _};
+use store::{StoreError, WriteTx};
+use tool::untrusted;
 
 /// What is older fires nothing.
 pub const LONG_PAST: SignedDuration = SignedDuration::from_hours(24);
@@ -121,7 +121,7 @@ pub fn digest(
     let lines = gathered.iter().map(|one| format!("- {}", one.subject)).collect::<Vec<_>>();
     let rest = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(gathered.len());
     let rest = if rest == 0 { String::new() } else { format!("\nand {rest} more") };
-    let seed = format!("digest/{}/{}", routine.id.short(), tx.new_id::<crate::kernel::FiringId>());
+    let seed = format!("digest/{}/{}", routine.id.short(), tx.new_id::<kernel::FiringId>());
     let marked = untrusted::wrap(&untrusted::id_of(&seed), &lines.join("\n"));
     let shot = Shot {
         slot: Slot::Digest(begun.as_millisecond()),

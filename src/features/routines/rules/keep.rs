@@ -2,13 +2,14 @@
 
 use jiff::SignedDuration;
 
-use crate::features::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
-use crate::features::routines::rules::writing;
-use crate::features::routines::{queries, registry};
-use crate::kernel::{
+use crate::routines::model::{BY_ROUTINE, BY_SLOT, Clock, Firing, Routine, Slot};
+use crate::routines::rules::writing;
+use crate::routines::{queries, registry};
+use kernel::key::KeyBuf;
+use kernel::{
     About, AgentId, Event, FiringId, Notice, NoticeKind, RoutineAct, RoutineId, Timestamp,
 };
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 /// Failures one after the other that make a routine stand still.
 pub const MOST_FAILURES: u8 = 3;
@@ -227,7 +228,7 @@ fn stop(
     act: RoutineAct,
 ) -> Result<(), StoreError> {
     routine.active = false;
-    routine.stopped = Some(crate::kernel::text::ellipsis(&why, 300));
+    routine.stopped = Some(kernel::text::ellipsis(&why, 300));
     routine.updated_at = tx.now();
     tx.put(&routine)?;
     let (id, name) = (routine.id, routine.name);

@@ -6,17 +6,16 @@ pub mod fire;
 pub mod happen;
 pub mod keep;
 pub mod refer;
-#[cfg(test)]
-mod tests;
 pub mod tick;
 pub mod writing;
 
-use crate::features::agents::model::Agent;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::workspace::model::Settings;
+use kernel::key::KeyBuf;
+use kernel::{
     AgentId, CatchUp, Event, FiringId, Overlap, RoutineAct, RoutineId, RoutineSession, TypedId as _,
 };
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::conditions::Values;
 use super::model::{BY_AGENT, Clock, Firing, Routine, RoutineRules, Slot};
@@ -272,7 +271,7 @@ pub fn run_now(
     }
     let shot = fire::Shot {
         slot: Slot::Manual(tx.new_id::<FiringId>().uuid().as_u64_pair().0),
-        by: crate::kernel::FiredBy::Manual,
+        by: kernel::FiredBy::Manual,
         subject,
         values,
         about,

@@ -1,16 +1,16 @@
 //! What a wish refers to by name: a task template, who has its roles, saved views. A name that nothing has
 //! is told when the routine is saved.
 
-use crate::features::routines::model::{Action, TasksForm, Trigger};
-use crate::features::routines::rules::RoutineError;
-use crate::features::routines::scene;
-use crate::features::routines::wish::{Checked, Wish};
-use crate::features::tasks::model::template::Template;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::people::People;
-use crate::features::tasks::queries::{checks, templates};
-use crate::kernel::{AgentId, Assignee, FieldError};
-use crate::store::Read;
+use crate::routines::model::{Action, TasksForm, Trigger};
+use crate::routines::rules::RoutineError;
+use crate::routines::scene;
+use crate::routines::wish::{Checked, Wish};
+use crate::tasks::model::template::Template;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::people::People;
+use crate::tasks::queries::{checks, templates};
+use kernel::{AgentId, Assignee, FieldError};
+use store::Read;
 
 /// Looks up what a wish names. `own` is who is meant by `me`.
 ///

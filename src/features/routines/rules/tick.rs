@@ -4,14 +4,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::features::routines::conditions::Values;
-use crate::features::routines::model::{Clock, DUE, Firing, Routine, Slot};
-use crate::features::routines::queries;
-use crate::features::routines::rules::fire::{self, Shot};
-use crate::features::routines::rules::{happen, keep, writing};
-use crate::kernel::cadence::Schedule;
-use crate::kernel::{CatchUp, Fate, FiredBy};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError, WriteTx};
+use crate::routines::conditions::Values;
+use crate::routines::model::{Clock, DUE, Firing, Routine, Slot};
+use crate::routines::queries;
+use crate::routines::rules::fire::{self, Shot};
+use crate::routines::rules::{happen, keep, writing};
+use kernel::cadence::Schedule;
+use kernel::key::KeyBuf;
+use kernel::{CatchUp, Fate, FiredBy};
+use store::{Range, ReadExt, StoreError, WriteTx};
 
 /// An instant that is not older fires as if nothing had been in the way.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(90);

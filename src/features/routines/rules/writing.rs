@@ -4,16 +4,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::features::routines::model::{Clock, Routine, Slot, Writing};
-use crate::features::routines::queries;
-use crate::features::routines::registry::{self, Change, Happening, Subject};
-use crate::features::routines::rules::happen::{self, LONG_PAST};
-use crate::features::routines::scene::{self, Moment};
-use crate::features::tasks::model::{TASKS, Task};
-use crate::features::tasks::queries::people::assignee_of;
-use crate::kernel::time::from_ms;
-use crate::kernel::{RoutineId, TaskId};
-use crate::store::{Entry, KeyBuf, ReadExt, StoreError, WriteTx, feed};
+use crate::routines::model::{Clock, Routine, Slot, Writing};
+use crate::routines::queries;
+use crate::routines::registry::{self, Change, Happening, Subject};
+use crate::routines::rules::happen::{self, LONG_PAST};
+use crate::routines::scene::{self, Moment};
+use crate::tasks::model::{TASKS, Task};
+use crate::tasks::queries::people::assignee_of;
+use kernel::key::KeyBuf;
+use kernel::time::from_ms;
+use kernel::{RoutineId, TaskId};
+use store::{Entry, ReadExt, StoreError, WriteTx, feed};
 
 /// How long words rest before they fire.
 const REST: SignedDuration = SignedDuration::from_mins(10);

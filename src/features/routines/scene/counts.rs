@@ -4,17 +4,18 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::features::routines::conditions::{Conditions, Datum, Values};
-use crate::features::routines::registry::VIEW;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::filter::Asker;
-use crate::features::tasks::queries::list::{self, Filter, Today};
-use crate::features::tasks::queries::looks;
-use crate::features::tasks::queries::people::People;
-use crate::features::views::model::{BY_SLUG, View};
-use crate::kernel::filter::Query;
-use crate::kernel::{AgentId, Assignee};
-use crate::store::{KeyBuf, Read, ReadExt, StoreError};
+use crate::routines::conditions::{Conditions, Datum, Values};
+use crate::routines::registry::VIEW;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::filter::Asker;
+use crate::tasks::queries::list::{self, Filter, Today};
+use crate::tasks::queries::looks;
+use crate::tasks::queries::people::People;
+use crate::views::model::{BY_SLUG, View};
+use kernel::filter::Query;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, Assignee};
+use store::{Read, ReadExt, StoreError};
 
 /// Counts the tasks of the views that conditions name. `me` in a query is the agent of the routine.
 ///

@@ -4,14 +4,14 @@
 use serde_json::{Map, Value};
 
 use super::{MAX_SUBJECT, Moment, Stage, list};
-use crate::features::history::queries::fields::Speaker;
-use crate::features::history::queries::names::Names;
-use crate::features::routines::conditions::{Datum, value_of};
-use crate::features::routines::registry::{self, Change, Happening, OLD, Type};
-use crate::features::tasks::model::TASKS;
-use crate::features::views::model::{VIEWS, View};
-use crate::kernel::text::ellipsis;
-use crate::store::{Read, StoreError, codec, feed, record};
+use crate::history::queries::fields::Speaker;
+use crate::history::queries::names::Names;
+use crate::routines::conditions::{Datum, value_of};
+use crate::routines::registry::{self, Change, Happening, OLD, Type};
+use crate::tasks::model::TASKS;
+use crate::views::model::{VIEWS, View};
+use kernel::text::ellipsis;
+use store::{Read, StoreError, codec, feed, record};
 
 /// How many later changes of a row are looked through for what it was.
 const LOOKED_AT: usize = 100;
@@ -163,7 +163,7 @@ impl Stage {
             Value::Null => Datum::Nothing,
             Value::Bool(yes) => Datum::text(if *yes { "yes" } else { "no" }),
             Value::Number(number) if of == Type::Moment => {
-                let at = number.as_i64().map(crate::kernel::time::from_ms);
+                let at = number.as_i64().map(kernel::time::from_ms);
                 self.moment(at)
             }
             Value::Number(number) => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::BlobId;
+use store::BlobId;
 
 /// How many files one message may have.
 pub const MAX_ATTACHED: usize = 8;
@@ -72,7 +72,7 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::Attachment;
-    use crate::store::BlobId;
+    use store::BlobId;
 
     #[test]
     fn a_file_lies_at_a_path_that_leads_nowhere_else() {

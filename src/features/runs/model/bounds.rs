@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::Bound;
-use crate::features::agents::model::{Agent, ReachOf};
-use crate::kernel::{AgentId, TypedId};
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use crate::agents::model::{Agent, ReachOf};
+use kernel::{AgentId, TypedId};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// What bounds runs.
 pub const RUN_LIMITS: Table = Table::new(188, "run_limits");
@@ -110,7 +110,7 @@ impl RunBounds {
 #[cfg(test)]
 mod tests {
     use super::{RunBounds, RunLimits};
-    use crate::features::agents::model::ReachOf;
+    use crate::agents::model::ReachOf;
 
     #[test]
     fn the_nearer_choice_counts_and_what_nobody_chose_is_as_usual() {

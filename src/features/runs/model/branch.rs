@@ -7,8 +7,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, Session};
-use crate::kernel::{Actor, RunId, SessionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, OnDelete, Record, Refs, Root, Table};
+use kernel::{Actor, RunId, SessionId, Thinking, Timestamp, TypedId};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 /// Branches.
 pub const BRANCHES: Table = Table::new(183, "session_branches");
@@ -111,8 +111,8 @@ impl Record for Branch {
             run: RunId::from_bytes([9; 16]),
             thinking: Some(Thinking::High),
             note: "What you did after this is not part of it.".into(),
-            by: Actor::System(crate::kernel::Part::Setup),
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            by: Actor::System(kernel::Part::Setup),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

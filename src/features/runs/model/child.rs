@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use crate::kernel::{InputId, RunId, SessionId, Thinking, Timestamp, TypedId};
-use crate::store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
+use kernel::{InputId, RunId, SessionId, Thinking, Timestamp, TypedId};
+use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec};
 
 /// Sub-agents.
 pub const CHILDREN: Table = Table::new(175, "subagents");
@@ -131,7 +131,7 @@ impl Record for Child {
         Root::of::<Run>(self.run)
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         let parent = RunId::from_bytes([8; 16]);
         Self {
             run: RunId::from_bytes([9; 16]),

@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use crate::kernel::{Actor, Part, SessionId, Timestamp, TypedId};
-use crate::store::{Class, OnDelete, Record, Refs, Root, Table};
+use kernel::{Actor, Part, SessionId, Timestamp, TypedId};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 /// What of sessions their models are shown.
 pub const CONTEXTS: Table = Table::new(180, "session_contexts");
@@ -86,7 +86,7 @@ impl Record for Context {
             asked: Some(Asked {
                 by: Actor::System(Part::Setup),
                 focus: "the prices".into(),
-                at: crate::kernel::time::from_ms(1_700_000_000_000),
+                at: kernel::time::from_ms(1_700_000_000_000),
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::JsonText;
+use kernel::JsonText;
 
 /// What is added to the name of a program's tool when HQ has one of that name.
 pub const OTHERS: &str = "_client";
@@ -88,7 +88,7 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::{ClientChoice, ClientTool, Demand};
-    use crate::kernel::JsonText;
+    use kernel::JsonText;
 
     #[test]
     fn a_tool_has_its_own_name_for_its_program() {

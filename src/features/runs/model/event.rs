@@ -4,10 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::{Attachment, Run, SESSION_EVENTS, Session};
-use crate::kernel::{
-    Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor,
-};
-use crate::store::{BlobId, BlobRefs, Class, Record, Root, Table};
+use kernel::{Actor, InputId, Outcome, RunId, SessionId, Thinking, Timestamp, TypedId, WaitFor};
+use store::{BlobId, BlobRefs, Class, Record, Root, Table};
 
 /// Text that may be long: inline up to 16 KiB, else a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -414,7 +412,7 @@ impl Record for SessionEvent {
             session: SessionId::from_bytes([12; 16]),
             n: 3,
             run: Some(RunId::from_bytes([8; 16])),
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
             kind: EventKind::ToolFinished {
                 step: 2,
                 call_id: "call_2".into(),

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Bound;
 use super::{QueueOf, Session};
-use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, Fast, TypedId, Verbosity};
-use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::{AgentId, Fast, TypedId, Verbosity};
+use store::codec::{self, DecodeError};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// Choices.
 pub const TALK_CHOICES: Table = Table::new(187, "talk_choices");

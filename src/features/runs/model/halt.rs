@@ -5,9 +5,10 @@ use jiff::fmt::serde::timestamp::millisecond;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::{AccountId, AgentId, HaltHow, Timestamp, TypedId};
-use crate::store::{Class, Key, KeyBuf, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::key::{Key, KeyBuf};
+use kernel::{AccountId, AgentId, HaltHow, Timestamp, TypedId};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// Halts.
 pub const HALTS: Table = Table::new(172, "halts");
@@ -94,7 +95,7 @@ impl Record for Halt {
             of: HaltOf::Agent(AgentId::from_bytes([5; 16])),
             how: HaltHow::Now,
             by: Some(AccountId::from_bytes([1; 16])),
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

@@ -4,12 +4,12 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::{Attachment, ClientChoice, ClientTool, Demand, Session};
-use crate::kernel::{
+use kernel::{
     Actor, AgentId, CommentId, Fast, InputId, JsonText, Part, QueueMode, RunId, RunTrigger,
     SessionId, Thinking, Timestamp, TypedId,
 };
-use crate::store::codec::{self, DecodeError};
-use crate::store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use store::codec::{self, DecodeError};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Queued inputs.
 pub const INPUTS: Table = Table::new(69, "queued_inputs");
@@ -259,7 +259,7 @@ impl Record for Input {
             comment: Some(CommentId::from_bytes([3; 16])),
             mode: QueueMode::Collect,
             kept: true,
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
             attached: vec![Attachment {
                 name: "plan ü.png".into(),
                 media_type: "image/png".into(),

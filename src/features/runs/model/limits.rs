@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Class, Record, Table};
+use store::{Class, Record, Table};
 
 /// What bounds sub-agents.
 pub const SUBAGENT_LIMITS: Table = Table::new(185, "subagent_limits");

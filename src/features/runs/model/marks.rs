@@ -3,9 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::runs::model::Session;
-use crate::kernel::{AccountId, AgentId, SessionId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::runs::model::Session;
+use kernel::{AccountId, AgentId, SessionId, Timestamp, TypedId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Read marks.
 pub const READ_MARKS: Table = Table::new(182, "read_marks");
@@ -48,7 +48,7 @@ impl Record for ReadMark {
             member: AccountId::from_bytes([1; 16]),
             agent: AgentId::from_bytes([5; 16]),
             unread: 3,
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

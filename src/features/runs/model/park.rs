@@ -4,9 +4,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use crate::features::tasks::model::Task;
-use crate::kernel::{AgentId, RunId, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use crate::tasks::model::Task;
+use kernel::{AgentId, RunId, TaskId, Timestamp, TypedId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// What runs wait for.
 pub const PARKS: Table = Table::new(173, "parks");
@@ -63,7 +63,7 @@ impl Record for Park {
         Root::of::<Run>(self.run)
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             run: RunId::from_bytes([8; 16]),
             step: 3,

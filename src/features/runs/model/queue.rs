@@ -5,9 +5,10 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use crate::features::agents::model::Agent;
-use crate::kernel::{AgentId, DropPolicy, QueueMode, SessionId, TypedId};
-use crate::store::{Class, Key, KeyBuf, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::key::{Key, KeyBuf};
+use kernel::{AgentId, DropPolicy, QueueMode, SessionId, TypedId};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// Choices.
 pub const QUEUE_CHOICES: Table = Table::new(170, "queue_choices");
@@ -181,7 +182,7 @@ pub fn pause_ms(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::{ChosenBy, QueueWish, Queueing, pause_ms};
-    use crate::kernel::{DropPolicy, QueueMode};
+    use kernel::{DropPolicy, QueueMode};
 
     #[test]
     fn the_nearest_choice_wins_and_each_part_on_its_own() {

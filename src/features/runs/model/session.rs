@@ -3,12 +3,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::kernel::{
-    AccountId, AgentId, InputId, RunId, SessionId, TaskId, Thinking, Timestamp, TypedId,
-};
-use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crate::agents::model::Agent;
+use kernel::{AccountId, AgentId, InputId, RunId, SessionId, TaskId, Thinking, Timestamp, TypedId};
+use store::codec::{self, DecodeError};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Sessions.
 pub const SESSIONS: Table = Table::new(60, "sessions");
@@ -161,7 +159,7 @@ impl Record for Session {
         if self.archived_at.is_none() {
             keys.entry(SESSION_BY_KEY).text(&self.key);
         }
-        if !crate::features::runs::queries::talk::is_throw_away(&self.key) {
+        if !crate::runs::queries::talk::is_throw_away(&self.key) {
             keys.entry(SESSION_BY_AGENT).part(self.agent).part(self.created_at);
         }
     }
@@ -169,7 +167,7 @@ impl Record for Session {
         refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: SessionId::from_bytes([12; 16]),
             agent: AgentId::from_bytes([5; 16]),

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::features::history::queries::files;
-use crate::features::runs::model::{EventKind, Run};
-use crate::kernel::SessionId;
-use crate::kernel::text::ellipsis;
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::history::queries::files;
+use crate::runs::model::{EventKind, Run};
+use kernel::SessionId;
+use kernel::text::ellipsis;
+use store::{Read, ReadExt as _, StoreError};
 
 use super::doing::doing;
 use super::steps::{CallState, Steps, What};
@@ -168,8 +168,8 @@ fn listed(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::Between;
-    use crate::features::runs::model::Run;
-    use crate::store::Record;
+    use crate::runs::model::Run;
+    use store::Record;
 
     #[test]
     fn a_model_is_told_what_stays_and_nothing_when_nothing_does() {

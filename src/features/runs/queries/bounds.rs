@@ -1,9 +1,9 @@
 //! What bounds runs.
 
-use crate::features::agents::model::ReachOf;
-use crate::features::runs::model::{Child, Run, RunBounds, RunLimits};
-use crate::kernel::AgentId;
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::ReachOf;
+use crate::runs::model::{Child, Run, RunBounds, RunLimits};
+use kernel::AgentId;
+use store::{ReadExt, StoreError};
 
 /// What was chosen for all runs, or for those of an agent alone.
 ///

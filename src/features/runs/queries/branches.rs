@@ -1,9 +1,10 @@
 //! Runs that begin again at a step of another: what their conversations share, and what they wait for.
 
-use crate::features::history::model::{FileRevert, REVERTS_BY_RUN};
-use crate::features::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session};
-use crate::kernel::{RunId, RunState, SessionId};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::history::model::{FileRevert, REVERTS_BY_RUN};
+use crate::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session};
+use kernel::key::KeyBuf;
+use kernel::{RunId, RunState, SessionId};
+use store::{Range, ReadExt, StoreError};
 
 use super::{events_of_run, live_on_task};
 

@@ -1,10 +1,11 @@
 //! Which runs are sub-agents of which.
 
-use crate::features::runs::model::{
+use crate::runs::model::{
     CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child, Input, Run,
 };
-use crate::kernel::{RunId, SessionId};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use kernel::key::KeyBuf;
+use kernel::{RunId, SessionId};
+use store::{Range, ReadExt, StoreError};
 
 /// How many sub-agents of one conversation are looked at, the newest.
 const NEWEST: usize = 100;

@@ -1,12 +1,12 @@
 //! Which model answers in a conversation, and how much it thinks: what a message asks for, else what was
 //! chosen for the conversation, else what counts for its task, its agent and the workspace.
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::queries::{self as connections, Asked, Choice};
-use crate::features::runs::model::{EventKind, Input, ModelSource, Run, Session};
-use crate::features::tasks::model::Task;
-use crate::kernel::{Fast, Thinking};
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::connections::queries::{self as connections, Asked, Choice};
+use crate::runs::model::{EventKind, Input, ModelSource, Run, Session};
+use crate::tasks::model::Task;
+use kernel::{Fast, Thinking};
+use store::{ReadExt, StoreError};
 
 use super::{habits, queue};
 

@@ -1,8 +1,8 @@
 //! Runs that answer a program: what it asked for, and the calls that it is to carry out.
 
-use crate::features::runs::model::{Demand, EventKind, Input, InputState, Run, Session};
-use crate::kernel::{RunId, RunTrigger};
-use crate::store::{ReadExt, StoreError};
+use crate::runs::model::{Demand, EventKind, Input, InputState, Run, Session};
+use kernel::{RunId, RunTrigger};
+use store::{ReadExt, StoreError};
 
 use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 
@@ -86,7 +86,7 @@ pub fn run_of(id: &str) -> Option<RunId> {
 #[cfg(test)]
 mod tests {
     use super::{id_of, run_of};
-    use crate::kernel::{RunId, TypedId as _};
+    use kernel::{RunId, TypedId as _};
 
     #[test]
     fn the_id_of_a_call_says_which_run_waits() {

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use crate::features::deliverables::model::{
-    BY_TASK, Content, Deliverable, VERSIONS_BY_DELIVERABLE, Version,
-};
-use crate::features::runs::model::{Body, Branch, CallStatus, Run};
-use crate::features::usage::queries as usage;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{RunState, Timestamp};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
-use crate::web::md;
+use crate::deliverables::model::{BY_TASK, Content, Deliverable, VERSIONS_BY_DELIVERABLE, Version};
+use crate::runs::model::{Body, Branch, CallStatus, Run};
+use crate::usage::queries as usage;
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{RunState, Timestamp};
+use store::{Range, ReadExt, StoreError};
+use web::md;
 
 use super::branches;
 use super::doing::doing;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::kernel::text::ellipsis;
+use kernel::text::ellipsis;
 
 use super::steps::{CallState, ToolCall};
 
@@ -245,7 +245,7 @@ pub fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::doing;
-    use crate::features::runs::queries::steps::{CallState, ToolCall};
+    use crate::runs::queries::steps::{CallState, ToolCall};
 
     fn call(name: &str, arguments: &str, state: CallState) -> ToolCall {
         ToolCall {

@@ -2,11 +2,11 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::runs::model::{Habits, Input, NEVER, QueueOf, Session, TalkChoice, TalkWish};
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AgentId, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::parts::Choice;
+use crate::runs::model::{Habits, Input, NEVER, QueueOf, Session, TalkChoice, TalkWish};
+use crate::workspace::queries as workspace;
+use kernel::{AgentId, Timestamp};
+use store::{ReadExt, StoreError};
+use web::parts::Choice;
 
 use super::talk;
 

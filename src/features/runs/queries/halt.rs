@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Halt, HaltOf, Run};
-use crate::features::workspace::model::Member;
-use crate::kernel::AgentId;
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::runs::model::{Halt, HaltOf, Run};
+use crate::workspace::model::Member;
+use kernel::AgentId;
+use store::{ReadExt, StoreError};
 
 /// How many runs are told that were at work when the program ended.
 const MOST_SUSPECTS: usize = 20;

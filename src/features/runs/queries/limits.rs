@@ -1,7 +1,7 @@
 //! What bounds sub-agents.
 
-use crate::features::runs::model::SubagentLimits;
-use crate::store::{ReadExt, StoreError};
+use crate::runs::model::SubagentLimits;
+use store::{ReadExt, StoreError};
 
 /// What bounds the sub-agents of the workspace.
 ///

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::runs::model::{Attachment, EventKind, PromptPart, Run, Session, SessionEvent};
-use crate::features::runs::rules::again::context_at;
-use crate::providers::catalog;
-use crate::providers::model::Part;
-use crate::store::{ReadExt, StoreError};
+use crate::runs::model::{Attachment, EventKind, PromptPart, Run, Session, SessionEvent};
+use crate::runs::rules::again::context_at;
+use providers::catalog;
+use providers::model::Part;
+use store::{ReadExt, StoreError};
 
 /// How many of the last events make a conversation.
 const MAX_EVENTS: u32 = 2_000;

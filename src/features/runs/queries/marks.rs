@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::features::runs::model::{MARKS_BY_MEMBER, READ_MARKS, ReadMark, Session};
-use crate::kernel::{AccountId, AgentId, SessionId};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
-use crate::web::live::Live;
+use crate::runs::model::{MARKS_BY_MEMBER, READ_MARKS, ReadMark, Session};
+use kernel::key::KeyBuf;
+use kernel::{AccountId, AgentId, SessionId};
+use store::{Range, ReadExt, StoreError};
+use web::live::Live;
 
 /// How many conversations with something to read are counted for a member.
 const COUNTED: usize = 500;

@@ -1,11 +1,11 @@
 //! The words with which a run that broke off goes on.
 
-use crate::features::runs::model::Run;
-use crate::features::runs::rules::{RunError, onward};
-use crate::features::usage::queries::cap::{self, Cap};
-use crate::kernel::{AccountId, Outcome};
-use crate::store::{ReadExt, StoreError};
-use crate::web::format;
+use crate::runs::model::Run;
+use crate::runs::rules::{RunError, onward};
+use crate::usage::queries::cap::{self, Cap};
+use kernel::{AccountId, Outcome};
+use store::{ReadExt, StoreError};
+use web::format;
 
 /// How a run goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub fn words(run: &Run, cap: Cap) -> Onward {
 #[cfg(test)]
 mod tests {
     use super::{Cap, words};
-    use crate::features::runs::model::Run;
-    use crate::kernel::Outcome;
-    use crate::store::Record as _;
+    use crate::runs::model::Run;
+    use kernel::Outcome;
+    use store::Record as _;
 
     #[test]
     fn what_was_used_up_stands_on_the_button() {

@@ -1,9 +1,10 @@
 //! What runs wait for by their own wish.
 
-use crate::features::runs::model::{PARKS_BY_TASK, Park, Run};
-use crate::features::tasks::model::Task;
-use crate::kernel::{RunId, RunState, TaskId, WaitFor};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::runs::model::{PARKS_BY_TASK, Park, Run};
+use crate::tasks::model::Task;
+use kernel::key::KeyBuf;
+use kernel::{RunId, RunState, TaskId, WaitFor};
+use store::{Range, ReadExt, StoreError};
 
 /// The question that a run waits for an answer to.
 ///

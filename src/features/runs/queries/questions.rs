@@ -2,15 +2,15 @@
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::Run;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AccountId, Timestamp};
-use crate::store::{ReadExt, StoreError};
-use crate::web::parts::Face;
-use crate::web::time::RelTime;
+use crate::agents::model::Agent;
+use crate::runs::model::Run;
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use app::Ws;
+use kernel::{AccountId, Timestamp};
+use store::{ReadExt, StoreError};
+use web::parts::Face;
+use web::time::RelTime;
 
 use super::{live, live_on_task, park, talk};
 

@@ -1,12 +1,13 @@
 //! What waits in a session, and what counts there.
 
-use crate::features::runs::model::{
+use crate::runs::model::{
     ChosenBy, INPUT_KEPT, INPUT_OPEN, Input, InputState, QueueChoice, QueueOf, QueueWish, Queueing,
     Session,
 };
-use crate::kernel::{AgentId, DropPolicy, QueueMode, RunId, SessionId};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
-use crate::web::parts::Choice;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, DropPolicy, QueueMode, RunId, SessionId};
+use store::{Range, ReadExt, StoreError};
+use web::parts::Choice;
 
 use super::words;
 

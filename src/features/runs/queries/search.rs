@@ -4,16 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::app::Ws;
-use crate::features::finder::model::{Found, Kind};
-use crate::features::finder::queries::document;
-use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
-use crate::kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
-use crate::providers::model::Part;
-use crate::search::{Ask, Typos, Wanted};
-use crate::store::key::decode;
-use crate::store::{Cursor, ReadExt, StoreError};
-use crate::tool::rank::{Query, Ranking};
+use crate::finder::model::{Found, Kind};
+use crate::finder::queries::document;
+use crate::runs::model::{EventKind, Run, Session, SessionEvent};
+use app::Ws;
+use kernel::key::decode;
+use kernel::{AccountId, Actor, AgentId, RunId, SessionId, Timestamp};
+use providers::model::Part;
+use search::{Ask, Typos, Wanted};
+use store::{Cursor, ReadExt, StoreError};
+use tool::rank::{Query, Ranking};
 
 use super::{branches, children, events, sessions, talk};
 
@@ -323,7 +323,7 @@ fn around(text: &str, query: &Query) -> String {
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    let part = crate::kernel::text::cut(&text[from..], SNIPPET);
+    let part = kernel::text::cut(&text[from..], SNIPPET);
     let (head, tail) =
         (if from > 0 { "…" } else { "" }, if from + part.len() < text.len() { "…" } else { "" });
     format!("{head}{}{tail}", part.trim())

@@ -1,12 +1,12 @@
 //! How conversations are called and how they stand, the same on pages, in the API and for commands.
 
-use crate::features::runs::model::{EventKind, Run, Session};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::AccountId;
-use crate::providers::model::Part;
-use crate::store::{ReadExt, StoreError};
-use crate::web::md;
+use crate::runs::model::{EventKind, Run, Session};
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use kernel::AccountId;
+use providers::model::Part;
+use store::{ReadExt, StoreError};
+use web::md;
 
 use super::{children, words};
 

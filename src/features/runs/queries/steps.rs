@@ -4,12 +4,12 @@
 //! call; a call's result joins the call. A step keeps its address for ever, because it is made
 //! from the number of its event.
 
-use crate::features::runs::model::{
+use crate::runs::model::{
     Attachment, Body, CallStatus, Compaction, EventKind, FileMark, PromptPart, Run, SessionEvent,
 };
-use crate::kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
-use crate::providers::model::Part;
-use crate::store::{ReadExt, StoreError};
+use kernel::{Actor, InputId, Outcome, RunId, Thinking, Timestamp, WaitFor};
+use providers::model::Part;
+use store::{ReadExt, StoreError};
 
 /// How many events are read at once.
 const CHUNK: u32 = 256;
@@ -482,12 +482,12 @@ fn begun(call: &mut Step, at: Timestamp, file: Option<FileMark>) {
 #[cfg(test)]
 mod tests {
     use super::{CallState, Steps, What};
-    use crate::features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
-    use crate::kernel::{RunId, SessionId, TypedId};
-    use crate::providers::model::Part;
+    use crate::runs::model::{Body, CallStatus, EventKind, SessionEvent};
+    use kernel::{RunId, SessionId, TypedId};
+    use providers::model::Part;
 
     fn event(n: u32, kind: EventKind) -> SessionEvent {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000 + i64::from(n));
+        let at = kernel::time::from_ms(1_700_000_000_000 + i64::from(n));
         let (session, run) = (SessionId::from_bytes([1; 16]), RunId::from_bytes([2; 16]));
         SessionEvent { session, n, run: Some(run), at, kind }
     }

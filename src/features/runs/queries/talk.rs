@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{EventKind, Run, Session, SessionEvent};
-use crate::features::workspace::queries as workspace;
-use crate::kernel::{AccountId, AgentId, Role, RunId, SessionId, Timestamp};
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::runs::model::{EventKind, Run, Session, SessionEvent};
+use crate::workspace::queries as workspace;
+use kernel::{AccountId, AgentId, Role, RunId, SessionId, Timestamp};
+use store::{ReadExt, StoreError};
 
 use super::{last_events, marks, session_by_key, sessions, sessions_of_agent};
 

@@ -1,11 +1,11 @@
 //! What a run has used of models: who answered in the end, on which way that is paid, tokens by kind.
 
-use crate::features::connections::model::Connection;
-use crate::features::usage::model::Usage;
-use crate::features::usage::queries as usage;
-use crate::kernel::{CallEnd, CallKind, ConnectionId, Route, RunId};
-use crate::providers::model::Usage as Tokens;
-use crate::store::{ReadExt, StoreError};
+use crate::connections::model::Connection;
+use crate::usage::model::Usage;
+use crate::usage::queries as usage;
+use kernel::{CallEnd, CallKind, ConnectionId, Route, RunId};
+use providers::model::Usage as Tokens;
+use store::{ReadExt, StoreError};
 
 /// What the calls of a run have used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +57,9 @@ fn last(calls: &[Usage]) -> Option<&Usage> {
 #[cfg(test)]
 mod tests {
     use super::last;
-    use crate::features::usage::model::Usage;
-    use crate::kernel::{CallEnd, CallKind};
-    use crate::store::Record as _;
+    use crate::usage::model::Usage;
+    use kernel::{CallEnd, CallKind};
+    use store::Record as _;
 
     fn call(model: &str, kind: CallKind, end: CallEnd) -> Usage {
         Usage { model: model.to_owned(), kind, end, ..Usage::sample() }

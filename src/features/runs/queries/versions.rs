@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::features::runs::model::{
+use crate::runs::model::{
     BRANCH_PARENT, Branch, BranchWhy, EventKind, Input, InputState, Run, Session, SessionEvent,
 };
-use crate::kernel::{InputId, RunId, SessionId};
-use crate::store::{ReadExt, StoreError};
+use kernel::{InputId, RunId, SessionId};
+use store::{ReadExt, StoreError};
 
 use super::{branches, events, events_of_run, session_by_key};
 

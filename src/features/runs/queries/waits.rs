@@ -1,9 +1,9 @@
 //! Why a run does not go on now, in one sentence, the same on every page and for programs.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::Run;
-use crate::kernel::{AgentStatus, RunState};
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::runs::model::Run;
+use kernel::{AgentStatus, RunState};
+use store::{ReadExt, StoreError};
 
 use super::{branches, halt, live_of_agent, park, words};
 

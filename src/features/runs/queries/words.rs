@@ -1,12 +1,12 @@
 //! Words for the states and ends of runs, the same on every page.
 
-use crate::features::connections::queries::turns;
-use crate::features::inbox::model::Item;
-use crate::features::runs::model::{
+use crate::connections::queries::turns;
+use crate::inbox::model::Item;
+use crate::runs::model::{
     CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy,
 };
-use crate::kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
-use crate::store::{ReadExt, StoreError};
+use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
+use store::{ReadExt, StoreError};
 
 /// A state word that the style sheet colours, with the word for people.
 #[must_use]
@@ -253,7 +253,7 @@ pub fn summary_by(by: SummaryBy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::used;
-    use crate::kernel::Thinking::{High, Low, Max, Medium, None};
+    use kernel::Thinking::{High, Low, Max, Medium, None};
 
     #[test]
     fn a_level_that_a_model_does_not_have_becomes_one_that_it_has() {

@@ -4,19 +4,17 @@
 //! first events of the old one. A retry takes the place of the old conversation, which stays readable; a
 //! fork stands beside it. On one task they take turns (`queries/branches.rs` says what a run waits for).
 
-use crate::features::agents::model::Agent;
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries::{self as connections, PRACTICE, Pick};
-use crate::features::inbox::model::Item;
-use crate::features::runs::model::{
-    Branch, BranchWhy, Child, Context, EventKind, ModelSource, Run, Session,
-};
-use crate::features::runs::queries::branches::{self, Cut};
-use crate::features::runs::queries::{self, talk};
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{ConnectionId, ItemId, RunId, RunTrigger, SessionId, Thinking};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::agents::model::Agent;
+use crate::connections::model::Connection;
+use crate::connections::queries::{self as connections, PRACTICE, Pick};
+use crate::inbox::model::Item;
+use crate::runs::model::{Branch, BranchWhy, Child, Context, EventKind, ModelSource, Run, Session};
+use crate::runs::queries::branches::{self, Cut};
+use crate::runs::queries::{self, talk};
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use kernel::{ConnectionId, ItemId, RunId, RunTrigger, SessionId, Thinking};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::RunError;
 use super::input::{SessionSpec, open_session};
@@ -276,8 +274,8 @@ pub fn context_at(tx: &impl ReadExt, session: &Session, upto: u32) -> Result<Con
 #[cfg(test)]
 mod tests {
     use super::{aside_key, fork_key};
-    use crate::features::runs::queries::talk::is_throw_away;
-    use crate::kernel::{SessionId, TypedId};
+    use crate::runs::queries::talk::is_throw_away;
+    use kernel::{SessionId, TypedId};
 
     #[test]
     fn a_fork_of_a_conversation_for_one_call_is_another_such() {

@@ -1,10 +1,10 @@
 //! A question beside a conversation: answered from what was said up to now, in words alone. The
 //! conversation stays as it is, also while a run works in it.
 
-use crate::features::runs::model::{Branch, BranchWhy, Context, Session};
-use crate::features::runs::queries;
-use crate::kernel::{AccountId, SessionId};
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::model::{Branch, BranchWhy, Context, Session};
+use crate::runs::queries;
+use kernel::{AccountId, SessionId};
+use store::{ReadExt, WriteTx};
 
 use super::{NewInput, RunError, Sent, again, queue};
 

@@ -1,8 +1,8 @@
 //! Choosing what bounds runs.
 
-use crate::features::agents::model::{Agent, ReachOf};
-use crate::features::runs::model::RunLimits;
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::{Agent, ReachOf};
+use crate::runs::model::RunLimits;
+use store::{ReadExt, WriteTx};
 
 use super::{RunError, limits};
 

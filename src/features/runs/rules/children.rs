@@ -5,19 +5,17 @@
 //! its call; any other reads it before its next model call; one that has ended leaves it to its
 //! conversation.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{
-    Awaited, Child, Input, InputState, Park, Run, Session, SubagentLimits,
-};
-use crate::features::runs::queries::{self, children as reading, limits, words};
-use crate::features::usage::queries as usage;
-use crate::kernel::text::{cut, ellipsis, head_tail};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::runs::model::{Awaited, Child, Input, InputState, Park, Run, Session, SubagentLimits};
+use crate::runs::queries::{self, children as reading, limits, words};
+use crate::usage::queries as usage;
+use kernel::text::{cut, ellipsis, head_tail};
+use kernel::{
     AccountId, Actor, AgentId, AgentStatus, Event, InputId, Outcome, Part, RunId, RunTrigger,
     SessionId, Thinking,
 };
-use crate::store::{ReadExt, StoreError, WriteTx};
-use crate::web::format;
+use store::{ReadExt, StoreError, WriteTx};
+use web::format;
 
 use super::RunError;
 use super::fork;

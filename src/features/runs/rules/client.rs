@@ -3,14 +3,12 @@
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::{
-    Body, CallStatus, Demand, EventKind, Input, InputState, Run, Session,
-};
-use crate::features::runs::queries::client::{self, Handed};
-use crate::features::runs::queries::talk;
-use crate::kernel::text::head_tail;
-use crate::kernel::{Event, InputId, Outcome, RunId, RunState, Thinking};
-use crate::store::{BlobId, ReadExt, WriteTx};
+use crate::runs::model::{Body, CallStatus, Demand, EventKind, Input, InputState, Run, Session};
+use crate::runs::queries::client::{self, Handed};
+use crate::runs::queries::talk;
+use kernel::text::head_tail;
+use kernel::{Event, InputId, Outcome, RunId, RunState, Thinking};
+use store::{BlobId, ReadExt, WriteTx};
 
 use super::RunError;
 use super::context;

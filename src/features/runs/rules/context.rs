@@ -1,11 +1,11 @@
 //! What of a session its model is shown: asking for a compaction, and what came of one.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Asked, Session};
-use crate::features::runs::queries;
-use crate::kernel::text::cut;
-use crate::kernel::{Event, RunId, RunTrigger, SessionId};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::runs::model::{Asked, Session};
+use crate::runs::queries;
+use kernel::text::cut;
+use kernel::{Event, RunId, RunTrigger, SessionId};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::life::{self, RunSpec};

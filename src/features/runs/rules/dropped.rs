@@ -1,12 +1,12 @@
 //! Messages that no run will read: why, and how their authors bring them back.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Input, InputState, Run, Session};
-use crate::features::runs::queries::queue as reading;
-use crate::features::workspace::model::Member;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AccountId, InputId, Outcome, QueueMode, SessionId};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::runs::model::{Input, InputState, Run, Session};
+use crate::runs::queries::queue as reading;
+use crate::workspace::model::Member;
+use kernel::text::ellipsis;
+use kernel::{AccountId, InputId, Outcome, QueueMode, SessionId};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::input::{SessionSpec, open_session};

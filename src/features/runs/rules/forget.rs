@@ -6,11 +6,12 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::{Habits, Session, SessionEvent};
-use crate::features::runs::queries::{self, children, habits, talk};
-use crate::features::tasks::model::Task;
-use crate::kernel::{AgentId, SessionId, Timestamp};
-use crate::store::{KeyBuf, Range, ReadExt, Record, StoreError, WriteTx};
+use crate::runs::model::{Habits, Session, SessionEvent};
+use crate::runs::queries::{self, children, habits, talk};
+use crate::tasks::model::Task;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, SessionId, Timestamp};
+use store::{Range, ReadExt, Record, StoreError, WriteTx};
 
 use super::RunError;
 
@@ -151,9 +152,9 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::{Count, MOST};
-    use crate::features::runs::model::Session;
-    use crate::kernel::{AgentId, SessionId, TypedId as _};
-    use crate::store::Record as _;
+    use crate::runs::model::Session;
+    use kernel::{AgentId, SessionId, TypedId as _};
+    use store::Record as _;
 
     #[test]
     fn of_too_many_sub_agents_the_oldest_go_and_nobody_else() {

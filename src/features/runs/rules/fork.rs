@@ -2,9 +2,9 @@
 //! that each goes its own way from there. The copies keep the run that they are from, so that an old
 //! result is found by the same name in both.
 
-use crate::features::runs::model::{Context, EventKind, Session, SessionEvent};
-use crate::features::runs::queries;
-use crate::store::WriteTx;
+use crate::runs::model::{Context, EventKind, Session, SessionEvent};
+use crate::runs::queries;
+use store::WriteTx;
 
 use super::RunError;
 

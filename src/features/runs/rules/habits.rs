@@ -1,8 +1,8 @@
 //! Choosing how conversations go on by themselves, and when one is over.
 
-use crate::features::runs::model::{QueueOf, Session, TalkChoice, TalkWish};
-use crate::features::runs::queries::habits as reading;
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::model::{QueueOf, Session, TalkChoice, TalkWish};
+use crate::runs::queries::habits as reading;
+use store::{ReadExt, WriteTx};
 
 use super::queue::may_choose;
 use super::{RunError, limits, sessions};

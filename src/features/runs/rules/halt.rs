@@ -1,11 +1,11 @@
 //! Standing still: the workspace, or an agent with all that it does. Runs that were at work go back to
 //! the queue, after their step or at once, and go on from their last step when somebody says so.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{EventKind, Halt, HaltOf, Run, Session};
-use crate::features::runs::queries::halt as reading;
-use crate::kernel::{AgentId, AgentStatus, Event, HaltHow, RunId, RunState};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::runs::model::{EventKind, Halt, HaltOf, Run, Session};
+use crate::runs::queries::halt as reading;
+use kernel::{AgentId, AgentStatus, Event, HaltHow, RunId, RunState};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::pen::Pen;

@@ -1,13 +1,11 @@
 //! Sessions and what is said in them.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{Input, InputState, Run, Session};
-use crate::features::runs::queries;
-use crate::kernel::text::{MAX_TEXT, cut};
-use crate::kernel::{
-    AccountId, Actor, AgentId, CommentId, Event, Part, RunTrigger, SessionId, TaskId,
-};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::runs::model::{Input, InputState, Run, Session};
+use crate::runs::queries;
+use kernel::text::{MAX_TEXT, cut};
+use kernel::{AccountId, Actor, AgentId, CommentId, Event, Part, RunTrigger, SessionId, TaskId};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::life::{self, RunSpec};

@@ -2,17 +2,15 @@
 
 use jiff::SignedDuration;
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{
+use crate::agents::model::Agent;
+use crate::runs::model::{
     CallStatus, EventKind, Input, ModelSource, Run, Session, SessionEvent, StopRequest,
 };
-use crate::features::runs::queries::{branches, halt};
-use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{
-    AccountId, Event, ItemId, Outcome, RunId, RunState, RunTrigger, TaskId, Thinking,
-};
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::queries::{branches, halt};
+use crate::workspace::model::{Counter, Counting};
+use kernel::text::ellipsis;
+use kernel::{AccountId, Event, ItemId, Outcome, RunId, RunState, RunTrigger, TaskId, Thinking};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::children;

@@ -1,7 +1,7 @@
 //! Choosing what bounds sub-agents.
 
-use crate::features::runs::model::{Bound, SubagentLimits};
-use crate::store::WriteTx;
+use crate::runs::model::{Bound, SubagentLimits};
+use store::WriteTx;
 
 use super::RunError;
 

@@ -1,10 +1,11 @@
 //! How far members have read: what is said counts for all others who take part in the conversation, and
 //! a look at it sets that back.
 
-use crate::features::runs::model::{Body, MARKS_BY_MEMBER, ReadMark, Run, Session};
-use crate::features::runs::queries::{self, marks as reading};
-use crate::kernel::{AccountId, Outcome, RunTrigger, SessionId};
-use crate::store::{KeyBuf, Range, ReadExt, Record, WriteTx};
+use crate::runs::model::{Body, MARKS_BY_MEMBER, ReadMark, Run, Session};
+use crate::runs::queries::{self, marks as reading};
+use kernel::key::KeyBuf;
+use kernel::{AccountId, Outcome, RunTrigger, SessionId};
+use store::{Range, ReadExt, Record, WriteTx};
 
 use super::RunError;
 

@@ -24,11 +24,11 @@ pub mod resend;
 pub mod sessions;
 pub mod talk;
 
-use crate::features::runs::model::{MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS};
-use crate::kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
-use crate::store::StoreError;
+use crate::runs::model::{MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP, MAX_DEBOUNCE_MS};
+use kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
+use store::StoreError;
 
-pub use crate::features::runs::queries::halt::held;
+pub use crate::runs::queries::halt::held;
 pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, keep_late, make_item_run, put_down, recover,

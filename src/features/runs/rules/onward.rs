@@ -1,14 +1,12 @@
 //! A run that broke off goes on where it stopped: as a run of its own in the same conversation, with all
 //! that one run may do and cost before it. What was done stays done.
 
-use crate::features::agents::model::Agent;
-use crate::features::inbox::model::Item;
-use crate::features::runs::model::{
-    EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent,
-};
-use crate::features::runs::queries;
-use crate::kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::inbox::model::Item;
+use crate::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent};
+use crate::runs::queries;
+use kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
+use store::{ReadExt, WriteTx};
 
 use super::life::{self, RunSpec};
 use super::queue::NewInput;

@@ -1,12 +1,12 @@
 //! A run waits by its own wish, gives its slot back, and goes on with what came of it as the result of
 //! its call: days later, and over restarts.
 
-use crate::features::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
-use crate::features::runs::queries::{self, client, park as reading};
-use crate::features::workspace::model::Member;
-use crate::kernel::text::{MAX_TEXT, cut};
-use crate::kernel::{AccountId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
+use crate::runs::queries::{self, client, park as reading};
+use crate::workspace::model::Member;
+use kernel::text::{MAX_TEXT, cut};
+use kernel::{AccountId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::RunError;
 use super::pen::Pen;

@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use crate::features::runs::model::{
+use crate::runs::model::{
     Body, CallStatus, EventKind, InputState, PAUSE, Run, Session, SessionEvent, Waiting,
 };
-use crate::features::runs::queries;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{Event, Outcome, RunId, RunState, RunTrigger, Timestamp, WaitFor};
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::queries;
+use kernel::text::ellipsis;
+use kernel::{Event, Outcome, RunId, RunState, RunTrigger, Timestamp, WaitFor};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::children;

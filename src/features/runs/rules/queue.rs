@@ -7,18 +7,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{
+use crate::agents::model::Agent;
+use crate::runs::model::{
     Attachment, Demand, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP,
     MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueWish, Queueing, Run, Session, Waiting,
 };
-use crate::features::runs::queries::{park as reading_park, queue as reading};
-use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{
+use crate::runs::queries::{park as reading_park, queue as reading};
+use kernel::text::MAX_TEXT;
+use kernel::{
     DropPolicy, Event, Fast, InputId, Placed, QueueMode, RunId, RunState, RunTrigger, SessionId,
     Thinking, Timestamp, WaitFor,
 };
-use crate::store::{ReadExt, WriteTx};
+use store::{ReadExt, WriteTx};
 
 use super::RunError;
 use super::children;

@@ -2,10 +2,10 @@
 //! branch, and what came of the message before stays readable. One that nobody has read is changed where
 //! it stands.
 
-use crate::features::runs::model::{Branch, BranchWhy, Context, Input, InputState};
-use crate::features::runs::queries::versions;
-use crate::kernel::{AccountId, InputId};
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::model::{Branch, BranchWhy, Context, Input, InputState};
+use crate::runs::queries::versions;
+use kernel::{AccountId, InputId};
+use store::{ReadExt, WriteTx};
 
 use super::life::RunSpec;
 use super::{NewInput, RunError, Sent, again, queue, talk};

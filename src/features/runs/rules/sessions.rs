@@ -1,12 +1,13 @@
 //! What people do with whole conversations: begin further ones, share them, name them, put them out of
 //! the way, bring them back, begin them anew.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{CHILDREN_BY_SESSION, Child, Run, Session};
-use crate::features::runs::queries::{self, branches, children, talk};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AccountId, AgentId, SessionId, Thinking};
-use crate::store::{KeyBuf, Range, ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::runs::model::{CHILDREN_BY_SESSION, Child, Run, Session};
+use crate::runs::queries::{self, branches, children, talk};
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{AccountId, AgentId, SessionId, Thinking};
+use store::{Range, ReadExt, WriteTx};
 
 use super::{RunError, SessionSpec, dropped, life, marks, open_session, queue};
 

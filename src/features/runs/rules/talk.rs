@@ -1,9 +1,9 @@
 //! Talk: what a person says to an agent in a chat, and taking it back.
 
-use crate::features::runs::model::{EventKind, Input, InputState, Run, Session, SessionEvent};
-use crate::features::runs::queries::{self, sessions, talk as reading};
-use crate::kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
-use crate::store::{ReadExt, WriteTx};
+use crate::runs::model::{EventKind, Input, InputState, Run, Session, SessionEvent};
+use crate::runs::queries::{self, sessions, talk as reading};
+use kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
+use store::{ReadExt, WriteTx};
 
 use super::{
     NewInput, RunError, Sent, SessionSpec, context, force_end, habits, open_session, queue,

@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::kernel::{Hue, LabelId, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use kernel::{Hue, LabelId, TaskId, Timestamp, TypedId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Labels.
 pub const LABELS: Table = Table::new(203, "labels");
@@ -47,7 +47,7 @@ impl Record for Label {
         keys.entry(BY_NAME).text(&self.name.to_lowercase());
     }
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: LabelId::from_bytes([21; 16]),
             name: "Launch ü".into(),

@@ -4,10 +4,10 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
 
 use super::Task;
-use crate::kernel::{
+use kernel::{
     Actor, Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, Thinking, Timestamp, rank,
 };
-use crate::store::codec::{self, DecodeError};
+use store::codec::{self, DecodeError};
 
 #[derive(Deserialize)]
 struct TaskV1 {

@@ -3,9 +3,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Delegation, TaskId, Timestamp, TypedId};
-use crate::store::codec::{self, DecodeError};
-use crate::store::{Class, Record, Table};
+use kernel::{Delegation, TaskId, Timestamp, TypedId};
+use store::codec::{self, DecodeError};
+use store::{Class, Record, Table};
 
 /// Due dates of which people have heard that they passed.
 pub const OVERDUE: Table = Table::new(218, "overdue_marks");
@@ -30,7 +30,7 @@ impl Record for OverdueMark {
         self.task
     }
     fn sample() -> Self {
-        let due_at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let due_at = kernel::time::from_ms(1_700_000_000_000);
         Self { task: TaskId::from_bytes([2; 16]), due_at }
     }
 }

@@ -4,8 +4,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::kernel::{Actor, Part, RelationId, RelationKind, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+use kernel::{Actor, Part, RelationId, RelationKind, TaskId, Timestamp, TypedId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 /// Relations between tasks.
 pub const RELATIONS: Table = Table::new(208, "task_relations");
@@ -58,7 +58,7 @@ impl Record for Relation {
             kind: RelationKind::BlockedBy,
             other: TaskId::from_bytes([3; 16]),
             by: Actor::System(Part::Setup),
-            created_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

@@ -6,14 +6,14 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::features::agents::model::Agent;
-use crate::features::streams::model::Stream;
-use crate::kernel::cadence::date_at;
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::streams::model::Stream;
+use kernel::cadence::date_at;
+use kernel::{
     Actor, Assignee, MissedPolicy, Part, Priority, Schedule, SeriesId, StreamId, TaskId, Thinking,
     Timestamp, TypedId,
 };
-use crate::store::{
+use store::{
     Class, Count, Counts, DecodeError, Index, Keys, OnDelete, Record, Refs, Root, Table, codec,
 };
 
@@ -227,7 +227,7 @@ impl Record for Series {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: SeriesId::from_bytes([21; 16]),
             title: "Check the chargers".into(),
@@ -300,7 +300,7 @@ impl Record for Occurrence {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             series: SeriesId::from_bytes([21; 16]),
             at,

@@ -3,8 +3,8 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Actor, Part, Priority, TemplateId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, Record, Table};
+use kernel::{Actor, Part, Priority, TemplateId, Timestamp, TypedId};
+use store::{Class, Index, Keys, Record, Table};
 
 /// Templates.
 pub const TEMPLATES: Table = Table::new(216, "task_templates");
@@ -66,7 +66,7 @@ impl Record for Template {
     }
 
     fn sample() -> Self {
-        let at = crate::kernel::time::from_ms(1_700_000_000_000);
+        let at = kernel::time::from_ms(1_700_000_000_000);
         Self {
             id: TemplateId::from_bytes([26; 16]),
             name: "Launch".into(),

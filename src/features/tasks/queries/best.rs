@@ -59,13 +59,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Best;
-    use crate::features::tasks::model::Task;
-    use crate::features::tasks::queries::columns::Row;
-    use crate::features::tasks::queries::list::Sort;
-    use crate::kernel::time::from_ms;
-    use crate::kernel::{Priority, TaskId, TypedId as _};
-    use crate::store::Record as _;
-    use crate::store::columns::Column as _;
+    use crate::tasks::model::Task;
+    use crate::tasks::queries::columns::Row;
+    use crate::tasks::queries::list::Sort;
+    use kernel::time::from_ms;
+    use kernel::{Priority, TaskId, TypedId as _};
+    use store::Record as _;
+    use store::columns::Column as _;
 
     fn row((n, (hand, priority, due)): (usize, (u8, usize, Option<u8>))) -> Row {
         let task = Task {

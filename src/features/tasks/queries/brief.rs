@@ -6,15 +6,15 @@ use serde::Serialize;
 use super::due::{self, Deadline};
 use super::people::People;
 use super::{labels, open_ends::OpenEnds, relations};
-use crate::features::comments::queries as comments;
-use crate::features::deliverables::queries as deliverables;
-use crate::features::links::queries as links;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::text::{cut, ellipsis};
-use crate::kernel::{Priority, TaskStatus, TypedId};
-use crate::store::{Read, ReadExt, StoreError};
+use crate::comments::queries as comments;
+use crate::deliverables::queries as deliverables;
+use crate::links::queries as links;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use kernel::text::{cut, ellipsis};
+use kernel::{Priority, TaskStatus, TypedId};
+use store::{Read, ReadExt, StoreError};
 
 /// How much of a description a model gets, in bytes.
 const MAX_DESCRIPTION: usize = 8 * 1024;

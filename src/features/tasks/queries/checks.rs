@@ -2,12 +2,12 @@
 
 use super::circles::{Coming, Waiting};
 use super::error::TaskError;
-use crate::features::agents::model::Agent;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Member;
-use crate::kernel::{Assignee, StreamId, TaskId, Timestamp};
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::agents::model::Agent;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::workspace::model::Member;
+use kernel::{Assignee, StreamId, TaskId, Timestamp};
+use store::{Read, ReadExt as _, StoreError};
 
 /// How many levels of parts a task may have, itself included.
 pub const MAX_DEPTH: usize = 5;

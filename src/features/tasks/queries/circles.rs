@@ -15,9 +15,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::error::TaskError;
 use super::relations;
-use crate::features::tasks::model::Task;
-use crate::kernel::TaskId;
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::tasks::model::Task;
+use kernel::TaskId;
+use store::{Read, ReadExt as _, StoreError};
 
 /// How many tasks a search for a circle looks at.
 pub const FAR: usize = 10_000;

@@ -10,12 +10,10 @@ use super::overdue::Passed;
 use super::people::assignee_of;
 use super::relations::keeps_waiting;
 use super::terms::Dated;
-use crate::features::tasks::model::Task;
-use crate::kernel::{
-    Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, TypedId,
-};
-use crate::store::columns::Column;
-use crate::store::{Key as _, KeyBuf};
+use crate::tasks::model::Task;
+use kernel::key::{Key as _, KeyBuf};
+use kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId, TypedId};
+use store::columns::Column;
 
 /// A date in milliseconds, the largest number for none: as it is compared, and half as long.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

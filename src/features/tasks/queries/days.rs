@@ -8,10 +8,10 @@ use super::best::Best;
 use super::columns::Row;
 use super::list::{self, Filter, Sort, Today};
 use super::terms::Dated;
-use crate::features::tasks::model::Task;
-use crate::kernel::TaskId;
-use crate::kernel::filter::Days;
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::tasks::model::Task;
+use kernel::TaskId;
+use kernel::filter::Days;
+use store::{Read, ReadExt as _, StoreError};
 
 /// What is due on a day.
 #[derive(Clone, Debug, Default)]

@@ -4,9 +4,9 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::kernel::cadence::instant;
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::TaskError;
+use kernel::cadence::instant;
 
 /// When something is due: at a moment, or on the day that has come to its end by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Deadline {
         let at = instant(zone, day(self.at, zone).to_datetime(time));
         // ok: a time of a day that can be written lies within what time can say.
         let at = at.unwrap_or(self.at).as_millisecond();
-        Self { at: crate::kernel::time::from_ms(at), has_time: true }
+        Self { at: kernel::time::from_ms(at), has_time: true }
     }
 }
 
@@ -109,7 +109,7 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
         },
     };
     match at.filter(|at| YEARS.contains(&day(*at, zone).year())) {
-        Some(at) => Ok(Some(crate::kernel::time::from_ms(at.as_millisecond()))),
+        Some(at) => Ok(Some(kernel::time::from_ms(at.as_millisecond()))),
         None => {
             let (first, last) = (YEARS.start(), YEARS.end());
             let message =
@@ -185,8 +185,8 @@ pub fn day(at: Timestamp, zone: &TimeZone) -> Date {
 #[cfg(test)]
 mod tests {
     use super::{Deadline, day, has_time, moved, parse, parse_start, parse_timed, zone};
-    use crate::kernel::Problem as _;
     use jiff::Timestamp;
+    use kernel::Problem as _;
 
     #[test]
     fn a_day_lasts_until_its_end_in_the_zone() {

@@ -2,9 +2,9 @@
 
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use super::circles::FAR;
-use crate::kernel::{FieldError, Problem, ProblemKind};
-use crate::store::StoreError;
-use crate::tool::merge::Clash;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
+use tool::merge::Clash;
 
 /// A field that two people have changed in ways that exclude each other.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -12,17 +12,17 @@ use super::overdue::Passed;
 use super::people::People;
 use super::taskset::TaskSet;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::label::Label;
-use crate::features::tasks::model::series::Series;
-use crate::features::tasks::model::template::Template;
-use crate::kernel::filter::{
+use crate::streams::model::Stream;
+use crate::tasks::model::label::Label;
+use crate::tasks::model::series::Series;
+use crate::tasks::model::template::Template;
+use kernel::filter::{
     self, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
-use crate::kernel::{
+use kernel::{
     AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId,
 };
-use crate::store::{Range, Read, ReadExt as _, Record, StoreError};
+use store::{Range, Read, ReadExt as _, Record, StoreError};
 
 /// Who asks, and what names mean here.
 pub struct Asker<'a> {
@@ -280,7 +280,7 @@ impl Asker<'_> {
             Ok(task) => Ok(Some(task.id)),
             Err(TaskError::Store(error)) => Err(error),
             Err(error) => {
-                wrong.push(crate::web::form::sentence(&error.to_string()));
+                wrong.push(web::form::sentence(&error.to_string()));
                 Ok(None)
             }
         }

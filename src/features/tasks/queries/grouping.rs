@@ -7,10 +7,10 @@ use super::due;
 use super::list::{self, Cut, Filter, Found, Order, Sort, Today};
 use super::overdue::Passed;
 use super::terms::Dated;
-use crate::features::tasks::model::Task;
-use crate::kernel::cursor::Page;
-use crate::kernel::{Assignee, Priority, StreamId, TaskStatus};
-use crate::store::{Read, StoreError};
+use crate::tasks::model::Task;
+use kernel::cursor::Page;
+use kernel::{Assignee, Priority, StreamId, TaskStatus};
+use store::{Read, StoreError};
 
 /// By what tasks are put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

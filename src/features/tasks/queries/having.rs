@@ -9,22 +9,23 @@ use super::people::{People, assignee_of};
 use super::standing::{self, Standing};
 use super::taskset::{self, TaskSet};
 use super::terms::{Dated, Watched};
-use crate::features::agents::queries::lines;
-use crate::features::comments::model::Comment;
-use crate::features::deliverables::model::{self as deliverables, Deliverable};
-use crate::features::files::model::TaskFile;
-use crate::features::inbox::model::{self as inbox, Item};
-use crate::features::notifications::model::{self as notices, Recipient};
-use crate::features::notifications::queries as notifications;
-use crate::features::runs::model::{self as runs, Run};
-use crate::features::tasks::model::Task;
-use crate::features::usage::model::PAYER_DAY;
-use crate::kernel::{
+use crate::agents::queries::lines;
+use crate::comments::model::Comment;
+use crate::deliverables::model::{self as deliverables, Deliverable};
+use crate::files::model::TaskFile;
+use crate::inbox::model::{self as inbox, Item};
+use crate::notifications::model::{self as notices, Recipient};
+use crate::notifications::queries as notifications;
+use crate::runs::model::{self as runs, Run};
+use crate::tasks::model::Task;
+use crate::usage::model::PAYER_DAY;
+use kernel::key::{Key as _, KeyBuf};
+use kernel::{
     About, AccountId, AgentId, Assignee, Outcome, Payer, RunId, RunState, TaskId, Timestamp,
     WaitFor,
 };
-use crate::store::columns::{self, Column};
-use crate::store::{Key as _, KeyBuf, Range, Read, ReadExt as _, Record, StoreError};
+use store::columns::{self, Column};
+use store::{Range, Read, ReadExt as _, Record, StoreError};
 
 /// Something that belongs to a task.
 trait OfTask: Record {

@@ -3,8 +3,9 @@
 use super::due::Deadline;
 use super::labels::{self, Moved};
 use super::model::{TASKS, Task};
-use crate::kernel::{Actor, Assignee, Event, Priority, TaskField, TaskId, TaskStatus, Timestamp};
-use crate::store::{KeyBuf, Read, ReadExt, StoreError, feed, record};
+use kernel::key::KeyBuf;
+use kernel::{Actor, Assignee, Event, Priority, TaskField, TaskId, TaskStatus, Timestamp};
+use store::{Read, ReadExt, StoreError, feed, record};
 
 /// About how many facts one look back gives. Saves of somebody who writes are no facts of their own.
 const MAX_FACTS: usize = 200;
@@ -108,7 +109,7 @@ pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, Sto
             before = image(read, place)?;
         }
         let moved = labels::moved(read, &entry, id)?;
-        let at = crate::kernel::time::from_ms(entry.at);
+        let at = kernel::time::from_ms(entry.at);
         for event in entry.events.iter().rev() {
             for kind in kinds(event, id, (before.as_ref(), after.as_ref()), &moved) {
                 told += usize::from(!matches!(kind, FactKind::Title(_) | FactKind::Field(_)));
@@ -241,9 +242,9 @@ fn alike(a: &FactKind, b: &FactKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Back, FactKind, Moved, back, field_kind, kinds};
-    use crate::features::tasks::model::Task;
-    use crate::kernel::{Event, Priority, TaskField};
-    use crate::store::Record as _;
+    use crate::tasks::model::Task;
+    use kernel::{Event, Priority, TaskField};
+    use store::Record as _;
 
     #[test]
     fn an_undo_says_what_is_back_and_a_lost_version_nothing_wrong() {

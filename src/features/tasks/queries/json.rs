@@ -7,14 +7,14 @@ use super::brief::Names;
 use super::error::TaskError;
 use super::people::assignee_of;
 use super::{labels, relations};
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::label::Label;
-use crate::features::tasks::model::template::Template;
-use crate::kernel::{
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::model::label::Label;
+use crate::tasks::model::template::Template;
+use kernel::{
     Actor, Assignee, Hue, LabelId, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp,
 };
-use crate::store::{Read, ReadExt as _};
+use store::{Read, ReadExt as _};
 
 /// Somebody: a person, an agent, or the program.
 #[derive(Serialize, JsonSchema)]

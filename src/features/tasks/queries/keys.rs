@@ -1,6 +1,6 @@
 //! The keys of the filter language that tasks have.
 
-use crate::kernel::filter::{Key, Kind, Words};
+use kernel::filter::{Key, Kind, Words};
 
 /// What tasks can be asked for, in the order in which a query is written.
 pub const KEYS: &[Key] = &[
@@ -81,8 +81,8 @@ const AGENT_STATES: Words = &[
 #[cfg(test)]
 mod tests {
     use super::{KEYS, PRIORITIES, STATUSES};
-    use crate::kernel::filter::Kind;
-    use crate::kernel::{Priority, TaskStatus};
+    use kernel::filter::Kind;
+    use kernel::{Priority, TaskStatus};
 
     #[test]
     fn every_status_and_priority_can_be_asked_for() {

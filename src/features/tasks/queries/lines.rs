@@ -4,11 +4,11 @@
 use super::error::TaskError;
 use super::overdue;
 use super::people::People;
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::tasks::model::Task;
-use crate::kernel::{Actor, AgentId, Assignee, Delegation, Manager};
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::agents::model::Agent;
+use crate::agents::queries::lines;
+use crate::tasks::model::Task;
+use kernel::{Actor, AgentId, Assignee, Delegation, Manager};
+use store::{Read, ReadExt as _, StoreError};
 
 /// How many names a refusal lists.
 const NAMED: usize = 10;

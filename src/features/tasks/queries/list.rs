@@ -13,11 +13,12 @@ use super::overdue::Passed;
 use super::taskset::{self, TaskSet};
 use super::terms::{Sign, Terms};
 use super::texts::{self, Words};
-use crate::features::tasks::model::{self, Task};
-use crate::kernel::cursor::Page;
-use crate::kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
-use crate::store::columns;
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
+use crate::tasks::model::{self, Task};
+use kernel::cursor::Page;
+use kernel::key::KeyBuf;
+use kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
+use store::columns;
+use store::{Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 
 /// Whose tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

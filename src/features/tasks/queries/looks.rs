@@ -3,12 +3,12 @@
 use super::grouping::GroupBy;
 use super::keys::KEYS;
 use super::list::Sort;
-use crate::features::views::model::Look;
-use crate::features::views::queries as views;
-use crate::kernel::filter::{self, Query, unknown_key};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AccountId, FieldError, ViewId};
-use crate::store::{Read, StoreError};
+use crate::views::model::Look;
+use crate::views::queries as views;
+use kernel::filter::{self, Query, unknown_key};
+use kernel::text::ellipsis;
+use kernel::{AccountId, FieldError, ViewId};
+use store::{Read, StoreError};
 
 /// What saved views call tasks.
 pub const NOUN: &str = "tasks";

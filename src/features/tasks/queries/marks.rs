@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::columns::Row;
 use super::list;
 use super::taskset::TaskSet;
-use crate::features::tasks::model::label::TaskLabel;
-use crate::features::tasks::model::relation::Relation;
-use crate::kernel::{LabelId, RelationId, RelationKind, StreamId, TaskId, TaskStatus};
-use crate::store::columns::{self, Column};
-use crate::store::{Read, StoreError};
+use crate::tasks::model::label::TaskLabel;
+use crate::tasks::model::relation::Relation;
+use kernel::{LabelId, RelationId, RelationKind, StreamId, TaskId, TaskStatus};
+use store::columns::{self, Column};
+use store::{Read, StoreError};
 
 /// Which task has which label.
 struct Mark {

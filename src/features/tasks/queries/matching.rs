@@ -3,9 +3,9 @@
 use super::error::TaskError;
 use super::filter::Asker;
 use super::list::{self, Cut, Filter, Sort};
-use crate::kernel::TaskId;
-use crate::kernel::filter::Query;
-use crate::web::format;
+use kernel::TaskId;
+use kernel::filter::Query;
+use web::format;
 
 /// All tasks that fit a query, the most urgent first.
 ///

@@ -37,11 +37,12 @@ pub mod words;
 pub use having::{acts, alone};
 
 use super::model::{self, Task};
-use crate::features::streams::queries::{self as streams, StreamError};
-use crate::features::workspace::model::Settings;
-use crate::kernel::{StreamId, TaskId};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
+use crate::streams::queries::{self as streams, StreamError};
+use crate::workspace::model::Settings;
 use error::TaskError;
+use kernel::key::KeyBuf;
+use kernel::{StreamId, TaskId};
+use store::{Range, Read, ReadExt, StoreError};
 
 /// What stands before task numbers until the workspace has its own letters.
 const DEFAULT_KEY: &str = "HQ";

@@ -1,9 +1,10 @@
 //! What keeps a task from being finished.
 
-use crate::features::deliverables::model::{self, Deliverable};
-use crate::kernel::{DeliverableState, TaskId};
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
-use crate::web::format;
+use crate::deliverables::model::{self, Deliverable};
+use kernel::key::KeyBuf;
+use kernel::{DeliverableState, TaskId};
+use store::{Range, Read, ReadExt, StoreError};
+use web::format;
 
 /// What is still open on a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

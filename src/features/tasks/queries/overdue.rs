@@ -6,14 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::due::{self, Deadline};
 use super::list::{OPEN, Today};
 use super::standing;
-use crate::features::comments::queries as comments;
-use crate::features::tasks::model::overdue::{OverdueMark, TaskRules};
-use crate::features::tasks::model::{BY_STATUS, Task};
-use crate::features::workspace::model::Settings;
-use crate::kernel::cadence::midnight;
-use crate::kernel::{Priority, RunState, TaskId, TaskStatus};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
-use crate::web::time::{Due, Work};
+use crate::comments::queries as comments;
+use crate::tasks::model::overdue::{OverdueMark, TaskRules};
+use crate::tasks::model::{BY_STATUS, Task};
+use crate::workspace::model::Settings;
+use kernel::cadence::midnight;
+use kernel::key::KeyBuf;
+use kernel::{Priority, RunState, TaskId, TaskStatus};
+use store::{Range, Read, ReadExt as _, StoreError};
+use web::time::{Due, Work};
 
 /// The least by which time goes on.
 const TICK: SignedDuration = SignedDuration::from_millis(1);
@@ -219,13 +220,13 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::{Passed, overdue_at, shown};
-    use crate::features::tasks::model::Task;
-    use crate::features::tasks::queries::due::{parse, zone};
-    use crate::features::tasks::queries::list::Today;
-    use crate::kernel::TaskStatus;
-    use crate::kernel::cadence::midnight;
-    use crate::store::Record as _;
-    use crate::web::parts::Tone;
+    use crate::tasks::model::Task;
+    use crate::tasks::queries::due::{parse, zone};
+    use crate::tasks::queries::list::Today;
+    use kernel::TaskStatus;
+    use kernel::cadence::midnight;
+    use store::Record as _;
+    use web::parts::Tone;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

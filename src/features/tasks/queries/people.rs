@@ -1,13 +1,13 @@
 //! Everybody a task can belong to: names, faces, and who is meant by a word.
 
-use crate::features::agents::model::Agent;
-use crate::features::runs::model::{self as runs, Run};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::workspace::model::Member;
-use crate::kernel::{AccountId, Actor, AgentId, Assignee, RunState};
-use crate::store::{Range, Read, ReadExt, StoreError};
-use crate::tool::args::nearest;
-use crate::web::parts::{Choice, Face};
+use crate::agents::model::Agent;
+use crate::runs::model::{self as runs, Run};
+use crate::tasks::queries::error::TaskError;
+use crate::workspace::model::Member;
+use kernel::{AccountId, Actor, AgentId, Assignee, RunState};
+use store::{Range, Read, ReadExt, StoreError};
+use tool::args::nearest;
+use web::parts::{Choice, Face};
 
 /// The members and agents of a workspace, read once for a page or a tool call.
 pub struct People {

@@ -1,9 +1,10 @@
 //! Reads of relations between tasks. What is a part of what stands in the tasks themselves.
 
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::relation::{BY_OTHER, BY_TASK, Relation};
-use crate::kernel::{RelationKind, TaskId, TaskStatus};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::tasks::model::Task;
+use crate::tasks::model::relation::{BY_OTHER, BY_TASK, Relation};
+use kernel::key::KeyBuf;
+use kernel::{RelationKind, TaskId, TaskStatus};
+use store::{Range, Read, ReadExt as _, StoreError};
 
 /// Whether a task of this status keeps those waiting that wait for it. One that has missed its day does:
 /// nobody has done it.

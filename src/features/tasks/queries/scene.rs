@@ -8,16 +8,16 @@ use super::list::Today;
 use super::overdue::{self, Passed};
 use super::people::People;
 use super::standing::Standing;
-use crate::app::{Who as _, Ws};
-use crate::features::inbox::queries::view::held_words;
-use crate::features::runs::queries::doing;
-use crate::features::tasks::model::Task;
-use crate::kernel::{AccountId, Actor, Assignee, Can};
-use crate::store::Read;
-use crate::web::html::SafeHtml;
-use crate::web::md;
-use crate::web::session::{Access, Person};
-use crate::web::time::{Due, RelTime};
+use crate::inbox::queries::view::held_words;
+use crate::runs::queries::doing;
+use crate::tasks::model::Task;
+use app::{Who as _, Ws};
+use kernel::{AccountId, Actor, Assignee, Can};
+use store::Read;
+use web::html::SafeHtml;
+use web::md;
+use web::session::{Access, Person};
+use web::time::{Due, RelTime};
 
 /// A small word about a task with its colour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,15 +8,16 @@ use super::brief::Names;
 use super::error::TaskError;
 use super::json::WhoView;
 use super::labels;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::series::{BY_NEXT, DueAfter, Occurrence, SPAWNED, Series};
-use crate::kernel::cadence::{date_at, day_number, instant};
-use crate::kernel::{
+use crate::tasks::model::Task;
+use crate::tasks::model::series::{BY_NEXT, DueAfter, Occurrence, SPAWNED, Series};
+use kernel::cadence::{date_at, day_number, instant};
+use kernel::key::KeyBuf;
+use kernel::{
     MissedPolicy, Priority, ScheduleFields, SeriesId, StreamId, TaskStatus, Thinking, Timestamp,
     TypedId as _,
 };
-use crate::store::history::{self, Steps};
-use crate::store::{Hit, KeyBuf, Range, Read, ReadExt as _, Root, Schema, StoreError, record};
+use store::history::{self, Steps};
+use store::{Hit, Range, Read, ReadExt as _, Root, Schema, StoreError, record};
 
 /// How many of the newest tasks of a series are counted.
 pub const COUNTED: usize = 100;
@@ -240,7 +241,7 @@ pub fn all(read: &dyn Read) -> Result<Vec<Series>, StoreError> {
 /// # Errors
 /// When the store fails.
 pub fn due(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<SeriesId>, StoreError> {
-    let behind = crate::kernel::time::from_ms(now.as_millisecond().saturating_add(1));
+    let behind = kernel::time::from_ms(now.as_millisecond().saturating_add(1));
     let range = Range::between(KeyBuf::new(), KeyBuf::of(&behind));
     read.ids::<Series>(BY_NEXT, &range.limit(limit))
 }

@@ -2,13 +2,13 @@
 
 use super::people::People;
 use super::relations;
-use crate::features::agents::model::Agent;
-use crate::features::deliverables::model::{self as deliverables, Deliverable};
-use crate::features::inbox::model::{self as inbox, Item};
-use crate::features::runs::model::{self as runs, Run};
-use crate::features::tasks::model::Task;
-use crate::kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Timestamp};
-use crate::store::{Read, ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::deliverables::model::{self as deliverables, Deliverable};
+use crate::inbox::model::{self as inbox, Item};
+use crate::runs::model::{self as runs, Run};
+use crate::tasks::model::Task;
+use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Timestamp};
+use store::{Read, ReadExt, StoreError};
 
 /// After how many milliseconds a task without anybody on it says so.
 pub const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;

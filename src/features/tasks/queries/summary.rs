@@ -2,10 +2,10 @@
 
 use super::people::People;
 use super::standing::{self, Near, Standing};
-use crate::features::comments::model as comments;
-use crate::features::tasks::model::Task;
-use crate::kernel::{TaskStatus, Timestamp};
-use crate::store::{Read, ReadExt as _, StoreError};
+use crate::comments::model as comments;
+use crate::tasks::model::Task;
+use kernel::{TaskStatus, Timestamp};
+use store::{Read, ReadExt as _, StoreError};
 
 /// A task with the numbers that stand beside it in a list.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::columns::Row;
-use crate::kernel::TaskId;
+use kernel::TaskId;
 
 /// How many of sorted things come before what is looked for: for a walk whose next stop is near, the price
 /// grows with how far it is, not with how many there are.
@@ -123,11 +123,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{TaskSet, named, named_back};
-    use crate::features::tasks::model::Task;
-    use crate::features::tasks::queries::columns::Row;
-    use crate::kernel::{TaskId, TypedId as _};
-    use crate::store::Record as _;
-    use crate::store::columns::Column as _;
+    use crate::tasks::model::Task;
+    use crate::tasks::queries::columns::Row;
+    use kernel::{TaskId, TypedId as _};
+    use store::Record as _;
+    use store::columns::Column as _;
 
     fn id(n: u8) -> TaskId {
         TaskId::from_uuid(uuid::Uuid::from_u128(u128::from(n)))

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::error::TaskError;
 use super::people::People;
 use super::{checks, lines};
-use crate::features::tasks::model::template::{BY_NAME, Template, TemplateItem};
-use crate::kernel::{Actor, Assignee, Priority, TemplateId, Timestamp};
-use crate::store::{KeyBuf, Range, Read, ReadExt as _, StoreError};
+use crate::tasks::model::template::{BY_NAME, Template, TemplateItem};
+use kernel::key::KeyBuf;
+use kernel::{Actor, Assignee, Priority, TemplateId, Timestamp};
+use store::{Range, Read, ReadExt as _, StoreError};
 
 /// Who has which role of a template.
 pub type Roles = HashMap<String, Option<Assignee>>;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::columns::Row;
 use super::overdue::Passed;
 use super::taskset::TaskSet;
-use crate::kernel::filter::Numbers;
-use crate::kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
+use kernel::filter::Numbers;
+use kernel::{Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default)]

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use super::columns::Row;
 use super::taskset;
 use super::terms::Sign;
-use crate::features::tasks::model::Task;
-use crate::kernel::TaskId;
-use crate::store::columns::{self, Column};
-use crate::store::{Read, ReadExt, StoreError};
+use crate::tasks::model::Task;
+use kernel::TaskId;
+use store::columns::{self, Column};
+use store::{Read, ReadExt, StoreError};
 
 /// So many bytes of a title and its description are kept: nearly all of most.
 const KEPT: usize = 512;
@@ -263,10 +263,10 @@ pub(super) fn holding(
 #[cfg(test)]
 mod tests {
     use super::{Bytes, KEPT, Sign, Text, Words, holds};
-    use crate::features::tasks::model::Task;
-    use crate::kernel::{TaskId, TypedId as _};
-    use crate::store::Record as _;
-    use crate::store::columns::Column as _;
+    use crate::tasks::model::Task;
+    use kernel::{TaskId, TypedId as _};
+    use store::Record as _;
+    use store::columns::Column as _;
 
     fn words(sign: Sign, text: &str) -> Words {
         Words::new(sign, text, None)

@@ -1,10 +1,10 @@
 //! What the words of a task were when somebody read them.
 
 use super::error::TaskError;
-use crate::features::tasks::model::Task;
-use crate::kernel::{Actor, RunId, TaskId, Timestamp};
-use crate::store::history::{self, Steps, Version};
-use crate::store::{Read, Root, Schema, StoreError, record};
+use crate::tasks::model::Task;
+use kernel::{Actor, RunId, TaskId, Timestamp};
+use store::history::{self, Steps, Version};
+use store::{Read, Root, Schema, StoreError, record};
 
 /// How far a version is looked for.
 const MOST_STEPS: usize = 500;

@@ -4,10 +4,10 @@ use jiff::tz::TimeZone;
 
 use super::labels;
 use super::{TaskPatch, archive, assign, complete, restore, set_status, update};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::labels::Asked;
-use crate::kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus, Timestamp};
-use crate::store::WriteTx;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::labels::Asked;
+use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus, Timestamp};
+use store::WriteTx;
 
 /// How many tasks one change may have.
 pub const MOST: usize = 500;

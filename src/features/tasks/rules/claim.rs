@@ -1,11 +1,11 @@
 //! An agent takes work: what is its own already, or what nobody has.
 
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::people::People;
-use crate::features::tasks::queries::{self, checks, relations};
-use crate::kernel::{AgentId, Assignee, TaskId};
-use crate::store::WriteTx;
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::people::People;
+use crate::tasks::queries::{self, checks, relations};
+use kernel::{AgentId, Assignee, TaskId};
+use store::WriteTx;
 
 /// How many tasks a refusal names.
 const NAMED: usize = 5;

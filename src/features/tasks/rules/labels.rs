@@ -3,11 +3,11 @@
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
 use super::super::queries::labels::{self, Asked, MAX_NAME};
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::label::{Label, TaskLabel};
-use crate::kernel::text::{self, one_line};
-use crate::kernel::{Event, FieldError, Hue, LabelId, TaskField, TaskId};
-use crate::store::{StoreError, WriteTx};
+use crate::tasks::model::Task;
+use crate::tasks::model::label::{Label, TaskLabel};
+use kernel::text::{self, one_line};
+use kernel::{Event, FieldError, Hue, LabelId, TaskField, TaskId};
+use store::{StoreError, WriteTx};
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 300;

@@ -1,13 +1,13 @@
 //! Work that an agent cannot go on with goes up the line.
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines as agents;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::{self, checks, lines, relations};
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, Event, Manager, TaskId, TaskStatus};
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use crate::agents::model::Agent;
+use crate::agents::queries::lines as agents;
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::{self, checks, lines, relations};
+use kernel::text::ellipsis;
+use kernel::{AgentId, Event, Manager, TaskId, TaskStatus};
+use store::{ReadExt as _, StoreError, WriteTx};
 
 /// The longest reason that is handed on, in characters.
 const MAX_REASON: usize = 900;

@@ -3,10 +3,10 @@
 use super::super::queries;
 use super::super::queries::error::TaskError;
 use super::super::queries::{checks, list};
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::{Counter, Counting};
-use crate::kernel::{Event, TaskField, TaskId, rank};
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use crate::tasks::model::Task;
+use crate::workspace::model::{Counter, Counting};
+use kernel::{Event, TaskField, TaskId, rank};
+use store::{ReadExt as _, StoreError, WriteTx};
 
 /// How many tasks get new keys at once, around one whose key would be too long.
 const PIECE: usize = 400;

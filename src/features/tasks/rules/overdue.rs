@@ -2,15 +2,15 @@
 //! reopened with a new date.
 
 use super::TaskPatch;
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries::lines;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::overdue::{OverdueMark, TaskRules};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::overdue::{self as reads, Fell};
-use crate::features::tasks::queries::{self, checks};
-use crate::kernel::{About, Assignee, Notice, NoticeKind, TaskId, TaskStatus, Timestamp};
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use crate::agents::model::Agent;
+use crate::agents::queries::lines;
+use crate::tasks::model::Task;
+use crate::tasks::model::overdue::{OverdueMark, TaskRules};
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::overdue::{self as reads, Fell};
+use crate::tasks::queries::{self, checks};
+use kernel::{About, Assignee, Notice, NoticeKind, TaskId, TaskStatus, Timestamp};
+use store::{ReadExt as _, StoreError, WriteTx};
 
 /// The most days until a task is missed.
 const MOST: u16 = 365;

@@ -5,10 +5,10 @@ use super::super::queries::circles::{Coming, Waiting};
 use super::super::queries::error::TaskError;
 use super::super::queries::{self, relations, standing};
 use super::set_status;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::relation::Relation;
-use crate::kernel::{Event, RelationKind, TaskField, TaskId, TaskStatus};
-use crate::store::{ReadExt as _, WriteTx};
+use crate::tasks::model::Task;
+use crate::tasks::model::relation::Relation;
+use kernel::{Event, RelationKind, TaskField, TaskId, TaskStatus};
+use store::{ReadExt as _, WriteTx};
 
 /// Says how a task stands to another. What is so already changes nothing.
 ///

@@ -5,19 +5,19 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{NewTask, labels, title};
-use crate::features::agents::model::Agent;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::labels::Asked;
-use crate::features::tasks::queries::series::Common;
-use crate::features::tasks::queries::{self, checks, overdue, series as reads};
-use crate::kernel::cadence::{day_number, midnight};
-use crate::kernel::{
+use crate::agents::model::Agent;
+use crate::tasks::model::Task;
+use crate::tasks::model::series::{DueAfter, Going, Occurrence, Series};
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::labels::Asked;
+use crate::tasks::queries::series::Common;
+use crate::tasks::queries::{self, checks, overdue, series as reads};
+use kernel::cadence::{day_number, midnight};
+use kernel::{
     Assignee, FieldError, MissedPolicy, Priority, Schedule, SeriesId, StreamId, TaskId, TaskStatus,
     Thinking,
 };
-use crate::store::{ReadExt as _, StoreError, WriteTx};
+use store::{ReadExt as _, StoreError, WriteTx};
 
 /// The most tasks that a series may be said to end after.
 const MOST: u32 = 100_000;
@@ -477,7 +477,7 @@ fn open_slot(
 /// The last millisecond of the last day.
 fn last_moment(series: &Series) -> Option<Timestamp> {
     let behind = midnight(&series.schedule.zone(), series.last_day()?.tomorrow().ok()?)?;
-    Some(crate::kernel::time::from_ms(behind.as_millisecond() - 1))
+    Some(kernel::time::from_ms(behind.as_millisecond() - 1))
 }
 
 /// Names of labels, each once, without what is empty.

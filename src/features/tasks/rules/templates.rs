@@ -3,18 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{MAX_TITLE, NewTask, labels, relations};
-use crate::features::routines::queries as routines;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::model::template::{Template, TemplateItem};
-use crate::features::tasks::queries::checks;
-use crate::features::tasks::queries::error::TaskError;
-use crate::features::tasks::queries::labels::Asked;
-use crate::features::tasks::queries::lines;
-use crate::features::tasks::queries::people::People;
-use crate::features::tasks::queries::templates as reads;
-use crate::kernel::text::MAX_TEXT;
-use crate::kernel::{Assignee, FieldError, RelationKind, StreamId, TaskId, TemplateId};
-use crate::store::{StoreError, WriteTx};
+use crate::routines::queries as routines;
+use crate::tasks::model::Task;
+use crate::tasks::model::template::{Template, TemplateItem};
+use crate::tasks::queries::checks;
+use crate::tasks::queries::error::TaskError;
+use crate::tasks::queries::labels::Asked;
+use crate::tasks::queries::lines;
+use crate::tasks::queries::people::People;
+use crate::tasks::queries::templates as reads;
+use kernel::text::MAX_TEXT;
+use kernel::{Assignee, FieldError, RelationKind, StreamId, TaskId, TemplateId};
+use store::{StoreError, WriteTx};
 
 /// The longest name.
 const MAX_NAME: usize = 80;

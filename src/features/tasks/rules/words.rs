@@ -2,13 +2,13 @@
 //! changed meanwhile stays, and nobody's words go over another's unseen.
 
 use super::TaskPatch;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries::error::{FieldClash, TaskError};
-use crate::features::tasks::queries::{self, checks};
-use crate::kernel::{FieldError, TaskId};
-use crate::store::WriteTx;
-use crate::tool::merge::{self, Merged};
-use crate::web::checklist::{self, Tick};
+use crate::tasks::model::Task;
+use crate::tasks::queries::error::{FieldClash, TaskError};
+use crate::tasks::queries::{self, checks};
+use kernel::{FieldError, TaskId};
+use store::WriteTx;
+use tool::merge::{self, Merged};
+use web::checklist::{self, Tick};
 
 /// One field as it was written.
 #[derive(Clone, Debug, Default)]
@@ -134,8 +134,8 @@ fn lost(tx: &WriteTx<'_>, task: &Task) -> Result<TaskError, TaskError> {
 #[cfg(test)]
 mod tests {
     use super::{Words, Written, settle};
-    use crate::features::tasks::model::Task;
-    use crate::store::Record as _;
+    use crate::tasks::model::Task;
+    use store::Record as _;
 
     fn task(title: &str, description: &str) -> Task {
         Task { title: title.into(), description: description.into(), ..Task::sample() }

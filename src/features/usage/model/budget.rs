@@ -8,14 +8,14 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::agents::model::Agent;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::Run;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp, TypedId};
-use crate::store::{Class, Key, KeyBuf, OnDelete, Record, Refs, Root, Table};
+use crate::agents::model::Agent;
+use crate::routines::model::Routine;
+use crate::runs::model::Run;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::workspace::model::Settings;
+use kernel::{AgentId, Payer, Period, RunId, TaskId, Timestamp, TypedId};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 /// Budgets.
 pub const BUDGETS: Table = Table::new(164, "budgets");
@@ -26,41 +26,6 @@ pub const BUDGET_WAITS: Table = Table::new(166, "budget_waits");
 
 /// At which share of a budget a person is warned unless somebody says otherwise, in percent.
 pub const SOFT_PCT: u8 = 80;
-
-/// The kind first, so that the budgets of a payer lie together.
-impl Key for Payer {
-    fn encode(&self, out: &mut KeyBuf) {
-        match self {
-            Self::Workspace => out.u8(0),
-            Self::Agent(id) => out.u8(1).part(*id),
-            Self::Task(id) => out.u8(2).part(*id),
-            Self::Run(id) => out.u8(3).part(*id),
-            Self::Stream(id) => out.u8(4).part(*id),
-            Self::Routine(id) => out.u8(5).part(*id),
-        };
-    }
-    fn take(bytes: &mut &[u8]) -> Option<Self> {
-        match u8::take(bytes)? {
-            0 => Some(Self::Workspace),
-            1 => Key::take(bytes).map(Self::Agent),
-            2 => Key::take(bytes).map(Self::Task),
-            3 => Key::take(bytes).map(Self::Run),
-            4 => Key::take(bytes).map(Self::Stream),
-            5 => Key::take(bytes).map(Self::Routine),
-            _ => None,
-        }
-    }
-}
-
-impl Key for Period {
-    fn encode(&self, out: &mut KeyBuf) {
-        out.u8(*self as u8);
-    }
-    fn take(bytes: &mut &[u8]) -> Option<Self> {
-        let at = u8::take(bytes)?;
-        Self::ALL.get(usize::from(at)).copied()
-    }
-}
 
 /// Who pays, and in which period.
 pub type BudgetKey = (Payer, Period);
@@ -152,7 +117,7 @@ impl Record for Budget {
             limit_tokens: Some(2_000_000),
             soft_pct: 80,
             hard: true,
-            updated_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            updated_at: kernel::time::from_ms(1_700_000_000_000),
             usual: false,
         }
     }
@@ -207,8 +172,8 @@ impl Record for BudgetNotice {
             first_day: 19_662,
             limits: (Some(40_000_000), None),
             reached: false,
-            at: crate::kernel::time::from_ms(1_700_000_000_000),
-            seen_at: Some(crate::kernel::time::from_ms(1_700_000_100_000)),
+            at: kernel::time::from_ms(1_700_000_000_000),
+            seen_at: Some(kernel::time::from_ms(1_700_000_100_000)),
         }
     }
 }

@@ -4,9 +4,10 @@
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{AgentId, CallEnd, RoutineId, StreamId, TaskId, Timestamp, TypedId};
-use crate::store::codec;
-use crate::store::{Class, DecodeError, Key, KeyBuf, Record, Table};
+use kernel::key::{Key, KeyBuf};
+use kernel::{AgentId, CallEnd, RoutineId, StreamId, TaskId, Timestamp, TypedId};
+use store::codec;
+use store::{Class, DecodeError, Record, Table};
 
 use super::{Usage, nobody};
 
@@ -351,10 +352,10 @@ mod tests {
         CallEnd, KeyBuf, Purpose, RoutineId, StreamId, Sums, TaskId, TypedId as _, Usage, UsageDay,
         day_in,
     };
-    use crate::kernel::Payer;
-    use crate::store::Record as _;
-    use crate::store::key::decode;
     use jiff::tz::TimeZone;
+    use kernel::Payer;
+    use kernel::key::decode;
+    use store::Record as _;
 
     #[test]
     fn a_day_begins_at_the_midnight_of_the_workspace() {

@@ -3,12 +3,12 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::Deserialize;
 
-use crate::kernel::{
+use kernel::{
     AgentId, CallEnd, CallKind, ConnectionId, Payer, PricedBy, ReservationId, Route, RunId, TaskId,
     Timestamp, UsageId,
 };
-use crate::providers::catalog;
-use crate::store::codec::{self, DecodeError};
+use providers::catalog;
+use store::codec::{self, DecodeError};
 
 use super::{Reservation, Usage};
 

@@ -4,10 +4,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::features::connections::model::Connection;
-use crate::kernel::{ConnectionId, Timestamp, TypedId};
-use crate::providers::catalog::{LongPrice, Model, Price};
-use crate::store::{Class, OnDelete, Record, Refs, Table};
+use crate::connections::model::Connection;
+use kernel::{ConnectionId, Timestamp, TypedId};
+use providers::catalog::{LongPrice, Model, Price};
+use store::{Class, OnDelete, Record, Refs, Table};
 
 /// Prices that people entered.
 pub const PRICES: Table = Table::new(169, "prices");
@@ -18,7 +18,7 @@ pub type PriceKey = ((String, ConnectionId), Timestamp);
 /// What a model costs from a moment on, at one connection or at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnteredPrice {
-    /// The model, as [`crate::providers::catalog::price_name`] writes it.
+    /// The model, as [`providers::catalog::price_name`] writes it.
     pub model: String,
     /// The connection; none for all that people do not run themselves.
     pub connection: Option<ConnectionId>,
@@ -98,12 +98,12 @@ impl Record for EnteredPrice {
         Self {
             model: "claude-sonnet-4-5".into(),
             connection: Some(ConnectionId::from_bytes([7; 16])),
-            begins_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            begins_at: kernel::time::from_ms(1_700_000_000_000),
             input_micros: Some(2_500_000),
             cache_read_micros: None,
             cache_write_micros: Some(3_125_000),
             output_micros: Some(12_500_000),
-            updated_at: crate::kernel::time::from_ms(1_700_000_000_000),
+            updated_at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }
@@ -111,8 +111,8 @@ impl Record for EnteredPrice {
 #[cfg(test)]
 mod tests {
     use super::EnteredPrice;
-    use crate::providers::catalog::{Model, Price, describe};
-    use crate::store::Record as _;
+    use providers::catalog::{Model, Price, describe};
+    use store::Record as _;
 
     fn nothing() -> EnteredPrice {
         EnteredPrice {

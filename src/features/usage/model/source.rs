@@ -4,9 +4,9 @@
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::features::runs::model::Run;
-use crate::kernel::CallKind;
-use crate::store::{Class, ReadExt, Record, StoreError, Table};
+use crate::runs::model::Run;
+use kernel::CallKind;
+use store::{Class, ReadExt, Record, StoreError, Table};
 
 use super::Usage;
 use super::day::{Roll, Sums, day_in};
@@ -26,7 +26,7 @@ pub type SourceKey = ((u32, String), u8);
 pub struct UsageSource {
     /// The date in the workspace's zone, as days since 1970.
     pub day: u32,
-    /// What began the runs: the word of a [`crate::kernel::RunTrigger`], [`TESTS`] or [`OTHER`].
+    /// What began the runs: the word of a [`kernel::RunTrigger`], [`TESTS`] or [`OTHER`].
     pub source: String,
     /// What the calls were for.
     pub kind: CallKind,

@@ -1,20 +1,21 @@
 //! Which budgets apply to a call, and how they stand.
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::runs::model::{Child, Run};
-use crate::features::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
-use crate::features::usage::model::{
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::runs::model::{Child, Run};
+use crate::usage::model::budget::{Budget, BudgetNotice, SOFT_PCT};
+use crate::usage::model::{
     AGENT_DAY, AGENT_MONTH, MONTH, PAYER_DAY, RUN_COST, Reservation, TOKEN_DAY, day_of,
 };
-use crate::features::workspace::model::{RUN_CAP_MICROS, Settings};
-use crate::kernel::time::month_of;
-use crate::kernel::{AgentId, Payer, Period, RunId, Timestamp};
-use crate::providers::bound::Left;
-use crate::store::key::decode;
-use crate::store::{KeyBuf, Range, Read, ReadExt, StoreError};
-use crate::web::format;
-use crate::web::parts::Tone;
+use crate::workspace::model::{RUN_CAP_MICROS, Settings};
+use kernel::key::KeyBuf;
+use kernel::key::decode;
+use kernel::time::month_of;
+use kernel::{AgentId, Payer, Period, RunId, Timestamp};
+use providers::bound::Left;
+use store::{Range, Read, ReadExt, StoreError};
+use web::format;
+use web::parts::Tone;
 
 use super::held::Held;
 use super::payers::{payers, whose};

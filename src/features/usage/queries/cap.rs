@@ -1,8 +1,8 @@
 //! What one run may cost and use.
 
-use crate::features::runs::model::Run;
-use crate::kernel::{Payer, Period};
-use crate::store::{ReadExt, StoreError};
+use crate::runs::model::Run;
+use kernel::{Payer, Period};
+use store::{ReadExt, StoreError};
 
 use super::{budgets, payers};
 

@@ -1,9 +1,9 @@
 //! How the bytes of requests become tokens, as far as it was learned from what providers counted.
 
-use crate::features::usage::model::SeenRatio;
-use crate::kernel::ConnectionId;
-use crate::providers::bound::Ratio;
-use crate::store::{Range, ReadExt, StoreError};
+use crate::usage::model::SeenRatio;
+use kernel::ConnectionId;
+use providers::bound::Ratio;
+use store::{Range, ReadExt, StoreError};
 
 /// What was learned of a model of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

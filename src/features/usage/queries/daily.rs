@@ -6,16 +6,17 @@ use std::ops::RangeInclusive;
 
 use jiff::tz::TimeZone;
 
-use crate::app::Ws;
-use crate::features::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay, day_in};
-use crate::features::usage::model::source::{SourceKey, UsageSource};
-use crate::features::usage::model::{USAGE, Usage};
-use crate::features::usage::period::Month;
-use crate::features::workspace::model::Settings;
-use crate::kernel::UsageId;
-use crate::store::consumer::{dead_letters, rebuilding, state};
-use crate::store::key::decode;
-use crate::store::{Entry, KeyBuf, Op, Range, ReadExt, Record as _, Snap, StoreError, feed};
+use crate::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay, day_in};
+use crate::usage::model::source::{SourceKey, UsageSource};
+use crate::usage::model::{USAGE, Usage};
+use crate::usage::period::Month;
+use crate::workspace::model::Settings;
+use app::Ws;
+use kernel::UsageId;
+use kernel::key::KeyBuf;
+use kernel::key::decode;
+use store::consumer::{dead_letters, rebuilding, state};
+use store::{Entry, Op, Range, ReadExt, Record as _, Snap, StoreError, feed};
 
 /// The number of the consumer.
 pub const DAILY: u16 = 1;

@@ -1,9 +1,9 @@
 //! What cannot be spent although it was not: held back for calls that run, set aside for sub-agents.
 
-use crate::features::runs::queries::children;
-use crate::features::usage::model::Reservation;
-use crate::kernel::{Payer, Period, Timestamp};
-use crate::store::{ReadExt, StoreError};
+use crate::runs::queries::children;
+use crate::usage::model::Reservation;
+use kernel::{Payer, Period, Timestamp};
+use store::{ReadExt, StoreError};
 
 use super::budgets::{spent, tokens};
 

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::features::agents::model::Agent;
-use crate::features::agents::queries as agents;
-use crate::features::inbox::model::Item;
-use crate::features::routines::model::Routine;
-use crate::features::routines::queries as routines;
-use crate::features::runs::model::Run;
-use crate::features::runs::queries as runs;
-use crate::features::runs::queries::children;
-use crate::features::streams::model::Stream;
-use crate::features::streams::queries as streams;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::kernel::{AgentId, Payer, RoutineId, RunId, StreamId, TaskId};
-use crate::store::{Read, ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
+use crate::inbox::model::Item;
+use crate::routines::model::Routine;
+use crate::routines::queries as routines;
+use crate::runs::model::Run;
+use crate::runs::queries as runs;
+use crate::runs::queries::children;
+use crate::streams::model::Stream;
+use crate::streams::queries as streams;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use kernel::{AgentId, Payer, RoutineId, RunId, StreamId, TaskId};
+use store::{Read, ReadExt, StoreError};
 
 /// Who pays for the calls of a run, as things are at this moment: the workspace, its agent, itself and
 /// the runs of which it is a sub-agent, its task and all tasks above it, the stream that this task is

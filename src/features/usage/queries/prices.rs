@@ -1,11 +1,12 @@
 //! Which price of a model counts.
 
-use crate::features::connections::model::Connection;
-use crate::features::connections::queries::{self as connections, turns};
-use crate::features::usage::model::price::EnteredPrice;
-use crate::kernel::{ConnectionId, Route, Timestamp};
-use crate::providers::catalog::{self, Model};
-use crate::store::{KeyBuf, Range, ReadExt, StoreError};
+use crate::connections::model::Connection;
+use crate::connections::queries::{self as connections, turns};
+use crate::usage::model::price::EnteredPrice;
+use kernel::key::KeyBuf;
+use kernel::{ConnectionId, Route, Timestamp};
+use providers::catalog::{self, Model};
+use store::{Range, ReadExt, StoreError};
 
 /// All prices that people entered: by model, by connection, by when they begin.
 ///

@@ -1,11 +1,11 @@
 //! The budgets of a stream or a routine as its own page shows them, with the form that sets one.
 
-use crate::app::Ws;
-use crate::features::usage::model::budget::BudgetWait;
-use crate::kernel::{Payer, Period};
-use crate::store::{ReadExt, StoreError};
-use crate::web::format;
-use crate::web::parts::{Choice, Tone};
+use crate::usage::model::budget::BudgetWait;
+use app::Ws;
+use kernel::{Payer, Period};
+use store::{ReadExt, StoreError};
+use web::format;
+use web::parts::{Choice, Tone};
 
 use super::budgets::{self as standing, Standing};
 use super::payers::lasting;

@@ -3,19 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::features::agents::model::Agent;
-use crate::features::routines::model::Routine;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::tasks::queries as tasks;
-use crate::features::usage::model::day::{Sums, UsageDay};
-use crate::features::usage::model::nobody;
-use crate::features::usage::model::source::{OTHER, TESTS, UsageSource};
-use crate::features::usage::period::Month;
-use crate::kernel::text::ellipsis;
-use crate::kernel::{AgentId, CallKind, Route, RoutineId, RunTrigger, StreamId, TaskId};
-use crate::providers::oauth::Vendor;
-use crate::store::{ReadExt, StoreError};
+use crate::agents::model::Agent;
+use crate::routines::model::Routine;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::tasks::queries as tasks;
+use crate::usage::model::day::{Sums, UsageDay};
+use crate::usage::model::nobody;
+use crate::usage::model::source::{OTHER, TESTS, UsageSource};
+use crate::usage::period::Month;
+use kernel::text::ellipsis;
+use kernel::{AgentId, CallKind, Route, RoutineId, RunTrigger, StreamId, TaskId};
+use providers::oauth::Vendor;
+use store::{ReadExt, StoreError};
 
 use super::daily::Rolled;
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::app::Ws;
-use crate::features::usage::model::day::day_in;
-use crate::kernel::Timestamp;
-use crate::store::{Snap, StoreError};
+use crate::usage::model::day::day_in;
+use app::Ws;
+use kernel::Timestamp;
+use store::{Snap, StoreError};
 
 use super::{daily, prices};
 

@@ -1,8 +1,8 @@
 //! Runs that wait for a budget.
 
-use crate::features::usage::model::budget::{Budget, BudgetWait};
-use crate::kernel::RunId;
-use crate::store::{Range, ReadExt, StoreError};
+use crate::usage::model::budget::{Budget, BudgetWait};
+use kernel::RunId;
+use store::{Range, ReadExt, StoreError};
 
 /// What a run that waits for a budget needs, and who pays that budget.
 ///

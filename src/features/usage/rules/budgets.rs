@@ -1,16 +1,16 @@
 //! Budgets: set, taken away, and told of when they are nearly or wholly used up.
 
-use crate::features::agents::model::Agent;
-use crate::features::routines::model::Routine;
-use crate::features::runs::model::Run;
-use crate::features::streams::model::Stream;
-use crate::features::tasks::model::Task;
-use crate::features::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
-use crate::features::usage::queries::budgets::{self as standing, Level};
-use crate::features::usage::queries::waiting;
-use crate::features::workspace::model::Settings;
-use crate::kernel::{Event, Payer, Period};
-use crate::store::{ReadExt, WriteTx};
+use crate::agents::model::Agent;
+use crate::routines::model::Routine;
+use crate::runs::model::Run;
+use crate::streams::model::Stream;
+use crate::tasks::model::Task;
+use crate::usage::model::budget::{Budget, BudgetKey, BudgetNotice, SOFT_PCT};
+use crate::usage::queries::budgets::{self as standing, Level};
+use crate::usage::queries::waiting;
+use crate::workspace::model::Settings;
+use kernel::{Event, Payer, Period};
+use store::{ReadExt, WriteTx};
 
 use super::UsageError;
 

@@ -1,10 +1,10 @@
 //! Forgetting how many tokens a model was once said to have counted.
 
-use crate::features::usage::model::SeenRatio;
-use crate::features::usage::model::budget::BudgetWait;
-use crate::features::usage::queries::waiting;
-use crate::kernel::{ConnectionId, Event};
-use crate::store::{ReadExt, StoreError, WriteTx};
+use crate::usage::model::SeenRatio;
+use crate::usage::model::budget::BudgetWait;
+use crate::usage::queries::waiting;
+use kernel::{ConnectionId, Event};
+use store::{ReadExt, StoreError, WriteTx};
 
 /// Counts the tokens of a model as usual again, until an answer shows that it has more. Answers whether
 /// there was anything to forget.

@@ -7,15 +7,15 @@ use std::ops::ControlFlow;
 
 use jiff::tz::TimeZone;
 
-use crate::features::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay};
-use crate::features::usage::model::source::{SourceKey, UsageSource};
-use crate::features::usage::model::{USAGE, Usage};
-use crate::features::usage::queries::daily::{DAILY, NAME, made, merge};
-use crate::features::workspace::model::{SETTINGS, Settings};
-use crate::kernel::UsageId;
-use crate::store::consumer::{Consume, ConsumeError, Unlike};
-use crate::store::key::decode;
-use crate::store::{Entry, Range, Read, ReadExt, StoreError, WriteTx, record};
+use crate::usage::model::day::{DayKey, DayZone, FORMAT, Roll, UsageDay};
+use crate::usage::model::source::{SourceKey, UsageSource};
+use crate::usage::model::{USAGE, Usage};
+use crate::usage::queries::daily::{DAILY, NAME, made, merge};
+use crate::workspace::model::{SETTINGS, Settings};
+use kernel::UsageId;
+use kernel::key::decode;
+use store::consumer::{Consume, ConsumeError, Unlike};
+use store::{Entry, Range, Read, ReadExt, StoreError, WriteTx, record};
 
 /// The consumer.
 pub struct Daily;

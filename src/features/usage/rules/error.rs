@@ -2,10 +2,10 @@
 
 use jiff::tz::TimeZone;
 
-use crate::features::usage::queries::budgets::Lack;
-use crate::kernel::{FieldError, Problem, ProblemKind, ReservationId, RunId, Timestamp};
-use crate::store::StoreError;
-use crate::web::format::grouped;
+use crate::usage::queries::budgets::Lack;
+use kernel::{FieldError, Problem, ProblemKind, ReservationId, RunId, Timestamp};
+use store::StoreError;
+use web::format::grouped;
 
 use super::budgets::{MAX_BUDGET, MAX_TOKENS};
 

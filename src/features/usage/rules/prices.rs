@@ -3,14 +3,14 @@
 
 use jiff::SignedDuration;
 
-use crate::features::connections::model::Connection;
-use crate::features::usage::model::budget::BudgetWait;
-use crate::features::usage::model::price::EnteredPrice;
-use crate::features::usage::queries::{prices, waiting};
-use crate::kernel::time::from_ms;
-use crate::kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind, Timestamp};
-use crate::providers::catalog;
-use crate::store::{ReadExt, Record as _, StoreError, WriteTx};
+use crate::connections::model::Connection;
+use crate::usage::model::budget::BudgetWait;
+use crate::usage::model::price::EnteredPrice;
+use crate::usage::queries::{prices, waiting};
+use kernel::time::from_ms;
+use kernel::{ConnectionId, Event, FieldError, Problem, ProblemKind, Timestamp};
+use providers::catalog;
+use store::{ReadExt, Record as _, StoreError, WriteTx};
 
 /// The dearest price that is believed: ten thousand dollars a million tokens.
 pub const MAX_PRICE: u64 = 10_000_000_000;

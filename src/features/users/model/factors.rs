@@ -4,10 +4,10 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::token::TokenHash;
-use crate::kernel::time::from_ms;
-use crate::kernel::{AccountId, PasskeyId, Timestamp, TypedId};
-use crate::store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+use crypto::token::TokenHash;
+use kernel::time::from_ms;
+use kernel::{AccountId, PasskeyId, Timestamp, TypedId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 use super::Account;
 

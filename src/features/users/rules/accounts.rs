@@ -1,7 +1,7 @@
 //! Closing an account, and opening it again.
 
-use crate::kernel::{AccountId, Event};
-use crate::store::{Range, ReadExt, WriteTx};
+use kernel::{AccountId, Event};
+use store::{Range, ReadExt, WriteTx};
 
 use super::super::model::{Account, Link, Purpose};
 use super::workspaces::withdraw_tokens;

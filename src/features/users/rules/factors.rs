@@ -1,8 +1,8 @@
 //! Writes of second factors. A change of them ends the person's other sign-ins.
 
-use crate::crypto::token::TokenHash;
-use crate::kernel::{AccountId, Event, FactorChange, SignInId};
-use crate::store::{ReadExt, WriteTx};
+use crypto::token::TokenHash;
+use kernel::{AccountId, Event, FactorChange, SignInId};
+use store::{ReadExt, WriteTx};
 
 use super::super::model::Account;
 use super::super::model::factors::{Passkey, RecoveryCodes, Totp};

@@ -1,7 +1,7 @@
 //! Writes of passkeys.
 
-use crate::kernel::{AccountId, Event, FactorChange, PasskeyId};
-use crate::store::{ReadExt, WriteTx};
+use kernel::{AccountId, Event, FactorChange, PasskeyId};
+use store::{ReadExt, WriteTx};
 
 use super::super::model::factors::{Passkey, PasskeyUse};
 use super::super::queries;

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::kernel::{
-    AccountId, Event, FactorChange, PasskeyId, TokenId, WorkspaceId, WorkspaceState,
-};
-use crate::store::{Range, Read, ReadExt, StoreError, WriteTx};
+use kernel::{AccountId, Event, FactorChange, PasskeyId, TokenId, WorkspaceId, WorkspaceState};
+use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
 use super::super::model::factors::Passkey;
 use super::super::model::{Account, ApiToken, Link, SignIn, Workspace};

@@ -3,8 +3,8 @@
 
 use jiff::SignedDuration;
 
-use crate::kernel::{Event, Timestamp, WorkspaceId, WorkspaceState};
-use crate::store::{Range, ReadExt, WriteTx};
+use kernel::{Event, Timestamp, WorkspaceId, WorkspaceState};
+use store::{Range, ReadExt, WriteTx};
 
 use super::super::model::{ApiToken, TokenSecret, Workspace};
 use super::UsersError;

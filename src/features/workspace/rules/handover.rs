@@ -1,8 +1,8 @@
 //! What one member has to do goes to another. The tasks and agents themselves are changed by their own
 //! rules; here are who may take over, what remembers it until it is done, and what tells of it.
 
-use crate::kernel::{AccountId, Event, Role};
-use crate::store::{ReadExt, WriteTx};
+use kernel::{AccountId, Event, Role};
+use store::{ReadExt, WriteTx};
 
 use super::super::model::{Handover, Member};
 use super::super::queries;

@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use crate::crypto::token::{Token, TokenHash};
-use crate::kernel::{AccountId, Event, InviteId, Role};
-use crate::store::{ReadExt, WriteTx};
+use crypto::token::{Token, TokenHash};
+use kernel::{AccountId, Event, InviteId, Role};
+use store::{ReadExt, WriteTx};
 
 use super::super::model::{Invite, InviteSecret, Member};
 use super::super::queries;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::agents::queries as agents;
-use crate::kernel::{AccountId, Actor, Event, Role, Timestamp, Via};
-use crate::store::{KeyBuf, ReadExt, WriteTx};
+use crate::agents::queries as agents;
+use kernel::key::KeyBuf;
+use kernel::{AccountId, Actor, Event, Role, Timestamp, Via};
+use store::{ReadExt, WriteTx};
 
 use super::super::model::{MEMBER_BY_HANDLE, Member};
 use super::super::queries;

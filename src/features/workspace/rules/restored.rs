@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kernel::{AccountId, Event, Role, Timestamp, WorkspaceId};
-use crate::store::{Range, Read, ReadExt, StoreError, WriteTx};
+use kernel::{AccountId, Event, Role, Timestamp, WorkspaceId};
+use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
 use super::super::model::Member;
 use super::super::queries;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hq::features::connections::model::Cooldown;
-use hq::store::{Range, ReadExt as _};
+use features::connections::model::Cooldown;
+use store::{Range, ReadExt as _};
 
 use super::{fall_back, named, resting, second};
 use crate::support::model::{Tokens, Turn};

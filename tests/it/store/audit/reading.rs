@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hq::store::{Entry, Root};
+use store::{Entry, Root};
 
 use super::super::toys::{Note, Toys, note};
 use super::{Bytes as _, lived_in, look, seqs};

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use hq::store::Faults;
+use store::Faults;
 
 const SECTOR: usize = 512;
 

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use hq::kernel::Clock as _;
-use hq::kernel::time::{ManualClock, from_ms};
-use hq::store::consumer::{self, Consume, ConsumeError, Step};
-use hq::store::undo::{self, Ask, Unguarded};
-use hq::store::verify::verify;
-use hq::store::{
+use kernel::Clock as _;
+use kernel::time::{ManualClock, from_ms};
+use store::consumer::{self, Consume, ConsumeError, Step};
+use store::undo::{self, Ask, Unguarded};
+use store::verify::verify;
+use store::{
     Blobs, Entry, Faults, Op, Range, ReadExt as _, Record as _, Root, Store, StoreError, WriteTx,
     keep,
 };

@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use hq::kernel::Cause;
-use hq::store::undo::{self, After, Ask, Guard, Hold, Plan, Refusal, Unguarded};
-use hq::store::{Ahead, Read, Root, StoreError};
+use kernel::Cause;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, proptest};
+use store::undo::{self, After, Ask, Guard, Hold, Plan, Refusal, Unguarded};
+use store::{Ahead, Read, Root, StoreError};
 
 use super::super::check;
 use super::super::toys::{ACTOR, Folder, Job, Note, Seen, Toys, folder, id, note};

@@ -1,6 +1,6 @@
 //! What a plan stands on: two that do not do the same do not have the same basis.
 
-use hq::store::undo::Basis;
+use store::undo::Basis;
 
 use super::super::toys::{Folder, Job, Note, Toys, folder, id, note};
 use super::{named, plan_of};

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
-use hq::store::{BlobId, Read, Root, StoreError, record};
+use store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
+use store::{BlobId, Read, Root, StoreError, record};
 
 use super::super::toys::{
     ACTOR, CAUSE, Folder, Job, Mark, Note, Slip, Toys, folder, id, note, runtime,

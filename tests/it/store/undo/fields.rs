@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hq::kernel::TaskId;
-use hq::store::undo::{FieldWhy, Why};
+use kernel::TaskId;
+use store::undo::{FieldWhy, Why};
 
 use super::super::toys::{Job, Line, Note, Sealed, Toys, id, note};
 use super::{carry_out, forget_images, named, owner, plan_of, root, undo_all};

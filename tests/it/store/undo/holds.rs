@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Plan, Refusal, Why};
-use hq::store::{Read, Root, StoreError, record};
+use store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Plan, Refusal, Why};
+use store::{Read, Root, StoreError, record};
 
 use super::super::toys::{Probe, Toys, id};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use hq::kernel::{Cause, Problem as _};
-use hq::store::undo::{self, Ask, Unguarded};
-use hq::store::{StoreError, WriteTx};
+use kernel::{Cause, Problem as _};
+use store::undo::{self, Ask, Unguarded};
+use store::{StoreError, WriteTx};
 
 use super::super::toys::{ACTOR, Job, Note, Toys, id, note};
 use super::{carry_out, named, owner, plan_of};

@@ -1,7 +1,7 @@
 //! One record that own entries and others wrote in turns: whose it is in the end, and what can be known
 //! of it.
 
-use hq::store::undo::Why;
+use store::undo::Why;
 
 use super::super::toys::{Note, Probe, Toys, id, note, tamper};
 use super::{carry_out, forget_images, named, owner, plan_of, root, undo_all};

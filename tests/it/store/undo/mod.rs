@@ -14,9 +14,9 @@ mod rules; // what who undoes may not do
 
 use std::collections::BTreeSet;
 
-use hq::kernel::Cause;
-use hq::store::undo::{self, Ask, Plan, Unguarded};
-use hq::store::{Root, StoreError};
+use kernel::Cause;
+use store::undo::{self, Ask, Plan, Unguarded};
+use store::{Root, StoreError};
 
 use super::check;
 use super::toys::{ACTOR, Note, Toys, note};

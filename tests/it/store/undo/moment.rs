@@ -1,10 +1,10 @@
 //! A whole store back to a moment.
 
-use hq::kernel::Cause;
-use hq::kernel::time::Clock as _;
-use hq::store::undo::moment::{BackError, go_back, go_back_by};
+use kernel::Cause;
+use kernel::time::Clock as _;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
+use store::undo::moment::{BackError, go_back, go_back_by};
 
 use super::super::check;
 use super::super::toys::{ACTOR, Job, Line, Note, Sealed, Toys, id, note};

@@ -1,6 +1,6 @@
 //! What goes back leaves the store in order: unique keys, references, nothing below itself.
 
-use hq::store::undo::Why;
+use store::undo::Why;
 
 use super::super::toys::{Folder, Note, Toys, folder, note};
 use super::{named, undo_all};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hq::store::{Range, Read as _, Record, Root, StoreError, codec};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_oneof, proptest};
 use serde_json::Value;
+use store::{Range, Read as _, Record, Root, StoreError, codec};
 
 use super::super::toys::{Folder, Note, Toys, folder, note};
 use super::{named, undo_all};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use hq::store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
-use hq::store::{Read, Record, Root, StoreError, record};
+use store::undo::{self, After, Ask, FieldWhy, Guard, Hold, Refusal, Why};
+use store::{Read, Record, Root, StoreError, record};
 
 use super::super::toys::{Job, Note, Toys, id, note};
 use super::{named, owner, root, undo_only};

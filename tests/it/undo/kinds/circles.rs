@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::relation::Relation;
-use hq::features::tasks::queries::error::TaskError;
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch, relations};
-use hq::kernel::{Problem as _, RelationKind, TaskId, TaskStatus};
-use hq::store::undo::{FieldWhy, Plan, Why};
-use hq::store::{Range, ReadExt as _, StoreError};
+use features::tasks::model::Task;
+use features::tasks::model::relation::Relation;
+use features::tasks::queries::error::TaskError;
+use features::tasks::rules::{self as tasks, NewTask, TaskPatch, relations};
+use kernel::{Problem as _, RelationKind, TaskId, TaskStatus};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
+use store::undo::{FieldWhy, Plan, Why};
+use store::{Range, ReadExt as _, StoreError};
 
 use super::desk::Desk;
 use super::{OWN, mira, undo_all};

@@ -5,44 +5,44 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use hq::features::agents::model::{Agent, ReachOf};
-use hq::features::agents::rules as agents;
-use hq::features::audit::model::Keeping;
-use hq::features::audit::rules as audit;
-use hq::features::comments::model::Comment;
-use hq::features::comments::queries::Power;
-use hq::features::comments::rules::{self as comments, Reach};
-use hq::features::connections::model::Connection;
-use hq::features::deliverables::model::{Content, Deliverable};
-use hq::features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
-use hq::features::files::model::TaskFile;
-use hq::features::files::rules::{self as files, NewFile};
-use hq::features::inbox::rules::pace as paces;
-use hq::features::notifications::model::sending::MailSettings;
-use hq::features::notifications::rules::sending;
-use hq::features::routines::model::Routine;
-use hq::features::routines::rules as routines;
-use hq::features::routines::wish::Wish;
-use hq::features::runs::model::SubagentLimits;
-use hq::features::runs::rules::limits;
-use hq::features::streams::model::Stream;
-use hq::features::streams::rules::{self as streams, NewStream, StreamPatch};
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::label::Label;
-use hq::features::tasks::rules::{self as tasks, NewTask, TaskPatch, labels, relations};
-use hq::features::views::model::{Look, View};
-use hq::features::views::rules as views;
-use hq::features::workspace::model::{Member, People};
-use hq::features::workspace::rules::{self as workspace, Founding, SettingsPatch, members};
-use hq::kernel::id::SeededIds;
-use hq::kernel::time::{ManualClock, from_ms};
-use hq::kernel::{
+use features::agents::model::{Agent, ReachOf};
+use features::agents::rules as agents;
+use features::audit::model::Keeping;
+use features::audit::rules as audit;
+use features::comments::model::Comment;
+use features::comments::queries::Power;
+use features::comments::rules::{self as comments, Reach};
+use features::connections::model::Connection;
+use features::deliverables::model::{Content, Deliverable};
+use features::deliverables::rules::{self as deliverables, NewDelivery, NewReview};
+use features::files::model::TaskFile;
+use features::files::rules::{self as files, NewFile};
+use features::inbox::rules::pace as paces;
+use features::notifications::model::sending::MailSettings;
+use features::notifications::rules::sending;
+use features::routines::model::Routine;
+use features::routines::rules as routines;
+use features::routines::wish::Wish;
+use features::runs::model::SubagentLimits;
+use features::runs::rules::limits;
+use features::streams::model::Stream;
+use features::streams::rules::{self as streams, NewStream, StreamPatch};
+use features::tasks::model::Task;
+use features::tasks::model::label::Label;
+use features::tasks::rules::{self as tasks, NewTask, TaskPatch, labels, relations};
+use features::views::model::{Look, View};
+use features::views::rules as views;
+use features::workspace::model::{Member, People};
+use features::workspace::rules::{self as workspace, Founding, SettingsPatch, members};
+use kernel::id::SeededIds;
+use kernel::time::{ManualClock, from_ms};
+use kernel::{
     AccountId, Actor, AgentStatus, Assignee, CadenceKind, Cause, Hue, Manager, Priority, Problem,
     ReactionKind, RelationKind, Role, ScheduleFields, TaskStatus, Thinking, TypedId as _, Verdict,
     Via,
 };
-use hq::server::{reactions, schema};
-use hq::store::{
+use server::{reactions, schema};
+use store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
@@ -576,7 +576,7 @@ fn open_at(path: &Path, clock: &Arc<ManualClock>) -> Store {
         path: path.to_owned(),
         schema: schema::workspace(),
         cache: 4 << 20,
-        clock: Arc::clone(clock) as Arc<dyn hq::kernel::Clock>,
+        clock: Arc::clone(clock) as Arc<dyn kernel::Clock>,
         ids: Arc::new(SeededIds::new(7)),
         reactor: Some(Arc::new(reactions::react)),
         faults: Arc::new(NoFaults),

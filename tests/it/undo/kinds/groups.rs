@@ -1,16 +1,16 @@
 //! Acts on what makes tasks, and on what hangs on them: series, templates, the rules for all of them; links.
 
-use hq::features::links::model::{Link, Target};
-use hq::features::links::rules as all_links;
-use hq::features::tasks::model::Task;
-use hq::features::tasks::model::overdue::TaskRules;
-use hq::features::tasks::model::series::{DueAfter, Series};
-use hq::features::tasks::model::template::{Template, TemplateItem};
-use hq::features::tasks::rules::overdue::set_rules;
-use hq::features::tasks::rules::series::{self as all_series, NewSeries, SeriesPatch};
-use hq::features::tasks::rules::templates::{self, NewTemplate};
-use hq::kernel::{CadenceKind, MissedPolicy, Priority, ScheduleFields};
-use hq::store::WriteTx;
+use features::links::model::{Link, Target};
+use features::links::rules as all_links;
+use features::tasks::model::Task;
+use features::tasks::model::overdue::TaskRules;
+use features::tasks::model::series::{DueAfter, Series};
+use features::tasks::model::template::{Template, TemplateItem};
+use features::tasks::rules::overdue::set_rules;
+use features::tasks::rules::series::{self as all_series, NewSeries, SeriesPatch};
+use features::tasks::rules::templates::{self, NewTemplate};
+use kernel::{CadenceKind, MissedPolicy, Priority, ScheduleFields};
+use store::WriteTx;
 
 use super::desk::{Acted, Pick, by_rule, one};
 

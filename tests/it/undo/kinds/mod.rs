@@ -8,17 +8,17 @@ mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hq::features::history::queries::error::HistoryError;
-use hq::features::history::queries::guard::Undoer;
-use hq::features::history::queries::scope::Wanted;
-use hq::features::history::rules;
-use hq::kernel::{AccountId, Can, Cause, Role, TypedId as _};
-use hq::store::undo::{self, Ask, Guard, Plan, Unguarded};
-use hq::store::{Class, Range, Read as _, Root, StoreError, codec};
-use hq::web::session::Access;
+use features::history::queries::error::HistoryError;
+use features::history::queries::guard::Undoer;
+use features::history::queries::scope::Wanted;
+use features::history::rules;
+use kernel::{AccountId, Can, Cause, Role, TypedId as _};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use serde_json::Value;
+use store::undo::{self, Ask, Guard, Plan, Unguarded};
+use store::{Class, Range, Read as _, Root, StoreError, codec};
+use web::session::Access;
 
 use self::desk::{ACTS, Desk, Pick, person};
 use crate::store::check;
@@ -266,14 +266,14 @@ proptest! {
         let seen = desk.store.read(|snap| rules::preview(&desk.store, snap, &wanted, &by));
         let seen = seen.expect("it can be looked at");
         let ahead = desk.store.ahead(|snap| {
-            hq::features::history::queries::outlook::Outlook::of(
+            features::history::queries::outlook::Outlook::of(
                 snap,
                 desk.store.schema(),
                 &wanted,
                 &by,
             )
         });
-        let ahead: hq::store::Ahead<_> = ahead.map_err(|error: HistoryError| error).expect("ready");
+        let ahead: store::Ahead<_> = ahead.map_err(|error: HistoryError| error).expect("ready");
         let basis = Some(seen.basis);
         let done = desk.store.write_blocking(by.by, Cause::Undo(entry), move |tx| {
             rules::undo(tx, &wanted, &by, basis, Some(ahead))

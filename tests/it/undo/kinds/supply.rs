@@ -1,17 +1,17 @@
 //! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
 
-use hq::features::agents::model::{Agent, ReachOf};
-use hq::features::connections::model::{Connection, Named, Wire};
-use hq::features::connections::rules::{self as connections, turns};
-use hq::features::routines::model::Routine;
-use hq::features::runs::model::RunLimits;
-use hq::features::runs::rules::bounds;
-use hq::features::streams::model::Stream;
-use hq::features::tasks::model::Task;
-use hq::features::usage::rules::{budgets, prices};
-use hq::kernel::time::from_ms;
-use hq::kernel::{Payer, Period, Thinking};
-use hq::store::WriteTx;
+use features::agents::model::{Agent, ReachOf};
+use features::connections::model::{Connection, Named, Wire};
+use features::connections::rules::{self as connections, turns};
+use features::routines::model::Routine;
+use features::runs::model::RunLimits;
+use features::runs::rules::bounds;
+use features::streams::model::Stream;
+use features::tasks::model::Task;
+use features::usage::rules::{budgets, prices};
+use kernel::time::from_ms;
+use kernel::{Payer, Period, Thinking};
+use store::WriteTx;
 
 use super::desk::{Acted, Pick, by_rule, one};
 

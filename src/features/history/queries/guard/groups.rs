@@ -1,11 +1,11 @@
 //! What groups tasks, and what makes them: streams and series.
 
-use crate::features::streams::model::Stream;
-use crate::features::streams::queries::StreamError;
-use crate::features::tasks::model::series::Series;
-use crate::kernel::StreamId;
-use crate::store::undo::{After, Refusal, Row};
-use crate::store::{ReadExt as _, StoreError};
+use crate::streams::model::Stream;
+use crate::streams::queries::StreamError;
+use crate::tasks::model::series::Series;
+use kernel::StreamId;
+use store::undo::{After, Refusal, Row};
+use store::{ReadExt as _, StoreError};
 
 use super::{Held, Sides, Undoer, whole};
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::features::tasks::model::relation::{RELATIONS, Relation};
-use crate::features::tasks::queries::circles::{Coming, Waiting};
-use crate::kernel::{RelationKind, TaskId};
-use crate::store::undo::{After, Hold};
-use crate::store::{Root, StoreError};
+use crate::tasks::model::relation::{RELATIONS, Relation};
+use crate::tasks::queries::circles::{Coming, Waiting};
+use kernel::{RelationKind, TaskId};
+use store::undo::{After, Hold};
+use store::{Root, StoreError};
 
 use super::{Sides, refused};
 

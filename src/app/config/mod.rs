@@ -1,0 +1,564 @@
+//! Bootstrap settings only: flags, environment and `hq.toml`; everything else is a setting in the store.
+//!
+//! A flag wins over the environment, the environment over `hq.toml` in the data folder, the file over
+//! the default. Each value remembers where it came from. A name that nobody knows stops the start: a
+//! mistyped setting must not go unnoticed.
+
+pub mod remote;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kernel::text;
+
+/// The settings file within the data folder.
+pub const FILE: &str = "hq.toml";
+
+/// What the program must know before it opens its store.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address that people use, when it differs from where it listens.
+    pub public_url: Option<String>,
+    /// The master key's file, when it is not `master.key` in the data folder.
+    pub master_key_file: Option<PathBuf>,
+    /// What is logged: a level, or levels by module.
+    pub log: String,
+    /// Whether this is a development run: the component gallery is served.
+    pub dev: bool,
+    /// Limits of requests; 0 switches one off.
+    pub limits: Limits,
+    /// Whether pictures and files that a request to the OpenAI-compatible API gives by address are fetched.
+    pub fetch_urls: bool,
+    /// How many runs of agents this host works on at once.
+    pub max_active: usize,
+    /// How long the practice provider pauses between two words, so that a person can watch.
+    pub practice_pause: Duration,
+    /// After so many starts within minutes that did not end well all work stands still; 0 for never.
+    pub pause_after_crashes: u32,
+    /// How long model calls and tools that are under way may go on when the program is asked to end.
+    pub end_within: Duration,
+    /// Every setting with its value and where it came from.
+    pub settings: Vec<Setting>,
+}
+
+/// Limits of requests; 0 switches one off.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// API calls a minute and token.
+    pub api_per_minute: u32,
+    /// API calls at once beyond the steady rate.
+    pub api_burst: u32,
+    /// Live streams of one sign-in.
+    pub streams_per_sign_in: u32,
+    /// Live streams of one workspace.
+    pub streams_per_workspace: u32,
+    /// The largest file that may be sent, in MB.
+    pub upload_mb: u32,
+}
+
+impl Limits {
+    /// The largest file that may be sent, in bytes; no limit but the disk's when it is switched off.
+    #[must_use]
+    pub fn upload_bytes(&self) -> u64 {
+        match self.upload_mb {
+            0 => u64::MAX,
+            mb => u64::from(mb) << 20,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            api_per_minute: 600,
+            api_burst: 200,
+            streams_per_sign_in: 20,
+            streams_per_workspace: 200,
+            upload_mb: 50,
+        }
+    }
+}
+
+/// A setting as `hq config` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Setting {
+    /// Its name in `hq.toml`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Where a value came from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// `hq.toml` in the data folder.
+    File,
+    /// The environment.
+    Environment,
+    /// A flag of the command.
+    Flag,
+}
+
+impl Source {
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => FILE,
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// Why the program cannot start with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable that nobody knows.
+    #[error("{name} is not a setting of HQ{hint}")]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The nearest one, if one is near.
+        hint: String,
+    },
+    /// A name in the file that nobody knows.
+    #[error("{}: \"{name}\" is not a setting of HQ{hint}", file.display())]
+    UnknownName {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+        /// The nearest one, if one is near.
+        hint: String,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read; check its owner and mode", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not a settings file: {detail}", file.display())]
+    NotToml {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A value that does not fit.
+    #[error("{name} = \"{value}\" ({}): {wanted}", from.label())]
+    BadValue {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// Where.
+        from: Source,
+        /// What would be right.
+        wanted: &'static str,
+    },
+}
+
+/// A setting that can be given: name in the file and of the flag, variable, default.
+struct Known {
+    name: &'static str,
+    variable: &'static str,
+    default: &'static str,
+}
+
+const DATA: Known = Known { name: "data", variable: "HQ_DATA", default: "./data" };
+const LISTEN: Known = Known { name: "listen", variable: "HQ_LISTEN", default: "127.0.0.1:8080" };
+const PUBLIC_URL: Known = Known { name: "public_url", variable: "HQ_PUBLIC_URL", default: "" };
+const MASTER_KEY: Known =
+    Known { name: "master_key_file", variable: "HQ_MASTER_KEY_FILE", default: "" };
+const LOG: Known = Known { name: "log", variable: "HQ_LOG", default: "info" };
+const API_PER_MINUTE: Known =
+    Known { name: "limits.api_per_minute", variable: "HQ_LIMITS_API_PER_MINUTE", default: "600" };
+const API_BURST: Known =
+    Known { name: "limits.api_burst", variable: "HQ_LIMITS_API_BURST", default: "200" };
+const STREAMS: Known = Known {
+    name: "limits.streams_per_sign_in",
+    variable: "HQ_LIMITS_STREAMS_PER_SIGN_IN",
+    default: "20",
+};
+const ALL_STREAMS: Known = Known {
+    name: "limits.streams_per_workspace",
+    variable: "HQ_LIMITS_STREAMS_PER_WORKSPACE",
+    default: "200",
+};
+const UPLOAD: Known =
+    Known { name: "limits.upload_mb", variable: "HQ_LIMITS_UPLOAD_MB", default: "50" };
+/// Off: whoever may ask an agent would else choose what this machine asks for.
+const FETCH_URLS: Known =
+    Known { name: "openai.fetch_urls", variable: "HQ_OPENAI_FETCH_URLS", default: "false" };
+const MAX_ACTIVE: Known =
+    Known { name: "runs.max_active", variable: "HQ_RUNS_MAX_ACTIVE", default: "32" };
+const PRACTICE_PAUSE: Known =
+    Known { name: "practice_pause_ms", variable: "HQ_PRACTICE_PAUSE_MS", default: "25" };
+const PAUSE_AFTER_CRASHES: Known = Known {
+    name: "runs.pause_after_crashes",
+    variable: "HQ_RUNS_PAUSE_AFTER_CRASHES",
+    default: "3",
+};
+/// What sends the signal gives ten seconds as a rule before it kills; the rest is for closing the stores.
+const END_WITHIN: Known =
+    Known { name: "runs.end_within_secs", variable: "HQ_RUNS_END_WITHIN_SECS", default: "6" };
+const ALL: [&Known; 15] = [
+    &DATA,
+    &LISTEN,
+    &PUBLIC_URL,
+    &MASTER_KEY,
+    &LOG,
+    &API_PER_MINUTE,
+    &API_BURST,
+    &STREAMS,
+    &ALL_STREAMS,
+    &UPLOAD,
+    &FETCH_URLS,
+    &MAX_ACTIVE,
+    &PRACTICE_PAUSE,
+    &PAUSE_AFTER_CRASHES,
+    &END_WITHIN,
+];
+
+/// What was given from outside, before it is understood.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Flags by setting name.
+    pub flags: BTreeMap<&'static str, String>,
+    /// Variables whose names begin with `HQ_`.
+    pub environment: BTreeMap<String, String>,
+    /// Whether this is a development run.
+    pub dev: bool,
+}
+
+impl Given {
+    /// Flags, and the environment of the process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[must_use]
+    pub fn with_flags(flags: BTreeMap<&'static str, String>, dev: bool) -> Self {
+        let ours = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("HQ_"))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self { flags, environment: ours.collect(), dev }
+    }
+}
+
+impl Config {
+    /// The settings of a folder with everything else at its default, on a free port.
+    #[must_use]
+    pub fn for_folder(data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
+            master_key_file: None,
+            log: LOG.default.to_owned(),
+            dev: false,
+            limits: Limits::default(),
+            fetch_urls: false,
+            max_active: 32,
+            practice_pause: Duration::ZERO,
+            pause_after_crashes: 3,
+            end_within: Duration::from_secs(6),
+            settings: Vec::new(),
+        }
+    }
+
+    /// A folder below the machine's temporary one that nobody has used yet.
+    #[must_use]
+    pub fn scratch(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!(
+            "{name}-{}",
+            uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
+                uuid::NoContext,
+                u64::from(std::process::id()),
+                0
+            ))
+            .simple()
+        ))
+    }
+
+    /// Puts together what was given.
+    ///
+    /// # Errors
+    /// When a name is not known or a value does not fit.
+    pub fn load(given: &Given) -> Result<Self, ConfigError> {
+        for name in given.environment.keys() {
+            let is_remote = remote::VARIABLES.contains(&name.as_str());
+            if !is_remote && !ALL.iter().any(|known| known.variable == name) {
+                let near = text::nearest(name, ALL.iter().map(|known| known.variable));
+                return Err(ConfigError::UnknownVariable { name: name.clone(), hint: hint(near) });
+            }
+        }
+        let (data, from) = pick(&DATA, given, &BTreeMap::new());
+        // Programs of agents start elsewhere, and must find it all the same.
+        let data = absolute(&DATA, &data, from)?;
+        let file = read_file(&data.join(FILE))?;
+        let mut settings =
+            vec![Setting { name: DATA.name, value: data.display().to_string(), source: from }];
+        let mut take = |known: &'static Known| {
+            let (value, source) = pick(known, given, &file);
+            settings.push(Setting { name: known.name, value: value.clone(), source });
+            (value, source)
+        };
+        let listen = take(&LISTEN);
+        let public_url = take(&PUBLIC_URL);
+        let master_key_file = take(&MASTER_KEY);
+        let log = take(&LOG);
+        let mut number = |known: &'static Known| {
+            let (value, from) = take(known);
+            let wanted = "a number from 0 on; 0 switches it off";
+            parse(known, value, from, wanted)
+        };
+        let limits = Limits {
+            api_per_minute: number(&API_PER_MINUTE)?,
+            api_burst: number(&API_BURST)?,
+            streams_per_sign_in: number(&STREAMS)?,
+            streams_per_workspace: number(&ALL_STREAMS)?,
+            upload_mb: number(&UPLOAD)?,
+        };
+        let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
+        let pause_after_crashes = number(&PAUSE_AFTER_CRASHES)?;
+        let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
+        let (fetch, from) = take(&FETCH_URLS);
+        let fetch_urls = parse(&FETCH_URLS, fetch, from, "true or false")?;
+        let (active, from) = take(&MAX_ACTIVE);
+        let wanted = "a number from 1 on";
+        let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
+        Ok(Self {
+            practice_pause,
+            pause_after_crashes,
+            end_within,
+            fetch_urls,
+            max_active: max_active.get(),
+            data,
+            listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
+            public_url: public(public_url.0, public_url.1)?,
+            master_key_file: match some(master_key_file.0) {
+                Some(path) => Some(absolute(&MASTER_KEY, &path, master_key_file.1)?),
+                None => None,
+            },
+            log: log.0,
+            dev: given.dev,
+            limits,
+            settings,
+        })
+    }
+
+    /// Whether people reach HQ by https: cookies are then bound to it.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
+    /// Where the master key lies.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.data.join("master.key"))
+    }
+}
+
+/// A path that means the same from every folder.
+fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(value).map_err(|_| ConfigError::BadValue {
+        name: known.name,
+        value: value.to_owned(),
+        from,
+        wanted: "a path from the root, where the present folder is gone",
+    })
+}
+
+fn some(value: String) -> Option<String> {
+    Some(value).filter(|value| !value.is_empty())
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map_or_else(
+        || "; `hq config` lists them".to_owned(),
+        |near| format!("; did you mean {near}?"),
+    )
+}
+
+/// The value of a setting and where it came from. An empty variable counts as not given.
+fn pick(known: &Known, given: &Given, file: &BTreeMap<String, String>) -> (String, Source) {
+    let variable = given.environment.get(known.variable).filter(|value| !value.is_empty());
+    if let Some(value) = given.flags.get(known.name) {
+        (value.clone(), Source::Flag)
+    } else if let Some(value) = variable {
+        (value.clone(), Source::Environment)
+    } else if let Some(value) = file.get(known.name) {
+        (value.clone(), Source::File)
+    } else {
+        (known.default.to_owned(), Source::Default)
+    }
+}
+
+fn parse<T: std::str::FromStr>(
+    known: &Known,
+    value: String,
+    from: Source,
+    wanted: &'static str,
+) -> Result<T, ConfigError> {
+    let name = known.name;
+    value.parse().map_err(|_| ConfigError::BadValue { name, value, from, wanted })
+}
+
+/// Scheme and host without a slash at the end, so that paths can be put behind it.
+fn public(value: String, from: Source) -> Result<Option<String>, ConfigError> {
+    let Some(value) = some(value) else { return Ok(None) };
+    let trimmed = value.trim_end_matches('/');
+    let host = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => {
+            Ok(Some(trimmed.to_lowercase()))
+        }
+        _ => {
+            let wanted = "an address like https://hq.example.com, without a path";
+            Err(ConfigError::BadValue { name: PUBLIC_URL.name, value, from, wanted })
+        }
+    }
+}
+
+/// The settings in the file by name; nothing when there is no file.
+fn read_file(file: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(source) => return Err(ConfigError::Unreadable { file: file.to_owned(), source }),
+    };
+    let not_toml = |detail: String| ConfigError::NotToml { file: file.to_owned(), detail };
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| not_toml(e.to_string()))?;
+    let mut found = BTreeMap::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                for (key, value) in inner {
+                    found.insert(format!("{name}.{key}"), plain(value));
+                }
+            }
+            value => {
+                found.insert(name, plain(value));
+            }
+        }
+    }
+    // The file lies in the data folder, so it cannot say where that is.
+    let names = || ALL.iter().map(|known| known.name).filter(|name| *name != DATA.name);
+    for name in found.keys() {
+        if !names().any(|known| known == name) {
+            let near = text::nearest(name, names());
+            let (file, name) = (file.to_owned(), name.clone());
+            return Err(ConfigError::UnknownName { file, name, hint: hint(near) });
+        }
+    }
+    Ok(found)
+}
+
+fn plain(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Boolean(value) => value.to_string(),
+        other => format!("a {}", other.type_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, FILE, Given, Source};
+
+    fn given(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Given {
+        let own = |text: &&str| (*text).to_owned();
+        Given {
+            flags: flags.iter().map(|(name, value)| (*name, own(value))).collect(),
+            environment: environment.iter().map(|(n, v)| (own(n), own(v))).collect(),
+            dev: false,
+        }
+    }
+
+    fn source(config: &Config, name: &str) -> Source {
+        config.settings.iter().find(|one| one.name == name).unwrap().source
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_str().unwrap();
+        std::fs::write(
+            folder.path().join(FILE),
+            "listen = \"127.0.0.1:1\"\nlog = \"debug\"\n[limits]\napi_burst = 7\n\
+             [openai]\nfetch_urls = true\n",
+        )
+        .unwrap();
+        let flags = [("listen", "127.0.0.1:3"), ("data", data)];
+        let config =
+            Config::load(&given(&flags, &[("HQ_LISTEN", "127.0.0.1:2"), ("HQ_LOG", "")])).unwrap();
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!((config.log.as_str(), config.limits.api_burst), ("debug", 7));
+        assert!(config.fetch_urls && !Config::for_folder(folder.path()).fetch_urls);
+        assert_eq!(source(&config, "listen"), Source::Flag);
+        assert_eq!(source(&config, "log"), Source::File);
+        assert_eq!(source(&config, "limits.api_burst"), Source::File);
+        assert_eq!(source(&config, "public_url"), Source::Default);
+        let config = Config::load(&given(&flags[1..], &[("HQ_LISTEN", "127.0.0.1:2")])).unwrap();
+        assert_eq!(config.listen.port(), 2);
+    }
+
+    #[test]
+    fn a_relative_folder_means_the_same_from_everywhere() {
+        let given = given(&[("data", "some/data"), ("master_key_file", "key")], &[]);
+        let config = Config::load(&given).unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(config.data, here.join("some/data"));
+        assert_eq!(config.key_file(), here.join("key"));
+    }
+
+    #[test]
+    fn an_unknown_name_stops_the_start_and_the_nearest_is_told() {
+        let error = Config::load(&given(&[], &[("HQ_LISEN", "x")])).unwrap_err();
+        assert_eq!(error.to_string(), "HQ_LISEN is not a setting of HQ; did you mean HQ_LISTEN?");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), "data = \"elsewhere\"").unwrap();
+        let data = folder.path().to_str().unwrap();
+        let error = Config::load(&given(&[("data", data)], &[])).unwrap_err();
+        assert!(error.to_string().contains("\"data\" is not a setting"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_says_what_would() {
+        for (name, value, words) in [
+            ("HQ_LISTEN", "8080", "like 127.0.0.1:8080"),
+            ("HQ_PUBLIC_URL", "hq.example.com", "like https://hq.example.com"),
+            ("HQ_PUBLIC_URL", "https://x/y", "without a path"),
+            ("HQ_LIMITS_API_BURST", "-1", "0 switches"),
+            ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
+            ("HQ_OPENAI_FETCH_URLS", "maybe", "true or false"),
+        ] {
+            let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let url = [("HQ_PUBLIC_URL", "https://HQ.example.com/")];
+        let config = Config::load(&given(&[], &url)).unwrap();
+        assert_eq!(config.public_url.as_deref(), Some("https://hq.example.com"));
+        assert!(config.is_https());
+    }
+}

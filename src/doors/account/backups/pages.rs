@@ -1,0 +1,475 @@
+//! Settings, Backups: what there is, what is at work, how it is made, how to restore.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Who, Ws};
+use crypto::keyring::Secret;
+use crypto::passphrase;
+use kernel::{Can, Timestamp};
+use store::StoreError;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::parts::Choice;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::{RelTime, zones};
+
+use features::backups::job::{self, Newness, Wish};
+use features::backups::model::{
+    BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
+    S3_SECRET, Schedule,
+};
+use features::backups::queries;
+use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
+
+const HERE: &str = "settings/backups";
+const MENU: &str = "backups";
+/// How many former deeds are shown.
+const SHOWN: usize = 12;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/backups", show.needs(Can::Admin))
+        .post("/settings/backups", save.needs(Can::Admin).proved())
+        .post("/settings/backups/run", run_now.needs(Can::Admin))
+        .post("/settings/backups/drill", drill_now.needs(Can::Admin))
+        .post("/settings/backups/prune", prune_now.needs(Can::Admin))
+        .post("/settings/backups/{id}/verify", verify_now.needs(Can::Admin))
+        .post("/settings/backups/{id}/forget", forget_now.needs(Can::Admin))
+}
+
+/// A backup in the list.
+struct Row {
+    id: String,
+    at: RelTime,
+    workspaces: String,
+    size: String,
+    new: String,
+    checked: Option<RelTime>,
+    /// Which workspaces it lacks.
+    missing: String,
+    fault: String,
+    verify: String,
+    /// Where one is put aside whose manifest cannot be read; else empty.
+    forget: String,
+}
+
+/// A restore that is still news.
+struct News {
+    at: RelTime,
+    what: String,
+    notes: Vec<String>,
+}
+
+/// Something that was done.
+struct Line {
+    what: &'static str,
+    at: RelTime,
+    state: &'static str,
+    word: &'static str,
+    note: String,
+}
+
+/// What is at work.
+struct Working {
+    what: &'static str,
+    phase: &'static str,
+    percent: u8,
+    words: String,
+}
+
+struct View {
+    url: String,
+    working: Option<Working>,
+    trouble: String,
+    /// What was restored lately.
+    restored: Option<News>,
+    /// Why the place is not the one that it was.
+    lost: String,
+    /// Whether another HQ keeps its backups there, and nobody has said yet that both may.
+    shared: bool,
+    place: String,
+    same_disk: bool,
+    last: Option<RelTime>,
+    next: Option<RelTime>,
+    drill: Option<Line>,
+    rows: Vec<Row>,
+    /// How many more lie there that were not read yet.
+    unread: usize,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    schedule: String,
+    time: String,
+    zone: String,
+    target: String,
+    access_key: String,
+    s3_secret: String,
+    private: String,
+    daily: String,
+    weekly: String,
+    monthly: String,
+    encrypt: String,
+    passphrase: String,
+}
+
+#[derive(Template)]
+#[template(path = "backups/show.html")]
+struct BackupsPage {
+    shell: Shell,
+    here: &'static str,
+    manages: bool,
+    view: View,
+    v: Typed,
+    zones: Vec<Choice>,
+    schedules: Vec<Choice>,
+    wrong: Wrong,
+    restore: String,
+}
+
+#[derive(Template)]
+#[template(path = "backups/state.html")]
+struct StateRegion {
+    view: View,
+}
+
+async fn show(app: App, ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let manages = queries::may_manage(&app, who.account)?;
+    if hx.wants("backups") && manages {
+        let view = ws.look(move |ws| view(&app, ws, &who)).await?;
+        return html::fragment(&StateRegion { view });
+    }
+    html::page(&ws.look(move |ws| as_it_is(&app, ws, &who, shell)).await?)
+}
+
+/// The page with the settings as they are. Looks at the place too: may take a while.
+fn as_it_is(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<BackupsPage, PageError> {
+    let settings = app.system.read(|snap| queries::settings(snap))?;
+    page(app, ws, who, shell, (typed(&settings), Wrong::none()))
+}
+
+fn page(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    (v, wrong): (Typed, Wrong),
+) -> Result<BackupsPage, PageError> {
+    let view = view(app, ws, who)?;
+    let mut choices = vec![Choice::new("", "As the workspace", v.zone.is_empty())];
+    choices.extend(zones(&v.zone));
+    let schedules = vec![
+        Choice::new("daily", "Every day", v.schedule != "off"),
+        Choice::new("off", "Only when somebody asks", v.schedule == "off"),
+    ];
+    let restore = format!("hq restore '{}' --dry-run", view.place);
+    let manages = queries::may_manage(app, who.account)?;
+    Ok(BackupsPage {
+        shell,
+        here: MENU,
+        manages,
+        view,
+        v,
+        zones: choices,
+        schedules,
+        wrong,
+        restore,
+    })
+}
+
+fn typed(settings: &BackupSettings) -> Typed {
+    let mark = |on: bool| if on { "on".to_owned() } else { String::new() };
+    Typed {
+        schedule: if settings.schedule == Schedule::Off { "off" } else { "daily" }.to_owned(),
+        time: format!("{:02}:{:02}", settings.hour, settings.minute),
+        zone: settings.zone.clone().unwrap_or_default(),
+        target: settings.target.clone(),
+        access_key: settings.access_key.clone(),
+        private: mark(settings.reach == Reach::Private),
+        daily: settings.daily.to_string(),
+        weekly: settings.weekly.to_string(),
+        monthly: settings.monthly.to_string(),
+        encrypt: mark(settings.encryption == Encryption::Passphrase),
+        ..Typed::default()
+    }
+}
+
+fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
+    let reader = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = app.clock.now();
+    let at = |moment: Timestamp| RelTime::new(moment, now, &reader);
+    let usual = queries::usual_place(app)?;
+    let (settings, kept, runs, next, trouble) = app.system.read(|snap| {
+        let settings = queries::settings(snap)?;
+        let zone = queries::zone(app, &settings);
+        let next = queries::next_backup(snap, &settings, &zone, now)?;
+        let (kept, runs) = (queries::kept(snap)?, queries::runs(snap, usize::MAX)?);
+        Ok::<_, StoreError>((settings, kept, runs, next, queries::trouble(snap, &usual)?))
+    })?;
+    let (kept, unread) = queries::lying(app, &settings, kept);
+    let address = queries::address(app, &settings);
+    let place = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+    let restored = app.system.read(|snap| queries::restored(snap, now))?;
+    let lost = queries::lost_place(app, &settings)?;
+    let is_done = |deed| move |run: &&BackupRun| run.deed == deed && run.outcome == Outcome::Done;
+    let here = || runs.iter().filter(|run| run.is_at(&usual));
+    let last = here().find(is_done(Deed::Backup)).map(|run| at(run.started_at));
+    let drill = here().find(|run| run.deed == Deed::Drill).map(|run| line(run, &usual, &at));
+    Ok(View {
+        url: ws.url(HERE),
+        working: app.backups.busy().map(|busy| {
+            let progress = busy.meter.progress();
+            Working {
+                what: busy.what,
+                phase: progress.phase.label(),
+                percent: progress.percent,
+                words: format!(
+                    "{} of {}, {} new",
+                    format::size(progress.done),
+                    format::size(progress.total),
+                    format::size(progress.new_bytes)
+                ),
+            }
+        }),
+        restored: restored.map(|one| news(one, &at)),
+        lost: lost.map_or_else(String::new, |error| web::form::sentence(&error.to_string())),
+        same_disk: settings.target.is_empty(),
+        shared: trouble.as_ref().is_some_and(|run| queries::is_shared(run, &place)),
+        place,
+        trouble: trouble.map_or_else(String::new, |run| {
+            let note = run.note.as_deref().unwrap_or("it was cut off");
+            format!("{} {}: {note}", run.words(), at(run.started_at).text)
+        }),
+        last,
+        next: next.map(at),
+        drill,
+        rows: kept.into_iter().map(|one| row(ws, one, &at)).collect(),
+        unread,
+        lines: runs.iter().take(SHOWN).map(|run| line(run, &usual, &at)).collect(),
+    })
+}
+
+fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
+    let from = at(one.taken_at).text;
+    let what = match one.moment {
+        None => format!("{} from the backup {} of {from}", one.workspaces.join(", "), one.backup),
+        Some(moment) => format!(
+            "{} as of {}, from the backup {} of {from}",
+            one.workspaces.join(", "),
+            at(moment).text,
+            one.backup
+        ),
+    };
+    // What begins with the name of a workspace keeps it as it is written.
+    let is_named = |note: &String| note.split(' ').next().is_some_and(|word| word.ends_with(':'));
+    let said = |note: &String| match is_named(note) {
+        true => format!("{note}."),
+        false => web::form::sentence(note),
+    };
+    let notes = one.notes.iter().map(said).collect();
+    News { at: at(one.at), what, notes }
+}
+
+fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
+    Row {
+        at: at(one.taken_at),
+        workspaces: one.workspaces.join(", "),
+        size: format::size(one.bytes),
+        new: format::size(one.new_bytes),
+        checked: one.verified_at.map(at),
+        missing: one.missing().join(", "),
+        fault: one.damage().unwrap_or_default().to_owned(),
+        verify: ws.url(&format!("{HERE}/{}/verify", one.id)),
+        forget: match one.is_unreadable() {
+            true => ws.url(&format!("{HERE}/{}/forget", one.id)),
+            false => String::new(),
+        },
+        id: one.id,
+    }
+}
+
+fn line(run: &BackupRun, usual: &str, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
+    let (state, word) = match run.outcome {
+        Outcome::Running => ("working", "At work"),
+        Outcome::Done => ("done", "Done"),
+        Outcome::Failed if run.is_incomplete() => ("error", "Incomplete"),
+        Outcome::Failed => ("error", "Failed"),
+    };
+    let figures = match (run.outcome, run.deed) {
+        (Outcome::Done, Deed::Backup) => {
+            format!("{}, {} new", format::size(run.bytes), format::size(run.new_bytes))
+        }
+        _ => String::new(),
+    };
+    let place = if run.is_at(usual) { String::new() } else { format!("at {}", run.place) };
+    let note = run.note.clone().unwrap_or_default();
+    let note =
+        [place, figures, note].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    Line { what: run.deed.label(), at: at(run.started_at), state, word, note: note.join(" · ") }
+}
+
+fn only_managers(app: &App, who: &Person) -> Result<(), BackupsError> {
+    if queries::may_manage(app, who.account)? { Ok(()) } else { Err(BackupsError::NotAll) }
+}
+
+async fn begin(app: App, ws: Ws, who: Person, hx: Hx, wish: Wish) -> Result<Response, PageError> {
+    only_managers(&app, &who)?;
+    let said = match job::start(&app, wish).await {
+        Ok(run) => Flash::ok(format!("{} has begun.", run.deed.label())),
+        Err(error) => Flash::danger(web::form::sentence(&error.to_string())),
+    };
+    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RunForm {
+    new_place: String,
+}
+
+async fn run_now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<RunForm>,
+) -> Result<Response, PageError> {
+    let mut wish = Wish::of(Deed::Backup, &who);
+    if !form.new_place.is_empty() {
+        wish.newness = Newness::Accepted;
+    }
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn drill_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let wish = Wish::of(Deed::Drill, &who);
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn prune_now(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let wish = Wish::of(Deed::Prune, &who);
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn verify_now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Verify, &who) };
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn forget_now(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let wish = Wish { backup: Some(id), ..Wish::of(Deed::Forget, &who) };
+    begin(app, ws, who, hx, wish).await
+}
+
+async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    only_managers(&app, &who)?;
+    let (here, form) = (app.clone(), typed.clone());
+    // Whether backups may go there is asked of the file system.
+    let new = ws.look(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
+    let wrong = match new {
+        Ok(new) => {
+            let (by, why) = (who.actor(), who.cause());
+            match app.system.write(by, why, move |tx| rules::set_settings(tx, new)).await {
+                Ok(()) => {
+                    let said = Flash::ok("How backups are made is saved.");
+                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                }
+                Err(error) => Wrong::of(&error)?,
+            }
+        }
+        Err(wrong) => wrong,
+    };
+    let v = Typed { passphrase: String::new(), s3_secret: String::new(), ..typed };
+    let page = ws.look(move |ws| page(&app, ws, &who, shell, (v, wrong)));
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
+}
+
+fn new_settings(app: &App, typed: &Typed) -> Result<NewSettings, Wrong> {
+    let mut wrong = Wrong::none();
+    let time = typed.time.trim().split_once(':');
+    let time = time.and_then(|(h, m)| Some((h.parse::<u8>().ok()?, m.parse::<u8>().ok()?)));
+    let time = time.filter(|(hour, minute)| *hour < 24 && *minute < 60);
+    let time = time.ok_or_else(|| Wrong::field("time", "write a time of day like 03:30"));
+    let time = wrong.join(time);
+    let mut number = |field: &str, text: &str| {
+        let read = text.trim().parse::<u16>();
+        wrong.join(read.map_err(|_| Wrong::field(field, "write a number from 0 to 3650")))
+    };
+    let daily = number("daily", &typed.daily);
+    let weekly = number("weekly", &typed.weekly);
+    let monthly = number("monthly", &typed.monthly);
+    if !typed.target.trim().is_empty() {
+        // The rule looks again; here it is said together with what else is wrong.
+        let address = queries::checked_address(app, &typed.target);
+        wrong.join(address.map_err(|error| Wrong::field("target", error.to_string())));
+    }
+    let phrase = Secret::new(typed.passphrase.clone());
+    if !phrase.is_empty() {
+        wrong.note(passphrase::check(&phrase).map_err(BackupsError::from));
+    }
+    let secret = |name: &str, value: &Secret| match value.is_empty() {
+        true => NewSecret::Keep,
+        false => job::seal(app, name, value),
+    };
+    let (Some((hour, minute)), Some(daily), Some(weekly), Some(monthly), false) =
+        (time, daily, weekly, monthly, wrong.has_fields())
+    else {
+        return Err(wrong);
+    };
+    let settings = BackupSettings {
+        schedule: if typed.schedule == "off" { Schedule::Off } else { Schedule::Daily },
+        hour,
+        minute,
+        zone: Some(typed.zone.trim().to_owned()).filter(|zone| !zone.is_empty()),
+        target: typed.target.trim().to_owned(),
+        access_key: typed.access_key.trim().to_owned(),
+        reach: if typed.private.is_empty() { Reach::Public } else { Reach::Private },
+        daily,
+        weekly,
+        monthly,
+        encryption: match typed.encrypt.is_empty() {
+            true => Encryption::Off,
+            false => Encryption::Passphrase,
+        },
+        changed_at: app.clock.now(),
+    };
+    Ok(NewSettings {
+        settings,
+        passphrase: secret(PASSPHRASE, &phrase),
+        s3_secret: secret(S3_SECRET, &Secret::new(typed.s3_secret.trim())),
+    })
+}

@@ -1,0 +1,301 @@
+//! Changing a connection.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::connections::model::{Connection, SpareKeys, Window, Wire};
+use features::connections::provider::{forget_key, seal_key, watch_key};
+use features::connections::queries;
+use features::connections::rules::{self, Changes, ConnectionError, KeyChange};
+use features::workspace::model::Settings;
+use kernel::ConnectionId;
+use store::{ReadExt, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::sign_in::{self, ClientFields};
+use super::{HERE, MENU};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    rev: String,
+    name: String,
+    base_url: String,
+    key: String,
+    remove_key: String,
+    default_model: String,
+    other_model: String,
+    price_input: String,
+    price_output: String,
+    window: String,
+    client_id: String,
+    integration: String,
+    authorize_url: String,
+    token_url: String,
+    device_url: String,
+    exchange_url: String,
+    redirect_url: String,
+}
+
+impl Typed {
+    /// What was typed about where people sign in.
+    fn account(&self) -> sign_in::Typed {
+        let typed = self.clone();
+        sign_in::Typed {
+            client_id: typed.client_id,
+            integration: typed.integration,
+            base_url: typed.base_url,
+            authorize_url: typed.authorize_url,
+            token_url: typed.token_url,
+            device_url: typed.device_url,
+            exchange_url: typed.exchange_url,
+            redirect_url: typed.redirect_url,
+            ..sign_in::Typed::default()
+        }
+    }
+}
+
+/// A key beside the first.
+struct KeyView {
+    label: String,
+    remove_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "connections/edit.html")]
+struct EditPage {
+    shell: Shell,
+    here: &'static str,
+    name: String,
+    about: String,
+    failed: String,
+    rev: String,
+    v: Typed,
+    wrong: Wrong,
+    has_key: bool,
+    key_hint: String,
+    models: Vec<Choice>,
+    /// Where people sign in, in place of address and keys.
+    account: Option<ClientFields>,
+    sign_in_href: String,
+    /// Whether the server has to be told how large its window is.
+    has_window: bool,
+    more_keys: Vec<KeyView>,
+    keys_href: String,
+    removal: String,
+    href: String,
+    test_href: String,
+    delete_href: String,
+    history: String,
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    shell: Shell,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let (connection, rev) = stored(&ws, id)?;
+    let client = connection.sign_in.clone();
+    let ends = client.as_ref().map(|client| client.endpoints.clone()).unwrap_or_default();
+    let v = Typed {
+        integration: client.as_ref().and_then(|c| c.integration.clone()).unwrap_or_default(),
+        client_id: client.map_or_else(String::new, |client| client.id),
+        authorize_url: ends.authorize,
+        token_url: ends.token,
+        device_url: ends.device,
+        exchange_url: ends.exchange,
+        redirect_url: ends.redirect,
+        rev: rev.to_string(),
+        name: connection.name.clone(),
+        base_url: connection.base_url.clone(),
+        default_model: connection.default_model.clone().unwrap_or_default(),
+        price_input: connection
+            .price
+            .map_or_else(String::new, |(input, _)| format::plain_dollars(input)),
+        price_output: connection
+            .price
+            .map_or_else(String::new, |(_, output)| format::plain_dollars(output)),
+        window: ws
+            .read(|snap| snap.get::<Window>(id))?
+            .map_or_else(String::new, |window| window.tokens.to_string()),
+        ..Typed::default()
+    };
+    html::page(&page(&ws, shell, &connection, v, Wrong::none())?)
+}
+
+fn stored(ws: &Ws, id: ConnectionId) -> Result<(Connection, u64), ConnectionError> {
+    ws.read(|snap| snap.get_rev::<Connection>(id)?.ok_or(ConnectionError::NotFound(id)))
+}
+
+fn page(
+    ws: &Ws,
+    shell: Shell,
+    connection: &Connection,
+    v: Typed,
+    wrong: Wrong,
+) -> Result<EditPage, PageError> {
+    let id = connection.id;
+    let (agents, settings, spare) = ws.read(|snap| {
+        let spare = snap.get::<SpareKeys>(id)?.map_or_else(Vec::new, |spare| spare.keys);
+        let agents = queries::agents_of(snap, id)?;
+        Ok::<_, ConnectionError>((agents, snap.get::<Settings>(())?, spare))
+    })?;
+    let is_default = settings.is_some_and(|settings| settings.default_connection == Some(id));
+    let mut models =
+        vec![Choice::new("", "The balanced one of its list", v.default_model.is_empty())];
+    let listed = connection.models.iter();
+    models.extend(listed.map(|m| Choice::new(&m.id, &m.id, m.id == v.default_model)));
+    if !models.iter().any(|choice| choice.chosen) {
+        models.push(Choice::new(&v.default_model, &v.default_model, true));
+    }
+    let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
+    let failed = connection.tested.as_ref().filter(|tested| !tested.ok);
+    Ok(EditPage {
+        shell,
+        here: MENU,
+        name: connection.name.clone(),
+        about: match connection.models.len() {
+            0 => "It has listed no models yet.".to_owned(),
+            n => format!("It lists {}.", format::count(n as u64, "model", "models")),
+        },
+        failed: failed.map_or_else(String::new, |tested| tested.message.clone()),
+        rev: v.rev.clone(),
+        has_key: connection.key_hint.is_some(),
+        key_hint: match &connection.key_hint {
+            Some(hint) => format!("The stored key ends in {hint}. Leave this empty to keep it."),
+            None => "It has no key.".to_owned(),
+        },
+        models,
+        account: connection
+            .sign_in
+            .as_ref()
+            .map(|client| ClientFields::of(client.vendor, &v.account(), &wrong)),
+        sign_in_href: href("/sign-in"),
+        has_window: connection.wire == Wire::Ollama,
+        more_keys: spare
+            .iter()
+            .map(|key| KeyView {
+                label: format!("Key {}, ends in {}", key.slot + 1, key.hint),
+                remove_href: href(&format!("/keys/{}/delete", key.slot)),
+            })
+            .collect(),
+        keys_href: href("/keys"),
+        removal: removal(&agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), is_default),
+        href: href(""),
+        test_href: href("/test"),
+        delete_href: href("/delete"),
+        history: ws.url(&format!("history/connections/{}", connection.id)),
+        v,
+        wrong,
+    })
+}
+
+/// What happens to those who use a connection that goes.
+fn removal(agents: &[&str], is_default: bool) -> String {
+    let mut text = "Its key is deleted.".to_owned();
+    if !agents.is_empty() {
+        text = format!("{text} {} then use what the workspace uses.", agents.join(", "));
+    }
+    if is_default {
+        text =
+            format!("{text} The workspace goes back to practice until you choose another model.");
+    }
+    text
+}
+
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (connection, _) = stored(&ws, id)?;
+    let price = match price(&typed) {
+        Ok(price) => price,
+        Err(wrong) => return again(&ws, shell, &connection, typed, wrong),
+    };
+    let model = if typed.other_model.trim().is_empty() {
+        typed.default_model.clone()
+    } else {
+        typed.other_model.clone()
+    };
+    let key = match (seal_key(&app, &typed.key), typed.remove_key.is_empty()) {
+        (Some(key), _) => KeyChange::Replace(key),
+        (None, true) => KeyChange::Keep,
+        (None, false) => KeyChange::Remove,
+    };
+    let removes = matches!(key, KeyChange::Remove);
+    let changes = Changes {
+        name: Some(typed.name.clone()),
+        base_url: Some(typed.base_url.clone()),
+        key,
+        default_model: Some(Some(model)),
+        price: Some(price),
+        client: connection.sign_in.as_ref().map(|client| typed.account().client(client.vendor)),
+    };
+    let window = match typed.window.trim() {
+        "" => None,
+        text => match text.parse() {
+            Ok(tokens) => Some(tokens),
+            Err(_) => {
+                let wrong = Wrong::field("window", "write a whole number of tokens, or nothing");
+                return again(&ws, shell, &connection, typed, wrong);
+            }
+        },
+    };
+    let rev = typed.rev.parse().ok();
+    let write = move |tx: &mut WriteTx<'_>| {
+        rules::update(tx, id, rev, changes)?;
+        rules::turns::set_window(tx, id, window)
+    };
+    match ws.write(&who, write).await {
+        Ok(()) => {}
+        Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
+    }
+    if removes {
+        forget_key(&app, id);
+    } else if !typed.key.trim().is_empty() {
+        watch_key(&app, id, &typed.key);
+    }
+    let text = format!("{} is saved.", typed.name.trim());
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}
+
+fn again(
+    ws: &Ws,
+    shell: Shell,
+    connection: &Connection,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    let v = Typed { key: String::new(), ..typed };
+    let page = page(ws, shell, connection, v, wrong)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+fn price(typed: &Typed) -> Result<Option<(i64, i64)>, Wrong> {
+    let bad = || Wrong::field("price", "write both prices in dollars, such as 3.00, or neither");
+    match (typed.price_input.trim(), typed.price_output.trim()) {
+        ("", "") => Ok(None),
+        (input, output) => {
+            let input = format::parse_dollars(input).ok_or_else(bad)?;
+            let output = format::parse_dollars(output).ok_or_else(bad)?;
+            Ok(Some((input, output)))
+        }
+    }
+}

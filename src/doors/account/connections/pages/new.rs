@@ -1,0 +1,204 @@
+//! Adding a connection: choose a kind, give a key or an address, see it tested.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::connections::checks;
+use features::connections::presets::{self, KeyNeed, PRESETS, Preset};
+use features::connections::provider::{seal_key, watch_key};
+use features::connections::queries;
+use features::connections::rules::{self, ConnectionError, NewConnection};
+use providers::base::BaseError;
+use web::error::PageError;
+use web::extract::Query;
+use web::flash;
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::parts::colour_of;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::{HERE, MENU, sign_in, told};
+
+struct KindLine {
+    name: &'static str,
+    text: &'static str,
+    href: String,
+    initial: String,
+    colour: u8,
+}
+
+struct KindGroup {
+    label: &'static str,
+    kinds: Vec<KindLine>,
+}
+
+#[derive(Template)]
+#[template(path = "connections/kinds.html")]
+struct KindsPage {
+    shell: Shell,
+    here: &'static str,
+    groups: Vec<KindGroup>,
+}
+
+struct KindView {
+    slug: &'static str,
+    name: &'static str,
+    about: &'static str,
+    asks_address: bool,
+    address: &'static str,
+    address_hint: &'static str,
+    needs_key: bool,
+    key_label: &'static str,
+    key_shape: &'static str,
+    key_hint: &'static str,
+}
+
+impl From<&Preset> for KindView {
+    fn from(preset: &Preset) -> Self {
+        let needs_key = preset.key == KeyNeed::Needed;
+        Self {
+            slug: preset.slug,
+            name: preset.name,
+            about: "The key is encrypted on this machine. HQ tests the connection right away with \
+                    one short question.",
+            asks_address: preset.asks_address,
+            address: if preset.address.is_empty() {
+                "https://api.example.com/v1"
+            } else {
+                preset.address
+            },
+            address_hint: "As you would type it; HQ adds what is missing.",
+            needs_key,
+            key_label: if needs_key { "API key" } else { "API key (if the server wants one)" },
+            key_shape: preset.key_shape,
+            key_hint: preset.key_hint,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    kind: String,
+    name: String,
+    base_url: String,
+    key: String,
+    default_model: String,
+}
+
+#[derive(Template)]
+#[template(path = "connections/new.html")]
+struct NewPage {
+    shell: Shell,
+    here: &'static str,
+    preset: KindView,
+    v: Typed,
+    wrong: Wrong,
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
+    let taken = ws.read(|snap| queries::by_name(snap, preset.name))?.is_some();
+    let name = if taken { String::new() } else { preset.name.to_owned() };
+    if let Some(vendor) = preset.sign_in {
+        return sign_in::form(shell, vendor, sign_in::Typed { name, ..Default::default() });
+    }
+    let v = Typed { name, base_url: preset.address.to_owned(), ..typed };
+    html::page(&NewPage { shell, here: MENU, preset: preset.into(), v, wrong: Wrong::none() })
+}
+
+fn kinds(ws: &Ws, shell: Shell) -> Result<Response, PageError> {
+    let mut groups: Vec<KindGroup> = Vec::new();
+    for preset in PRESETS {
+        let line = KindLine {
+            name: preset.name,
+            text: preset.text,
+            href: ws.url(&format!("{HERE}/new?kind={}", preset.slug)),
+            initial: preset.name.chars().take(1).collect(),
+            colour: colour_of(preset.name),
+        };
+        match groups.last_mut().filter(|group| group.label == preset.group) {
+            Some(group) => group.kinds.push(line),
+            None => groups.push(KindGroup { label: preset.group, kinds: vec![line] }),
+        }
+    }
+    html::page(&KindsPage { shell, here: MENU, groups })
+}
+
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
+    let new = match new_connection(&app, preset, &typed) {
+        Ok(new) => new,
+        Err(error) => return again(shell, preset, typed, &error),
+    };
+    let id = match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
+        Ok(id) => id,
+        Err(error) => return again(shell, preset, typed, &error),
+    };
+    if !typed.key.trim().is_empty() {
+        watch_key(&app, id, &typed.key);
+    }
+    let checked = match checks::test(&ws, &who, id).await {
+        Ok(checked) => checked,
+        Err(error @ ConnectionError::OverBudget) => {
+            let words = format!("It is kept, but it was not tested: {error}.");
+            let next = hx.go_to(&ws.url(&format!("{HERE}/{id}")));
+            return Ok(flash::say(&app, Flash::danger(words), next));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let next = if checked.tested.ok { HERE.to_owned() } else { format!("{HERE}/{id}") };
+    Ok(flash::say(&app, told(&checked), hx.go_to(&ws.url(&next))))
+}
+
+fn new_connection(
+    app: &App,
+    preset: &Preset,
+    typed: &Typed,
+) -> Result<NewConnection, ConnectionError> {
+    let key = seal_key(app, &typed.key);
+    if preset.key == KeyNeed::Needed && key.is_none() {
+        return Err(ConnectionError::KeyMissing);
+    }
+    if preset.asks_address && typed.base_url.trim().is_empty() {
+        return Err(BaseError::Empty.into());
+    }
+    let base_url = if preset.asks_address { &typed.base_url } else { preset.address };
+    Ok(NewConnection {
+        name: typed.name.clone(),
+        wire: preset.wire,
+        base_url: base_url.to_owned(),
+        key,
+        default_model: Some(typed.default_model.clone()),
+    })
+}
+
+/// The form once more with what was typed and what is wrong with it; a key is typed again.
+fn again(
+    shell: Shell,
+    preset: &Preset,
+    typed: Typed,
+    error: &ConnectionError,
+) -> Result<Response, PageError> {
+    let wrong = Wrong::of(error)?;
+    let v = Typed { key: String::new(), ..typed };
+    let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

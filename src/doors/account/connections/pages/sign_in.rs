@@ -1,0 +1,440 @@
+//! Signing in to a connection: what to do, how it goes on, what it came to.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::connections::logins::{self, LoginError};
+use features::connections::model::{Connection, Flow, Grant, LoginState};
+use features::connections::queries::eligible;
+use features::connections::rules::ConnectionError;
+use features::connections::rules::sign_in::{self as rules, NewAccount};
+use kernel::ConnectionId;
+use providers::oauth::{Client, Endpoints, Vendor};
+use store::ReadExt;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::{Dot, colour_of};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::{HERE, MENU};
+
+/// A way to begin.
+struct WayView {
+    flow: &'static str,
+    label: String,
+    glyph: &'static str,
+}
+
+/// The account that somebody is signed in to.
+struct AccountView {
+    label: String,
+    since: RelTime,
+    renewed: RelTime,
+    until: Option<RelTime>,
+    dot: Dot,
+}
+
+#[derive(Template)]
+#[template(path = "connections/login.html")]
+struct LoginPart {
+    name: String,
+    maker: &'static str,
+    initial: String,
+    colour: u8,
+    live: Live,
+    lost: String,
+    put_off: String,
+    account: Option<AccountView>,
+    waits: bool,
+    url: String,
+    code: String,
+    redirect: String,
+    said: String,
+    until: String,
+    ended: String,
+    begin_label: &'static str,
+    ways: Vec<WayView>,
+    has_grant: bool,
+    wrong: Wrong,
+    begin_href: String,
+    answer_href: String,
+    cancel_href: String,
+    out_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "connections/sign_in.html")]
+struct SignInPage {
+    shell: Shell,
+    here: &'static str,
+    name: String,
+    about: String,
+    edit_href: String,
+    region: String,
+}
+
+fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPart, PageError> {
+    let (connection, grant, reason) = ws.read(|snap| {
+        let connection = snap.get::<Connection>(id)?.ok_or(ConnectionError::NotFound(id))?;
+        let reason = eligible::of_account(snap, &connection)?;
+        Ok::<_, ConnectionError>((connection, snap.get::<Grant>(id)?, reason))
+    })?;
+    let client = connection.sign_in.as_ref().ok_or(ConnectionError::NoSignIn)?;
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    let maker = client.vendor.about().name;
+    // With another master key nothing of it can be shown; it is begun anew.
+    let login = logins::shown(ws, id).unwrap_or_default();
+    let waiting = login.as_ref().filter(|login| login.state == LoginState::Waiting);
+    let counts = grant.as_ref().filter(|_| reason.is_none());
+    let rel = |at| RelTime::new(at, now, &zone);
+    let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
+    let way = |flow| match flow {
+        Flow::Browser => {
+            WayView { flow: "browser", label: format!("Sign in with {maker}"), glyph: "out" }
+        }
+        Flow::Device => WayView {
+            flow: "device",
+            label: format!("Sign in to {maker} with a code"),
+            glyph: "key",
+        },
+    };
+    Ok(LoginPart {
+        maker,
+        initial: connection.name.chars().next().map_or_else(String::new, |c| c.to_string()),
+        colour: colour_of(&connection.name),
+        live: Live::new(href("/sign-in"))
+            .record("connection_logins", id)
+            .record("connection_grants", id)
+            .record("connections", id),
+        lost: match (&grant, reason) {
+            (Some(grant), Some(_)) if grant.lost_at.is_some() => {
+                format!("Sign in again: {}.", grant.said.trim_end_matches('.'))
+            }
+            (Some(_), Some(reason)) => reason.says().to_owned(),
+            _ => String::new(),
+        },
+        put_off: counts.filter(|grant| grant.failures > 0).map_or_else(String::new, |grant| {
+            format!(
+                "{maker} does not renew the sign-in for the moment: {}. HQ tries again.",
+                grant.said.trim_end_matches('.')
+            )
+        }),
+        account: counts.map(|grant| AccountView {
+            label: grant.label.clone().unwrap_or_else(|| format!("An account at {maker}")),
+            since: rel(grant.signed_in_at),
+            renewed: rel(grant.renewed_at),
+            until: grant.expires_at.map(rel),
+            dot: match grant.failures {
+                0 => Dot::new("healthy", "Signed in"),
+                _ => Dot::new("waiting", "Not renewed"),
+            },
+        }),
+        waits: waiting.is_some(),
+        url: waiting.map_or_else(String::new, |login| login.url.clone()),
+        code: waiting.map_or_else(String::new, |login| login.code.clone()),
+        redirect: client.endpoints.redirect.clone(),
+        said: waiting.map_or_else(String::new, |login| login.said.trim_end_matches('.').to_owned()),
+        until: waiting.map_or_else(String::new, |login| rel(login.expires_at).exact),
+        ended: login
+            .as_ref()
+            .map_or_else(String::new, |login| ended(login.state, &login.said, maker)),
+        begin_label: if grant.is_some() { "Sign in again" } else { "Sign in" },
+        ways: logins::flows_of(client).into_iter().map(way).collect(),
+        has_grant: grant.is_some(),
+        wrong,
+        begin_href: href("/sign-in"),
+        answer_href: href("/sign-in/answer"),
+        cancel_href: href("/sign-in/cancel"),
+        out_href: href("/sign-out"),
+        name: connection.name,
+    })
+}
+
+/// How the last sign-in ended, where it came to nothing.
+fn ended(state: LoginState, said: &str, maker: &str) -> String {
+    let said = said.trim_end_matches('.');
+    match state {
+        LoginState::Waiting | LoginState::Done | LoginState::Cancelled => String::new(),
+        LoginState::Denied => format!("It was declined at {maker}. Begin again if you want to."),
+        LoginState::Expired => "It was not done in time. Begin again.".to_owned(),
+        LoginState::Failed => format!("{maker} refused it: {said}. Begin again."),
+    }
+}
+
+fn whole(
+    shell: Shell,
+    ws: &Ws,
+    id: ConnectionId,
+    part: &LoginPart,
+    status: StatusCode,
+) -> Result<Response, PageError> {
+    let page = SignInPage {
+        shell,
+        here: MENU,
+        name: part.name.clone(),
+        about: format!("Somebody signs in at {} once; HQ renews it from then on.", part.maker),
+        edit_href: ws.url(&format!("{HERE}/{id}")),
+        region: html::render(part)?,
+    };
+    html::document(status, &page)
+}
+
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    let part = part(&ws, &who, id, Wrong::none())?;
+    if hx.wants("login") {
+        return html::fragment(&part);
+    }
+    whole(shell, &ws, id, &part, StatusCode::OK)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BeginForm {
+    flow: String,
+}
+
+pub(super) async fn begin(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+    Form(form): Form<BeginForm>,
+) -> Result<Response, PageError> {
+    let flow = match form.flow.as_str() {
+        "device" => Flow::Device,
+        _ => Flow::Browser,
+    };
+    match logins::begin(&ws, &who, id, flow).await {
+        Ok(_) => Ok(hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")))),
+        Err(error) => again(&ws, &who, shell, id, &error),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AnswerForm {
+    answer: String,
+}
+
+pub(super) async fn answer(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+    Form(form): Form<AnswerForm>,
+) -> Result<Response, PageError> {
+    match logins::answer(&ws, &who, id, &form.answer).await {
+        Ok(()) => {
+            let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
+            Ok(flash::say(&app, Flash::ok("You are signed in. HQ tests the connection now."), next))
+        }
+        Err(error) => again(&ws, &who, shell, id, &error),
+    }
+}
+
+/// The page once more with what is wrong; what was pasted is not shown again.
+fn again(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    id: ConnectionId,
+    error: &LoginError,
+) -> Result<Response, PageError> {
+    let wrong = match error {
+        LoginError::Maker(said) => Wrong::said(said.clone()),
+        error => Wrong::of(error)?,
+    };
+    let part = part(ws, who, id, wrong)?;
+    whole(shell, ws, id, &part, StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+pub(super) async fn cancel(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    logins::cancel(&ws, &who, id).await?;
+    let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
+    Ok(flash::say(&app, Flash::ok("The sign-in is called off."), next))
+}
+
+pub(super) async fn sign_out(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ConnectionId>,
+) -> Result<Response, PageError> {
+    logins::sign_out(&ws, &who, id).await?;
+    let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
+    Ok(flash::say(&app, Flash::ok("HQ has forgotten the tokens."), next))
+}
+
+/// What a person types about where people sign in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    pub kind: String,
+    pub name: String,
+    pub client_id: String,
+    pub integration: String,
+    pub base_url: String,
+    pub authorize_url: String,
+    pub token_url: String,
+    pub device_url: String,
+    pub exchange_url: String,
+    pub redirect_url: String,
+    pub default_model: String,
+}
+
+impl Typed {
+    /// As a client is kept.
+    pub(super) fn client(&self, vendor: Vendor) -> Client {
+        Client {
+            vendor,
+            id: self.client_id.clone(),
+            integration: Some(self.integration.clone()),
+            endpoints: Endpoints {
+                authorize: self.authorize_url.clone(),
+                token: self.token_url.clone(),
+                device: self.device_url.clone(),
+                exchange: self.exchange_url.clone(),
+                redirect: self.redirect_url.clone(),
+            },
+        }
+    }
+}
+
+/// An address that can be another than the maker's own.
+pub(super) struct PlaceView {
+    pub field: &'static str,
+    pub label: &'static str,
+    pub value: String,
+    pub usual: &'static str,
+}
+
+/// The fields of where people sign in.
+pub(super) struct ClientFields {
+    pub asks_integration: bool,
+    pub base: &'static str,
+    pub open: bool,
+    pub places: Vec<PlaceView>,
+}
+
+impl ClientFields {
+    /// Those of a maker; open when one of the addresses is wrong or another than the maker's.
+    pub(super) fn of(vendor: Vendor, v: &Typed, wrong: &Wrong) -> Self {
+        let about = vendor.about();
+        let all = [
+            ("authorize_url", "Sign-in page", &v.authorize_url, about.authorize),
+            ("device_url", "Where a code to type is made", &v.device_url, about.device),
+            ("token_url", "Where tokens are given out", &v.token_url, about.token),
+            (
+                "exchange_url",
+                "Where tokens for calls are given out",
+                &v.exchange_url,
+                about.exchange,
+            ),
+            ("redirect_url", "Where a browser is sent back to", &v.redirect_url, about.redirect),
+        ];
+        let places: Vec<PlaceView> = all
+            .into_iter()
+            .filter(|(.., usual)| !usual.is_empty())
+            .map(|(field, label, value, usual)| PlaceView {
+                field,
+                label,
+                value: if value == usual { String::new() } else { value.clone() },
+                usual,
+            })
+            .collect();
+        let touched =
+            |place: &PlaceView| !place.value.is_empty() || !wrong.at(place.field).is_empty();
+        let moved = !v.base_url.is_empty() && v.base_url != about.base;
+        Self {
+            asks_integration: vendor == Vendor::Copilot,
+            base: about.base,
+            open: moved || !wrong.at("base_url").is_empty() || places.iter().any(touched),
+            places,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "connections/new_account.html")]
+struct NewPage {
+    shell: Shell,
+    here: &'static str,
+    slug: &'static str,
+    name: &'static str,
+    v: Typed,
+    client: ClientFields,
+    wrong: Wrong,
+}
+
+/// The form of a new account.
+pub(super) fn form(shell: Shell, vendor: Vendor, v: Typed) -> Result<Response, PageError> {
+    fields(shell, vendor, v, Wrong::none(), StatusCode::OK)
+}
+
+fn fields(
+    shell: Shell,
+    vendor: Vendor,
+    v: Typed,
+    wrong: Wrong,
+    status: StatusCode,
+) -> Result<Response, PageError> {
+    let about = vendor.about();
+    let client = ClientFields::of(vendor, &v, &wrong);
+    let (slug, name) = (about.word, about.name);
+    html::document(status, &NewPage { shell, here: MENU, slug, name, v, client, wrong })
+}
+
+/// Adds an account that nobody has signed in to yet, and leads there.
+pub(super) async fn create(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let Some(vendor) = Vendor::of(&typed.kind) else {
+        return Err(PageError::not_found("This provider"));
+    };
+    let new = NewAccount {
+        name: typed.name.clone(),
+        client: typed.client(vendor),
+        base_url: typed.base_url.clone(),
+        default_model: Some(typed.default_model.clone()),
+    };
+    match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
+        Ok(id) => Ok(hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")))),
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            fields(shell, vendor, typed, wrong, StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The doors of accounts: people, workspace, money, connections: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+
+// Templates name what stands here by its full path.
+extern crate self as doors_account;
+
+pub mod users;
+pub mod workspace;
+pub mod usage;
+pub mod connections;
+pub mod notifications;
+pub mod backups;
+
+use tool::Registry;
+use web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(users::pages::settings::routes())
+        .merge(users::pages::security::routes())
+        .merge(users::pages::prove::routes())
+        .merge(workspace::pages::routes())
+        .merge(notifications::pages::routes())
+        .merge(connections::pages::routes())
+        .merge(usage::pages::routes())
+        .merge(backups::pages::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .merge(users::api::routes())
+        .merge(workspace::api::routes())
+        .merge(notifications::api::routes())
+        .merge(connections::api::routes())
+        .merge(usage::api::routes())
+        .merge(backups::api::routes())
+}
+
+/// The tools that agents have of these nouns.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().merge(notifications::tools::tools())
+}

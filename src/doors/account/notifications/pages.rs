@@ -1,0 +1,442 @@
+//! The list of notifications, what the bell shows, and the button that follows a task.
+
+pub mod choices;
+pub mod mail;
+pub mod push;
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::tasks::queries as tasks;
+use kernel::cursor::DEFAULT_LIMIT;
+use kernel::{About, Can, NoticeGroup, NotificationId, Timestamp};
+use store::{WriteTx, cursor_key, key_cursor};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::have::Have;
+use web::html;
+use web::hx::{Ask, Hx};
+use web::live::Live;
+use web::parts::{Tab, Tone};
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::api::read_them;
+use features::notifications::model::CHOICES;
+use features::notifications::queries::view::{Lens, Line};
+use features::notifications::queries::{self, Following, Wanted, snooze};
+use features::notifications::rules::{self, Mark, NotificationError};
+
+/// How many the bell shows.
+const LATEST: usize = 10;
+/// How many are marked in one transaction.
+const PIECE: usize = 200;
+
+/// Routes outside of workspaces.
+#[must_use]
+pub fn open_routes() -> Routes {
+    mail::open_routes().merge(push::open_routes())
+}
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/notifications", show.needs(Can::Account))
+        .get("/notifications/latest", latest.needs(Can::Account))
+        .get("/notifications/bell", bell.needs(Can::Account))
+        .post("/notifications/read-all", read_all.needs(Can::Account))
+        .post("/notifications/unread-again", unread_again.needs(Can::Account))
+        .post("/notifications/{id}/read", read.needs(Can::Account))
+        .post("/notifications/{id}/unread", unread.needs(Can::Account))
+        .post("/notifications/{id}/dismiss", dismiss.needs(Can::Account))
+        .post("/notifications/{id}/restore", restore.needs(Can::Account))
+        .post("/notifications/{id}/snooze", put_off.needs(Can::Account))
+        .post("/tasks/{task}/follow", follow.needs(Can::Account))
+        .post("/tasks/{task}/unfollow", unfollow.needs(Can::Account))
+        .merge(choices::routes())
+        .merge(mail::routes())
+        .merge(push::routes())
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    /// `unread`, `later`, or the word of a group.
+    show: String,
+    after: String,
+    /// How many lines the page shows already.
+    have: Have,
+}
+
+impl Asked {
+    fn wanted(&self) -> Wanted {
+        Wanted { unread: self.show == "unread", group: self.show.parse().ok() }
+    }
+}
+
+struct Day {
+    label: String,
+    lines: Vec<Line>,
+}
+
+struct View {
+    live: Live,
+    tabs: Vec<Tab>,
+    days: Vec<Day>,
+    unread: usize,
+    next: String,
+    /// Where lines are changed.
+    base: String,
+    /// The front page, in front of what lines lead to.
+    home: String,
+    show: String,
+    later: bool,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/show.html")]
+struct ShowPage {
+    shell: Shell,
+    view: View,
+    reach: Vec<choices::GroupRow>,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/_list.html")]
+struct ListPart {
+    view: View,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/_more.html")]
+struct MorePart {
+    view: View,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/_latest.html")]
+struct LatestPart {
+    lines: Vec<Line>,
+    unread: usize,
+    base: String,
+    home: String,
+}
+
+#[derive(Template)]
+#[template(path = "shell/bell.html")]
+struct BellPart {
+    shell: Shell,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/_watch.html")]
+struct WatchPart {
+    base: String,
+    watching: Following,
+}
+
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let view = view(&ws, &who, &asked)?;
+    if hx.wants("notices") {
+        return html::fragment(&ListPart { view });
+    }
+    if hx.is_partial() && !asked.after.is_empty() {
+        return html::fragment(&MorePart { view });
+    }
+    let own = ws.read(|snap| queries::choices(snap, who.account))?;
+    html::page(&ShowPage { shell, view, reach: choices::group_rows(&own) })
+}
+
+fn view(ws: &Ws, who: &Person, asked: &Asked) -> Result<View, PageError> {
+    let (now, zone) = (ws.app.clock.now(), zone_of(who));
+    let after = match asked.after.as_str() {
+        "" => None,
+        text => Some(cursor_key(text).ok_or_else(|| PageError::not_found("This page"))?),
+    };
+    let later = asked.show == "later";
+    let me = (who.account, now);
+    let (lines, next, unread, put_off) = ws.read(|snap| {
+        let lens = Lens::new(snap, now, &zone)?;
+        let put_off = queries::snoozed(snap, who.account, now)?;
+        let (rows, next) = match later {
+            true => (put_off.clone(), None),
+            false => {
+                let part = (after.as_deref(), asked.have.of("", DEFAULT_LIMIT));
+                queries::list(snap, me, asked.wanted(), part)?
+            }
+        };
+        let unread = queries::unread(snap, (who.account, now), queries::ALL)?;
+        Ok::<_, NotificationError>((lens.lines(snap, &rows)?, next, unread, put_off.len()))
+    })?;
+    let base = ws.url("notifications");
+    let here = match asked.show.as_str() {
+        "" => base.clone(),
+        show => format!("{base}?show={}", web::format::query_value(show)),
+    };
+    let tab = |word: &str, label: &str| {
+        let href = if word.is_empty() { base.clone() } else { format!("{base}?show={word}") };
+        Tab::new(label, href, asked.show == word)
+    };
+    let mut tabs = vec![tab("", "All")];
+    let of_unread = tab("unread", "Unread");
+    tabs.push(if 0 < unread { of_unread.count(unread as u64) } else { of_unread });
+    tabs.extend(NoticeGroup::ALL.iter().map(|group| tab(group.word(), short(*group))));
+    if 0 < put_off || later {
+        tabs.push(tab("later", "Later").count(put_off as u64));
+    }
+    let next = next.map_or_else(String::new, |key| {
+        let mark = if asked.show.is_empty() { '?' } else { '&' };
+        format!("{here}{mark}after={}", key_cursor(&key))
+    });
+    let live = Live::new(here).record(CHOICES.name, who.account);
+    let (days, show, home) = (by_day(lines), asked.show.clone(), ws.url(""));
+    Ok(View { live, tabs, days, unread, next, base, home, show, later })
+}
+
+/// The name of a group where there is little room.
+fn short(group: NoticeGroup) -> &'static str {
+    match group {
+        NoticeGroup::Questions => "Questions",
+        NoticeGroup::Reviews => "Reviews",
+        NoticeGroup::Comments => "Comments",
+        NoticeGroup::Tasks => "Tasks",
+        NoticeGroup::System => "Failures",
+        NoticeGroup::Budget => "Budget",
+    }
+}
+
+fn by_day(lines: Vec<Line>) -> Vec<Day> {
+    let mut days: Vec<Day> = Vec::new();
+    for line in lines {
+        match days.last_mut() {
+            Some(day) if day.label == line.day => day.lines.push(line),
+            _ => days.push(Day { label: line.day.clone(), lines: vec![line] }),
+        }
+    }
+    days
+}
+
+/// What the bell shows when it is opened.
+async fn latest(ws: Ws, who: Person) -> Result<Response, PageError> {
+    let (now, zone) = (ws.app.clock.now(), zone_of(&who));
+    let (lines, unread) = ws.read(|snap| {
+        let lens = Lens::new(snap, now, &zone)?;
+        let me = (who.account, now);
+        let (rows, _) = queries::list(snap, me, Wanted::default(), (None, LATEST))?;
+        let unread = queries::unread(snap, (who.account, now), queries::MANY)?;
+        Ok::<_, NotificationError>((lens.lines(snap, &rows)?, unread))
+    })?;
+    html::fragment(&LatestPart { lines, unread, base: ws.url("notifications"), home: ws.url("") })
+}
+
+async fn bell(shell: Shell) -> Result<Response, PageError> {
+    html::fragment(&BellPart { shell })
+}
+
+/// The answer to whoever changed a line: the regions of this page renew themselves.
+fn marked(ws: &Ws, who: &Person, hx: &Hx, ask: Ask) -> Response {
+    if hx.is_partial() {
+        return (ask.changed(CHOICES.name, who.account), "").into_response();
+    }
+    hx.go_to(&ws.url("notifications"))
+}
+
+/// Refuses what is written in a workspace that nobody works in.
+fn open(ws: &Ws) -> Result<(), NotificationError> {
+    ws.closed_words().map_or(Ok(()), |words| Err(NotificationError::Closed(words)))
+}
+
+async fn mark(ws: &Ws, who: &Person, id: NotificationId, mark: Mark) -> Result<(), PageError> {
+    open(ws)?;
+    ws.write(who, move |tx| rules::mark(tx, id, mark)).await?;
+    Ok(())
+}
+
+async fn read(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<NotificationId>,
+) -> Result<Response, PageError> {
+    mark(&ws, &who, id, Mark::Read).await?;
+    Ok(marked(&ws, &who, &hx, Ask::new()))
+}
+
+async fn unread(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<NotificationId>,
+) -> Result<Response, PageError> {
+    mark(&ws, &who, id, Mark::Unread).await?;
+    Ok(marked(&ws, &who, &hx, Ask::new()))
+}
+
+async fn dismiss(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<NotificationId>,
+) -> Result<Response, PageError> {
+    mark(&ws, &who, id, Mark::Dismissed).await?;
+    let undo = ws.url(&format!("notifications/{id}/restore"));
+    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("Dismissed.", &undo)))
+}
+
+async fn restore(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<NotificationId>,
+) -> Result<Response, PageError> {
+    mark(&ws, &who, id, Mark::Restored).await?;
+    Ok(marked(&ws, &who, &hx, Ask::new()))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Later {
+    /// `hour`, `tomorrow` or `week`.
+    until: String,
+}
+
+async fn put_off(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<NotificationId>,
+    Form(later): Form<Later>,
+) -> Result<Response, PageError> {
+    let until = snooze::until(&later.until, ws.app.clock.now(), &zone_of(&who));
+    let until = until.ok_or(NotificationError::BadTime)?;
+    mark(&ws, &who, id, Mark::Snoozed(until)).await?;
+    let undo = ws.url(&format!("notifications/{id}/restore"));
+    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("You see it again later.", &undo)))
+}
+
+async fn read_all(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    open(&ws)?;
+    let (count, (from, to)) = read_them(&ws, &who, asked.wanted()).await?;
+    let said = match count {
+        0 => "Nothing was unread.".to_owned(),
+        1 => "One is read.".to_owned(),
+        n => format!("All {n} are read."),
+    };
+    if hx.is_partial() {
+        let (from, to) = (from.as_millisecond(), to.as_millisecond());
+        let undo = ws.url(&format!("notifications/unread-again?from={from}&to={to}"));
+        let ask = match count {
+            0 => Ask::new().toast(Tone::Ok, &said),
+            _ => Ask::new().toast_with_undo(&said, &undo),
+        };
+        return Ok(marked(&ws, &who, &hx, ask));
+    }
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url("notifications"))))
+}
+
+/// When all were marked as read, in milliseconds since 1970.
+#[derive(Debug, Deserialize)]
+struct Between {
+    from: i64,
+    to: i64,
+}
+
+/// Takes back that all were marked as read.
+async fn unread_again(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Query(Between { from, to }): Query<Between>,
+) -> Result<Response, PageError> {
+    open(&ws)?;
+    let (Ok(from), Ok(to)) = (Timestamp::from_millisecond(from), Timestamp::from_millisecond(to))
+    else {
+        return Err(NotificationError::BadTime.into());
+    };
+    let mut place: Option<Vec<u8>> = None;
+    loop {
+        let again = move |tx: &mut WriteTx<'_>| {
+            rules::unread_again(tx, (from, to), (place.as_deref(), PIECE))
+        };
+        place = ws.write(&who, again).await?;
+        if place.is_none() {
+            return Ok(marked(&ws, &who, &hx, Ask::new()));
+        }
+    }
+}
+
+async fn follow(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(text): Path<String>,
+) -> Result<Response, PageError> {
+    watch(&app, &ws, &who, &hx, (&text, true)).await
+}
+
+async fn unfollow(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(text): Path<String>,
+) -> Result<Response, PageError> {
+    watch(&app, &ws, &who, &hx, (&text, false)).await
+}
+
+async fn watch(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (text, on): (&str, bool),
+) -> Result<Response, PageError> {
+    open(ws)?;
+    let task = ws.read(|snap| tasks::resolve(snap, text))?;
+    let about = About::Task(task.id);
+    let change = move |tx: &mut WriteTx<'_>| match on {
+        true => rules::follow(tx, about),
+        false => rules::unfollow(tx, about),
+    };
+    ws.write(who, change).await?;
+    let (name, now) = ws.read(|snap| {
+        let now = queries::following(snap, about, who.account)?;
+        Ok::<_, NotificationError>((tasks::name(snap, task.number)?, now))
+    })?;
+    let base = ws.url(&format!("tasks/{name}"));
+    let said = match now.on {
+        true => format!("You follow {name} now."),
+        false => format!("You hear of {name} only when you are mentioned."),
+    };
+    if hx.wants("watch") {
+        let part = html::fragment::<_, PageError>(&WatchPart { base, watching: now })?;
+        return Ok((Ask::new().toast(Tone::Ok, &said), part).into_response());
+    }
+    if hx.is_partial() {
+        return Ok((Ask::new().toast(Tone::Ok, &said), "").into_response());
+    }
+    Ok(flash::say(app, Flash::ok(said), hx.go_to(&base)))
+}

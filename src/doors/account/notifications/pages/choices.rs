@@ -1,0 +1,260 @@
+//! What reaches a person, and how: by group, and by kind where that is not enough.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::notifications::model::{Choices, Ways};
+use features::notifications::queries::{self, sending};
+use features::notifications::rules;
+use kernel::text::capitalized;
+use kernel::{Can, NoticeGroup, NoticeKind};
+use store::StoreError;
+use web::error::PageError;
+use web::extract::Form;
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::parts::Choice;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/notifications", show.needs(Can::Account))
+        .post("/settings/notifications", save.needs(Can::Account))
+}
+
+/// A group with its four switches.
+pub struct GroupRow {
+    /// The word of the group.
+    pub word: &'static str,
+    /// What people read.
+    pub label: &'static str,
+    /// What it holds.
+    pub hint: &'static str,
+    /// How it reaches the person.
+    pub ways: Ways,
+    /// The same in words.
+    pub said: String,
+    /// Its kinds.
+    pub kinds: Vec<KindRow>,
+}
+
+/// A kind with its choice.
+pub struct KindRow {
+    /// The name of the field.
+    pub field: String,
+    /// What people read.
+    pub label: &'static str,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+}
+
+#[derive(Template)]
+#[template(path = "notifications/choices.html")]
+struct ChoicesPage {
+    shell: Shell,
+    here: &'static str,
+    groups: Vec<GroupRow>,
+    hours: Vec<Choice>,
+    /// When the letter of the day comes.
+    when: String,
+    /// The browsers that are told, and since when.
+    browsers: Vec<(String, RelTime)>,
+    /// Whether letters can be sent.
+    mail: bool,
+    may_admin: bool,
+}
+
+/// Combinations of ways that a kind is given by one choice, with their words.
+const KINDS: [(&str, &str, Ways); 6] = [
+    ("off", "Nowhere", ways(false, false, false, false)),
+    ("app", "In the app", ways(true, false, false, false)),
+    ("push", "App and push", ways(true, true, false, false)),
+    ("digest", "App and e-mail of the day", ways(true, false, false, true)),
+    ("mail", "App and e-mail at once", ways(true, false, true, false)),
+    ("all", "App, push and e-mail at once", ways(true, true, true, false)),
+];
+
+const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
+    Ways { app, push, mail, digest }
+}
+
+/// All groups as somebody chose them.
+#[must_use]
+pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
+    let row = |group: &NoticeGroup| {
+        let ways = own.group(*group);
+        let kinds = NoticeKind::ALL.iter().filter(|kind| kind.group() == *group);
+        GroupRow {
+            word: group.word(),
+            label: group.label(),
+            hint: hint(*group),
+            ways,
+            said: said(ways),
+            kinds: kinds.map(|kind| kind_row(own, *kind)).collect(),
+        }
+    };
+    NoticeGroup::ALL.iter().map(row).collect()
+}
+
+fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
+    let chosen = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
+    let usual = match queries::unusual(kind) {
+        Some(ways) => format!("Usual: {}", said(ways).to_lowercase()),
+        None => "As its group".to_owned(),
+    };
+    let mut choices = vec![Choice::new("", usual, chosen.is_none())];
+    let known = KINDS.iter().any(|(.., ways)| Some(*ways) == chosen);
+    if let Some(ways) = chosen.filter(|_| !known) {
+        choices.push(Choice::new("keep", said(ways), true));
+    }
+    choices.extend(
+        KINDS.iter().map(|(word, label, ways)| Choice::new(*word, *label, Some(*ways) == chosen)),
+    );
+    KindRow { field: format!("kind.{}", kind.word()), label: kind.label(), choices }
+}
+
+fn hint(group: NoticeGroup) -> &'static str {
+    match group {
+        NoticeGroup::Questions => "An agent waits for your answer",
+        NoticeGroup::Reviews => "Delivered work waits for a look",
+        NoticeGroup::Comments => "Comments on what you follow, and mentions of you",
+        NoticeGroup::Tasks => "Given to you, done, blocked, due",
+        NoticeGroup::System => "Work that was given up, agents that cannot work, backups",
+        NoticeGroup::Budget => "Most of a budget is used, or all of it",
+    }
+}
+
+/// `App, push and digest`.
+fn said(ways: Ways) -> String {
+    let all = [
+        (ways.app, "app"),
+        (ways.push, "push"),
+        (ways.mail, "e-mail"),
+        (ways.digest, "e-mail of the day"),
+    ];
+    let on: Vec<&str> = all.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
+    match on.as_slice() {
+        [] => "Nowhere".to_owned(),
+        [one] => capitalized(one),
+        [first @ .., last] => capitalized(&format!("{} and {last}", first.join(", "))),
+    }
+}
+
+async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let (own, mail) = ws.read(|snap| {
+        let mail = sending::mail(snap)?.is_some();
+        Ok::<_, StoreError>((queries::choices(snap, who.account)?, mail))
+    })?;
+    let browsers = ws.app.system.read(|snap| sending::browsers(snap, who.account))?;
+    let (now, zone) = (ws.app.clock.now(), super::zone_of(&who));
+    let browsers =
+        browsers.into_iter().map(|one| (one.agent, RelTime::new(one.made_at, now, &zone)));
+    let hour =
+        |hour: u8| Choice::new(hour.to_string(), format!("{hour:02}:00"), hour == own.digest_hour);
+    let page = ChoicesPage {
+        shell,
+        here: "notifications",
+        groups: group_rows(&own),
+        hours: (0..24).map(hour).collect(),
+        when: format!("At this hour, in {}; only on days with something new.", who.zone),
+        browsers: browsers.collect(),
+        mail,
+        may_admin: who.access.may(Can::Admin),
+    };
+    html::page(&page)
+}
+
+async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<BTreeMap<String, String>>,
+) -> Result<Response, PageError> {
+    super::open(&ws)?;
+    let own = ws.read(|snap| queries::choices(snap, who.account))?;
+    let chosen = chosen(own, &typed, &who.zone);
+    ws.write(&who, move |tx| rules::choose(tx, chosen)).await?;
+    Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url("settings/notifications"))))
+}
+
+/// What a sent form asks for.
+fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices {
+    let on = |group: NoticeGroup, way: &str| typed.contains_key(&format!("{group}.{way}"));
+    let groups = NoticeGroup::ALL.iter().map(|group| {
+        let way = |word: &str| on(*group, word);
+        (*group, ways(way("app"), way("push"), way("mail"), way("digest")))
+    });
+    let groups = groups.filter(|(group, ways)| *ways != queries::usual(*group)).collect();
+    let mut kinds = Vec::new();
+    for kind in NoticeKind::ALL {
+        let before = own.kinds.iter().find(|(one, _)| one == kind).map(|(_, ways)| *ways);
+        let now = match typed.get(&format!("kind.{kind}")).map(String::as_str) {
+            // A form without the field leaves the kind as it is.
+            None | Some("keep") => before,
+            Some(word) => KINDS.iter().find(|(one, ..)| *one == word).map(|(.., ways)| *ways),
+        };
+        kinds.extend(now.map(|ways| (*kind, ways)));
+    }
+    let hour = typed.get("digest_hour").and_then(|text| text.parse().ok());
+    Choices {
+        groups,
+        kinds,
+        digest_hour: hour.unwrap_or(own.digest_hour),
+        zone: Some(zone.to_owned()),
+        ..own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{chosen, said, ways};
+    use features::notifications::model::Choices;
+    use features::notifications::queries;
+    use kernel::{AccountId, NoticeGroup, NoticeKind, TypedId as _};
+
+    fn typed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_form_keeps_what_is_usual_out_of_the_record() {
+        let own = Choices::usual(AccountId::from_bytes([1; 16]));
+        let mut form = Vec::new();
+        for group in NoticeGroup::ALL {
+            let usual = queries::usual(*group);
+            let all = [("app", usual.app), ("push", usual.push), ("digest", usual.digest)];
+            for (way, _) in all.into_iter().filter(|(_, on)| *on) {
+                form.push((format!("{group}.{way}"), "on".to_owned()));
+            }
+        }
+        let same = chosen(own.clone(), &form.iter().cloned().collect(), "UTC");
+        assert_eq!((same.groups.len(), same.kinds.len()), (0, 0));
+        let other = typed(&[("reviews.mail", "on"), ("kind.mention", "off"), ("digest_hour", "6")]);
+        let other = chosen(own, &other, "UTC");
+        assert_eq!(other.group(NoticeGroup::Reviews), ways(false, false, true, false));
+        assert_eq!(other.of(NoticeKind::Mention), ways(false, false, false, false));
+        assert_eq!(other.digest_hour, 6);
+        // A form that says nothing of a kind leaves it as it is.
+        let kept = chosen(other, &typed(&[]), "UTC");
+        assert_eq!(kept.of(NoticeKind::Mention), ways(false, false, false, false));
+    }
+
+    #[test]
+    fn ways_are_said_in_words() {
+        assert_eq!(said(ways(true, true, false, true)), "App, push and e-mail of the day");
+        assert_eq!(said(ways(false, false, false, false)), "Nowhere");
+        assert_eq!(said(ways(false, false, true, false)), "E-mail");
+    }
+}

@@ -1,0 +1,111 @@
+//! The switch of a browser that wants to be told, and the script that shows it what it is told.
+
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use app::{App, Who as _};
+use crypto::webpush::BrowserKeys;
+use features::notifications::rules::NotificationError;
+use features::notifications::rules::sending::{self as rules, NewBrowser};
+use features::notifications::sending::push;
+use kernel::Can;
+use kernel::text::ellipsis;
+use web::error::PageError;
+use web::extract::Json;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+
+/// The script.
+const WORKER: &str = include_str!("../../../../web/worker.js");
+/// The longest address of a browser at its push service.
+const MAX_ENDPOINT: usize = 2_000;
+/// What a browser calls itself is cut.
+const MAX_AGENT: usize = 120;
+
+/// Routes below the workspace; what they change stands for all workspaces of the person.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/settings/push/key", key.needs(Can::Account))
+        .post("/settings/push", subscribe.needs(Can::Account))
+        .post("/settings/push/remove", unsubscribe.needs(Can::Account))
+}
+
+/// The script of browsers, at the root: it stands for every page of this server.
+#[must_use]
+pub fn open_routes() -> Routes {
+    Routes::new().get("/push.js", worker.needs(Can::Open))
+}
+
+async fn worker() -> Response {
+    let mut answer = WORKER.into_response();
+    let kept = answer.headers_mut();
+    kept.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    kept.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+async fn key(app: App) -> Result<Response, PageError> {
+    let vapid = push::vapid(&app).await?;
+    Ok(Json(json!({ "key": vapid.public() })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    p256dh: String,
+    auth: String,
+}
+
+/// What a browser says of its subscription.
+#[derive(Deserialize)]
+struct Subscription {
+    endpoint: String,
+    keys: Keys,
+}
+
+async fn subscribe(
+    app: App,
+    who: Person,
+    headers: HeaderMap,
+    Json(sent): Json<Subscription>,
+) -> Result<Response, PageError> {
+    let Subscription { endpoint, keys } = sent;
+    let is_address = endpoint.starts_with("https://") && endpoint.len() <= MAX_ENDPOINT;
+    if !is_address || BrowserKeys::read(&keys.p256dh, &keys.auth).is_err() {
+        let text = "this is no subscription of a browser";
+        return Err(NotificationError::field("endpoint", text).into());
+    }
+    let agent =
+        headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("A browser");
+    let new = NewBrowser {
+        endpoint,
+        p256dh: keys.p256dh,
+        auth: keys.auth,
+        agent: ellipsis(agent, MAX_AGENT),
+    };
+    let account = who.account;
+    app.system
+        .write(who.actor(), who.cause(), move |tx| rules::subscribe(tx, account, new))
+        .await?;
+    Ok(Json(json!({ "told": true })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Removal {
+    endpoint: String,
+}
+
+async fn unsubscribe(
+    app: App,
+    who: Person,
+    Json(sent): Json<Removal>,
+) -> Result<Response, PageError> {
+    let (account, endpoint) = (who.account, sent.endpoint);
+    app.system
+        .write(who.actor(), who.cause(), move |tx| rules::unsubscribe(tx, account, &endpoint))
+        .await?;
+    Ok(Json(json!({ "told": false })).into_response())
+}

@@ -1,0 +1,61 @@
+//! What agents tell people beside their work.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use features::notifications::rules;
+use features::tasks::queries as tasks;
+use kernel::Can;
+use store::WriteTx;
+use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().write(NotifyOwner)
+}
+
+/// Tells the person that the agent reports to something.
+pub struct NotifyOwner;
+
+/// Arguments of `notify_owner`.
+#[derive(Deserialize, JsonSchema)]
+pub struct NotifyArgs {
+    /// one line
+    title: String,
+    /// more words
+    body: Option<String>,
+    /// default: the one you work on
+    task: Option<String>,
+}
+
+impl WriteTool for NotifyOwner {
+    type Args = NotifyArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "notify_owner",
+        group: Group::Agents,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: "Tell the person you report to something that needs no answer.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: NotifyArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = match (args.task, cx.task) {
+            (Some(text), _) => Some(tasks::resolve(tx, &text)?.id),
+            (None, own) => own,
+        };
+        let body = args.body.unwrap_or_default();
+        let told = rules::tell_owner(tx, cx.agent, task, (&args.title, &body))?;
+        Ok(ToolOutput::text(match told {
+            true => "Told.",
+            false => "Nobody wants to hear of such things.",
+        }))
+    }
+}

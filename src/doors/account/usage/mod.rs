@@ -1,0 +1,4 @@
+//! What lets people, programs and agents in to usage: pages and API.
+
+pub mod api;
+pub mod pages;

@@ -1,0 +1,140 @@
+//! The page of usage and budgets in the settings.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::workspace::model::Settings;
+use kernel::Can;
+use store::ReadExt;
+use web::error::PageError;
+use web::extract::{Form, Query};
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::routes::{Needs, Routes};
+use web::session::{Alive, Person};
+use web::shell::{Flash, Shell};
+
+use super::api::files;
+use features::usage::rules::budgets::{Limits, set_limits};
+use features::usage::span::Asked;
+
+mod budgets;
+mod figures;
+mod prices;
+
+use figures::{View, view};
+
+const HERE: &str = "settings/usage";
+const MENU: &str = "usage";
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/usage", show.needs(Can::Read))
+        .post("/settings/usage", save.needs(Can::Admin))
+        .get("/settings/usage/days.csv", days.needs(Can::Read))
+        .get("/settings/usage/calls.csv", calls.needs(Can::Read))
+        .merge(budgets::routes())
+        .merge(prices::routes())
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    month: String,
+    run: String,
+}
+
+#[derive(Template)]
+#[template(path = "usage/show.html")]
+struct UsagePage {
+    shell: Shell,
+    here: &'static str,
+    manages: bool,
+    view: View,
+    v: Typed,
+    wrong: Wrong,
+}
+
+#[derive(Template)]
+#[template(path = "usage/figures.html")]
+struct Figures {
+    view: View,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let view = ws.look(move |ws| ws.read(|snap| view(ws, snap, &asked))).await?;
+    if hx.wants("usage") {
+        return html::fragment(&Figures { view });
+    }
+    let settings = ws.read(|snap| snap.get::<Settings>(()))?;
+    let v = settings.map_or_else(Typed::default, |settings| Typed {
+        month: settings.budget_micros.map_or_else(String::new, format::plain_dollars),
+        run: match settings.run_cap_micros {
+            0 => String::new(),
+            cap => format::plain_dollars(cap),
+        },
+    });
+    let manages = who.access.may(Can::Admin);
+    let wrong = Wrong::none();
+    html::page(&UsagePage { shell, here: MENU, manages, view, v, wrong })
+}
+
+async fn days(ws: Ws, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+    files::days(ws, asked).await
+}
+
+async fn calls(ws: Ws, alive: Alive, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+    files::calls(ws, alive, asked).await
+}
+
+async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let wrong = match limits(&typed) {
+        Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
+            Ok(()) => {
+                let said = Flash::ok("The limits are saved and count from the next call.");
+                return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+            }
+            Err(error) => Wrong::of(&error)?,
+        },
+        Err(wrong) => wrong,
+    };
+    let view = ws.look(|ws| ws.read(|snap| view(ws, snap, &Asked::default()))).await?;
+    let manages = who.access.may(Can::Admin);
+    let page = UsagePage { shell, here: MENU, manages, view, v: typed, wrong };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+fn limits(typed: &Typed) -> Result<Limits, Wrong> {
+    let amount = |field: &str, text: &str| match text.trim() {
+        "" => Ok(None),
+        text => match format::parse_dollars(text) {
+            Some(micros) => Ok(Some(micros)),
+            None => Err(Wrong::field(field, "write an amount in dollars, such as 40, or nothing")),
+        },
+    };
+    Ok(Limits {
+        month_micros: amount("month", &typed.month)?,
+        run_micros: amount("run", &typed.run)?.unwrap_or(0),
+    })
+}

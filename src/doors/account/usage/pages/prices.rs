@@ -1,0 +1,400 @@
+//! The page of prices: what was entered, what is built in, what nobody knows the cost of.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::usage::api::prices::{ANY, place, state};
+use app::{App, Ws};
+use features::connections::queries as connections;
+use features::history::queries as history;
+use features::usage::model::price::EnteredPrice;
+use features::usage::queries::counting::{self, Learned};
+use features::usage::queries::{daily, prices, unmetered};
+use features::usage::rules::counting as forgetting;
+use features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
+use kernel::{Can, ConnectionId, Timestamp};
+use providers::catalog::{self, Model, Price};
+use store::{Record as _, Snap, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Query};
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::{Choice, Tone};
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::MENU;
+
+const HERE: &str = "settings/usage/prices";
+
+/// Routes below the workspace.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/usage/prices", show.needs(Can::Read))
+        .post("/settings/usage/prices", set.needs(Can::Admin))
+        .post("/settings/usage/prices/remove", remove.needs(Can::Admin))
+        .post("/settings/usage/prices/counting", reset.needs(Can::Admin))
+}
+
+/// A price that was entered.
+struct Row {
+    model: String,
+    place: String,
+    begins: String,
+    state: &'static str,
+    tone: Tone,
+    /// Sent, from the cache, into the cache, received.
+    amounts: Vec<String>,
+    /// What names it in a form.
+    which: Which,
+    /// Where its history is.
+    history: String,
+}
+
+/// A price of the catalogue.
+struct BuiltIn {
+    name: String,
+    model: String,
+    amounts: Vec<String>,
+    note: String,
+    href: String,
+}
+
+/// A model without a price.
+struct Unknown {
+    model: String,
+    note: String,
+    href: String,
+}
+
+/// A model that counted more tokens than usual.
+struct Dear {
+    model: String,
+    place: String,
+    tokens: u32,
+    /// How much dearer its calls are held to be.
+    times: String,
+    connection: String,
+}
+
+struct View {
+    live: Live,
+    rows: Vec<Row>,
+    unmetered: Vec<Unknown>,
+    built_in: Vec<BuiltIn>,
+    dear: Vec<Dear>,
+    usual: u32,
+    manages: bool,
+}
+
+/// What a form or an address says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    model: String,
+    connection: String,
+    begins: String,
+    input: String,
+    cache_read: String,
+    cache_write: String,
+    output: String,
+}
+
+/// Which price a button is of.
+#[derive(Clone, Deserialize)]
+struct Which {
+    model: String,
+    connection: String,
+    /// In milliseconds.
+    begins_ms: i64,
+}
+
+#[derive(Template)]
+#[template(path = "usage/prices.html")]
+struct PricesPage {
+    shell: Shell,
+    here: &'static str,
+    usage: String,
+    view: View,
+    begins_hint: String,
+    places: Vec<Choice>,
+    v: Typed,
+    wrong: Wrong,
+}
+
+#[derive(Template)]
+#[template(path = "usage/prices-list.html")]
+struct List {
+    shell: Shell,
+    view: View,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    if hx.wants("all-prices") {
+        let manages = who.access.may(Can::Admin);
+        let view = ws.look(move |ws| ws.read(|snap| view(ws, manages, snap))).await?;
+        return html::fragment(&List { shell, view });
+    }
+    html::page(&page(&ws, &who, shell, typed, Wrong::none()).await?)
+}
+
+async fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<PricesPage, PageError> {
+    let manages = who.access.may(Can::Admin);
+    let looked = ws.look(move |ws| {
+        ws.read(|snap| {
+            let view = view(ws, manages, snap)?;
+            Ok::<_, StoreError>((view, connections::all(snap)?, daily::zone(snap)?))
+        })
+    });
+    let (view, all, zone) = looked.await?;
+    let mut places = vec![Choice::new(ANY, "All connections", typed.connection == ANY)];
+    places.extend(all.iter().map(|one| {
+        let handle = connections::handle(&one.name);
+        let chosen = handle == typed.connection;
+        Choice::new(handle, &one.name, chosen)
+    }));
+    Ok(PricesPage {
+        here: MENU,
+        usage: shell.url("settings/usage"),
+        view,
+        begins_hint: format!(
+            "At the beginning of that day in {}; at once when it is empty.",
+            zone.iana_name().unwrap_or("UTC")
+        ),
+        places,
+        v: typed,
+        wrong,
+        shell,
+    })
+}
+
+fn view(ws: &Ws, manages: bool, snap: &Snap<'_>) -> Result<View, StoreError> {
+    let now = ws.app.clock.now();
+    let zone = daily::zone(snap)?;
+    let all = prices::all(snap)?;
+    let names: BTreeMap<ConnectionId, String> =
+        connections::all(snap)?.into_iter().map(|one| (one.id, one.name)).collect();
+    let enter = |model: &str| ws.url(&format!("{HERE}?model={}#enter", format::query_value(model)));
+    let unknown = unmetered::recent(ws, snap, now)?.into_iter().map(|one| Unknown {
+        href: enter(&one.model),
+        note: format!("{}, {} in 30 days", one.provider, format::count(one.calls, "call", "calls")),
+        model: one.model,
+    });
+    let built_in = catalog::all().iter().filter_map(|model| built_in(&all, model, now, &enter));
+    Ok(View {
+        live: Live::new(ws.url(HERE)).table("prices").table("connections"),
+        rows: all.iter().map(|one| row(ws, &all, one, &names, &zone, now)).collect(),
+        unmetered: unknown.collect(),
+        built_in: built_in.collect(),
+        dear: counting::learned(snap)?.into_iter().map(|one| dear(one, &names)).collect(),
+        usual: counting::usual(),
+        manages,
+    })
+}
+
+fn dear(one: Learned, names: &BTreeMap<ConnectionId, String>) -> Dear {
+    let place = match one.connection {
+        Some(id) => names.get(&id).map_or("a connection that is gone", String::as_str),
+        None => "practice",
+    };
+    let tenths = u64::from(one.tokens) * 10 / u64::from(counting::usual().max(1));
+    Dear {
+        place: place.to_owned(),
+        tokens: one.tokens,
+        times: format!("{}.{} times as many as usual", tenths / 10, tenths % 10),
+        connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
+        model: one.model,
+    }
+}
+
+fn row(
+    ws: &Ws,
+    all: &[EnteredPrice],
+    one: &EnteredPrice,
+    names: &BTreeMap<ConnectionId, String>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Row {
+    let state = state(all, one, now);
+    let name = one.connection.and_then(|id| names.get(&id));
+    let begins = one.begins_at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M");
+    let is_known = catalog::describe(&one.model).price.is_some();
+    let otherwise = if is_known { "as built in" } else { "as sent" };
+    let amount = |amount: Option<u64>| amount.map_or_else(|| otherwise.to_owned(), dollars);
+    Row {
+        model: one.model.clone(),
+        place: name.map_or_else(|| "all connections".to_owned(), Clone::clone),
+        begins: begins.to_string(),
+        state,
+        tone: match state {
+            "holds" => Tone::Ok,
+            "begins later" => Tone::Info,
+            _ => Tone::Neutral,
+        },
+        amounts: one.amounts().into_iter().map(amount).collect(),
+        which: Which {
+            model: one.model.clone(),
+            connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
+            begins_ms: one.begins_at.as_millisecond(),
+        },
+        history: history::href::<EnteredPrice>(ws, one.id()),
+    }
+}
+
+fn built_in(
+    all: &[EnteredPrice],
+    model: &Model,
+    now: Timestamp,
+    enter: &impl Fn(&str) -> String,
+) -> Option<BuiltIn> {
+    let Price { input, cache_read, cache_write, output } = model.price?;
+    let mut notes = Vec::new();
+    if prices::at(all, &model.id, None, now).is_some() {
+        notes.push("another price is entered".to_owned());
+    }
+    if let Some(long) = model.long {
+        let (above, input) = (format::tokens(long.above), dollars(long.price.input));
+        let output = dollars(long.price.output);
+        notes.push(format!("{input} and {output} for calls of more than {above}"));
+    }
+    Some(BuiltIn {
+        name: model.name.clone(),
+        model: model.id.clone(),
+        amounts: [input, cache_read, cache_write, output].map(dollars).to_vec(),
+        note: notes.join(", "),
+        href: enter(&model.id),
+    })
+}
+
+/// Dollars for a million tokens, with all their places.
+fn dollars(micros: u64) -> String {
+    format!("${}", format::plain_dollars(i64::try_from(micros).unwrap_or(i64::MAX)))
+}
+
+/// What is typed as a price, but for the connection.
+fn read(typed: &Typed, zone: &TimeZone) -> Result<NewPrice, Wrong> {
+    let mut wrong = Wrong::none();
+    let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
+    let mut amounts = [None; 4];
+    for ((text, field), amount) in texts.into_iter().zip(AMOUNTS).zip(&mut amounts) {
+        let read = match text.trim() {
+            "" => Ok(None),
+            text => match format::parse_dollars(text).and_then(|n| u64::try_from(n).ok()) {
+                Some(micros) => Ok(Some(micros)),
+                None => Err(Wrong::field(field, "write dollars, such as 2.50, or nothing")),
+            },
+        };
+        *amount = wrong.join(read).flatten();
+    }
+    let begins = match typed.begins.trim() {
+        "" => Ok(None),
+        text => {
+            let day = text.parse::<Date>().ok();
+            let start = day.and_then(|day| day.to_zoned(zone.clone()).ok());
+            let start = start.ok_or_else(|| {
+                Wrong::field("begins_at", "write a day, such as 2026-12-01, or nothing")
+            });
+            start.map(|start| Some(start.timestamp()))
+        }
+    };
+    let begins_at = wrong.join(begins).flatten();
+    if wrong.has_fields() {
+        return Err(wrong);
+    }
+    Ok(NewPrice { model: typed.model.clone(), connection: None, begins_at, amounts })
+}
+
+async fn set(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
+    let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;
+    let zone = ws.read(|snap| daily::zone(snap))?;
+    let wrong = match read(&typed, &zone) {
+        Ok(new) => {
+            let new = NewPrice { connection, ..new };
+            match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {
+                Ok(_) => {
+                    let said = Flash::ok("The price is entered. Calls already made keep theirs.");
+                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                }
+                Err(error) => Wrong::of(&error)?,
+            }
+        }
+        Err(wrong) => wrong,
+    };
+    let page = page(&ws, &who, shell, typed, wrong).await?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Which>,
+) -> Result<Response, PageError> {
+    let connection =
+        ws.read(|snap| place(snap, &which.connection)).map_err(|refused| PageError(refused.0))?;
+    let begins_at = Some(kernel::time::from_ms(which.begins_ms));
+    let model = which.model;
+    let taken = ws.write(&who, move |tx| rules::remove(tx, &model, connection, begins_at)).await?;
+    let said = match taken {
+        0 => "That price was gone already.",
+        _ => "The price is taken away.",
+    };
+    Ok(hx.done(said, &ws.url(HERE)))
+}
+
+/// Which model counts as usual again.
+#[derive(Deserialize)]
+struct Counting {
+    model: String,
+    /// Its id, or `any` for practice.
+    connection: String,
+}
+
+async fn reset(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(which): Form<Counting>,
+) -> Result<Response, PageError> {
+    let connection = which.connection.parse::<ConnectionId>().ok();
+    let model = which.model.clone();
+    let reset = ws.write(&who, move |tx| forgetting::reset(tx, connection, &model)).await?;
+    let text = match reset {
+        true => format!("The tokens of {} are counted as usual.", which.model),
+        false => "They were counted as usual already.".to_owned(),
+    };
+    Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}

@@ -1,0 +1,124 @@
+//! Checking second factors: codes from an app and recovery codes. As slow for those who guess as the
+//! password, with one answer for every way of being wrong.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use app::limits::Patience;
+use app::{App, Who};
+use crypto::keyring::{Binding, Sealed};
+use crypto::token::{TokenHash, code, normal_code};
+use crypto::totp::TotpSecret;
+use kernel::{AccountId, Actor, Cause, SignInId};
+use web::session::Person;
+
+use super::pages::waiting;
+use features::users::model::factors::Totp;
+use features::users::queries;
+use features::users::rules::{UsersError, factors};
+
+/// How many recovery codes a person gets.
+const CODES: usize = 10;
+/// Wrong codes of one account.
+const WRONG: Patience = Patience {
+    free: 5,
+    window: Duration::from_secs(15 * 60),
+    first: Duration::from_secs(60),
+    longest: Duration::from_secs(60 * 60),
+};
+
+fn place(owner: &str) -> Binding<'_> {
+    Binding { scope: "account", owner, name: "totp" }
+}
+
+/// A new secret for a person's app, sealed.
+#[must_use]
+pub fn fresh(app: &App, account: AccountId) -> String {
+    let secret = TotpSecret::issue();
+    let sealed = app.keyring.seal_bound(place(&account.to_string()), secret.bytes());
+    sealed.as_str().to_owned()
+}
+
+/// The secret of a person's app.
+///
+/// # Errors
+/// When the master key does not open it.
+pub fn open(app: &App, kept: &Totp) -> Result<TotpSecret, UsersError> {
+    let sealed = Sealed::from_stored(kept.sealed.clone());
+    let secret = app.keyring.open(&sealed, place(&kept.account.to_string()));
+    let secret = secret.map_err(|error| UsersError::Unreadable(error.to_string()))?;
+    Ok(TotpSecret::from_bytes(secret.expose()))
+}
+
+/// Ten recovery codes of eighty bits, with their hashes.
+#[must_use]
+pub fn recovery_codes() -> (Vec<Zeroizing<String>>, Vec<TokenHash>) {
+    let codes: Vec<_> = (0..CODES).map(|_| code(4)).collect();
+    let hashes = codes.iter().map(|code| hash(code)).collect();
+    (codes, hashes)
+}
+
+fn hash(code: &str) -> TokenHash {
+    TokenHash::of(normal_code(code).as_bytes())
+}
+
+/// Asks for codes from now on, when the first one is right; gives the recovery codes.
+///
+/// # Errors
+/// When no app waits for its first code, or it is wrong.
+pub async fn confirm(
+    app: &App,
+    who: &Person,
+    keep: Option<SignInId>,
+    typed: &str,
+) -> Result<Vec<Zeroizing<String>>, UsersError> {
+    let account = who.account;
+    let kept = app.system.read(|snap| queries::totp(snap, account))?;
+    let waits = kept.filter(|kept| kept.confirmed_at.is_none());
+    let kept = waits.ok_or(UsersError::NotFound("set-up of an app"))?;
+    let step = open(app, &kept)?.check(typed, app.clock.now_ms(), 0).ok_or_else(|| {
+        let wrong =
+            "this is not the code that the app shows now; is the clock of your phone right?";
+        UsersError::field("code", wrong)
+    })?;
+    let (codes, hashes) = recovery_codes();
+    let write =
+        move |tx: &mut store::WriteTx<'_>| factors::confirm_totp(tx, account, step, hashes, keep);
+    app.system.write(who.actor(), who.cause(), write).await?;
+    Ok(codes)
+}
+
+/// Checks what was typed, a code from the app or a recovery code, and uses it up.
+///
+/// # Errors
+/// When it is wrong, was used, or there were too many tries.
+pub async fn check(
+    app: &App,
+    account: AccountId,
+    typed: &str,
+    by: (Actor, Cause),
+) -> Result<(), UsersError> {
+    let who = account.to_string();
+    let now = app.clock.now_ms();
+    let slow = app.limiter.strike("factor", &who, WRONG, now);
+    slow.map_err(|wait| UsersError::TooMany(waiting(wait)))?;
+    let kept = app.system.read(|snap| queries::totp(snap, account))?;
+    let kept = kept.filter(|kept| kept.confirmed_at.is_some()).ok_or(UsersError::NoCode)?;
+    let step = open(app, &kept)?.check(typed, now, kept.last_step);
+    let recovery = hash(typed);
+    let used = app.system.write(by.0, by.1, move |tx| match step {
+        Some(step) => factors::use_totp(tx, account, step),
+        None => factors::use_recovery(tx, account, recovery),
+    });
+    match used.await {
+        Ok(()) => {
+            app.limiter.forgive("factor", &who);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(account = who, "a second factor was wrong");
+            Err(error)
+        }
+    }
+}

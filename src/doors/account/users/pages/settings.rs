@@ -1,0 +1,492 @@
+//! A person's own settings: profile, password, sign-ins, API tokens.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use app::{App, Who, Ws};
+use crypto::password::{self, Verdict};
+use crypto::token::{Token, TokenKind};
+use features::workspace::queries as workspace;
+use kernel::{Can, Problem, Role, Scope, SignInId, Timestamp, TokenId};
+use store::StoreError;
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::parts::Choice;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::{RelTime, zones};
+
+use super::super::session::{Caller, Rights};
+use super::super::tokens;
+use super::sentence;
+use features::users::model::ApiToken;
+use features::users::rules::{NewToken, UsersError};
+use features::users::{queries, rules};
+
+/// How long a new token may live, in days; the first is the usual one.
+const DAYS: [(i64, &str); 3] = [(90, "90 days"), (30, "30 days"), (365, "One year")];
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings", start.needs(Can::Account))
+        .get("/settings/profile", profile.needs(Can::Account))
+        .post("/settings/profile", save_zone.needs(Can::Account))
+        .post("/settings/password", change_password.needs(Can::Account))
+        .get("/settings/sign-ins", sign_ins.needs(Can::Account))
+        .post("/settings/sign-ins/revoke-others", revoke_others.needs(Can::Account))
+        .post("/settings/sign-ins/{id}/revoke", revoke_sign_in.needs(Can::Account))
+        .get("/settings/tokens", list_tokens.needs(Can::Account))
+        .post("/settings/tokens", create_token.needs(Can::Account).proved())
+        .post("/settings/tokens/{id}/revoke", revoke_token.needs(Can::Account))
+        .post("/settings/tokens/{id}/withdraw", withdraw_token.needs(Can::Admin).proved())
+}
+
+async fn start(ws: Ws) -> Redirect {
+    Redirect::to(&ws.url("settings/profile"))
+}
+
+// ── Profile and password ──
+
+#[derive(Template)]
+#[template(path = "users/profile.html")]
+struct Profile {
+    shell: Shell,
+    called: String,
+    name_error: String,
+    zones: Vec<Choice>,
+    zone_error: String,
+    current_error: String,
+    password_error: String,
+}
+
+impl Profile {
+    fn of(shell: Shell, who: &Person, zone: Option<&str>) -> Self {
+        let mut choices = vec![Choice::new("", "As the workspace", zone.is_none())];
+        choices.extend(zones(zone.unwrap_or_default()));
+        Self {
+            shell,
+            called: who.name.clone(),
+            name_error: String::new(),
+            zones: choices,
+            zone_error: String::new(),
+            current_error: String::new(),
+            password_error: String::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    /// A name that was refused.
+    name: Option<String>,
+}
+
+async fn profile(
+    caller: Caller,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let mut page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    let Some(name) = typed.name else { return html::page(&page) };
+    if let Err(error) = workspace::checked_member_name(&name) {
+        (page.called, page.name_error) = (name, error.to_string());
+    }
+    html::page(&page)
+}
+
+#[derive(Deserialize)]
+struct ZoneForm {
+    #[serde(default)]
+    zone: String,
+}
+
+async fn save_zone(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<ZoneForm>,
+) -> Result<Response, PageError> {
+    let zone = Some(form.zone.clone()).filter(|zone| !zone.is_empty());
+    let account = who.account;
+    let saved = app
+        .system
+        .write(who.actor(), who.cause(), move |tx| rules::set_zone(tx, account, zone))
+        .await;
+    match saved {
+        Ok(_) => {
+            let back = hx.go_to(&ws.url("settings/profile"));
+            Ok(flash::say(&app, Flash::ok("Your time zone is saved."), back))
+        }
+        Err(error @ UsersError::Field { .. }) => {
+            let mut page = Profile::of(shell, &who, Some(&form.zone));
+            page.zone_error = sentence(&error.to_string());
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct PasswordForm {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    password: String,
+}
+
+async fn change_password(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    caller: Caller,
+    shell: Shell,
+    Form(form): Form<PasswordForm>,
+) -> Result<Response, PageError> {
+    let mut page = Profile::of(shell, &who, caller.account.zone.as_deref());
+    if let Err(error) = password::check(&form.password, &[&who.name, &who.email]) {
+        page.password_error = sentence(&error.to_string());
+        return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    }
+    let (account, keep) = (who.account, caller.sign_in());
+    let checked = super::check_own(&app, &caller, Zeroizing::new(form.current)).await;
+    match checked {
+        Ok(Verdict::Wrong) => {
+            page.current_error = "This is not your password.".to_owned();
+            return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+        Ok(_) => {}
+        Err(error @ UsersError::TooMany(_)) => {
+            page.current_error = sentence(&error.to_string());
+            return html::document(StatusCode::TOO_MANY_REQUESTS, &page);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let hash = app.hasher.hash(Zeroizing::new(form.password)).await.map_err(UsersError::from)?;
+    let change = move |tx: &mut store::WriteTx<'_>| rules::set_password(tx, account, hash, keep);
+    app.system.write(who.actor(), who.cause(), change).await?;
+    let done = Flash::ok("Your password is changed. Other browsers were signed out.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/profile"))))
+}
+
+// ── Sign-ins ──
+
+struct SignInRow {
+    agent: String,
+    address: String,
+    since: RelTime,
+    seen: RelTime,
+    current: bool,
+    revoke: String,
+}
+
+#[derive(Template)]
+#[template(path = "users/sign_ins.html")]
+struct SignIns {
+    shell: Shell,
+    rows: Vec<SignInRow>,
+}
+
+async fn sign_ins(
+    app: App,
+    ws: Ws,
+    who: Person,
+    caller: Caller,
+    shell: Shell,
+) -> Result<Response, PageError> {
+    let found = app.system.read(|snap| {
+        let all = queries::sign_ins(snap, who.account)?;
+        let seen = |one| Ok::<_, StoreError>((queries::seen(snap, &one)?, one));
+        all.into_iter().map(seen).collect::<Result<Vec<_>, _>>()
+    })?;
+    let when = When::of(&app, &who);
+    let mut rows: Vec<_> = found
+        .into_iter()
+        .map(|(seen, one)| SignInRow {
+            revoke: ws.url(&format!("settings/sign-ins/{}/revoke", one.id)),
+            current: caller.sign_in() == Some(one.id),
+            since: when.at(one.created_at),
+            seen: when.at(seen),
+            agent: one.agent,
+            address: one.address,
+        })
+        .collect();
+    rows.reverse();
+    html::page(&SignIns { shell, rows })
+}
+
+async fn revoke_sign_in(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<SignInId>,
+) -> Result<Response, PageError> {
+    let account = who.account;
+    app.system
+        .write(who.actor(), who.cause(), move |tx| rules::revoke_sign_in(tx, account, id))
+        .await?;
+    let done = Flash::ok("That browser is signed out.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/sign-ins"))))
+}
+
+async fn revoke_others(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    caller: Caller,
+) -> Result<Response, PageError> {
+    let (account, keep) = (who.account, caller.sign_in());
+    app.system
+        .write(who.actor(), who.cause(), move |tx| rules::revoke_others(tx, account, keep))
+        .await?;
+    let done = Flash::ok("All other browsers are signed out.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/sign-ins"))))
+}
+
+// ── Tokens ──
+
+struct TokenRow {
+    /// Whose, if somebody else's.
+    owner: String,
+    name: String,
+    mark: String,
+    scopes: String,
+    created: RelTime,
+    expires: RelTime,
+    used: Option<RelTime>,
+    open: bool,
+    ended: &'static str,
+    revoke: String,
+}
+
+#[derive(Template)]
+#[template(path = "users/tokens.html")]
+struct Tokens {
+    shell: Shell,
+    fresh: String,
+    /// Whether the form made its token before, and the secret is not here any more.
+    again: bool,
+    called: String,
+    name_error: String,
+    scopes: Vec<Choice>,
+    scopes_error: String,
+    days: Vec<Choice>,
+    rows: Vec<TokenRow>,
+    /// Open ones of others, for those who may withdraw them.
+    others: Vec<TokenRow>,
+}
+
+impl Tokens {
+    fn of(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<Self, PageError> {
+        let found = app.system.read(|snap| {
+            let all = queries::tokens(snap, who.account)?;
+            let used =
+                |one: ApiToken| Ok::<_, StoreError>((queries::last_used(snap, one.id)?, one));
+            all.into_iter().map(used).collect::<Result<Vec<_>, _>>()
+        })?;
+        let (when, now) = (When::of(app, who), app.clock.now());
+        let here = found.into_iter().filter(|(_, token)| token.workspace == ws.id);
+        let mut rows: Vec<_> =
+            here.map(|(used, token)| token_row(ws, token, used, &when, now)).collect();
+        rows.reverse();
+        let others = if who.access.may(Can::Admin) { others(app, ws, who)? } else { Vec::new() };
+        Ok(Self {
+            others,
+            shell,
+            fresh: String::new(),
+            again: false,
+            called: String::new(),
+            name_error: String::new(),
+            scopes: scopes(&[Scope::Read]),
+            scopes_error: String::new(),
+            days: DAYS.iter().map(|(n, label)| Choice::new(n.to_string(), *label, false)).collect(),
+            rows,
+        })
+    }
+}
+
+/// The open tokens of other people of the workspace.
+fn others(app: &App, ws: &Ws, who: &Person) -> Result<Vec<TokenRow>, PageError> {
+    let (when, now) = (When::of(app, who), app.clock.now());
+    let found = app.system.read(|snap| {
+        let all = queries::tokens_of(snap, ws.id, now)?;
+        let used = |one: ApiToken| Ok::<_, StoreError>((queries::last_used(snap, one.id)?, one));
+        all.into_iter().map(used).collect::<Result<Vec<_>, _>>()
+    })?;
+    let people = ws.read(|snap| workspace::members(snap))?;
+    let mut rows = Vec::new();
+    for (used, token) in found {
+        let owner = people.iter().find(|one| one.account == token.account);
+        let Some(owner) = owner.filter(|one| one.account != who.account) else { continue };
+        let withdraw = ws.url(&format!("settings/tokens/{}/withdraw", token.id));
+        let row = token_row(ws, token, used, &when, now);
+        // An admin sees the tokens of owners and leaves them alone.
+        let touch = who.role == Role::Owner || owner.role != Role::Owner;
+        let revoke = if touch { withdraw } else { String::new() };
+        rows.push(TokenRow { owner: owner.name.clone(), revoke, ..row });
+    }
+    Ok(rows)
+}
+
+/// Withdraws a token of somebody else, whose rights are no more than one's own.
+async fn withdraw_token(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<TokenId>,
+) -> Result<Response, PageError> {
+    let gone = tokens::withdraw(&app, &ws, &who, id).await?;
+    let done = Flash::ok(format!("The token \"{}\" is withdrawn.", gone.name));
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))))
+}
+
+fn token_row(
+    ws: &Ws,
+    token: ApiToken,
+    used: Option<Timestamp>,
+    when: &When,
+    now: Timestamp,
+) -> TokenRow {
+    let labels: Vec<_> = token.scopes.iter().map(|scope| scope.label()).collect();
+    TokenRow {
+        owner: String::new(),
+        mark: format!("{}{}…", TokenKind::Personal.prefix(), token.public),
+        scopes: labels.join(", "),
+        created: when.at(token.created_at),
+        expires: when.at(token.expires_at),
+        used: used.map(|at| when.at(at)),
+        open: token.is_open() && now < token.expires_at,
+        ended: if token.is_open() { "Expired" } else { "Withdrawn" },
+        revoke: ws.url(&format!("settings/tokens/{}/revoke", token.id)),
+        name: token.name,
+    }
+}
+
+/// What a token may be for, as boxes to tick.
+fn scopes(chosen: &[Scope]) -> Vec<Choice> {
+    let hint = |scope: Scope| match scope {
+        Scope::Read => "Everything you can see",
+        Scope::Write => "Tasks, comments and other shared records",
+        Scope::Chat => "Also the OpenAI-compatible API at /v1",
+        Scope::Review => "Approve, ask for changes, reject",
+        Scope::Agents => "Make, change, pause and archive agents",
+        Scope::Admin => "Connections and workspace settings",
+    };
+    let all = Scope::ALL.iter().copied();
+    all.map(|one| Choice::new(one.word(), one.label(), chosen.contains(&one)).hint(hint(one)))
+        .collect()
+}
+
+async fn list_tokens(app: App, ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    html::page(&Tokens::of(&app, &ws, &who, shell)?)
+}
+
+/// The form: a name, any number of scopes, days.
+fn token_form(pairs: Vec<(String, String)>) -> (String, BTreeSet<Scope>, i64) {
+    let (mut name, mut scopes, mut days) = (String::new(), BTreeSet::new(), DAYS[0].0);
+    for (field, value) in pairs {
+        match field.as_str() {
+            "name" => name = value,
+            "scopes" => scopes.extend(value.parse::<Scope>().ok()),
+            "days" => days = value.parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+    (name, scopes, days)
+}
+
+async fn create_token(
+    app: App,
+    ws: Ws,
+    who: Person,
+    rights: Rights,
+    shell: Shell,
+    FormOnce(pairs, once): FormOnce<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    let (name, wanted, days) = token_form(pairs);
+    let wanted: Vec<Scope> = wanted.into_iter().collect();
+    let token = Token::issue(TokenKind::Personal);
+    let new = NewToken {
+        account: who.account,
+        workspace: ws.id,
+        name: name.clone(),
+        scopes: wanted.clone(),
+        days,
+        public: token.id().to_owned(),
+        hash: token.hash(),
+    };
+    match tokens::create(&app, &who, rights, new, once).await {
+        Ok(made) => {
+            let mut page = Tokens::of(&app, &ws, &who, shell)?;
+            match made.public == token.id() {
+                true => token.reveal().clone_into(&mut page.fresh),
+                false => page.again = true,
+            }
+            html::page(&page)
+        }
+        Err(error) if !error.fields().is_empty() => {
+            let mut page = Tokens::of(&app, &ws, &who, shell)?;
+            (page.called, page.scopes) = (name, scopes(&wanted));
+            for wrong in error.fields() {
+                match wrong.field.as_str() {
+                    "name" => page.name_error = sentence(&wrong.message),
+                    _ => page.scopes_error = sentence(&wrong.message),
+                }
+            }
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn revoke_token(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<TokenId>,
+) -> Result<Response, PageError> {
+    let account = who.account;
+    let gone = app
+        .system
+        .write(who.actor(), who.cause(), move |tx| rules::revoke_token(tx, account, id))
+        .await?;
+    let done = Flash::ok(format!("The token \"{}\" is withdrawn.", gone.name));
+    Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))).into_response())
+}
+
+/// Moments as this person reads them.
+pub(super) struct When {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl When {
+    pub(super) fn of(app: &App, who: &Person) -> Self {
+        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        Self { now: app.clock.now(), zone }
+    }
+
+    pub(super) fn at(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+}

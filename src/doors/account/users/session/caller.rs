@@ -1,0 +1,79 @@
+//! Who is asking, whatever the workspace.
+
+use app::App;
+use kernel::{Actor, SignInId, Timestamp, TokenId, Via, WorkspaceId};
+use web::error::PageError;
+use web::session::Access;
+
+use features::users::model::Account;
+
+/// What let a request in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A browser's cookie.
+    SignIn(SignInId),
+    /// An API token.
+    Token(TokenId),
+    /// The socket.
+    Socket(u32),
+}
+
+/// Who is asking, whatever the workspace.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The account.
+    pub account: Account,
+    /// What let it in.
+    pub key: Key,
+    /// For tokens: the workspace they are good for and what they allow.
+    pub(super) bound: Option<(WorkspaceId, Access)>,
+    /// For tokens: since when there are.
+    pub(super) made: Option<Timestamp>,
+    /// For browsers: when they signed in.
+    pub(super) signed_in: Option<Timestamp>,
+}
+
+impl Caller {
+    /// The sign-in, if it is a browser.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<SignInId> {
+        match self.key {
+            Key::SignIn(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Until when the last proof counts that this is who it seems to be. None for a browser that has
+    /// to give one; what is no browser is not asked.
+    #[must_use]
+    pub fn proved_until(&self, app: &App) -> Option<Timestamp> {
+        match self.key {
+            Key::SignIn(id) => app.proofs.until(id, self.signed_in?, app.clock.now()),
+            _ => Some(Timestamp::MAX),
+        }
+    }
+
+    pub(super) fn via(&self) -> Via {
+        match self.key {
+            Key::SignIn(id) => Via::SignIn(id),
+            Key::Token(id) => Via::Token(id),
+            Key::Socket(uid) => Via::Socket { uid },
+        }
+    }
+
+    /// As an actor.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Person { account: self.account.id, via: self.via() }
+    }
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = PageError;
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, PageError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(PageError::unauthorized)
+    }
+}

@@ -1,0 +1,91 @@
+//! Cookies: the one that signs a browser in, and the one that remembers its last workspace.
+
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
+use axum::response::Response;
+
+use app::App;
+use app::config::Config;
+use crypto::token::{Token, TokenKind};
+
+use super::{LONGEST, page_workspace};
+
+/// Name of the cookie that remembers the last workspace.
+const LAST: &str = "hq_last";
+
+/// The cookie's name: with https the browser itself holds it to this host and to encryption.
+fn cookie_name(config: &Config) -> &'static str {
+    if config.is_https() { "__Host-hq" } else { "hq" }
+}
+
+/// The sign-in token that a browser sent.
+pub(super) fn cookie_token(config: &Config, headers: &HeaderMap) -> Option<Token> {
+    Token::parse(TokenKind::SignIn, named(headers, cookie_name(config))?).ok()
+}
+
+/// The value of a cookie.
+#[must_use]
+pub fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// The workspace that this browser was in last, by its address. What it may see is checked anew.
+#[must_use]
+pub fn last_workspace(headers: &HeaderMap) -> Option<&str> {
+    named(headers, LAST)
+}
+
+/// The `Set-Cookie` that remembers a workspace for a year.
+#[must_use]
+pub fn remember(config: &Config, slug: &str) -> Option<HeaderValue> {
+    let secure = if config.is_https() { "; Secure" } else { "" };
+    let line = format!("{LAST}={slug}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::try_from(line).ok()
+}
+
+/// Whether a request carries a sign-in, be it good or not.
+#[must_use]
+pub fn has_cookie(config: &Config, headers: &HeaderMap) -> bool {
+    cookie_token(config, headers).is_some()
+}
+
+/// The `Set-Cookie` that signs a browser in.
+#[must_use]
+pub fn cookie(config: &Config, token: &Token) -> HeaderValue {
+    set_cookie(config, token.reveal(), LONGEST.as_secs())
+}
+
+/// The `Set-Cookie` that signs a browser out.
+#[must_use]
+pub fn no_cookie(config: &Config) -> HeaderValue {
+    set_cookie(config, "", 0)
+}
+
+fn set_cookie(config: &Config, value: &str, seconds: i64) -> HeaderValue {
+    let name = cookie_name(config);
+    let secure = if config.is_https() { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    let mut header = HeaderValue::try_from(text).expect("invariant: tokens are plain ASCII");
+    header.set_sensitive(true);
+    header
+}
+
+/// A look at a page of another workspace than last time.
+pub(super) struct Visit(String);
+
+impl Visit {
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let slug = page_workspace(request.uri().path()).filter(|_| request.method() == Method::GET);
+        let slug = slug.filter(|slug| last_workspace(request.headers()) != Some(slug))?;
+        Some(Self(slug.to_owned()))
+    }
+
+    pub(super) fn note(self, app: &App, response: &Response) -> Option<HeaderValue> {
+        let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        let seen = response.status().is_success() && kind.starts_with("text/html");
+        remember(&app.config, &self.0).filter(|_| seen)
+    }
+}

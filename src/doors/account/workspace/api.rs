@@ -1,0 +1,207 @@
+//! `/api/v1/settings`, `/api/v1/members` and `/api/v1/sign-in-policy`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use app::{App, Ws};
+use features::users::queries as accounts;
+use kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
+use web::error::ApiError;
+use web::etag::{IfMatch, Tagged};
+use web::extract::Json;
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use features::workspace::model::{People, Settings};
+use features::workspace::queries;
+use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/settings",
+            show.needs(Can::Read)
+                .doc(|| Doc::new("Settings of the workspace").returns::<SettingsView>()),
+        )
+        .patch(
+            "/settings",
+            change.needs(Can::Admin).doc(|| {
+                Doc::new("Change settings of the workspace")
+                    .if_match()
+                    .body::<SettingsBody>()
+                    .returns::<SettingsView>()
+            }),
+        )
+        .get(
+            "/members",
+            members
+                .needs(Can::Read)
+                .doc(|| Doc::new("People of the workspace").returns::<Members>()),
+        )
+        .get(
+            "/sign-in-policy",
+            policy.needs(Can::Admin).doc(|| {
+                Doc::new("What is asked of the people of the workspace").returns::<PolicyBody>()
+            }),
+        )
+        .put(
+            "/sign-in-policy",
+            set_policy.needs(Can::Own).proved().doc(|| {
+                Doc::new("Say what is asked of the people of the workspace")
+                    .no_key("a repeat sets the same")
+                    .body::<PolicyBody>()
+                    .returns::<PolicyBody>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SettingsView {
+    id: WorkspaceId,
+    name: String,
+    emoji: String,
+    /// Letters in front of task numbers.
+    task_key: String,
+    zone: String,
+    default_connection: Option<ConnectionId>,
+    default_model: Option<String>,
+    /// Monthly budget of all agents in micro-dollars.
+    budget_micros: Option<i64>,
+    /// What one run may cost in micro-dollars.
+    run_cap_micros: i64,
+    comments_reach_assignee: bool,
+    exec_without_jail: bool,
+}
+
+impl From<Settings> for SettingsView {
+    fn from(settings: Settings) -> Self {
+        Self {
+            id: settings.id,
+            name: settings.name,
+            emoji: settings.emoji,
+            task_key: settings.task_key,
+            zone: settings.zone,
+            default_connection: settings.default_connection,
+            default_model: settings.default_model,
+            budget_micros: settings.budget_micros,
+            run_cap_micros: settings.run_cap_micros,
+            comments_reach_assignee: settings.comments_reach_assignee,
+            exec_without_jail: settings.exec_without_jail,
+        }
+    }
+}
+
+fn tagged(ws: &Ws) -> Result<Tagged<SettingsView>, ApiError> {
+    let found = ws.read(|snap| queries::settings_rev(snap))?;
+    let (settings, rev) = found.ok_or(WorkspaceError::NotFounded)?;
+    Ok(Tagged::ok(rev, settings.into()))
+}
+
+async fn show(ws: Ws) -> Result<Tagged<SettingsView>, ApiError> {
+    tagged(&ws)
+}
+
+/// What may be changed; a field that is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SettingsBody {
+    name: Option<String>,
+    emoji: Option<String>,
+    task_key: Option<String>,
+    zone: Option<String>,
+    /// `null` takes the limit away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<i64>")]
+    budget_micros: Option<Option<i64>>,
+    run_cap_micros: Option<i64>,
+    comments_reach_assignee: Option<bool>,
+    exec_without_jail: Option<bool>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    IfMatch(rev): IfMatch,
+    Json(body): Json<SettingsBody>,
+) -> Result<Tagged<SettingsView>, ApiError> {
+    let patch = SettingsPatch {
+        name: body.name,
+        emoji: body.emoji,
+        task_key: body.task_key,
+        zone: body.zone,
+        budget_micros: body.budget_micros,
+        run_cap_micros: body.run_cap_micros,
+        comments_reach_assignee: body.comments_reach_assignee,
+        exec_without_jail: body.exec_without_jail,
+    };
+    ws.write(&who, once.run(move |tx| rules::update(tx, patch, rev).map(drop))).await?;
+    tagged(&ws)
+}
+
+#[derive(Serialize, JsonSchema)]
+struct MemberView {
+    account: AccountId,
+    name: String,
+    /// What `@` and tools call this person.
+    handle: String,
+    email: String,
+    role: Role,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    /// Since when the account is disabled.
+    #[schemars(with = "Option<String>")]
+    disabled_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Members {
+    items: Vec<MemberView>,
+    next: Option<String>,
+}
+
+async fn members(app: App, ws: Ws) -> Result<Json<Members>, ApiError> {
+    let all = ws.read(|snap| queries::members(snap))?;
+    let shut = app.system.read(|snap| accounts::disabled(snap))?;
+    let view = |member: features::workspace::model::Member| MemberView {
+        account: member.account,
+        name: member.name,
+        handle: member.handle,
+        email: member.email,
+        role: member.role,
+        created_at: member.created_at,
+        disabled_at: shut.get(&member.account).copied(),
+    };
+    Ok(Json(Members { items: all.into_iter().map(view).collect(), next: None }))
+}
+
+/// What is asked of people, in both directions.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PolicyBody {
+    /// Whether owners and admins must have a second step before they do anything here.
+    factor_for_admins: bool,
+}
+
+async fn policy(ws: Ws) -> Result<Json<PolicyBody>, ApiError> {
+    let People { factor_for_admins } = ws.read(|snap| queries::people(snap))?;
+    Ok(Json(PolicyBody { factor_for_admins }))
+}
+
+async fn set_policy(
+    ws: Ws,
+    who: Person,
+    Json(body): Json<PolicyBody>,
+) -> Result<Json<PolicyBody>, ApiError> {
+    let people = People { factor_for_admins: body.factor_for_admins };
+    ws.write(&who, move |tx| rules::invites::require_factor(tx, people)).await?;
+    policy(ws).await
+}

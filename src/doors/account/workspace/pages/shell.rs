@@ -1,0 +1,235 @@
+//! Everything around the content of a page: the sidebar with its numbers, the person, the place in the
+//! feed from which the page's live stream goes on.
+
+use axum::http::request::Parts;
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::{self as agents_of, Activity, Group};
+use features::deliverables::queries as deliverables;
+use features::notifications::model::CHOICES;
+use features::notifications::queries as notifications;
+use features::runs::model::HALTS;
+use features::runs::model::HaltCause;
+use features::runs::queries::halt;
+use features::runs::queries::marks::{self, Unread};
+use features::tasks::queries::list as tasks;
+use kernel::{AccountId, Can, Role, Timestamp, WorkspaceState};
+use store::{Snap, StoreError};
+use web::error::PageError;
+use web::flash;
+use web::form::sentence;
+use web::live::Live;
+use web::parts::{Dot, Face, Working};
+use web::session::Person;
+use web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
+use web::sse::DISK;
+use web::time::RelTime;
+
+use features::workspace::model::Settings;
+use features::workspace::queries::{self, PlaceOf};
+
+/// How many agents the sidebar shows; the list of agents has all.
+const MAX_AGENTS: usize = 20;
+
+/// The shell of a page of this workspace for this person.
+///
+/// # Errors
+/// When the disk fails.
+pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
+    // The place in the feed first: what changes while the page is made is heard again.
+    let cursor = ws.store.head().to_string();
+    let now = ws.app.clock.now();
+    let (settings, numbers) = ws.read(|snap| {
+        let numbers = Numbers::read(snap, who.account, now)?;
+        Ok::<_, StoreError>((queries::settings(snap)?, numbers))
+    })?;
+    let place = settings.map(|settings| place(ws, &settings));
+    let all = queries::places(&ws.app, who.account)?;
+    let live = ["tasks", "deliverables", "agents", "runs", "inbox"];
+    let live = marks::heard(live.into_iter().fold(Live::new(ws.url("nav")), Live::table));
+    let live = live.record(CHOICES.name, who.account).later();
+    let bell = Live::new(ws.url("notifications/bell")).record(CHOICES.name, who.account);
+    let places_live = ["workspaces", "settings", "members"];
+    let places_live = places_live.into_iter().fold(Live::new(ws.url("places")), Live::table);
+    let shell = Shell {
+        place: place.unwrap_or_else(|| Place { slug: ws.slug.clone(), ..Place::default() }),
+        may_add: all.iter().any(|place| place.member.role == Role::Owner),
+        places: all.iter().map(|one| line(one, ws)).collect(),
+        places_live: Some(places_live),
+        closed: closed(ws, who)?,
+        warning: warning(ws, who),
+        bell: Some(Bell { unread: numbers.unread, live: bell }),
+        closed_live: Some(Live::new(ws.url("closed")).tables(&["workspaces", HALTS.name, DISK])),
+        person: Face::person(&who.name),
+        email: who.email.clone(),
+        tabs: tabs(ws, &numbers),
+        nav: nav(ws, who, numbers),
+        nav_live: Some(live),
+        theme: Theme::from_headers(&parts.headers),
+        flash: flash::read(&ws.app, &parts.headers).into_iter().collect(),
+        cursor,
+        ..Shell::default()
+    };
+    Ok(shell.at(parts.uri.path()))
+}
+
+fn place(ws: &Ws, settings: &Settings) -> Place {
+    Place { slug: ws.slug.clone(), name: settings.name.clone(), emoji: settings.emoji.clone() }
+}
+
+/// A workspace in the switcher.
+fn line(one: &PlaceOf, here: &Ws) -> PlaceLine {
+    PlaceLine {
+        place: place(&one.ws, &one.settings),
+        note: super::note(&one.ws),
+        current: one.ws.id == here.id,
+    }
+}
+
+/// A disk that those who run HQ should do something about; one that is full is everybody's business,
+/// since nobody's changes are saved.
+fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
+    let (room, size) = (ws.store.room()?, web::format::size);
+    let health = who.access.may(Can::Admin);
+    let (tone, text) = match (room.is_full(), health) {
+        (true, true) => {
+            let text = format!(
+                "The disk is full: {} are free, and below {} every change is refused. Delete what is \
+                 not HQ's, move backups to another place or compact the store; HQ goes on by itself.",
+                size(room.free),
+                size(room.reserve)
+            );
+            ("danger", text)
+        }
+        (true, false) => {
+            let text = "The disk of this HQ is full, so no change is saved. What you read is all \
+                        there. Tell those who run it; it goes on by itself.";
+            ("danger", text.to_owned())
+        }
+        (false, true) if room.is_low() => {
+            let text = format!(
+                "The disk is nearly full: {} of {} are free. Free some space before HQ has to refuse \
+                 to save.",
+                size(room.free),
+                size(room.all)
+            );
+            ("warn", text)
+        }
+        _ => return None,
+    };
+    Some(Warning { tone, text, health })
+}
+
+/// What is said over all pages when nobody works here, or all work stands still.
+fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
+    if ws.app.closing.is_cancelled() {
+        let text =
+            "HQ is about to stop. What you write is kept, and agents go on after its next start.";
+        let (text, verb, action) = (text.to_owned(), "", "");
+        return Ok(Some(Closed { text, tone: "warn", moving: false, verb, action }));
+    }
+    let Some(words) = ws.closed_words() else { return halted(ws, who) };
+    let mut text = sentence(&words);
+    if let Some(shown) = ws.shown() {
+        text = format!("{text} Right now {shown}.");
+    }
+    let (tone, verb) = match ws.standing().state {
+        WorkspaceState::Deleting => ("danger", "Keep it"),
+        _ => ("warn", "Bring it back"),
+    };
+    let verb = if who.access.may(Can::Own) { verb } else { "" };
+    let (moving, action) = (ws.shown().is_some(), "settings/restore");
+    Ok(Some(Closed { text, tone, moving, verb, action }))
+}
+
+fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
+    let found = ws.read(|snap| match halt::of_workspace(snap)? {
+        Some(halt) => Ok(Some((halt::by(snap, &halt)?, halt.at, halt.cause()))),
+        None => Ok::<_, StoreError>(None),
+    })?;
+    let Some((by, at, cause)) = found else { return Ok(None) };
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let at = RelTime::new(at, ws.app.clock.now(), &zone).text;
+    let text = match cause {
+        HaltCause::Crashes => format!(
+            "HQ ended unexpectedly several times and paused all work {at}. Look under Runs what was at \
+             work before you resume."
+        ),
+        HaltCause::Person | HaltCause::Copy => {
+            format!("{by} paused all work {at}. Agents begin nothing and send nothing.")
+        }
+    };
+    let verb = if who.access.may(Can::Admin) { "Resume" } else { "" };
+    Ok(Some(Closed { text, tone: "danger", moving: false, verb, action: "resume" }))
+}
+
+/// What stands beside the lines of the sidebar.
+struct Numbers {
+    chats: Unread,
+    reviews: u64,
+    unread: u64,
+    tasks: u64,
+    agents: Vec<(Agent, Activity)>,
+}
+
+impl Numbers {
+    fn read(snap: &Snap<'_>, who: AccountId, now: Timestamp) -> Result<Self, StoreError> {
+        let mut agents = Vec::new();
+        for agent in agents_of::all(snap)?.into_iter().take(MAX_AGENTS) {
+            let activity = agents_of::activity(snap, &agent, now)?;
+            agents.push((agent, activity));
+        }
+        let reviews = deliverables::in_review_count(snap)?;
+        let unread = notifications::unread(snap, (who, now), notifications::MANY)?;
+        Ok(Self {
+            unread: u64::try_from(unread).unwrap_or(u64::MAX),
+            chats: marks::of_member(snap, who)?,
+            reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
+            tasks: tasks::open_count(snap)?,
+            agents,
+        })
+    }
+}
+
+fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
+    let places = vec![
+        NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
+        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews).loud().key("g r"),
+        NavItem::new("Notifications", ws.url("notifications"), "bell")
+            .count(numbers.unread)
+            .key("g n"),
+        NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
+    ];
+    let work = vec![
+        NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
+        NavItem::new("Streams", ws.url("streams"), "layers"),
+        NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
+        NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
+        NavItem::new("Routines", ws.url("routines"), "repeat"),
+        NavItem::new("Jobs", ws.url("jobs"), "terminal"),
+    ];
+    let chats = numbers.chats;
+    let agents = numbers.agents.into_iter().map(|(agent, activity)| {
+        let working = Working::from(activity.group == Group::Working);
+        let face = Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working);
+        let dot = Dot::new(activity.state, &activity.label);
+        let line = NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot);
+        line.count(chats.with(agent.id)).loud()
+    });
+    let mut fleet = NavGroup::new("Agents", agents.collect());
+    if who.access.may(Can::Agents) {
+        fleet = fleet.add("New agent", ws.url("agents/new"));
+    }
+    vec![NavGroup::new("", places), NavGroup::new("Work", work), fleet]
+}
+
+fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {
+    vec![
+        NavItem::new("Home", ws.url(""), "home"),
+        NavItem::new("Review", ws.url("review"), "inbox").count(numbers.reviews),
+        NavItem::new("Tasks", ws.url("tasks"), "tasks"),
+        NavItem::new("Agents", ws.url("agents"), "agent").count(numbers.chats.total()),
+    ]
+}

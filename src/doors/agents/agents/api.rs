@@ -1,0 +1,493 @@
+//! Agents over the API.
+
+mod memory;
+mod reach;
+mod versions;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use git::Author;
+use kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
+use store::{ReadExt, StoreError};
+use web::error::ApiError;
+use web::etag::{IfMatch, Tagged};
+use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use features::agents::model::Agent;
+use features::agents::queries::lines;
+use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
+use features::agents::{files, provision, queries, templates};
+
+/// The routes of this noun below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let one = "/agents/{agent}";
+    Routes::new()
+        .get(
+            "/agents",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("All agents and what each does now")
+                    .query::<ListAsked>()
+                    .returns::<Listing>()
+            }),
+        )
+        .post(
+            "/agents",
+            create.needs(Can::Agents).doc(|| {
+                Doc::new("Make an agent; it is ready when this answers")
+                    .body::<NewBody>()
+                    .returns::<View>()
+                    .status(201)
+            }),
+        )
+        .get(
+            "/templates",
+            list_templates.needs(Can::Read).doc(|| {
+                Doc::new("The templates that agents are made from").returns::<TemplateListing>()
+            }),
+        )
+        .get(
+            one,
+            get.needs(Can::Read)
+                .doc(|| Doc::new("One agent, by its handle or id").returns::<View>()),
+        )
+        .patch(
+            one,
+            patch.needs(Can::Agents).doc(|| {
+                Doc::new("Change an agent").if_match().body::<PatchBody>().returns::<View>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/pause",
+            pause
+                .needs(Can::Agents)
+                .doc(|| Doc::new("Begin no new work; what runs goes on").returns::<View>()),
+        )
+        .post(
+            "/agents/{agent}/resume",
+            resume.needs(Can::Agents).doc(|| Doc::new("Take work again").returns::<View>()),
+        )
+        .post(
+            "/agents/{agent}/retry",
+            retry
+                .needs(Can::Agents)
+                .doc(|| Doc::new("Try the set-up of its files again").returns::<View>()),
+        )
+        .post(
+            "/agents/{agent}/archive",
+            archive.needs(Can::Agents).doc(|| {
+                Doc::new("Stop its runs, empty its inbox and put it out of the way")
+                    .returns::<View>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/restore",
+            restore
+                .needs(Can::Agents)
+                .doc(|| Doc::new("Take it out of the archive").returns::<View>()),
+        )
+        .get(
+            "/agents/{agent}/files",
+            list_files.needs(Can::Read).doc(|| {
+                Doc::new("Its files, two folders deep and along the path")
+                    .query::<FileAsked>()
+                    .returns::<FileListing>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/file",
+            read_file.needs(Can::Read).doc(|| {
+                Doc::new("The beginning of one file, as text")
+                    .query::<FileAsked>()
+                    .returns::<FileView>()
+            }),
+        )
+        .merge(memory::routes())
+        .merge(reach::routes())
+        .merge(versions::routes())
+}
+
+/// An agent as the API shows it.
+#[derive(Serialize, JsonSchema)]
+struct View {
+    id: AgentId,
+    slug: String,
+    name: String,
+    emoji: String,
+    description: String,
+    template: String,
+    status: AgentStatus,
+    status_reason: Option<String>,
+    /// `working`, `waiting`, `queued`, `idle`, `over_budget`, `stalled`, `unreachable`, or the status.
+    activity: &'static str,
+    activity_label: String,
+    connection: Option<ConnectionId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    exec: bool,
+    network: bool,
+    budget_micros: Option<i64>,
+    budget_soft_pct: u8,
+    max_output: u32,
+    /// The id of the person or agent that it reports to.
+    reports_to: Option<String>,
+    /// The same by name.
+    manager: Option<ManagerView>,
+    /// Open inbox items, counted to 100.
+    open_items: usize,
+    created_at: String,
+    updated_at: String,
+    archived_at: Option<String>,
+}
+
+/// Whom an agent reports to.
+#[derive(Serialize, JsonSchema)]
+struct ManagerView {
+    /// `person` or `agent`.
+    kind: &'static str,
+    handle: String,
+    name: String,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct ListAsked {
+    /// The archived agents in place of the others.
+    archived: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Listing {
+    items: Vec<View>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TemplateListing {
+    items: Vec<TemplateView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TemplateView {
+    slug: &'static str,
+    name: &'static str,
+    emoji: &'static str,
+    description: &'static str,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    name: String,
+    /// Made from the name when it is left out; never changes.
+    #[serde(default)]
+    slug: String,
+    #[serde(default)]
+    emoji: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    /// `default` when it is left out.
+    #[serde(default)]
+    template: Option<String>,
+    connection: Option<ConnectionId>,
+    model: Option<String>,
+    thinking: Option<Thinking>,
+    #[serde(default)]
+    exec: Option<bool>,
+    budget_micros: Option<i64>,
+    /// The handle or id of an agent or a person; whoever makes it when it is left out, `none` for nobody.
+    reports_to: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PatchBody {
+    name: Option<String>,
+    emoji: Option<String>,
+    description: Option<String>,
+    /// With `connection`; an empty text takes the workspace's.
+    model: Option<String>,
+    connection: Option<ConnectionId>,
+    thinking: Option<Thinking>,
+    exec: Option<bool>,
+    network: Option<bool>,
+    /// Below zero for no limit.
+    budget_micros: Option<i64>,
+    budget_soft_pct: Option<u8>,
+    max_output: Option<u32>,
+    /// The handle or id of an agent or a person; `none` for nobody.
+    reports_to: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct FileAsked {
+    path: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileListing {
+    items: Vec<NodeView>,
+    is_cut: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct NodeView {
+    path: String,
+    is_folder: bool,
+    bytes: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileView {
+    path: String,
+    bytes: u64,
+    executable: bool,
+    /// None when it is no text.
+    text: Option<String>,
+    /// Whether only the beginning is given.
+    is_cut: bool,
+}
+
+fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
+    let activity = queries::activity(tx, &agent, ws.app.clock.now())?;
+    let manager = lines::named(tx, agent.reports_to)?.map(|one| ManagerView {
+        kind: if one.is_person { "person" } else { "agent" },
+        handle: one.handle,
+        name: one.name,
+    });
+    Ok(View {
+        id: agent.id,
+        slug: agent.slug,
+        name: agent.name,
+        emoji: agent.emoji,
+        description: agent.description,
+        template: agent.template,
+        status: agent.status,
+        status_reason: agent.status_reason,
+        activity: activity.state,
+        activity_label: activity.label,
+        connection: agent.connection,
+        model: agent.model,
+        thinking: agent.thinking,
+        exec: agent.exec,
+        network: agent.network,
+        budget_micros: agent.budget_micros,
+        budget_soft_pct: agent.budget_soft_pct,
+        max_output: agent.max_output,
+        reports_to: agent.reports_to.map(|to| match to {
+            Manager::Person(account) => account.to_string(),
+            Manager::Agent(id) => id.to_string(),
+        }),
+        manager,
+        open_items: activity.open,
+        created_at: agent.created_at.to_string(),
+        updated_at: agent.updated_at.to_string(),
+        archived_at: agent.archived_at.map(|at| at.to_string()),
+    })
+}
+
+fn find(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
+    queries::by_name(tx, name)?.ok_or_else(|| AgentError::NotFound(name.to_owned()).into())
+}
+
+/// Who is meant by a name that was sent.
+fn manager(tx: &impl ReadExt, name: &str) -> Result<Option<Manager>, AgentError> {
+    lines::meant(tx, name)?.map_err(AgentError::NoManager)
+}
+
+fn tagged(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
+    ws.read(|snap| {
+        let found = snap.get_rev::<Agent>(id)?;
+        let (agent, rev) = found.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
+        Ok(Tagged::ok(rev, view(ws, snap, agent)?))
+    })
+}
+
+async fn list(ws: Ws, Query(asked): Query<ListAsked>) -> Result<Json<Listing>, ApiError> {
+    let items = ws.read(|snap| {
+        let agents = if asked.archived { queries::archived(snap)? } else { queries::all(snap)? };
+        agents.into_iter().map(|agent| view(&ws, snap, agent)).collect::<Result<_, StoreError>>()
+    })?;
+    Ok(Json(Listing { items }))
+}
+
+async fn list_templates() -> Json<TemplateListing> {
+    let items = templates::builtin().iter().map(|template| TemplateView {
+        slug: &template.slug,
+        name: &template.manifest.name,
+        emoji: &template.manifest.emoji,
+        description: &template.manifest.description,
+    });
+    Json(TemplateListing { items: items.collect() })
+}
+
+async fn get(ws: Ws, Path(name): Path<String>) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    tagged(&ws, id)
+}
+
+async fn create(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<Tagged<View>, ApiError> {
+    let template = body.template.unwrap_or_else(|| "default".to_owned());
+    let reports_to = match body.reports_to.as_deref() {
+        Some(name) => ws.read(|snap| manager(snap, name))?,
+        None => Some(who.account.into()),
+    };
+    let manifest = templates::find(&template).map(|template| &template.manifest);
+    let new = NewAgent {
+        name: body.name,
+        slug: body.slug,
+        emoji: body.emoji.or_else(|| manifest.map(|m| m.emoji.clone())).unwrap_or_default(),
+        description: body
+            .description
+            .or_else(|| manifest.map(|m| m.description.clone()))
+            .unwrap_or_default(),
+        model: ModelWish { connection: body.connection, model: body.model },
+        thinking: body.thinking.or_else(|| manifest.map(|m| m.thinking)),
+        exec: body.exec.unwrap_or(true),
+        budget_micros: body.budget_micros,
+        reports_to,
+        template,
+    };
+    let made = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
+    let made = ws.write(&who, made);
+    let id = made.await?.id;
+    provision::make(&ws, &who, id).await?;
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+async fn patch(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    if_match: IfMatch,
+    Path(name): Path<String>,
+    Json(body): Json<PatchBody>,
+) -> Result<Tagged<View>, ApiError> {
+    let before = ws.read(|snap| find(snap, &name))?;
+    let model = match (body.connection, body.model) {
+        (None, None) => None,
+        (connection, model) => Some(ModelWish { connection, model }),
+    };
+    let reports_to = match body.reports_to.as_deref() {
+        Some(name) => Some(ws.read(|snap| manager(snap, name))?),
+        None => None,
+    };
+    let changes = Changes {
+        reports_to,
+        name: body.name,
+        emoji: body.emoji,
+        description: body.description,
+        model,
+        thinking: body.thinking.map(Some),
+        exec: body.exec,
+        network: body.network,
+        budget_micros: body.budget_micros.map(|micros| (micros >= 0).then_some(micros)),
+        budget_soft_pct: body.budget_soft_pct,
+        max_output: body.max_output,
+    };
+    let id = before.id;
+    let agent =
+        ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
+    provision::tell_change(&ws, Author::new(&who.name, &who.email), &before, &agent).await;
+    tagged(&ws, id)
+}
+
+async fn pause(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(drop))).await?;
+    tagged(&ws, id)
+}
+
+async fn resume(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(drop))).await?;
+    tagged(&ws, id)
+}
+
+async fn retry(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    ws.write(&who, once.run(move |tx| rules::retry(tx, id).map(drop))).await?;
+    provision::make(&ws, &who, id).await?;
+    tagged(&ws, id)
+}
+
+async fn archive(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    ws.write(&who, once.run(move |tx| rules::archive(tx, id).map(drop))).await?;
+    tagged(&ws, id)
+}
+
+async fn restore(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Tagged<View>, ApiError> {
+    let id = ws.read(|snap| find(snap, &name))?.id;
+    ws.write(&who, once.run(move |tx| rules::restore(tx, id).map(drop))).await?;
+    tagged(&ws, id)
+}
+
+async fn list_files(
+    ws: Ws,
+    Path(name): Path<String>,
+    Query(asked): Query<FileAsked>,
+) -> Result<Json<FileListing>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
+    let nodes = tree.nodes.into_iter().map(|node| NodeView {
+        path: node.path,
+        is_folder: node.is_folder,
+        bytes: node.bytes,
+    });
+    Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut }))
+}
+
+async fn read_file(
+    ws: Ws,
+    Path(name): Path<String>,
+    Query(asked): Query<FileAsked>,
+) -> Result<Response, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let content = files::read(&ws, &agent, &asked.path).await?;
+    let view = FileView {
+        path: asked.path,
+        bytes: content.total,
+        executable: content.executable,
+        text: content.text,
+        is_cut: content.is_cut,
+    };
+    Ok(Json(view).into_response())
+}

@@ -1,0 +1,121 @@
+//! Which hosts agents reach, over the API.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::agents::model::ReachOf;
+use features::agents::queries::{self, reach};
+use features::agents::rules::{self, AgentError};
+use kernel::{AgentId, Can};
+use store::WriteTx;
+use web::error::ApiError;
+use web::extract::{Json, Path};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/agents/{agent}/reach",
+            show.needs(Can::Read).doc(|| Doc::new("Which hosts it reaches").returns::<ReachView>()),
+        )
+        .put(
+            "/agents/{agent}/reach",
+            set.needs(Can::Agents).doc(|| {
+                Doc::new("Choose them; they count from its next request on")
+                    .body::<ReachBody>()
+                    .returns::<ReachView>()
+            }),
+        )
+        .get(
+            "/reach",
+            show_opened.needs(Can::Read).doc(|| {
+                Doc::new("Which hosts in private networks all agents reach").returns::<OpenedView>()
+            }),
+        )
+        .put(
+            "/reach",
+            set_opened.needs(Can::Admin).doc(|| {
+                Doc::new("Choose them; they count from the next request on")
+                    .body::<OpenedBody>()
+                    .returns::<OpenedView>()
+            }),
+        )
+}
+
+/// Which hosts an agent reaches.
+#[derive(Serialize, JsonSchema)]
+struct ReachView {
+    /// These alone; when there is none, all that are public.
+    only: Vec<String>,
+}
+
+/// Which hosts it is to reach.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReachBody {
+    /// `example.com`, or `*.example.com` for all below it; none for all that are public.
+    only: Vec<String>,
+}
+
+/// Which hosts in private networks all agents reach.
+#[derive(Serialize, JsonSchema)]
+struct OpenedView {
+    /// Beside all that is public.
+    opened: Vec<String>,
+}
+
+/// Which hosts in private networks all agents are to reach.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OpenedBody {
+    /// `wiki.lan`, `wiki.lan:8080` or `192.168.1.5`.
+    opened: Vec<String>,
+}
+
+fn found(ws: &Ws, name: &str) -> Result<AgentId, AgentError> {
+    let agent = ws.read(|snap| queries::by_name(snap, name))?;
+    agent.map(|agent| agent.id).ok_or_else(|| AgentError::NotFound(name.to_owned()))
+}
+
+fn view(ws: &Ws, agent: AgentId) -> Result<Json<ReachView>, ApiError> {
+    let only = ws.read(|snap| reach::of(snap, ReachOf::Agent(agent)))?;
+    Ok(Json(ReachView { only }))
+}
+
+async fn show(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<ReachView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    view(&ws, agent)
+}
+
+async fn set(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<ReachBody>,
+) -> Result<Json<ReachView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    ws.write(&who, once.run(move |tx| rules::reach::set(tx, ReachOf::Agent(agent), &body.only)))
+        .await?;
+    view(&ws, agent)
+}
+
+async fn show_opened(ws: Ws, _: Person) -> Result<Json<OpenedView>, ApiError> {
+    let opened = ws.read(|snap| reach::of(snap, ReachOf::Workspace))?;
+    Ok(Json(OpenedView { opened }))
+}
+
+async fn set_opened(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<OpenedBody>,
+) -> Result<Json<OpenedView>, ApiError> {
+    let set = move |tx: &mut WriteTx<'_>| rules::reach::set(tx, ReachOf::Workspace, &body.opened);
+    ws.write(&who, once.run(set)).await?;
+    show_opened(ws, who).await
+}

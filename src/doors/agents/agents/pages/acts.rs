@@ -1,0 +1,103 @@
+//! What a person does to an agent with one button.
+
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::{provision, rules};
+use kernel::AgentStatus;
+use store::WriteTx;
+use web::error::PageError;
+use web::extract::Path;
+use web::flash;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::Flash;
+
+use super::find;
+use features::agents::rules::AgentError;
+
+type Act = fn(&mut WriteTx<'_>, kernel::AgentId) -> Result<Agent, AgentError>;
+
+async fn act(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    slug: &str,
+    act: Act,
+    said: impl FnOnce(&Agent) -> String,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| find(snap, slug))?.id;
+    let agent = ws.write(who, move |tx| act(tx, id)).await?;
+    let back = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(app, Flash::ok(said(&agent)), hx.go_to(&back)))
+}
+
+pub(super) async fn pause(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let said =
+        |agent: &Agent| format!("{} is paused. What runs now goes on to its end.", agent.name);
+    act((&app, &ws, &who, &hx), &slug, rules::pause, said).await
+}
+
+pub(super) async fn resume(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let said = |agent: &Agent| format!("{} takes work again.", agent.name);
+    act((&app, &ws, &who, &hx), &slug, rules::resume, said).await
+}
+
+pub(super) async fn archive(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let said =
+        |agent: &Agent| format!("{} is archived. Its files and history are kept.", agent.name);
+    act((&app, &ws, &who, &hx), &slug, rules::archive, said).await
+}
+
+pub(super) async fn restore(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let said = |agent: &Agent| format!("{} is back.", agent.name);
+    act((&app, &ws, &who, &hx), &slug, rules::restore, said).await
+}
+
+/// Another try at the set-up of its files.
+pub(super) async fn retry(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| find(snap, &slug))?.id;
+    ws.write(&who, move |tx| rules::retry(tx, id)).await?;
+    let agent = provision::make(&ws, &who, id).await?;
+    Ok(flash::say(&app, told(&agent), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+}
+
+/// What a person reads when the files of an agent were made, or were not.
+pub(super) fn told(agent: &Agent) -> Flash {
+    match agent.status {
+        AgentStatus::Error => {
+            let why = agent.status_reason.as_deref().unwrap_or("for a reason that was not kept");
+            Flash::danger(format!("{} could not be set up: {why}", agent.name))
+        }
+        _ => Flash::ok(format!("{} is ready. Give it a task, or say hello.", agent.name)),
+    }
+}

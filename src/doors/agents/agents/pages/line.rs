@@ -1,0 +1,149 @@
+//! Whom an agent reports to, and who reports to it: the picker on its page.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::queries::{self, lines};
+use features::agents::rules::{self, AgentError, Changes};
+use features::workspace::model::Member;
+use kernel::{AccountId, AgentId, Manager};
+use store::{Range, ReadExt, Snap, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::{Ask, Hx};
+use web::parts::{Choice, Face, Tone};
+use web::session::Person;
+use web::shell::Flash;
+use web::{flash, html};
+
+use super::find;
+
+/// Somebody in the line, with the page if there is one.
+pub(super) struct Near {
+    pub face: Face,
+    pub href: String,
+    pub about: String,
+}
+
+/// The line of one agent.
+pub(super) struct LineView {
+    pub manager: Option<Near>,
+    pub choices: Vec<Choice>,
+    pub reports: Vec<Near>,
+    pub peers: Vec<Near>,
+    pub action: String,
+    pub chart: String,
+}
+
+/// How many who report to the same manager are shown.
+const PEERS: usize = 8;
+
+/// The face of a manager; nothing for somebody who is not there any more.
+pub(super) fn face(
+    tx: &impl ReadExt,
+    manager: Option<Manager>,
+) -> Result<Option<Face>, StoreError> {
+    Ok(lines::named(tx, manager)?.map(|one| match one.is_person {
+        true => Face::person(&one.name),
+        false => Face::agent(&one.name, &one.emoji, &one.handle),
+    }))
+}
+
+fn near(ws: &Ws, agent: &Agent) -> Near {
+    Near {
+        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+        href: ws.url(&format!("agents/{}", agent.slug)),
+        about: kernel::text::ellipsis(&agent.description, 60),
+    }
+}
+
+/// What the page of an agent shows of its line.
+pub(super) fn view(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    agent: &Agent,
+    me: AccountId,
+) -> Result<LineView, StoreError> {
+    let manager = match agent.reports_to {
+        Some(Manager::Agent(id)) => snap.get::<Agent>(id)?.map(|above| near(ws, &above)),
+        other => {
+            face(snap, other)?.map(|face| Near { face, href: String::new(), about: String::new() })
+        }
+    };
+    let peers = match agent.reports_to {
+        Some(Manager::Agent(above)) => lines::reports(snap, above)?,
+        _ => Vec::new(),
+    };
+    let peers = peers.iter().filter(|peer| peer.id != agent.id).take(PEERS);
+    Ok(LineView {
+        manager,
+        choices: choices(snap, Some(agent.id), agent.reports_to, me)?,
+        reports: lines::reports(snap, agent.id)?.iter().map(|one| near(ws, one)).collect(),
+        peers: peers.map(|peer| near(ws, peer)).collect(),
+        action: ws.url(&format!("agents/{}/manager", agent.slug)),
+        chart: ws.url("agents?view=chart"),
+    })
+}
+
+/// Everybody to whom an agent can report: not itself, nor anybody below it.
+pub(super) fn choices(
+    tx: &impl ReadExt,
+    agent: Option<AgentId>,
+    now: Option<Manager>,
+    me: AccountId,
+) -> Result<Vec<Choice>, StoreError> {
+    let mut all = vec![Choice::new("none", "Nobody", now.is_none())];
+    for member in tx.list::<Member>(&Range::all())? {
+        let chosen = now == Some(Manager::Person(member.account));
+        if member.left_at.is_none() || chosen {
+            let you = if member.account == me { " (you)" } else { "" };
+            all.push(Choice::new(&member.handle, format!("{}{you}", member.name), chosen));
+        }
+    }
+    let below = match agent {
+        Some(agent) => lines::below(tx, agent)?,
+        None => Vec::new(),
+    };
+    for other in queries::all(tx)? {
+        let is_below = below.iter().any(|one| one.id == other.id);
+        if Some(other.id) != agent && !is_below {
+            let chosen = now == Some(Manager::Agent(other.id));
+            all.push(Choice::new(&other.slug, &other.name, chosen));
+        }
+    }
+    Ok(all)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    to: String,
+}
+
+/// Lets an agent report to somebody else.
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(asked): Form<Asked>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let to = ws.read(|snap| lines::meant(snap, &asked.to))?.map_err(AgentError::NoManager)?;
+    let changes = Changes { reports_to: Some(to), ..Changes::default() };
+    let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
+    let said = match ws.read(|snap| lines::named(snap, agent.reports_to))? {
+        Some(manager) => format!("{} reports to {}.", agent.name, manager.name),
+        None => format!("{} reports to nobody.", agent.name),
+    };
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let back = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
+}

@@ -1,0 +1,469 @@
+//! The list of agents: who is there, what each does now and costs.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::ToSpan;
+use serde::Deserialize;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::{self, Activity, Group};
+use features::connections::queries::PRACTICE;
+use features::runs::queries as runs;
+use features::tasks::queries as tasks;
+use features::usage::queries as usage;
+use features::workspace::model::Settings;
+use kernel::{AgentStatus, Can, Thinking, Timestamp};
+use store::{ReadExt, Snap, StoreError};
+use web::error::PageError;
+use web::extract::Query;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Dot, Face, Tab, Tone, Working, percent};
+use web::session::Person;
+use web::shell::Shell;
+
+use super::{When, chart, line};
+
+/// How many runs are looked at for the figure of today.
+const RUNS_LOOKED_AT: usize = 500;
+
+struct Row {
+    id: String,
+    face: Face,
+    name: String,
+    href: String,
+    about: String,
+    dot: Dot,
+    what: String,
+    title: String,
+    meta: String,
+    act: Option<Act>,
+    model: String,
+    thinking: String,
+    spent: String,
+    limit: String,
+    percent: u8,
+    tone: Tone,
+    manager: Option<Face>,
+    /// How much was said to the reader that they have not seen.
+    unread: u64,
+    dim: bool,
+    group: Group,
+}
+
+/// The one thing to do about an agent, beside what it does.
+struct Act {
+    label: &'static str,
+    href: String,
+    posts: bool,
+}
+
+pub(super) struct Filter {
+    pub label: &'static str,
+    pub href: String,
+    pub dot: &'static str,
+    pub count: usize,
+    pub current: bool,
+}
+
+/// A part of the bar of what agents cost, in thousandths.
+struct Slice {
+    colour: u8,
+    at: u32,
+    width: u32,
+    title: String,
+}
+
+struct Hour {
+    at: u32,
+    top: u32,
+    height: u32,
+    is_now: bool,
+}
+
+struct Summary {
+    spent: String,
+    budget: String,
+    bar_label: String,
+    slices: Vec<Slice>,
+    runs_today: usize,
+    hours: Vec<Hour>,
+    need_you: usize,
+    need_text: String,
+    need_href: String,
+    open_items: usize,
+    open_text: String,
+}
+
+struct Fleet {
+    live: Live,
+    month: String,
+    filters: Vec<Filter>,
+    rows: Vec<Row>,
+    summary: Summary,
+    total: usize,
+    filtered: bool,
+    archived: usize,
+    manages: bool,
+    list_href: String,
+    new_href: String,
+    archive_href: String,
+    switch: Vec<Tab>,
+}
+
+#[derive(Template)]
+#[template(path = "agents/list.html")]
+struct ListPage {
+    shell: Shell,
+    fleet: Fleet,
+}
+
+#[derive(Template)]
+#[template(path = "agents/fleet.html")]
+struct FleetPart {
+    fleet: Fleet,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// The group that is shown.
+    pub state: String,
+    /// `chart`, or the list.
+    view: String,
+}
+
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    if asked.view == "chart" {
+        return chart::show(&ws, &who, shell, &hx, &asked);
+    }
+    let when = When::of(&ws, &who);
+    let fleet = ws.read(|snap| fleet(&ws, &who, snap, &when, &asked))?;
+    if hx.wants("fleet") {
+        return html::fragment(&FleetPart { fleet });
+    }
+    html::page(&ListPage { shell, fleet })
+}
+
+fn fleet(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    when: &When,
+    asked: &Asked,
+) -> Result<Fleet, StoreError> {
+    let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
+    let archived = queries::archived(snap)?;
+    let in_archive = asked.state == "archived";
+    let agents = if in_archive { archived.clone() } else { queries::all(snap)? };
+    let mut rows = Vec::with_capacity(agents.len());
+    let mut costs = Vec::with_capacity(agents.len());
+    let mut open_items = 0;
+    let unread = runs::marks::of_member(snap, who.account)?;
+    for agent in &agents {
+        let activity = queries::activity(snap, agent, when.now)?;
+        open_items += activity.open;
+        let spent = usage::agent_month(snap, agent.id, when.now)?;
+        costs.push((agent, spent));
+        let row = row(ws, who, snap, when, agent, activity, spent)?;
+        rows.push(Row { unread: unread.with(agent.id), ..row });
+    }
+    let summary = summary(ws, snap, when, &costs, &rows, open_items)?;
+    let list_href = ws.url("agents");
+    let groups: Vec<Group> = rows.iter().map(|row| row.group).collect();
+    let filters = filters_of(&list_href, "", &groups, wanted, in_archive);
+    let total = rows.len();
+    if let Some(wanted) = wanted {
+        rows.retain(|row| row.group == wanted);
+    }
+    // Who works comes first, who is off comes last; names keep their order within.
+    rows.sort_by_key(|row| row.group);
+    let at = match asked.state.as_str() {
+        "" => list_href.clone(),
+        word => format!("{list_href}?state={word}"),
+    };
+    let live = Live::new(at).table("agents").table("runs").table("inbox").table("usage");
+    Ok(Fleet {
+        live: runs::marks::heard(live),
+        month: when.month(),
+        filters,
+        rows,
+        summary,
+        total,
+        filtered: wanted.is_some() || in_archive,
+        archived: archived.len(),
+        manages: who.access.may(Can::Agents),
+        new_href: ws.url("agents/new"),
+        archive_href: format!("{list_href}?state=archived"),
+        switch: switch(&list_href, false),
+        list_href,
+    })
+}
+
+/// The list and the chart, to go from one to the other.
+pub(super) fn switch(href: &str, is_chart: bool) -> Vec<Tab> {
+    let tab = |label, icon, href: String, current| Tab { icon, ..Tab::new(label, href, current) };
+    vec![
+        tab("Fleet", "list", href.to_owned(), !is_chart),
+        tab("Org chart", "chart", format!("{href}?view=chart"), is_chart),
+    ]
+}
+
+/// The groups with how many agents each has, as links to a view of them.
+pub(super) fn filters_of(
+    href: &str,
+    view: &str,
+    agents: &[Group],
+    wanted: Option<Group>,
+    in_archive: bool,
+) -> Vec<Filter> {
+    let view = if view.is_empty() { String::new() } else { format!("view={view}") };
+    let all = Filter {
+        label: "All",
+        href: if view.is_empty() { href.to_owned() } else { format!("{href}?{view}") },
+        dot: "",
+        count: agents.len(),
+        current: wanted.is_none() && !in_archive,
+    };
+    let and = if view.is_empty() { "" } else { "&" };
+    let groups = Group::ALL.into_iter().map(|group| Filter {
+        label: group.label(),
+        href: format!("{href}?{view}{and}state={}", group.word()),
+        dot: group.dot(),
+        count: agents.iter().filter(|one| **one == group).count(),
+        current: wanted == Some(group),
+    });
+    std::iter::once(all).chain(groups).collect()
+}
+
+fn row(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    when: &When,
+    agent: &Agent,
+    activity: Activity,
+    spent: i64,
+) -> Result<Row, StoreError> {
+    let href = ws.url(&format!("agents/{}", agent.slug));
+    let chosen = super::chosen(snap, agent)?;
+    let group = activity.group;
+    let working = if group == Group::Working { Working::Yes } else { Working::No };
+    let (what, title, meta) = now_words(who, snap, when, (agent, &activity))?;
+    let manager = line::face(snap, agent.reports_to)?;
+    let (limit, percent, tone) = budget(agent, spent);
+    Ok(Row {
+        id: agent.slug.clone(),
+        face: Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working),
+        name: agent.name.clone(),
+        about: kernel::text::ellipsis(&agent.description, 60),
+        dot: Dot::new(activity.state, &activity.label),
+        what,
+        title,
+        meta,
+        act: who.access.may(Can::Agents).then(|| act(ws, agent, &activity, &href)).flatten(),
+        model: if chosen.model == PRACTICE { "Practice, no AI".to_owned() } else { chosen.model },
+        thinking: match chosen.thinking {
+            Thinking::None => "no thinking".to_owned(),
+            level => format!("thinking {}", level.label().to_lowercase()),
+        },
+        spent: format::money(spent),
+        limit,
+        percent,
+        tone,
+        manager,
+        unread: 0,
+        dim: group == Group::Off,
+        group,
+        href,
+    })
+}
+
+/// What is left of a budget, for a bar: words for the limit, the share, the colour.
+pub(super) fn budget(agent: &Agent, spent: i64) -> (String, u8, Tone) {
+    let Some(limit) = agent.budget_micros else { return ("no limit".to_owned(), 0, Tone::Brand) };
+    let share = percent(spent.max(0).unsigned_abs(), limit.max(1).unsigned_abs());
+    let tone = match share {
+        100.. => Tone::Danger,
+        share if agent.budget_soft_pct <= share => Tone::Warn,
+        _ => Tone::Brand,
+    };
+    (format!("of {}", format::limit(limit)), share, tone)
+}
+
+/// What stands behind the state: "on <title>", and the line below it.
+fn now_words(
+    who: &Person,
+    snap: &Snap<'_>,
+    when: &When,
+    (agent, activity): (&Agent, &Activity),
+) -> Result<(String, String, String), StoreError> {
+    let mut meta = Vec::new();
+    let mut title = String::new();
+    if let Some(run) = &activity.run {
+        if runs::talk::may_see_run(snap, run, who.account, who.role)? {
+            title = runs::talk::title_for(snap, run, who.account)?;
+        }
+        if let Some(task) = run.task
+            && let Ok(task) = tasks::get(snap, task)
+        {
+            meta.push(tasks::name(snap, task.number)?);
+        }
+        if activity.group == Group::Working {
+            meta.push(format!("step {}", run.steps + 1));
+            if let Some(started) = run.started_at {
+                meta.push(took(started, when.now));
+            }
+        }
+    }
+    meta.extend((!activity.detail.is_empty()).then(|| activity.detail.clone()));
+    if activity.group != Group::Idle && activity.open > 1 {
+        meta.push(format!("{} wait", format::count(activity.open as u64, "item", "items")));
+    }
+    let what = match activity.state {
+        "working" if title.is_empty() => "in a conversation",
+        "working" => "on",
+        "queued" => "and about to begin",
+        _ if !title.is_empty() => "with",
+        _ => "",
+    };
+    if title.is_empty() && activity.state == "idle" {
+        let last = runs::of_agent(snap, agent.id, None, 1)?.into_iter().next();
+        let words = match last.and_then(|hit| hit.record.ended_at) {
+            Some(at) => format!("Last run ended {}", when.at(at).text),
+            None => "Has not worked yet".to_owned(),
+        };
+        meta.push(words);
+    }
+    Ok((what.to_owned(), title, meta.join(", ")))
+}
+
+/// How long something has taken until now.
+pub(super) fn took(from: Timestamp, to: Timestamp) -> String {
+    let millis = to.as_millisecond().saturating_sub(from.as_millisecond()).max(0);
+    format::duration(std::time::Duration::from_millis(millis.unsigned_abs()))
+}
+
+fn act(ws: &Ws, agent: &Agent, activity: &Activity, href: &str) -> Option<Act> {
+    let posts =
+        |label, tail: &str| Some(Act { label, href: format!("{href}/{tail}"), posts: true });
+    let goes =
+        |label, tail: &str| Some(Act { label, href: format!("{href}/{tail}"), posts: false });
+    if agent.archived_at.is_some() {
+        return posts("Restore", "restore");
+    }
+    match agent.status {
+        AgentStatus::Paused => posts("Resume", "resume"),
+        AgentStatus::Error => posts("Retry", "retry"),
+        _ if activity.state == "over_budget" => goes("Raise limit", "settings"),
+        _ => {
+            let item = activity.stuck.as_ref()?;
+            let href = ws.url(&format!("inbox/{}/retry", item.id));
+            Some(Act { label: "Retry", href, posts: true })
+        }
+    }
+}
+
+fn summary(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    when: &When,
+    costs: &[(&Agent, i64)],
+    rows: &[Row],
+    open_items: usize,
+) -> Result<Summary, StoreError> {
+    let spent = usage::month_total(snap, when.now)?;
+    let limits: i64 = costs.iter().filter_map(|(agent, _)| agent.budget_micros).sum();
+    let limit = snap.get::<Settings>(())?.and_then(|s| s.budget_micros).unwrap_or(limits);
+    let budget = match limit {
+        0 => format!("in {}, without a limit", when.month()),
+        limit => format!("in {}, of {} in limits", when.month(), format::limit(limit)),
+    };
+    let (slices, bar_label) = slices(costs, limit);
+    let (runs_today, hours) = runs_of_today(snap, when)?;
+    let need: Vec<&Row> =
+        rows.iter().filter(|r| matches!(r.group, Group::Waiting | Group::Attention)).collect();
+    Ok(Summary {
+        spent: format::money(spent),
+        budget,
+        bar_label,
+        slices,
+        runs_today,
+        hours,
+        need_you: need.len(),
+        need_text: match need.first() {
+            None => "Nobody waits for you".to_owned(),
+            Some(row) => format!("{}: {}", row.name, row.dot.label),
+        },
+        need_href: match need.first() {
+            None => String::new(),
+            Some(row) => ws.url(&format!("agents/{}", row.id)),
+        },
+        open_items,
+        open_text: match open_items {
+            0 => "All inboxes are empty".to_owned(),
+            _ => "They begin by themselves".to_owned(),
+        },
+    })
+}
+
+/// The colours of a series in their order: two that stand side by side never share one.
+fn series(n: usize) -> u8 {
+    u8::try_from(n % 8).unwrap_or(0) + 1
+}
+
+/// The bar of what each agent cost; up to the limits if there are any.
+fn slices(costs: &[(&Agent, i64)], limit: i64) -> (Vec<Slice>, String) {
+    let mut costs: Vec<(&Agent, i64)> = costs.iter().copied().filter(|(_, n)| *n > 0).collect();
+    costs.sort_by_key(|(agent, micros)| (std::cmp::Reverse(*micros), agent.id));
+    let spent: i64 = costs.iter().map(|(_, micros)| micros).sum();
+    let whole = limit.max(spent).max(1);
+    let place =
+        |micros: i64| u32::try_from(i128::from(micros) * 1000 / i128::from(whole)).unwrap_or(0);
+    let mut before = 0;
+    let mut slices = Vec::with_capacity(costs.len());
+    for (n, (agent, micros)) in costs.iter().enumerate() {
+        let at = place(before);
+        before += micros;
+        let title = format!("{} {}", agent.name, format::money(*micros));
+        slices.push(Slice { colour: series(n), at, width: place(before) - at, title });
+    }
+    let label = match slices.is_empty() {
+        true => "Nothing spent".to_owned(),
+        false => slices.iter().map(|s| s.title.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    (slices, label)
+}
+
+/// How many runs began today, and in which of its twelve pairs of hours.
+fn runs_of_today(snap: &Snap<'_>, when: &When) -> Result<(usize, Vec<Hour>), StoreError> {
+    let now = when.now.to_zoned(when.zone.clone());
+    let start = now.start_of_day().map_or(when.now - 24.hours(), |day| day.timestamp());
+    let mut counts = [0_u32; 12];
+    for hit in runs::all(snap, None, RUNS_LOOKED_AT)? {
+        let at = hit.record.created_at;
+        if at < start {
+            break;
+        }
+        let pair = (at.as_second() - start.as_second()) / 7_200;
+        counts[usize::try_from(pair).unwrap_or(0).min(11)] += 1;
+    }
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let present = usize::try_from(now.hour() / 2).unwrap_or(0);
+    let hours = counts.iter().enumerate().map(|(n, count)| {
+        let height = (22 * count / most).max(2);
+        let n32 = u32::try_from(n).unwrap_or(0);
+        Hour { at: n32 * 20, top: 24 - height, height, is_now: n == present }
+    });
+    let total: u32 = counts.iter().sum();
+    Ok((usize::try_from(total).unwrap_or(0), hours.collect()))
+}

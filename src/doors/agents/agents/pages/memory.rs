@@ -1,0 +1,235 @@
+//! The memory of an agent: what it has written down, to read, search and correct.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
+use features::agents::queries::head::{self, Head, Place};
+use features::runs::model::Run;
+use kernel::Can;
+use store::{ReadExt, StoreError};
+use tool::rank::Query as Words;
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::format::{self, query_value};
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::md;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::{When, find};
+
+/// How many passages a search shows of each kind.
+const SHOWN: usize = 12;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// A file of memory.
+    path: String,
+    /// What is looked for.
+    q: String,
+    /// Whether the file is changed.
+    edit: String,
+}
+
+/// A file in the list.
+struct Row {
+    name: String,
+    href: String,
+    glyph: &'static str,
+    size: String,
+    current: bool,
+}
+
+/// A file that is read or changed.
+struct Open {
+    path: String,
+    html: SafeHtml,
+    text: String,
+    hash: String,
+    edits: bool,
+    /// Where it is read, and where it is changed.
+    here: String,
+    edit: String,
+    /// Where it says what became of it.
+    history: String,
+}
+
+/// Something that was found.
+struct Hit {
+    title: String,
+    href: String,
+    at: Option<RelTime>,
+    text: String,
+}
+
+/// What a search has found.
+struct Hits {
+    notes: Vec<Hit>,
+    said: Vec<Hit>,
+    /// What was not looked through.
+    rest: String,
+}
+
+#[derive(Template)]
+#[template(path = "agents/memory.html")]
+struct MemoryPage {
+    shell: Shell,
+    head: Head,
+    base: String,
+    q: String,
+    rows: Vec<Row>,
+    open: Option<Open>,
+    hits: Option<Hits>,
+    may: bool,
+    wrong: String,
+}
+
+/// `GET /agents/{slug}/memory`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    page(&ws, &who, shell, &slug, asked, None).await
+}
+
+/// What was typed and refused, with why.
+type Refused = (String, String);
+
+async fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    slug: &str,
+    asked: Asked,
+    refused: Option<Refused>,
+) -> Result<Response, PageError> {
+    let when = When::of(ws, who);
+    let (agent, head) = ws.read(|snap| {
+        let agent = find(snap, slug)?;
+        let head = head::head(ws, snap, &agent, Place::Memory, who.access, when.now)?;
+        Ok::<_, PageError>((agent, head))
+    })?;
+    let base = format!("{}/memory", head.base);
+    let path = if asked.path.is_empty() { LASTING } else { asked.path.as_str() };
+    let notes = memory::list(ws, &agent).await?;
+    let words = Words::of(&asked.q);
+    let rows = rows(&base, &notes, path, words.is_some());
+    let may = who.access.may(Can::Agents) && agent.archived_at.is_none();
+    let (mut open, mut hits, mut wrong) = (None, None, String::new());
+    if let Some(words) = words {
+        let today = when.now.to_zoned(when.zone.clone()).date();
+        let found = memory::find(ws, &agent, who.account, words, today, SHOWN).await?;
+        hits = Some(ws.read(|snap| found_in(snap, ws, &base, found, &when))?);
+    } else {
+        let read = memory::read(ws, &agent, path).await?;
+        let mut text = read.text;
+        if let Some((typed, why)) = refused {
+            (text, wrong) = (typed, why);
+        }
+        let (html, edits) = (md::plain(&text), may && !asked.edit.is_empty());
+        let here = format!("{base}?path={}", query_value(path));
+        let edit = format!("{here}&edit=1");
+        let history = format!("{}/history?path={}", head.base, query_value(path));
+        let (path, hash) = (path.to_owned(), read.hash);
+        open = Some(Open { path, html, text, hash, edits, here, edit, history });
+    }
+    html::page(&MemoryPage { shell, head, base, q: asked.q, rows, open, hits, may, wrong })
+}
+
+fn rows(base: &str, notes: &[Note], path: &str, searched: bool) -> Vec<Row> {
+    let row = |path_of: &str, bytes: Option<u64>| Row {
+        name: match path_of.strip_prefix("memory/") {
+            Some(name) => name.trim_end_matches(".md").to_owned(),
+            None => "What lasts".to_owned(),
+        },
+        href: format!("{base}?path={}", query_value(path_of)),
+        glyph: if path_of == LASTING { "book" } else { "calendar" },
+        size: bytes.map_or_else(String::new, format::size),
+        current: !searched && path_of == path,
+    };
+    let mut rows: Vec<Row> = notes.iter().map(|note| row(&note.path, Some(note.bytes))).collect();
+    if notes.iter().all(|note| note.path != LASTING) {
+        rows.insert(0, row(LASTING, None));
+    }
+    rows
+}
+
+fn found_in(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    base: &str,
+    found: Searched,
+    when: &When,
+) -> Result<Hits, StoreError> {
+    let notes = found.notes.into_iter().map(|one| Hit {
+        title: format!("{}, line {}", one.path, one.passage.from),
+        href: format!("{base}?path={}", query_value(&one.path)),
+        at: None,
+        text: one.passage.text,
+    });
+    let unseen = found.said.unseen();
+    let mut said = Vec::new();
+    for hit in found.said.hits {
+        let run = match hit.run {
+            Some(run) => tx.get::<Run>(run)?,
+            None => None,
+        };
+        let Some(run) = run else { continue };
+        let step = hit.n.saturating_sub(run.first_event) + 1;
+        said.push(Hit {
+            title: if hit.by.is_some() { "Said to the agent" } else { "The agent said" }.to_owned(),
+            href: ws.url(&format!("runs/{}#s-{step}", run.name())),
+            at: Some(when.at(hit.at)),
+            text: hit.text,
+        });
+    }
+    let rest = match unseen {
+        Some((what, until)) => {
+            format!("{what} before {} was not looked through.", when.at(until).exact)
+        }
+        None => String::new(),
+    };
+    Ok(Hits { notes: notes.collect(), said, rest })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Typed {
+    path: String,
+    hash: String,
+    text: String,
+}
+
+/// `POST /agents/{slug}/memory`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let Typed { path, hash, text } = typed;
+    match memory::write(&ws, &agent, &who, &path, (text.clone(), &hash)).await {
+        Ok(_) => {
+            let url = ws.url(&format!("agents/{slug}/memory?path={}", query_value(&path)));
+            Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
+        }
+        Err(error @ (MemoryError::Changed(_) | MemoryError::TooLong { .. })) => {
+            let asked = Asked { path, edit: "1".to_owned(), ..Asked::default() };
+            page(&ws, &who, shell, &slug, asked, Some((text, error.to_string()))).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}

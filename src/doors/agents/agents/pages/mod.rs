@@ -1,0 +1,136 @@
+//! The pages of agents.
+
+mod acts;
+mod chart;
+mod files;
+mod line;
+mod list;
+mod memory;
+mod new;
+pub(crate) mod overview;
+mod reach;
+mod runs;
+mod settings;
+mod versions;
+
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use features::connections::queries::{self as connections, Asked, Choice as Chosen, Pick};
+use kernel::{Can, Thinking, Timestamp};
+use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::parts::Choice;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::time::RelTime;
+
+use features::agents::model::Agent;
+use features::agents::queries;
+use features::agents::rules::ModelWish;
+
+/// Routes below the workspace. `/agents/{slug}/chat` belongs to the
+/// runs, `/agents/{slug}/inbox` to the inbox.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/agents", list::show.needs(Can::Read))
+        .post("/agents", new::create.needs(Can::Agents))
+        .get("/agents/new", new::form.needs(Can::Agents))
+        .get("/agents/{slug}", overview::show.needs(Can::Read))
+        .get("/agents/{slug}/head", overview::head.needs(Can::Read))
+        .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
+        .post("/agents/{slug}/memory", memory::save.needs(Can::Agents))
+        .get("/agents/{slug}/files", files::tree.needs(Can::Read))
+        .get("/agents/{slug}/history", versions::show.needs(Can::Read))
+        .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
+        .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
+        .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
+        .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))
+        .post("/agents/{slug}/reach", reach::save.needs(Can::Agents))
+        .post("/settings/reach", reach::save_opened.needs(Can::Admin))
+        .post("/agents/{slug}/manager", line::save.needs(Can::Agents))
+        .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
+        .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))
+        .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))
+        .post("/agents/{slug}/archive", acts::archive.needs(Can::Agents))
+        .post("/agents/{slug}/restore", acts::restore.needs(Can::Agents))
+}
+
+/// The agent that an address names.
+fn find(tx: &impl ReadExt, slug: &str) -> Result<Agent, PageError> {
+    queries::by_name(tx, slug)?.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+/// Now and the person's zone, for times on a page.
+struct When {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl When {
+    fn of(ws: &Ws, who: &Person) -> Self {
+        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        Self { now: ws.app.clock.now(), zone }
+    }
+
+    fn at(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+
+    /// The name of the month: "November".
+    fn month(&self) -> String {
+        self.now.to_zoned(self.zone.clone()).strftime("%B").to_string()
+    }
+}
+
+/// Which model an agent uses when nothing else is asked for.
+fn chosen(tx: &impl ReadExt, agent: &Agent) -> Result<Chosen, StoreError> {
+    connections::resolve(tx, Asked { message: None, task: None, agent })
+}
+
+/// What a form shows for a model: the workspace's first, then all that are connected.
+fn model_choices(tx: &impl ReadExt, now: Option<&ModelWish>) -> Result<Vec<Choice>, StoreError> {
+    let none = ModelWish::default();
+    let now = now.unwrap_or(&none);
+    let default = connections::resolve_default(tx)?;
+    let mut choices =
+        vec![Choice::new("", format!("The workspace's ({default})"), now.model.is_none())];
+    for pick in connections::picks(tx)? {
+        let is_now = now.model.as_deref() == Some(pick.model.as_str())
+            && (now.connection == pick.connection || now.connection.is_none());
+        // Two connections may list one model: the first that fits is the present one.
+        let is_now = is_now && !choices.iter().any(|choice| choice.chosen);
+        choices.push(Choice::new(pick.value(), pick.label(), is_now));
+    }
+    if !choices.iter().any(|choice| choice.chosen)
+        && let Some(model) = &now.model
+    {
+        let value = match now.connection {
+            Some(id) => format!("{id}/{model}"),
+            None => model.clone(),
+        };
+        choices.push(Choice::new(value, model, true));
+    }
+    Ok(choices)
+}
+
+/// What a form sent for a model.
+fn model_wish(value: &str) -> ModelWish {
+    let value = value.trim();
+    if value.is_empty() {
+        return ModelWish::default();
+    }
+    match Pick::parse(value) {
+        Some((connection, model)) => ModelWish { connection, model: Some(model) },
+        None => ModelWish { connection: None, model: Some(value.to_owned()) },
+    }
+}
+
+/// The thinking levels for a form: those that the model has, and the one that is set.
+fn thinking_choices(now: Option<Thinking>, levels: &[Thinking]) -> Vec<Choice> {
+    let all = Thinking::ALL.iter().filter(|level| levels.contains(level) || Some(**level) == now);
+    let mut choices = vec![Choice::new("", "As usual", now.is_none())];
+    choices.extend(all.map(|level| Choice::new(level.word(), level.label(), Some(*level) == now)));
+    choices
+}

@@ -1,0 +1,193 @@
+//! Making an agent.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::provision;
+use features::agents::queries::lines;
+use features::agents::rules::{self, NewAgent};
+use features::agents::templates;
+use kernel::Manager;
+use store::{ReadExt, StoreError};
+use web::emoji;
+use web::error::PageError;
+use web::extract::Query;
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::Shell;
+
+use super::{acts, line, model_choices, model_wish, thinking_choices};
+
+/// The budget that a form sent.
+pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || Wrong::field("budget", "write an amount in dollars, such as 40, or nothing");
+    format::parse_dollars(typed).map(Some).ok_or_else(wrong)
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    template: String,
+    name: String,
+    slug: String,
+    emoji: String,
+    emoji_other: String,
+    description: String,
+    model: String,
+    thinking: String,
+    budget: String,
+    exec: String,
+    /// The handle of its manager, or `none`; whoever makes it when nothing is sent.
+    reports_to: String,
+}
+
+#[derive(Template)]
+#[template(path = "agents/new.html")]
+struct NewPage {
+    shell: Shell,
+    v: Typed,
+    wrong: Wrong,
+    templates: Vec<Choice>,
+    emojis: Vec<Choice>,
+    models: Vec<Choice>,
+    thinking: Vec<Choice>,
+    managers: Vec<Choice>,
+}
+
+pub(super) async fn form(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let template = templates::find(&typed.template).or_else(|| templates::find("default"));
+    let manifest = template.map(|template| &template.manifest);
+    let v = Typed {
+        template: template.map_or_else(String::new, |template| template.slug.clone()),
+        emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
+        thinking: manifest.map_or_else(String::new, |m| m.thinking.word().to_owned()),
+        exec: "on".to_owned(),
+        ..typed
+    };
+    html::page(&page(&ws, &who, shell, v, Wrong::none())?)
+}
+
+fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
+    let wish = model_wish(&v.model);
+    let (models, managers) = ws.read(|snap| {
+        let now = asked_manager(snap, who, &v.reports_to)?.unwrap_or(Some(who.account.into()));
+        let managers = line::choices(snap, None, now, who.account)?;
+        Ok::<_, StoreError>((model_choices(snap, Some(&wish))?, managers))
+    })?;
+    // The plain one first: it fits when nothing else does.
+    let mut all: Vec<_> = templates::builtin().iter().collect();
+    all.sort_by_key(|template| template.slug != "default");
+    let templates = all.into_iter().map(|template| {
+        let manifest = &template.manifest;
+        let label = format!("{} {}", manifest.emoji, manifest.name);
+        Choice::new(&template.slug, label, template.slug == v.template).hint(&manifest.description)
+    });
+    Ok(NewPage {
+        shell,
+        templates: templates.collect(),
+        emojis: emoji::choices(&v.emoji),
+        models,
+        thinking: thinking_choices(v.thinking.parse().ok(), kernel::Thinking::ALL),
+        managers,
+        v,
+        wrong,
+    })
+}
+
+/// Who is to be its manager; the name again when nobody is called that.
+fn asked_manager(
+    tx: &impl ReadExt,
+    who: &Person,
+    typed: &str,
+) -> Result<Result<Option<Manager>, String>, StoreError> {
+    match typed.trim() {
+        "" => Ok(Ok(Some(who.account.into()))),
+        name => lines::meant(tx, name),
+    }
+}
+
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let (budget, mut wrong) = checked(&typed);
+    let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
+    let manager =
+        wrong.join(manager.map_err(|name| {
+            Wrong::field("reports_to", format!("nobody here is called \"{name}\""))
+        }));
+    if wrong.has_fields() {
+        return again(&ws, &who, shell, typed, wrong);
+    }
+    let told = templates::find(&typed.template).map(|t| t.manifest.description.clone());
+    let description = match typed.description.trim() {
+        "" => told.unwrap_or_default(),
+        text => text.to_owned(),
+    };
+    let new = NewAgent {
+        name: typed.name.clone(),
+        slug: typed.slug.clone(),
+        emoji: emoji::meant(&typed.emoji, &typed.emoji_other),
+        description,
+        template: typed.template.clone(),
+        model: model_wish(&typed.model),
+        thinking: typed.thinking.parse().ok(),
+        exec: !typed.exec.is_empty(),
+        budget_micros: budget,
+        reports_to: manager.flatten(),
+    };
+    let make = once.run(move |tx| rules::create(tx, new, &provision::template_names()));
+    let id = match ws.write(&who, make).await {
+        Ok(agent) => agent.id,
+        Err(error) => return again(&ws, &who, shell, typed, Wrong::of(&error)?),
+    };
+    let agent = provision::make(&ws, &who, id).await?;
+    let url = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(&app, acts::told(&agent), hx.go_to(&url)))
+}
+
+/// All that is wrong with the form at once, and the budget.
+fn checked(typed: &Typed) -> (Option<i64>, Wrong) {
+    let mut wrong = Wrong::none();
+    wrong.note(rules::good_name(&typed.name));
+    if !typed.slug.trim().is_empty() {
+        wrong.note(rules::plain_slug(typed.slug.trim()));
+    }
+    wrong.note(rules::good_emoji(&emoji::meant(&typed.emoji, &typed.emoji_other)));
+    wrong.note(rules::good_description(&typed.description));
+    let budget = wrong.join(budget(&typed.budget)).flatten();
+    wrong.note(rules::good_budget(budget));
+    (budget, wrong)
+}
+
+fn again(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, who, shell, typed, wrong)?)
+}

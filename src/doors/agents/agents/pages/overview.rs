@@ -1,0 +1,544 @@
+//! The overview of one agent: what it does now, what comes next, what it costs.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use axum::response::Response;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::head::{self, Head, Place};
+use features::agents::queries::{Activity, Group};
+use features::connections::model::Connection;
+use features::connections::queries::{PRACTICE, PRACTICE_LABEL};
+use features::inbox::queries as inbox;
+use features::inbox::queries::view::ItemView;
+use features::routines::queries as routines;
+use features::runs::model::{CallStatus, ModelSource, Run};
+use features::runs::queries as runs;
+use features::runs::queries::doing::doing;
+use features::runs::queries::steps::{CallState, Step, Steps, What};
+use features::tasks::model::Task;
+use features::tasks::queries::{self as tasks, list, overdue};
+use features::usage::model::day_of;
+use features::usage::queries as usage;
+use kernel::text::ellipsis;
+use kernel::{Assignee, Can, ItemState, Outcome, RunState, Timestamp};
+use store::{ReadExt, Snap, StoreError};
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::form::sentence;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::md;
+use web::parts::{Dot, Tone};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::{Due, RelTime};
+
+use super::line::{self, LineView};
+use super::list::{budget, took};
+use super::{When, chosen, find};
+
+/// How many tasks, items and runs stand on the overview.
+const SHOWN: usize = 5;
+
+struct Stuck {
+    title: String,
+    why: String,
+    retry_href: String,
+    raise_href: String,
+}
+
+struct Line {
+    glyph: &'static str,
+    verb: String,
+    what: String,
+    took: String,
+    current: bool,
+}
+
+struct LiveRun {
+    name: String,
+    title: String,
+    state: &'static str,
+    steps: String,
+    href: String,
+    lines: Vec<Line>,
+    took: String,
+    cost: String,
+    dot: Dot,
+}
+
+struct TaskRow {
+    name: String,
+    title: String,
+    href: String,
+    status: &'static str,
+    status_label: &'static str,
+    prio: &'static str,
+    prio_label: &'static str,
+    due: Option<Due>,
+}
+
+struct Day {
+    at: u32,
+    top: u32,
+    height: u32,
+    is_now: bool,
+}
+
+struct BudgetView {
+    title: String,
+    spent: String,
+    limit: String,
+    percent: u8,
+    text: String,
+    label: String,
+    tone: Tone,
+    pace: String,
+    days: Vec<Day>,
+    days_label: String,
+    from: String,
+    today: String,
+}
+
+pub(super) struct LastRun {
+    pub title: String,
+    pub href: String,
+    pub glyph: &'static str,
+    pub state: &'static str,
+    pub cost: String,
+}
+
+struct View {
+    live: Live,
+    name: String,
+    slug: String,
+    about: String,
+    manages: bool,
+    may_stop: bool,
+    stuck: Option<Stuck>,
+    idle: String,
+    runs: Vec<LiveRun>,
+    tasks: Vec<TaskRow>,
+    tasks_count: String,
+    tasks_href: String,
+    items: Vec<ItemView>,
+    inbox_href: String,
+    budget: BudgetView,
+    settings_href: String,
+    model: String,
+    model_by: &'static str,
+    thinking: &'static str,
+    line: LineView,
+    programs: &'static str,
+    created: RelTime,
+    last: Vec<LastRun>,
+    runs_href: String,
+    history_href: String,
+    routines: Vec<RoutineRow>,
+    new_routine: String,
+}
+
+/// What lets the agent begin by itself.
+struct RoutineRow {
+    name: String,
+    href: String,
+    sentence: String,
+    dot: Dot,
+    next: Option<RelTime>,
+}
+
+#[derive(Template)]
+#[template(path = "agents/overview.html")]
+struct OverviewPage {
+    shell: Shell,
+    head: Head,
+    view: View,
+}
+
+#[derive(Template)]
+#[template(path = "agents/now.html")]
+struct NowPart {
+    view: View,
+}
+
+/// The head of an agent's pages.
+#[derive(Template)]
+#[template(path = "agents/head.html")]
+pub struct HeadPart<'a> {
+    head: &'a Head,
+}
+
+impl HtmlSafe for HeadPart<'_> {}
+
+/// What stands at the top of all pages of an agent.
+pub(crate) fn drawn(head: &Head) -> HeadPart<'_> {
+    HeadPart { head }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub(super) struct TabAsked {
+    tab: String,
+}
+
+/// The head alone, when it renews itself.
+pub(super) async fn head(
+    ws: Ws,
+    who: Person,
+    Path(slug): Path<String>,
+    Query(asked): Query<TabAsked>,
+) -> Result<Response, PageError> {
+    let place = Place::of(&asked.tab).unwrap_or(Place::Overview);
+    let head = ws.read(|snap| {
+        let agent = find(snap, &slug)?;
+        let now = ws.app.clock.now();
+        Ok::<_, PageError>(head::head(&ws, snap, &agent, place, who.access, now)?)
+    })?;
+    html::fragment(&drawn(&head))
+}
+
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let when = When::of(&ws, &who);
+    let found = ws.read(|snap| {
+        let agent = find(snap, &slug)?;
+        if agent.slug != slug {
+            return Ok(Err(agent.slug));
+        }
+        let head = head::head(&ws, snap, &agent, Place::Overview, who.access, when.now)?;
+        let view = view(&ws, &who, snap, &when, &agent, &head)?;
+        Ok::<_, PageError>(Ok((head, view)))
+    })?;
+    // An id or another spelling leads to the one address.
+    let (head, view) = match found {
+        Ok(found) => found,
+        Err(slug) => return Ok(hx.go_to(&ws.url(&format!("agents/{slug}")))),
+    };
+    if hx.wants("agent-now") {
+        return html::fragment(&NowPart { view });
+    }
+    html::page(&OverviewPage { shell, head, view })
+}
+
+fn routine_rows(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    when: &When,
+    agent: &Agent,
+) -> Result<Vec<RoutineRow>, StoreError> {
+    let paused = routines::rules(snap)?.paused_at.is_some();
+    let mut rows = Vec::new();
+    for routine in routines::of_agent(snap, agent.id)? {
+        let (state, label) = routines::view::standing(&routine, paused);
+        rows.push(RoutineRow {
+            href: ws.url(&format!("routines/{}", routine.id)),
+            sentence: routines::view::when(&routine),
+            dot: Dot::new(state, label),
+            next: routines::clock(snap, routine.id)?.next_at.map(|at| when.at(at)),
+            name: routine.name,
+        });
+    }
+    Ok(rows)
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    when: &When,
+    agent: &Agent,
+    head: &Head,
+) -> Result<View, StoreError> {
+    let eye = (who.account, who.role);
+    let mut live = runs::talk::seen(snap, runs::live_of_agent(snap, agent.id)?, eye)?;
+    live.sort_by_key(|run| std::cmp::Reverse(run.number));
+    let live: Vec<LiveRun> =
+        live.iter().map(|run| live_run(ws, snap, when, run)).collect::<Result<_, _>>()?;
+    let me = Assignee::Agent(agent.id);
+    let filter = list::Filter {
+        status: list::OPEN.to_vec(),
+        assignee: list::Whose::One(me),
+        ..list::Filter::default()
+    };
+    let today = list::Today { now: when.now, zone: when.zone.clone() };
+    let cut = list::Cut { after: None, limit: SHOWN };
+    let open = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
+    let open_count = list::open_count_of(snap, me)?;
+    let key = tasks::key(snap)?;
+    let items = inbox::list::open(snap, Some(agent.id), when.now)?;
+    // What a run works on comes no more.
+    let items = items.iter().filter(|item| item.state != ItemState::Leased).take(SHOWN);
+    let items = items.map(|item| ItemView::new(ws, snap, when.now, &when.zone, item));
+    let chosen = chosen(snap, agent)?;
+    let model = match chosen.connection {
+        Some(id) => match snap.get::<Connection>(id)? {
+            Some(connection) => format!("{} · {}", connection.name, chosen.model),
+            None => chosen.model.clone(),
+        },
+        None if chosen.model == PRACTICE => PRACTICE_LABEL.to_owned(),
+        None => chosen.model.clone(),
+    };
+    let last = runs::of_agent(snap, agent.id, None, SHOWN)?.into_iter().map(|hit| hit.record);
+    let last = runs::talk::seen(snap, last.filter(|run| !run.is_live()), eye)?;
+    Ok(View {
+        live: Live::new(head.base.clone())
+            .table("agents")
+            .table("runs")
+            .table("inbox")
+            .table("tasks")
+            .table("routines")
+            .table("routine_clocks")
+            .table("usage"),
+        name: agent.name.clone(),
+        slug: agent.slug.clone(),
+        about: agent.description.clone(),
+        manages: head.manages,
+        may_stop: who.access.may(Can::Chat),
+        stuck: stuck(agent, head),
+        idle: idle_words(agent, &head.activity),
+        runs: live,
+        tasks: open.items.iter().map(|task| task_row(ws, &key, &today, task)).collect(),
+        tasks_count: match open_count {
+            0 => String::new(),
+            n => format!("{n} open"),
+        },
+        tasks_href: ws.url(&format!("tasks?assignee={}", agent.slug)),
+        items: items.collect::<Result<_, _>>()?,
+        inbox_href: format!("{}/inbox", head.base),
+        budget: budget_view(snap, when, agent)?,
+        settings_href: format!("{}/settings", head.base),
+        model,
+        model_by: match chosen.source {
+            ModelSource::Agent => "this agent",
+            ModelSource::Workspace => "the workspace",
+            ModelSource::Message | ModelSource::Session | ModelSource::Task => "the task",
+            ModelSource::Routine => "the routine",
+            ModelSource::Fallback => "nobody; it is always there",
+        },
+        thinking: chosen.thinking.label(),
+        line: line::view(ws, snap, agent, who.account)?,
+        programs: match (agent.exec, agent.network) {
+            (false, _) => "may not run any",
+            (true, false) => "in the jail, without network",
+            (true, true) => "in the jail, with network",
+        },
+        created: when.at(agent.created_at),
+        last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
+        routines: routine_rows(ws, snap, when, agent)?,
+        new_routine: ws.url(&format!("routines/new?agent={}", agent.slug)),
+        runs_href: format!("{}/runs", head.base),
+        history_href: format!("{}/history", head.base),
+    })
+}
+
+fn idle_words(agent: &Agent, activity: &Activity) -> String {
+    let name = &agent.name;
+    match (activity.state, activity.group) {
+        ("archived", _) => format!("{name} is archived."),
+        ("paused", _) => {
+            format!("{name} is paused: its tasks keep their place until you resume it.")
+        }
+        ("provisioning", _) => "Its files are being made.".to_owned(),
+        ("queued", _) => format!("{name} is about to begin."),
+        (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
+        _ => activity.detail.clone(),
+    }
+}
+
+fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
+    let activity = &head.activity;
+    if activity.state == "error" {
+        let href = if head.can_retry { format!("{}/retry", head.base) } else { String::new() };
+        let title = format!("{} could not be set up.", agent.name);
+        let (why, raise_href) = (activity.detail.clone(), String::new());
+        return Some(Stuck { title, why, retry_href: href, raise_href });
+    }
+    let raise_href = if head.manages { format!("{}/settings", head.base) } else { String::new() };
+    if let Some(over) = &activity.over {
+        let title = format!("Over budget: {} used.", over.words());
+        let why = match over.budget.period.again() {
+            Some(when) => format!("It goes on {when}, or as soon as the limit is raised."),
+            None => "It goes on as soon as the limit is raised.".to_owned(),
+        };
+        return Some(Stuck { title, why, retry_href: String::new(), raise_href });
+    }
+    if activity.state == "over_budget" {
+        let title = "The budget cannot pay the next step.".to_owned();
+        let why = sentence(&activity.detail);
+        return Some(Stuck { title, why, retry_href: String::new(), raise_href });
+    }
+    let item = activity.stuck.as_ref()?;
+    Some(Stuck {
+        title: format!("{}.", activity.label),
+        why: item.last_error.clone().unwrap_or_default(),
+        retry_href: head.item_href(item.id),
+        raise_href: String::new(),
+    })
+}
+
+fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun, StoreError> {
+    let title = if run.title.is_empty() { run.name() } else { run.title.clone() };
+    let events = runs::last_events(snap, run.session, 12)?;
+    let ours = events.into_iter().filter(|event| event.run == Some(run.id)).collect();
+    let steps = Steps::fold(run.first_event, ours, &|_| None);
+    let mut lines: Vec<Line> = steps.all.iter().filter_map(line).collect();
+    lines.drain(..lines.len().saturating_sub(3));
+    if run.state == RunState::Running {
+        let what = ellipsis(runs::doing::now(&run.activity), 120);
+        let verb = if what.is_empty() { "Thinking" } else { "Now:" }.to_owned();
+        lines.push(Line { glyph: "", verb, what, took: String::new(), current: true });
+    }
+    let cost = usage::run_cost(snap, run.id)?;
+    let waiting = run.waiting.as_ref().map(|waiting| waiting.waits_for.label());
+    Ok(LiveRun {
+        name: run.name(),
+        title,
+        state: match run.state {
+            RunState::Running => "working",
+            state => state.word(),
+        },
+        steps: match run.steps {
+            0 => run.name(),
+            n => format!("{}, {}", run.name(), format::count(u64::from(n), "step", "steps")),
+        },
+        href: ws.url(&format!("runs/{}", run.number)),
+        lines,
+        took: run.started_at.map_or_else(|| "not begun yet".to_owned(), |at| took(at, when.now)),
+        cost: format::money(cost),
+        dot: match (run.state, waiting) {
+            (RunState::Running, _) => Dot::new("working", "Working"),
+            (RunState::Waiting, Some(what)) => Dot::new("waiting", format!("Waiting for {what}")),
+            (state, _) => Dot::new(state.word(), state.label()),
+        },
+    })
+}
+
+/// A finished step in a few words.
+fn line(step: &Step) -> Option<Line> {
+    let (glyph, verb, what) = match &step.what {
+        What::Thought(text) => ("thought", "Thought".to_owned(), md::excerpt(text, 120)),
+        What::Said(text) => ("comment", "Said".to_owned(), md::excerpt(text, 120)),
+        What::Tool(call) => {
+            let told = doing(call);
+            let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
+            (if failed { "warn" } else { told.icon }, told.verb, told.what)
+        }
+        _ => return None,
+    };
+    let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
+    Some(Line { glyph, verb, what, took: took.unwrap_or_default(), current: false })
+}
+
+fn task_row(ws: &Ws, key: &str, today: &list::Today, task: &Task) -> TaskRow {
+    let name = format!("{key}-{}", task.number);
+    TaskRow {
+        href: ws.url(&format!("tasks/{name}")),
+        title: task.title.clone(),
+        status: task.status.word(),
+        status_label: task.status.label(),
+        prio: task.priority.word(),
+        prio_label: task.priority.label(),
+        due: overdue::shown(task, today),
+        name,
+    }
+}
+
+pub(super) fn last_run(ws: &Ws, snap: &Snap<'_>, run: &Run) -> Result<LastRun, StoreError> {
+    let (glyph, state) = outcome_marks(run.outcome.as_ref());
+    Ok(LastRun {
+        title: if run.title.is_empty() { run.name() } else { run.title.clone() },
+        href: ws.url(&format!("runs/{}", run.number)),
+        glyph,
+        state,
+        cost: format::money(usage::run_cost(snap, run.id)?),
+    })
+}
+
+/// Icon and state word of how a run ended.
+pub(super) fn outcome_marks(outcome: Option<&Outcome>) -> (&'static str, &'static str) {
+    match outcome {
+        Some(Outcome::Done) => ("done", "done"),
+        Some(Outcome::Stopped { .. }) => ("cancelled", "cancelled"),
+        Some(Outcome::Snoozed { .. }) => ("clock", "waiting"),
+        Some(Outcome::NoOutcome) => ("warn", "no_outcome"),
+        Some(Outcome::Limit { .. }) => ("warn", "limit"),
+        Some(Outcome::Interrupted) => ("warn", "interrupted"),
+        Some(Outcome::Failed { .. } | Outcome::CrashLoop) => ("missed", "failed"),
+        None => ("clock", "queued"),
+    }
+}
+
+fn budget_view(snap: &Snap<'_>, when: &When, agent: &Agent) -> Result<BudgetView, StoreError> {
+    let spent = usage::agent_month(snap, agent.id, when.now)?;
+    let today = usage::agent_day(snap, agent.id, when.now)?;
+    let (limit, percent, tone) = budget(agent, spent);
+    // Months and days of money are those of UTC: a budget ends at one moment for all.
+    let date = when.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = days(snap, agent, date, day_of(when.now))?;
+    Ok(BudgetView {
+        title: format!("Spent in {}", date.strftime("%B")),
+        spent: format::money(spent),
+        text: match agent.budget_micros {
+            Some(_) => format!("{percent} %"),
+            None => String::new(),
+        },
+        label: match agent.budget_micros {
+            Some(_) => format!("{percent} percent of the budget used"),
+            None => "No budget".to_owned(),
+        },
+        limit,
+        percent,
+        tone,
+        pace: pace(agent, spent, date),
+        days,
+        days_label: format!("Spent by day, 1 to {} {}", date.day(), date.strftime("%B")),
+        from: date.first_of_month().strftime("%-d %b").to_string(),
+        today: format!("today {}", format::money(today)),
+    })
+}
+
+/// Where the month ends at this pace.
+fn pace(agent: &Agent, spent: i64, date: Date) -> String {
+    if spent <= 0 {
+        return "Nothing spent yet.".to_owned();
+    }
+    let (day, days) = (i64::from(date.day()), i64::from(date.days_in_month()));
+    let end = spent / day * days;
+    let at_pace = format!("At this pace {}.", format::money(end));
+    match agent.budget_micros {
+        Some(limit) if limit <= spent => "The limit is reached.".to_owned(),
+        Some(limit) if limit < end => {
+            let on = (limit * day / spent).min(days);
+            format!("{at_pace} Stops around the {on}.")
+        }
+        _ => at_pace,
+    }
+}
+
+fn days(snap: &Snap<'_>, agent: &Agent, date: Date, today: u32) -> Result<Vec<Day>, StoreError> {
+    let first = today + 1 - u32::from(date.day().unsigned_abs());
+    let mut sums = Vec::new();
+    for day in first..=today {
+        let at = Timestamp::from_second(i64::from(day) * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);
+        sums.push(usage::agent_day(snap, agent.id, at)?);
+    }
+    let most = sums.iter().copied().max().unwrap_or(0).max(1);
+    let bars = sums.into_iter().enumerate().map(|(n, sum)| {
+        let height = u32::try_from(22 * sum.max(0) / most).unwrap_or(0).max(2);
+        let n = u32::try_from(n).unwrap_or(0);
+        Day { at: n * 20, top: 24 - height, height, is_now: first + n == today }
+    });
+    Ok(bars.collect())
+}

@@ -1,0 +1,61 @@
+//! Which hosts agents reach, on the pages of settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::ReachOf;
+use features::agents::rules;
+use features::agents::rules::reach::ReachError;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::sentence;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::Flash;
+
+use super::find;
+
+/// What a form says: a host a line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    hosts: String,
+}
+
+/// `POST /agents/{slug}/reach`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let flash = set(&ws, &who, ReachOf::Agent(agent.id), &typed).await?;
+    let back = ws.url(&format!("agents/{}/settings", agent.slug));
+    Ok(flash::say(&app, flash, hx.go_to(&back)))
+}
+
+/// `POST /settings/reach`
+pub(super) async fn save_opened(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let flash = set(&ws, &who, ReachOf::Workspace, &typed).await?;
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
+}
+
+async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &Typed) -> Result<Flash, PageError> {
+    let lines: Vec<String> = typed.hosts.lines().map(str::to_owned).collect();
+    match ws.write(who, move |tx| rules::reach::set(tx, of, &lines)).await {
+        Ok(()) => Ok(Flash::ok("Saved.")),
+        Err(error @ (ReachError::NotFound(_) | ReachError::Store(_))) => Err(error.into()),
+        Err(error) => Ok(Flash::danger(sentence(&error.to_string()))),
+    }
+}

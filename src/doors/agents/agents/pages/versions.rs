@@ -1,0 +1,289 @@
+//! What became of an agent's files: its commits, what one of them changed, the file as it was then, and
+//! the way back to that.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use ::git::history::{self as git, FileDiff};
+use app::{App, Ws};
+use features::agents::files::{Content, MAX_SHOWN};
+use features::agents::queries::head::Head;
+use features::agents::versions::{self, Told};
+use kernel::Can;
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::format::{self, query_value};
+use web::html;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::{When, files, find};
+
+/// Commits of one page.
+const PAGE: usize = 30;
+/// How many lines of one comparison are shown.
+const MAX_LINES: usize = 1_000;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// A file or folder; all files when it is empty.
+    path: String,
+    /// The commit that is looked at; the newest when it is empty.
+    commit: String,
+    /// Only commits before this one.
+    before: String,
+}
+
+/// A commit in the list.
+struct Row {
+    subject: String,
+    author: String,
+    at: RelTime,
+    href: String,
+    current: bool,
+}
+
+/// A line of a comparison.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Same(String),
+    New(String),
+    Old(String),
+    /// Where the next lines stand: "line 12".
+    Place(String),
+}
+
+/// What a commit did to a file.
+struct DiffView {
+    path: String,
+    /// What became of this file.
+    href: String,
+    what: String,
+    added: usize,
+    removed: usize,
+    lines: Vec<Line>,
+    notice: &'static str,
+}
+
+/// A file as it was then.
+struct ThenView {
+    size: String,
+    text: String,
+    notice: String,
+    is_now: bool,
+}
+
+/// The commit that is looked at.
+struct Open {
+    id: String,
+    short: String,
+    subject: String,
+    author: String,
+    at: RelTime,
+    run: String,
+    run_href: String,
+    files: Vec<DiffView>,
+    more: usize,
+    then: Option<ThenView>,
+}
+
+#[derive(Template)]
+#[template(path = "agents/versions.html")]
+struct VersionsPage {
+    shell: Shell,
+    head: Head,
+    /// Where the history is.
+    base: String,
+    path: String,
+    /// Where the file is, or all files are.
+    file: String,
+    rows: Vec<Row>,
+    next: String,
+    open: Option<Open>,
+    may: bool,
+}
+
+/// `GET /agents/{slug}/history`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let when = When::of(&ws, &who);
+    let (agent, head) = files::top(&ws, &who, &when, &slug)?;
+    let path = asked.path.trim_matches('/').to_owned();
+    let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
+    let log = versions::log(&ws, &agent, &path, before, PAGE).await?;
+    let wanted = match (asked.commit.is_empty(), log.commits.first()) {
+        (false, _) => Some(asked.commit.clone()),
+        (true, newest) => newest.map(|newest| newest.id.to_string()),
+    };
+    let change = match &wanted {
+        Some(id) => Some(versions::change(&ws, &agent, id, &path).await?),
+        None => None,
+    };
+    let eye = (who.account, who.role);
+    let looked = change.as_ref().map(|change| change.commit.clone());
+    let (commits, next) = (log.commits, log.next);
+    let told = ws.look(move |ws| {
+        ws.read(|snap| {
+            let one = versions::tell(snap, eye, looked.into_iter().collect())?;
+            Ok::<_, PageError>((versions::tell(snap, eye, commits)?, one.into_iter().next()))
+        })
+    });
+    let (all, one) = told.await?;
+    let base = format!("{}/history", head.base);
+    let here = match path.as_str() {
+        "" => format!("{base}?"),
+        path => format!("{base}?path={}&", query_value(path)),
+    };
+    let open = match (change, one) {
+        (Some(change), Some(told)) => Some(opened(&ws, &base, &when, change, told)),
+        _ => None,
+    };
+    let current = open.as_ref().map(|open| open.id.clone()).unwrap_or_default();
+    let page = before.map(|before| format!("&before={before}")).unwrap_or_default();
+    let rows = all.into_iter().map(|one| Row {
+        href: format!("{here}commit={}{page}", one.id),
+        current: one.id.to_string() == current,
+        at: when.at(one.at),
+        subject: one.subject,
+        author: one.author,
+    });
+    let rows = rows.collect();
+    let next = next.map(|next| format!("{here}before={next}")).unwrap_or_default();
+    let file = match path.as_str() {
+        "" => format!("{}/files", head.base),
+        path => format!("{}/files?path={}", head.base, query_value(path)),
+    };
+    let may = who.access.may(Can::Agents) && agent.archived_at.is_none();
+    html::page(&VersionsPage { shell, head, base, path, file, rows, next, open, may })
+}
+
+fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, told: Told) -> Open {
+    let then = change.then.map(|then| then_view(then, change.is_now));
+    let run_href = told.run.as_ref().map(|run| ws.url(&format!("runs/{run}"))).unwrap_or_default();
+    Open {
+        id: told.id.to_string(),
+        short: told.id.short(),
+        subject: told.subject,
+        author: told.author,
+        at: when.at(told.at),
+        run: told.run.unwrap_or_default(),
+        run_href,
+        files: change.files.into_iter().map(|file| diff_view(base, file)).collect(),
+        more: change.more,
+        then,
+    }
+}
+
+fn diff_view(base: &str, diff: FileDiff) -> DiffView {
+    let what = match &diff.change {
+        git::Change::Added => "Added".to_owned(),
+        git::Change::Removed => "Removed".to_owned(),
+        git::Change::Modified => "Changed".to_owned(),
+        git::Change::Renamed { from } => format!("Renamed from {from}"),
+    };
+    let mut lines = lines(&diff.hunks);
+    let notice = match (diff.is_text, lines.len()) {
+        (false, _) => "This is no text, so it is not shown.",
+        (true, 0) => "Its lines are the same.",
+        (true, all) if MAX_LINES < all => "The rest is not shown.",
+        _ => "",
+    };
+    lines.truncate(MAX_LINES);
+    DiffView {
+        href: format!("{base}?path={}", query_value(&diff.path)),
+        path: diff.path,
+        what,
+        added: diff.added,
+        removed: diff.removed,
+        lines,
+        notice,
+    }
+}
+
+/// The lines of a comparison in the usual form.
+fn lines(hunks: &str) -> Vec<Line> {
+    let mut all = Vec::new();
+    for line in hunks.lines() {
+        let mut rest = line.chars();
+        let line = match rest.next() {
+            Some('@') => Line::Place(place(line)),
+            Some('+') => Line::New(rest.as_str().to_owned()),
+            Some('-') => Line::Old(rest.as_str().to_owned()),
+            // A last line without an end is said in a line of its own.
+            Some('\\') => continue,
+            _ => Line::Same(rest.as_str().to_owned()),
+        };
+        all.push(line);
+    }
+    all
+}
+
+/// `@@ -1,3 +12,4 @@` is "line 12".
+fn place(header: &str) -> String {
+    let after = header.split(' ').find_map(|part| part.strip_prefix('+')).unwrap_or_default();
+    format!("line {}", after.split(',').next().unwrap_or_default())
+}
+
+fn then_view(then: Content, is_now: bool) -> ThenView {
+    let (text, notice) = match then.text {
+        None => (String::new(), "This is no text, so it is not shown.".to_owned()),
+        Some(text) if then.is_cut => {
+            (text, format!("Only the first {} are shown.", format::size(MAX_SHOWN)))
+        }
+        Some(text) if text.trim().is_empty() => (String::new(), "It was empty.".to_owned()),
+        Some(text) => (text, String::new()),
+    };
+    ThenView { size: format::size(then.total), text, notice, is_now }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Back {
+    path: String,
+    commit: String,
+}
+
+/// `POST /agents/{slug}/history`: brings a version back.
+pub(super) async fn bring_back(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(back): Form<Back>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let Back { path, commit } = back;
+    let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
+        Some(_) => format!("{path} is as it was. What it was before stays in its history."),
+        None => format!("{path} is that already."),
+    };
+    let url = ws.url(&format!("agents/{slug}/history?path={}", query_value(&path)));
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&url)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, lines};
+
+    #[test]
+    fn a_comparison_is_read_line_by_line() {
+        let text = "@@ -1,2 +3,3 @@\n same\n-old\n+new\n++more\n\\ No newline at end of file\n";
+        let all = lines(text);
+        assert_eq!(all[0], Line::Place("line 3".to_owned()));
+        assert_eq!(all[1], Line::Same("same".to_owned()));
+        assert_eq!(all[2], Line::Old("old".to_owned()));
+        assert_eq!(all[3], Line::New("new".to_owned()));
+        assert_eq!(all[4], Line::New("+more".to_owned()));
+        assert_eq!(all.len(), 5);
+    }
+}

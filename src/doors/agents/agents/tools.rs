@@ -1,0 +1,142 @@
+//! What agents can do with each other: see who is there, and leave a message.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use features::agents::queries::{self, Activity};
+use features::agents::rules::{self, Message};
+use features::tasks::queries as tasks;
+use kernel::Can;
+use kernel::text::ellipsis;
+use store::{StoreError, WriteTx};
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().read(AgentList).write(MessageAgent)
+}
+
+/// Lists the agents.
+pub struct AgentList;
+
+/// Arguments of `agent_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {
+    /// words in name or purpose
+    q: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    slug: String,
+    name: String,
+    does: String,
+    now: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reports_to: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    waiting_items: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    you: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+impl ReadTool for AgentList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "agent_list",
+        group: Group::Agents,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "List the agents of the company: what each is for and does now.",
+    };
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let now = cx.ws.app.clock.now();
+        let words = args.q.unwrap_or_default().to_lowercase();
+        let lines = cx.ws.read(|snap| {
+            let mut lines = Vec::new();
+            for agent in queries::all(snap)? {
+                let text = format!("{} {} {}", agent.name, agent.slug, agent.description);
+                let text = text.to_lowercase();
+                if !words.split_whitespace().all(|word| text.contains(word)) {
+                    continue;
+                }
+                let Activity { label, open, run, .. } = queries::activity(snap, &agent, now)?;
+                let task = match run.and_then(|run| run.task) {
+                    Some(task) => tasks::get(snap, task).ok(),
+                    None => None,
+                };
+                let key = tasks::key(snap)?;
+                let on = task.map_or_else(String::new, |t| format!(" on {key}-{}", t.number));
+                let manager = queries::lines::named(snap, agent.reports_to)?;
+                lines.push(Line {
+                    reports_to: manager.map(|manager| manager.handle),
+                    you: agent.id == cx.agent,
+                    does: ellipsis(&agent.description, 160),
+                    now: format!("{label}{on}"),
+                    waiting_items: open,
+                    slug: agent.slug,
+                    name: agent.name,
+                });
+            }
+            Ok::<_, StoreError>(lines)
+        })?;
+        Ok(ToolOutput::of(&lines))
+    }
+}
+
+/// Leaves a message for another agent.
+pub struct MessageAgent;
+
+/// Arguments of `message_agent`.
+#[derive(Deserialize, JsonSchema)]
+pub struct MessageArgs {
+    /// its slug
+    agent: String,
+    /// at most 1,024 bytes
+    text: String,
+    /// the task it is about, such as MC-142
+    task: Option<String>,
+}
+
+impl WriteTool for MessageAgent {
+    type Args = MessageArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "message_agent",
+        group: Group::Agents,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: "Leave a message for another agent, who reads it as soon as it is free. For work \
+                that should be tracked use task_delegate.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: MessageArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let Some(to) = queries::by_name(tx, &args.agent)? else {
+            let known = queries::all(tx)?;
+            let known: Vec<&str> = known.iter().map(|agent| agent.slug.as_str()).collect();
+            let message =
+                format!("there is no agent \"{}\"; there are: {}", args.agent, known.join(", "));
+            return Err(ToolError::refused("agent_not_found", message));
+        };
+        let task = match args.task.as_deref() {
+            Some(text) => Some(tasks::resolve(tx, text)?.id),
+            None => None,
+        };
+        let message = Message { from: cx.agent, to: to.id, task, text: args.text };
+        let to = rules::send_message(tx, message)?;
+        Ok(ToolOutput::text(format!("{} has your message.", to.name)))
+    }
+}

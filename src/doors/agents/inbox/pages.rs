@@ -1,0 +1,305 @@
+//! The inbox of an agent and of all: what waits, what is over, what can be tried again.
+
+mod all;
+mod pace;
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::agents::queries::head::{self, Head, Place};
+use features::runs::queries::questions::{self, Card, Reader};
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use kernel::cursor::DEFAULT_LIMIT;
+use kernel::{AgentId, Can, ItemId, ItemState, Timestamp};
+use store::{ReadExt, Snap, StoreError, WriteTx, cursor_key, key_cursor};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::form::sentence;
+use web::html;
+use web::hx::{Ask, Hx};
+use web::live::Live;
+use web::parts::Tab;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use features::inbox::model::Item;
+use features::inbox::queries::list::{self, Filter};
+use features::inbox::queries::pace as paces;
+use features::inbox::queries::view::ItemView;
+use features::inbox::rules::{self, InboxError};
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/inbox", all::index.needs(Can::Read))
+        .get("/agents/{slug}/inbox", show.needs(Can::Read))
+        .post("/agents/{slug}/pace", pace::save.needs(Can::Agents))
+        .post("/inbox/{item}/retry", retry.needs(Can::Write))
+        .post("/inbox/{item}/cancel", cancel.needs(Can::Write))
+        .post("/inbox/{item}/front", to_front.needs(Can::Write))
+        .post("/inbox/{item}/drop", discard.needs(Can::Write))
+}
+
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(default)]
+struct Asked {
+    agent: String,
+    show: String,
+    after: String,
+}
+
+/// What may be shown: the word of the address, what it is called, what is said when there is nothing.
+const SHOWS: [(&str, &str, &str); 6] = [
+    ("", "Open", "Nothing waits"),
+    ("over", "Over", "Nothing is over yet"),
+    ("done", "Done", "Nothing is done yet"),
+    ("failed", "Failed", "Nothing has failed"),
+    ("dead_letter", "Given up", "Nothing was given up"),
+    ("cancelled", "Cancelled", "Nothing was cancelled"),
+];
+
+impl Asked {
+    fn shown(&self) -> (&'static str, &'static str, &'static str) {
+        SHOWS.into_iter().find(|(word, ..)| *word == self.show).unwrap_or(SHOWS[0])
+    }
+
+    /// The address below `base` with other words.
+    fn address(&self, base: &str, show: &str, after: &str) -> String {
+        let pairs = [("agent", self.agent.as_str()), ("show", show), ("after", after)];
+        let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        match serde_urlencoded::to_string(given).unwrap_or_default() {
+            query if query.is_empty() => base.to_owned(),
+            query => format!("{base}?{query}"),
+        }
+    }
+
+    fn tabs(&self, base: &str, open: u64) -> Vec<Tab> {
+        let now = self.shown().0;
+        let tab = |(word, label, _): (&'static str, &'static str, &'static str)| {
+            let tab = Tab::new(label, self.address(base, word, ""), word == now);
+            if word.is_empty() { tab.count(open) } else { tab }
+        };
+        SHOWS.into_iter().map(tab).collect()
+    }
+
+    /// The items of one agent or of all that are meant, with the address of the next page.
+    fn items(
+        &self,
+        snap: &Snap<'_>,
+        agent: Option<AgentId>,
+        base: &str,
+        now: Timestamp,
+    ) -> Result<(Vec<Item>, String), StoreError> {
+        let show = self.shown().0;
+        if show.is_empty() {
+            return Ok((list::open(snap, agent, now)?, String::new()));
+        }
+        let state = show.parse::<ItemState>().ok();
+        let filter = Filter { agent, over: Some(true), state };
+        let (items, next) = list::page(snap, &filter, cursor_key(&self.after), DEFAULT_LIMIT)?;
+        let next = next.map(|key| self.address(base, show, &key_cursor(&key)));
+        Ok((items, next.unwrap_or_default()))
+    }
+}
+
+/// A list of items; renews itself.
+struct View {
+    live: Live,
+    views: Vec<Tab>,
+    /// What is said when there is nothing.
+    none: &'static str,
+    open: bool,
+    /// What its work asks people.
+    questions: Vec<Card>,
+    items: Vec<ItemView>,
+    next: String,
+    may_change: bool,
+    /// When it begins work and how much, where people chose that.
+    pace: String,
+    /// Where they choose it; empty for who may not.
+    settings: String,
+}
+
+#[derive(Template)]
+#[template(path = "inbox/agent.html")]
+struct InboxPage {
+    shell: Shell,
+    head: Head,
+    view: View,
+}
+
+#[derive(Template)]
+#[template(path = "inbox/list.html")]
+struct ListPart {
+    view: View,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let now = ws.app.clock.now();
+    let (head, view) = ws.read(|snap| {
+        let agent = agents::by_name(snap, &slug)?;
+        let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+        let head = head::head(&ws, snap, &agent, Place::Inbox, who.access, now)?;
+        let view = view(&ws, &who, snap, &agent, &head, &asked)?;
+        Ok::<_, PageError>((head, view))
+    })?;
+    if hx.wants("inbox") {
+        return html::fragment(&ListPart { view });
+    }
+    html::page(&InboxPage { shell, head, view })
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    agent: &Agent,
+    head: &Head,
+    asked: &Asked,
+) -> Result<View, PageError> {
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    // The address says which agent.
+    let asked = Asked { agent: String::new(), ..asked.clone() };
+    let base = format!("{}/inbox", head.base);
+    let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
+    let (show, _, none) = asked.shown();
+    let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat), me: who.account };
+    let questions = match show {
+        "" => {
+            questions::all(snap, &reader, &|run| Ok(run.agent == agent.id && run.item.is_some()))?
+        }
+        _ => Vec::new(),
+    };
+    let items = items.iter().map(|item| ItemView::new(ws, snap, now, &zone, item));
+    let may_set = who.access.may(Can::Agents);
+    Ok(View {
+        live: Live::new(asked.address(&base, show, &asked.after))
+            .table("inbox")
+            .table("parks")
+            .table("inbox_paces"),
+        views: asked.tabs(&base, head.activity.open as u64),
+        none,
+        open: show.is_empty(),
+        questions,
+        items: items.collect::<Result<_, _>>()?,
+        next,
+        may_change: who.access.may(Can::Write),
+        pace: paces::words(snap, &paces::of(snap, agent.id)?)?,
+        settings: if may_set { format!("{}/settings#pace", head.base) } else { String::new() },
+    })
+}
+
+/// Where a change was asked for, so that it leads back there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct From {
+    /// `all` for the list of all agents, `task` for the page of its task.
+    from: String,
+}
+
+/// Where a change of an item leads back to.
+fn back(ws: &Ws, id: ItemId, from: &From) -> Result<String, PageError> {
+    if from.from == "all" {
+        return Ok(ws.url("inbox"));
+    }
+    ws.read(|snap| {
+        let item = snap.get::<Item>(id)?.ok_or_else(|| PageError::not_found("This item"))?;
+        if from.from == "task"
+            && let Some(task) = item.task
+            && let Some(task) = snap.get::<Task>(task)?
+        {
+            return Ok(ws.url(&format!("tasks/{}", tasks::name(snap, task.number)?)));
+        }
+        let agent = snap.get::<Agent>(item.agent)?;
+        let slug = agent.map_or_else(String::new, |agent| agent.slug);
+        Ok(ws.url(&format!("agents/{slug}/inbox")))
+    })
+}
+
+/// Does something with an item and says so; what its state forbids is said, too.
+async fn act(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    (id, from): (ItemId, &From),
+    done: &'static str,
+    rule: fn(&mut WriteTx<'_>, ItemId) -> Result<(), InboxError>,
+) -> Result<Response, PageError> {
+    let back = back(ws, id, from)?;
+    let said = match ws.write(who, move |tx| rule(tx, id)).await {
+        Ok(()) => Flash::ok(done),
+        Err(error @ InboxError::WrongState { .. }) => Flash::danger(sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if from.from == "task" && hx.is_partial() {
+        // Who stands on a task's page stays there.
+        let ask = Ask::new().toast(said.tone, &said.text).changed("inbox", id);
+        return Ok((ask, "").into_response());
+    }
+    Ok(flash::say(app, said, hx.go_to(&back)))
+}
+
+async fn retry(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act(
+        (&app, &ws, &who, &hx),
+        (id, &from),
+        "It begins as soon as its agent is free.",
+        rules::retry,
+    )
+    .await
+}
+
+async fn to_front(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act((&app, &ws, &who, &hx), (id, &from), "It comes next.", rules::to_front).await
+}
+
+async fn discard(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act((&app, &ws, &who, &hx), (id, &from), "The item is dropped.", rules::discard).await
+}
+
+async fn cancel(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ItemId>,
+    Form(from): Form<From>,
+) -> Result<Response, PageError> {
+    act((&app, &ws, &who, &hx), (id, &from), "The item is cancelled.", rules::call_off).await
+}

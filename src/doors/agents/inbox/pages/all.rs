@@ -1,0 +1,111 @@
+//! The inbox of all agents.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::inbox::queries::view::ItemView;
+use kernel::{AgentId, Can};
+use store::{Range, ReadExt, Snap};
+use web::error::PageError;
+use web::extract::Query;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::Shell;
+
+use super::{Asked, View};
+
+#[derive(Template)]
+#[template(path = "inbox/index.html")]
+struct Index {
+    shell: Shell,
+    agents: Vec<Choice>,
+    show: &'static str,
+    filtered: bool,
+    view: View,
+}
+
+#[derive(Template)]
+#[template(path = "inbox/_all.html")]
+struct Part {
+    view: View,
+}
+
+/// `GET /inbox`
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let (view, agents) = ws.read(|snap| {
+        let all: Vec<Agent> = snap.list(&Range::all())?;
+        Ok::<_, PageError>((view(&ws, &who, snap, &all, &asked)?, choices(&all, &asked.agent)))
+    })?;
+    if hx.wants("inbox") {
+        return html::fragment(&Part { view });
+    }
+    let show = asked.shown().0;
+    html::page(&Index { shell, agents, show, filtered: !asked.agent.is_empty(), view })
+}
+
+fn choices(all: &[Agent], chosen: &str) -> Vec<Choice> {
+    let mut choices = vec![Choice::new("", "All agents", chosen.is_empty())];
+    choices.extend(all.iter().map(|agent| {
+        let label = format!("{} {}", agent.emoji, agent.name);
+        Choice::new(agent.slug.as_str(), label.trim(), agent.slug == chosen)
+    }));
+    choices
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    all: &[Agent],
+    asked: &Asked,
+) -> Result<View, PageError> {
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    let base = ws.url("inbox");
+    let agent = match asked.agent.as_str() {
+        "" => None,
+        slug => {
+            let agent = agents::by_slug(snap, slug)?;
+            Some(agent.ok_or_else(|| PageError::not_found("This agent"))?.id)
+        }
+    };
+    let (items, next) = asked.items(snap, agent, &base, now)?;
+    let by_id: HashMap<AgentId, &Agent> = all.iter().map(|agent| (agent.id, agent)).collect();
+    let mut rows = Vec::new();
+    for item in &items {
+        let row = ItemView::new(ws, snap, now, &zone, item)?;
+        rows.push(row.of(ws, by_id.get(&item.agent).copied()));
+    }
+    let (show, _, none) = asked.shown();
+    let open = match show {
+        "" => items.len(),
+        _ => super::list::open(snap, agent, now)?.len(),
+    };
+    Ok(View {
+        live: Live::new(asked.address(&base, show, &asked.after)).table("inbox"),
+        views: asked.tabs(&base, open as u64),
+        none,
+        open: show.is_empty(),
+        questions: Vec::new(),
+        items: rows,
+        next,
+        may_change: who.access.may(Can::Write),
+        pace: String::new(),
+        settings: String::new(),
+    })
+}

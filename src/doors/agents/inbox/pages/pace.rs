@@ -1,0 +1,63 @@
+//! When an agent begins work and how much, in its settings.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::agents::queries as agents;
+use features::inbox::rules;
+use features::inbox::rules::pace::{PaceError, QuietWish, Wish};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::sentence;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::Flash;
+
+/// What a form says; each day is a field.
+type Typed = BTreeMap<String, String>;
+
+fn wish(typed: &Typed) -> Result<Wish, &'static str> {
+    let at = |field: &str| typed.get(field).map_or("", |text| text.trim());
+    let quiet = !(at("quiet_from").is_empty() && at("quiet_until").is_empty());
+    let days = (1..=7).filter(|day| !at(&format!("day_{day}")).is_empty());
+    let per_hour = match at("per_hour") {
+        "" => None,
+        text => Some(text.parse().map_err(|_| "Use a whole number of items an hour.")?),
+    };
+    Ok(Wish {
+        quiet: quiet.then(|| QuietWish {
+            days: days.collect(),
+            from: at("quiet_from").to_owned(),
+            until: at("quiet_until").to_owned(),
+            zone: at("quiet_zone").to_owned(),
+        }),
+        per_hour,
+    })
+}
+
+/// `POST /agents/{slug}/pace`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
+    let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
+    let id = agent.id;
+    let flash = match wish(&typed) {
+        Err(wrong) => Flash::danger(wrong),
+        Ok(wish) => match ws.write(&who, move |tx| rules::pace::set(tx, id, &wish)).await {
+            Ok(()) => Flash::ok("Saved."),
+            Err(error @ PaceError::Field(_)) => Flash::danger(sentence(&error.to_string())),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let back = ws.url(&format!("agents/{}/settings", agent.slug));
+    Ok(flash::say(&app, flash, hx.go_to(&back)))
+}

@@ -1,0 +1,159 @@
+//! What agents do with their own inbox: see what waits for them and why, and decline what no person asked for.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use features::inbox::model::Item;
+use features::inbox::queries::list::{self, Filter};
+use features::inbox::queries::view::held_words;
+use features::inbox::rules;
+use features::tasks::queries as tasks;
+use kernel::text::ellipsis;
+use kernel::{Can, ItemKind, ItemState, Priority, TypedId as _};
+use store::{Read, WriteTx};
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// How many items are told unless asked.
+const SHOWN: usize = 25;
+/// The most.
+const MAX_SHOWN: usize = 100;
+/// How many reasons of an item are told, the newest.
+const REASONS: usize = 5;
+/// How much is told of what went wrong, in characters.
+const MAX_ERROR: usize = 200;
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().read(InboxList).write(InboxDrop)
+}
+
+const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSpec {
+    let needs = match effect {
+        Effect::Read => Can::Read,
+        _ => Can::Write,
+    };
+    ToolSpec { name, group: Group::Work, needs, effect, about }
+}
+
+/// An item as its agent reads it.
+#[derive(Serialize)]
+struct Line {
+    item: String,
+    kind: ItemKind,
+    state: ItemState,
+    priority: Priority,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    why: Vec<String>,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    yours_now: bool,
+}
+
+fn line(read: &dyn Read, cx: &ToolCx, item: &Item) -> Result<Line, ToolError> {
+    let task = match item.task.map(|task| tasks::get(read, task)) {
+        Some(Ok(task)) => Some(tasks::name(read, task.number)?),
+        // A task that is gone has no name.
+        Some(Err(_)) | None => None,
+    };
+    let from = item.reasons.len().saturating_sub(REASONS);
+    Ok(Line {
+        item: item.id.short(),
+        kind: item.kind,
+        state: item.state,
+        priority: item.priority,
+        task,
+        why: item.reasons[from..].iter().map(|reason| reason.summary.clone()).collect(),
+        since: item.created_at.to_string(),
+        not_before: item.not_before.map(|at| at.to_string()),
+        held: item.held_reason.as_deref().map(held_words),
+        error: item.last_error.as_deref().map(|text| ellipsis(text, MAX_ERROR)),
+        yours_now: cx.item == Some(item.id),
+    })
+}
+
+/// Lists the items of an agent.
+pub struct InboxList;
+
+/// Arguments of `inbox_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {
+    /// what is over, in place of what waits
+    #[serde(default)]
+    over: bool,
+    limit: Option<usize>,
+}
+
+impl ReadTool for InboxList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = spec(
+        "inbox_list",
+        Effect::Read,
+        "List your inbox: what waits for you in the order in which it begins, why, and what holds it.",
+    );
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let now = cx.ws.app.clock.now();
+        let most = args.limit.unwrap_or(SHOWN).clamp(1, MAX_SHOWN);
+        cx.ws.read(|snap| {
+            let items = match args.over {
+                true => {
+                    let filter = Filter { agent: Some(cx.agent), over: Some(true), state: None };
+                    list::page(snap, &filter, None, most)?.0
+                }
+                false => list::open(snap, Some(cx.agent), now)?,
+            };
+            let lines = items.iter().take(most).map(|item| line(snap, cx, item));
+            Ok(ToolOutput::of(&lines.collect::<Result<Vec<_>, ToolError>>()?))
+        })
+    }
+}
+
+/// Declines an item.
+pub struct InboxDrop;
+
+/// Arguments of `inbox_drop`.
+#[derive(Deserialize, JsonSchema)]
+pub struct DropArgs {
+    /// its id, as inbox_list shows it
+    item: String,
+    /// why
+    reason: String,
+}
+
+impl WriteTool for InboxDrop {
+    type Args = DropArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        "inbox_drop",
+        Effect::Change,
+        "Decline an item that waits for you and that no person asked for, such as what is done already.",
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: DropArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let text = args.item.trim();
+        let open = list::open(tx, Some(cx.agent), tx.now())?;
+        let meant = open.iter().find(|item| item.id.short() == text || item.id.to_string() == text);
+        let Some(item) = meant else {
+            let message = format!(
+                "nothing that waits for you has the id \"{text}\"; inbox_list shows what does"
+            );
+            return Err(ToolError::refused("item_not_found", message));
+        };
+        rules::decline(tx, item.id, &args.reason)?;
+        Ok(ToolOutput::text("Declined."))
+    }
+}

@@ -1,0 +1,363 @@
+//! JSON routes of jobs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+use kernel::{AgentId, Can, JobId, RunId};
+use store::{ReadExt, StoreError, cursor_key, key_cursor};
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use features::jobs::model::Job;
+use features::jobs::queries::upkeep::Upkeep;
+use features::jobs::queries::{self, MAX_READ, Written};
+use features::jobs::rules;
+use features::jobs::typing::{self, Typed};
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/jobs",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Programs that agents left running, newest first")
+                    .query::<ListQuery>()
+                    .returns::<JobPage>()
+            }),
+        )
+        .get(
+            "/jobs/now",
+            now.needs(Can::Read).doc(|| {
+                Doc::new("All that goes on in the background: programs, sub-agents, timers, upkeep")
+                    .returns::<GoingPage>()
+            }),
+        )
+        .get(
+            "/jobs/{name}",
+            get.needs(Can::Read).doc(|| Doc::new("A job by its number or id").returns::<JobOut>()),
+        )
+        .get(
+            "/jobs/{name}/output",
+            output.needs(Can::Read).doc(|| {
+                Doc::new("What a job wrote; ask again from `next` to follow it")
+                    .query::<OutputQuery>()
+                    .returns::<OutputOut>()
+            }),
+        )
+        .post(
+            "/jobs/{name}/input",
+            type_in.needs(Can::Chat).doc(|| {
+                Doc::new("Write to a program that runs and reads, as to a terminal")
+                    .body::<InputIn>()
+                    .returns::<InputOut>()
+            }),
+        )
+        .post(
+            "/jobs/{name}/stop",
+            stop.needs(Can::Chat).doc(|| {
+                Doc::new("Stop a job with all of its processes; it ends within a second")
+                    .returns::<JobOut>()
+            }),
+        )
+}
+
+/// Which jobs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Only those that run.
+    #[serde(default)]
+    running: Option<bool>,
+    /// The cursor of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// At most so many, up to 100.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// Which part of an output.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OutputQuery {
+    /// The byte to begin with; without it the end of the output is given.
+    #[serde(default)]
+    from: Option<u64>,
+    /// At most so many bytes, up to 262144.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// What a program reads next.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct InputIn {
+    /// The text as it is read, with the end of its line.
+    text: String,
+    /// Whether nothing more will come.
+    end: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct InputOut {
+    /// How many bytes were written.
+    written: usize,
+}
+
+/// A page of jobs.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the answer in the OpenAPI document")]
+struct JobPage {
+    /// The jobs.
+    items: Vec<JobOut>,
+    /// Give this back as `after` for the next page.
+    next: Option<String>,
+}
+
+/// A job.
+#[derive(Debug, Serialize, JsonSchema)]
+struct JobOut {
+    /// Its id.
+    id: JobId,
+    /// Its number.
+    number: u32,
+    /// Whose.
+    agent: AgentId,
+    /// The run that began it.
+    run: RunId,
+    /// The command line.
+    command: String,
+    /// `running`, or how it ended: `completed`, `failed`, `timeout`, `killed`, `too_many_processes`,
+    /// `too_much_output`, `too_much_disk`, `lost`, `not_started`.
+    state: &'static str,
+    /// The same in words.
+    detail: String,
+    /// Seconds until it is ended.
+    timeout_secs: u32,
+    /// Processes that go on after its first one has ended.
+    detached_children: u32,
+    /// When it began.
+    started_at: String,
+    /// When it ended.
+    ended_at: Option<String>,
+    /// How many bytes are kept of what it wrote.
+    output_bytes: Option<u64>,
+}
+
+impl JobOut {
+    fn of(job: &Job) -> Self {
+        let running = || "running".to_owned();
+        Self {
+            id: job.id,
+            number: job.number,
+            agent: job.agent,
+            run: job.run,
+            command: job.command.clone(),
+            state: job.outcome.as_ref().map_or("running", |outcome| outcome.word()),
+            detail: job.outcome.as_ref().map_or_else(running, |outcome| outcome.told()),
+            timeout_secs: job.timeout_secs,
+            detached_children: job.detached,
+            started_at: job.started_at.to_string(),
+            ended_at: job.ended_at.map(|at| at.to_string()),
+            output_bytes: job.output.as_ref().map(|output| output.len),
+        }
+    }
+}
+
+/// What goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GoingPage {
+    /// The oldest first.
+    items: Vec<GoingOut>,
+    /// What HQ itself does, such as a backup; for admins.
+    upkeep: Vec<UpkeepOut>,
+}
+
+/// One thing that HQ itself does.
+#[derive(Debug, Serialize, JsonSchema)]
+struct UpkeepOut {
+    /// A stable word, such as `backups` or `search_index`.
+    kind: String,
+    /// What is done, for people.
+    title: String,
+    /// How far it has come, for people.
+    detail: String,
+    /// Since when, where that is known.
+    since: Option<String>,
+    /// How much of it is done, where that is known.
+    percent: Option<u8>,
+}
+
+/// One thing that goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GoingOut {
+    /// `program`, `subagent` or `timer`.
+    kind: &'static str,
+    /// What it is about.
+    title: String,
+    /// Whose.
+    agent: Option<AgentId>,
+    /// The number of the job; none for a run.
+    job: Option<u32>,
+    /// The name of the run; of a program the one that began it.
+    run: Option<String>,
+    /// The run that made a sub-agent.
+    parent: Option<String>,
+    /// In a word, for people.
+    state: &'static str,
+    /// Since when.
+    since: String,
+    /// When it ends, or goes on, by itself.
+    until: Option<String>,
+    /// Why it does not go on, in one sentence.
+    why: Option<String>,
+}
+
+async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
+    let items = ws.read(|snap| {
+        let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
+        let all = queries::now::going(snap, &sees)?;
+        let out = all.into_iter().map(|one| GoingOut {
+            kind: one.kind.word(),
+            title: one.title,
+            agent: one.agent.map(|agent| agent.id),
+            job: one.job.map(|job| job.number),
+            run: one.run.map(|run| run.name()),
+            parent: one.parent.map(|run| run.name()),
+            state: one.state.1,
+            since: one.since.to_string(),
+            until: one.until.map(|until| until.to_string()),
+            why: Some(one.why).filter(|why| !why.is_empty()),
+        });
+        Ok::<_, ApiError>(out.collect())
+    })?;
+    let out = |one: Upkeep| UpkeepOut {
+        kind: one.kind,
+        title: one.title,
+        detail: one.detail,
+        since: one.since.map(|since| since.to_string()),
+        percent: one.percent,
+    };
+    let upkeep = match who.access.may(Can::Admin) {
+        true => queries::upkeep::upkeep(&ws).into_iter().map(out).collect(),
+        false => Vec::new(),
+    };
+    Ok(Json(GoingPage { items, upkeep }))
+}
+
+/// A part of what a job wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OutputOut {
+    /// The text.
+    text: String,
+    /// The byte at which it begins.
+    from: u64,
+    /// The byte to go on from.
+    next: u64,
+    /// Whether more may come.
+    running: bool,
+}
+
+/// Whether a person may look at a job: as at the run that began it.
+pub(super) fn may_see(tx: &impl ReadExt, job: &Job, who: &Person) -> Result<bool, StoreError> {
+    match tx.get::<Run>(job.run)? {
+        Some(run) => talk::may_see_run(tx, &run, who.account, who.role),
+        None => Ok(true),
+    }
+}
+
+/// The job of this name, if the person may look at it.
+pub(super) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Job, PageError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        match queries::by_name(snap, name)? {
+            Some(job) if may_see(snap, &job, who)? => Ok(Some(job)),
+            _ => Ok(None),
+        }
+    })?;
+    found.ok_or_else(|| PageError::not_found("This job"))
+}
+
+/// What a job wrote, read off the threads that serve others.
+pub(super) async fn read(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Written {
+    let (ws, job) = (ws.clone(), job.clone());
+    let read = tokio::task::spawn_blocking(move || queries::written(&ws, &job, from, most));
+    read.await.unwrap_or_default()
+}
+
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<JobOut>>, ApiError> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let after = query.after.as_deref().map(|text| {
+        let wrong = || ApiError::invalid("after", "give back the `next` of the page before");
+        cursor_key(text).ok_or_else(wrong)
+    });
+    let after = after.transpose()?;
+    let page = ws.read(|snap| {
+        let hits = queries::all(snap, after.as_deref(), limit + 1)?;
+        let more = limit < hits.len();
+        let (mut items, mut next) = (Vec::new(), None);
+        for hit in hits.into_iter().take(limit) {
+            next = more.then(|| key_cursor(&hit.key));
+            let wanted = query.running.is_none_or(|running| hit.record.is_running() == running);
+            if wanted && may_see(snap, &hit.record, &who)? {
+                items.push(JobOut::of(&hit.record));
+            }
+        }
+        Ok::<_, ApiError>(Page { items, next })
+    })?;
+    Ok(Json(page))
+}
+
+async fn get(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Json<JobOut>, ApiError> {
+    Ok(Json(JobOut::of(&find(&ws, &who, &name)?)))
+}
+
+async fn output(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    Query(query): Query<OutputQuery>,
+) -> Result<Json<OutputOut>, ApiError> {
+    let job = find(&ws, &who, &name)?;
+    let running = job.is_running();
+    let most = query.limit.unwrap_or(MAX_READ).clamp(1, MAX_READ);
+    let Written { text, from, next } = read(&ws, &job, query.from, most).await;
+    Ok(Json(OutputOut { text, from, next, running }))
+}
+
+async fn type_in(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(given): Json<InputIn>,
+) -> Result<Json<InputOut>, ApiError> {
+    let job = find(&ws, &who, &name)?;
+    let typed = Typed { text: given.text, end: given.end };
+    let written = typing::send(&ws, &who, &job, typed, once).await?;
+    Ok(Json(InputOut { written }))
+}
+
+async fn stop(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+) -> Result<Json<JobOut>, ApiError> {
+    let job = find(&ws, &who, &name)?;
+    let stop = once.run(move |tx| rules::request_stop(tx, job.id).map(drop));
+    ws.write(&who, stop).await?;
+    Ok(Json(JobOut::of(&find(&ws, &who, &name)?)))
+}

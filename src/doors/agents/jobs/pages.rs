@@ -1,0 +1,523 @@
+//! The list of jobs, and one job with what it writes.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::runs::model::{CHILDREN, RUNS, Run};
+use features::runs::queries::talk;
+use kernel::cursor::DEFAULT_LIMIT;
+use kernel::text::ellipsis;
+use kernel::{Can, Problem, Timestamp};
+use store::{ReadExt, StoreError, cursor_key, key_cursor};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::form::{Wrong, sentence};
+use web::format;
+use web::html::{self, SafeHtml};
+use web::hx::{Ask, Hx};
+use web::idempotency::Once;
+use web::live::Live;
+use web::parts::{Dot, Face, Tab, Tone};
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::Shell;
+use web::term;
+use web::time::RelTime;
+
+use super::api::{find, may_see, read};
+use features::jobs::model::{JOBS, Job, JobOutcome};
+use features::jobs::queries::now::{Going, Kind};
+use features::jobs::queries::upkeep::Upkeep;
+use features::jobs::typing::{self, Typed};
+use features::jobs::{queries, rules};
+
+/// How much of the end of an output a page shows, in bytes.
+const SHOWN: usize = 64 * 1024;
+
+/// How much of it a list shows: bytes that are read, and lines.
+const TAIL: usize = 2 * 1024;
+const TAIL_LINES: usize = 4;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/jobs", index.needs(Can::Read))
+        .get("/jobs/{name}", show.needs(Can::Read))
+        .get("/jobs/{name}/tail", tail.needs(Can::Read))
+        .post("/jobs/{name}/input", type_in.needs(Can::Chat))
+        .post("/jobs/{name}/stop", stop.needs(Can::Chat))
+}
+
+/// What the address says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct From {
+    after: String,
+    /// Only what is of this kind.
+    kind: String,
+}
+
+/// One thing that goes on.
+struct GoingRow {
+    icon: &'static str,
+    kind: &'static str,
+    title: String,
+    href: String,
+    state: Dot,
+    word: &'static str,
+    /// The run that it belongs to.
+    of: Option<(String, String)>,
+    since: RelTime,
+    /// What it does by itself, and when.
+    until: Option<(&'static str, RelTime)>,
+    why: String,
+    face: Face,
+    tail: Option<Tail>,
+    stop: Option<String>,
+}
+
+/// Something that HQ itself does.
+struct UpkeepRow {
+    title: String,
+    detail: String,
+    since: Option<RelTime>,
+}
+
+/// The end of what a program wrote; renews itself while it runs.
+#[derive(Template)]
+#[template(path = "jobs/_tail.html")]
+struct Tail {
+    id: u32,
+    url: String,
+    text: SafeHtml,
+}
+
+/// One job in the list.
+struct Row {
+    name: String,
+    title: String,
+    href: String,
+    state: Dot,
+    word: &'static str,
+    run: Option<(String, String)>,
+    took: String,
+    began: RelTime,
+    face: Face,
+}
+
+#[derive(Template)]
+#[template(path = "jobs/index.html")]
+struct Index {
+    shell: Shell,
+    kinds: Vec<Tab>,
+    now: Now,
+    list: Option<Rows>,
+}
+
+/// What goes on; a region.
+#[derive(Template)]
+#[template(path = "jobs/_now.html")]
+struct Now {
+    live: Live,
+    /// Where it is asked for again, every two seconds, while HQ itself is at work: that is no record.
+    url: String,
+    rows: Vec<GoingRow>,
+    upkeep: Vec<UpkeepRow>,
+}
+
+/// A page of the list; the first one renews itself.
+#[derive(Template)]
+#[template(path = "jobs/_rows.html")]
+struct Rows {
+    live: Option<Live>,
+    rows: Vec<Row>,
+    more: Option<String>,
+}
+
+/// One job with the end of what it wrote; renews itself, every second while it runs.
+#[derive(Template)]
+#[template(path = "jobs/_view.html")]
+struct View {
+    url: String,
+    live: Live,
+    running: bool,
+    name: String,
+    command: String,
+    face: Face,
+    agent: Option<(String, String)>,
+    run: Option<(String, String)>,
+    state: Dot,
+    detail: String,
+    began: RelTime,
+    facts: Vec<(&'static str, String)>,
+    stop: Option<String>,
+    /// What it wrote, to be copied.
+    text: String,
+    /// The same as a terminal shows it.
+    shown: SafeHtml,
+    /// What stands in its place when there is none.
+    nothing: &'static str,
+    cut: String,
+}
+
+/// Where a person types what a program reads; a region.
+#[derive(Template)]
+#[template(path = "jobs/_type.html")]
+struct Line {
+    live: Live,
+    /// Where it goes; nowhere when nobody reads it.
+    action: Option<String>,
+    key: i64,
+    /// What was typed and not taken, and why.
+    typed: String,
+    wrong: String,
+}
+
+/// What a person types.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TypedLine {
+    line: String,
+    /// Not empty when nothing more will come.
+    end: String,
+    /// What a second press is known by.
+    key: String,
+}
+
+#[derive(Template)]
+#[template(path = "jobs/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    view: View,
+    line: Line,
+}
+
+/// A state word that the style sheet colours, with the word for people.
+fn words(job: &Job) -> (&'static str, &'static str) {
+    match &job.outcome {
+        None if job.stop.is_some() => ("working", "Stopping"),
+        None => ("working", "Running"),
+        Some(outcome) if outcome.is_good() => ("done", "Done"),
+        Some(JobOutcome::Stopped) => ("stopped", "Stopped"),
+        Some(JobOutcome::TimedOut) => ("failed", "Time was up"),
+        Some(JobOutcome::Lost) => ("failed", "Lost"),
+        Some(_) => ("failed", "Failed"),
+    }
+}
+
+/// Where and when a page is looked at.
+struct Look<'a> {
+    ws: &'a Ws,
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl<'a> Look<'a> {
+    fn new(ws: &'a Ws, who: &Person) -> Self {
+        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        Self { ws, now: ws.app.clock.now(), zone }
+    }
+
+    fn took(&self, job: &Job) -> String {
+        format::duration(Duration::from_secs(job.seconds(self.now)))
+    }
+
+    /// The last lines that a program wrote. Blocking.
+    fn tail(&self, job: &Job) -> Tail {
+        let url = match job.is_running() {
+            true => self.ws.url(&format!("jobs/{}/tail", job.number)),
+            false => String::new(),
+        };
+        let text = queries::written(self.ws, job, None, TAIL).text;
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let last = lines.len().saturating_sub(TAIL_LINES);
+        Tail { id: job.number, url, text: term::html(&lines[last..].join("\n")) }
+    }
+
+    fn run(&self, tx: &impl ReadExt, job: &Job) -> Result<Option<(String, String)>, StoreError> {
+        let run = tx.get::<Run>(job.run)?;
+        Ok(run.map(|run| (run.name(), self.ws.url(&format!("runs/{}", run.name())))))
+    }
+}
+
+async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(from): Query<From>,
+) -> Result<Response, PageError> {
+    let kind = Kind::of(&from.kind);
+    let programs = kind.is_none_or(|kind| kind == Kind::Program);
+    let wants_now = hx.wants("jobs-now");
+    if hx.is_partial() && !wants_now {
+        let list = ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?;
+        return html::fragment(&list);
+    }
+    let (reader, asked) = (who.clone(), from.clone());
+    let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &asked));
+    let now = ws.look(look).await?;
+    if wants_now {
+        return html::fragment(&now);
+    }
+    let list = match programs {
+        true => Some(ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?),
+        false => None,
+    };
+    let here = ws.url("jobs");
+    let mut kinds = vec![Tab::new("All", here.clone(), kind.is_none())];
+    kinds.extend(Kind::ALL.into_iter().map(|one| {
+        let href = format!("{here}?kind={}", one.word());
+        Tab::new(one.label().1, href, kind == Some(one))
+    }));
+    html::page(&Index { shell, kinds, now, list })
+}
+
+/// What goes on and this person may see.
+fn now(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Now, StoreError> {
+    let kind = Kind::of(&from.kind);
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let may = who.access.may(Can::Chat);
+    let mut rows = Vec::new();
+    for one in queries::now::going(tx, &sees)? {
+        if kind.is_none_or(|kind| kind == one.kind) {
+            rows.push(going(look, one, may));
+        }
+    }
+    let query = kind.map(|kind| format!("?kind={}", kind.word())).unwrap_or_default();
+    let here = look.ws.url(&format!("jobs{query}"));
+    let live = Live::new(here.as_str()).table(JOBS.name).table(CHILDREN.name).table(RUNS.name);
+    let upkeep = match kind {
+        None if who.access.may(Can::Admin) => upkeep(look),
+        _ => Vec::new(),
+    };
+    Ok(Now { live, url: here, rows, upkeep })
+}
+
+/// What HQ itself does, for those who see to it.
+fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
+    let row = |one: Upkeep| UpkeepRow {
+        title: one.title,
+        detail: match one.percent {
+            Some(percent) => format!("{}, {percent} %", one.detail),
+            None => one.detail,
+        },
+        since: one.since.map(|since| RelTime::new(since, look.now, &look.zone)),
+    };
+    queries::upkeep::upkeep(look.ws).into_iter().map(row).collect()
+}
+
+fn going(look: &Look<'_>, one: Going, may: bool) -> GoingRow {
+    let url = |run: &Run| look.ws.url(&format!("runs/{}", run.name()));
+    let of = match one.kind {
+        Kind::Subagent => one.parent.as_ref(),
+        Kind::Program | Kind::Timer => one.run.as_ref(),
+    };
+    let href = match (&one.job, &one.run) {
+        (Some(job), _) => look.ws.url(&format!("jobs/{}", job.number)),
+        (None, Some(run)) => url(run),
+        (None, None) => String::new(),
+    };
+    let at = |at: Timestamp| RelTime::new(at, look.now, &look.zone);
+    let stops = match (&one.job, &one.run) {
+        (Some(job), _) => job.stop.is_none(),
+        (None, run) => run.as_ref().is_some_and(|run| run.stop.is_none()),
+    };
+    GoingRow {
+        icon: one.kind.icon(),
+        kind: one.kind.label().0,
+        title: ellipsis(&one.title, 200),
+        state: Dot::new(one.state.0, one.state.1),
+        word: one.state.0,
+        of: of.map(|run| (run.name(), url(run))),
+        since: at(one.since),
+        until: one.until.map(|until| match one.kind {
+            Kind::Timer => ("goes on", at(until)),
+            Kind::Program | Kind::Subagent => ("is ended", at(until)),
+        }),
+        why: one.why,
+        face: one.agent.as_ref().map_or_else(Face::nobody, face),
+        tail: one.job.as_ref().map(|job| look.tail(job)),
+        stop: (may && stops).then(|| format!("{href}/stop")),
+        href,
+    }
+}
+
+async fn tail(ws: Ws, who: Person, Path(name): Path<String>) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let reader = who.clone();
+    let look = move |ws: &Ws| Ok::<_, StoreError>(Look::new(ws, &reader).tail(&job));
+    html::fragment(&ws.look(look).await?)
+}
+
+fn rows(tx: &impl ReadExt, look: &Look<'_>, who: &Person, from: &From) -> Result<Rows, StoreError> {
+    let here = look.ws.url("jobs");
+    let after = cursor_key(&from.after);
+    let hits = queries::all(tx, after.as_deref(), DEFAULT_LIMIT + 1)?;
+    let full = hits.len() > DEFAULT_LIMIT;
+    let (mut rows, mut more) = (Vec::new(), None);
+    for hit in hits.into_iter().take(DEFAULT_LIMIT) {
+        more = full.then(|| format!("{here}?after={}", key_cursor(&hit.key)));
+        if may_see(tx, &hit.record, who)? {
+            rows.push(row(tx, look, &hit.record)?);
+        }
+    }
+    let live = from.after.is_empty().then(|| Live::new(here).table(JOBS.name));
+    Ok(Rows { live, rows, more })
+}
+
+fn row(tx: &impl ReadExt, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
+    let agent = tx.get::<Agent>(job.agent)?;
+    let (word, label) = words(job);
+    let first = job.command.lines().next().unwrap_or_default();
+    Ok(Row {
+        name: job.number.to_string(),
+        title: ellipsis(first, 200),
+        href: look.ws.url(&format!("jobs/{}", job.number)),
+        state: Dot::new(word, label),
+        word,
+        run: look.run(tx, job)?,
+        took: look.took(job),
+        began: RelTime::new(job.started_at, look.now, &look.zone),
+        face: agent.map_or_else(Face::nobody, |agent| face(&agent)),
+    })
+}
+
+fn face(agent: &Agent) -> Face {
+    Face::agent(&agent.name, &agent.emoji, &agent.slug)
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let line = line_of(&ws, &who, &job);
+    if hx.wants("job-line") {
+        return html::fragment(&line);
+    }
+    let view = view(&ws, &who, &job).await?;
+    if hx.wants("job") {
+        return html::fragment(&view);
+    }
+    html::page(&Show { shell, name: format!("Job {}", job.number), view, line })
+}
+
+/// The line for what a program reads, as long as it reads and the person may.
+fn line_of(ws: &Ws, who: &Person, job: &Job) -> Line {
+    let href = ws.url(&format!("jobs/{}", job.number));
+    let may = who.access.may(Can::Chat) && job.is_running();
+    let reads = may && ws.inputs.open(job.id).is_some();
+    Line {
+        action: reads.then(|| format!("{href}/input")),
+        live: Live::new(href).record(JOBS.name, job.id),
+        key: ws.app.clock.now().as_millisecond(),
+        typed: String::new(),
+        wrong: String::new(),
+    }
+}
+
+/// `POST /jobs/{name}/input`: a line for a program, or the end of what it reads.
+async fn type_in(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(name): Path<String>,
+    Form(said): Form<TypedLine>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    let end = !said.end.is_empty();
+    let text = match said.line.as_str() {
+        "" if end => String::new(),
+        line => format!("{line}\n"),
+    };
+    let content = [said.line.as_str(), said.end.as_str()];
+    let once = Once::of_form(&who, &format!("job {}", job.id), &said.key, &content);
+    let sent = typing::send(&ws, &who, &job, Typed { text, end }, once).await;
+    match sent {
+        Ok(_) if end && hx.is_partial() => {
+            let changed = Ask::new().changed(JOBS.name, job.id);
+            Ok((changed.toast(Tone::Ok, "Input ended"), "").into_response())
+        }
+        Ok(_) => Ok(hx.done("Sent", &ws.url(&format!("jobs/{}", job.number)))),
+        Err(error) if hx.is_partial() => Err(error.into()),
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
+            // It may have ended meanwhile.
+            let job = find(&ws, &who, &name)?;
+            let mut line = line_of(&ws, &who, &job);
+            (line.typed, line.wrong) = (said.line, sentence(wrong.whole()));
+            let view = view(&ws, &who, &job).await?;
+            html::document(status, &Show { shell, name: format!("Job {}", job.number), view, line })
+        }
+    }
+}
+
+async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
+    let written = read(ws, job, None, SHOWN).await;
+    let look = Look::new(ws, who);
+    let href = ws.url(&format!("jobs/{}", job.number));
+    ws.read(|snap| {
+        let agent = snap.get::<Agent>(job.agent)?;
+        let (word, label) = words(job);
+        let ends = job.is_running() || job.detached > 0;
+        let may = who.access.may(Can::Chat);
+        let mut facts = vec![("Running time", look.took(job))];
+        if job.is_running() {
+            let most = Duration::from_secs(u64::from(job.timeout_secs));
+            facts.push(("Ends after", format::duration(most)));
+        }
+        if job.detached > 0 {
+            let left = format::count(u64::from(job.detached), "process", "processes");
+            facts.push(("Left running", left));
+        }
+        Ok(View {
+            live: Live::new(href.clone()).record(JOBS.name, job.id),
+            running: job.is_running(),
+            name: format!("Job {}", job.number),
+            command: job.command.clone(),
+            face: agent.as_ref().map_or_else(Face::nobody, face),
+            agent: agent.map(|agent| (agent.name, ws.url(&format!("agents/{}", agent.slug)))),
+            run: look.run(snap, job)?,
+            state: Dot::new(word, label),
+            detail: job.outcome.as_ref().map(JobOutcome::told).unwrap_or_default(),
+            began: RelTime::new(job.started_at, look.now, &look.zone),
+            facts,
+            stop: (may && ends).then(|| format!("{href}/stop")),
+            cut: if written.from > 0 { format::size(written.from) } else { String::new() },
+            nothing: if job.is_running() {
+                "It has not written anything yet."
+            } else {
+                "It wrote nothing."
+            },
+            shown: term::html(&written.text),
+            text: term::plain(&written.text),
+            url: href.clone(),
+        })
+    })
+}
+
+async fn stop(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let job = find(&ws, &who, &name)?;
+    ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
+    Ok(hx.done("Stopping", &ws.url(&format!("jobs/{}", job.number))))
+}

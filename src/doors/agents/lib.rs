@@ -1,0 +1,47 @@
+//! The doors of agents and what they do: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+
+// Templates name what stands here by its full path.
+extern crate self as doors_agents;
+
+pub mod agents;
+pub mod inbox;
+pub mod routines;
+pub mod runs;
+pub mod jobs;
+
+use tool::Registry;
+use web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(runs::routes())
+        .merge(jobs::pages::routes())
+        .merge(agents::pages::routes())
+        .merge(inbox::pages::routes())
+        .merge(routines::pages::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .merge(runs::api())
+        .merge(jobs::api::routes())
+        .merge(agents::api::routes())
+        .merge(inbox::api::routes())
+        .merge(routines::api::routes())
+}
+
+/// The OpenAI-compatible API, below `/v1`.
+#[must_use]
+pub fn openai_api() -> Routes {
+    runs::openai_api()
+}
+
+/// The tools that agents have of these nouns.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().merge(inbox::tools::tools()).merge(agents::tools()).merge(routines::tools())
+}

@@ -1,0 +1,510 @@
+//! The form of a routine, new or changed, with a preview in words.
+
+use askama::Template;
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::agents::queries as agents;
+use features::history::queries::meanwhile;
+use features::routines::conditions::{MOST, Op};
+use features::routines::model::{Routine, Trigger};
+use features::routines::queries::{self, view};
+use features::routines::registry::{self, Kind, VIEW};
+use features::routines::rules::{self, RoutineError};
+use features::tasks::model::template::Template as TaskTemplate;
+use features::tasks::queries::people::People;
+use features::tasks::queries::{looks, templates};
+use features::workspace::model::Settings;
+use kernel::vocab::CadenceKind;
+use kernel::{
+    AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId,
+    RoutineSession, Thinking,
+};
+use store::{Read, ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::form::{Meanwhile, Wrong};
+use web::hx::Hx;
+use web::idempotency::{FormOnce, Once};
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::zones;
+use web::{flash, html};
+
+use super::typed::{ANY_ROWS, ROWS, Typed};
+
+/// How a schedule repeats, in the order of the form.
+const CADENCES: [(CadenceKind, &str); 9] = [
+    (CadenceKind::EveryNMinutes, "Every so many minutes"),
+    (CadenceKind::EveryNHours, "Every so many hours"),
+    (CadenceKind::Daily, "Daily"),
+    (CadenceKind::Weekdays, "Weekdays"),
+    (CadenceKind::Weekly, "Weekly"),
+    (CadenceKind::Monthly, "Monthly"),
+    (CadenceKind::EveryNDays, "Every so many days"),
+    (CadenceKind::Cron, "Cron line"),
+    (CadenceKind::Once, "Once"),
+];
+/// The event that a new one waits for, until another is chosen.
+const USUAL_EVENT: &str = "task.status";
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// A line of the form in which a condition is chosen.
+struct ConditionRow {
+    row: String,
+    label: String,
+    fields: Vec<Choice>,
+    ops: Vec<Choice>,
+    value: String,
+}
+
+#[derive(Template)]
+#[template(path = "routines/form.html", blocks = ["conditions", "roles"])]
+struct FormPage {
+    shell: Shell,
+    title: String,
+    action: String,
+    back: String,
+    preview_url: String,
+    button: &'static str,
+    v: Typed,
+    wrong: Wrong,
+    since: Meanwhile,
+    /// What is wrong with a condition.
+    wrong_condition: String,
+    agents: Vec<Choice>,
+    whens: Vec<Choice>,
+    cadences: Vec<Choice>,
+    days: Vec<Choice>,
+    quiet_days: Vec<Choice>,
+    month_days: Vec<Choice>,
+    zones: Vec<Choice>,
+    events: Vec<EventGroup>,
+    /// Where the fields of another event, and the roles of another template are.
+    fields_url: String,
+    /// Where a new one is shown again with other fields, without script.
+    again_url: String,
+    roles_url: String,
+    events_url: String,
+    known: Vec<KnownField>,
+    templates: Vec<Choice>,
+    roles: Vec<Role>,
+    all: Vec<ConditionRow>,
+    any: Vec<ConditionRow>,
+    has_any: bool,
+    actions: Vec<Choice>,
+    priorities: Vec<Choice>,
+    catch_ups: Vec<Choice>,
+    overlaps: Vec<Choice>,
+    thinkings: Vec<Choice>,
+    sessions: Vec<Choice>,
+}
+
+/// Events that belong together.
+struct EventGroup {
+    label: &'static str,
+    choices: Vec<Choice>,
+}
+
+/// A field of the event, for whoever writes conditions and instructions.
+struct KnownField {
+    name: &'static str,
+    label: &'static str,
+    /// What it is compared with.
+    of: String,
+}
+
+/// A role of the chosen template.
+struct Role {
+    n: usize,
+    name: String,
+    choices: Vec<Choice>,
+}
+
+fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: &str) -> Vec<Choice> {
+    all.into_iter().map(|(word, label)| Choice::new(word, label, word == chosen)).collect()
+}
+
+fn condition_row(
+    typed: &Typed,
+    (kind, views): (Option<&'static Kind>, &[(String, String)]),
+    (row, label): (String, String),
+) -> ConditionRow {
+    let chosen = typed.at(&format!("{row}_field")).to_owned();
+    let mut known: Vec<(&str, &str)> = vec![("", "—")];
+    known.extend(kind.iter().flat_map(|kind| kind.fields()).map(|one| (one.name, one.label)));
+    known.extend(views.iter().map(|(field, label)| (field.as_str(), label.as_str())));
+    // One of another event stays to be seen, so that nothing that was typed is lost.
+    if !known.iter().any(|(name, _)| *name == chosen) {
+        known.push((&chosen, &chosen));
+    }
+    let op = typed.at(&format!("{row}_op"));
+    ConditionRow {
+        fields: choices(known, &chosen),
+        ops: choices(Op::ALL.map(|op| (op.word(), op.label())), op),
+        value: typed.at(&format!("{row}_value")).to_owned(),
+        row,
+        label,
+    }
+}
+
+/// The fields that count the tasks of saved views, with their words.
+fn views(read: &dyn Read, me: AccountId) -> Result<Vec<(String, String)>, RoutineError> {
+    let all = looks::all(read, me)?.into_iter().filter(|view| view.shared);
+    let one = |view: looks::View| {
+        (format!("{VIEW}{}", view.slug), format!("the number of tasks in {}", view.name))
+    };
+    Ok(all.map(one).collect())
+}
+
+/// What is said of the fields of an event.
+fn known_fields(kind: Option<&'static Kind>) -> Vec<KnownField> {
+    let one = |field: &'static registry::Field| KnownField {
+        name: field.name,
+        label: field.label,
+        of: match field.of.words() {
+            [] => field.of.word().replace('_', " "),
+            words => words.join(", "),
+        },
+    };
+    kind.iter().flat_map(|kind| kind.fields()).map(one).collect()
+}
+
+/// The templates, with the one that was chosen by its id or its name.
+fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
+    let none = Choice::new("", "None: only this task", chosen.is_empty());
+    let one = |template: &TaskTemplate| {
+        let is = template.id.to_string() == chosen || template.name.eq_ignore_ascii_case(chosen);
+        Choice::new(template.id.to_string(), template.name.clone(), is)
+    };
+    std::iter::once(none).chain(all.iter().map(one)).collect()
+}
+
+/// The roles of the chosen template, with who may have each.
+fn roles(read: &dyn Read, all: &[TaskTemplate], typed: &Typed) -> Result<Vec<Role>, RoutineError> {
+    let wanted = typed.at("template");
+    let is = |template: &&TaskTemplate| {
+        template.id.to_string() == wanted || template.name.eq_ignore_ascii_case(wanted)
+    };
+    let Some(template) = all.iter().find(is) else { return Ok(Vec::new()) };
+    let people = People::read(read)?;
+    let chosen: Vec<(String, String)> = typed.roles().collect();
+    let one = |(n, name): (usize, String)| {
+        let who = chosen.iter().find(|(role, _)| *role == name).map_or("", |(_, who)| who.as_str());
+        let found = if who.is_empty() { None } else { people.find(who, Assignee::System).ok() };
+        let usual = match people.agent_called(&name) {
+            Some(agent) => agent.name.clone(),
+            None => "Nobody: no agent is called so".to_owned(),
+        };
+        let mut choices = vec![
+            Choice::new("", usual, who.is_empty()),
+            Choice::new("none", "Nobody", found == Some(None)),
+        ];
+        let named = people.names().into_iter().map(|(handle, label)| {
+            let own = people.find(&handle, Assignee::System).ok().flatten();
+            let is = own.is_some() && found == Some(own);
+            Choice::new(handle, label, is)
+        });
+        choices.extend(named);
+        Role { n, name, choices }
+    };
+    Ok(templates::roles(&template.items).into_iter().enumerate().map(one).collect())
+}
+
+/// The page with what was typed.
+fn page(
+    ws: &Ws,
+    read: &dyn Read,
+    (shell, typed, me): (Shell, Typed, AccountId),
+    id: Option<RoutineId>,
+) -> Result<FormPage, RoutineError> {
+    let zone = zone(read)?;
+    let all_templates = templates::all(read)?;
+    let event = match typed.at("event") {
+        "" => USUAL_EVENT,
+        word => word,
+    };
+    let kind = registry::kind(event);
+    let views = views(read, me)?;
+    let base = ws.url("routines");
+    let agents = agents::all(&read)?.into_iter().map(|agent| {
+        let chosen = typed.at("agent") == agent.slug;
+        Choice::new(agent.slug, agent.name, chosen)
+    });
+    let or = |field: &str, usual: &str| match typed.at(field) {
+        "" => usual.to_owned(),
+        chosen => chosen.to_owned(),
+    };
+    let week = |prefix: &str| -> Vec<Choice> {
+        let day = |(n, label): (i32, &'static str)| {
+            let name = format!("{prefix}{n}");
+            let chosen = !typed.at(&name).is_empty();
+            Choice::new(name, label, chosen)
+        };
+        (1..=7).zip(DAYS).map(day).collect()
+    };
+    let month_day = typed.at("day_of_month");
+    let month_days = (1..=31).map(|day: i32| (day.to_string(), day.to_string()));
+    let month_days = month_days.chain([("-1".to_owned(), "The last day".to_owned())]);
+    let month_days = month_days.map(|(value, label)| {
+        let chosen = value == month_day;
+        Choice::new(value, label, chosen)
+    });
+    let catch_up = or("catch_up", CatchUp::One.word());
+    let usual = if typed.at("when") == "event" { Overlap::Queue } else { Overlap::Skip };
+    let overlap = or("overlap", usual.word());
+    let thinking = std::iter::once(("", "The agent’s"));
+    let thinking = thinking.chain(Thinking::ALL.iter().map(|one| (one.word(), one.label())));
+    let priorities = Priority::ALL.iter().rev().map(|one| (one.word(), one.label()));
+    let group = |(label, kinds): (&'static str, Vec<&'static Kind>)| EventGroup {
+        label,
+        choices: choices(kinds.into_iter().map(|kind| (kind.word, kind.label)), event),
+    };
+    let row = |prefix: &str, n: usize, label: &str| {
+        let row = (format!("{prefix}{n}"), format!("{label} {n}"));
+        condition_row(&typed, (kind, &views), row)
+    };
+    let here = id.map_or_else(|| base.clone(), |id| format!("{base}/{id}"));
+    Ok(FormPage {
+        title: match id {
+            Some(_) => "Edit routine".to_owned(),
+            None => "New routine".to_owned(),
+        },
+        action: here.clone(),
+        back: here,
+        preview_url: format!("{base}/preview"),
+        button: if id.is_some() { "Save changes" } else { "Create routine" },
+        wrong: Wrong::none(),
+        since: Meanwhile::default(),
+        wrong_condition: String::new(),
+        agents: agents.collect(),
+        whens: choices(
+            [("schedule", "At a time"), ("event", "When something happens")],
+            &or("when", "schedule"),
+        ),
+        cadences: choices(
+            CADENCES.map(|(kind, label)| (kind.word(), label)),
+            &or("cadence_type", CadenceKind::Weekdays.word()),
+        ),
+        days: week("day_"),
+        quiet_days: week("quiet_day_"),
+        month_days: month_days.collect(),
+        zones: zones(&or("timezone", &zone)),
+        events: registry::groups().into_iter().map(group).collect(),
+        fields_url: format!("{base}/fields"),
+        again_url: if id.is_none() { format!("{base}/new") } else { String::new() },
+        roles_url: format!("{base}/roles"),
+        events_url: format!("{base}/events"),
+        known: known_fields(kind),
+        templates: template_choices(&all_templates, typed.at("template")),
+        roles: roles(read, &all_templates, &typed)?,
+        all: (1..=typed.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
+        any: (1..=typed.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
+        has_any: (1..=MOST).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
+        actions: choices(
+            [("wake", "Wake the agent"), ("task", "Create a task")],
+            &or("action", "wake"),
+        ),
+        priorities: choices(priorities, &or("task_priority", Priority::Medium.word())),
+        catch_ups: choices(CatchUp::ALL.iter().map(|one| (one.word(), one.label())), &catch_up),
+        overlaps: choices(Overlap::ALL.iter().map(|one| (one.word(), one.label())), &overlap),
+        thinkings: choices(thinking, typed.at("thinking")),
+        sessions: choices(
+            RoutineSession::ALL.iter().map(|one| (one.word(), one.label())),
+            typed.at("session"),
+        ),
+        v: typed,
+        shell,
+    })
+}
+
+fn zone(read: &dyn Read) -> Result<String, RoutineError> {
+    let settings = read.get::<Settings>(())?;
+    Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
+}
+
+/// An empty form; fields may come along in the address, or the routine that it is a copy of.
+pub(super) async fn new(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let typed = match typed.at("copy").parse::<RoutineId>() {
+            Ok(id) => {
+                let routine = queries::get(snap, id)?;
+                let agent = view::agent_of(snap, &routine)?;
+                let mut copy = Typed::of(&routine, &agent.map_or_else(String::new, |one| one.slug));
+                copy.set("name", format!("Copy of {}", routine.name));
+                copy
+            }
+            Err(_) => typed,
+        };
+        page(&ws, snap, (shell, typed, who.account), None)
+    })?;
+    html::page(&page)
+}
+
+/// The form as it is filled in so far.
+fn of_typed(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<FormPage, RoutineError> {
+    ws.read(|snap| page(ws, snap, (shell, typed, who.account), None))
+}
+
+/// The conditions, with the fields of the event that was chosen.
+pub(super) async fn fields(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_conditions())
+}
+
+/// The roles of the template that was chosen.
+pub(super) async fn roles_of(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_roles())
+}
+
+/// The form of a routine that is there.
+pub(super) async fn edit(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(id): Path<RoutineId>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let (routine, rev) = queries::get_rev(snap, id)?;
+        let agent = view::agent_of(snap, &routine)?.map_or_else(String::new, |agent| agent.slug);
+        let mut typed = Typed::of(&routine, &agent);
+        typed.set("rev", rev.to_string());
+        page(&ws, snap, (shell, typed, who.account), Some(id))
+    })?;
+    html::page(&page)
+}
+
+#[derive(Template)]
+#[template(path = "routines/_preview.html")]
+struct PreviewPart {
+    words: String,
+    next: Vec<String>,
+    /// The titles of the tasks of a template, as they are written there.
+    tasks: Vec<String>,
+}
+
+/// What is being typed, in a sentence, with the next times.
+pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Response, PageError> {
+    let now = ws.app.clock.now();
+    let (wish, _) = typed.wish();
+    let name = wish.task.as_ref().and_then(|task| task.template().map(str::to_owned));
+    let (zone, template) = ws.read(|snap| {
+        let template = name.and_then(|name| templates::resolve(snap, &name).ok());
+        Ok::<_, RoutineError>((zone(snap)?, template))
+    })?;
+    let items = template.into_iter().flat_map(|template| template.items);
+    let tasks: Vec<String> = items.map(|item| item.title).collect();
+    let part = match wish.trigger(&zone, now) {
+        Ok(trigger) => {
+            let zone = match &trigger {
+                Trigger::Schedule(schedule) => schedule.zone(),
+                Trigger::Event(_) => jiff::tz::TimeZone::UTC,
+            };
+            let next = view::next_instants(&trigger, now).into_iter();
+            PreviewPart {
+                words: view::with_delay(
+                    view::sentence(&trigger),
+                    wish.jitter_secs.unwrap_or_default(),
+                ),
+                next: next.map(|at| view::moment(at, &zone)).collect(),
+                tasks,
+            }
+        }
+        // What is wrong is said when the form is sent.
+        Err(_) => PreviewPart { words: String::new(), next: Vec::new(), tasks },
+    };
+    html::fragment(&part)
+}
+
+/// Makes a routine.
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    keep(app, (ws, who), (hx, shell), (typed, once), None).await
+}
+
+/// Changes a routine.
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<RoutineId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    keep(app, (ws, who), (hx, shell), (typed, Once::without_key()), Some(id)).await
+}
+
+async fn keep(
+    app: App,
+    (ws, who): (Ws, Person),
+    (hx, shell): (Hx, Shell),
+    (mut typed, once): (Typed, Once),
+    id: Option<RoutineId>,
+) -> Result<Response, PageError> {
+    let (wish, wrong) = typed.wish();
+    let rev = typed.at("rev").parse().ok();
+    let kept = match wrong.is_empty() {
+        true => {
+            let save = move |tx: &mut WriteTx<'_>| {
+                if let Some(id) = id {
+                    rules::expect_rev(tx, id, rev)?;
+                }
+                let agent = agent(tx, wish.agent.as_deref().unwrap_or_default())?;
+                rules::save(tx, id, agent, &wish)
+            };
+            ws.write(&who, once.run(save)).await
+        }
+        false => Err(RoutineError::Invalid(wrong)),
+    };
+    let error = match kept {
+        Ok(routine) => {
+            let words = format!("Saved: {}.", view::when(&routine));
+            let to = ws.url(&format!("routines/{}", routine.id));
+            return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)));
+        }
+        Err(error) => error,
+    };
+    let condition = error.fields().into_iter().find(|one| one.field.starts_with("conditions"));
+    let since = match id {
+        Some(id) => ws.read(|snap| {
+            meanwhile::after::<Routine>(&ws, &who, snap, (id, typed.at("rev")), &error)
+        })?,
+        None => Meanwhile::default(),
+    };
+    let wrong = if since.is_told() { Wrong::none() } else { Wrong::of(&error)? };
+    if since.is_told() {
+        typed.set("rev", since.rev.as_str());
+    }
+    let mut page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), id))?;
+    (page.wrong, page.wrong_condition) =
+        (wrong, condition.map(|one| one.message).unwrap_or_default());
+    page.since = since;
+    html::document(page.since.status(), &page)
+}
+
+fn agent(read: &dyn Read, name: &str) -> Result<AgentId, RoutineError> {
+    let found = agents::by_name(&read, name)?;
+    found.map(|agent| agent.id).ok_or_else(|| RoutineError::NoAgent(name.to_owned()))
+}

@@ -1,0 +1,230 @@
+//! All routines: when each fires, whose it is, how it stands.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::queries as agents;
+use features::history::queries as history;
+use features::routines::model::{Routine, RoutineRules};
+use features::routines::queries::{self, view};
+use features::routines::rules::{self, RoutineError};
+use kernel::{Can, Timestamp};
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Query};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Dot, Face, Tab};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, format, html};
+
+/// The word for those that are put away.
+const DONE: &str = "done";
+
+/// What stands behind the question mark.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    q: String,
+    kind: String,
+    agent: String,
+}
+
+/// A routine as a row.
+pub(super) struct Row {
+    name: String,
+    href: String,
+    sentence: String,
+    action: String,
+    kind: &'static str,
+    dot: Dot,
+    note: String,
+    face: Face,
+    agent_href: String,
+    next: Option<RelTime>,
+    last: Option<RelTime>,
+    runs: u32,
+    active: bool,
+    /// Whether it is put away.
+    done: bool,
+    asks: bool,
+}
+
+struct View {
+    live: Live,
+    rows: Vec<Row>,
+    filtered: bool,
+    paused: bool,
+    asks: bool,
+    may_change: bool,
+    may_rule: bool,
+    base: String,
+    new_url: String,
+    /// Where the events are that routines can wait for.
+    events_url: String,
+    /// What became of the rules for all.
+    rules_history: String,
+}
+
+#[derive(Template)]
+#[template(path = "routines/list.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    view: View,
+    kinds: Vec<Tab>,
+    q: String,
+    kind: String,
+    agent: String,
+}
+
+/// Lists routines, or the region of their rows.
+pub(super) async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let view = ws.read(|snap| view(&ws, &who, snap, &asked))?;
+    let base = ws.url("routines");
+    let tab = |word: &str, label: &str| {
+        let more = match asked.q.as_str() {
+            "" => String::new(),
+            q => format!("&q={}", format::query_value(q)),
+        };
+        Tab::new(label, format!("{base}?kind={word}{more}"), asked.kind == word)
+    };
+    let kinds =
+        vec![tab("", "All"), tab("schedule", "Schedule"), tab("event", "Event"), tab(DONE, "Done")];
+    let page = ListPage { shell, view, kinds, q: asked.q, kind: asked.kind, agent: asked.agent };
+    match hx.wants("all-routines") {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, RoutineError> {
+    let rules = queries::rules(read)?;
+    let wanted = match asked.agent.as_str() {
+        "" => Some(None),
+        slug => agents::by_name(&read, slug)?.map(|agent| Some(agent.id)),
+    };
+    let all = match wanted {
+        // There is no such agent.
+        None => Vec::new(),
+        Some(agent) if asked.kind == DONE => queries::done(read, agent)?,
+        Some(None) => queries::all(read)?,
+        Some(Some(agent)) => queries::of_agent(read, agent)?,
+    };
+    let words = asked.q.to_lowercase();
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    let mut rows = Vec::new();
+    for routine in all {
+        let kind = if routine.schedule().is_some() { "schedule" } else { "event" };
+        if ![DONE, "", kind].contains(&asked.kind.as_str()) {
+            continue;
+        }
+        let row = row(ws, read, &routine, (rules.paused_at.is_some(), now, &zone))?;
+        let text = format!("{} {} {}", row.name, routine.instruction, row.face.name).to_lowercase();
+        if words.split_whitespace().all(|word| text.contains(word)) {
+            rows.push(row);
+        }
+    }
+    let query = format!(
+        "routines?q={}&kind={}&agent={}",
+        format::query_value(&asked.q),
+        format::query_value(&asked.kind),
+        format::query_value(&asked.agent)
+    );
+    Ok(View {
+        live: Live::new(ws.url(&query))
+            .table("routines")
+            .table("routine_clocks")
+            .table("routine_rules")
+            .table("agents"),
+        rows,
+        filtered: !(asked.q.is_empty() && asked.kind.is_empty() && asked.agent.is_empty()),
+        paused: rules.paused_at.is_some(),
+        asks: rules.ask,
+        may_change: who.access.may(Can::Agents),
+        may_rule: who.access.may(Can::Admin),
+        base: ws.url("routines"),
+        new_url: ws.url("routines/new"),
+        events_url: ws.url("routines/events"),
+        rules_history: history::href::<RoutineRules>(ws, ()),
+    })
+}
+
+/// A routine as a row of a list.
+pub(super) fn row(
+    ws: &Ws,
+    read: &dyn Read,
+    routine: &Routine,
+    (all_paused, now, zone): (bool, Timestamp, &TimeZone),
+) -> Result<Row, RoutineError> {
+    let clock = queries::clock(read, routine.id)?;
+    let (state, label) = view::standing(routine, all_paused);
+    let agent = view::agent_of(read, routine)?;
+    let time = |at: Timestamp| RelTime::new(at, now, zone);
+    Ok(Row {
+        name: routine.name.clone(),
+        href: ws.url(&format!("routines/{}", routine.id)),
+        sentence: view::when(routine),
+        action: view::action_words(&routine.action),
+        kind: if routine.schedule().is_some() { "Schedule" } else { "Event" },
+        dot: Dot::new(state, label),
+        note: routine.stopped.clone().unwrap_or_default(),
+        face: agent
+            .as_ref()
+            .map_or_else(Face::nobody, |agent| Face::agent(&agent.name, &agent.emoji, &agent.slug)),
+        agent_href: agent
+            .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
+        next: clock.next_at.map(|at| time(clock.fires_at(at))),
+        last: clock.last_at.map(time),
+        runs: clock.count,
+        active: routine.active,
+        done: routine.done_at.is_some(),
+        asks: routine.asks,
+    })
+}
+
+/// Lets no routine fire.
+pub(super) async fn pause_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    ws.write(&who, |tx| rules::pause_all(tx, true)).await?;
+    Ok(hx.done("No routine fires until you resume them.", &ws.url("routines")))
+}
+
+/// Lets all go on.
+pub(super) async fn resume_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    ws.write(&who, |tx| rules::pause_all(tx, false)).await?;
+    Ok(hx.done("Routines go on from now.", &ws.url("routines")))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Ask {
+    ask: Option<String>,
+}
+
+/// Says whether routines that agents make wait for a person.
+pub(super) async fn ask(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Ask>,
+) -> Result<Response, PageError> {
+    let ask = typed.ask.is_some();
+    ws.write(&who, move |tx| rules::set_ask(tx, ask)).await?;
+    let words = match ask {
+        true => "Routines that agents make wait for you.",
+        false => "Routines that agents make begin by themselves.",
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url("routines"))))
+}

@@ -1,0 +1,404 @@
+//! One routine: when it fires, what it begins, what became of its firings; run now, test, pause.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::{App, Who as _, Ws};
+use features::history::queries as history;
+use features::routines::model::{Firing, Routine};
+use features::routines::queries;
+use features::routines::queries::view::{self, Trial};
+use features::routines::rules::keep::KEPT_DONE;
+use features::routines::rules::{self, RoutineError};
+use features::usage::queries::purse::{self, Purse};
+use kernel::cursor::DEFAULT_LIMIT;
+use kernel::{Can, Fate, Payer, Problem as _, RoutineId, RoutineSession, Timestamp};
+use store::{Read, cursor_key, key_cursor};
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::form::sentence;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::{Dot, Face, Tone};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, format, html};
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    after: String,
+}
+
+/// A firing as a line.
+struct Line {
+    by: &'static str,
+    state: &'static str,
+    label: &'static str,
+    subject: String,
+    note: String,
+    run: String,
+    run_href: String,
+    task: String,
+    task_href: String,
+    /// How many parts of a template the task has.
+    parts: String,
+    /// Where all that it made is taken back.
+    undo_href: String,
+    at: RelTime,
+    took: String,
+    instruction: String,
+}
+
+/// A task whose words the routine waits for.
+struct Waits {
+    task: String,
+    title: String,
+    href: String,
+    at: String,
+}
+
+struct View {
+    live: Live,
+    name: String,
+    sentence: String,
+    action: String,
+    dot: Dot,
+    stopped: String,
+    asks: bool,
+    active: bool,
+    by_event: bool,
+    base: String,
+    /// Where it is changed.
+    edit: String,
+    /// Where another like it is made.
+    copy: String,
+    face: Face,
+    agent_href: String,
+    instruction: String,
+    /// Since when it is put away, and until when it stays.
+    done: String,
+    next: Vec<String>,
+    waits: Vec<Waits>,
+    facts: Vec<(&'static str, String)>,
+    runs: u32,
+    failures: u8,
+    lines: Vec<Line>,
+    more: String,
+    may_change: bool,
+    history: String,
+}
+
+#[derive(Template)]
+#[template(path = "routines/show.html", blocks = ["state"])]
+struct ShowPage {
+    shell: Shell,
+    view: View,
+    purse: Purse,
+}
+
+/// Shows a routine, or the region that renews itself.
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<RoutineId>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let (view, purse) = ws.read(|snap| {
+        let view = view(&ws, &who, snap, id, &asked)?;
+        let purse = purse::of(&ws, snap, Payer::Routine(id), view.may_change)?;
+        Ok::<_, RoutineError>((view, purse))
+    })?;
+    let page = ShowPage { shell, view, purse };
+    match hx.wants("routine") {
+        true => html::fragment(&page.as_state()),
+        false => html::page(&page),
+    }
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    id: RoutineId,
+    asked: &Asked,
+) -> Result<View, RoutineError> {
+    let routine = queries::get(read, id)?;
+    let clock = queries::clock(read, id)?;
+    let all_paused = queries::rules(read)?.paused_at.is_some();
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let now = ws.app.clock.now();
+    let base = ws.url(&format!("routines/{id}"));
+    let after = cursor_key(&asked.after);
+    let mut hits = queries::firings(read, id, after.as_deref(), DEFAULT_LIMIT + 1)?;
+    let is_more = hits.len() > DEFAULT_LIMIT;
+    hits.truncate(DEFAULT_LIMIT);
+    let more = match hits.last().filter(|_| is_more) {
+        Some(hit) => format!("{base}?after={}", key_cursor(&hit.key)),
+        None => String::new(),
+    };
+    let lines = hits.iter().map(|hit| line(ws, read, (&routine, &hit.record), (now, &zone)));
+    let lines = lines.collect::<Result<Vec<_>, RoutineError>>()?;
+    let agent = view::agent_of(read, &routine)?;
+    let (state, label) = view::standing(&routine, all_paused);
+    let goes = routine.is_on() && !all_paused;
+    let instants = if goes { view::coming(&routine, &clock, now) } else { Vec::new() };
+    let waits = view::written(read, &clock)?.into_iter().map(|one| Waits {
+        href: ws.url(&format!("tasks/{}", one.task)),
+        task: one.task,
+        title: one.title,
+        at: view::moment(one.due_at, &zone),
+    });
+    let own_zone = routine.schedule().map_or_else(|| zone.clone(), |schedule| schedule.zone());
+    Ok(View {
+        live: Live::new(format!("{base}?after={}", format::query_value(&asked.after)))
+            .record("routines", id)
+            .table("routine_clocks")
+            .table("routine_runs")
+            .table("routine_rules")
+            .table("inbox")
+            .table("runs")
+            .table("agents")
+            .table("usage")
+            .table("budgets"),
+        name: routine.name.clone(),
+        sentence: view::when(&routine),
+        action: view::action_words(&routine.action),
+        dot: Dot::new(state, label),
+        stopped: routine.stopped.as_ref().map(|why| format!("Stopped: {why}")).unwrap_or_default(),
+        asks: routine.asks,
+        active: routine.active,
+        by_event: routine.watch().is_some(),
+        face: agent
+            .as_ref()
+            .map_or_else(Face::nobody, |agent| Face::agent(&agent.name, &agent.emoji, &agent.slug)),
+        agent_href: agent
+            .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
+        instruction: routine.template().to_owned(),
+        done: routine.done_at.map_or_else(String::new, |at| {
+            let (since, until) = (view::moment(at, &zone), view::moment(at + KEPT_DONE, &zone));
+            format!("Done and put away since {since}. What became of it stays here until {until}.")
+        }),
+        next: instants.into_iter().map(|at| view::moment(at, &own_zone)).collect(),
+        waits: waits.collect(),
+        facts: facts(&routine),
+        runs: clock.count,
+        failures: clock.failures,
+        lines,
+        more,
+        may_change: who.access.may(Can::Agents),
+        history: history::href::<Routine>(ws, id),
+        edit: format!("{base}/edit"),
+        copy: ws.url(&format!("routines/new?copy={id}")),
+        base,
+    })
+}
+
+/// What holds for a routine besides, as far as it was chosen.
+fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    if routine.schedule().is_some() {
+        all.push(("After HQ was off", routine.catch_up.label().to_owned()));
+    }
+    all.push(("While the one before is not over", routine.overlap.label().to_owned()));
+    if routine.session != RoutineSession::Isolated && routine.action.task().is_none() {
+        all.push(("Conversation", routine.session.label().to_owned()));
+    }
+    if routine.delete_when_done {
+        all.push(("When it is done", "It is put away, with what became of it".to_owned()));
+    }
+    if let Some(form) = routine.action.task() {
+        all.push(("Priority", form.priority.label().to_owned()));
+    }
+    if let Some(model) = &routine.model {
+        all.push(("Model", model.clone()));
+    }
+    if let Some(thinking) = routine.thinking {
+        all.push(("Thinking", thinking.label().to_owned()));
+    }
+    if let Some(most) = routine.budget_micros {
+        all.push(("At most for a run", format::money(most)));
+    }
+    if let Some(quiet) = &routine.quiet {
+        let clock = |minute: u16| format!("{}:{:02}", minute / 60, minute % 60);
+        let words = format!("{} to {}, {}", clock(quiet.from), clock(quiet.until), quiet.zone);
+        all.push(("Quiet hours", words));
+    }
+    all
+}
+
+fn line(
+    ws: &Ws,
+    read: &dyn Read,
+    (routine, firing): (&Routine, &Firing),
+    (now, zone): (Timestamp, &TimeZone),
+) -> Result<Line, RoutineError> {
+    let led = view::led(read, routine, firing)?;
+    let entry = view::entry_of(read, firing)?;
+    let (state, label) = view::state(firing, led.item.as_ref());
+    let error = led.item.as_ref().and_then(|item| item.last_error.clone()).unwrap_or_default();
+    let count = u64::from(firing.count);
+    let many = (1 < count).then(|| format::count(count, "time", "times"));
+    let notes = [many.unwrap_or_default(), firing.why.clone(), error];
+    let took = led.run.as_ref().and_then(|run| {
+        let length = run.ended_at?.duration_since(run.started_at?);
+        std::time::Duration::try_from(length).ok().map(format::duration)
+    });
+    let task = led.made.or(led.about).unwrap_or_default();
+    Ok(Line {
+        by: firing.by.label(),
+        state,
+        label,
+        subject: firing.subject.clone(),
+        note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(" · "),
+        run: led.run.as_ref().map_or_else(String::new, |run| run.name()),
+        run_href: led
+            .run
+            .as_ref()
+            .map_or_else(String::new, |run| ws.url(&format!("runs/{}", run.name()))),
+        task_href: match task.as_str() {
+            "" => String::new(),
+            name => ws.url(&format!("tasks/{name}")),
+        },
+        task,
+        parts: match led.parts.len() {
+            0 => String::new(),
+            count => format!("with {}", format::count(count as u64, "part", "parts")),
+        },
+        undo_href: entry.map_or_else(String::new, |seq| ws.url(&format!("history/entry/{seq}"))),
+        at: RelTime::new(firing.at, now, zone),
+        took: took.unwrap_or_default(),
+        instruction: firing.instruction.clone(),
+    })
+}
+
+/// The record to act with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct With {
+    record: String,
+}
+
+#[derive(Template)]
+#[template(path = "routines/_trial.html")]
+struct TrialPart {
+    trial: Option<Trial>,
+    wrong: String,
+}
+
+#[derive(Template)]
+#[template(path = "routines/test.html")]
+struct TrialPage {
+    shell: Shell,
+    name: String,
+    back: String,
+    trial: Option<Trial>,
+    wrong: String,
+}
+
+/// Tries a routine out; nothing is begun and nothing is spent.
+pub(super) async fn test(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<RoutineId>,
+    Query(with): Query<With>,
+) -> Result<Response, PageError> {
+    let moment = (who.actor(), ws.app.clock.now());
+    let (name, tried) = ws.read(|snap| {
+        let routine = queries::get(snap, id)?;
+        let tried = view::trial(snap, &routine, with.record.trim(), moment);
+        Ok::<_, RoutineError>((routine.name, tried))
+    })?;
+    let (trial, wrong) = match tried {
+        Ok(trial) => (Some(trial), String::new()),
+        Err(error) if !error.fields().is_empty() => (None, sentence(&error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if hx.is_partial() {
+        return html::fragment(&TrialPart { trial, wrong });
+    }
+    let back = ws.url(&format!("routines/{id}"));
+    html::page(&TrialPage { shell, name, back, trial, wrong })
+}
+
+/// Lets a routine fire now.
+pub(super) async fn run(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<RoutineId>,
+    FormOnce(with, once): FormOnce<With>,
+) -> Result<Response, PageError> {
+    let here = ws.url(&format!("routines/{id}"));
+    let fire = once.run(move |tx| rules::run_now(tx, id, Some(&with.record)));
+    let fired = ws.write(&who, fire).await;
+    let said = match fired {
+        Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
+            match firing.why.as_str() {
+                "" => Flash::ok("What it makes is made."),
+                why => Flash { tone: Tone::Warn, text: format!("Made, but {why}.") },
+            }
+        }
+        Ok(firing) if firing.fate == Fate::Started => Flash::ok("Routine queued."),
+        Ok(firing) => Flash::danger(format!("It began nothing: {}.", firing.why)),
+        Err(error) if !error.fields().is_empty() => Flash::danger(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(&app, said, hx.go_to(&here)))
+}
+
+/// Lets a routine stand still.
+pub(super) async fn pause(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<RoutineId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::pause(tx, id)).await?;
+    Ok(hx.done("Paused. What it began goes on.", &ws.url(&format!("routines/{id}"))))
+}
+
+/// Lets a routine go on.
+pub(super) async fn resume(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<RoutineId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::resume(tx, id)).await?;
+    Ok(hx.done("It goes on from now.", &ws.url(&format!("routines/{id}"))))
+}
+
+/// Lets a routine begin that an agent made.
+pub(super) async fn approve(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<RoutineId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::approve(tx, id)).await?;
+    Ok(hx.done("It begins when its time comes.", &ws.url(&format!("routines/{id}"))))
+}
+
+/// Takes a routine away.
+pub(super) async fn delete(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<RoutineId>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+    let said = Flash::ok("The routine is deleted. What it began goes on.");
+    Ok(flash::say(&app, said, hx.go_to(&ws.url("routines"))))
+}

@@ -1,0 +1,261 @@
+//! What the form of a routine sends, and what it shows again.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use features::routines::conditions::{Alternative, MOST, Op, Written};
+use features::routines::model::Routine;
+use features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
+use kernel::cadence::ScheduleFields;
+use kernel::vocab::CadenceKind;
+use kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
+use web::format;
+
+/// How many conditions the form has at least, and how many of which one is enough.
+pub(super) const ROWS: usize = 4;
+pub(super) const ANY_ROWS: usize = 3;
+/// How many roles of a template it has at most.
+pub(super) const ROLES: usize = 100;
+
+/// What was typed, by field: a form has many, and what is not sent is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Typed(BTreeMap<String, String>);
+
+impl Typed {
+    pub(super) fn at(&self, field: &str) -> &str {
+        self.0.get(field).map_or("", |value| value.trim())
+    }
+
+    pub(super) fn set(&mut self, field: &str, value: impl Into<String>) {
+        self.0.insert(field.to_owned(), value.into());
+    }
+
+    fn given(&self, field: &str) -> Option<String> {
+        Some(self.at(field).to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// A number, or what is wrong with it.
+    fn number<T: std::str::FromStr>(&self, field: &str, wrong: &mut Vec<FieldError>) -> Option<T> {
+        let text = self.at(field);
+        if text.is_empty() {
+            return None;
+        }
+        let number = text.parse().ok();
+        if number.is_none() {
+            wrong.push(FieldError::new(field, "use a whole number"));
+        }
+        number
+    }
+
+    /// A word of a list; what is not one of them is left out.
+    fn word<T: std::str::FromStr>(&self, field: &str) -> Option<T> {
+        self.at(field).parse().ok()
+    }
+
+    /// What was typed as a wish; everything that is no number or amount is named.
+    pub(super) fn wish(&self) -> (Wish, Vec<FieldError>) {
+        let mut wrong = Vec::new();
+        let is_event = self.at("when") == "event";
+        let schedule = ScheduleFields {
+            cadence_type: self.word("cadence_type"),
+            interval_n: self.number("interval_n", &mut wrong),
+            days_of_week: self.days("day_"),
+            day_of_month: self.number("day_of_month", &mut wrong),
+            time_of_day: self.given("time_of_day"),
+            timezone: self.given("timezone"),
+            starts_on: self.given("starts_on"),
+            cron: self.given("cron"),
+            at: self.given("at"),
+        };
+        let budget_micros = match self.at("budget") {
+            "" => None,
+            text => {
+                let micros = format::parse_dollars(text);
+                if micros.is_none() {
+                    let message = "write an amount in dollars, such as 0.50";
+                    wrong.push(FieldError::new("budget_micros", message));
+                }
+                micros
+            }
+        };
+        let task = (self.at("action") == "task").then(|| {
+            let template = self.given("template");
+            TaskWish {
+                title: self.at("task_title").to_owned(),
+                priority: self.word("task_priority"),
+                unassigned: !self.at("task_unassigned").is_empty(),
+                due_days: self.number("due_days", &mut wrong),
+                roles: template.iter().flat_map(|_| self.roles()).collect(),
+                template,
+            }
+        });
+        let quiet = !(self.at("quiet_from").is_empty() && self.at("quiet_until").is_empty());
+        let wish = Wish {
+            agent: self.given("agent"),
+            name: self.at("name").to_owned(),
+            instruction: self.0.get("instruction").cloned().unwrap_or_default(),
+            schedule: (!is_event).then_some(schedule),
+            event: is_event.then(|| EventWish {
+                when: self.at("event").to_owned(),
+                all: self.conditions(),
+                own_changes: !self.at("own_changes").is_empty(),
+            }),
+            task,
+            catch_up: self.word("catch_up"),
+            catch_up_minutes: self.number("catch_up_minutes", &mut wrong),
+            overlap: self.word("overlap"),
+            model: self.given("model"),
+            thinking: self.word("thinking"),
+            budget_micros,
+            quiet_hours: quiet.then(|| QuietWish {
+                days: self.days("quiet_day_"),
+                from: self.at("quiet_from").to_owned(),
+                until: self.at("quiet_until").to_owned(),
+                timezone: self.given("quiet_zone").or_else(|| self.given("timezone")),
+            }),
+            // What was typed for a schedule, before an event was chosen, is not meant.
+            jitter_secs: match is_event {
+                true => None,
+                false => self.number("jitter_secs", &mut wrong),
+            },
+            delete_when_done: !is_event
+                && self.word("cadence_type") == Some(CadenceKind::Once)
+                && !self.at("delete_when_done").is_empty(),
+            session: self.word("session"),
+        };
+        (wish, wrong)
+    }
+
+    /// Who was chosen for the roles of the template, by role.
+    pub(super) fn roles(&self) -> impl Iterator<Item = (String, String)> {
+        let role = move |n: usize| {
+            Some((self.given(&format!("role_name_{n}"))?, self.given(&format!("role_{n}"))?))
+        };
+        (0..ROLES).filter_map(role)
+    }
+
+    /// How many rows of conditions are shown: one more than there are.
+    pub(super) fn rows(&self, prefix: &str, least: usize) -> usize {
+        let used = |n: &usize| !self.at(&format!("{prefix}{n}_field")).is_empty();
+        let last = (1..=MOST).rev().find(used).unwrap_or(0);
+        (last + 1).clamp(least, MOST)
+    }
+
+    fn days(&self, prefix: &str) -> Vec<u8> {
+        (1..=7).filter(|day| !self.at(&format!("{prefix}{day}")).is_empty()).collect()
+    }
+
+    fn conditions(&self) -> Vec<Written> {
+        let parts = |row: &str| {
+            let at = |part: &str| self.at(&format!("{row}_{part}")).to_owned();
+            (at("field"), Op::named(&at("op")), at("value"))
+        };
+        let mut all = Vec::new();
+        for n in 1..=MOST {
+            let (field, op, value) = parts(&format!("c{n}"));
+            if !field.is_empty() {
+                all.push(Written { field, op, value, any: Vec::new() });
+            }
+        }
+        let mut any = Vec::new();
+        for n in 1..=MOST {
+            let (field, op, value) = parts(&format!("a{n}"));
+            if !field.is_empty() {
+                any.push(Alternative { field, op, value });
+            }
+        }
+        if !any.is_empty() {
+            all.push(Written { any, ..Written::default() });
+        }
+        all
+    }
+
+    /// As a routine is.
+    pub(super) fn of(routine: &Routine, agent: &str) -> Self {
+        let (wish, mut typed) = (Wish::from(routine), Self::default());
+        typed.set("agent", agent);
+        typed.set("name", wish.name);
+        typed.set("instruction", wish.instruction);
+        if let Some(fields) = wish.schedule {
+            typed.set("when", "schedule");
+            typed.schedule(&fields);
+        }
+        if let Some(event) = wish.event {
+            typed.set("when", "event");
+            typed.set("event", event.when);
+            typed.set("own_changes", if event.own_changes { "on" } else { "" });
+            typed.written(&event.all);
+        }
+        if let Some(task) = wish.task {
+            typed.set("action", "task");
+            typed.set("task_title", task.title);
+            typed.set("task_priority", task.priority.map_or("", Priority::word));
+            typed.set("task_unassigned", if task.unassigned { "on" } else { "" });
+            typed.set("due_days", task.due_days.map_or_else(String::new, |days| days.to_string()));
+            typed.set("template", task.template.unwrap_or_default());
+            for (n, (role, who)) in task.roles.into_iter().enumerate() {
+                typed.set(&format!("role_name_{n}"), role);
+                typed.set(&format!("role_{n}"), who);
+            }
+        }
+        typed.set("catch_up", wish.catch_up.map_or("", CatchUp::word));
+        let minutes = wish.catch_up_minutes.map_or_else(String::new, |n| n.to_string());
+        typed.set("catch_up_minutes", minutes);
+        typed.set("overlap", wish.overlap.map_or("", Overlap::word));
+        typed.set("model", wish.model.unwrap_or_default());
+        typed.set("thinking", wish.thinking.map_or("", Thinking::word));
+        let budget = wish.budget_micros.map_or_else(String::new, format::plain_dollars);
+        typed.set("budget", budget);
+        let delay = wish.jitter_secs.map_or_else(String::new, |secs| secs.to_string());
+        typed.set("jitter_secs", delay);
+        typed.set("delete_when_done", if wish.delete_when_done { "on" } else { "" });
+        typed.set("session", wish.session.map_or("", RoutineSession::word));
+        if let Some(quiet) = wish.quiet_hours {
+            typed.set("quiet_from", quiet.from);
+            typed.set("quiet_until", quiet.until);
+            for day in quiet.days {
+                typed.set(&format!("quiet_day_{day}"), "on");
+            }
+            // One that is the schedule's stays so when that changes.
+            let own = quiet.timezone.filter(|zone| zone != typed.at("timezone"));
+            typed.set("quiet_zone", own.unwrap_or_default());
+        }
+        typed
+    }
+
+    fn schedule(&mut self, fields: &ScheduleFields) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.set("cadence_type", fields.cadence_type.map_or("", CadenceKind::word));
+        self.set("interval_n", fields.interval_n.map_or_else(String::new, |n| n.to_string()));
+        for day in &fields.days_of_week {
+            self.set(&format!("day_{day}"), "on");
+        }
+        self.set("day_of_month", fields.day_of_month.map_or_else(String::new, |n| n.to_string()));
+        self.set("time_of_day", text(&fields.time_of_day));
+        self.set("timezone", text(&fields.timezone));
+        self.set("starts_on", text(&fields.starts_on));
+        self.set("cron", text(&fields.cron));
+        self.set("at", text(&fields.at));
+    }
+
+    fn written(&mut self, all: &[Written]) {
+        let mut n = 0;
+        for one in all {
+            if one.any.is_empty() {
+                n += 1;
+                self.condition(&format!("c{n}"), (&one.field, one.op, &one.value));
+            }
+            for (m, other) in (1..).zip(&one.any) {
+                self.condition(&format!("a{m}"), (&other.field, other.op, &other.value));
+            }
+        }
+    }
+
+    fn condition(&mut self, row: &str, (field, op, value): (&str, Option<Op>, &str)) {
+        self.set(&format!("{row}_field"), field);
+        self.set(&format!("{row}_op"), op.map_or("is", Op::word));
+        self.set(&format!("{row}_value"), value);
+    }
+}

@@ -1,0 +1,310 @@
+//! What a client asks for beside words, in either form: tools of its own, and how the model answers.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use features::runs::model::{ClientChoice, ClientTool, Demand, OTHERS};
+use kernel::text::cut;
+use kernel::{JsonText, Thinking};
+
+use super::error::ChatError;
+
+/// How many tools a client may have.
+const MAX_TOOLS: usize = 128;
+/// The most that they have together, in bytes.
+const MAX_TOOLS_BYTES: usize = 64 * 1024;
+/// The longest name of a tool.
+const MAX_NAME: usize = 64;
+/// How many texts may end the output.
+const MAX_STOPS: usize = 4;
+/// The longest of them, in bytes.
+const MAX_STOP: usize = 256;
+
+/// The fields of a request that say it.
+#[derive(Debug, Default)]
+pub(super) struct Wishes<'r> {
+    /// `tools`.
+    pub tools: Option<&'r Value>,
+    /// `tool_choice`.
+    pub choice: Option<&'r Value>,
+    /// `parallel_tool_calls`.
+    pub parallel: Option<bool>,
+    /// The limits of the output, by their names; the first counts.
+    pub limits: &'r [(&'static str, Option<u64>)],
+    /// `temperature`.
+    pub temperature: Option<f64>,
+    /// `top_p`.
+    pub top_p: Option<f64>,
+    /// `stop`.
+    pub stop: Option<&'r Value>,
+}
+
+impl Wishes<'_> {
+    /// What they come to; nothing when nothing is wished.
+    ///
+    /// # Errors
+    /// Names the field that cannot be.
+    pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
+        let tools = tools(self.tools)?;
+        let choice = choice(self.choice, &tools)?;
+        let mut max_output = None;
+        for (name, limit) in self.limits {
+            if *limit == Some(0) {
+                return Err(ChatError::invalid(name, format!("`{name}` is at least 1")));
+            }
+            let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+            max_output = max_output.or(limit);
+        }
+        let demand = Demand {
+            one_by_one: self.parallel == Some(false) && !tools.is_empty(),
+            tools,
+            choice,
+            max_output,
+            temperature: thousandths("temperature", self.temperature, 2)?,
+            top_p: thousandths("top_p", self.top_p, 1)?,
+            stop: stops(self.stop)?,
+        };
+        Ok((demand != Demand::default()).then_some(demand))
+    }
+}
+
+/// A number from 0 to `most`, in thousandths.
+fn thousandths(name: &str, value: Option<f64>, most: u16) -> Result<Option<u16>, ChatError> {
+    let Some(value) = value else { return Ok(None) };
+    if !(0.0..=f64::from(most)).contains(&value) {
+        return Err(ChatError::invalid(name, format!("`{name}` is from 0 to {most}")));
+    }
+    // Written and read again: there is no lossless way between the two.
+    Ok(format!("{:.0}", value * 1_000.0).parse().ok())
+}
+
+/// A number that is taken and not used must still make sense.
+///
+/// # Errors
+/// When it is not from -`most` to `most`.
+pub(super) fn within(name: &str, value: Option<f64>, most: f64) -> Result<(), ChatError> {
+    match value {
+        Some(value) if !(-most..=most).contains(&value) => {
+            Err(ChatError::invalid(name, format!("`{name}` is from -{most} to {most}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stops(value: Option<&Value>) -> Result<Vec<String>, ChatError> {
+    let wrong = || ChatError::invalid("stop", "`stop` is a text or a list of up to four");
+    let texts: Vec<&str> = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(text)) => vec![text],
+        Some(Value::Array(texts)) => {
+            texts.iter().map(|text| text.as_str().ok_or_else(wrong)).collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err(wrong()),
+    };
+    if MAX_STOPS < texts.len() || texts.iter().any(|text| MAX_STOP < text.len()) {
+        return Err(wrong());
+    }
+    Ok(texts.into_iter().filter(|text| !text.is_empty()).map(str::to_owned).collect())
+}
+
+/// How much the model is to think, by the word of the field `name`.
+///
+/// # Errors
+/// For a word that is none.
+pub(super) fn thinking(name: &str, word: Option<&str>) -> Result<Option<Thinking>, ChatError> {
+    Ok(Some(match word {
+        None => return Ok(None),
+        Some("none") => Thinking::None,
+        Some("minimal" | "low") => Thinking::Low,
+        Some("medium") => Thinking::Medium,
+        Some("high") => Thinking::High,
+        Some("xhigh" | "max") => Thinking::Max,
+        Some(other) => {
+            let text = format!(
+                "\"{}\" is no effort; use none, minimal, low, medium, high or xhigh",
+                cut(other, 40)
+            );
+            return Err(ChatError::invalid(name, text));
+        }
+    }))
+}
+
+/// Reads tools: functions, wrapped as in Chat Completions or bare as in Responses.
+fn tools(value: Option<&Value>) -> Result<Vec<ClientTool>, ChatError> {
+    let list = match value {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(ChatError::invalid("tools", "`tools` is a list")),
+    };
+    if MAX_TOOLS < list.len() {
+        let text = format!("at most {MAX_TOOLS} tools are taken");
+        return Err(ChatError::invalid("tools", text));
+    }
+    let tools = list.iter().enumerate().map(|(at, tool)| one(tool, &format!("tools[{at}]")));
+    let tools = tools.collect::<Result<Vec<ClientTool>, _>>()?;
+    let sizes = tools.iter().map(|tool| tool.name.len() + tool.about.len() + tool.schema.0.len());
+    if MAX_TOOLS_BYTES < sizes.sum::<usize>() {
+        let text = format!("`tools` have at most {} KB together", MAX_TOOLS_BYTES / 1024);
+        return Err(ChatError::invalid("tools", text));
+    }
+    let mut names = HashSet::new();
+    for (at, tool) in tools.iter().enumerate() {
+        let base = tool.name.strip_suffix(OTHERS).unwrap_or(&tool.name);
+        if !names.insert(base) {
+            let text = format!("two tools have the name {base}; give each its own");
+            return Err(ChatError::invalid(&format!("tools[{at}].function.name"), text));
+        }
+    }
+    Ok(tools)
+}
+
+fn one(tool: &Value, place: &str) -> Result<ClientTool, ChatError> {
+    let kind = tool["type"].as_str().unwrap_or_default();
+    if kind != "function" {
+        let text = format!(
+            "tools of type \"{}\" are not supported, only \"function\": the agent has tools of its \
+             own for the rest",
+            cut(kind, 40)
+        );
+        return Err(ChatError::invalid(&format!("{place}.type"), text));
+    }
+    let (function, place) = match &tool["function"] {
+        Value::Null => (tool, place.to_owned()),
+        function => (function, format!("{place}.function")),
+    };
+    let name = function["name"].as_str().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if name.is_empty() || MAX_NAME < name.len() || !name.chars().all(plain) {
+        let text = "a tool's name has 1 to 64 letters, digits, - and _";
+        return Err(ChatError::invalid(&format!("{place}.name"), text));
+    }
+    let schema = match &function["parameters"] {
+        Value::Null => json!({ "type": "object", "properties": {} }),
+        Value::Object(given) => {
+            let mut schema = given.clone();
+            schema.entry("type").or_insert_with(|| "object".into());
+            Value::Object(schema)
+        }
+        _ => {
+            let text = "`parameters` is a JSON schema, an object";
+            return Err(ChatError::invalid(&format!("{place}.parameters"), text));
+        }
+    };
+    Ok(ClientTool {
+        name: name.to_owned(),
+        about: function["description"].as_str().unwrap_or_default().to_owned(),
+        schema: JsonText(schema.to_string()),
+    })
+}
+
+fn choice(value: Option<&Value>, tools: &[ClientTool]) -> Result<ClientChoice, ChatError> {
+    const PARAM: &str = "tool_choice";
+    let wrong = |text: &str| Err(ChatError::invalid(PARAM, text));
+    let choice = match value {
+        None | Some(Value::Null) => return Ok(ClientChoice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => return Ok(ClientChoice::Auto),
+            // Without tools there is nothing to leave out.
+            "none" if tools.is_empty() => return Ok(ClientChoice::Auto),
+            "none" => return Ok(ClientChoice::None),
+            "required" => ClientChoice::Required,
+            _ => return wrong("`tool_choice` is auto, none, required or one function"),
+        },
+        Some(named) => match named["function"]["name"].as_str().or(named["name"].as_str()) {
+            Some(name) if named["type"] == "function" => ClientChoice::Named(name.to_owned()),
+            _ => return wrong("`tool_choice` is auto, none, required or one function"),
+        },
+    };
+    match &choice {
+        _ if tools.is_empty() => wrong("`tool_choice` asks for a tool, and `tools` has none"),
+        ClientChoice::Named(name) if tools.iter().all(|tool| tool.name != *name) => {
+            wrong("`tool_choice` names a function that is not in `tools`")
+        }
+        _ => Ok(choice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Demand, Wishes, thinking};
+    use features::runs::model::ClientChoice;
+    use kernel::Thinking;
+    use serde_json::{Value, json};
+
+    fn asked(tools: &Value, choice: &Value) -> Result<Option<Demand>, super::ChatError> {
+        Wishes { tools: Some(tools), choice: Some(choice), ..Wishes::default() }.demand()
+    }
+
+    #[test]
+    fn tools_of_both_forms_are_read() {
+        let schema = json!({ "properties": { "city": { "type": "string" } } });
+        let function = json!({ "name": "get_weather", "description": "Now", "parameters": schema });
+        let wrapped = json!([{ "type": "function", "function": function }]);
+        let mut bare = function.clone();
+        bare["type"] = "function".into();
+        let one = json!({ "type": "function", "function": { "name": "get_weather" } });
+        let demand = asked(&wrapped, &one).unwrap().unwrap();
+        assert_eq!(demand.choice, ClientChoice::Named("get_weather".into()));
+        assert_eq!((demand.tools[0].about.as_str(), demand.must_call()), ("Now", true));
+        assert!(demand.tools[0].schema.0.contains(r#""type":"object""#));
+        let same = asked(&json!([bare]), &json!("required")).unwrap().unwrap();
+        assert_eq!((same.tools, same.choice), (demand.tools, ClientChoice::Required));
+        assert_eq!(asked(&json!([]), &json!("none")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_place() {
+        let tool = |name: &str| json!({ "type": "function", "function": { "name": name } });
+        let auto = json!("auto");
+        let long = "d".repeat(70_000);
+        for (tools, choice, param) in [
+            (json!({}), auto.clone(), "tools"),
+            (json!([{ "type": "web_search" }]), auto.clone(), "tools[0].type"),
+            (json!([tool("a b")]), auto.clone(), "tools[0].function.name"),
+            (json!([{ "type": "function", "name": "" }]), auto.clone(), "tools[0].name"),
+            (json!([tool("a"), tool("a")]), auto.clone(), "tools[1].function.name"),
+            (json!([tool("a"), tool("a_client")]), auto.clone(), "tools[1].function.name"),
+            (
+                json!([{ "type": "function", "name": "a", "description": long }]),
+                auto.clone(),
+                "tools",
+            ),
+            (
+                json!([{ "type": "function", "name": "a", "parameters": 5 }]),
+                auto,
+                "tools[0].parameters",
+            ),
+            (json!([tool("a")]), json!("maybe"), "tool_choice"),
+            (json!([tool("a")]), json!({ "type": "function", "name": "b" }), "tool_choice"),
+            (json!([]), json!("required"), "tool_choice"),
+        ] {
+            let error = asked(&tools, &choice).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(param), "{tools}");
+        }
+    }
+
+    #[test]
+    fn how_the_model_answers_is_read() {
+        let stop = json!(["END", ""]);
+        let wishes = Wishes {
+            limits: &[("max_completion_tokens", Some(50)), ("max_tokens", Some(9))],
+            temperature: Some(0.7),
+            top_p: Some(0.95),
+            stop: Some(&stop),
+            ..Wishes::default()
+        };
+        let demand = wishes.demand().unwrap().unwrap();
+        assert_eq!(
+            (demand.max_output, demand.temperature, demand.top_p),
+            (Some(50), Some(700), Some(950))
+        );
+        assert_eq!(demand.stop, ["END"]);
+        assert_eq!(Wishes::default().demand().unwrap(), None);
+        let effort = |word| thinking("reasoning.effort", word);
+        assert_eq!(effort(Some("high")).unwrap(), Some(Thinking::High));
+        assert_eq!(effort(None).unwrap(), None);
+        let strange = effort(Some("huge")).unwrap_err();
+        assert_eq!(strange.param.as_deref(), Some("reasoning.effort"));
+    }
+}

@@ -1,0 +1,461 @@
+//! The OpenAI-compatible API: an agent behind the model's name, `hq/<agent>`.
+//!
+//! A question is talk: it becomes a queued input of a session and is answered by a run, exactly as
+//! a chat message is. One write makes the session, the input and the run; the answer is read from
+//! the session when the store says that the run has ended. With an `Idempotency-Key` the run is asked
+//! for once: a repeat waits for it, or has its answer again. Mounted at `/v1`.
+
+mod activity;
+mod content;
+mod demand;
+mod error;
+mod form;
+mod request;
+mod responses;
+mod resume;
+mod stream;
+mod talk;
+mod turn;
+
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries as people;
+use features::connections::queries::named::{self, Named};
+use features::runs::model::{Demand, Run, Session};
+use features::runs::queries::{self, talk as own};
+use features::runs::rules::{self, NewInput, RunError, SessionSpec};
+use kernel::{AgentId, Can, InputId, RunId, RunTrigger, Thinking};
+use store::{Range, ReadExt, StoreError, WriteTx};
+use web::extract::Path;
+use web::idempotency::{Once, OnceFile};
+use web::routes::{Doc, Needs, Routes};
+use web::session::{Alive, Person};
+
+pub use error::shape_errors;
+
+use activity::Activity;
+use error::ChatError;
+use form::{Chat, Form, Head};
+use request::ChatRequest;
+use responses::{ResponsesRequest, no_response};
+use stream::Telling;
+use talk::{Remembers, Talk, Target, Thread, header, unknown_model};
+use turn::{StopOnDrop, Turn};
+
+/// The largest body.
+const MAX_BODY: usize = 20 * 1024 * 1024;
+
+/// Routes below `/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post(
+            "/chat/completions",
+            complete.needs(Can::Chat).doc(|| {
+                Doc::new("Ask an agent, in the form of the OpenAI API")
+                    .body::<ChatRequest>()
+                    .media("application/json")
+                    .media("text/event-stream")
+            }),
+        )
+        .post(
+            "/responses",
+            respond.needs(Can::Chat).doc(|| {
+                Doc::new("Ask an agent, in the form of the Responses API")
+                    .body::<ResponsesRequest>()
+                    .media("application/json")
+                    .media("text/event-stream")
+            }),
+        )
+        .get(
+            "/models",
+            models.needs(Can::Read).doc(|| {
+                Doc::new("Agents as models, in the form of the OpenAI API").returns::<ModelList>()
+            }),
+        )
+        .get(
+            "/models/{*id}",
+            model.needs(Can::Read).doc(|| Doc::new("One agent as a model").returns::<Model>()),
+        )
+        .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_BODY)))
+}
+
+/// An agent as a model.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct Model {
+    /// `hq`, `hq/default` or `hq/<agent>`.
+    id: String,
+    /// Always `model`.
+    object: &'static str,
+    /// When the agent was made, in seconds since 1970.
+    created: i64,
+    /// Always `hq`.
+    owned_by: &'static str,
+}
+
+impl Model {
+    fn of(id: String, agent: &Agent) -> Self {
+        Self { id, object: "model", created: agent.created_at.as_second(), owned_by: "hq" }
+    }
+}
+
+/// All agents as models.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ModelList {
+    /// Always `list`.
+    object: &'static str,
+    /// The models.
+    data: Vec<Model>,
+}
+
+/// Agents that are not archived, oldest first.
+fn agents(ws: &Ws) -> Result<Vec<Agent>, StoreError> {
+    let all: Vec<Agent> = ws.read(|snap| snap.list(&Range::all()))?;
+    Ok(all.into_iter().filter(|agent| agent.archived_at.is_none()).collect())
+}
+
+fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
+    let agents = agents(ws)?;
+    let first = agents.first().into_iter();
+    let first = first.flat_map(|agent| ["hq", "hq/default"].map(|id| Model::of(id.into(), agent)));
+    let named = agents.iter().map(|agent| Model::of(format!("hq/{}", agent.slug), agent));
+    Ok(first.chain(named).collect())
+}
+
+async fn models(ws: Ws) -> Result<Response, ChatError> {
+    let data = list(&ws)?;
+    Ok(axum::Json(ModelList { object: "list", data }).into_response())
+}
+
+async fn model(ws: Ws, Path(id): Path<String>) -> Result<Response, ChatError> {
+    let (target, asked) = (Target::of(&id)?, id);
+    let agent = find(&ws, &target, &asked)?;
+    Ok(axum::Json(Model::of(asked, &agent)).into_response())
+}
+
+/// The agent that is meant.
+fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
+    let found = match target {
+        Target::Default => agents(ws)?.into_iter().next(),
+        Target::Named(name) => ws.read(|snap| match name.parse::<AgentId>() {
+            Ok(id) => snap.get::<Agent>(id),
+            Err(_) => people::by_slug(snap, name),
+        })?,
+    };
+    match found.filter(|agent| agent.archived_at.is_none()) {
+        Some(agent) => Ok(agent),
+        None if *target == Target::Default => {
+            let text = "this workspace has no agent yet; make one, then ask it";
+            Err(ChatError::new(StatusCode::NOT_FOUND, "no_agent", text))
+        }
+        None => Err(unknown_model(asked)),
+    }
+}
+
+/// A question in either form.
+struct Question {
+    /// The model as it was asked for.
+    model: String,
+    /// Who asks.
+    user: Option<String>,
+    /// The run that answered before.
+    previous: Option<RunId>,
+    /// What was said.
+    talk: Talk,
+    /// What is asked for beside words.
+    demand: Option<Demand>,
+    /// How much the model is to think.
+    thinking: Option<Thinking>,
+    /// Whether the answer comes piece by piece.
+    streams: bool,
+    /// Whether its run goes on when the client hangs up.
+    stays: bool,
+}
+
+/// A question that has its place. It is kept for a repeat with the same key.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    /// The message.
+    input: InputId,
+    /// The run that has it.
+    run: RunId,
+    /// The first event of the run that belongs to the answer, and model calls before it.
+    since: (u32, u32),
+    /// Whether the run ends when the client hangs up: the session was made for this call alone.
+    bound: bool,
+    /// What the answer is named by.
+    name: String,
+    /// When it was asked, in seconds since 1970.
+    created: i64,
+}
+
+impl TryFrom<&ChatRequest> for Question {
+    type Error = ChatError;
+
+    fn try_from(request: &ChatRequest) -> Result<Self, ChatError> {
+        Ok(Self {
+            model: request.model.clone(),
+            user: request.user.clone(),
+            previous: None,
+            talk: request.talk()?,
+            demand: request.demand()?,
+            thinking: request.thinking()?,
+            streams: request.streams(),
+            stays: false,
+        })
+    }
+}
+
+impl TryFrom<&ResponsesRequest> for Question {
+    type Error = ChatError;
+
+    fn try_from(request: &ResponsesRequest) -> Result<Self, ChatError> {
+        Ok(Self {
+            model: request.model.clone(),
+            user: request.user.clone(),
+            previous: request.previous()?,
+            talk: request.talk()?,
+            demand: request.demand()?,
+            thinking: request.thinking()?,
+            streams: request.streams(),
+            stays: false,
+        })
+    }
+}
+
+async fn complete(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    once: OnceFile,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ChatError> {
+    let request = ChatRequest::read(&body)?;
+    let question = Question::try_from(&request)?;
+    let (once, usage) = (once.with_body(&body), request.wants_usage());
+    answer(ws, (who, alive), &headers, once, question, |head| Box::new(Chat::new(head, usage)))
+        .await
+}
+
+async fn respond(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    once: OnceFile,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ChatError> {
+    let request = ResponsesRequest::read(&body)?;
+    let (once, question) = (once.with_body(&body), Question::try_from(&request)?);
+    answer(ws, (who, alive), &headers, once, question, |head| Box::new(request.form(head))).await
+}
+
+/// Asks, waits and answers in the form that `form` makes.
+async fn answer(
+    ws: Ws,
+    (who, alive): (Person, Alive),
+    headers: &HeaderMap,
+    once: Once,
+    mut question: Question,
+    form: impl FnOnce(Head) -> Box<dyn Form>,
+) -> Result<Response, ChatError> {
+    if ws.app.closing.is_cancelled() {
+        return Err(turn::closing());
+    }
+    let keyed = once.is_keyed();
+    // Whoever has a key asks again when the connection breaks.
+    question.stays = keyed || header(headers, "detach") == Some("true");
+    // Both ears are open before the question is asked, so that nothing of its answer is missed.
+    let (entries, pieces) = (ws.store.subscribe(), ws.live.subscribe());
+    let tells = question.streams && header(headers, "events") == Some("tools");
+    let steps = tells.then(|| ws.store.subscribe());
+    let accounts = ws.app.system.watch();
+    let asked = match asked_before(&ws, &once)? {
+        Some(asked) => asked,
+        None => begin(&ws, &who, headers, once, &mut question).await?,
+    };
+    let Asked { input, run, since, bound, name, created } = asked;
+    let mut guard = bound.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
+    let form = form(Head { id: name, created, model: question.model });
+    let demand = question.demand.unwrap_or_default();
+    let (takes_calls, wants_calls) = (!demand.offered().is_empty(), demand.must_call());
+    let activity = match steps {
+        Some(steps) => Activity::of(&ws, (run, since.0), demand, steps)?,
+        None => None,
+    };
+    let mut turn = Turn {
+        ws,
+        input,
+        run,
+        since,
+        keyed,
+        unseen: keyed,
+        takes_calls,
+        wants_calls,
+        entries,
+        accounts,
+        alive,
+    };
+    turn.check()?;
+    if question.streams {
+        return Ok(stream::answer(Telling { turn, pieces, form, guard, activity }));
+    }
+    drop(pieces);
+    let ended = turn.ended().await?;
+    if let Some(guard) = &mut guard {
+        guard.disarm();
+    }
+    let answer = turn.answer(&ended)?;
+    Ok(axum::Json(form.whole(&answer)).into_response())
+}
+
+/// What was asked with the same key before.
+///
+/// # Errors
+/// When it was something else, or nothing is left of its run.
+fn asked_before(ws: &Ws, once: &Once) -> Result<Option<Asked>, ChatError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        let Some(asked) = once.answered::<Asked>(snap)? else { return Ok(None) };
+        let is_there = snap.get::<Run>(asked.run)?.is_some();
+        Ok(Some((asked, is_there)))
+    })?;
+    match found {
+        Some((_, false)) => {
+            let text = "what was asked with this Idempotency-Key is not kept any more; ask with \
+                        another one";
+            Err(ChatError::new(StatusCode::CONFLICT, "no_answer_kept", text))
+        }
+        found => Ok(found.map(|(asked, _)| asked)),
+    }
+}
+
+/// Finds whom the question is for, and gives it its place.
+async fn begin(
+    ws: &Ws,
+    who: &Person,
+    headers: &HeaderMap,
+    once: Once,
+    question: &mut Question,
+) -> Result<Asked, ChatError> {
+    let target = match header(headers, "agent-id") {
+        Some(agent) => Target::Named(agent.to_owned()),
+        None => Target::of(&question.model)?,
+    };
+    let agent = find(ws, &target, &question.model)?;
+    if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
+        let why = match reason {
+            "workspace_paused" => "all work stands still until somebody resumes it".to_owned(),
+            other => other.replace('_', " "),
+        };
+        let text = format!("{} does not take talk now: {why}", agent.name);
+        return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
+    }
+    let thread = match question.previous {
+        Some(run) => Thread::After(run),
+        None => {
+            let user = question.user.as_deref();
+            Thread::of(header(headers, "session-key"), user, who.account)?
+        }
+    };
+    let model = match header(headers, "model") {
+        Some(name) => Some(chosen(ws, who, name)?),
+        None => None,
+    };
+    match resume::go_on(ws, who, &agent, once.clone(), question).await? {
+        Some(asked) => Ok(asked),
+        None => ask(ws, who, &agent, once, (&thread, model), question).await,
+    }
+}
+
+/// The model that a program chooses for its call: who may set that of agents may, and it has to be there.
+fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
+    if !who.access.may(Can::Agents) {
+        let text = "a model is chosen by those who manage agents; leave `x-hq-model` out";
+        return Err(ChatError::new(StatusCode::FORBIDDEN, "forbidden", text));
+    }
+    match ws.read(|snap| named::model(snap, name))? {
+        Named::Known(model) => Ok(model),
+        Named::Unknown(near) => {
+            let hint = match near.as_slice() {
+                [] => String::new(),
+                near => format!("; near are {}", near.join(", ")),
+            };
+            let text = format!("`x-hq-model`: there is no model {name} here{hint}");
+            Err(ChatError::new(StatusCode::BAD_REQUEST, "model_not_found", text))
+        }
+    }
+}
+
+/// Queues the question in its session, in one write.
+async fn ask(
+    ws: &Ws,
+    who: &Person,
+    agent: &Agent,
+    once: Once,
+    (thread, model): (&Thread, Option<String>),
+    question: &mut Question,
+) -> Result<Asked, ChatError> {
+    let slug = &agent.slug;
+    let key = match thread {
+        Thread::Single => {
+            let id = ws.app.ids.next(ws.app.clock.now_ms());
+            format!("agent:{slug}:explicit:{id}")
+        }
+        Thread::Shared(name) => format!("agent:{slug}:explicit:{name}"),
+        Thread::Own => ws.read(|snap| own::own_key(snap, agent, who.account, who.role))?,
+        Thread::After(run) => {
+            let key = ws.read(|snap| session_of(snap, *run, agent, who))?;
+            key.ok_or_else(|| no_response(&run.to_string()))?
+        }
+    };
+    let known = match thread {
+        Thread::Single => None,
+        _ => ws.read(|snap| queries::session_by_key(snap, &key))?,
+    };
+    let remembers = match known.is_some_and(|session| 0 < session.events) {
+        true => Remembers::Everything,
+        false => Remembers::Nothing,
+    };
+    question.talk.spill(remembers);
+    let text = question.talk.input(remembers)?;
+    let attached = content::keep(ws, question.talk.take_files()).await?;
+    let (demand, thinking) = (question.demand.clone(), question.thinking);
+    let spec = SessionSpec { agent: agent.id, key, owner: Some(who.account), task: None };
+    let trigger = RunTrigger::Api;
+    let new = NewInput { trigger, model, attached, demand, thinking, ..NewInput::chat(text) };
+    let bound = *thread == Thread::Single && !question.stays;
+    let created = ws.app.clock.now().as_second();
+    let say = once.run(move |tx: &mut WriteTx<'_>| -> Result<_, RunError> {
+        let sent = rules::talk::say(tx, spec, new)?;
+        rules::client::bind(tx, sent.run, bound)?;
+        let (input, run, name) = (sent.message, sent.run, sent.run.to_string());
+        Ok(Asked { input, run, since: (0, 0), bound, name, created })
+    });
+    Ok(ws.write(who, say).await?)
+}
+
+/// The key of the session in which a run of this agent has answered this person's programs.
+fn session_of(
+    snap: &impl ReadExt,
+    run: RunId,
+    agent: &Agent,
+    who: &Person,
+) -> Result<Option<String>, StoreError> {
+    let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
+    let session = snap.get::<Session>(run.session)?;
+    let explicit = format!("agent:{}:explicit:", agent.slug);
+    let own = session.filter(|session| {
+        session.agent == agent.id
+            && session.owner == Some(who.account)
+            && session.key.starts_with(&explicit)
+    });
+    Ok(own.map(|session| session.key))
+}

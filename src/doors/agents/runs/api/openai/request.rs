@@ -1,0 +1,373 @@
+//! What a client asks in the form of Chat Completions.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use features::runs::model::Demand;
+use kernel::Thinking;
+
+use super::content::Content;
+use super::demand::{Wishes, thinking, within};
+use super::error::{ChatError, read};
+use super::talk::{Speaker, Talk};
+
+/// A request for an answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ChatRequest {
+    /// `hq`, `hq/default` or `hq/<agent>`.
+    #[serde(default)]
+    pub model: String,
+    /// The conversation, oldest first.
+    #[serde(default)]
+    pub messages: Vec<Message>,
+    /// Whether the answer comes piece by piece.
+    #[serde(default)]
+    pub stream: Option<bool>,
+    /// What a stream says besides.
+    #[serde(default)]
+    pub stream_options: Option<StreamOptions>,
+    /// Who asks: calls with the same word share a session, which remembers.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// How many answers; only one is given.
+    #[serde(default)]
+    pub n: Option<u32>,
+    /// Functions that the client carries out, beside the agent's own tools.
+    #[serde(default)]
+    tools: Option<Value>,
+    /// Whether one of them has to be called: `auto`, `none`, `required` or one by name.
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    /// Whether several may be called at once.
+    #[serde(default)]
+    parallel_tool_calls: Option<bool>,
+    /// Refused: `tools` took its place.
+    #[serde(default)]
+    functions: Option<Value>,
+    /// Refused unless it asks for text.
+    #[serde(default)]
+    response_format: Option<Value>,
+    /// Refused when true.
+    #[serde(default)]
+    logprobs: Option<bool>,
+    /// Sampling temperature, 0 to 2, for models that take one.
+    #[serde(default)]
+    temperature: Option<f64>,
+    /// Nucleus sampling, 0 to 1, for models that take it.
+    #[serde(default)]
+    top_p: Option<f64>,
+    /// The most output tokens of one model call, never more than the agent is set to.
+    #[serde(default)]
+    max_tokens: Option<u64>,
+    /// The same; it counts before `max_tokens`.
+    #[serde(default)]
+    max_completion_tokens: Option<u64>,
+    /// Texts that end the output: one, or up to four.
+    #[serde(default)]
+    stop: Option<Value>,
+    /// How much the model thinks: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`.
+    #[serde(default)]
+    reasoning_effort: Option<String>,
+    /// Not used. Checked, -2 to 2.
+    #[serde(default)]
+    frequency_penalty: Option<f64>,
+    /// Not used. Checked, -2 to 2.
+    #[serde(default)]
+    presence_penalty: Option<f64>,
+}
+
+/// What a stream says besides the answer.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct StreamOptions {
+    /// Ends the stream with a chunk that carries the usage.
+    #[serde(default)]
+    pub include_usage: Option<bool>,
+}
+
+/// One message of the conversation.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Message {
+    /// `system`, `developer`, `user`, `assistant` or `tool`.
+    role: String,
+    /// Text, or a list of parts of type `text`, `image_url` and `file`.
+    #[serde(default)]
+    content: Value,
+    /// The calls that the model made then.
+    #[serde(default)]
+    tool_calls: Option<Vec<CallMade>>,
+    /// The call whose result this is.
+    #[serde(default)]
+    tool_call_id: Option<String>,
+}
+
+/// A call that the model made.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct CallMade {
+    /// What was called.
+    function: FunctionMade,
+}
+
+/// The function of a call.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct FunctionMade {
+    /// Its name.
+    name: String,
+    /// Its arguments as JSON text.
+    #[serde(default)]
+    arguments: String,
+}
+
+impl ChatRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Names what is wrong.
+    pub fn read(body: &[u8]) -> Result<Self, ChatError> {
+        let request: Self = read(body)?;
+        request.check()?;
+        Ok(request)
+    }
+
+    fn check(&self) -> Result<(), ChatError> {
+        if self.functions.as_ref().is_some_and(|functions| !functions.is_null()) {
+            let text = "`functions` are not supported; use `tools`";
+            return Err(ChatError::invalid("functions", text));
+        }
+        let form = self.response_format.as_ref().and_then(|form| form["type"].as_str());
+        if form.is_some_and(|form| form != "text") {
+            let text = "`response_format` is not supported; ask for the form in the message";
+            return Err(ChatError::invalid("response_format", text));
+        }
+        if self.n.is_some_and(|n| n != 1) {
+            return Err(ChatError::invalid(
+                "n",
+                "one answer is given for each request: leave `n` out",
+            ));
+        }
+        within("frequency_penalty", self.frequency_penalty, 2.0)?;
+        within("presence_penalty", self.presence_penalty, 2.0)?;
+        if self.logprobs == Some(true) {
+            return Err(ChatError::invalid(
+                "logprobs",
+                "`logprobs` are not known here: leave it out",
+            ));
+        }
+        if self.messages.is_empty() {
+            return Err(ChatError::invalid("messages", "`messages` is empty: say something first"));
+        }
+        Ok(())
+    }
+
+    /// How much the model is to think.
+    ///
+    /// # Errors
+    /// For a word that is none.
+    pub fn thinking(&self) -> Result<Option<Thinking>, ChatError> {
+        thinking("reasoning_effort", self.reasoning_effort.as_deref())
+    }
+
+    /// What is asked for beside words.
+    ///
+    /// # Errors
+    /// Names the field that cannot be.
+    pub fn demand(&self) -> Result<Option<Demand>, ChatError> {
+        let limits = [
+            ("max_completion_tokens", self.max_completion_tokens),
+            ("max_tokens", self.max_tokens),
+        ];
+        let wishes = Wishes {
+            tools: self.tools.as_ref(),
+            choice: self.tool_choice.as_ref(),
+            parallel: self.parallel_tool_calls,
+            limits: &limits,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            stop: self.stop.as_ref(),
+        };
+        wishes.demand()
+    }
+
+    /// Whether the answer comes piece by piece.
+    pub fn streams(&self) -> bool {
+        self.stream == Some(true)
+    }
+
+    /// Whether a stream ends with its usage.
+    pub fn wants_usage(&self) -> bool {
+        self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
+    }
+
+    /// The conversation.
+    ///
+    /// # Errors
+    /// When a part of a message cannot be taken.
+    pub fn talk(&self) -> Result<Talk, ChatError> {
+        let mut talk = Talk::new("messages");
+        for (at, message) in self.messages.iter().enumerate() {
+            let place = format!("messages[{at}]");
+            let speaker = Speaker::of(&message.role, &place)?;
+            let content = Content::of(&message.content, &format!("{place}.content"))?;
+            match message.tool_call_id.as_deref().filter(|_| speaker == Speaker::Tool) {
+                Some(call) => talk.give(call, content),
+                None => talk.say(speaker, content),
+            }
+            for CallMade { function } in message.tool_calls.iter().flatten() {
+                talk.called(&function.name, &function.arguments);
+            }
+        }
+        Ok(talk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::talk::Remembers;
+    use super::ChatRequest;
+    use serde_json::json;
+
+    fn read(body: &serde_json::Value) -> Result<ChatRequest, super::ChatError> {
+        ChatRequest::read(body.to_string().as_bytes())
+    }
+
+    fn input(messages: serde_json::Value, remembers: Remembers) -> String {
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        request.talk().unwrap().input(remembers).unwrap()
+    }
+
+    #[test]
+    fn one_message_is_taken_as_it_is() {
+        let one = json!([{ "role": "user", "content": "Hello" }]);
+        assert_eq!(input(one, Remembers::Nothing), "Hello");
+        let parts = json!([{ "role": "user", "content": [
+            { "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+        assert_eq!(input(parts, Remembers::Nothing), "a\nb");
+    }
+
+    #[test]
+    fn instructions_and_history_are_told_apart_from_what_is_said_now() {
+        let talk = json!([
+            { "role": "system", "content": "Be short." },
+            { "role": "user", "content": "Hi" },
+            { "role": "assistant", "content": "Hello!" },
+            { "role": "user", "content": "What is open?" },
+        ]);
+        let folded = input(talk.clone(), Remembers::Nothing);
+        assert_eq!(
+            folded,
+            "# Instructions from the program that asks\nBe short.\n\n# The conversation so far\n\
+             User: Hi\n\nAssistant: Hello!\n\n# What is said now\nWhat is open?"
+        );
+        // The instructions are those of this question, whatever the session was told before.
+        assert_eq!(
+            input(talk, Remembers::Everything),
+            "# Instructions from the program that asks\nBe short.\n\n# What is said now\nWhat is open?"
+        );
+    }
+
+    #[test]
+    fn pictures_of_what_is_said_now_are_taken_and_older_ones_are_words() {
+        let picture = |text: &str| {
+            json!([
+                { "type": "text", "text": text },
+                { "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgo=" } },
+            ])
+        };
+        let messages = json!([
+            { "role": "user", "content": picture("What is this?") },
+            { "role": "assistant", "content": "A heron." },
+            { "role": "user", "content": picture("") },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let mut talk = request.talk().unwrap();
+        let folded = talk.input(Remembers::Nothing).unwrap();
+        assert!(folded.contains("User: What is this?\n[a picture]"), "{folded}");
+        assert_eq!(talk.input(Remembers::Everything).unwrap(), "");
+        assert_eq!(talk.take_files().len(), 1);
+        assert!(talk.input(Remembers::Everything).is_err(), "nothing is left to say");
+    }
+
+    #[test]
+    fn results_are_told_apart_from_words() {
+        let messages = json!([
+            { "role": "user", "content": "How warm is it?" },
+            { "role": "assistant", "content": null, "tool_calls": [{ "id": "a", "type": "function",
+                "function": { "name": "get_weather", "arguments": "{\"city\":\"Rome\"}" } }] },
+            { "role": "tool", "tool_call_id": "a", "content": "21" },
+            { "role": "user", "content": "Be short" },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let talk = request.talk().unwrap();
+        assert_eq!(talk.results(), [("a".to_owned(), "21".to_owned())]);
+        assert_eq!(talk.said_besides(), "Be short");
+        let folded = talk.input(Remembers::Nothing).unwrap();
+        assert!(folded.contains("[called get_weather({\"city\":\"Rome\"})]"), "{folded}");
+        assert!(folded.ends_with("Result of a tool: 21\n\nBe short"), "{folded}");
+    }
+
+    #[test]
+    fn a_long_history_loses_its_oldest_messages_first() {
+        let long = "x".repeat(40_000);
+        let talk = json!([
+            { "role": "user", "content": format!("first {long}") },
+            { "role": "assistant", "content": format!("second {long}") },
+            { "role": "user", "content": "now" },
+        ]);
+        let folded = input(talk, Remembers::Nothing);
+        assert!(folded.contains("second") && !folded.contains("first"));
+        assert!(folded.contains("[1 earlier messages were left out]"));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_message_comes_as_a_file_beside_it() {
+        let long = "x".repeat(90_000);
+        let messages = json!([
+            { "role": "user", "content": format!("first {long} end of first") },
+            { "role": "assistant", "content": "second" },
+            { "role": "user", "content": format!("now {long} and that is all") },
+        ]);
+        let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        let told = talk.input(Remembers::Nothing).unwrap();
+        assert!(told.contains(
+            "[1 earlier messages were left out here; all of it stands in the file conversation.md]"
+        ));
+        assert!(told.contains("now xxx") && told.ends_with("and that is all"));
+        assert!(told.contains("the whole stands in the file message-3.md"));
+        assert_eq!(talk.take_files().len(), 2);
+
+        let message = json!({ "role": "user", "content": format!("one of many {long}") });
+        let many = json!({ "model": "hq", "messages": vec![message; 12] });
+        let mut talk = read(&many).unwrap().talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        let told = talk.input(Remembers::Nothing).unwrap();
+        assert_eq!(told.matches("the whole stands in the file messages.md").count(), 12, "{told}");
+        assert_eq!(talk.take_files().len(), 1, "all of them in one");
+
+        let short = json!([{ "role": "user", "content": "Hi" }]);
+        let request = read(&json!({ "model": "hq", "messages": short })).unwrap();
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        assert_eq!(talk.input(Remembers::Nothing).unwrap(), "Hi");
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        let user = json!([{ "role": "user", "content": "Hi" }]);
+        let refused = |extra: serde_json::Value| {
+            let mut body = json!({ "model": "hq", "messages": user });
+            body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            read(&body).err().and_then(|error| error.param)
+        };
+        assert_eq!(refused(json!({ "functions": [{ "name": "x" }] })), Some("functions".into()));
+        assert_eq!(refused(json!({ "presence_penalty": 3 })), Some("presence_penalty".into()));
+        assert_eq!(refused(json!({ "n": 2 })), Some("n".into()));
+        assert_eq!(refused(json!({ "messages": [] })), Some("messages".into()));
+        assert_eq!(refused(json!({ "tools": [], "temperature": 0.2 })), None);
+        let sound = json!([{ "role": "user", "content": [{ "type": "input_audio" }] }]);
+        let request = read(&json!({ "model": "hq", "messages": sound })).unwrap();
+        let error = request.talk().unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("messages[0].content[0]"));
+    }
+}

@@ -1,0 +1,261 @@
+//! An answer piece by piece, as server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::Response;
+use futures_util::stream;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at};
+
+use app::live::{BlockKind, Piece};
+
+use super::activity::{self, Activity, ToolSeen};
+use super::form::Form;
+use super::turn::{StopOnDrop, Turn};
+
+/// A sign of life so often while nothing is said.
+const BEAT: Duration = Duration::from_secs(15);
+/// How many chunks may wait for a slow client; then pieces are gathered by the hub.
+const WAITING: usize = 64;
+
+/// What a stream is made of.
+pub(super) struct Telling {
+    /// The question.
+    pub turn: Turn,
+    /// Running text.
+    pub pieces: Receiver<Arc<Piece>>,
+    /// How it is put into words.
+    pub form: Box<dyn Form>,
+    /// For a session made for this call alone.
+    pub guard: Option<StopOnDrop>,
+    /// For a client that wants to know what the agent's own tools do.
+    pub activity: Option<Activity>,
+}
+
+/// Answers with a stream that a task of its own fills.
+pub(super) fn answer(telling: Telling) -> Response {
+    let (out, chunks) = mpsc::channel::<Bytes>(WAITING);
+    let app = telling.turn.ws.app.clone();
+    app.spawn("stream of an answer", async move {
+        // ok: the client has gone, and the guard knows.
+        let _ = tell(telling, out).await;
+    });
+    let chunks = stream::unfold(chunks, |mut chunks| async move {
+        chunks.recv().await.map(|bytes| (Ok::<_, Infallible>(bytes), chunks))
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The client has gone.
+struct Gone;
+
+async fn send(out: &mpsc::Sender<Bytes>, events: String) -> Result<(), Gone> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    out.send(events.into()).await.map_err(|_| Gone)
+}
+
+async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
+    let Telling { mut turn, mut pieces, mut form, mut guard, mut activity } = telling;
+    send(&out, form.begin()).await?;
+    let mut relay = Relay::default();
+    let mut beat = interval_at(Instant::now() + BEAT, BEAT);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            () = out.closed() => return Err(Gone),
+            piece = pieces.recv() => {
+                let more = match piece {
+                    Ok(piece) if piece.run == turn.run => relay.take(&piece),
+                    Ok(_) | Err(RecvError::Closed) => continue,
+                    Err(RecvError::Lagged(_)) => Took::Gap,
+                };
+                let more = match more {
+                    Took::Gap => turn.ws.live.block(turn.run).map(|block| relay.take(&block)),
+                    more => Some(more),
+                };
+                if let Some(Took::Text(text)) = more {
+                    send(&out, form.more(&text)).await?;
+                }
+            }
+            seen = activity::more(&mut activity) => match seen {
+                Ok(seen) => send(&out, told(&mut *form, &seen)).await?,
+                Err(error) => break Err(error.into()),
+            },
+            ended = turn.ended() => break ended,
+            _ = beat.tick() => {
+                // A token may have come to its end, which nothing tells of.
+                if let Err(error) = turn.check() {
+                    break Err(error);
+                }
+                out.send(Bytes::from_static(b": ping\n\n")).await.map_err(|_| Gone)?;
+            }
+        }
+    };
+    // A run that was made for this call alone goes on for nobody when there will be no answer.
+    if let Some(guard) = guard.as_mut().filter(|_| ended.is_ok()) {
+        guard.disarm();
+    }
+    if let Some(Ok(seen)) = activity.as_mut().map(Activity::read) {
+        send(&out, told(&mut *form, &seen)).await?;
+    }
+    let answer = ended.and_then(|run| turn.answer(&run));
+    match answer {
+        Ok(answer) => {
+            if let Some(rest) = relay.rest(&answer.text) {
+                send(&out, form.more(&rest)).await?;
+            }
+            send(&out, form.end(&answer)).await?;
+        }
+        Err(error) => send(&out, form.failed(&error)).await?,
+    }
+    out.send(Bytes::from_static(b"data: [DONE]\n\n")).await.map_err(|_| Gone)
+}
+
+fn told(form: &mut dyn Form, seen: &[ToolSeen]) -> String {
+    seen.iter().map(|seen| form.tool(seen)).collect()
+}
+
+/// What came of a piece.
+#[derive(Debug, PartialEq, Eq)]
+enum Took {
+    /// Say this.
+    Text(String),
+    /// Nothing to say.
+    Nothing,
+    /// Pieces are missing: ask for the block.
+    Gap,
+}
+
+/// What the client has been told of the block that is being written. A call that is made again
+/// after an error begins its block anew; what was said already is not said twice.
+#[derive(Default)]
+struct Relay {
+    step: Option<u32>,
+    /// The block as the model writes it.
+    block: String,
+    /// What the client has of it.
+    told: String,
+    /// Whether anything was said before this block.
+    before: bool,
+}
+
+impl Relay {
+    fn take(&mut self, piece: &Piece) -> Took {
+        if piece.kind != BlockKind::Text || piece.text.is_empty() {
+            return Took::Nothing;
+        }
+        if self.step != Some(piece.step) {
+            self.before |= !self.told.is_empty();
+            (self.step, self.block, self.told) = (Some(piece.step), String::new(), String::new());
+        }
+        let Some(have) = self.block.get(piece.at..) else { return Took::Gap };
+        if have.is_empty() && self.told.len() == self.block.len() && !self.told.is_empty() {
+            self.block.push_str(&piece.text);
+            self.told.push_str(&piece.text);
+            return Took::Text(piece.text.clone());
+        }
+        if !have.starts_with(&piece.text) {
+            self.block.truncate(piece.at);
+            self.block.push_str(&piece.text);
+        }
+        self.say()
+    }
+
+    /// What of the block the client does not have.
+    fn say(&mut self) -> Took {
+        if self.told.starts_with(&self.block) {
+            return Took::Nothing;
+        }
+        let text = match self.block.strip_prefix(&self.told) {
+            Some(more) if self.told.is_empty() && self.before => format!("\n\n{more}"),
+            Some(more) => more.to_owned(),
+            None => format!("\n\n{}", self.block),
+        };
+        self.told.clone_from(&self.block);
+        Took::Text(text)
+    }
+
+    /// What of the final words the client does not have.
+    fn rest(&mut self, text: &str) -> Option<String> {
+        if text.is_empty() {
+            return None;
+        }
+        text.clone_into(&mut self.block);
+        match self.say() {
+            Took::Text(rest) => Some(rest),
+            Took::Nothing | Took::Gap => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Relay, Took};
+    use app::live::{BlockKind, Piece};
+    use kernel::{RunId, TypedId};
+
+    fn piece(step: u32, at: usize, text: &str) -> Piece {
+        let run = RunId::from_bytes([1; 16]);
+        Piece { run, step, kind: BlockKind::Text, at, text: text.to_owned() }
+    }
+
+    fn told(relay: &mut Relay, piece: &Piece) -> String {
+        match relay.take(piece) {
+            Took::Text(text) => text,
+            Took::Nothing => String::new(),
+            Took::Gap => "GAP".to_owned(),
+        }
+    }
+
+    #[test]
+    fn pieces_are_passed_on_and_the_rest_at_the_end() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "Hel")), "Hel");
+        assert_eq!(told(&mut relay, &piece(1, 3, "lo")), "lo");
+        assert_eq!(relay.rest("Hello there"), Some(" there".to_owned()));
+        assert_eq!(relay.rest("Hello there"), None);
+    }
+
+    #[test]
+    fn a_gap_is_filled_from_the_block_without_saying_anything_twice() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "ab")), "ab");
+        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "GAP");
+        assert_eq!(told(&mut relay, &piece(1, 0, "abcdef")), "cdef");
+        assert_eq!(told(&mut relay, &piece(1, 4, "ef")), "");
+        assert_eq!(told(&mut relay, &piece(1, 6, "g")), "g");
+    }
+
+    #[test]
+    fn a_call_made_again_says_only_what_is_new() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "The answer")), "The answer");
+        assert_eq!(told(&mut relay, &piece(1, 0, "The ")), "");
+        assert_eq!(told(&mut relay, &piece(1, 4, "other")), "\n\nThe other");
+    }
+
+    #[test]
+    fn words_before_a_tool_and_after_it_are_two_paragraphs() {
+        let mut relay = Relay::default();
+        assert_eq!(told(&mut relay, &piece(1, 0, "I look.")), "I look.");
+        assert_eq!(told(&mut relay, &piece(2, 0, "Found")), "\n\nFound");
+        assert_eq!(told(&mut relay, &piece(2, 5, " it")), " it");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_streamed_is_said_at_the_end() {
+        assert_eq!(Relay::default().rest("Hi"), Some("Hi".to_owned()));
+    }
+}

@@ -1,0 +1,446 @@
+//! A conversation as one input of a session, which agent it goes to, and which session.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use axum::http::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+
+use features::runs::model::MAX_SPILLED;
+use kernel::text::{MAX_TEXT, cut, head_tail};
+use kernel::{AccountId, RunId};
+
+use super::content::{Content, Given};
+use super::error::ChatError;
+
+/// The longest input that is made of a conversation, in bytes; the oldest messages give way.
+const MAX_INPUT: usize = MAX_TEXT - 1024;
+
+/// How much of what is said now stands in the message itself, and from how much on an earlier conversation is kept
+/// as a file beside it, in bytes.
+const INLINE: usize = 24 * 1024;
+/// The name of that file.
+const CONVERSATION: &str = "conversation.md";
+/// The name of the one that holds all long messages, when there are many.
+const MESSAGES: &str = "messages.md";
+
+/// What was said, oldest first.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// The field that it came in, for errors.
+    param: &'static str,
+    said: Vec<Said>,
+    /// Whether all that was said before stands in a file beside it.
+    is_filed: bool,
+}
+
+/// One message.
+#[derive(Debug)]
+struct Said {
+    who: Speaker,
+    content: Content,
+    /// The call whose result it is.
+    result_of: Option<String>,
+}
+
+impl Talk {
+    /// Nothing yet.
+    pub fn new(param: &'static str) -> Self {
+        Self { param, said: Vec::new(), is_filed: false }
+    }
+
+    /// The same, with instructions.
+    pub fn with_instructions(param: &'static str, instructions: Option<&str>) -> Self {
+        let instructions = instructions.map(str::trim).filter(|text| !text.is_empty());
+        let mut talk = Self::new(param);
+        if let Some(text) = instructions {
+            talk.say(Speaker::System, Content::text(text));
+        }
+        talk
+    }
+
+    /// Adds what somebody said.
+    pub fn say(&mut self, who: Speaker, content: Content) {
+        self.said.push(Said { who, content, result_of: None });
+    }
+
+    /// Adds the result of a call of the client's tools.
+    pub fn give(&mut self, call: &str, content: Content) {
+        self.said.push(Said { who: Speaker::Tool, content, result_of: Some(call.to_owned()) });
+    }
+
+    /// Adds a call of a tool that was made before.
+    pub fn called(&mut self, name: &str, arguments: &str) {
+        let text = format!("[called {}({})]", cut(name, 64), cut(arguments, 2_000));
+        self.say(Speaker::Assistant, Content::text(text));
+    }
+
+    /// The results that are given now: the id of each call and its text; none when something else than
+    /// results is said first.
+    pub fn results(&self) -> Vec<(String, String)> {
+        let now = self.said[self.now_from()..].iter();
+        let given = now
+            .filter(|said| said.who != Speaker::System)
+            .map_while(|said| Some((said.result_of.clone()?, said.content.text.clone())));
+        given.collect()
+    }
+
+    /// What is said now beside results of tools.
+    pub fn said_besides(&self) -> String {
+        let now = self.said[self.now_from()..].iter();
+        let words =
+            now.filter(|said| said.who == Speaker::User).map(|said| said.content.text.trim());
+        words.collect::<Vec<_>>().join("\n\n").trim().to_owned()
+    }
+
+    /// Where what is said now begins: behind the last answer.
+    fn now_from(&self) -> usize {
+        let last = self.said.iter().rposition(|said| said.who == Speaker::Assistant);
+        last.map_or(0, |at| at + 1)
+    }
+
+    /// Takes the pictures and files of what is said now. Those of earlier messages were seen then.
+    pub fn take_files(&mut self) -> Vec<Given> {
+        let from = self.now_from();
+        let now = self.said[from..].iter_mut();
+        now.flat_map(|said| std::mem::take(&mut said.content.files)).collect()
+    }
+
+    /// Puts what is too long for one message into files beside it, so that nothing is lost of it: what was said
+    /// before as a whole, and each long message of now, whose beginning and end stay.
+    pub fn spill(&mut self, remembers: Remembers) {
+        let from = self.now_from();
+        let mut files = Vec::new();
+        let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
+        let before: String = before.map(|said| line(said.who, &said.content.told())).collect();
+        if remembers == Remembers::Nothing && INLINE < before.len() {
+            files.push(Given::text(CONVERSATION, before));
+            self.is_filed = true;
+        }
+        let is_told = |at: usize, who: Speaker| from <= at || who == Speaker::System;
+        let many = self.said.iter().enumerate().filter(|(at, said)| is_told(*at, said.who)).count();
+        let most = INLINE / many.max(1);
+        let long =
+            |(at, said): &(usize, &Said)| most < said.content.text.len() && is_told(*at, said.who);
+        // Beside the conversation there is room for so many.
+        let bundled = MAX_SPILLED <= self.said.iter().enumerate().filter(long).count();
+        let mut bundle = String::new();
+        for (at, said) in self.said.iter_mut().enumerate() {
+            if said.content.text.len() <= most || !is_told(at, said.who) {
+                continue;
+            }
+            let name = match bundled {
+                true => MESSAGES.to_owned(),
+                false => format!("message-{}.md", at + 1),
+            };
+            let marker =
+                format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
+            let shown = head_tail(&said.content.text, most, &marker);
+            let whole = std::mem::replace(&mut said.content.text, shown);
+            if bundled {
+                // ok: writing to a String cannot fail.
+                let _ = write!(bundle, "## Message {}\n\n{whole}\n\n", at + 1);
+            } else {
+                files.push(Given::text(&name, whole));
+            }
+        }
+        if bundled {
+            files.push(Given::text(MESSAGES, bundle));
+        }
+        if let Some(last) = self.said.last_mut() {
+            last.content.files.extend(files);
+        }
+    }
+
+    /// The conversation as one input. A session that remembers gets what is new alone, and the instructions: they
+    /// are those of this question.
+    ///
+    /// # Errors
+    /// When nothing is said, or too much.
+    pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
+        let (before, now) = self.said.split_at(self.now_from());
+        let instructions = self.said.iter().filter(|said| said.who == Speaker::System);
+        let instructions: Vec<&str> = instructions.map(|said| said.content.text.trim()).collect();
+        let now = now.iter().filter(|said| said.who != Speaker::System);
+        let has_files = now.clone().any(|said| !said.content.files.is_empty());
+        let now: Vec<Cow<'_, str>> = now.map(Said::told_now).collect();
+        let now = now.join("\n\n").trim().to_owned();
+        if now.is_empty() && !has_files {
+            let text = "the last message must be the user's and must say something";
+            return Err(ChatError::invalid(self.param, text));
+        }
+        let knows = remembers == Remembers::Everything;
+        let talk = before.iter().filter(|said| !knows && said.who != Speaker::System);
+        let before: Vec<(Speaker, String)> =
+            talk.map(|said| (said.who, said.content.told())).collect();
+        fold(self, &instructions.join("\n\n"), &before, &now)
+    }
+}
+
+impl Said {
+    /// Its words among those that are said now.
+    fn told_now(&self) -> Cow<'_, str> {
+        let text = self.content.text.trim();
+        match self.who {
+            Speaker::Tool => Cow::Owned(format!("{}: {text}", Speaker::Tool.label())),
+            _ => Cow::Borrowed(text),
+        }
+    }
+}
+
+/// What the session that a request goes to holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembers {
+    /// It is new.
+    Nothing,
+    /// The conversation so far.
+    Everything,
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    System,
+    User,
+    Assistant,
+    Tool,
+}
+
+impl Speaker {
+    /// Reads a role; `place` says where it stands.
+    ///
+    /// # Errors
+    /// For a word that is none.
+    pub fn of(role: &str, place: &str) -> Result<Self, ChatError> {
+        Ok(match role {
+            "system" | "developer" => Self::System,
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            "tool" | "function" => Self::Tool,
+            other => {
+                let text = format!(
+                    "\"{}\" is no role; use system, developer, user or assistant",
+                    cut(other, 40)
+                );
+                return Err(ChatError::invalid(&format!("{place}.role"), text));
+            }
+        })
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::System => "Instructions",
+            Self::User => "User",
+            Self::Assistant => "Assistant",
+            Self::Tool => "Result of a tool",
+        }
+    }
+}
+
+/// One input of a conversation that the session does not know.
+fn fold(
+    talk: &Talk,
+    instructions: &str,
+    before: &[(Speaker, String)],
+    now: &str,
+) -> Result<String, ChatError> {
+    if instructions.is_empty() && before.is_empty() {
+        return checked(talk.param, now.to_owned());
+    }
+    let mut out = String::new();
+    if !instructions.is_empty() {
+        out.push_str("# Instructions from the program that asks\n");
+        out.push_str(instructions);
+        out.push_str("\n\n");
+    }
+    let end = format!("# What is said now\n{now}");
+    let room = MAX_INPUT.saturating_sub(out.len() + end.len() + 128);
+    let mut kept = Vec::new();
+    let mut used = 0;
+    for (speaker, text) in before.iter().rev().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = line(*speaker, text);
+        used += line.len();
+        if room < used {
+            break;
+        }
+        kept.push(line);
+    }
+    if !kept.is_empty() {
+        out.push_str("# The conversation so far\n");
+        let left_out = before.len() - kept.len();
+        if 0 < left_out && room < used {
+            let place = match talk.is_filed {
+                true => format!(" here; all of it stands in the file {CONVERSATION}"),
+                false => String::new(),
+            };
+            out.push_str(&format!("[{left_out} earlier messages were left out{place}]\n\n"));
+        }
+        out.extend(kept.iter().rev().map(String::as_str));
+    }
+    out.push_str(&end);
+    checked(talk.param, out)
+}
+
+/// A message of a conversation.
+fn line(who: Speaker, text: &str) -> String {
+    format!("{}: {}\n\n", who.label(), text.trim())
+}
+
+fn checked(param: &str, text: String) -> Result<String, ChatError> {
+    if text.len() <= MAX_INPUT {
+        return Ok(text);
+    }
+    let message = format!(
+        "the message and its instructions have {} KB; at most {} KB are taken. Shorten it, or give \
+         the agent a file.",
+        text.len() / 1024,
+        MAX_INPUT / 1024
+    );
+    let error = ChatError::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message);
+    Err(ChatError { param: Some(param.to_owned()), ..error })
+}
+
+/// Which agent a model's name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The workspace's first one.
+    Default,
+    /// The one with this slug or id.
+    Named(String),
+}
+
+impl Target {
+    /// Reads `hq`, `hq/default`, `hq/<agent>`, the same with `openclaw`, `openclaw:<agent>` and
+    /// `agent:<agent>`.
+    ///
+    /// # Errors
+    /// 404 for the name of another model.
+    pub fn of(model: &str) -> Result<Self, ChatError> {
+        let name = ["hq", "openclaw", "agent"].iter().find_map(|own| {
+            let rest = model.trim().strip_prefix(own)?;
+            match rest.strip_prefix(['/', ':']) {
+                Some(name) => Some(name),
+                None => (rest.is_empty() && *own != "agent").then_some("default"),
+            }
+        });
+        match name {
+            Some("default") => Ok(Self::Default),
+            Some(name) if !name.is_empty() => Ok(Self::Named(name.to_owned())),
+            _ => Err(unknown_model(model)),
+        }
+    }
+}
+
+/// There is no such model.
+pub(super) fn unknown_model(model: &str) -> ChatError {
+    let message = format!(
+        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models or \
+         `hq agent list` name them",
+        cut(model, 80)
+    );
+    let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", message);
+    ChatError { param: Some("model".to_owned()), ..error }
+}
+
+/// A word from a header, under our name or the peer's.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let find = |prefix: &str| headers.get(format!("{prefix}-{name}"))?.to_str().ok();
+    find("x-hq").or_else(|| find("x-openclaw")).map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// Which conversation a request belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Thread {
+    /// None: a session is made for this call alone.
+    Single,
+    /// The person's own conversation with the agent.
+    Own,
+    /// One that this person's calls share under a name.
+    Shared(String),
+    /// The one that this run answered in.
+    After(RunId),
+}
+
+impl Thread {
+    /// Reads the session header and the field `user`.
+    ///
+    /// # Errors
+    /// For a name that is reserved or cannot be one.
+    pub fn of(key: Option<&str>, user: Option<&str>, by: AccountId) -> Result<Self, ChatError> {
+        if let Some(key) = key {
+            return Self::named(key, by);
+        }
+        match user.map(str::trim).filter(|user| !user.is_empty()) {
+            Some(user) => Ok(Self::Shared(format!("openai-{}", digest(by, user)))),
+            None => Ok(Self::Single),
+        }
+    }
+
+    fn named(key: &str, by: AccountId) -> Result<Self, ChatError> {
+        const PARAM: &str = "x-hq-session-key";
+        if key == "main" || (key.starts_with("agent:") && key.ends_with(":main")) {
+            return Ok(Self::Own);
+        }
+        let reserved = ["agent:", "subagent:", "cron:", "acp:", "hook:", "session:"];
+        if reserved.iter().any(|start| key.starts_with(start)) {
+            let text = "names that begin so are reserved; choose another one";
+            return Err(ChatError::invalid(PARAM, text));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+        if key.len() > 200 || !key.chars().all(plain) {
+            let text = "a session's name has at most 200 letters, digits and -_.:/@";
+            return Err(ChatError::invalid(PARAM, text));
+        }
+        Ok(Self::Shared(format!("key-{}", digest(by, key))))
+    }
+}
+
+/// A name that no other person's calls can have.
+fn digest(by: AccountId, name: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(by.to_string());
+    hash.update(name);
+    hex::encode(&hash.finalize()[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Content, Remembers, Speaker, Talk, Target, Thread};
+    use kernel::{AccountId, TypedId};
+
+    #[test]
+    fn instructions_of_a_question_are_told_although_the_session_knows_the_rest() {
+        let mut talk = Talk::with_instructions("input", Some(" Be short. "));
+        talk.say(Speaker::User, Content::text("And now?"));
+        let told = talk.input(Remembers::Everything).unwrap();
+        assert!(told.contains("Be short.") && told.ends_with("And now?"), "{told}");
+        let empty = Talk::with_instructions("input", None).input(Remembers::Nothing);
+        assert_eq!(empty.unwrap_err().param.as_deref(), Some("input"));
+    }
+
+    #[test]
+    fn a_models_name_means_an_agent() {
+        for name in ["hq", "hq/default", "openclaw", "openclaw/default", "openclaw:default"] {
+            assert_eq!(Target::of(name).unwrap(), Target::Default, "{name}");
+        }
+        for name in ["hq/ada", "openclaw:ada", "agent:ada"] {
+            assert_eq!(Target::of(name).unwrap(), Target::Named("ada".into()), "{name}");
+        }
+        for name in ["gpt-4o", "", "hqx", "agent"] {
+            assert_eq!(Target::of(name).unwrap_err().status, 404, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_a_session_and_reserved_ones_are_refused() {
+        let by = AccountId::from_bytes([1; 16]);
+        let other = AccountId::from_bytes([2; 16]);
+        let of = |key, user| Thread::of(key, user, by).unwrap();
+        assert_eq!(of(None, None), Thread::Single);
+        assert_eq!(of(Some("agent:ada:main"), Some("x")), Thread::Own);
+        assert_eq!(of(None, Some("x")), of(None, Some("x")));
+        assert_ne!(of(None, Some("x")), Thread::of(None, Some("x"), other).unwrap());
+        assert_eq!(Thread::of(Some("cron:1"), None, by).unwrap_err().status, 400);
+        assert_eq!(Thread::of(Some("a b"), None, by).unwrap_err().status, 400);
+    }
+}

@@ -1,0 +1,357 @@
+//! Carrying commands out: each changes what the page's own buttons change, by the same rules.
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::connections::queries::named::{self, Named};
+use features::runs::model::{QueueOf, QueueWish, Run, Session, TalkWish};
+use features::runs::queries::{self, habits, queue as reading, talk};
+use features::runs::rules::sessions::Lasts;
+use features::runs::rules::{self, NewInput, RunError, Sent, SessionSpec};
+use kernel::{AccountId, SessionId, Thinking};
+use store::{ReadExt as _, StoreError, WriteTx};
+use web::idempotency::Once;
+use web::session::Person;
+
+use super::{Command, CommandError, Spoken, Words, read, tell};
+
+/// Where a message is said: a person's own conversation with an agent.
+pub struct Place<'p> {
+    /// The workspace.
+    pub ws: &'p Ws,
+    /// Who says it.
+    pub who: &'p Person,
+    /// To whom.
+    pub agent: &'p Agent,
+    /// In which conversation that goes on; without it, in the person's own.
+    pub talk: Option<SessionId>,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub enum Done {
+    /// It was said.
+    Said(Sent),
+    /// It was a command; this is its answer, in Markdown.
+    Told(String),
+    /// It was a command after which another conversation is the person's own.
+    Anew(String),
+}
+
+/// Says a message, or carries out the command that it is. `new` is the message with all that came with
+/// it; what its text says of model, thinking and mode wins. A message, and no command, is refused when
+/// the conversation's leaf is not the `expected` one.
+///
+/// # Errors
+/// When it is a command that cannot be, and as [`rules::queue()`].
+pub async fn run(
+    place: &Place<'_>,
+    new: NewInput,
+    expected: Option<String>,
+    once: Once,
+) -> Result<Done, CommandError> {
+    match read(&new.text)? {
+        Spoken::Words(words) => place.say(words, new, expected, once).await.map(Done::Said),
+        Spoken::Command(_) if !new.attached.is_empty() => Err(CommandError::Files),
+        Spoken::Command(command) => place.act(command, once).await,
+    }
+}
+
+impl Place<'_> {
+    /// Where that is kept.
+    ///
+    /// # Errors
+    /// `NoSession` when there is no such conversation, it does not go on, or this person may not speak
+    /// there.
+    pub fn spec(&self) -> Result<SessionSpec, RunError> {
+        let Self { ws, who, agent, talk } = self;
+        let me = (who.account, who.role);
+        let place = ws.read(|snap| talk::place_of(snap, agent, me, *talk))?;
+        match (place, talk) {
+            (Some((key, owner)), _) => {
+                Ok(SessionSpec { agent: agent.id, key, owner: Some(owner), task: None })
+            }
+            (None, Some(id)) => Err(RunError::NoSession(*id)),
+            (None, None) => Err(RunError::NoAgent(agent.id)),
+        }
+    }
+
+    fn session(&self) -> Result<Option<Session>, RunError> {
+        let key = self.spec()?.key;
+        Ok(self.ws.read(|snap| queries::session_by_key(snap, &key))?)
+    }
+
+    async fn say(
+        &self,
+        words: Words,
+        new: NewInput,
+        expected: Option<String>,
+        once: Once,
+    ) -> Result<Sent, CommandError> {
+        let model = match words.model {
+            Some(name) => Some(self.model(&name)?),
+            None => new.model,
+        };
+        let new = NewInput {
+            text: words.text,
+            model,
+            mode: words.mode.or(new.mode),
+            thinking: words.thinking.or(new.thinking),
+            fast: words.fast.or(new.fast),
+            ..new
+        };
+        let spec = self.spec()?;
+        let say = once.run(move |tx| -> Result<_, RunError> {
+            if let Some(leaf) = &expected {
+                let session = queries::session_by_key(tx, &spec.key)?;
+                rules::talk::expect(session.as_ref(), leaf)?;
+            }
+            rules::talk::say(tx, spec, new)
+        });
+        Ok(self.ws.write(self.who, say).await?)
+    }
+
+    async fn act(&self, command: Command, once: Once) -> Result<Done, CommandError> {
+        Ok(Done::Told(match command {
+            Command::Help => tell::help(),
+            Command::Status => self.look(tell::status)?,
+            Command::Usage => self.look(tell::usage)?,
+            Command::Context(detail) => self.look(|scene| tell::makeup(scene, detail))?,
+            Command::New(model) => return self.anew(model, once).await.map(Done::Anew),
+            Command::Stop => self.stop(once).await?,
+            Command::Compact(focus) => self.compact(focus, once).await?,
+            Command::Model(None, _) => self.look(tell::model)?,
+            Command::Model(Some(name), lasts) => {
+                let model = match name.as_str() {
+                    "" => None,
+                    name => Some(self.model(name)?),
+                };
+                let lasts = lasting(lasts);
+                self.choose(once, move |tx, id, by| {
+                    rules::sessions::choose_model(tx, id, by, model, lasts)
+                })
+                .await?;
+                self.look(tell::model)?
+            }
+            Command::Think(None, _) => self.look(tell::model)?,
+            Command::Think(Some(level), lasts) => {
+                self.think(level, lasting(lasts), once).await?;
+                self.look(tell::model)?
+            }
+            Command::Fast(None) => self.look(tell::fast)?,
+            Command::Fast(Some(fast)) => {
+                self.talk(once, move |wish| TalkWish { fast, ..wish }).await?;
+                self.look(tell::fast)?
+            }
+            Command::Queue(None) => self.look(tell::queue)?,
+            Command::Queue(Some(wish)) => {
+                self.queue(wish, once).await?;
+                self.look(tell::queue)?
+            }
+            Command::Aside(question) => self.aside(question, once).await?,
+            Command::Jobs => self.look(tell::jobs)?,
+            Command::Reasoning(None) => self.look(tell::reasoning)?,
+            Command::Reasoning(Some(shown)) => {
+                self.talk(once, move |wish| TalkWish { shows_thoughts: shown, ..wish }).await?;
+                self.look(tell::reasoning)?
+            }
+            Command::Verbose(None) => self.look(tell::verbose)?,
+            Command::Verbose(Some(shown)) => {
+                self.talk(once, move |wish| TalkWish { shows_tools: shown, ..wish }).await?;
+                self.look(tell::verbose)?
+            }
+            Command::Answer(run, text) => self.answer(run, text, once).await?,
+            Command::Approve => "Nothing waits for an approval.".to_owned(),
+            Command::Task(Some(text)) => self.task(&text)?,
+            Command::Task(None) | Command::Tasks => self.tasks()?,
+            Command::Budget => self.budget()?,
+            Command::Pause => self.pause(once).await?,
+            Command::Resume => self.resume(once).await?,
+            Command::Agent(name) => self.other_agent(name.as_deref())?,
+            Command::Rename(name) => {
+                self.choose(once, move |tx, id, by| rules::sessions::rename(tx, id, by, &name))
+                    .await?;
+                self.look(tell::title)?
+            }
+        }))
+    }
+
+    /// What is told of the conversation as it is now.
+    fn look(
+        &self,
+        tell: impl FnOnce(&tell::Scene<'_>) -> Result<String, StoreError>,
+    ) -> Result<String, RunError> {
+        let session = self.session()?;
+        let told = self.ws.read(|snap| {
+            let now = self.ws.app.clock.now();
+            let (agent, session) = (self.agent, session.as_ref());
+            tell(&tell::Scene { tx: snap, who: self.who, agent, session, now })
+        });
+        Ok(told?)
+    }
+
+    /// A model by what somebody typed: `id`, `id@connection` or `connection/id`.
+    fn model(&self, typed: &str) -> Result<String, CommandError> {
+        match self.ws.read(|snap| named::model(snap, typed))? {
+            Named::Known(name) => Ok(name),
+            Named::Unknown(near) => {
+                Err(CommandError::Model { near: near.join(", "), name: typed.to_owned() })
+            }
+        }
+    }
+
+    /// Changes the conversation, which is made if need be.
+    async fn choose(
+        &self,
+        once: Once,
+        change: impl FnOnce(&mut WriteTx<'_>, SessionId, AccountId) -> Result<(), RunError>
+        + Send
+        + 'static,
+    ) -> Result<(), CommandError> {
+        let (spec, by) = (self.spec()?, self.who.account);
+        let write = once.run(move |tx| {
+            let session = rules::open_session(tx, spec)?;
+            change(tx, session.id, by)
+        });
+        Ok(self.ws.write(self.who, write).await?)
+    }
+
+    async fn think(
+        &self,
+        level: Option<Thinking>,
+        lasts: Lasts,
+        once: Once,
+    ) -> Result<(), CommandError> {
+        self.choose(once, move |tx, id, by| {
+            rules::sessions::choose_thinking(tx, id, by, level, lasts)
+        })
+        .await
+    }
+
+    async fn queue(&self, wish: QueueWish, once: Once) -> Result<(), CommandError> {
+        let whole = wish == QueueWish::default();
+        self.choose(once, move |tx, id, _| {
+            let of = QueueOf::Session(id);
+            let before = reading::chosen(tx, of)?;
+            let wish = match whole {
+                true => wish,
+                false => QueueWish {
+                    mode: wish.mode.or(before.mode),
+                    debounce_ms: wish.debounce_ms.or(before.debounce_ms),
+                    cap: wish.cap.or(before.cap),
+                    drop: wish.drop.or(before.drop),
+                },
+            };
+            rules::queue::choose(tx, of, wish)
+        })
+        .await
+    }
+
+    async fn anew(&self, model: Option<String>, once: Once) -> Result<String, CommandError> {
+        let model = model.map(|name| self.model(&name)).transpose()?;
+        let (spec, by, chosen) = (self.spec()?, self.who.account, model.clone());
+        let write = once.run(move |tx| -> Result<_, RunError> {
+            let now = queries::session_by_key(tx, &spec.key)?;
+            let new = match (now, &chosen) {
+                // Nothing was said in it: it is new already.
+                (Some(old), _) if old.events == 0 && old.active_run.is_none() => Some(old.id),
+                (Some(old), _) => Some(rules::sessions::reset(tx, old.id, by)?.id),
+                (None, Some(_)) => Some(rules::open_session(tx, spec)?.id),
+                (None, None) => None,
+            };
+            if let (Some(new), Some(model)) = (new, chosen) {
+                let lasts = Lasts::Conversation;
+                rules::sessions::choose_model(tx, new, by, Some(model), lasts)?;
+            }
+            Ok(())
+        });
+        self.ws.write(self.who, write).await?;
+        Ok(match model {
+            Some(model) => format!("A new conversation, with `{model}`."),
+            None => "A new conversation. What was said before can still be read.".to_owned(),
+        })
+    }
+
+    async fn stop(&self, once: Once) -> Result<String, CommandError> {
+        let run = self.session()?.and_then(|session| session.active_run);
+        let Some(run) = run else { return Ok("Nothing works here now.".to_owned()) };
+        let by = Some(self.who.account);
+        let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
+        match self.ws.write(self.who, stop).await {
+            Ok(number) => Ok(format!("R-{number} is being stopped. What waits stays.")),
+            Err(RunError::Ended(name)) => Ok(format!("{name} has ended already.")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes one of the choices of the conversation.
+    async fn talk(
+        &self,
+        once: Once,
+        change: impl FnOnce(TalkWish) -> TalkWish + Send + 'static,
+    ) -> Result<(), CommandError> {
+        self.choose(once, move |tx, id, _| {
+            let of = QueueOf::Session(id);
+            let wish = change(habits::chosen(tx, of)?);
+            rules::habits::choose(tx, of, wish)
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        name: Option<String>,
+        text: String,
+        once: Once,
+    ) -> Result<String, CommandError> {
+        let here = self.session()?.and_then(|session| session.active_run);
+        let who = self.who;
+        let run = self.ws.read(|snap| -> Result<_, StoreError> {
+            let run = match (&name, here) {
+                (Some(name), _) => queries::by_name(snap, name)?,
+                (None, Some(run)) => snap.get::<Run>(run)?,
+                (None, None) => None,
+            };
+            match run {
+                Some(run) if talk::may_see_run(snap, &run, who.account, who.role)? => Ok(Some(run)),
+                _ => Ok(None),
+            }
+        })?;
+        let Some(run) = run else {
+            return match name {
+                Some(name) => Err(RunError::NotFound(name).into()),
+                None => Ok("Nothing asks here now.".to_owned()),
+            };
+        };
+        let (id, by) = (run.id, who.account);
+        let answer = once.run(move |tx| rules::park::answer(tx, id, &text, by).map(drop));
+        self.ws.write(who, answer).await?;
+        Ok(format!("{} goes on with it.", run.name()))
+    }
+
+    async fn aside(&self, question: String, once: Once) -> Result<String, CommandError> {
+        let session = self.session()?.ok_or(RunError::Silent)?;
+        let (id, by) = (session.id, self.who.account);
+        let ask = once.run(move |tx| rules::aside::ask(tx, id, by, question));
+        let sent = self.ws.write(self.who, ask).await?;
+        let run = self.ws.read(|snap| snap.get::<Run>(sent.run))?;
+        let Some(run) = run else { return Err(RunError::NotFound(sent.run.to_string()).into()) };
+        let page = format!("agents/{}/chat?session={}", self.agent.slug, run.session);
+        Ok(format!(
+            "{} answers beside the conversation: [look at its answer]({}). Both go after a day.",
+            run.name(),
+            self.ws.url(&page)
+        ))
+    }
+
+    async fn compact(&self, focus: String, once: Once) -> Result<String, CommandError> {
+        let session = self.session()?.ok_or(RunError::Silent)?;
+        let (id, by) = (session.id, self.who.account);
+        let ask = once.run(move |tx| rules::talk::compact(tx, id, by, &focus));
+        self.ws.write(self.who, ask).await?;
+        Ok("The older part of the conversation is being summed up.".to_owned())
+    }
+}
+
+fn lasting(lasts: bool) -> Lasts {
+    if lasts { Lasts::On } else { Lasts::Conversation }
+}

@@ -1,0 +1,578 @@
+//! Commands in a conversation: a message that begins with `/` and a name. The page, the API and the
+//! terminal all read them here, and all have them carried out here.
+//!
+//! A message that begins with `//`, or whose first word is no name (such as a path), is text. `/think`,
+//! `/model` and `/fast` in front of text hold for that message alone.
+
+mod act;
+mod around;
+mod tell;
+
+use features::runs::model::{QueueWish, pause_ms};
+use features::runs::rules::RunError;
+use kernel::{DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity};
+use store::StoreError;
+use tool::args::nearest;
+
+pub use act::{Done, Place, run};
+
+/// What is shown of a command in lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Its name, without the slash.
+    pub name: &'static str,
+    /// Another name for it.
+    pub alias: Option<&'static str>,
+    /// What may follow; empty for nothing.
+    pub arguments: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+const fn spec(name: &'static str, arguments: &'static str, about: &'static str) -> Spec {
+    Spec { name, alias: None, arguments, about }
+}
+
+/// All commands, in the order in which they are shown.
+pub const ALL: &[Spec] = &[
+    Spec { alias: Some("commands"), ..spec("help", "", "List the commands") },
+    spec("status", "", "Show model, context, cost, queue, and what it waits for"),
+    spec("new", "[model]", "Begin a new conversation; what waits goes over"),
+    spec("reset", "", "The same: what was said stays readable"),
+    spec("stop", "", "Stop what works here now; what waits stays"),
+    spec("compact", "[focus]", "Sum up the older part of the conversation now"),
+    spec("model", "[id[@connection]] [-s]", "Show or choose the model here; -s lasts"),
+    spec("think", "[level] [-s]", "Show or choose how much it thinks here; -s lasts"),
+    spec("fast", "[on|auto|off|default]", "Show or choose whether it is asked to answer sooner"),
+    spec("queue", "[mode] [debounce:2s] [cap:20] [drop:old]", "What messages do while it works"),
+    Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
+    spec("usage", "", "Show tokens and cost"),
+    spec("context", "[detail]", "Show what fills the context"),
+    spec(
+        "btw",
+        "question",
+        "Ask beside the conversation: no tools, and nothing of it is kept here",
+    ),
+    spec("jobs", "", "Show what goes on besides: programs, sub-agents, timers"),
+    spec("task", "[title|id]", "Show a task, or make one for the agent here"),
+    spec("tasks", "", "Show your open tasks"),
+    spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
+    spec("verbose", "[on|full|off|default]", "Unfold or leave out what its tools do, here"),
+    spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
+    spec("approve", "id once|run|always|deny", "Decide what waits for an approval"),
+    spec("rename", "[name]", "Name the conversation"),
+    spec("budget", "", "Show what the agent and the workspace may spend"),
+    spec("pause", "", "Let the agent stop after its step and take no work"),
+    spec("resume", "", "Let the agent take work again"),
+    spec("agent", "[name]", "Talk with another agent"),
+];
+
+/// What a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// Words for the agent.
+    Words(Words),
+    /// Something that HQ does.
+    Command(Command),
+}
+
+/// Words for the agent, with what holds for them alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The text.
+    pub text: String,
+    /// The model, as it was typed.
+    pub model: Option<String>,
+    /// How much it thinks; none within for what is usual.
+    pub thinking: Option<Thinking>,
+    /// Whether it is to answer sooner.
+    pub fast: Option<Fast>,
+    /// What it does while a run works.
+    pub mode: Option<QueueMode>,
+}
+
+/// A command that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `/help`
+    Help,
+    /// `/status`
+    Status,
+    /// `/new`, `/reset`: with a model for what comes.
+    New(Option<String>),
+    /// `/stop`
+    Stop,
+    /// `/compact`: what the summary should look at.
+    Compact(String),
+    /// `/model`: shows it, or chooses one; an empty one takes the choice back.
+    Model(Option<String>, bool),
+    /// `/think`: shows it, or chooses a level; none within takes the choice back.
+    Think(Option<Option<Thinking>>, bool),
+    /// `/fast`: shows it, or chooses; none within takes the choice back.
+    Fast(Option<Option<Fast>>),
+    /// `/queue`: shows it, or chooses.
+    Queue(Option<QueueWish>),
+    /// `/usage`
+    Usage,
+    /// `/context`: whether part by part.
+    Context(bool),
+    /// `/btw`
+    Aside(String),
+    /// `/jobs`
+    Jobs,
+    /// `/reasoning`: shows it, or chooses; none within takes the choice back.
+    Reasoning(Option<Option<bool>>),
+    /// `/verbose`: shows it, or chooses; none within takes the choice back.
+    Verbose(Option<Option<Verbosity>>),
+    /// `/answer`: of a run, or of the one here.
+    Answer(Option<String>, String),
+    /// `/approve`
+    Approve,
+    /// `/rename`
+    Rename(String),
+    /// `/task`: one by its name, or a new one; none for the person's own.
+    Task(Option<String>),
+    /// `/tasks`
+    Tasks,
+    /// `/budget`
+    Budget,
+    /// `/pause`
+    Pause,
+    /// `/resume`
+    Resume,
+    /// `/agent`: one of them, or all.
+    Agent(Option<String>),
+}
+
+/// Why a command cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such command.
+    #[error("there is no command /{name}; near: {near}. Begin with // to send it as text")]
+    Unknown {
+        /// What was typed.
+        name: String,
+        /// The names that come near.
+        near: String,
+    },
+    /// What follows it cannot be.
+    #[error("{what}; write /{usage}")]
+    Arguments {
+        /// What is wrong.
+        what: String,
+        /// How it is written.
+        usage: String,
+    },
+    /// No such model.
+    #[error("no connection has a model {name}; near: {near}")]
+    Model {
+        /// What was typed.
+        name: String,
+        /// The models that come near.
+        near: String,
+    },
+    /// Files came with a command that takes none.
+    #[error("a command takes no files; send them with a message")]
+    Files,
+    /// A rule refused it.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for CommandError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "unknown_command",
+            Self::Arguments { .. } => "bad_command",
+            Self::Model { .. } => "unknown_model",
+            Self::Files => "command_with_files",
+            Self::Run(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Unknown { .. } | Self::Arguments { .. } | Self::Model { .. } | Self::Files => {
+                ProblemKind::Invalid
+            }
+            Self::Run(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
+
+/// The command of this name.
+fn find(name: &str) -> Option<&'static Spec> {
+    let same = |spec: &&Spec| spec.name == name || spec.alias == Some(name);
+    ALL.iter().find(same)
+}
+
+/// The first word behind a slash, when it is the name of a command or could be meant for one, and what
+/// follows it.
+fn named(text: &str) -> Option<(String, &str)> {
+    let rest = text.strip_prefix('/')?;
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    let plain = name.chars().all(|c| c.is_ascii_alphabetic() || c == '_' || c == '-');
+    let is_name = plain && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_name.then(|| (name.to_ascii_lowercase(), rest.trim()))
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// When it is a command that there is not, or one with arguments that cannot be.
+pub fn read(text: &str) -> Result<Spoken, CommandError> {
+    let mut words = Words::default();
+    let mut left = text.trim();
+    while let Some((name, rest)) = named(left) {
+        let Some(spec) = find(&name) else {
+            if words != Words::default() {
+                break;
+            }
+            return Err(unknown(&name));
+        };
+        match (spec.name, directive(spec, rest)?) {
+            (_, Some(Directive::Model(model, text))) => {
+                words.model = Some(model);
+                left = text;
+            }
+            (_, Some(Directive::Thinking(level, text))) => {
+                words.thinking = level;
+                left = text;
+            }
+            (_, Some(Directive::Fast(fast, text))) => {
+                words.fast = fast;
+                left = text;
+            }
+            ("steer", None) => {
+                if rest.is_empty() {
+                    return Err(wrong(spec, "say what to tell it"));
+                }
+                words.mode = Some(QueueMode::Steer);
+                left = rest;
+                break;
+            }
+            // Behind a directive, everything is text.
+            (_, None) if words != Words::default() => break,
+            (_, None) => return command(spec, rest).map(Spoken::Command),
+        }
+    }
+    left.clone_into(&mut words.text);
+    Ok(Spoken::Words(words))
+}
+
+fn unknown(name: &str) -> CommandError {
+    let near = nearest(name, ALL.iter().map(|spec| spec.name), 3);
+    let near: Vec<String> = near.into_iter().map(|name| format!("/{name}")).collect();
+    let name = kernel::text::cut(name, 40).to_owned();
+    CommandError::Unknown { name, near: near.join(", ") }
+}
+
+fn wrong(spec: &Spec, what: impl Into<String>) -> CommandError {
+    let usage = format!("{} {}", spec.name, spec.arguments);
+    CommandError::Arguments { what: what.into(), usage: usage.trim_end().to_owned() }
+}
+
+/// What holds for the message behind it.
+enum Directive<'t> {
+    Model(String, &'t str),
+    Thinking(Option<Thinking>, &'t str),
+    Fast(Option<Fast>, &'t str),
+}
+
+/// `/model`, `/think` or `/fast` in front of text.
+fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, CommandError> {
+    let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let text = text.trim();
+    if text.is_empty() || text == "-s" || first == "-s" {
+        return Ok(None);
+    }
+    Ok(match spec.name {
+        "model" => Some(Directive::Model(first.to_owned(), text)),
+        "think" => Some(Directive::Thinking(level(spec, first)?, text)),
+        // Without one of its words it is switched on.
+        "fast" => Some(match choice(first) {
+            Some(fast) => Directive::Fast(fast, text),
+            None => Directive::Fast(Some(Fast::On), rest),
+        }),
+        _ => None,
+    })
+}
+
+/// A thinking level as people and other programs call it; none for the usual one.
+fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
+    Ok(match word.to_ascii_lowercase().as_str() {
+        "off" | "none" => Some(Thinking::None),
+        "minimal" | "low" => Some(Thinking::Low),
+        "medium" => Some(Thinking::Medium),
+        "high" => Some(Thinking::High),
+        "xhigh" | "max" | "ultra" => Some(Thinking::Max),
+        "adaptive" | "default" => None,
+        other => {
+            let known: Vec<&str> = Thinking::ALL.iter().map(|level| level.word()).collect();
+            let other = kernel::text::cut(other, 40);
+            let what = format!("\"{other}\" is none of {}, default", known.join(", "));
+            return Err(wrong(spec, what));
+        }
+    })
+}
+
+/// What may stand behind `/fast` and `/verbose`; none within for what is usual.
+fn choice<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
+    let word = word.to_ascii_lowercase();
+    match word.as_str() {
+        "default" => Some(None),
+        word => word.parse().ok().map(Some),
+    }
+}
+
+fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
+    let (rest, lasts) = match (spec.name, rest.strip_suffix(" -s")) {
+        ("model" | "think", Some(short)) => (short.trim(), true),
+        ("model" | "think", None) if rest == "-s" => ("", true),
+        _ => (rest, false),
+    };
+    let alone = |command| match rest.is_empty() {
+        true => Ok(command),
+        false => Err(wrong(spec, format!("/{} takes nothing behind it", spec.name))),
+    };
+    let given = (!rest.is_empty()).then(|| rest.to_owned());
+    match spec.name {
+        "help" => alone(Command::Help),
+        "status" => alone(Command::Status),
+        "stop" => alone(Command::Stop),
+        "usage" => alone(Command::Usage),
+        "context" => match rest {
+            "" | "list" => Ok(Command::Context(false)),
+            "detail" => Ok(Command::Context(true)),
+            _ => Err(wrong(spec, "say detail, or nothing")),
+        },
+        "reset" => alone(Command::New(None)),
+        "new" if rest.contains(char::is_whitespace) => Err(wrong(spec, "give one model, or none")),
+        "new" => Ok(Command::New(given)),
+        "compact" => Ok(Command::Compact(rest.to_owned())),
+        "rename" => Ok(Command::Rename(rest.to_owned())),
+        "btw" if rest.is_empty() => Err(wrong(spec, "say what to ask")),
+        "btw" => Ok(Command::Aside(rest.to_owned())),
+        "jobs" => alone(Command::Jobs),
+        "task" => Ok(Command::Task(given)),
+        "tasks" => alone(Command::Tasks),
+        "budget" => alone(Command::Budget),
+        "pause" => alone(Command::Pause),
+        "resume" => alone(Command::Resume),
+        "agent" => Ok(Command::Agent(given)),
+        "reasoning" => match rest.to_ascii_lowercase().as_str() {
+            "" => Ok(Command::Reasoning(None)),
+            "on" => Ok(Command::Reasoning(Some(Some(true)))),
+            "off" => Ok(Command::Reasoning(Some(Some(false)))),
+            "default" => Ok(Command::Reasoning(Some(None))),
+            _ => Err(wrong(spec, "say on, off or default")),
+        },
+        "answer" => answer(spec, rest),
+        "approve" => Ok(Command::Approve),
+        "model" if given.is_none() && lasts => Err(wrong(spec, "say which model is to last")),
+        "model" if rest == "default" => Ok(Command::Model(Some(String::new()), lasts)),
+        "model" => Ok(Command::Model(given, lasts)),
+        "think" if given.is_none() && lasts => Err(wrong(spec, "say which level is to last")),
+        "think" => {
+            let level = given.map(|word| level(spec, &word)).transpose()?;
+            Ok(Command::Think(level, lasts))
+        }
+        "fast" => match (rest, choice(rest)) {
+            ("", _) => Ok(Command::Fast(None)),
+            (_, Some(fast)) => Ok(Command::Fast(Some(fast))),
+            _ => Err(wrong(spec, "say on, auto, off or default")),
+        },
+        "verbose" => match (rest, choice(rest)) {
+            ("", _) => Ok(Command::Verbose(None)),
+            (_, Some(shown)) => Ok(Command::Verbose(Some(shown))),
+            _ => Err(wrong(spec, "say on, full, off or default")),
+        },
+        "queue" => queue(spec, rest).map(Command::Queue),
+        _ => Err(unknown(spec.name)),
+    }
+}
+
+/// `R-12 text`, or the text alone.
+fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
+    let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let digits = first.strip_prefix("R-").or_else(|| first.strip_prefix("r-"));
+    let is_run = digits.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let (run, text) = match is_run {
+        true => (Some(first.to_owned()), text.trim()),
+        false => (None, rest),
+    };
+    match text {
+        "" => Err(wrong(spec, "say what to answer")),
+        text => Ok(Command::Answer(run, text.to_owned())),
+    }
+}
+
+/// `collect debounce:2s cap:25 drop:old`, or `default`.
+fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let mut wish = QueueWish::default();
+    for word in rest.split_whitespace() {
+        let lower = word.to_ascii_lowercase();
+        let Some((key, value)) = lower.split_once(':') else {
+            match lower.parse::<QueueMode>() {
+                Ok(mode) => wish.mode = Some(mode),
+                Err(_) if matches!(lower.as_str(), "default" | "reset") => {
+                    return Ok(Some(QueueWish::default()));
+                }
+                Err(error) => return Err(wrong(spec, error.to_string())),
+            }
+            continue;
+        };
+        let bad = || wrong(spec, format!("\"{word}\" cannot be"));
+        match key {
+            "debounce" => wish.debounce_ms = Some(pause_ms(value).ok_or_else(bad)?),
+            "cap" => wish.cap = Some(value.parse().map_err(|_| bad())?),
+            "drop" => wish.drop = Some(value.parse::<DropPolicy>().map_err(|_| bad())?),
+            _ => return Err(bad()),
+        }
+    }
+    Ok(Some(wish))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Command, CommandError, Spoken, Words, find, read};
+    use features::runs::model::QueueWish;
+    use kernel::{DropPolicy, Fast, QueueMode, Thinking, Verbosity};
+
+    fn command(text: &str) -> Command {
+        match read(text) {
+            Ok(Spoken::Command(command)) => command,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn words(text: &str) -> Words {
+        match read(text) {
+            Ok(Spoken::Words(words)) => words,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        read(text).map(|spoken| format!("{spoken:?}")).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn what_is_no_command_is_text_as_it_stands() {
+        for text in ["Hello", "a /stop b", "// a comment", "//stop", "/", "/ stop", "/usr/bin/env"]
+        {
+            assert_eq!(words(text), Words { text: text.to_owned(), ..Words::default() });
+        }
+        assert_eq!(words("  \n Hello \n").text, "Hello");
+        assert_eq!(words("/2026").text, "/2026");
+    }
+
+    #[test]
+    fn every_command_of_the_list_is_understood_and_no_name_means_two() {
+        for spec in ALL {
+            let text = match spec.name {
+                name @ ("steer" | "answer" | "btw") => format!("/{name} left"),
+                name => format!("/{name}"),
+            };
+            assert!(read(&text).is_ok(), "{text}");
+            for name in [Some(spec.name), spec.alias].into_iter().flatten() {
+                assert_eq!(find(name).map(|found| found.name), Some(spec.name));
+            }
+        }
+        assert_eq!(command("/HELP"), Command::Help);
+        assert_eq!(command("/commands"), Command::Help);
+        assert_eq!(command("/reset"), Command::New(None));
+        assert_eq!(command("/new opus"), Command::New(Some("opus".into())));
+        let focus = "the  prices\nabove all";
+        assert_eq!(command(&format!("/compact {focus}")), Command::Compact(focus.into()));
+        assert_eq!(command("/model a@b -s"), Command::Model(Some("a@b".into()), true));
+        assert_eq!(command("/model default"), Command::Model(Some(String::new()), false));
+        assert_eq!(command("/think xhigh"), Command::Think(Some(Some(Thinking::Max)), false));
+        assert_eq!(command("/think default -s"), Command::Think(Some(None), true));
+        assert_eq!(command("/fast"), Command::Fast(None));
+        assert_eq!(command("/fast Auto"), Command::Fast(Some(Some(Fast::Auto))));
+        assert_eq!(command("/fast default"), Command::Fast(Some(None)));
+        assert_eq!(command("/reasoning off"), Command::Reasoning(Some(Some(false))));
+        assert_eq!(command("/reasoning default"), Command::Reasoning(Some(None)));
+        assert_eq!(command("/verbose Full"), Command::Verbose(Some(Some(Verbosity::Full))));
+        assert_eq!(command("/verbose default"), Command::Verbose(Some(None)));
+        let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
+        assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
+        assert_eq!(command("/answer the red one"), of(None));
+        assert_eq!(command("/task"), Command::Task(None));
+        assert_eq!(command("/task Call  the shop"), Command::Task(Some("Call  the shop".into())));
+        assert_eq!(command("/tasks"), Command::Tasks);
+        assert_eq!(command("/budget"), Command::Budget);
+        assert_eq!((command("/pause"), command("/resume")), (Command::Pause, Command::Resume));
+        assert_eq!(command("/agent @otto"), Command::Agent(Some("@otto".into())));
+        assert_eq!(command("/queue"), Command::Queue(None));
+        let wish = QueueWish {
+            mode: Some(QueueMode::Collect),
+            debounce_ms: Some(500),
+            cap: Some(25),
+            drop: Some(DropPolicy::Summarize),
+        };
+        let all = "/queue collect debounce:0.5s cap:25 drop:summarize";
+        assert_eq!(command(all), Command::Queue(Some(wish)));
+        assert_eq!(command("/queue reset"), Command::Queue(Some(QueueWish::default())));
+    }
+
+    #[test]
+    fn directives_hold_for_the_text_behind_them() {
+        let both = words("/think high /model opus@work What is it?");
+        assert_eq!(
+            (both.thinking, both.model.as_deref()),
+            (Some(Thinking::High), Some("opus@work"))
+        );
+        assert_eq!(both.text, "What is it?");
+        for (text, fast) in [
+            ("/fast off What is it?", Fast::Off),
+            ("/fast What is it?", Fast::On),
+            ("/think low /fast auto What is it?", Fast::Auto),
+        ] {
+            let said = words(text);
+            assert_eq!((said.fast, said.text.as_str()), (Some(fast), "What is it?"), "{text}");
+        }
+        assert_eq!(words("/think low /stop is a word").text, "/stop is a word");
+        assert_eq!(words("/think low /never is one").text, "/never is one");
+        let steered = words("/tell\nto the left\nplease");
+        assert_eq!(
+            (steered.mode, steered.text.as_str()),
+            (Some(QueueMode::Steer), "to the left\nplease")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_says_what_would_be_right() {
+        assert!(refused("/stpo").contains("near: /stop"), "{}", refused("/stpo"));
+        for text in ["/stop now", "/pause now", "/resume all", "/tasks mine", "/budget 5"] {
+            assert!(matches!(read(text), Err(CommandError::Arguments { .. })), "{text}");
+        }
+        assert!(refused("/think a lot").contains("none, low"), "{}", refused("/think a lot"));
+        assert!(refused("/queue sideways").contains("steer"), "{}", refused("/queue sideways"));
+        for text in [
+            "/queue cap:x",
+            "/queue debounce:1y",
+            "/queue drop:all",
+            "/queue a:b",
+            "/steer",
+            "/answer R-1",
+            "/btw",
+            "/fast soon",
+            "/verbose much",
+        ] {
+            assert!(refused(text).contains("; write /"), "{}", refused(text));
+        }
+        assert!(refused("/new a b").contains("/new [model]"), "{}", refused("/new a b"));
+        assert!(refused("/model -s").contains("which model"), "{}", refused("/model -s"));
+    }
+}

@@ -1,0 +1,358 @@
+//! What commands answer, in Markdown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use features::agents::model::Agent;
+use features::connections::model::Connection;
+use features::connections::queries::turns;
+use features::jobs::queries::now::going;
+use features::runs::model::{EventKind, Habits, Run, Session};
+use features::runs::queries::choice::{self, Wish};
+use features::runs::queries::makeup::{self, Group, Makeup, Share};
+use features::runs::queries::{self, habits, queue as reading, sessions, talk, words};
+use features::usage::queries as usage;
+use kernel::text::ellipsis;
+use kernel::{Fast, RunId, Timestamp, Verbosity};
+use providers::catalog;
+use store::{ReadExt, Snap, StoreError};
+use web::format;
+use web::parts::percent;
+use web::session::Person;
+
+use super::ALL;
+
+/// How many of an agent's newest runs are looked through for those of a conversation.
+const RUNS: usize = 500;
+/// How many of the last events are looked at for what the context has.
+const LAST: usize = 200;
+
+/// What is told of: one conversation now.
+pub struct Scene<'s> {
+    pub tx: &'s Snap<'s>,
+    pub who: &'s Person,
+    pub agent: &'s Agent,
+    pub session: Option<&'s Session>,
+    pub now: Timestamp,
+}
+
+/// The list of commands.
+pub fn help() -> String {
+    let mut out = String::from("| Command | |\n|---|---|\n");
+    for spec in ALL {
+        let arguments = spec.arguments.replace('|', "\\|");
+        // ok: writing to a String cannot fail.
+        let _ = match arguments.as_str() {
+            "" => writeln!(out, "| `/{}` | {} |", spec.name, spec.about),
+            arguments => writeln!(out, "| `/{} {arguments}` | {} |", spec.name, spec.about),
+        };
+    }
+    out.push_str(
+        "\n`/think`, `/model` and `/fast` in front of text hold for that message alone. A message \
+         that begins with `//` is text.",
+    );
+    out
+}
+
+/// What the conversation is called.
+pub fn title(scene: &Scene<'_>) -> Result<String, StoreError> {
+    Ok(match scene.session {
+        Some(session) => format!("It is called “{}”.", sessions::title(scene.tx, session)?),
+        None => "There is no conversation yet.".to_owned(),
+    })
+}
+
+/// Model and thinking.
+pub fn model(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+    let by = match choice.connection {
+        Some(id) => tx.get::<Connection>(id)?.map(|connection| connection.name),
+        None => None,
+    };
+    let by = by.map_or_else(String::new, |name| format!(" by {name}"));
+    let levels = turns::levels(tx, choice.connection, &choice.model)?;
+    let levels: Vec<&str> = levels.iter().map(|level| level.word()).collect();
+    let mut out = format!(
+        "- Model: `{}`{by}, chosen by {}\n- Thinking: {}, chosen by {}; its levels: {}",
+        choice.model,
+        words::source(choice.source),
+        choice.thinking.word(),
+        words::source(choice.thinking_source),
+        levels.join(", "),
+    );
+    if session.is_some_and(|session| session.active_run.is_some()) {
+        out.push_str("\n- What works now may go on as it began.");
+    }
+    Ok(out)
+}
+
+/// Whether the model is asked to answer sooner than others are answered, and what that costs.
+pub fn fast(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let habits = habits(scene)?;
+    let choice = choice::in_session(tx, session, agent, None, Wish::default())?;
+    let costs = match turns::fast_percent(tx, choice.connection)? {
+        Some(100) => {
+            "It uses the priority that was bought from the provider and costs no more".to_owned()
+        }
+        Some(percent) => {
+            format!("A call that is answered sooner is counted at {percent} % of its price")
+        }
+        None => {
+            format!("There is no such way where `{}` is: it changes nothing there", choice.model)
+        }
+    };
+    let chosen = match habits.fast {
+        Some(Fast::Auto) => "auto, in the first minute of each run",
+        Some(fast) => fast.word(),
+        None => "nobody chose; the provider decides",
+    };
+    Ok(format!("- Answers sooner: {chosen}\n- {costs}"))
+}
+
+/// What messages do while a run works.
+pub fn queue(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let (queueing, waiting) = match session {
+        Some(session) => {
+            (reading::of_session(tx, session)?, reading::open_inputs(tx, session.id)?.len())
+        }
+        None => (reading::of_agent(tx, agent.id)?, 0),
+    };
+    let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+    Ok(format!(
+        "- Queue: {} (chosen by {})\n- Pause before collected messages: {} ms\n- At most {} wait; \
+         then: {}\n- {} now",
+        words::mode(queueing.mode),
+        queueing.by.word(),
+        queueing.debounce.as_millis(),
+        queueing.cap,
+        queueing.drop.label(),
+        match waiting {
+            0 => "Nothing waits".to_owned(),
+            n => format!("{} to be read", format::count(n, "message waits", "messages wait")),
+        },
+    ))
+}
+
+/// What goes on besides the conversation, and is the agent's.
+pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, who, agent, now, .. } = *scene;
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let mut all = going(tx, &sees)?;
+    all.retain(|one| one.agent.as_ref().is_some_and(|of| of.id == agent.id));
+    let lines = all.into_iter().map(|one| {
+        let name = match (&one.job, &one.run) {
+            (Some(job), _) => job.number.to_string(),
+            (None, Some(run)) => run.name(),
+            (None, None) => String::new(),
+        };
+        let (kind, (_, state)) = (one.kind.label().0, one.state);
+        // A clock that was set back counts as no time.
+        let since = Duration::try_from(now.duration_since(one.since)).unwrap_or_default();
+        let title = ellipsis(&one.title.replace('`', "'"), 120);
+        format!("- {kind} {name}: `{title}`, {}, {}", state.to_lowercase(), format::duration(since))
+    });
+    let lines: Vec<String> = lines.collect();
+    Ok(match lines.is_empty() {
+        true => "Nothing goes on besides.".to_owned(),
+        false => lines.join("\n"),
+    })
+}
+
+/// Whether what the model thinks is shown.
+pub fn reasoning(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let words = match habits(scene)?.shows_thoughts {
+        Some(true) => "What it thinks stands unfolded in the conversation.",
+        Some(false) => "What it thinks is left out here; the steps of a run have it.",
+        None => "What it thinks stands folded in the conversation.",
+    };
+    Ok(words.to_owned())
+}
+
+/// How much of what its tools do is shown.
+pub fn verbose(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let words = match habits(scene)?.shows_tools {
+        Some(Verbosity::On) => "What its tools do stands unfolded in the conversation.",
+        Some(Verbosity::Full) => {
+            "What its tools do stands unfolded in the conversation, with what they were given and \
+             what they gave back."
+        }
+        Some(Verbosity::Off) => "What its tools do is left out here; the steps of a run have it.",
+        None => "What its tools do stands folded in the conversation.",
+    };
+    Ok(words.to_owned())
+}
+
+/// What counts here, also before anything was said.
+fn habits(scene: &Scene<'_>) -> Result<Habits, StoreError> {
+    match scene.session {
+        Some(session) => habits::of_session(scene.tx, session),
+        None => habits::of_agent(scene.tx, scene.agent.id),
+    }
+}
+
+/// The context of the last answer: tokens, and the window of its model.
+fn context(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, .. } = *scene;
+    let Some(session) = session else { return Ok("nothing yet".to_owned()) };
+    let last = queries::last_events(tx, session.id, LAST)?;
+    let used = last.into_iter().rev().find_map(|event| match event.kind {
+        EventKind::Assistant { input_tokens, output_tokens, .. } if 0 < input_tokens => {
+            Some(input_tokens + output_tokens)
+        }
+        EventKind::Compacted { how, .. } => Some(how.tokens_after),
+        _ => None,
+    });
+    let Some(used) = used else { return Ok("nothing yet".to_owned()) };
+    let choice = choice::in_session(tx, Some(session), agent, None, Wish::default())?;
+    let window = catalog::find(&choice.model).map(|model| u64::from(model.window));
+    let times = queries::context(tx, session.id)?.compactions;
+    let mut out = match window {
+        Some(window) => format!(
+            "{} of {} tokens ({} %)",
+            format::tokens(used),
+            format::tokens(window),
+            percent(used, window)
+        ),
+        None => format!("{} tokens", format::tokens(used)),
+    };
+    if 0 < times {
+        // ok: writing to a String cannot fail.
+        let _ = write!(out, ", compacted {}", format::count(u64::from(times), "time", "times"));
+    }
+    Ok(out)
+}
+
+/// What fills the context: by kind, or part by part.
+pub fn makeup(scene: &Scene<'_>, detail: bool) -> Result<String, StoreError> {
+    let Scene { tx, session, .. } = *scene;
+    let made = match session {
+        Some(session) => asked_last(tx, session)?,
+        None => None,
+    };
+    let Some((run, made)) = made else { return Ok("Nothing was asked yet.".to_owned()) };
+    let window = made.window.map_or_else(String::new, |window| {
+        format!(" of {} ({} %)", format::tokens(window), percent(made.tokens, window))
+    });
+    let about = if made.counted { "" } else { "about " };
+    let sum = format::tokens(made.tokens);
+    let mut out = format!(
+        "The last request to `{}`, in {}: {about}{sum}{window} tokens.\n\n",
+        made.model,
+        run.name(),
+    );
+    out.push_str(if detail {
+        "| Part | Tokens | Kept |\n|---|---:|---|\n"
+    } else {
+        "| Kind | Tokens |\n|---|---:|\n"
+    });
+    let lines: Vec<String> = match detail {
+        true => {
+            let line = |share: &Share| {
+                let kept = if share.stable { "yes" } else { "no" };
+                format!("| {} | {} | {kept} |", share.name, format::tokens(share.tokens))
+            };
+            made.shares.iter().map(line).collect()
+        }
+        false => {
+            let line = |(group, tokens): &(Group, u64)| {
+                format!("| {} | {} |", group.label(), format::tokens(*tokens))
+            };
+            made.groups().iter().map(line).collect()
+        }
+    };
+    out.push_str(&lines.join("\n"));
+    Ok(out)
+}
+
+/// The newest run of a conversation that has asked a model, and what filled its context.
+fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>, StoreError> {
+    let last = queries::last_events(tx, session.id, LAST)?;
+    let runs: Vec<RunId> = last.iter().rev().filter_map(|event| event.run).collect();
+    let mut seen = None;
+    for id in runs.into_iter().filter(|id| seen.replace(*id) != Some(*id)) {
+        let Some(run) = tx.get::<Run>(id)? else { continue };
+        if let Some(made) = makeup::of_run(tx, &run)? {
+            return Ok(Some((run, made)));
+        }
+    }
+    Ok(None)
+}
+
+/// How everything stands.
+pub fn status(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, now, .. } = *scene;
+    let does = match queries::halt::held(tx, agent)? {
+        Some(why) => why.replace('_', " "),
+        None => agent.status.label().to_lowercase(),
+    };
+    let run = match session.and_then(|session| session.active_run) {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let works = match &run {
+        None => "nothing".to_owned(),
+        Some(run) => {
+            let waits = words::waits(run).map(|(text, _)| format!(". {text}"));
+            let (_, state) = words::state(run);
+            let state = state.to_lowercase();
+            format!("{}, {state}{}", run.name(), waits.unwrap_or_default())
+        }
+    };
+    let title = match session {
+        Some(session) => sessions::title(tx, session)?,
+        None => "not begun".to_owned(),
+    };
+    Ok(format!(
+        "- **{}**: {does}\n- Conversation: {title}\n{}\n- Context: {}\n- At work: {works}\n{}\n- \
+         Today: {} by this agent",
+        agent.name,
+        model(scene)?,
+        context(scene)?,
+        queue(scene)?,
+        format::money(usage::agent_day(tx, agent.id, now)?),
+    ))
+}
+
+/// Tokens and cost.
+pub fn usage(scene: &Scene<'_>) -> Result<String, StoreError> {
+    let Scene { tx, agent, session, now, .. } = *scene;
+    let mut out = String::new();
+    if let Some(session) = session {
+        let newest = queries::of_agent(tx, agent.id, None, RUNS)?.into_iter();
+        let runs: Vec<Run> =
+            newest.map(|hit| hit.record).filter(|run| run.session == session.id).collect();
+        let (mut calls, mut input, mut cached, mut output, mut micros) = (0, 0, 0, 0, 0);
+        for run in &runs {
+            for call in usage::of_run(tx, run.id)? {
+                calls += 1;
+                input += call.input + call.cache_read + call.cache_write + call.cache_write_1h;
+                cached += call.cache_read;
+                output += call.output;
+            }
+            micros += usage::run_cost(tx, run.id)?;
+        }
+        let runs = u64::try_from(runs.len()).unwrap_or(u64::MAX);
+        out = format!(
+            "- This conversation: {}, {}\n- Tokens: {} sent ({} of them cached), {} received\n- \
+             Cost: {}\n",
+            format::count(runs, "run", "runs"),
+            format::count(calls, "model call", "model calls"),
+            format::tokens(input),
+            format::tokens(cached),
+            format::tokens(output),
+            format::money(micros),
+        );
+    }
+    // ok: writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "- {} today: {}, this month: {}",
+        agent.name,
+        format::money(usage::agent_day(tx, agent.id, now)?),
+        format::money(usage::agent_month(tx, agent.id, now)?),
+    );
+    Ok(out)
+}

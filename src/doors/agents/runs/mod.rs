@@ -1,0 +1,34 @@
+//! What lets people, programs and agents in to runs: pages, API and chat commands.
+
+mod api;
+mod attach;
+pub mod commands;
+mod looking;
+mod pages;
+mod resending;
+mod stopping;
+
+use web::routes::Routes;
+
+pub use api::openai::shape_errors as shape_openai_errors;
+pub use api::{SaidOut, resent};
+pub use pages::{Resaid, read_again, say_again};
+pub use resending::done_after;
+
+/// Pages, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    pages::routes()
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    api::routes()
+}
+
+/// The OpenAI-compatible API, below `/v1`.
+#[must_use]
+pub fn openai_api() -> Routes {
+    api::openai::routes()
+}

@@ -1,0 +1,564 @@
+//! The chat with an agent: a person's conversations with it, shared ones, and a look at others.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::runs::{commands, looking};
+use app::Ws;
+use features::agents::model::{AGENTS, Agent};
+use features::agents::queries as agents;
+use features::agents::queries::head::{self, Head};
+use features::runs::model::{
+    HALTS, Input, QUEUE_CHOICES, Queueing, RUNS, SESSIONS, Session, SessionEvent, TALK_CHOICES,
+};
+use features::runs::queries::between::{self, Between};
+use features::runs::queries::choice::{self, Wish};
+use features::runs::queries::steps::Steps;
+use features::runs::queries::{self, talk, versions, words};
+use features::runs::rules;
+use kernel::{AgentStatus, Can, InputId, QueueMode, SessionId};
+use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::{Choice, Face};
+use web::session::Person;
+use web::shell::Shell;
+
+use super::look::Look;
+use super::place::{Place, Shown, Spot, address, shown, talk_of, with};
+use super::queue;
+use super::say::Answer;
+use super::sessions::{self, Acts, Sessions, Which};
+use super::steps::Shape;
+use super::talk::{After, Editing, Entry, Telling};
+use super::tools::{Line as DiffLine, Piece as Detail};
+use super::writing::HEARD;
+
+/// How many events of a conversation a page shows at once.
+pub(super) const WINDOW: u32 = 240;
+/// How many conversations stand in the list.
+const LISTED: usize = 30;
+/// How much is told of what stays when a message is said in other words.
+const STAYS: usize = 8;
+
+#[derive(Template)]
+#[template(path = "chat/_talk.html")]
+struct Talk {
+    live: Live,
+    name: String,
+    face: Face,
+    entries: Vec<Entry>,
+    earlier: Option<String>,
+    /// What may be said first, and where it is posted.
+    ideas: Vec<&'static str>,
+    action: String,
+    /// What stands behind that for another conversation than one's own.
+    at: String,
+    practice: bool,
+    /// What was said last; none for a conversation that is not one's own now.
+    leaf: Option<String>,
+    /// What a second press of a button is known by.
+    key: i64,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_note.html")]
+struct Note {
+    live: Live,
+    /// A tone and a sign.
+    look: (&'static str, &'static str),
+    text: String,
+    resume: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/_head.html")]
+struct Bar {
+    live: Live,
+    title: String,
+    /// Whose it is, when that is somebody else.
+    whose: String,
+    /// Who sees it, for one of a person: a word and an icon.
+    seen: Option<(&'static str, &'static str)>,
+    own: bool,
+    action: String,
+    at: String,
+    may_talk: bool,
+    acts: Option<Acts>,
+    /// Whether something was said in it, so that it can begin anew.
+    begun: bool,
+    /// What messages of the conversation may do while the agent works.
+    usual: Vec<Choice>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    own: bool,
+    action: String,
+    at: String,
+    head: Head,
+    sessions: Sessions,
+    bar: Bar,
+    talk: Talk,
+    note: Note,
+    may_talk: bool,
+    /// Where an archived conversation goes on.
+    former: Option<String>,
+    /// Where the conversation is named, and its name now.
+    naming: Option<(String, String)>,
+    /// What one message may do while the agent works.
+    modes: Vec<Choice>,
+    commands: Vec<commands::Spec>,
+    answer: Answer,
+}
+
+/// Everything of the page.
+struct Parts {
+    queueing: Queueing,
+    head: Head,
+    sessions: Sessions,
+    bar: Bar,
+    talk: Talk,
+    note: Note,
+}
+
+/// `GET /agents/{slug}/chat`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(place): Query<Place>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let shown = ws.read(|snap| shown(snap, &who, &agent, &place))?;
+    if let Some(session) = shown.and_then(|shown| shown.session) {
+        looking::note(&ws, &who, session.id).await?;
+        if place.before.is_none() && (!hx.is_partial() || hx.wants("talk")) {
+            looking::read(&ws, &who, &session).await?;
+        }
+    }
+    let parts = ws.read(|snap| parts(snap, &ws, &who, &agent, &place))?;
+    let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
+    match hx.target().filter(|_| hx.is_partial()) {
+        Some("talk") => html::fragment(&parts.talk),
+        Some("chat-sessions") => html::fragment(&parts.sessions),
+        Some("chat-note") => html::fragment(&parts.note),
+        Some("chat-head") => html::fragment(&parts.bar),
+        _ => html::page(&whole(shell, agent, parts, Answer::default())),
+    }
+}
+
+/// A conversation that goes on with an answer above the field, for a page without script.
+pub(super) fn page_with(
+    place: &commands::Place<'_>,
+    shell: Shell,
+    (status, answer): (StatusCode, Answer),
+) -> Result<Response, PageError> {
+    let commands::Place { ws, who, agent, talk } = *place;
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::of(talk)))?;
+    let Some(parts) = parts else { return Err(PageError::not_found("This conversation")) };
+    html::document(status, &whole(shell, agent.clone(), parts, answer))
+}
+
+fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
+    let Parts { queueing, head, sessions, bar, talk, note } = parts;
+    let (own, may_talk, action) = (bar.own, bar.may_talk, bar.action.clone());
+    let (acts, at) = (bar.acts.as_ref(), bar.at.clone());
+    let naming = match acts {
+        // Another one may have its place by then.
+        _ if may_talk && bar.whose.is_empty() => {
+            Some((format!("{action}/name{at}"), acts.map(|acts| acts.name.clone())))
+        }
+        Some(acts) => Some((acts.href.clone(), Some(acts.name.clone()))),
+        None => None,
+    };
+    Show {
+        shell,
+        name: agent.name,
+        own,
+        head,
+        sessions,
+        talk,
+        note,
+        may_talk,
+        former: acts.filter(|acts| acts.former).map(|acts| acts.href.clone()),
+        naming: naming.map(|(action, name)| (action, name.unwrap_or_default())),
+        modes: queue::choices(queueing.mode),
+        commands: commands::ALL.to_vec(),
+        answer,
+        action,
+        at,
+        bar,
+    }
+}
+
+pub(super) fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
+    let found = ws.read(|snap| agents::by_slug(snap, slug))?;
+    found.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+fn parts(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    agent: &Agent,
+    place: &Place,
+) -> Result<Option<Parts>, StoreError> {
+    let look = Look::new(tx, ws, who)?;
+    let here = address(ws, &agent.slug, None);
+    let Some(Shown { session, mine, open, at }) = shown(tx, who, agent, place)? else {
+        return Ok(None);
+    };
+    let which = Which {
+        mine: mine.as_ref().map(|session| session.id),
+        current: session.as_ref().map(|session| session.id),
+    };
+    let title = match &session {
+        Some(session) => sessions::title(tx, session, which.mine)?,
+        None => sessions::OWN.to_owned(),
+    };
+    let all = talk::listed(tx, agent.id, who.account, LISTED)?;
+    let held = rules::held(tx, agent)?;
+    let may = open && agent.archived_at.is_none() && who.access.may(Can::Chat);
+    let talk = transcript(tx, &look, agent, session.as_ref(), (&here, &at, open, may), place)?;
+    let queueing = match session.as_ref().filter(|_| open) {
+        Some(session) => queries::queue::of_session(tx, session)?,
+        None => queries::queue::of_agent(tx, agent.id)?,
+    };
+    let over = match session.as_ref().filter(|_| open) {
+        Some(session) => queries::habits::is_over(tx, session, look.now)?,
+        None => false,
+    };
+    let first = match may {
+        true => sessions::tells_of_memory(tx, &all, who.account)?,
+        false => false,
+    };
+    let why = Why { held, over, first };
+    let note = note(&look, agent, &format!("{here}{at}"), &why);
+    let sessions = sessions::beside(tx, &look, &here, &all, which)?;
+    let chosen = |mode: &QueueMode| *mode == queueing.mode;
+    let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
+    let whose = match session.as_ref().and_then(|session| session.owner) {
+        Some(owner) if owner != who.account => look.person(tx, owner)?,
+        _ => String::new(),
+    };
+    let bar = Bar {
+        live: Live::new(format!("{here}{at}")).table(SESSIONS.name).table(QUEUE_CHOICES.name),
+        title,
+        seen: session.as_ref().and_then(|session| sessions::seen_by(session, &whose)),
+        whose,
+        own: open,
+        action: here.clone(),
+        may_talk: may,
+        acts: session.as_ref().and_then(|session| Acts::of(session, who, &here)),
+        begun: session.as_ref().is_some_and(|session| 0 < session.events),
+        usual: usual.collect(),
+        at,
+    };
+    Ok(Some(Parts {
+        queueing,
+        head: head::head(ws, tx, agent, head::Place::Chat, who.access, look.now)?,
+        sessions,
+        bar,
+        talk,
+        note,
+    }))
+}
+
+/// What a person should know before they write.
+struct Why {
+    /// Why the agent does not read it at once.
+    held: Option<&'static str>,
+    /// Whether it begins a conversation.
+    over: bool,
+    /// Whether it is the first thing that they say to it, and others speak with it, too.
+    first: bool,
+}
+
+/// Why what is said now is not read at once, with the way out; and once, who else hears of it.
+fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
+    let (name, held) = (&agent.name, why.held);
+    let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
+    let (text, resume) = match held {
+        None if why.over => ("What you write now begins a new conversation.".to_owned(), None),
+        None if why.first => (
+            format!(
+                "Your conversation is private. What {name} remembers of it is not: its memory is shared \
+                 by all who speak with it here."
+            ),
+            None,
+        ),
+        None => (String::new(), None),
+        Some("workspace_paused") => (
+            "All work stands still. What you write is kept and read when it goes on.".to_owned(),
+            None,
+        ),
+        Some("agent_paused") => (
+            format!("{name} is paused. What you write is kept and read when it resumes."),
+            Some(resume),
+        ),
+        Some("agent_archived") => (format!("{name} is archived and reads nothing."), None),
+        Some("agent_provisioning") => {
+            (format!("{name} is being set up and reads this soon."), None)
+        }
+        Some(_) => {
+            let reason = agent.status_reason.as_deref().unwrap_or("see its page");
+            (format!("{name} cannot work now: {reason}"), None)
+        }
+    };
+    debug_assert!(resume.is_none() || agent.status == AgentStatus::Paused);
+    let live = Live::new(here).record(AGENTS.name, agent.id).table(HALTS.name);
+    let look = match held {
+        None if why.over => ("info", "plus"),
+        None => ("info", "users"),
+        Some(_) => ("warn", "pause"),
+    };
+    Note { live, look, text, resume }
+}
+
+fn transcript(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    agent: &Agent,
+    session: Option<&Session>,
+    (here, at, own, may): (&str, &str, bool, bool),
+    place: &Place,
+) -> Result<Talk, StoreError> {
+    let address = format!("{here}{at}");
+    let mut live = Live::new(match (place.edit, place.before) {
+        (Some(edit), _) if own => with(&address, &format!("edit={edit}")),
+        (_, Some(before)) => with(&address, &format!("before={before}")),
+        _ => address,
+    });
+    let (mut entries, mut earlier) = (Vec::new(), None);
+    match session {
+        // The first message makes the session, whose id nobody knows yet.
+        None => live = live.table(SESSIONS.name),
+        Some(session) => {
+            live = live.record(SESSIONS.name, session.id).record(AGENTS.name, agent.id);
+            live = live.table(TALK_CHOICES.name);
+            if let Some(run) = session.active_run {
+                live = live.record(RUNS.name, run).record(HEARD, run);
+            }
+            let end = place.before.unwrap_or(session.events).min(session.events);
+            let from = end.saturating_sub(WINDOW);
+            let events: Vec<SessionEvent> = queries::events(tx, session.id, from, end)?;
+            let steps = Steps::fold(0, events, &|body| look.whole(body));
+            let waiting = match place.before {
+                None => queries::open_inputs(tx, session.id)?,
+                Some(_) => Vec::new(),
+            };
+            let face = look.agent(agent, false);
+            let mut waiting = waiting;
+            if place.before.is_none() && own {
+                waiting.extend(queries::queue::dropped(tx, session.id)?);
+            }
+            let editing = editing(tx, session, (may, look.may_write), place)?;
+            let habits = queries::habits::of_session(tx, session)?;
+            let telling = Telling::new(look, face, (here, at), editing).showing(&habits);
+            entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
+            earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
+        }
+    }
+    let practice = match choice::in_session(tx, session, agent, None, Wish::default()) {
+        Ok(choice) => words::is_practice(&choice.model),
+        Err(_) => false,
+    };
+    Ok(Talk {
+        live,
+        name: agent.name.clone(),
+        face: look.agent(agent, false),
+        entries,
+        earlier,
+        ideas: match own && agent.archived_at.is_none() {
+            true => vec![
+                "Say hello and tell me what you can do",
+                "What is open, and what would you do first?",
+                "What do you need from me to do good work?",
+            ],
+            false => Vec::new(),
+        },
+        action: here.to_owned(),
+        at: at.to_owned(),
+        practice,
+        leaf: own.then(|| queries::sessions::leaf(session)),
+        key: look.now.as_millisecond(),
+    })
+}
+
+/// What may be done with messages of a conversation that were read. While a run works there, none may be
+/// said once more.
+fn editing(
+    tx: &impl ReadExt,
+    session: &Session,
+    (may, may_undo): (bool, bool),
+    place: &Place,
+) -> Result<Editing, StoreError> {
+    let open = match place.edit.filter(|_| may) {
+        Some(edit) => Some((edit, after(tx, edit, may_undo)?)),
+        None => None,
+    };
+    let versions = versions::of_session(tx, session.id)?;
+    Ok(Editing { may: may && session.active_run.is_none(), open, versions })
+}
+
+/// What was done after a message, when it is said in other words: what can go back, if this person may
+/// undo, and what stays.
+fn after(tx: &impl ReadExt, message: InputId, may_undo: bool) -> Result<After, StoreError> {
+    let Some(input) = tx.get::<Input>(message)? else { return Ok(After::default()) };
+    let Some(read) = versions::read_in(tx, &input)? else { return Ok(After::default()) };
+    let (all, _) = between::since(tx, read.session.id, read.event, false)?;
+    let mut after = After::default();
+    for (run, Between { work, outside, files, both }) in all {
+        let told = |what: String| format!("{}: {what}", run.name());
+        let changed = |path: String| told(format!("changed {path}"));
+        let back = work.into_iter().map(told).chain(files.into_iter().map(changed));
+        match may_undo {
+            true => after.back.extend(back),
+            false => after.stays.extend(back),
+        }
+        after.stays.extend(outside.into_iter().map(told).chain(both.into_iter().map(changed)));
+    }
+    after.back.truncate(STAYS);
+    after.stays.truncate(STAYS);
+    Ok(after)
+}
+
+/// `POST /agents/{slug}/chat/new`
+pub(super) async fn anew(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let place = commands::Place { ws: &ws, who: &who, agent: &agent, talk };
+    let key = place.spec()?.key;
+    if let Some(session) = ws.read(|snap| queries::session_by_key(snap, &key))? {
+        let (id, by) = (session.id, who.account);
+        ws.write(&who, move |tx| rules::sessions::reset(tx, id, by).map(drop)).await?;
+    }
+    Ok(hx.go_to(&address(&ws, &slug, talk)))
+}
+
+/// `POST /agents/{slug}/chat/begin`: a further conversation, beside those that go on.
+pub(super) async fn begin(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let mine = ws.read(|snap| queries::session_by_key(snap, &key))?;
+    // Nothing was said in one's own yet: that is a new one.
+    let fresh = mine.is_none_or(|mine| mine.events == 0 && mine.leaf.is_none());
+    let talk = match fresh {
+        true => None,
+        false => {
+            let of = (agent.id, who.account);
+            let begin = once.run(move |tx| rules::sessions::begin(tx, of, ""));
+            Some(ws.write(&who, begin).await?.id)
+        }
+    };
+    Ok(hx.go_to(&address(&ws, &slug, talk)))
+}
+
+/// What the summary should look at.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Focus {
+    #[serde(default)]
+    focus: String,
+}
+
+/// `POST /agents/{slug}/chat/compact`
+pub(super) async fn compact(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
+    Form(wish): Form<Focus>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let key = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?.key;
+    let session = ws.read(|snap| queries::session_by_key(snap, &key))?;
+    let id = session.ok_or_else(|| PageError::not_found("This conversation"))?.id;
+    let by = who.account;
+    ws.write(&who, move |tx| rules::talk::compact(tx, id, by, &wish.focus)).await?;
+    back(&ws, &who, &hx, (&agent, talk))
+}
+
+/// `POST /agents/{slug}/chat/{input}/cancel`
+pub(super) async fn take_back(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Cancel).await
+}
+
+/// `POST /agents/{slug}/chat/{input}/restore`
+pub(super) async fn bring_back(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Restore).await
+}
+
+/// `POST /agents/{slug}/chat/{input}/dismiss`
+pub(super) async fn dismiss(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, input): Path2<String, InputId>,
+) -> Result<Response, PageError> {
+    on_message(&ws, &who, &hx, (&slug, input), queue::Act::Dismiss).await
+}
+
+async fn on_message(
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (slug, input): (&str, InputId),
+    act: queue::Act,
+) -> Result<Response, PageError> {
+    let agent = find(ws, slug)?;
+    let (by, talk) = (who.account, talk_of(ws, who, &agent, input)?);
+    ws.write(who, move |tx| act.apply(tx, input, by)).await?;
+    back(ws, who, hx, (&agent, talk))
+}
+
+/// The conversation after a change of it.
+pub(super) fn back(
+    ws: &Ws,
+    who: &Person,
+    hx: &Hx,
+    (agent, talk): (&Agent, Option<SessionId>),
+) -> Result<Response, PageError> {
+    if !hx.wants("talk") {
+        return Ok(hx.go_to(&address(ws, &agent.slug, talk)));
+    }
+    let parts = ws.read(|snap| parts(snap, ws, who, agent, &Place::of(talk)))?;
+    match parts {
+        Some(parts) => Ok(html::fragment::<_, PageError>(&parts.talk)?.into_response()),
+        None => Err(PageError::not_found("This conversation")),
+    }
+}

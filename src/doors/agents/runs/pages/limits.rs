@@ -1,0 +1,104 @@
+//! What bounds sub-agents, on the page of the workspace's settings.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::runs::model::{Bound, SubagentLimits};
+use features::runs::rules::{self, RunError};
+use web::error::PageError;
+use web::extract::Form;
+use web::flash;
+use web::form::sentence;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::Flash;
+
+/// What a form says of sub-agents; what is empty is as usual.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    depth: String,
+    fan_out: String,
+    live: String,
+    total: String,
+    minutes: String,
+}
+
+impl Typed {
+    fn limits(&self) -> Result<SubagentLimits, RunError> {
+        let typed = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
+        let mut values = SubagentLimits::default().values();
+        for (value, typed) in values.iter_mut().zip(numbers(SubagentLimits::BOUNDS, typed)?) {
+            *value = typed.unwrap_or(*value);
+        }
+        let [depth, fan_out, live, total, minutes] = values;
+        // A number that is no depth is none that can be chosen.
+        let depth = u8::try_from(depth).unwrap_or(0);
+        Ok(SubagentLimits { depth, fan_out, live, total, minutes })
+    }
+}
+
+/// The numbers that a form says, one for each bound; none where it says nothing.
+pub(super) fn numbers<const N: usize>(
+    bounds: [Bound; N],
+    typed: [&String; N],
+) -> Result<[Option<u32>; N], RunError> {
+    let mut values = [None; N];
+    let all = bounds.into_iter().zip(typed).zip(values.iter_mut());
+    for (((name, least, most), text), value) in all {
+        if !text.trim().is_empty() {
+            let bad = |_| RunError::BadLimit { name, least, most };
+            *value = Some(text.trim().parse::<u32>().map_err(bad)?);
+        }
+    }
+    Ok(values)
+}
+
+/// `POST /settings/subagents`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let done = match typed.limits() {
+        Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
+        Err(error) => Err(error),
+    };
+    saved((&app, &ws, &hx), done, "settings/general")
+}
+
+/// Back to a page of settings, with what came of a form of theirs. A number that is none, or too large, is said
+/// there.
+pub(super) fn saved(
+    (app, ws, hx): (&App, &Ws, &Hx),
+    done: Result<(), RunError>,
+    back: &str,
+) -> Result<Response, PageError> {
+    let flash = match done {
+        Ok(()) => Flash::ok("Saved."),
+        Err(error @ (RunError::BadLimit { .. } | RunError::BadPause | RunError::BadCap)) => {
+            Flash::danger(sentence(&error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(app, flash, hx.go_to(&ws.url(back))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Typed;
+    use features::runs::model::SubagentLimits;
+
+    #[test]
+    fn what_is_left_empty_is_as_usual_and_what_is_no_number_is_named() {
+        assert_eq!(Typed::default().limits().unwrap(), SubagentLimits::default());
+        let typed = Typed { live: " 3 ".to_owned(), depth: "2".to_owned(), ..Typed::default() };
+        let expected = SubagentLimits { live: 3, depth: 2, ..SubagentLimits::default() };
+        assert_eq!(typed.limits().unwrap(), expected);
+        let wrong = Typed { total: "many".to_owned(), ..Typed::default() };
+        assert_eq!(wrong.limits().unwrap_err().to_string(), "total is a number from 1 to 100");
+    }
+}

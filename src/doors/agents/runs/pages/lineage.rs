@@ -1,0 +1,67 @@
+//! Runs that begin again, on the page of a run: of which it is one, and which begin it again.
+
+use features::runs::model::{Branch, BranchWhy, Run};
+use features::runs::queries::branches;
+use kernel::RunTrigger;
+use store::{ReadExt, StoreError};
+
+use super::look::Look;
+
+/// Another run of the same beginning.
+pub(super) struct Kin {
+    /// "Retry of", "Retried from step 7 by".
+    pub words: String,
+    /// "R-12".
+    pub name: String,
+    pub href: String,
+    /// Where the two stand side by side.
+    pub compare: String,
+}
+
+/// The run of which this one is another try, and those that try it again, in this order.
+pub(super) fn kin(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>, StoreError> {
+    let mut all = Vec::new();
+    if let Some(branch) = branches::of_run(tx, run)?
+        && let Some(of) = tx.get::<Run>(branch.of)?
+    {
+        let words = match branch.why {
+            BranchWhy::Retry => format!("Retry, {}, of", branch.place()),
+            BranchWhy::Fork => format!("Fork, {}, of", branch.place()),
+            BranchWhy::Edit => "In other words than".to_owned(),
+            BranchWhy::Aside => "Asked beside".to_owned(),
+        };
+        all.push(Kin::of(look, words, &of, (&of, run)));
+    }
+    for branch in branches::again(tx, run.id)? {
+        if let Some(by) = tx.get::<Run>(branch.run)? {
+            all.push(Kin::of(look, later(&branch), &by, (run, &by)));
+        }
+    }
+    Ok(all)
+}
+
+fn later(branch: &Branch) -> String {
+    match branch.why {
+        BranchWhy::Retry => format!("Retried {} by", branch.place()),
+        BranchWhy::Fork => format!("Forked {} as", branch.place()),
+        BranchWhy::Edit => "Said in other words in".to_owned(),
+        BranchWhy::Aside => "Something was asked beside it in".to_owned(),
+    }
+}
+
+impl Kin {
+    fn of(look: &Look<'_>, words: String, run: &Run, (a, b): (&Run, &Run)) -> Self {
+        let compare = format!("runs/compare?a={}&b={}", a.name(), b.name());
+        Self {
+            words,
+            name: run.name(),
+            href: look.ws.url(&format!("runs/{}", run.name())),
+            compare: look.ws.url(&compare),
+        }
+    }
+}
+
+/// Whether a run could begin again for this person: a fork of one that works, too.
+pub(super) fn may_fork(look: &Look<'_>, run: &Run) -> bool {
+    look.may_write && run.started_at.is_some() && run.trigger != RunTrigger::Child
+}

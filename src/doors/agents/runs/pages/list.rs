@@ -1,0 +1,251 @@
+//! The list of runs.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::inbox::model::Item;
+use features::runs::model::{PARKS, RUNS, Run};
+use features::runs::queries::questions::{self, Card};
+use features::runs::queries::{self, talk, words};
+use features::tasks::model::Task;
+use features::usage::model::RUN_COST;
+use kernel::cursor::DEFAULT_LIMIT;
+use kernel::key::KeyBuf;
+use kernel::{Outcome, RunState};
+use store::{Range, ReadExt, StoreError, cursor_key, key_cursor};
+use web::error::PageError;
+use web::extract::Query;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Dot, Face};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::look::Look;
+use super::waits;
+
+/// How many runs a filter looks through for one page.
+const LOOK_THROUGH: usize = 2_000;
+
+/// What the address says.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    agent: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    after: String,
+}
+
+impl Filter {
+    fn query(&self, after: &str) -> String {
+        let pairs = [("agent", self.agent.as_str()), ("state", &self.state), ("after", after)];
+        let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        serde_urlencoded::to_string(given).unwrap_or_default()
+    }
+
+    fn takes(&self, run: &Run) -> bool {
+        match self.state.as_str() {
+            "" => true,
+            "live" => run.is_live(),
+            "working" => run.state == RunState::Running,
+            "failed" => run.outcome.as_ref().is_some_and(is_bad),
+            state => words::state(run).0 == state,
+        }
+    }
+}
+
+/// Whether an end needs a person's eye.
+fn is_bad(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
+}
+
+const STATES: [(&str, &str); 7] = [
+    ("", "All states"),
+    ("live", "Not ended"),
+    ("working", "Working"),
+    ("waiting", "Waiting"),
+    ("done", "Done"),
+    ("failed", "Failed"),
+    ("stopped", "Stopped"),
+];
+
+/// One run in the list.
+struct Row {
+    name: String,
+    title: String,
+    href: String,
+    state: Dot,
+    word: &'static str,
+    task: Option<(String, String)>,
+    cause: &'static str,
+    face: Face,
+    began: RelTime,
+    took: String,
+    cost: String,
+    /// Why it does not go on, or did not end well.
+    why: String,
+    /// Where it is stopped, while it can be and this person may.
+    stop: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "runs/index.html")]
+struct Index {
+    shell: Shell,
+    agents: Vec<Choice>,
+    states: Vec<Choice>,
+    filtered: bool,
+    questions: Questions,
+    list: Rows,
+}
+
+/// What runs ask people; a region.
+#[derive(Template)]
+#[template(path = "runs/_questions.html")]
+struct Questions {
+    live: Live,
+    questions: Vec<Card>,
+}
+
+/// A page of the list; the first one renews itself.
+#[derive(Template)]
+#[template(path = "runs/_rows.html")]
+struct Rows {
+    live: Option<Live>,
+    rows: Vec<Row>,
+    more: Option<String>,
+    filtered: bool,
+    all: String,
+}
+
+/// `GET /runs`
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Query(filter): Query<Filter>,
+) -> Result<Response, PageError> {
+    let asked = || ws.read(|snap| questions(snap, &ws, &who));
+    if hx.wants("run-questions") {
+        return html::fragment(&asked()?);
+    }
+    let list = ws.read(|snap| rows(snap, &ws, &who, &filter))?;
+    if hx.is_partial() {
+        return html::fragment(&list);
+    }
+    let agents = ws.read(|snap| agent_choices(snap, &filter.agent))?;
+    let states =
+        STATES.iter().map(|(word, label)| Choice::new(*word, *label, *word == filter.state));
+    let filtered = !filter.query("").is_empty();
+    let questions = asked()?;
+    html::page(&Index { shell, agents, states: states.collect(), filtered, questions, list })
+}
+
+fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {
+    let look = Look::new(tx, ws, who)?;
+    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let questions = questions::all(tx, &look.reader(), &sees)?;
+    let live = Live::new(ws.url("runs")).table(PARKS.name).table(RUNS.name);
+    Ok(Questions { live, questions })
+}
+
+fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
+    let agents: Vec<Agent> = tx.list(&Range::all())?;
+    let mut all = vec![Choice::new("", "All agents", chosen.is_empty())];
+    all.extend(agents.iter().map(|agent| {
+        let label = format!("{} {}", agent.emoji, agent.name);
+        Choice::new(agent.slug.as_str(), label.trim(), agent.slug == chosen)
+    }));
+    Ok(all)
+}
+
+fn rows(tx: &impl ReadExt, ws: &Ws, who: &Person, filter: &Filter) -> Result<Rows, StoreError> {
+    let look = Look::new(tx, ws, who)?;
+    let agent = match filter.agent.as_str() {
+        "" => None,
+        slug => Some(agents::by_slug(tx, slug)?),
+    };
+    let mut after = cursor_key(&filter.after);
+    let (mut found, mut seen) = (Vec::new(), 0);
+    let mut more = None;
+    while found.len() < DEFAULT_LIMIT && seen < LOOK_THROUGH {
+        let page = match &agent {
+            None => queries::all(tx, after.as_deref(), DEFAULT_LIMIT + 1)?,
+            Some(Some(agent)) => {
+                queries::of_agent(tx, agent.id, after.as_deref(), DEFAULT_LIMIT + 1)?
+            }
+            Some(None) => Vec::new(),
+        };
+        let full = page.len() > DEFAULT_LIMIT;
+        for hit in page.into_iter().take(DEFAULT_LIMIT) {
+            seen += 1;
+            more = Some(key_cursor(&hit.key)).filter(|_| full);
+            after = Some(hit.key);
+            if filter.takes(&hit.record)
+                && talk::may_see_run(tx, &hit.record, who.account, who.role)?
+            {
+                found.push(row(tx, &look, &hit.record)?);
+            }
+        }
+        if !full {
+            break;
+        }
+    }
+    let here = ws.url("runs");
+    let first = filter.after.is_empty();
+    let live = first.then(|| Live::new(format!("{here}?{}", filter.query(""))).table(RUNS.name));
+    Ok(Rows {
+        live,
+        rows: found,
+        more: more.map(|next| format!("{here}?{}", filter.query(&next))),
+        filtered: !filter.query("").is_empty(),
+        all: here,
+    })
+}
+
+fn row(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Row, StoreError> {
+    let agent = tx.get::<Agent>(run.agent)?;
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let item = match run.item {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
+    let (state, label) = words::state(run);
+    let works = run.state == RunState::Running;
+    let why = waits::of(tx, look, run, agent.as_ref())?.map(|why| why.text);
+    let why = why.or_else(|| run.outcome.as_ref().and_then(words::reason));
+    let title = talk::title_for(tx, run, look.me)?;
+    Ok(Row {
+        why: why.unwrap_or_default(),
+        name: run.name(),
+        title: if title.is_empty() { "Untitled".to_owned() } else { title },
+        href: look.ws.url(&format!("runs/{}", run.name())),
+        state: Dot::new(state, label),
+        word: state,
+        task: task.map(|task| {
+            let name = look.task_name(&task);
+            let href = look.ws.url(&format!("tasks/{name}"));
+            (name, href)
+        }),
+        cause: words::cause(run, item.as_ref()),
+        face: agent.map_or_else(Face::nobody, |agent| look.agent(&agent, works)),
+        began: look.time(run.started_at.unwrap_or(run.created_at)),
+        took: look.duration(run).map(format::duration).unwrap_or_default(),
+        cost: if cost > 0 { format::money(cost) } else { String::new() },
+        stop: look.stop(run),
+    })
+}

@@ -1,0 +1,141 @@
+//! How the pages of runs name and show things: times, faces, Markdown.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries::by_slug;
+use features::runs::model::{Body, Run};
+use features::runs::queries::questions::Reader;
+use features::tasks::model::Task;
+use features::workspace::model::{Member, Settings};
+use kernel::{AccountId, Actor, Can, RunState, Timestamp};
+use store::{ReadExt, StoreError};
+use web::html::SafeHtml;
+use web::md;
+use web::parts::Face;
+use web::session::Person;
+use web::time::RelTime;
+
+/// The largest blob that a page reads whole.
+const MAX_BLOB: u64 = 4 * 1024 * 1024;
+
+/// A reader's eye: where, when and in which time zone a page is looked at.
+pub(super) struct Look<'a> {
+    pub ws: &'a Ws,
+    pub me: AccountId,
+    pub now: Timestamp,
+    pub zone: TimeZone,
+    pub may_write: bool,
+    /// Whether this person may talk to agents.
+    pub may_chat: bool,
+    /// Whether this person may change agents and their files.
+    pub may_manage: bool,
+    settings: Option<Settings>,
+}
+
+impl<'a> Look<'a> {
+    pub fn new(tx: &impl ReadExt, ws: &'a Ws, who: &Person) -> Result<Self, StoreError> {
+        Ok(Self {
+            ws,
+            me: who.account,
+            may_write: who.access.may(Can::Write),
+            may_chat: who.access.may(Can::Chat),
+            may_manage: who.access.may(Can::Agents),
+            now: ws.app.clock.now(),
+            zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
+            settings: tx.get::<Settings>(())?,
+        })
+    }
+
+    /// Who looks at questions.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { ws: self.ws, now: self.now, zone: &self.zone, may: self.may_chat, me: self.me }
+    }
+
+    /// A moment.
+    pub fn time(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+
+    /// `MC-142`.
+    pub fn task_name(&self, task: &Task) -> String {
+        let key = self.settings.as_ref().map_or("HQ", |settings| settings.task_key.as_str());
+        format!("{key}-{}", task.number)
+    }
+
+    /// The face of an agent; with a ring while it works.
+    pub fn agent(&self, agent: &Agent, works: bool) -> Face {
+        Face::agent(&agent.name, &agent.emoji, &agent.slug).working(works.into())
+    }
+
+    /// Where this person may stop a run, while it can be.
+    pub fn stop(&self, run: &Run) -> Option<String> {
+        let may = self.may_chat && run.can_stop();
+        may.then(|| self.ws.url(&format!("runs/{}/stop", run.name())))
+    }
+
+    /// Who did something, in words.
+    pub fn actor(&self, tx: &impl ReadExt, actor: Actor) -> Result<String, StoreError> {
+        Ok(match actor {
+            Actor::Person { account, .. } if account == self.me => "You".to_owned(),
+            Actor::Person { account, .. } => self.person(tx, account)?,
+            Actor::Agent { agent, .. } => {
+                tx.get::<Agent>(agent)?.map_or_else(|| "An agent".to_owned(), |agent| agent.name)
+            }
+            Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => "HQ".to_owned(),
+        })
+    }
+
+    /// A person's name.
+    pub fn person(&self, tx: &impl ReadExt, account: AccountId) -> Result<String, StoreError> {
+        let member = tx.get::<Member>(account)?;
+        Ok(member.map_or_else(|| "Somebody".to_owned(), |member| member.name))
+    }
+
+    /// Markdown with links to tasks and agents.
+    pub fn md(&self, tx: &impl ReadExt, text: &str) -> SafeHtml {
+        md::render(text, &|word| self.target(tx, word))
+    }
+
+    fn target(&self, tx: &impl ReadExt, word: &str) -> Option<String> {
+        if let Some(slug) = word.strip_prefix('@') {
+            let agent = by_slug(tx, &slug.to_lowercase()).ok().flatten()?;
+            return Some(self.ws.url(&format!("agents/{}", agent.slug)));
+        }
+        let (key, number) = word.split_once('-')?;
+        let settings = self.settings.as_ref()?;
+        let ours = settings.task_key == key || settings.old_task_keys.iter().any(|old| old == key);
+        let number: u32 = number.parse().ok().filter(|_| ours)?;
+        Some(self.ws.url(&format!("tasks/{}-{number}", settings.task_key)))
+    }
+
+    /// A text that may lie in a blob, whole if it is not too large.
+    pub fn whole(&self, body: &Body) -> Option<String> {
+        match body {
+            Body::Inline(text) => Some(text.clone()),
+            Body::Blob { id, .. } => {
+                let bytes = self.ws.blobs.get(*id, MAX_BLOB).ok()?;
+                String::from_utf8(bytes).ok()
+            }
+        }
+    }
+
+    /// How long a run worked, or has been working.
+    pub fn duration(&self, run: &Run) -> Option<Duration> {
+        let start = run.started_at?;
+        let end = match run.state {
+            RunState::Ended => run.ended_at?,
+            _ => self.now,
+        };
+        Some(between(start, end))
+    }
+}
+
+/// The time from one moment to a later one.
+pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
+    let ms = to.as_millisecond().saturating_sub(from.as_millisecond());
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}

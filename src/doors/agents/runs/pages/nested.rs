@@ -1,0 +1,139 @@
+//! The run of a sub-agent in the place where it was made: how it stands and its steps, each as one line.
+
+use std::time::Duration;
+
+use features::runs::model::{CHILDREN, CallStatus, Child, RUNS, Run};
+use features::runs::queries::doing::doing;
+use features::runs::queries::questions::{self, Card};
+use features::runs::queries::steps::{CallState, Step, Steps, What};
+use features::runs::queries::{self, children, words};
+use features::usage::queries as usage;
+use kernel::{Outcome, RunId, RunState};
+use store::{ReadExt, StoreError};
+use web::format;
+use web::live::Live;
+use web::md;
+use web::parts::Dot;
+
+use super::look::Look;
+use super::waits;
+
+/// How many of its last events are looked at.
+const EVENTS: usize = 60;
+/// How many steps are shown, the last ones; its own page has all.
+const LINES: usize = 6;
+/// How many characters of a thought or a word are shown.
+const PEEK: usize = 160;
+
+/// A sub-agent's run inside the step that made it.
+pub(super) struct Nested {
+    pub name: String,
+    pub href: String,
+    pub title: String,
+    pub state: Dot,
+    /// Time and cost.
+    pub facts: String,
+    /// Why it does not go on.
+    pub waits: String,
+    /// What it asks.
+    pub asks: Option<Card>,
+    pub lines: Vec<Line>,
+}
+
+/// A step of it.
+pub(super) struct Line {
+    pub icon: &'static str,
+    pub tone: &'static str,
+    pub verb: String,
+    pub what: String,
+    pub took: String,
+}
+
+/// The sub-agent of `parent` that this text names first. Others' runs may be named in it, too: what a
+/// sub-agent is called its maker chooses.
+pub(super) fn named(
+    tx: &impl ReadExt,
+    parent: RunId,
+    text: &str,
+) -> Result<Option<Run>, StoreError> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    for word in words.filter(|word| word.starts_with("R-")) {
+        let Some(run) = queries::by_name(tx, word)? else { continue };
+        if tx.get::<Child>(run.id)?.is_some_and(|child| child.parent == parent) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+/// The run of a sub-agent, as its maker's page shows it.
+pub(super) fn of(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Nested, StoreError> {
+    let mut events = queries::last_events(tx, run.session, EVENTS)?;
+    events.retain(|event| event.run == Some(run.id));
+    let steps = Steps::fold(run.first_event, events, &|body| look.whole(body));
+    let mut lines: Vec<Line> = steps.all.iter().filter_map(line).collect();
+    lines.drain(..lines.len().saturating_sub(LINES));
+    let (state, label) = words::state(run);
+    let mut facts: Vec<String> = look.duration(run).map(format::duration).into_iter().collect();
+    let cost = usage::run_cost(tx, run.id)?;
+    if 0 < cost {
+        facts.push(format::money(cost));
+    }
+    let asks = questions::card(tx, &look.reader(), run)?;
+    let why = match run.state {
+        RunState::Waiting if asks.is_none() => waits::of(tx, look, run, None)?,
+        _ => None,
+    };
+    Ok(Nested {
+        href: look.ws.url(&format!("runs/{}", run.name())),
+        title: run.title.clone(),
+        state: Dot::new(state, label),
+        facts: facts.join(", "),
+        waits: why.map(|why| why.text).unwrap_or_default(),
+        asks,
+        lines,
+        name: run.name(),
+    })
+}
+
+/// A region that shows sub-agents of a run hears of each.
+pub(super) fn hears(tx: &impl ReadExt, run: &Run, live: Live) -> Result<Live, StoreError> {
+    let live = live.table(CHILDREN.name);
+    Ok(children::of_parent(tx, run.id)?
+        .iter()
+        .fold(live, |live, child| live.record(RUNS.name, child.run)))
+}
+
+/// A step as one line; nothing for what only its own page tells.
+fn line(step: &Step) -> Option<Line> {
+    let took = step.millis.map(|ms| format::duration(Duration::from_millis(ms)));
+    let (icon, tone, verb, what) = match &step.what {
+        What::Thought(text) => ("thought", "", "Thought".to_owned(), md::excerpt(text, PEEK)),
+        What::Said(text) => ("comment", "", "Said".to_owned(), md::excerpt(text, PEEK)),
+        What::Tool(call) => {
+            let told = doing(call);
+            let tone = match call.state {
+                CallState::Ended(CallStatus::Error | CallStatus::Timeout) => "danger",
+                CallState::Ended(CallStatus::Stopped | CallStatus::Unknown) => "warn",
+                CallState::Running => "info",
+                CallState::Planned | CallState::Ended(_) => "",
+            };
+            (told.icon, tone, told.verb, told.what)
+        }
+        What::Failed { message, .. } => {
+            ("refresh", "warn", "The model call failed.".to_owned(), message.clone())
+        }
+        What::Waiting { waits_for, detail, .. } => {
+            ("clock", "warn", format!("Waited for {}.", waits_for.label()), detail.clone())
+        }
+        What::Switched { to, why } => {
+            ("refresh", "warn", format!("Answered by {to}"), format!("because {why}"))
+        }
+        What::Ended { outcome, .. } if *outcome != Outcome::Done => {
+            let why = words::reason(outcome).unwrap_or_default();
+            ("warn", "warn", words::end(outcome).to_owned(), why)
+        }
+        _ => return None,
+    };
+    Some(Line { icon, tone, verb, what, took: took.unwrap_or_default() })
+}

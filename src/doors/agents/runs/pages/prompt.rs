@@ -1,0 +1,87 @@
+//! The prompt of a run: of which parts it is made, how long each is, who put it there.
+
+use features::runs::model::PromptPart;
+use web::format;
+
+/// About so many bytes are one token: the provider tells the sum alone.
+const BYTES: u64 = 4;
+/// The colours of parts, in turn.
+const COLOURS: usize = 8;
+/// How wide the bar is.
+const WIDE: u64 = 1_000;
+
+/// A prompt as a page shows it.
+pub(super) struct Prompt {
+    /// In one line.
+    pub peek: String,
+    pub parts: Vec<Part>,
+}
+
+/// A part of it.
+pub(super) struct Part {
+    pub name: String,
+    pub from: &'static str,
+    pub tokens: String,
+    pub kept: &'static str,
+    pub colour: usize,
+    pub x: u64,
+    pub width: u64,
+}
+
+impl Prompt {
+    pub fn of(parts: &[PromptPart]) -> Self {
+        let bytes = |part: &PromptPart| u64::from(part.bytes);
+        let whole = parts.iter().map(bytes).sum::<u64>().max(1);
+        let kept: u64 = parts.iter().filter(|part| part.stable).map(bytes).sum();
+        let peek = format!(
+            "{}, about {} tokens, {} the same from run to run",
+            format::count(parts.len() as u64, "part", "parts"),
+            format::tokens(whole / BYTES),
+            format::tokens(kept / BYTES),
+        );
+        let mut before = 0;
+        let views = parts.iter().enumerate().map(|(n, part)| {
+            let x = before * WIDE / whole;
+            before += bytes(part);
+            Part {
+                from: from(&part.name),
+                tokens: format::tokens(bytes(part) / BYTES),
+                kept: if part.stable { "yes" } else { "no" },
+                colour: n % COLOURS + 1,
+                x,
+                // A hair between two parts.
+                width: (before * WIDE / whole).saturating_sub(x + 4).max(2),
+                name: part.name.clone(),
+            }
+        });
+        Self { parts: views.collect(), peek }
+    }
+}
+
+/// Who put a part there.
+fn from(name: &str) -> &'static str {
+    match name {
+        "MEMORY.md" => "the agent’s memory",
+        name if name.starts_with("memory/") => "the agent’s notes of a day",
+        name if name.ends_with(".md") => "the agent’s files",
+        "Workspace and kind of work" => "HQ and this workspace",
+        _ => "HQ",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Prompt, PromptPart};
+
+    #[test]
+    fn parts_stand_side_by_side_and_say_whose_they_are() {
+        let part = |name: &str, bytes, stable| PromptPart { name: name.into(), bytes, stable };
+        let told = [part("Rules", 4_000, true), part("memory/2026-11-20.md", 4_000, false)];
+        let prompt = Prompt::of(&told);
+        assert_eq!(prompt.peek, "2 parts, about 2.0K tokens, 1.0K the same from run to run");
+        let places: Vec<_> = prompt.parts.iter().map(|part| (part.x, part.width)).collect();
+        assert_eq!(places, [(0, 496), (500, 496)]);
+        assert_eq!(prompt.parts[1].from, "the agent’s notes of a day");
+        assert!(Prompt::of(&[]).parts.is_empty());
+    }
+}

@@ -1,0 +1,266 @@
+//! What messages do while a run works: what waits, what was dropped, and who decides.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::runs::commands;
+use app::{App, Ws};
+use features::runs::model::{INPUTS, Input, InputState, QueueOf, QueueWish, RUNS, Run, pause_ms};
+use features::runs::queries::{queue as reading, words};
+use features::runs::rules::{self, RunError};
+use kernel::{AccountId, InputId, QueueMode};
+use store::{ReadExt, StoreError, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::session::Person;
+use web::time::RelTime;
+
+use super::chat;
+use super::limits::saved;
+use super::look::Look;
+use super::place::{Spot, address};
+use super::show::{Said, find};
+
+/// The words of a mode as a choice for one message.
+pub(super) fn choices(usual: QueueMode) -> Vec<Choice> {
+    let as_usual = Choice::new("", format!("{} (as usual)", words::mode(usual)), true);
+    let others = QueueMode::ALL.iter().filter(|mode| **mode != usual);
+    let others = others.map(|mode| Choice::new(mode.word(), words::mode(*mode), false));
+    [as_usual].into_iter().chain(others).collect()
+}
+
+/// What a form says of a mode; nothing for what is usual.
+pub(super) fn mode_of(word: &str) -> Result<Option<QueueMode>, PageError> {
+    match word.trim() {
+        "" => Ok(None),
+        word => word.parse().map(Some).map_err(|_| PageError::not_found("This way of sending")),
+    }
+}
+
+/// A message that waits or was dropped.
+struct Line {
+    who: String,
+    at: RelTime,
+    text: String,
+    note: String,
+    acts: Vec<(&'static str, &'static str)>,
+    href: String,
+}
+
+/// What was said to a run and not read; a live region.
+#[derive(Template)]
+#[template(path = "runs/_queue.html")]
+pub(super) struct Queue {
+    live: Live,
+    lines: Vec<Line>,
+}
+
+impl Queue {
+    pub(super) fn read(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Self, StoreError> {
+        let href = look.ws.url(&format!("runs/{}", run.name()));
+        let mut lines = Vec::new();
+        let mut all = reading::open_inputs(tx, run.session)?;
+        all.retain(Input::is_talk);
+        if !run.is_live() {
+            all.clear();
+        }
+        all.extend(reading::dropped(tx, run.session)?);
+        for input in all {
+            let mine = input.by.account() == Some(look.me);
+            let acts = match (&input.state, mine) {
+                (_, false) => Vec::new(),
+                (InputState::Dropped(_) | InputState::Overflowed, true) => {
+                    vec![("Bring back", "restore"), ("Dismiss", "dismiss")]
+                }
+                (InputState::Assigned(to), true) if *to == run.id && run.started_at.is_some() => {
+                    Vec::new()
+                }
+                _ => vec![("Remove", "cancel")],
+            };
+            lines.push(Line {
+                who: look.actor(tx, input.by)?,
+                at: look.time(input.created_at),
+                text: web::md::excerpt(&input.text, 240),
+                note: words::waits_as(&input, Some(run), None),
+                href: format!("{href}/messages/{}", input.id),
+                acts,
+            });
+        }
+        let live = Live::new(href).record(RUNS.name, run.id).table(INPUTS.name);
+        Ok(Self { live, lines })
+    }
+}
+
+/// What can be done with a message that nobody has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Cancel,
+    Restore,
+    Dismiss,
+}
+
+impl Act {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "cancel" => Some(Self::Cancel),
+            "restore" => Some(Self::Restore),
+            "dismiss" => Some(Self::Dismiss),
+            _ => None,
+        }
+    }
+
+    pub(super) fn apply(
+        self,
+        tx: &mut WriteTx<'_>,
+        input: InputId,
+        by: AccountId,
+    ) -> Result<&'static str, RunError> {
+        match self {
+            Self::Cancel => rules::talk::take_back(tx, input, by).map(|()| "Taken back"),
+            Self::Restore => {
+                let sent = rules::queue::bring_back(tx, input, by)?;
+                Ok(sent.placed.label())
+            }
+            Self::Dismiss => rules::queue::dismiss(tx, input, by).map(|()| "Dismissed"),
+        }
+    }
+}
+
+/// What is to be done with a message.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    act: String,
+}
+
+/// `POST /runs/{name}/messages/{input}`
+pub(super) async fn act(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(name, input): Path2<String, InputId>,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let act = Act::of(&wanted.act).ok_or_else(|| PageError::not_found("This action"))?;
+    let by = who.account;
+    let done = ws.write(&who, move |tx| act.apply(tx, input, by)).await?;
+    Ok(hx.done(done, &ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// `POST /runs/{name}/answer`
+pub(super) async fn answer(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+    Form(said): Form<Said>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, by) = (run.id, who.account);
+    ws.write(&who, move |tx| rules::park::answer(tx, id, &said.body, by)).await?;
+    Ok(hx.done("Answered; the run goes on", &ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// `POST /runs/{name}/go-on`
+pub(super) async fn go_on(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, by) = (run.id, who.account);
+    ws.write(&who, move |tx| rules::park::let_go_on(tx, id, by)).await?;
+    Ok(hx.done("It goes on", &ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// What a form says of queues.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    mode: String,
+    debounce: String,
+    cap: String,
+    drop: String,
+}
+
+impl Typed {
+    fn wish(&self) -> Result<QueueWish, RunError> {
+        let debounce_ms = match self.debounce.trim() {
+            "" => None,
+            text => Some(pause_ms(text).ok_or(RunError::BadPause)?),
+        };
+        let cap = match self.cap.trim() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| RunError::BadCap)?),
+        };
+        let (mode, drop) = (self.mode.parse().ok(), self.drop.parse().ok());
+        Ok(QueueWish { mode, debounce_ms, cap, drop })
+    }
+}
+
+async fn choose(
+    (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
+    of: QueueOf,
+    typed: &Typed,
+    back: &str,
+) -> Result<Response, PageError> {
+    let done = match typed.wish() {
+        Ok(wish) => ws.write(who, move |tx| rules::queue::choose(tx, of, wish)).await,
+        Err(error) => Err(error),
+    };
+    saved((app, ws, hx), done, back)
+}
+
+/// `POST /agents/{slug}/queue`
+pub(super) async fn of_agent(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = chat::find(&ws, &slug)?;
+    let back = format!("agents/{slug}/settings");
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
+}
+
+/// `POST /settings/queue`
+pub(super) async fn of_workspace(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
+}
+
+/// `POST /agents/{slug}/chat/queue`: what a conversation of one's own does.
+pub(super) async fn of_chat(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let agent = chat::find(&ws, &slug)?;
+    let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
+    let mode = mode_of(&typed.mode)?;
+    let chosen = ws.write(&who, move |tx| -> Result<_, RunError> {
+        let session = rules::open_session(tx, spec)?;
+        let of = QueueOf::Session(session.id);
+        let wish = QueueWish { mode, ..reading::chosen(tx, of)? };
+        rules::queue::choose(tx, of, wish)?;
+        Ok(reading::of_session(tx, &session)?.mode)
+    });
+    let mode = chosen.await?;
+    let text = format!("While it works: {}", words::mode(mode));
+    Ok(hx.done(&text, &address(&ws, &slug, talk)))
+}

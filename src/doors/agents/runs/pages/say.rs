@@ -1,0 +1,261 @@
+//! Saying something on the chat page: words, files, commands. What cannot be is answered above the
+//! field, and what was typed stays in it.
+
+use askama::Template;
+use axum::extract::{FromRequest as _, FromRequestParts as _, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use crate::runs::attach;
+use crate::runs::commands::{self, Done, Place};
+use crate::runs::resending;
+use app::{App, Ws};
+use features::runs::model::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
+use features::runs::rules::NewInput;
+use kernel::{InputId, ProblemKind, QueueMode, SessionId};
+use web::error::{Failure, PageError};
+use web::extract::{Form, Path, Path2, Query};
+use web::file::{self, Show};
+use web::form::sentence;
+use web::html::{self, SafeHtml};
+use web::hx::{Ask, Hx};
+use web::idempotency::Once;
+use web::md;
+use web::session::Person;
+use web::shell::Shell;
+use web::upload;
+
+use super::chat::{self, find};
+use super::place::{Spot, address, talk_of};
+use super::queue;
+use super::show::Said;
+
+/// What stands above the field: the answer to a command, or why something was not said.
+#[derive(Default, Template)]
+#[template(path = "chat/_answer.html")]
+pub(super) struct Answer {
+    /// A tone; empty when there is nothing to say.
+    pub tone: &'static str,
+    pub html: SafeHtml,
+    /// What was typed, for a page without script.
+    pub typed: String,
+}
+
+impl Answer {
+    fn told(text: &str) -> Self {
+        Self { tone: "info", html: md::plain(text), typed: String::new() }
+    }
+
+    fn wrong(text: &str, typed: String) -> Self {
+        Self { tone: "danger", html: md::plain(&sentence(text)), typed }
+    }
+}
+
+/// What was sent.
+struct Sent {
+    body: String,
+    mode: Option<QueueMode>,
+    leaf: Option<String>,
+    key: String,
+    attached: Vec<Attachment>,
+}
+
+impl Sent {
+    /// What a second press, or a repeat after a lost answer, is known by.
+    fn once(&self, who: &Person, slug: &str, talk: Option<SessionId>) -> Once {
+        let mode = self.mode.map(QueueMode::word).unwrap_or_default();
+        let files: Vec<String> = self.attached.iter().map(|file| file.blob.to_string()).collect();
+        let files = files.join(" ");
+        let content = [self.body.as_str(), mode, files.as_str()];
+        let scope = match talk {
+            Some(talk) => format!("chat {slug} {talk}"),
+            None => format!("chat {slug}"),
+        };
+        Once::of_form(who, &scope, &self.key, &content)
+    }
+}
+
+/// Reads a form with files or without.
+async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("multipart/")) {
+        let Form(said) = Form::<Said>::from_request(request, &()).await?;
+        let mode = queue::mode_of(&said.mode)?;
+        let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
+        return Ok(Sent { body: said.body, mode, leaf, key: said.key, attached: Vec::new() });
+    }
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes().min(MAX_ATTACHED_BYTES);
+    let form = upload::form_with_fields(ws, (&parts.headers, body), MAX_ATTACHED, limit).await?;
+    let (fields, files) = form;
+    let mut said = Sent {
+        body: String::new(),
+        mode: None,
+        leaf: None,
+        key: String::new(),
+        attached: attach::all(ws, files).await?,
+    };
+    for (name, value) in fields {
+        match name.as_str() {
+            "body" => said.body = value,
+            "mode" => said.mode = queue::mode_of(&value)?,
+            "key" => said.key = value,
+            "leaf" => said.leaf = Some(value).filter(|leaf| !leaf.is_empty()),
+            _ => {}
+        }
+    }
+    Ok(said)
+}
+
+/// Whom is answered, and how.
+struct Answering<'p> {
+    place: Place<'p>,
+    hx: &'p Hx,
+    /// For a page without script.
+    shell: Option<Shell>,
+}
+
+impl Answering<'_> {
+    /// Answers with what was refused, if it is about what was sent; else the error goes on.
+    fn refused(self, failure: Failure, typed: String) -> Result<Response, PageError> {
+        let of_sender = matches!(
+            failure.kind,
+            ProblemKind::Invalid
+                | ProblemKind::Conflict
+                | ProblemKind::TooLarge
+                | ProblemKind::Limited
+        );
+        match of_sender {
+            true => self.answer(failure.status(), Answer::wrong(&failure.detail, typed)),
+            false => Err(PageError(failure)),
+        }
+    }
+
+    /// The answer above the field, or a page with it.
+    fn answer(self, status: StatusCode, answer: Answer) -> Result<Response, PageError> {
+        if let Some(shell) = self.shell {
+            return chat::page_with(&self.place, shell, (status, answer));
+        }
+        // What changed meanwhile is shown, also where the page's stream is cut.
+        let all = serde_json::json!({ "target": "body" });
+        let ask = Ask::new().retarget("#chat-answer").reswap("outerMorph").event("hq:resync", all);
+        Ok((ask, html::fragment_with::<_, PageError>(status, &answer)?).into_response())
+    }
+}
+
+/// `POST /agents/{slug}/chat`
+pub(super) async fn say(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (mut parts, body) = request.into_parts();
+    let hx = Hx::from_headers(&parts.headers);
+    let shell = match hx.is_partial() {
+        true => None,
+        false => Some(Shell::from_request_parts(&mut parts, &app).await?),
+    };
+    let agent = find(&ws, &slug)?;
+    let place = Place { ws: &ws, who: &who, agent: &agent, talk };
+    let answering = Answering { place, hx: &hx, shell };
+    let sent = match sent(&app, &ws, Request::from_parts(parts, body)).await {
+        Ok(sent) => sent,
+        Err(error) => return answering.refused(error.0, String::new()),
+    };
+    let once = sent.once(&who, &slug, talk);
+    let Sent { body, mode, leaf, attached, .. } = sent;
+    let new = NewInput { mode, attached, ..NewInput::chat(body.clone()) };
+    match commands::run(&answering.place, new, leaf, once).await {
+        Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, (&agent, talk)),
+        Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
+        Ok(Done::Anew(_)) => Ok(hx.go_to(&address(&ws, &slug, talk))),
+        Err(error) => answering.refused(Failure::of(&error), body),
+    }
+}
+
+/// Other words for a message, as a form sends them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Resaid {
+    /// The words.
+    pub body: String,
+    /// What was said last, as it was seen.
+    pub leaf: String,
+    /// What a second press is known by.
+    pub key: String,
+    /// Not empty when what was done after the message goes back first.
+    pub undo: String,
+}
+
+/// How a form about a message came: for a page without script, with its frame.
+pub type Came = (Hx, Option<Shell>, Resaid);
+
+/// Reads a form about a message.
+///
+/// # Errors
+/// When it is none.
+pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> {
+    let (mut parts, body) = request.into_parts();
+    let hx = Hx::from_headers(&parts.headers);
+    let shell = match hx.is_partial() {
+        true => None,
+        false => Some(Shell::from_request_parts(&mut parts, app).await?),
+    };
+    let request = Request::from_parts(parts, body);
+    let Form(said) = Form::<Resaid>::from_request(request, &()).await?;
+    Ok((hx, shell, said))
+}
+
+/// `POST /agents/{slug}/chat/{input}/again`: the same words once more, for another answer.
+pub(super) async fn again(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path2(slug, input): Path2<String, InputId>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let came = read_again(&app, request).await?;
+    say_again(&ws, &who, (&slug, input), came, (None, false)).await
+}
+
+/// Says a message once more, in other words if some are given. One that waits is changed where it stands;
+/// of one that was read, the conversation goes on in another way. `undone` says whether what was done
+/// after it was taken back.
+///
+/// # Errors
+/// When there is no such agent or message.
+pub async fn say_again(
+    ws: &Ws,
+    who: &Person,
+    (slug, input): (&str, InputId),
+    (hx, shell, said): Came,
+    (text, undone): (Option<String>, bool),
+) -> Result<Response, PageError> {
+    let agent = find(ws, slug)?;
+    let talk = talk_of(ws, who, &agent, input)?;
+    let answering = Answering { place: Place { ws, who, agent: &agent, talk }, hx: &hx, shell };
+    let message = input.to_string();
+    let content = [message.as_str(), text.as_deref().unwrap_or_default()];
+    let once = Once::of_form(who, "chat message", &said.key, &content);
+    let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
+    match resending::once_more(ws, who, (input, text, leaf), undone, once).await {
+        Ok(_) => chat::back(ws, who, &hx, (&agent, talk)),
+        Err(error) => answering.refused(Failure::of(&error), String::new()),
+    }
+}
+
+/// `GET /messages/{message}/files/{n}`: a file of a message, in place where that is safe.
+pub(super) async fn file(
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+    Path2(message, n): Path2<InputId, usize>,
+) -> Result<Response, PageError> {
+    let file = attach::of_message(&ws, &who, (message, n))?;
+    file::serve(&ws, (&file.name, file.blob), Show::InPlace, &headers).await
+}

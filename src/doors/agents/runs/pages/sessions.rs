@@ -1,0 +1,469 @@
+//! Conversations with an agent: the list beside the chat, the page of all of them with a search in what
+//! was said, and what can be done with one.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::runs::commands;
+use app::{App, Ws};
+use features::agents::queries::head::{self, Head};
+use features::runs::model::{Run, SESSIONS, Session};
+use features::runs::queries::search::{self, Said, Searched};
+use features::runs::queries::{self, marks, sessions as reading, talk};
+use features::runs::rules::{self, RunError};
+use features::workspace::queries as workspace;
+use kernel::{AccountId, Can, SessionId};
+use store::{ReadExt, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::flash;
+use web::form::sentence;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::md;
+use web::parts::Dot;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::chat::{WINDOW, find};
+use super::look::Look;
+use super::place::{Spot, address};
+
+/// How many conversations the page of all of them shows.
+const ALL: usize = 200;
+/// How many passages a search shows.
+const FOUND: usize = 30;
+/// How much of a passage is shown, in characters.
+const PASSAGE: usize = 320;
+/// How much of the last words is shown, in characters.
+const PEEK: usize = 60;
+/// What one's own conversation is called while nothing was said in it.
+pub(super) const OWN: &str = "Your conversation";
+/// What a further one is called while nothing was said in it.
+const FURTHER: &str = "New conversation";
+
+/// A conversation in a list.
+struct Line {
+    href: String,
+    icon: &'static str,
+    state: Option<Dot>,
+    title: String,
+    peek: String,
+    at: RelTime,
+    /// How much was said that the reader has not seen.
+    unread: u32,
+    current: bool,
+}
+
+/// The list beside the chat.
+#[derive(Template)]
+#[template(path = "chat/_sessions.html")]
+pub(super) struct Sessions {
+    live: Live,
+    /// Where a further one is begun.
+    begin: Option<String>,
+    all: String,
+    groups: Vec<(&'static str, Vec<Line>)>,
+}
+
+/// Which conversation is one's own, and which is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Which {
+    pub mine: Option<SessionId>,
+    pub current: Option<SessionId>,
+}
+
+/// What a conversation is called on a page.
+pub(super) fn title(
+    tx: &impl ReadExt,
+    session: &Session,
+    mine: Option<SessionId>,
+) -> Result<String, StoreError> {
+    let unsaid = session.name.is_none() && session.events == 0;
+    match unsaid {
+        true if Some(session.id) == mine => Ok(OWN.to_owned()),
+        true if talk::is_talk(&session.key) => Ok(FURTHER.to_owned()),
+        _ => reading::title(tx, session),
+    }
+}
+
+/// Who sees a conversation, where that is to be said: a word and an icon. `whose` is who has it, if that
+/// is somebody else.
+pub(super) fn seen_by(session: &Session, whose: &str) -> Option<(&'static str, &'static str)> {
+    match (session.shared, session.owner) {
+        (_, None) => None,
+        (true, Some(_)) => Some(("Shared", "users")),
+        (false, Some(_)) => (!whose.is_empty()).then_some(("Private", "lock")),
+    }
+}
+
+/// Whether a person is told that an agent's memory is not theirs alone: once, before the first thing that
+/// they say to it, and where there are others.
+pub(super) fn tells_of_memory(
+    tx: &impl ReadExt,
+    all: &[Session],
+    me: AccountId,
+) -> Result<bool, StoreError> {
+    let said = |one: &Session| one.owner == Some(me) && (0 < one.events || one.leaf.is_some());
+    Ok(!all.iter().any(said) && 1 < workspace::members(tx)?.len())
+}
+
+fn line(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    session: &Session,
+    which: Which,
+) -> Result<Line, StoreError> {
+    let (word, label) = reading::state(tx, session)?;
+    let whose = session.owner.filter(|owner| *owner != look.me);
+    let title = title(tx, session, which.mine)?;
+    let goes_on = session.archived_at.is_none() && talk::is_talk(&session.key);
+    Ok(Line {
+        href: match goes_on {
+            _ if Some(session.id) == which.mine => here.to_owned(),
+            true => format!("{here}?talk={}", session.id),
+            false => format!("{here}?session={}", session.id),
+        },
+        icon: match session.task {
+            Some(_) => "tasks",
+            None if session.shared => "users",
+            None => "comment",
+        },
+        state: session.active_run.map(|_| Dot::new(word, label)),
+        title: match whose {
+            Some(whose) => format!("{title}, {}", look.person(tx, whose)?),
+            None => title,
+        },
+        unread: marks::unread(tx, session.id, look.me)?,
+        peek: reading::last_words(tx, session, PEEK)?,
+        at: look.time(session.last_at),
+        current: Some(session.id) == which.current,
+    })
+}
+
+/// The list beside the chat.
+pub(super) fn beside(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    all: &[Session],
+    which: Which,
+) -> Result<Sessions, StoreError> {
+    let mut groups = groups(tx, look, here, all, which)?;
+    if which.mine.is_none() {
+        let line = Line {
+            href: here.to_owned(),
+            icon: "comment",
+            state: None,
+            title: OWN.to_owned(),
+            peek: "Nothing said yet".to_owned(),
+            at: RelTime::default(),
+            unread: 0,
+            current: which.current.is_none(),
+        };
+        groups.insert(0, ("", vec![line]));
+    }
+    let address = match which.current.filter(|current| Some(*current) != which.mine) {
+        Some(current) => format!("{here}?session={current}"),
+        None => here.to_owned(),
+    };
+    Ok(Sessions {
+        live: marks::heard(Live::new(address).table(SESSIONS.name)),
+        begin: look.may_chat.then(|| format!("{here}/begin")),
+        all: format!("{here}/sessions"),
+        groups,
+    })
+}
+
+/// Conversations by what they are: one's own, those that others share, those about tasks, those of
+/// programs, those out of the way.
+fn groups(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    all: &[Session],
+    which: Which,
+) -> Result<Vec<(&'static str, Vec<Line>)>, StoreError> {
+    let mut groups = [
+        ("", Vec::new()),
+        ("Shared by others", Vec::new()),
+        ("Tasks", Vec::new()),
+        ("Programs", Vec::new()),
+        ("Archived", Vec::new()),
+    ];
+    for session in all {
+        let at = match session {
+            one if Some(one.id) == which.mine => 0,
+            one if one.archived_at.is_some() => 4,
+            one if one.task.is_some() => 2,
+            one if one.owner != Some(look.me) => 1,
+            one if talk::is_talk(&one.key) => 0,
+            _ => 3,
+        };
+        groups[at].1.push(line(tx, look, here, session, which)?);
+    }
+    Ok(groups.into_iter().filter(|(_, lines)| !lines.is_empty()).collect())
+}
+
+/// What the address of the page says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    /// Words to look for.
+    #[serde(default)]
+    q: String,
+}
+
+/// Something that was found.
+struct Hit {
+    href: String,
+    title: String,
+    who: String,
+    at: RelTime,
+    text: String,
+}
+
+/// What a search came to.
+struct Results {
+    hits: Vec<Hit>,
+    /// How far back it looked, when that was not to the beginning.
+    until: Option<RelTime>,
+}
+
+#[derive(Template)]
+#[template(path = "chat/sessions.html")]
+struct Index {
+    shell: Shell,
+    head: Head,
+    here: String,
+    q: String,
+    found: Option<Results>,
+    /// Where a further one is begun.
+    begin: Option<String>,
+    all: All,
+}
+
+/// All of them, as far as they are listed.
+#[derive(Template)]
+#[template(path = "chat/_all.html")]
+struct All {
+    live: Live,
+    groups: Vec<(&'static str, Vec<Line>)>,
+}
+
+/// `GET /agents/{slug}/chat/sessions`
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let here = ws.url(&format!("agents/{slug}/chat"));
+    let q = asked.q.trim().to_owned();
+    let searched = match q.is_empty() {
+        true => None,
+        false => Some(search::among_theirs(&ws, agent.id, who.account, &q, FOUND).await?),
+    };
+    let page = ws.read(|snap| -> Result<_, StoreError> {
+        let look = Look::new(snap, &ws, &who)?;
+        let head = head::head(&ws, snap, &agent, head::Place::Chat, who.access, look.now)?;
+        let key = talk::own_key(snap, &agent, who.account, who.role)?;
+        let mine = queries::session_by_key(snap, &key)?.map(|session| session.id);
+        let which = Which { mine, current: None };
+        let found = match &searched {
+            Some(searched) => Some(results(snap, &look, &here, searched, mine)?),
+            None => None,
+        };
+        let groups = match &found {
+            Some(_) => Vec::new(),
+            None => {
+                let all = talk::listed(snap, agent.id, who.account, ALL)?;
+                groups(snap, &look, &here, &all, which)?
+            }
+        };
+        let begin = look.may_chat && agent.archived_at.is_none();
+        Ok((head, found, groups, begin.then(|| format!("{here}/begin"))))
+    })?;
+    let (head, found, groups, begin) = page;
+    let live = marks::heard(Live::new(format!("{here}/sessions")).table(SESSIONS.name));
+    let all = All { live, groups };
+    match hx.wants("all-sessions") {
+        true => html::fragment(&all),
+        false => html::page(&Index { shell, head, here, q, found, begin, all }),
+    }
+}
+
+fn results(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    here: &str,
+    searched: &Searched,
+    mine: Option<SessionId>,
+) -> Result<Results, StoreError> {
+    let mut hits = Vec::new();
+    for said in &searched.hits {
+        let Some(session) = tx.get::<Session>(said.session)? else { continue };
+        hits.push(Hit {
+            href: place(tx, here, &session, said, mine)?,
+            title: title(tx, &session, mine)?,
+            who: match said.by {
+                Some(by) => look.actor(tx, by)?,
+                None => "The agent".to_owned(),
+            },
+            at: look.time(said.at),
+            text: md::excerpt(&said.text, PASSAGE),
+        });
+    }
+    let until = searched.until.filter(|_| !searched.complete).map(|at| look.time(at));
+    Ok(Results { hits, until })
+}
+
+/// Where something that was said stands on the page of its conversation.
+fn place(
+    tx: &impl ReadExt,
+    here: &str,
+    session: &Session,
+    said: &Said,
+    mine: Option<SessionId>,
+) -> Result<String, StoreError> {
+    let end = said.n.saturating_add(WINDOW / 2);
+    let mut query = Vec::new();
+    if Some(session.id) != mine || end < session.events {
+        query.push(format!("session={}", session.id));
+    }
+    if end < session.events {
+        query.push(format!("before={end}"));
+    }
+    let run = match said.run.filter(|_| said.by.is_none()) {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let anchor = match run {
+        Some(run) => format!("run-{}", run.name()),
+        None => format!("e-{}", said.n),
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok(format!("{here}{mark}{}#{anchor}", query.join("&")))
+}
+
+/// What is to be done with a conversation.
+#[derive(Debug, Deserialize)]
+pub(super) struct Deed {
+    /// `rename`, `archive`, `restore`, `share` or `unshare`.
+    act: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /agents/{slug}/chat/sessions/{session}`
+pub(super) async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(slug, id): Path2<String, SessionId>,
+    Form(deed): Form<Deed>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let here = ws.url(&format!("agents/{slug}/chat"));
+    let session = ws.read(|snap| snap.get::<Session>(id))?.filter(|one| one.agent == agent.id);
+    let session = session.ok_or_else(|| PageError::not_found("This conversation"))?;
+    let by = who.account;
+    let own = ws.read(|snap| talk::own_key(snap, &agent, who.account, who.role))?;
+    let goes_on = (session.key != own).then_some(id);
+    let shown = match session.archived_at {
+        Some(_) => format!("{here}?session={id}"),
+        None => address(&ws, &slug, goes_on),
+    };
+    let (done, words, back) = match deed.act.as_str() {
+        "rename" => {
+            let name = deed.name;
+            let done = ws.write(&who, move |tx| rules::sessions::rename(tx, id, by, &name)).await;
+            (done, "Renamed.", shown)
+        }
+        "share" => {
+            let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, true)).await;
+            (done, "Shared: the workspace reads it and may write in it.", shown)
+        }
+        "unshare" => {
+            let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, false)).await;
+            (done, "Private again: only you see it.", shown)
+        }
+        "archive" => {
+            let done = ws.write(&who, move |tx| rules::sessions::archive(tx, id, by)).await;
+            (done, "Archived. It can still be read.", here)
+        }
+        "restore" => {
+            let done = ws.write(&who, move |tx| rules::sessions::restore(tx, id, by)).await;
+            (done, "This conversation goes on.", address(&ws, &slug, goes_on))
+        }
+        _ => return Err(PageError::not_found("This action")),
+    };
+    let flash = match done {
+        Ok(()) => Flash::ok(words),
+        Err(error @ (RunError::Busy | RunError::Taken | RunError::NotYours)) => {
+            Flash::danger(sentence(&error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(flash::say(&app, flash, hx.go_to(&back)))
+}
+
+/// Another name for one's own conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named {
+    name: String,
+}
+
+/// `POST /agents/{slug}/chat/name`: names a conversation that goes on, whichever it is by now.
+pub(super) async fn name(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Query(Spot { talk }): Query<Spot>,
+    Form(named): Form<Named>,
+) -> Result<Response, PageError> {
+    let agent = find(&ws, &slug)?;
+    let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
+    let by = who.account;
+    let rename = ws.write(&who, move |tx| -> Result<_, RunError> {
+        let session = rules::open_session(tx, spec)?;
+        rules::sessions::rename(tx, session.id, by, &named.name)
+    });
+    rename.await?;
+    Ok(flash::say(&app, Flash::ok("Renamed."), hx.go_to(&address(&ws, &slug, talk))))
+}
+
+/// What a person may do with the conversation that is shown.
+pub(super) struct Acts {
+    /// Where it is done.
+    pub href: String,
+    /// Its name, when it has one of its own.
+    pub name: String,
+    /// Whether it is out of the way and can go on.
+    pub former: bool,
+    /// Whether the workspace sees it; none where it is nobody's talk.
+    pub shared: Option<bool>,
+}
+
+impl Acts {
+    /// Those for a conversation; none for one that is not this person's.
+    pub(super) fn of(session: &Session, who: &Person, here: &str) -> Option<Self> {
+        let theirs = session.owner == Some(who.account) && who.access.may(Can::Chat);
+        theirs.then(|| Self {
+            href: format!("{here}/sessions/{}", session.id),
+            name: session.name.clone().unwrap_or_default(),
+            former: session.archived_at.is_some(),
+            shared: talk::is_talk(&session.key).then_some(session.shared),
+        })
+    }
+}

@@ -1,0 +1,544 @@
+//! The page of one run, and what can be done with it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::runs::{looking, stopping};
+use app::Ws;
+use features::agents::model::Agent;
+use features::connections::model::Connection;
+use features::connections::queries as connections;
+use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
+use features::inbox::model::Item;
+use features::runs::model::{BRANCHES, HALTS, RUNS, Run, Session};
+use features::runs::queries::questions::{self, Card};
+use features::runs::queries::steps::{Steps, What};
+use features::runs::queries::{self, steps as reading, talk, words};
+use features::runs::rules::{self, NewInput, RunError};
+use features::tasks::model::Task;
+use kernel::key::KeyBuf;
+use kernel::{ProblemKind, QueueMode, RunState, RunTrigger};
+use store::{Range, ReadExt, StoreError};
+use web::error::{Failure, PageError};
+use web::extract::{Form, Path, Query};
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::Once;
+use web::live::Live;
+use web::parts::{Choice, Dot, Face, percent};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::below::{self, Below};
+use super::facts::{self, Fact};
+use super::lane::{Helpers, Lane};
+use super::lineage::{self, Kin};
+use super::look::Look;
+use super::nested;
+use super::place;
+use super::queue::Queue;
+use super::steps::{Drawing, StepList, one_line};
+use super::waits::{self, Waits};
+use super::writing::HEARD;
+
+/// How many steps a page shows at first.
+const WINDOW: usize = 100;
+/// How many it shows at most, and how many of them before one that is pointed at.
+const MOST: usize = 300;
+const BEFORE: usize = 10;
+/// How long "stop and undo" waits for the stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the address says.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct From {
+    /// The first step that is shown, counted from 0.
+    from: Option<usize>,
+    /// A step that is to be among them, by its address.
+    at: Option<u32>,
+}
+
+impl From {
+    /// The first step that is shown: the newest ones, unless the address says otherwise.
+    fn first(&self, steps: &Steps) -> usize {
+        let number = |key: &str| key.split('-').next().and_then(|n| n.parse::<u32>().ok());
+        let near = |at: u32| {
+            let found = steps.all.iter().position(|step| number(&step.key) >= Some(at));
+            found.map(|found| found.saturating_sub(BEFORE))
+        };
+        let newest = || steps.all.len().saturating_sub(WINDOW);
+        self.from.or_else(|| self.at.and_then(near)).unwrap_or_else(newest)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "runs/_head.html")]
+struct Head {
+    live: Live,
+    face: Face,
+    title: String,
+    name: String,
+    agent: Option<(String, String)>,
+    cause: &'static str,
+    /// The run of which it is a sub-agent.
+    parent: Option<(String, String)>,
+    task: Option<(String, String)>,
+    began: RelTime,
+    practice: bool,
+    state: Dot,
+    doing: String,
+    facts: Vec<Fact>,
+    waits: Option<Waits>,
+    /// What it asks.
+    asks: Option<Card>,
+    lane: Option<Lane>,
+    stop: Option<String>,
+    /// Where its changes can be undone.
+    undo: Option<String>,
+    /// Where it is stopped on the way to that.
+    stop_and_undo: Option<String>,
+    /// Where it goes on where it stopped, and with which words.
+    onward: Option<(String, String)>,
+    retry: Option<String>,
+    /// Where it begins again: in its place, or beside it.
+    again: Option<String>,
+    fork: Option<String>,
+    kin: Vec<Kin>,
+    chat: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "runs/_rail.html")]
+struct Rail {
+    live: Live,
+    below: Option<Below>,
+    files: Vec<(String, String)>,
+    commit: String,
+    /// Where it says what the commit changed.
+    history: String,
+    reverts: Vec<Revert>,
+    context: Option<(String, u8)>,
+    /// Where it says what fills it.
+    makeup: String,
+    details: Vec<(&'static str, String, String)>,
+    /// Where all of it stands as it is kept: to look at, to take along.
+    record: (String, String),
+}
+
+/// How many files that went back, or stayed, are told of one order.
+const MAX_TOLD: usize = 40;
+
+/// Files that an undo took back, or is taking back.
+struct Revert {
+    title: &'static str,
+    at: RelTime,
+    state: Dot,
+    /// The commit, or why it failed.
+    note: String,
+    restored: Vec<String>,
+    kept: Vec<(String, String)>,
+    /// How many files are not told.
+    more: usize,
+    again: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "runs/show.html")]
+struct Show {
+    shell: Shell,
+    name: String,
+    title: String,
+    agent: Option<(String, String)>,
+    head: Head,
+    list: StepList,
+    rail: Rail,
+    queue: Queue,
+    steer: Option<(String, String)>,
+    modes: Vec<Choice>,
+    /// What a second press of the button is known by.
+    key: i64,
+}
+
+/// The parts of the page.
+struct Parts {
+    head: Head,
+    list: StepList,
+    rail: Rail,
+    queue: Queue,
+    agent_name: String,
+    /// Whether this person may say something to it.
+    live: bool,
+}
+
+/// `GET /runs/{name}`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(name): Path<String>,
+    Query(from): Query<From>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    looking::note(&ws, &who, run.session).await?;
+    let parts = ws.read(|snap| parts(snap, &ws, &who, &run, &from))?;
+    if hx.wants("run-head") {
+        return html::fragment(&parts.head);
+    }
+    if hx.wants("run-steps") {
+        return html::fragment(&parts.list);
+    }
+    if hx.wants("run-rail") {
+        return html::fragment(&parts.rail);
+    }
+    if hx.wants("run-queue") {
+        return html::fragment(&parts.queue);
+    }
+    let Parts { head, list, rail, queue, agent_name, live } = parts;
+    // What is said to one that broke off lets it go on.
+    let action = match &head.onward {
+        _ if live => Some(ws.url(&format!("runs/{}/say", run.name()))),
+        onward => onward.as_ref().map(|(href, _)| href.clone()),
+    };
+    let steer = action.map(|action| (action, agent_name));
+    let (title, agent) = (head.title.clone(), head.agent.clone());
+    let modes = if live { super::queue::choices(QueueMode::Steer) } else { Vec::new() };
+    let name = run.name();
+    let key = ws.app.clock.now().as_millisecond();
+    html::page(&Show { shell, name, title, agent, head, list, rail, queue, steer, modes, key })
+}
+
+/// The run of this name, if the person may look at it.
+pub(in crate::runs) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Run, PageError> {
+    let found = ws.read(|snap| -> Result<_, StoreError> {
+        match queries::by_name(snap, name)? {
+            Some(run) if talk::may_see_run(snap, &run, who.account, who.role)? => Ok(Some(run)),
+            _ => Ok(None),
+        }
+    })?;
+    found.ok_or_else(|| PageError::not_found("This run"))
+}
+
+fn parts(
+    tx: &impl ReadExt,
+    ws: &Ws,
+    who: &Person,
+    run: &Run,
+    from: &From,
+) -> Result<Parts, StoreError> {
+    // Read again in this snapshot, so that head, steps and rail agree.
+    let run = &tx.get::<Run>(run.id)?.unwrap_or_else(|| run.clone());
+    let look = Look::new(tx, ws, who)?;
+    let agent = tx.get::<Agent>(run.agent)?;
+    let events = reading::events_of(tx, run)?;
+    let steps = Steps::fold(run.first_event, events, &|body| look.whole(body));
+    let href = ws.url(&format!("runs/{}", run.name()));
+    let works = run.state == RunState::Running;
+    let face = agent.as_ref().map_or_else(Face::nobody, |agent| look.agent(agent, works));
+    let list = list(tx, &look, run, &steps, (&href, &face), from.first(&steps))?;
+    let rail = rail(tx, &look, run, &steps, &href)?;
+    let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
+    let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
+    let queue = Queue::read(tx, &look, run)?;
+    let live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
+    Ok(Parts { head, list, rail, queue, agent_name, live })
+}
+
+fn list(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    steps: &Steps,
+    (href, face): (&str, &Face),
+    from: usize,
+) -> Result<StepList, StoreError> {
+    let last = steps.all.iter().rev().find_map(|step| match &step.what {
+        What::Said(text) => Some(text.clone()),
+        _ => None,
+    });
+    let (agent, href_of) = (face.clone(), href.to_owned());
+    let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
+    let (last, over) = (last.unwrap_or_default(), run.state == RunState::Ended);
+    let drawing = Drawing {
+        look,
+        agent,
+        href: href_of,
+        alone: true,
+        over,
+        start: run.started_at,
+        again,
+        last,
+    };
+    let shown = steps.all.iter().skip(from).take(MOST);
+    let left = steps.all.len().saturating_sub(from + MOST);
+    let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
+    if run.state == RunState::Running && left == 0 {
+        views.extend(drawing.writing(tx, steps, look.ws.live.block(run.id)));
+    }
+    let earlier = (0 < from).then(|| {
+        let before = from.saturating_sub(WINDOW);
+        (from - before, format!("{href}?from={before}"))
+    });
+    let empty = match run.state {
+        RunState::Queued => "It has not begun: its steps are shown here as they happen.",
+        _ => "Nothing is kept of this run.",
+    };
+    let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
+    let live = nested::hears(tx, run, live.record(HEARD, run.id))?;
+    let later = (0 < left).then(|| (left, format!("{href}?from={}", from + MOST)));
+    Ok(StepList { live, earlier, later, steps: views, empty })
+}
+
+fn head(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    (run, agent): (&Run, Option<&Agent>),
+    steps: &Steps,
+    (href, face): (&str, Face),
+) -> Result<Head, StoreError> {
+    let ws = look.ws;
+    let item = match run.item {
+        Some(item) => tx.get::<Item>(item)?,
+        None => None,
+    };
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let task = task.map(|task| {
+        let name = look.task_name(&task);
+        let href = ws.url(&format!("tasks/{name}"));
+        (name, href)
+    });
+    let (state, label) = words::state(run);
+    let doing = match run.state {
+        RunState::Running if !run.activity.is_empty() => {
+            one_line(queries::doing::now(&run.activity))
+        }
+        RunState::Running if 0 < run.steps => format!("step {}", run.steps),
+        _ => String::new(),
+    };
+    let retry = queries::left_item(tx, run)?;
+    let chat = agent.filter(|_| run.trigger == RunTrigger::Chat && run.item.is_none());
+    let may_fork = lineage::may_fork(look, run);
+    let asks = questions::card(tx, &look.reader(), run)?;
+    // A run that changed nothing has nothing to undo.
+    let undoable = run.effective && look.may_write;
+    let model = if run.model.is_empty() { steps.model.clone() } else { Some(run.model.clone()) };
+    let live = Live::new(href).record(RUNS.name, run.id).table(HALTS.name).table(BRANCHES.name);
+    Ok(Head {
+        live: nested::hears(tx, run, live)?,
+        face,
+        title: if run.title.is_empty() { run.name() } else { run.title.clone() },
+        name: run.name(),
+        agent: agent.map(|a| (a.name.clone(), ws.url(&format!("agents/{}", a.slug)))),
+        cause: words::cause(run, item.as_ref()),
+        parent: below::parent_of(tx, look, run)?,
+        task,
+        began: look.time(run.started_at.unwrap_or(run.created_at)),
+        practice: model.as_deref().is_some_and(words::is_practice),
+        state: Dot::new(state, label),
+        doing,
+        facts: facts::of(tx, look, run, model)?,
+        // The card of a question says why, and what helps.
+        waits: if asks.is_some() { None } else { waits::of(tx, look, run, agent)? },
+        asks,
+        lane: Lane::of(run, steps, Helpers::of(tx, run, look.now)?, look),
+        stop: look.stop(run),
+        undo: (undoable && !run.is_live()).then(|| ws.url(&format!("undo?run={}", run.name()))),
+        stop_and_undo: (undoable && run.is_live()).then(|| format!("{href}/stop")),
+        onward: onward(tx, look, run)?.map(|words| (format!("{href}/continue"), words)),
+        retry: retry.map(|item| ws.url(&format!("inbox/{}/retry", item.id))),
+        again: (may_fork && !run.is_live()).then(|| format!("{href}/retry")),
+        fork: may_fork.then(|| format!("{href}/fork")),
+        kin: lineage::kin(tx, look, run)?,
+        chat: chat.map(|agent| ws.url(&format!("agents/{}/chat", agent.slug))),
+    })
+}
+
+/// The words with which it goes on, when it broke off and this person may let it.
+fn onward(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Option<String>, StoreError> {
+    let onward = queries::onward::of(tx, run, look.me)?;
+    Ok(onward.filter(|_| look.may_write).map(|onward| onward.label))
+}
+
+fn rail(
+    tx: &impl ReadExt,
+    look: &Look<'_>,
+    run: &Run,
+    steps: &Steps,
+    href: &str,
+) -> Result<Rail, StoreError> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut commit = String::new();
+    for step in &steps.all {
+        match &step.what {
+            What::Tool(call) => {
+                for path in &call.paths {
+                    files.retain(|(_, known)| known != path);
+                    files.push((format!("#s-{}", step.key), path.clone()));
+                }
+            }
+            What::Committed { commit: id, .. } => commit.clone_from(id),
+            _ => {}
+        }
+    }
+    let last = steps.all.iter().rev().find_map(|step| step.spent).filter(|spent| 0 < spent.input);
+    let model = steps.model.as_deref().unwrap_or(&run.model);
+    let window = last.and_then(|_| providers::catalog::find(model)).map(|m| m.window);
+    let context = last.map(|spent| match window {
+        Some(window) => (
+            format!("{} of {}", format::tokens(spent.input), format::tokens(u64::from(window))),
+            percent(spent.input, u64::from(window)),
+        ),
+        None => (format::tokens(spent.input), 0),
+    });
+    let mut details = Vec::new();
+    let mut add = |label, value: String, href: String| details.push((label, value, href));
+    if !run.model.is_empty() {
+        add("Asked", run.model.clone(), String::new());
+        add("Chosen by", words::source(run.model_source).to_owned(), String::new());
+        if let Some(thinking) = words::thinking(tx, run)? {
+            add("Thinking", thinking, String::new());
+        }
+    }
+    if let Some(used) = steps.model.clone().filter(|used| *used != run.model) {
+        add("Used", used, String::new());
+    }
+    if let Some(connection) = run.connection {
+        let stored = tx.get::<Connection>(connection)?;
+        let paid = stored.as_ref().map(connections::route);
+        let name = stored.map_or_else(String::new, |c| c.name);
+        add("Connection", name, look.ws.url("settings/connections"));
+        if let Some(paid) = paid {
+            add("Paid by", paid.label().to_owned(), String::new());
+        }
+    }
+    for (label, value) in facts::limits(tx, run)? {
+        add(label, value, String::new());
+    }
+    if let Some(session) = tx.get::<Session>(run.session)? {
+        let (about, href) = place::of_run(tx, look, &session)?;
+        add("Session", about.to_owned(), href);
+    }
+    let live = Live::new(href).record(RUNS.name, run.id).table(FILE_REVERTS.name);
+    let (below, live) = below::of(tx, look, run, live)?;
+    let reverts = reverts(tx, look, run)?;
+    let slug = tx.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
+    let history = look.ws.url(&format!("agents/{slug}/history?commit={commit}"));
+    let commit = commit.chars().take(10).collect();
+    let record = (format!("{href}/events"), format!("{href}/export"));
+    let makeup = format!("{href}/context");
+    Ok(Rail { live, below, files, commit, history, reverts, context, makeup, details, record })
+}
+
+/// What became of files that went back, newest first.
+fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&run.id)).reverse().limit(10);
+    let orders: Vec<FileRevert> = tx.scan(REVERTS_BY_RUN, &range)?;
+    let undone: Vec<_> = orders.iter().filter_map(|order| order.of).collect();
+    let views = orders.into_iter().map(|order| {
+        let (word, label, note) = match &order.state {
+            RevertState::Queued => ("queued", "on the way back", String::new()),
+            RevertState::Begun => ("running", "going back", String::new()),
+            RevertState::Done if order.restored.is_empty() => {
+                ("done", "nothing went back", String::new())
+            }
+            RevertState::Done => {
+                let commit = order.commit.as_deref().unwrap_or_default();
+                ("done", "went back", commit.chars().take(10).collect())
+            }
+            RevertState::Failed(why) => ("error", "could not go back", why.clone()),
+            RevertState::Cancelled => ("cancelled", "taken back before", String::new()),
+        };
+        let failed = matches!(order.state, RevertState::Failed(_));
+        let again = failed && look.may_manage && !undone.contains(&order.id);
+        let files = order.restored.len() + order.kept.len();
+        Revert {
+            title: if order.returns { "Files brought back" } else { "Files taken back" },
+            at: look.time(order.ended_at.unwrap_or(order.created_at)),
+            state: Dot::new(word, label),
+            note,
+            more: files.saturating_sub(
+                order.restored.len().min(MAX_TOLD) + order.kept.len().min(MAX_TOLD),
+            ),
+            restored: order.restored.into_iter().take(MAX_TOLD).collect(),
+            kept: order.kept.into_iter().take(MAX_TOLD).map(|kept| (kept.path, kept.why)).collect(),
+            again: again.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
+        }
+    });
+    Ok(views.collect())
+}
+
+/// What is to follow a stop.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Then {
+    /// `undo`: the preview of an undo.
+    then: String,
+}
+
+/// `POST /runs/{name}/stop`
+pub(super) async fn stop(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+    Form(then): Form<Then>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, by) = (run.id, Some(who.account));
+    let asked = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
+    if then.then == "undo" {
+        // It may have ended by itself meanwhile.
+        if !matches!(asked, Err(RunError::Ended(_))) {
+            asked?;
+        }
+        if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
+            let text = format!("{} is still stopping; undo it in a moment", run.name());
+            return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
+        }
+        return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
+    }
+    asked?;
+    Ok(hx.done("Stopping", &ws.url(&format!("runs/{}", run.name()))))
+}
+
+/// What is said to a run.
+#[derive(Debug, Deserialize)]
+pub(super) struct Said {
+    #[serde(default)]
+    pub body: String,
+    /// What it does while a run works; empty for what is usual.
+    #[serde(default)]
+    pub mode: String,
+    /// What was said last, as it was seen.
+    #[serde(default)]
+    pub leaf: String,
+    /// What a second press is known by.
+    #[serde(default)]
+    pub key: String,
+}
+
+/// `POST /runs/{name}/say`: a word to a run that works.
+pub(super) async fn say(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(name): Path<String>,
+    Form(said): Form<Said>,
+) -> Result<Response, PageError> {
+    let run = find(&ws, &who, &name)?;
+    let (id, mode) = (run.id, super::queue::mode_of(&said.mode)?);
+    let place = format!("steer {}", run.name());
+    let once = Once::of_form(&who, &place, &said.key, &[said.body.as_str(), said.mode.as_str()]);
+    let new = NewInput { mode, ..NewInput::chat(said.body) };
+    let say = once.run(move |tx| rules::talk::say_to_run(tx, id, new));
+    let sent = ws.write(&who, say).await?;
+    Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))
+}

@@ -1,0 +1,412 @@
+//! What a tool call did, as the run's page shows it: in words, with its input and output in the form
+//! that suits it. Tools that are not known here are shown by their name with all their arguments.
+
+use features::runs::model::CallStatus;
+use features::runs::queries::doing::{Doing, arguments, doing, first_of};
+use features::runs::queries::steps::{CallState, ToolCall};
+use kernel::text::{ellipsis, head_tail};
+use tool::patch::{self, HunkLine, Op};
+use web::html::SafeHtml;
+use web::term;
+
+/// The most of an output that a page shows at once, in bytes.
+const SHOWN: usize = 6_000;
+/// The most lines of a written file or a change that a page shows.
+const LINES: usize = 60;
+
+/// A tool call in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Icon of the step.
+    pub icon: &'static str,
+    /// What was done.
+    pub verb: String,
+    /// To what.
+    pub what: String,
+    /// What kind of time it took, for the bar on top.
+    pub kind: &'static str,
+    /// Its input and output.
+    pub parts: Vec<Piece>,
+}
+
+/// A piece of what went in or came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A command with its output.
+    Terminal {
+        /// The command.
+        title: String,
+        /// What it printed, to be copied.
+        text: String,
+        /// The same as a terminal shows it.
+        shown: SafeHtml,
+        /// How it ended.
+        foot: String,
+        /// Whether it ended badly.
+        failed: bool,
+    },
+    /// The steps of a plan.
+    Plan(Vec<(Stage, String)>),
+    /// Why a tool failed.
+    Error(String),
+    /// What was said.
+    Words(String),
+    /// A file that was written.
+    File {
+        /// What was done to it.
+        verb: String,
+        /// Its path.
+        title: String,
+        /// Its first lines.
+        text: String,
+        /// What else there is to say.
+        foot: String,
+    },
+    /// A change of a file.
+    Change {
+        /// What was done to it; empty when the line above says so.
+        verb: String,
+        /// Its path.
+        title: String,
+        /// Its lines, in order.
+        lines: Vec<Line>,
+        /// How many came, and how many went.
+        count: (usize, usize),
+    },
+    /// What went in and came out, folded.
+    Fold {
+        /// The first line of what came out.
+        meta: String,
+        /// What went in; may be empty.
+        input: String,
+        /// What came out; may be empty.
+        output: String,
+    },
+}
+
+/// How far a step of a plan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not begun.
+    Todo,
+    /// At it.
+    Doing,
+    /// Done.
+    Done,
+}
+
+impl Stage {
+    /// Its icon.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Todo => "todo",
+            Self::Doing => "in_progress",
+            Self::Done => "done",
+        }
+    }
+
+    /// The word that colours it.
+    pub fn word(self) -> &'static str {
+        self.icon()
+    }
+
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Todo => "To do",
+            Self::Doing => "Doing",
+            Self::Done => "Done",
+        }
+    }
+}
+
+/// A line of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It is there before and after.
+    Same(String),
+    /// It went.
+    Gone(String),
+    /// It came.
+    Came(String),
+    /// Lines between are not shown.
+    Between,
+}
+
+impl Piece {
+    /// Output whose first line may say in brackets how the program ended.
+    fn terminal(title: String, output: &str, failed: bool) -> Self {
+        let first = output.split_once('\n').unwrap_or((output, ""));
+        let told = first.0.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        let (foot, text) = told.map_or(("", output), |told| (told, first.1));
+        let text = shortened(text);
+        let (foot, shown) = (foot.to_owned(), term::html(&text));
+        Self::Terminal { title, shown, text: term::plain(&text), foot, failed }
+    }
+
+    fn change(title: String, mut lines: Vec<Line>) -> Self {
+        let count = |of: fn(&Line) -> bool| lines.iter().filter(|line| of(line)).count();
+        let came = count(|line| matches!(line, Line::Came(_)));
+        let gone = count(|line| matches!(line, Line::Gone(_)));
+        if LINES < lines.len() {
+            lines.truncate(LINES);
+            lines.push(Line::Between);
+        }
+        Self::Change { verb: String::new(), title, lines, count: (came, gone) }
+    }
+
+    /// With what was done in its own head: then no line above has to say it.
+    fn alone(self, told: &mut Told) -> Self {
+        let (verb, what) = (std::mem::take(&mut told.verb), std::mem::take(&mut told.what));
+        match self {
+            Self::Change { lines, count, .. } => Self::Change { verb, title: what, lines, count },
+            Self::File { text, foot, .. } => Self::File { verb, title: what, text, foot },
+            other => other,
+        }
+    }
+}
+
+/// Tells what a call did.
+pub(super) fn tell(call: &ToolCall) -> Told {
+    let args = arguments(call);
+    let Doing { icon, verb, what, kind } = doing(call);
+    let mut told = Told { icon, verb, what, kind, parts: Vec::new() };
+    let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
+    let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
+    match call.name.as_str() {
+        "process" if !output.is_empty() => {
+            let title = format!("job {}", told.what);
+            told.parts.push(Piece::terminal(title, output, failed));
+            return told;
+        }
+        "exec" if !output.is_empty() => {
+            let title = ellipsis(&told.what, 160);
+            told.parts.push(Piece::terminal(title, output, failed));
+            (told.verb, told.what) = (String::new(), String::new());
+            return told;
+        }
+        "progress" if !failed => {
+            let plan: Vec<_> = output.lines().filter_map(stage).collect();
+            told.parts.extend((!plan.is_empty()).then_some(Piece::Plan(plan)));
+            return told;
+        }
+        "ask_person" if !failed => {
+            // The answer says who gave it.
+            told.parts.extend((!output.is_empty()).then(|| Piece::Words(output.to_owned())));
+            return told;
+        }
+        "write" if !failed => {
+            let text = first_of(&args, &["content", "text"]);
+            let lines = text.lines().count();
+            let foot = match LINES < lines {
+                true => format!("{lines} lines, the first {LINES} are shown"),
+                false => String::new(),
+            };
+            let text = text.lines().take(LINES).collect::<Vec<_>>().join("\n");
+            let file = Piece::File { verb: String::new(), title: String::new(), text, foot };
+            let file = file.alone(&mut told);
+            told.parts.push(file);
+            return told;
+        }
+        "edit" if !failed => {
+            let text = |names: &[&str]| first_of(&args, names);
+            let mut lines = in_diff(output);
+            if lines.is_empty() {
+                let gone = text(&["oldText", "old", "old_text", "old_string", "find", "before"]);
+                let came = text(&["newText", "new", "new_text", "new_string", "replace", "after"]);
+                lines.extend(gone.lines().map(|line| Line::Gone(line.to_owned())));
+                lines.extend(came.lines().map(|line| Line::Came(line.to_owned())));
+            }
+            if !lines.is_empty() {
+                let change = Piece::change(String::new(), lines).alone(&mut told);
+                told.parts.push(change);
+                return told;
+            }
+        }
+        "apply_patch" if !failed => {
+            told.parts = in_patch(&first_of(&args, &["input", "patch", "diff"]));
+            if !told.parts.is_empty() {
+                told.what = match call.paths.as_slice() {
+                    [one] => one.clone(),
+                    many => format!("{} files", many.len()),
+                };
+                return told;
+            }
+        }
+        _ => {}
+    }
+    let input = match args.is_empty() {
+        false => serde_json::to_string_pretty(&args).unwrap_or_default(),
+        true if matches!(call.arguments.trim(), "" | "{}") => String::new(),
+        true => call.arguments.clone(),
+    };
+    if call.name == "task_get" && told.what.is_empty() {
+        told.what = task_in(output);
+    }
+    let output = match failed && !output.trim().is_empty() {
+        true => {
+            told.parts.push(Piece::Error(shortened(output.trim())));
+            ""
+        }
+        false => output,
+    };
+    if !input.is_empty() || !output.is_empty() {
+        let line =
+            output.lines().find(|line| !line.trim().is_empty()).unwrap_or("What it was given");
+        let (input, output) = (shortened(&input), shortened(output));
+        told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output });
+    }
+    told
+}
+
+/// The task that an answer is about, when the call did not have to name it.
+fn task_in(output: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
+    answer["task"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A step of a plan, from the line that tells it.
+fn stage(line: &str) -> Option<(Stage, String)> {
+    let (mark, text) = line.strip_prefix('[')?.split_once("] ")?;
+    let stage = match mark {
+        " " => Stage::Todo,
+        ">" => Stage::Doing,
+        "x" => Stage::Done,
+        _ => return None,
+    };
+    Some((stage, text.to_owned()))
+}
+
+/// The lines of the unified diff in a result.
+fn in_diff(output: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for line in output.lines().skip_while(|line| !line.starts_with("@@")) {
+        match line.split_at_checked(1) {
+            Some(("-", text)) => lines.push(Line::Gone(text.to_owned())),
+            Some(("+", text)) => lines.push(Line::Came(text.to_owned())),
+            Some((" ", text)) => lines.push(Line::Same(text.to_owned())),
+            Some(("@", _)) if !lines.is_empty() => lines.push(Line::Between),
+            _ => {}
+        }
+    }
+    lines
+}
+
+/// What a patch does to each of its files; nothing when it cannot be read.
+fn in_patch(input: &str) -> Vec<Piece> {
+    let Ok(patch) = patch::parse(input) else { return Vec::new() };
+    let change = |op: &Op| match op {
+        Op::Add { path, lines } => {
+            let came = lines.iter().map(|line| Line::Came(line.clone())).collect();
+            Piece::change(path.clone(), came)
+        }
+        Op::Delete { path } => Piece::change(format!("{path} (deleted)"), Vec::new()),
+        Op::Update { path, to, hunks } => {
+            let mut lines = Vec::new();
+            for hunk in hunks {
+                if !lines.is_empty() {
+                    lines.push(Line::Between);
+                }
+                lines.extend(hunk.lines.iter().map(|line| match line {
+                    HunkLine::Same(text) => Line::Same(text.clone()),
+                    HunkLine::Gone(text) => Line::Gone(text.clone()),
+                    HunkLine::New(text) => Line::Came(text.clone()),
+                }));
+            }
+            let title = match to {
+                Some(to) => format!("{path} → {to}"),
+                None => path.clone(),
+            };
+            Piece::change(title, lines)
+        }
+    };
+    patch.ops.iter().map(change).collect()
+}
+
+fn shortened(text: &str) -> String {
+    head_tail(text, SHOWN, "\n[…]\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Piece, Stage, tell};
+    use features::runs::model::{Body, CallStatus};
+    use features::runs::queries::steps::{CallState, ToolCall};
+
+    fn call(name: &str, arguments: &str, result: &str) -> ToolCall {
+        ToolCall {
+            call_id: "1".into(),
+            name: name.into(),
+            arguments: arguments.into(),
+            state: CallState::Ended(CallStatus::Ok),
+            result: Some((Body::Inline(result.into()), 3)),
+            paths: Vec::new(),
+            file: None,
+            pictures: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_terminal() {
+        let output = "[exit code 0]\n\u{1b}[32mtotal\u{1b}[0m 0";
+        let told = tell(&call("exec", r#"{"command":"ls -la"}"#, output));
+        assert_eq!((told.verb.as_str(), told.what.as_str()), ("", ""), "its head says it");
+        let Piece::Terminal { title, text, shown, foot, failed } = &told.parts[0] else {
+            panic!("a terminal")
+        };
+        assert_eq!((title.as_str(), text.as_str()), ("ls -la", "total 0"));
+        assert_eq!((foot.as_str(), *failed), ("exit code 0", false));
+        assert_eq!(shown.as_str(), "<span data-ink=\"green\">total</span> 0");
+    }
+
+    #[test]
+    fn a_plan_is_shown_as_a_list_and_an_answer_as_words() {
+        let told = tell(&call("progress", "{}", "half way\nPlan:\n[x] a\n[>] b\n[ ] c"));
+        let plan = [(Stage::Done, "a"), (Stage::Doing, "b"), (Stage::Todo, "c")];
+        let plan = plan.map(|(stage, text)| (stage, text.to_owned()));
+        assert_eq!(told.parts, [Piece::Plan(plan.into())]);
+        let told = tell(&call("ask_person", r#"{"question":"Which?"}"#, "Mira answered: b"));
+        assert_eq!(told.parts, [Piece::Words("Mira answered: b".into())]);
+    }
+
+    #[test]
+    fn an_error_is_shown_and_what_was_given_is_folded() {
+        let mut failed = call("web_fetch", r#"{"url":"https://a.example"}"#, "Error: not found");
+        failed.state = CallState::Ended(CallStatus::Error);
+        let parts = tell(&failed).parts;
+        assert_eq!(parts[0], Piece::Error("Error: not found".into()));
+        assert!(matches!(&parts[1], Piece::Fold { output, .. } if output.is_empty()));
+    }
+
+    #[test]
+    fn an_edit_is_shown_as_a_change() {
+        let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
+        let Piece::Change { verb, title, count, lines } = &told.parts[0] else {
+            panic!("a change")
+        };
+        assert_eq!((*count, lines.len()), ((2, 1), 3));
+        assert_eq!((verb.as_str(), title.as_str(), told.verb.as_str()), ("Changed", "a.md", ""));
+    }
+
+    #[test]
+    fn a_diff_and_a_patch_are_shown_as_changes() {
+        let diff = "edited a.md (1 place)\n--- a/a.md\n+++ b/a.md\n@@ -1,2 +1,2 @@\n a\n-x\n+y\n";
+        let told = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
+        let text = str::to_owned;
+        let lines = vec![Line::Same(text("a")), Line::Gone(text("x")), Line::Came(text("y"))];
+        let change =
+            Piece::Change { verb: text("Changed"), title: text("a.md"), lines, count: (1, 1) };
+        assert_eq!(told.parts, [change]);
+        let patch = "*** Begin Patch\n*** Add File: b\n+1\n*** Delete File: c\n*** End Patch";
+        let told =
+            tell(&call("apply_patch", &serde_json::json!({ "input": patch }).to_string(), ""));
+        assert_eq!(told.parts.len(), 2);
+    }
+
+    #[test]
+    fn a_tool_that_nobody_knows_keeps_its_name_and_broken_input_is_shown() {
+        let told = tell(&call("browser", "{oops", "done"));
+        assert_eq!(told.verb, "Called browser");
+        assert!(matches!(&told.parts[0], Piece::Fold { input, .. } if input == "{oops"));
+    }
+}

@@ -1,0 +1,35 @@
+//! What a model is writing right now: an answer as Markdown, all else as it comes.
+
+use app::live::{BlockKind, Piece};
+use kernel::RunId;
+use store::ReadExt;
+use web::html::SafeHtml;
+
+use super::look::Look;
+
+/// The name under which a page hears that text of a run is worth drawing anew.
+pub(super) const HEARD: &str = "text";
+
+/// The block that is being written.
+pub(super) struct Writing {
+    pub run: RunId,
+    pub step: u32,
+    /// How much of it is drawn, in bytes: the stream goes on from there.
+    pub at: usize,
+    /// An answer as far as it came, rendered.
+    pub html: SafeHtml,
+    /// What is not rendered.
+    pub text: String,
+}
+
+impl Writing {
+    pub fn of(tx: &impl ReadExt, look: &Look<'_>, piece: Piece) -> Self {
+        let Piece { run, step, kind, text, .. } = piece;
+        let at = text.len();
+        let (html, text) = match kind {
+            BlockKind::Text => (look.md(tx, &text), String::new()),
+            BlockKind::Thinking | BlockKind::Output => (SafeHtml::default(), text),
+        };
+        Self { run, step, at, html, text }
+    }
+}

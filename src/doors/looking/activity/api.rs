@@ -1,0 +1,393 @@
+//! `/api/v1/changes`: the feed for programs, as pages, as a long poll, or as a stream that resumes; and
+//! `/api/v1/activity`, what happened in words.
+
+mod poll;
+mod told;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use app::limits::Place;
+use app::{App, Ws};
+use features::history::queries::readable::Looker;
+use kernel::{AccountId, Can, Event, ProblemKind};
+use store::{Cursor, StoreError};
+use web::error::{ApiError, Failure};
+use web::extract::{Json, Query};
+use web::routes::{Doc, Needs, Routes};
+use web::session::{Alive, Person};
+use web::sse;
+
+use poll::Poll;
+
+use super::pages::places;
+use features::activity::feed::{self, Change, Only, Part, Wish};
+
+/// Entries of one answer, unless asked for fewer.
+const LIMIT: usize = 100;
+/// The most.
+const MAX_LIMIT: usize = 500;
+/// The longest wait of a long poll.
+const MAX_WAIT: u64 = 30;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let snapshot = || {
+        let about = "All rows that you may read, table by table in the order of their keys; a page \
+                     may have fewer than asked for, the last one has no `next`. Keep the `cursor` of \
+                     the first page: /api/v1/changes after it tells what happened meanwhile";
+        Doc::new(about).query::<SnapshotAsked>().returns::<SnapshotDoc>()
+    };
+    Routes::new()
+        .get("/snapshot", snapshot_page.needs(Can::Read).doc(snapshot))
+        .get(
+            "/changes",
+            changes.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "Everything that changed, in order; a page ends early when it is large, and is \
+                 empty when nothing of what you asked for was found for a second: go on after its \
+                 `next`. With `Accept: text/event-stream` a stream that can be resumed by \
+                 `Last-Event-ID`",
+                )
+                .query::<Asked>()
+                .returns::<PageDoc>()
+                .media("text/event-stream")
+            }),
+        )
+        .merge(told::routes())
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// The cursor of the last entry seen, or `start`. Absent: begin now.
+    after: Option<String>,
+    /// 1 to 500; of a stream, how many are looked at in one go.
+    limit: Option<usize>,
+    /// Wait up to so many seconds (at most 30) when there is nothing yet.
+    wait: Option<u64>,
+    /// `rows`: with the changed rows as they are now, each once in an answer.
+    include: Option<String>,
+    /// Only entries that changed a row of these tables, such as `tasks,comments`; other changes of
+    /// such an entry are left out.
+    tables: Option<String>,
+    /// Only what these did: `person`, `agent`, `plugin`, `gateway`, `system`, or the id of an
+    /// account or agent.
+    actors: Option<String>,
+    /// Only entries with these events, such as `task.created`; `task.*` is all of a noun.
+    kinds: Option<String>,
+}
+
+/// A page of entries.
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Change>,
+    /// Give this back as `after`.
+    next: String,
+}
+
+/// A page of entries.
+#[derive(JsonSchema)]
+#[schemars(rename = "Changes")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PageDoc {
+    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, row?}], events: [{name, data}]}`.
+    /// In place of `row`: `row_at`, the entry of this answer where it stands; `withheld: true` when
+    /// you may not read it; `left_out: true` when the entry is too large for its rows.
+    items: Vec<serde_json::Value>,
+    /// Give this back as `after`.
+    next: String,
+}
+
+/// Where to begin.
+///
+/// # Errors
+/// 410 when the place belongs to another life of the store: what was there may be gone.
+fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
+    let head = ws.store.head();
+    let after = match text {
+        None | Some("") => return Ok(head),
+        Some("start") => return Ok(Cursor { seq: 0, ..head }),
+        Some(text) => text.parse::<Cursor>(),
+    };
+    let after = after.map_err(|_| unreadable(field))?;
+    if ws.store.knows(after)? { Ok(after) } else { Err(other_life("cursor", head)) }
+}
+
+/// What was given back is from before a restore.
+fn other_life(what: &str, head: Cursor) -> ApiError {
+    let text = format!(
+        "the {what} belongs to another life of this workspace; take a snapshot: read /api/v1/snapshot \
+         to its end and go on after the cursor of its first page ({head} now)"
+    );
+    ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text))
+}
+
+fn unreadable(field: &str) -> ApiError {
+    ApiError::invalid(field, "give back a cursor as it came, like 3f2a….17, or `start`")
+}
+
+async fn changes(
+    app: App,
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Result<Response, ApiError> {
+    let limit = asked.limit.unwrap_or(LIMIT);
+    if limit == 0 || MAX_LIMIT < limit {
+        return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
+    }
+    let only = only(&ws, &asked)?;
+    let rows = match asked.include.as_deref() {
+        None | Some("") => false,
+        Some("rows") => true,
+        Some(_) => return Err(ApiError::invalid("include", "only `rows` can be included")),
+    };
+    let last = match headers.get("last-event-id").map(|value| value.to_str()) {
+        None | Some(Ok("")) => None,
+        Some(Ok(text)) => Some(begin(&ws, "Last-Event-ID", Some(text))?),
+        Some(Err(_)) => return Err(unreadable("Last-Event-ID")),
+    };
+    let after = match last {
+        Some(cursor) => cursor,
+        None => begin(&ws, "after", asked.after.as_deref())?,
+    };
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/event-stream") {
+        let places = places(&app, &ws, &who)?;
+        let wish = Wish { who: Looker::of(&who), limit, rows, only };
+        let reader = Reader::new(ws, alive, (after, wish), places);
+        return Ok(sse::respond(reader.frames()));
+    }
+    let wish = Arc::new(Wish { who: Looker::of(&who), limit, rows, only });
+    let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
+    let mut poll = Poll::new(&app, &ws, &alive, wait);
+    let mut after = after;
+    loop {
+        poll.look();
+        let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
+        after = next;
+        // Who asks for what is rare is told how far that was looked for, and goes on from there.
+        let is_behind = next.seq < ws.store.head().seq;
+        if !items.is_empty() || poll.is_over(is_behind) {
+            return Ok(Json(Page { items, next: next.to_string() }).into_response());
+        }
+        poll.more(is_behind).await?;
+    }
+}
+
+/// A piece of what is asked for, and the place behind all that was looked at for it.
+async fn read(
+    ws: &Ws,
+    after: Cursor,
+    wish: Arc<Wish>,
+) -> Result<(Vec<Change>, Cursor), StoreError> {
+    ws.look(move |ws| ws.read(|snap| feed::changes(snap, ws.store.schema(), after, &wish))).await
+}
+
+/// What is wanted of the entries.
+fn only(ws: &Ws, asked: &Asked) -> Result<Only, ApiError> {
+    let words = |text: &Option<String>| -> Vec<String> {
+        let text = text.as_deref().unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    let (tables, actors, kinds) = (words(&asked.tables), words(&asked.actors), words(&asked.kinds));
+    let known = |name: &String| ws.store.schema().named(name).is_some_and(|t| t.ops.is_some());
+    if let Some(other) = tables.iter().find(|name| !known(name)) {
+        return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
+    }
+    let kind = |word: &String| {
+        let stem = word.strip_suffix('*').unwrap_or(word);
+        Event::NAMES.iter().any(|name| match word.ends_with('*') {
+            true => name.starts_with(stem),
+            false => *name == stem,
+        })
+    };
+    if let Some(other) = kinds.iter().find(|word| !kind(word)) {
+        let text = format!("`{other}` is no kind of event; try task.created or task.*");
+        return Err(ApiError::invalid("kinds", text));
+    }
+    let kinds_of_actors = ["person", "agent", "plugin", "gateway", "system"];
+    let actor = |word: &String| {
+        kinds_of_actors.contains(&word.as_str()) || word.parse::<AccountId>().is_ok()
+    };
+    if let Some(other) = actors.iter().find(|word| !actor(word)) {
+        let text = format!("`{other}` is no actor; try person, agent, system or an id");
+        return Err(ApiError::invalid("actors", text));
+    }
+    Ok(Only { tables, actors, kinds })
+}
+
+/// A stream of entries.
+struct Reader {
+    ws: Ws,
+    alive: Alive,
+    head: watch::Receiver<u64>,
+    accounts: watch::Receiver<u64>,
+    after: Cursor,
+    wish: Arc<Wish>,
+    queue: VecDeque<Bytes>,
+    end: Instant,
+    _places: Vec<Place>,
+}
+
+impl Reader {
+    fn new(ws: Ws, alive: Alive, (after, wish): (Cursor, Wish), places: Vec<Place>) -> Self {
+        Self {
+            head: ws.store.watch(),
+            accounts: ws.app.system.watch(),
+            queue: VecDeque::from([sse::place(&after.to_string())]),
+            end: Instant::now() + sse::LONGEST,
+            _places: places,
+            ws,
+            alive,
+            after,
+            wish: Arc::new(wish),
+        }
+    }
+
+    fn frames(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut this| async move {
+            let frame = this.next().await?;
+            Some((frame, this))
+        })
+    }
+
+    /// Reads what is new; none when the disk fails.
+    async fn fill(&mut self) -> Option<()> {
+        let found = read(&self.ws, self.after, Arc::clone(&self.wish)).await;
+        let (found, next) =
+            found.inspect_err(|error| tracing::warn!(%error, "a change stream ended")).ok()?;
+        self.after = next;
+        for change in found {
+            let data = serde_json::to_value(&change).ok()?;
+            self.queue.push_back(sse::frame("change", &change.cursor, &data));
+        }
+        Some(())
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let stopping = self.ws.app.stopping.clone();
+        loop {
+            if let Some(frame) = self.queue.pop_front() {
+                return Some(frame);
+            }
+            if self.after.seq < *self.head.borrow_and_update() {
+                // Rights are asked for again before anything is handed out.
+                if !(self.alive.0)() {
+                    return None;
+                }
+                self.fill().await?;
+                if self.queue.is_empty() {
+                    if self.end <= Instant::now() {
+                        return None;
+                    }
+                    // Nothing to hear in all that, and the client sees how far it was looked for.
+                    self.queue.push_back(sse::place(&self.after.to_string()));
+                }
+                continue;
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                changed = self.head.changed() => changed.ok()?,
+                changed = self.accounts.changed() => {
+                    changed.ok()?;
+                    if !(self.alive.0)() {
+                        return None;
+                    }
+                }
+                () = tokio::time::sleep(sse::BEAT) => {
+                    if self.end <= Instant::now() || !(self.alive.0)() {
+                        return None;
+                    }
+                    // Also where all was left out: a client that is cut off need not look at it again.
+                    self.queue.push_back(sse::place(&self.after.to_string()));
+                }
+            }
+        }
+    }
+}
+
+// ── The snapshot ──
+
+/// Rows of one page of a snapshot.
+const SNAPSHOT: usize = 500;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SnapshotAsked {
+    /// Only these tables, such as `tasks,comments`.
+    tables: Option<String>,
+    /// Go on behind this place, as it came in `next`.
+    after: Option<String>,
+    /// 1 to 500.
+    limit: Option<usize>,
+}
+
+/// A page of a snapshot.
+#[derive(Serialize)]
+struct SnapshotPage {
+    items: Vec<serde_json::Value>,
+    next: Option<String>,
+    cursor: String,
+}
+
+/// A page of a snapshot.
+#[derive(JsonSchema)]
+#[schemars(rename = "Snapshot")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct SnapshotDoc {
+    /// `{table, id, rev, row}`
+    items: Vec<serde_json::Value>,
+    /// Give this back as `after`.
+    next: Option<String>,
+    /// As of which entry these rows are.
+    cursor: String,
+}
+
+async fn snapshot_page(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<SnapshotAsked>,
+) -> Result<Json<SnapshotPage>, ApiError> {
+    let limit = asked.limit.unwrap_or(SNAPSHOT);
+    if limit == 0 || SNAPSHOT < limit {
+        return Err(ApiError::invalid("limit", format!("ask for 1 to {SNAPSHOT} rows")));
+    }
+    let tables: Vec<String> =
+        asked.tables.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+    let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
+    let from = match asked.after.as_deref() {
+        None | Some("") => (0, Vec::new()),
+        Some(text) => match feed::snapshot_place(text) {
+            Some((life, from)) if life == incarnation => from,
+            Some(_) => return Err(other_life("place", ws.store.head())),
+            None => return Err(ApiError::invalid("after", "give back `next` as it came")),
+        },
+    };
+    if let Some(other) = tables.iter().find(|name| schema.named(name).is_none()) {
+        return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
+    }
+    let (looker, part) = (Looker::of(&who), Part { tables, from, limit });
+    let page =
+        ws.look(move |ws| ws.read(|snap| feed::snapshot(snap, ws.store.schema(), looker, &part)));
+    let page = page.await?;
+    let cursor = Cursor { incarnation, seq: page.seq }.to_string();
+    let next = page.next.map(|place| format!("{incarnation:x}.{place}"));
+    Ok(Json(SnapshotPage { items: page.items, next, cursor }))
+}

@@ -1,0 +1,461 @@
+//! The activity page, and the live stream that every page opens.
+
+use askama::Template;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use features::audit::queries as audit;
+use features::history::queries::error::HistoryError;
+use features::history::queries::{self as history, readable::Looker};
+use features::runs::queries::talk;
+use features::tasks::queries::people::People;
+use kernel::{Can, ProblemKind, Timestamp, Via};
+use store::{Cursor, StoreError};
+use web::error::{Failure, PageError};
+use web::extract::Query;
+use web::form::Wrong;
+use web::format;
+use web::have::Have;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Face, Tab};
+use web::routes::{Needs, Routes};
+use web::session::{Alive, Person};
+use web::shell::Shell;
+use web::sse::{self, Hears, PageStream};
+use web::time::RelTime;
+
+use features::activity::queries::{self, Area, By, Filter, Found, Undo};
+use features::activity::words::Words;
+
+/// Lines of one page.
+const PAGE: usize = 50;
+/// What somebody stored of a text within so long is one line.
+const WRITING_MS: i64 = 600_000;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().get("/activity", show.needs(Can::Read)).get("/events", events.needs(Can::Read))
+}
+
+// ── The page ──
+
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    area: Option<String>,
+    /// `people`, `agents`, `system`, or a handle or slug.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// Only entries with this kind of event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    /// Only what was done to this: `MC-12`, `R-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
+    /// Only for this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// Only through this run: `R-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    /// Only through this routine: its name or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routine: Option<String>,
+    /// Only from this day on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// Only up to the end of this day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    /// How many lines the page shows already.
+    #[serde(skip_serializing)]
+    have: Have,
+}
+
+impl Asked {
+    /// The same without empty words, which forms send.
+    fn tidy(self) -> Self {
+        let word = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        Self {
+            area: word(self.area),
+            by: word(self.by),
+            event: word(self.event),
+            record: word(self.record),
+            cause: word(self.cause),
+            run: word(self.run),
+            routine: word(self.routine),
+            from: word(self.from),
+            to: word(self.to),
+            before: word(self.before),
+            have: self.have,
+        }
+    }
+
+    /// What the audit's search is asked for, where the simple filters do not do.
+    fn narrow(&self) -> Option<audit::Asked> {
+        let by = self.by.clone();
+        let one = by.as_deref().is_some_and(|by| By::ALL.iter().all(|known| known.word() != by));
+        let what = [&self.event, &self.record, &self.cause, &self.run, &self.routine];
+        let mut more = what.into_iter().chain([&self.from, &self.to]);
+        (one || more.any(Option::is_some)).then(|| audit::Asked {
+            by,
+            record: self.record.clone(),
+            event: self.event.clone(),
+            cause: self.cause.clone(),
+            run: self.run.clone(),
+            routine: self.routine.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            before: self.before.clone(),
+            ..audit::Asked::default()
+        })
+    }
+
+    fn filter(&self, ws: &Ws) -> Result<Filter, HistoryError> {
+        let area = self.area.as_deref();
+        let by = self.by.as_deref();
+        Ok(Filter {
+            area: Area::ALL.into_iter().find(|one| Some(one.word()) == area),
+            by: By::ALL.into_iter().find(|one| Some(one.word()) == by),
+            before: history::place(&ws.store, self.before.as_deref())?,
+        })
+    }
+}
+
+/// The page with these filters.
+fn address(ws: &Ws, asked: &Asked) -> String {
+    let query = serde_urlencoded::to_string(asked).unwrap_or_default();
+    match query.is_empty() {
+        true => ws.url("activity"),
+        false => format!("{}?{query}", ws.url("activity")),
+    }
+}
+
+struct Row {
+    at: RelTime,
+    who: Face,
+    words: Words,
+    href: String,
+    /// Through which run or routine: an icon, its name and its page.
+    via: Option<(&'static str, String, String)>,
+    /// Everything that it changed.
+    entry: String,
+    /// Where it can be undone, or empty.
+    undo: String,
+}
+
+struct Day {
+    label: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Template)]
+#[template(path = "activity/show.html")]
+struct Show {
+    shell: Shell,
+    areas: Vec<Tab>,
+    people: Vec<Tab>,
+    whose: Vec<Choice>,
+    events: Vec<Choice>,
+    causes: Vec<Choice>,
+    routines: Vec<Choice>,
+    asked: Asked,
+    /// What is wrong with a filter.
+    wrong: Wrong,
+    /// Whether more than the simple filters is asked for.
+    narrow: bool,
+    days: Vec<Day>,
+    live: Option<Live>,
+    next: String,
+    /// What was looked through without finding a line, or empty.
+    passed: String,
+    /// Where everything is, if only a part was asked for.
+    all: Option<String>,
+}
+
+/// The lines alone: what renews itself, and what "more" adds.
+#[derive(Template)]
+#[template(path = "activity/_days.html")]
+struct Days {
+    days: Vec<Day>,
+    live: Option<Live>,
+    next: String,
+    passed: String,
+    all: Option<String>,
+}
+
+async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let asked = asked.tidy();
+    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let (found, wrong) = match asked.narrow() {
+        None => {
+            (simple(&ws, &who, asked.filter(&ws)?, asked.have.of("", PAGE)).await?, Wrong::none())
+        }
+        Some(more) => match search(&ws, &who, (&asked, more), &zone).await? {
+            Ok(found) => (found, Wrong::none()),
+            Err(wrong) => (Found::default(), wrong),
+        },
+    };
+    let passed = passed(&ws, &found, (asked.before.is_none(), &zone));
+    let days = by_day(&ws, found.lines, (app.clock.now(), &zone));
+    let at = |before: Option<u64>| {
+        let before = before.map(|seq| history::next_place(&ws.store, seq));
+        address(&ws, &Asked { before, ..asked.clone() })
+    };
+    let next = found.next.map(|seq| at(Some(seq))).unwrap_or_default();
+    // Only the first page grows at its top.
+    let live = asked.before.is_none().then(|| {
+        let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs", "settings"];
+        let tables = tables.into_iter().chain(["streams", "labels", "series", "routines"]);
+        tables.fold(Live::new(at(None)), Live::table)
+    });
+    let filtered = asked.area.is_some() || asked.by.is_some() || asked.narrow().is_some();
+    let all = filtered.then(|| ws.url("activity"));
+    if hx.is_partial() {
+        return html::fragment(&Days { days, live, next, passed, all });
+    }
+    let routine = asked.routine.clone();
+    let choices = ws.look(move |ws| {
+        ws.read(|snap| {
+            let routines = audit::routines(snap, routine.as_deref())?;
+            Ok::<_, StoreError>((People::read(snap)?, routines))
+        })
+    });
+    let (people, routines) = choices.await?;
+    let page = Show {
+        shell,
+        areas: areas(&ws, &asked),
+        people: groups(&ws, &asked),
+        whose: audit::whose(&people, who.account, asked.by.as_deref()),
+        events: audit::events(asked.event.as_deref()),
+        causes: audit::causes(asked.cause.as_deref()),
+        routines,
+        narrow: asked.narrow().is_some(),
+        asked,
+        wrong,
+        days,
+        live,
+        next,
+        passed,
+        all,
+    };
+    html::page(&page)
+}
+
+/// What happened, by the simple filters.
+async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<Found, PageError> {
+    let wanted = (Looker::of(who), filter);
+    Ok(ws.look(move |ws| queries::lines(ws, wanted, limit)).await?)
+}
+
+/// What happened, by the search of the audit; or what is wrong with what is asked for.
+async fn search(
+    ws: &Ws,
+    who: &Person,
+    (asked, more): (&Asked, audit::Asked),
+    zone: &TimeZone,
+) -> Result<Result<Found, Wrong>, PageError> {
+    let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
+    let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
+    let limit = asked.have.of("", PAGE);
+    ws.look(move |ws| {
+        let wish = audit::Wish::new(ws, &more, (Some(account), &zone));
+        let wish = match wish.and_then(|wish| wish.asked_by(ws, looker, &more)) {
+            Ok(wish) => wish,
+            Err(error) => return Ok(Err(Wrong::of(&error)?)),
+        };
+        Ok(Ok(queries::search(ws, &wish, (looker, area), limit)?))
+    })
+    .await
+}
+
+/// What was looked through without finding a line, where there is more behind it: the page says so and goes on
+/// by itself.
+fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String {
+    let (Some(next), Some(at), true) = (found.next, found.reached, found.lines.is_empty()) else {
+        return String::new();
+    };
+    let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y");
+    match is_first {
+        true => {
+            let newest = (ws.store.head().seq + 1).saturating_sub(next);
+            let newest = format::count(newest, "change", "changes");
+            format!("Nothing in the newest {newest}, back to {day}.")
+        }
+        false => format!("Looked back to {day}."),
+    }
+}
+
+fn areas(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+    let tab = |label: &str, word: Option<&str>| {
+        let area = word.map(str::to_owned);
+        let current = asked.area == area;
+        Tab::new(label, address(ws, &Asked { area, before: None, ..asked.clone() }), current)
+    };
+    let each = Area::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
+    std::iter::once(tab("Everything", None)).chain(each).collect()
+}
+
+fn groups(ws: &Ws, asked: &Asked) -> Vec<Tab> {
+    let tab = |label: &str, word: Option<&str>| {
+        let by = word.map(str::to_owned);
+        let current = asked.by == by;
+        Tab::new(label, address(ws, &Asked { by, before: None, ..asked.clone() }), current)
+    };
+    let each = By::ALL.into_iter().map(|one| tab(one.label(), Some(one.word())));
+    std::iter::once(tab("Anyone", None)).chain(each).collect()
+}
+
+fn by_day(ws: &Ws, lines: Vec<queries::Line>, (now, zone): (Timestamp, &TimeZone)) -> Vec<Day> {
+    let today = now.to_zoned(zone.clone()).date();
+    let mut days: Vec<Day> = Vec::new();
+    let mut last: Option<(Timestamp, Words)> = None;
+    for line in lines {
+        let writing = line.words.is_writing();
+        // The last row of them stands for all that somebody stored while they wrote.
+        if let Some((at, words)) = last.as_mut().filter(|_| writing)
+            && *words == line.words
+            && at.as_millisecond() - line.at.as_millisecond() <= WRITING_MS
+            && days.last().and_then(|day| day.rows.last()).is_some_and(|row| row.who == line.who)
+        {
+            *at = line.at;
+            continue;
+        }
+        last = writing.then(|| (line.at, line.words.clone()));
+        let date = line.at.to_zoned(zone.clone()).date();
+        let label = match date {
+            date if date == today => "Today".to_owned(),
+            date if Some(date) == today.yesterday().ok() => "Yesterday".to_owned(),
+            date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
+            date => date.strftime("%A, %-d %B %Y").to_string(),
+        };
+        let row = Row {
+            entry: ws.url(&format!("history/entry/{}", line.seq)),
+            undo: match line.undo {
+                Some(Undo::Possible) => ws.url(&format!("undo?entry={}", line.seq)),
+                _ => String::new(),
+            },
+            at: RelTime::new(line.at, now, zone),
+            via: line.via.map(|via| {
+                let icon = if via.kind == "routine" { "repeat" } else { "play" };
+                (icon, via.name, ws.url(&via.path))
+            }),
+            who: line.who,
+            href: match line.words.path.is_empty() {
+                true => String::new(),
+                false => ws.url(&line.words.path),
+            },
+            words: line.words,
+        };
+        match days.last_mut() {
+            Some(day) if day.label == label => day.rows.push(row),
+            _ => days.push(Day { label, rows: vec![row] }),
+        }
+    }
+    days
+}
+
+// ── The stream ──
+
+#[derive(Deserialize)]
+struct After {
+    after: Option<String>,
+}
+
+async fn events(
+    app: App,
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    headers: HeaderMap,
+    Query(query): Query<After>,
+) -> Result<Response, PageError> {
+    let places = places(&app, &ws, &who)?;
+    let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
+    let asked = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
+    // A place that cannot be read is one that no store knows: the page is told to begin afresh.
+    let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
+    let after = asked.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
+    let (place, account) = (ws.clone(), who.account);
+    // ok: a store that cannot be read lets nobody hear anything.
+    let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);
+    let doors = (alive, Hears(Box::new(hears)));
+    let stream = PageStream::open(ws, doors, after, places)?;
+    Ok(sse::respond(stream.frames()))
+}
+
+/// A place among the streams of this sign-in and of this workspace.
+///
+/// # Errors
+/// When all are taken.
+pub(super) fn places(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+) -> Result<Vec<app::limits::Place>, PageError> {
+    let limits = &app.config.limits;
+    let key = match who.via {
+        Via::SignIn(id) => id.to_string(),
+        Via::Token(id) => id.to_string(),
+        _ => who.account.to_string(),
+    };
+    let own = app.limiter.place("streams", &key, limits.streams_per_sign_in);
+    let all = app.limiter.place("streams", &ws.slug, limits.streams_per_workspace);
+    match (own, all) {
+        (Some(own), Some(all)) => Ok(vec![own, all]),
+        _ => {
+            let text = "too many live pages are open; close some and load this one again";
+            Err(PageError(Failure::new(ProblemKind::Limited, "too_many_streams", text)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template as _;
+
+    use super::Days;
+    use web::live::Live;
+
+    fn drawn(live: bool, next: &str, passed: &str) -> String {
+        part_of(None, (live, next, passed))
+    }
+
+    fn part_of(all: Option<&str>, (live, next, passed): (bool, &str, &str)) -> String {
+        let all = all.map(str::to_owned);
+        let live = live.then(|| Live::new("/activity".to_owned()));
+        let (next, passed) = (next.to_owned(), passed.to_owned());
+        Days { days: Vec::new(), live, next, passed, all }.render().expect("a page")
+    }
+
+    #[test]
+    fn nothing_is_said_to_have_happened_only_where_all_was_looked_through() {
+        let newest = "Nothing in the newest 120,000 changes, back to 3 November 2026.";
+        let first = drawn(true, "/activity?before=1.7", newest);
+        assert!(first.contains(newest) && first.contains("Look further"), "{first}");
+        assert!(!first.contains("Nothing here yet"), "{first}");
+        assert!(drawn(true, "", "").contains("Nothing here yet"));
+        let none = part_of(Some("/activity"), (true, "", ""));
+        assert!(none.contains("Nothing fits") && !none.contains("here yet"), "{none}");
+        let last = drawn(false, "", "");
+        assert!(last.contains("Nothing further back.") && !last.contains("here yet"), "{last}");
+    }
+}

@@ -1,0 +1,341 @@
+//! `/api/v1/audit`: search, export, verification, redaction, retention.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use app::jobs::JobState;
+use app::{App, Ws};
+use kernel::{Can, Timestamp};
+use store::verify::Depth;
+use store::{Entry, Schema, Store, StoreError};
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::{Alive, Person};
+
+use features::audit::model::Keeping;
+use features::audit::queries::{self, Asked, Reach, Source, Values, Wish};
+use features::audit::rules::{self, AuditError};
+
+/// Entries of one answer, unless asked for fewer.
+const LIMIT: usize = 50;
+/// The most.
+const MAX_LIMIT: usize = 200;
+/// Entries of one piece of an export.
+const PIECE: usize = 500;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let search = || {
+        let about = "Who did what: entries of the feed, newest first. `searched` says how far back \
+                     was looked; go on with `next`";
+        Doc::new(about).query::<Asked>().returns::<PageDoc>()
+    };
+    let export = || {
+        Doc::new("Everything that was done, oldest first, as JSON Lines")
+            .query::<Asked>()
+            .media("application/jsonl")
+    };
+    let verify = || {
+        Doc::new(
+            "Begin to verify the audit; with that of the accounts for who administers every workspace",
+        )
+        .status(202).no_key("it begins at most once")
+    };
+    let state = || Doc::new("How the last verification stands").returns::<JobDoc>();
+    let redact = || {
+        Doc::new("Remove all former versions of a record, for good; what it is now stays")
+            .body::<RedactBody>()
+            .returns::<Redacted>()
+            .no_key("doing it again removes nothing more")
+    };
+    let keeping = || Doc::new("How long former versions are kept").returns::<KeepingView>();
+    let keep = || {
+        Doc::new("Set how long former versions are kept")
+            .body::<KeepingView>()
+            .returns::<KeepingView>()
+    };
+    Routes::new()
+        .get("/audit", list.needs(Can::Admin).doc(search))
+        .get("/audit/export", send.needs(Can::Admin).doc(export))
+        .post("/audit/verify", begin.needs(Can::Admin).doc(verify))
+        .get("/audit/verify", stand.needs(Can::Admin).doc(state))
+        .post("/audit/redact", redact_one.needs(Can::Admin).proved().doc(redact))
+        .get("/audit/retention", show_keeping.needs(Can::Admin).doc(keeping))
+        .put("/audit/retention", set_keeping.needs(Can::Admin).doc(keep))
+}
+
+/// How far a search came.
+#[derive(Serialize, JsonSchema)]
+struct Searched {
+    /// Entries that were looked at.
+    entries: u64,
+    /// The time of the oldest of them.
+    #[schemars(with = "Option<String>")]
+    back_to: Option<Timestamp>,
+    /// Whether nothing older is left.
+    complete: bool,
+}
+
+#[derive(Serialize)]
+struct PageView {
+    items: Vec<Value>,
+    next: Option<String>,
+    searched: Searched,
+}
+
+/// A page of entries.
+#[derive(JsonSchema)]
+#[schemars(rename = "Audit")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PageDoc {
+    /// `{seq, cursor, at, actor, cause, changes: [{table, id, op, before_rev, hash, taken}], hidden,
+    /// events, previous, hash}`; `taken` is `retention` or `redaction` when the version before is not
+    /// kept any more, `hidden` counts changes that are about workspaces of others. Changes of accounts have
+    /// `fields`, what differs: `{field, label, before, after}`
+    items: Vec<Value>,
+    /// Give this back as `before`.
+    next: Option<String>,
+    /// How far back was looked.
+    searched: Searched,
+}
+
+/// Days mean days of the workspace.
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<PageView>, ApiError> {
+    let asked = asked.tidy();
+    let limit = asked.limit.unwrap_or(LIMIT);
+    if limit == 0 || MAX_LIMIT < limit {
+        return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
+    }
+    Ok(Json(ws.look(move |ws| found(ws, &who, &asked, limit)).await?))
+}
+
+/// Looks for entries. May take a while.
+fn found(ws: &Ws, who: &Person, asked: &Asked, limit: usize) -> Result<PageView, AuditError> {
+    let wish = Wish::new(ws, asked, (Some(who.account), &zone_of(who)))?.through(who.via);
+    let store = store_of(ws, wish.source);
+    let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
+    let items = store.read(|snap| {
+        let (schema, all) = (store.schema(), found.entries.iter());
+        let told = all.map(|entry| queries::as_json_now(snap, schema, incarnation, entry));
+        let mut items = told.collect::<Result<Vec<_>, StoreError>>()?;
+        if wish.source == Source::Accounts {
+            ws.read(|names| {
+                let values = Values::new(ws, names, (snap, schema), &wish)?;
+                let entries = found.entries.iter().zip(&mut items);
+                entries
+                    .into_iter()
+                    .try_for_each(|(entry, item)| tell_values(&values, schema, entry, item))
+            })?;
+        }
+        Ok::<_, StoreError>(items)
+    })?;
+    let cursor = |seq| store::Cursor { incarnation, seq }.to_string();
+    Ok(PageView {
+        items,
+        next: found.next.map(cursor),
+        searched: Searched {
+            entries: found.looked,
+            back_to: found.reached.map(|(_, at)| kernel::time::from_ms(at)),
+            complete: found.next.is_none(),
+        },
+    })
+}
+
+/// Adds to the changes of an entry what differs, as far as that may be read.
+fn tell_values(
+    values: &Values<'_>,
+    schema: &Schema,
+    entry: &Entry,
+    item: &mut Value,
+) -> Result<(), StoreError> {
+    let told = entry.changes.iter().filter(|change| schema.table(change.table).is_some());
+    for (change, row) in told.zip(item["changes"].as_array_mut().into_iter().flatten()) {
+        let fields = values.changed(entry.seq, change)?.into_iter().map(|field| {
+            let (before, after) = field.raw;
+            json!({ "field": field.name, "label": field.label, "before": before, "after": after })
+        });
+        row["fields"] = fields.collect();
+    }
+    Ok(())
+}
+
+fn store_of(ws: &Ws, source: Source) -> &Store {
+    match source {
+        Source::Workspace => &ws.store,
+        Source::Accounts => &ws.app.system,
+    }
+}
+
+// ── Export ──
+
+async fn send(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    Query(asked): Query<Asked>,
+) -> Result<Response, ApiError> {
+    Ok(export(ws, who, alive, asked).await?)
+}
+
+/// Everything that is asked for as JSON Lines, oldest first; each piece is a short snapshot of its own.
+///
+/// # Errors
+/// When what is asked for means nothing.
+pub(super) async fn export(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    asked: Asked,
+) -> Result<Response, PageError> {
+    let asked = asked.tidy();
+    let wish = ws.look(move |ws| {
+        let wish = Wish::new(ws, &asked, (Some(who.account), &zone_of(&who)))?;
+        Ok::<_, AuditError>(wish.through(who.via))
+    });
+    let wish = wish.await?;
+    let name = match wish.source {
+        Source::Workspace => format!("{}-audit.jsonl", ws.slug),
+        Source::Accounts => format!("{}-accounts.jsonl", ws.slug),
+    };
+    let lines = lines(ws, wish, alive);
+    let mut response = Response::new(Body::from_stream(lines));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        headers.insert(CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+fn lines(ws: Ws, wish: Wish, alive: Alive) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let (until, wish) = (store_of(&ws, wish.source).head().seq, Arc::new(wish));
+    let pieces = stream::unfold((ws, wish, alive, 0), move |(ws, wish, alive, after)| async move {
+        if until <= after {
+            return None;
+        }
+        // Rights are asked for again before anything more is handed out; what breaks off is not whole.
+        if !(alive.0)() {
+            return Some((Err(StoreError::CalledOff), (ws, wish, alive, until)));
+        }
+        let own = Arc::clone(&wish);
+        match ws.look(move |ws| queries::export_piece(ws, &own, after, PIECE)).await {
+            Ok((text, last)) => {
+                let after = last.unwrap_or(until);
+                Some((Ok(Bytes::from(text)), (ws, wish, alive, after)))
+            }
+            Err(error) => Some((Err(error), (ws, wish, alive, until))),
+        }
+    });
+    pieces.filter(|piece| std::future::ready(!matches!(piece, Ok(bytes) if bytes.is_empty())))
+}
+
+// ── Verification ──
+
+/// How a long piece of work stands.
+#[derive(JsonSchema)]
+#[schemars(rename = "Job")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct JobDoc {
+    began: String,
+    ended: Option<String>,
+    /// What is being done.
+    what: String,
+    done: u64,
+    /// 0 when that is not known.
+    total: u64,
+    /// What came of it.
+    result: Option<Value>,
+    error: Option<String>,
+}
+
+async fn begin(app: App, ws: Ws, who: Person) -> Result<Response, ApiError> {
+    let reach = Reach::of(&app, who.account)?;
+    queries::begin_verify(&ws, Depth::There, reach)?;
+    let state = app.jobs.state(&ws.slug, queries::VERIFY).map(|state| reach.sees(state));
+    Ok((StatusCode::ACCEPTED, axum::Json(state)).into_response())
+}
+
+async fn stand(app: App, ws: Ws, who: Person) -> Result<Json<JobState>, ApiError> {
+    let reach = Reach::of(&app, who.account)?;
+    let state = app.jobs.state(&ws.slug, queries::VERIFY).map(|state| reach.sees(state));
+    Ok(Json(state.ok_or_else(|| ApiError::not_found("A verification since the last start"))?))
+}
+
+// ── Redaction and retention ──
+
+/// Which record.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RedactBody {
+    /// The table, such as `tasks`; for who administers every workspace also one of the accounts, such as
+    /// `accounts`.
+    table: String,
+    /// The id.
+    id: String,
+}
+
+/// What was removed.
+#[derive(Serialize, JsonSchema)]
+struct Redacted {
+    /// Former versions that are gone.
+    removed: usize,
+}
+
+async fn redact_one(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Json(body): Json<RedactBody>,
+) -> Result<Json<Redacted>, ApiError> {
+    let store = queries::store_with(&ws, Reach::of(&app, who.account)?, &body.table);
+    let removed = queries::redact(store, &who, &body.table, &body.id).await?;
+    Ok(Json(Redacted { removed }))
+}
+
+/// How long former versions are kept.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KeepingView {
+    /// Former versions older than so many days go.
+    days: u16,
+    /// Above so many MB the oldest go; `null` sets no limit.
+    megabytes: Option<u32>,
+}
+
+impl From<Keeping> for KeepingView {
+    fn from(keeping: Keeping) -> Self {
+        Self { days: keeping.days, megabytes: keeping.megabytes }
+    }
+}
+
+async fn show_keeping(ws: Ws) -> Result<Json<KeepingView>, ApiError> {
+    let keeping = ws.look(|ws| ws.read(|snap| queries::keeping(snap)));
+    Ok(Json(keeping.await?.into()))
+}
+
+async fn set_keeping(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<KeepingView>,
+) -> Result<Json<KeepingView>, ApiError> {
+    let keeping = Keeping { days: body.days, megabytes: body.megabytes };
+    let kept = ws.write(&who, once.run(move |tx| rules::keep(tx, keeping))).await?;
+    Ok(Json(kept.into()))
+}

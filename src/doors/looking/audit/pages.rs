@@ -1,0 +1,493 @@
+//! Settings → Audit: what was done, whether the record of it is sound, what is kept of former versions.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use app::jobs::JobState;
+use app::{App, Ws};
+use features::tasks::queries::people::People;
+use kernel::{Can, Problem, Timestamp};
+use store::StoreError;
+use store::verify::{Depth, Verified};
+use web::error::PageError;
+use web::extract::{Form, Query};
+use web::flash;
+use web::form::{Wrong, sentence};
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::parts::{Choice, Tab, percent};
+use web::routes::{Needs, Routes};
+use web::session::{Alive, Person};
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+
+use super::api::export;
+use features::audit::model::Keeping;
+use features::audit::queries::{self, Asked, Line, Reach, Source, Wish};
+use features::audit::rules::{self, AuditError};
+
+/// Lines of one page.
+const PAGE: usize = 40;
+/// How long former versions are counted for the page.
+const COUNTING: Duration = Duration::from_millis(100);
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/audit", show.needs(Can::Admin))
+        .get("/settings/audit/export", send.needs(Can::Admin))
+        .get("/settings/audit/verify", check.needs(Can::Admin))
+        .post("/settings/audit/verify", begin.needs(Can::Admin))
+        .post("/settings/audit/redact", redact.needs(Can::Admin).proved())
+        .post("/settings/audit/retention", keep.needs(Can::Admin))
+}
+
+fn address(ws: &Ws, asked: &Asked) -> String {
+    let query = asked.query();
+    match query.is_empty() {
+        true => ws.url("settings/audit"),
+        false => format!("{}?{query}", ws.url("settings/audit")),
+    }
+}
+
+// ── What was done ──
+
+struct Row {
+    line: Line,
+    at: RelTime,
+    via_href: String,
+    /// What leads to all entries of the same request, job or undo; or empty.
+    same_href: String,
+    said: Vec<Said>,
+}
+
+struct Said {
+    verb: String,
+    thing: String,
+    href: String,
+    rest: String,
+    icon: &'static str,
+}
+
+struct Day {
+    label: String,
+    rows: Vec<Row>,
+}
+
+/// The lines alone: what "more" adds.
+#[derive(Template)]
+#[template(path = "audit/_days.html")]
+struct Days {
+    days: Vec<Day>,
+    next: String,
+    searched: String,
+    narrow: bool,
+    /// Whether it begins with the newest.
+    is_first: bool,
+}
+
+#[derive(Template)]
+#[template(path = "audit/show.html")]
+struct Show {
+    shell: Shell,
+    here: &'static str,
+    sources: Vec<Tab>,
+    asked: Asked,
+    e: Wrong,
+    whose: Vec<Choice>,
+    causes: Vec<Choice>,
+    events: Vec<Choice>,
+    export: String,
+    clear: String,
+    days: Vec<Day>,
+    next: String,
+    searched: String,
+    narrow: bool,
+    is_first: bool,
+    check: CheckView,
+    keeping: KeepingForm,
+    kept: String,
+    tables: Vec<Choice>,
+    redact: RedactForm,
+    wrong: Wrong,
+}
+
+async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let asked = asked.tidy();
+    if hx.is_partial() {
+        let days = ws.look(move |ws| days(&app, ws, &who, &asked));
+        return html::fragment(&days.await?);
+    }
+    html::page(&page(&app, &ws, &who, shell, asked).await?)
+}
+
+fn zone_of(who: &Person) -> TimeZone {
+    TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC)
+}
+
+fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditError> {
+    let zone = zone_of(who);
+    let wish = Wish::new(ws, asked, (Some(who.account), &zone))?;
+    let found = queries::lines(ws, &wish, PAGE)?;
+    let looked = format::count(found.looked, "entry", "entries");
+    let searched = match (&found.next, found.reached) {
+        (Some(_), Some(at)) => {
+            let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
+            format!("Looked through {looked}, back to {day}.")
+        }
+        _ => format!("Looked through {looked}, back to the first."),
+    };
+    let next = found.next.map(|next| Asked { before: Some(next), ..asked.clone() });
+    let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();
+    let narrow = asked.is_narrow();
+    Ok(Days {
+        days: by_day(ws, asked, found.lines, (app.clock.now(), &zone)),
+        next,
+        searched,
+        narrow,
+        is_first: asked.before.is_none(),
+    })
+}
+
+fn by_day(
+    ws: &Ws,
+    asked: &Asked,
+    lines: Vec<Line>,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Vec<Day> {
+    let mut days: Vec<Day> = Vec::new();
+    for line in lines {
+        let date = line.at.to_zoned(zone.clone()).date();
+        let label = date.strftime("%A, %-d %B %Y").to_string();
+        let link = |path: &str| if path.is_empty() { String::new() } else { ws.url(path) };
+        let said = line.said.iter().map(|words| Said {
+            verb: words.verb.clone(),
+            thing: words.thing.clone(),
+            href: link(&words.path),
+            rest: words.rest.clone(),
+            icon: words.icon,
+        });
+        let row = Row {
+            at: RelTime::new(line.at, now, zone),
+            via_href: link(&line.via_path),
+            same_href: match line.same.as_str() {
+                "" => String::new(),
+                same => {
+                    let source = asked.source.clone();
+                    let cause = Some(same.to_owned());
+                    address(ws, &Asked { source, cause, ..Asked::default() })
+                }
+            },
+            said: said.collect(),
+            line,
+        };
+        match days.last_mut() {
+            Some(day) if day.label == label => day.rows.push(row),
+            _ => days.push(Day { label, rows: vec![row] }),
+        }
+    }
+    days
+}
+
+/// The page, made on a thread that may block: it looks through the feed.
+async fn page(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    asked: Asked,
+) -> Result<Show, PageError> {
+    let (app, who) = (app.clone(), who.clone());
+    ws.look(move |ws| made(&app, ws, &who, shell, asked)).await
+}
+
+fn made(app: &App, ws: &Ws, who: &Person, shell: Shell, asked: Asked) -> Result<Show, PageError> {
+    let (found, e) = match days(app, ws, who, &asked) {
+        Ok(found) => (found, Wrong::none()),
+        Err(AuditError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            let none = Days {
+                days: Vec::new(),
+                next: String::new(),
+                searched: String::new(),
+                narrow: true,
+                is_first: true,
+            };
+            (none, Wrong::of(&error).unwrap_or_else(|_| Wrong::field("before", error.to_string())))
+        }
+    };
+    let (people, keeping) =
+        ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
+    let kept = keep_words(&ws.store)?;
+    let tab = |label: &str, source: Option<&str>| {
+        let to = Asked { source: source.map(str::to_owned), ..Asked::default() };
+        let current = (asked.source() == Source::Accounts) == source.is_some();
+        Tab::new(label, address(ws, &to), current)
+    };
+    let export = Asked { before: None, ..asked.clone() }.query();
+    let clear = Asked { source: asked.source.clone(), ..Asked::default() };
+    Ok(Show {
+        here: "audit",
+        sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
+        whose: queries::whose(&people, who.account, asked.by.as_deref()),
+        causes: queries::causes(asked.cause.as_deref()),
+        events: queries::events(asked.event.as_deref()),
+        export: format!("{}?{export}", ws.url("settings/audit/export")),
+        clear: address(ws, &clear),
+        days: found.days,
+        next: found.next,
+        searched: found.searched,
+        narrow: found.narrow,
+        is_first: found.is_first,
+        check: CheckView::of(app, ws, who)?,
+        keeping: KeepingForm::of(&keeping),
+        kept,
+        tables: tables(ws, Reach::of(app, who.account)?, ""),
+        redact: RedactForm::default(),
+        wrong: Wrong::none(),
+        asked,
+        e,
+        shell,
+    })
+}
+
+/// How much is kept now.
+fn keep_words(store: &store::Store) -> Result<String, StoreError> {
+    let images = store::keep::images_within(store, COUNTING)?;
+    let many = format::count(images.count, "former version is", "former versions are");
+    Ok(match images.more {
+        true => format!("More than {many} kept now, over {}.", format::size(images.bytes)),
+        false => format!(
+            "{} kept now, {}.",
+            sentence(&many).trim_end_matches('.'),
+            format::size(images.bytes)
+        ),
+    })
+}
+
+fn tables(ws: &Ws, reach: Reach, chosen: &str) -> Vec<Choice> {
+    let mut all = queries::with_a_past(&ws.store);
+    if reach == Reach::Both {
+        all.extend(queries::with_a_past(&ws.app.system));
+    }
+    all.into_iter().map(|name| Choice::new(name, name, name == chosen)).collect()
+}
+
+async fn send(
+    ws: Ws,
+    who: Person,
+    alive: Alive,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    export(ws, who, alive, asked).await
+}
+
+// ── Whether it is sound ──
+
+/// How the last verification stands.
+#[derive(Default)]
+struct CheckView {
+    url: String,
+    running: bool,
+    what: String,
+    percent: u8,
+    label: String,
+    ended: Option<RelTime>,
+    error: String,
+    sound: bool,
+    figures: String,
+    head: String,
+    faults: Vec<String>,
+    more: u64,
+}
+
+#[derive(Template)]
+#[template(path = "audit/_check.html")]
+struct Check {
+    check: CheckView,
+}
+
+impl CheckView {
+    fn of(app: &App, ws: &Ws, who: &Person) -> Result<Self, StoreError> {
+        let url = ws.url("settings/audit/verify");
+        let Some(state) = app.jobs.state(&ws.slug, queries::VERIFY) else {
+            return Ok(Self { url, ..Self::default() });
+        };
+        let state = Reach::of(app, who.account)?.sees(state);
+        let zone = zone_of(who);
+        let percent = percent(state.done, state.total);
+        let mut view = Self {
+            url,
+            label: format!("{percent} percent verified"),
+            percent,
+            running: state.ended.is_none(),
+            what: match state.total {
+                0 => format!("{} {}", format::grouped(state.done), state.what),
+                all => format!(
+                    "{} of {} {}",
+                    format::grouped(state.done),
+                    format::grouped(all),
+                    state.what
+                ),
+            },
+            ended: state.ended.map(|at| RelTime::new(at, app.clock.now(), &zone)),
+            error: state.error.clone().map(|error| sentence(&error)).unwrap_or_default(),
+            ..Self::default()
+        };
+        view.found(&state);
+        Ok(view)
+    }
+
+    fn found(&mut self, state: &JobState) {
+        let part = |name: &str| -> Option<Verified> {
+            serde_json::from_value(state.result.as_ref()?.get(name)?.clone()).ok()
+        };
+        let Some(own) = part("workspace") else { return };
+        let accounts = part("accounts").unwrap_or_default();
+        self.sound = own.is_sound() && accounts.is_sound();
+        self.figures = format!(
+            "{} entries, {} former versions and {} records fit their hashes; it took {}.",
+            format::grouped(own.entries + accounts.entries),
+            format::grouped(own.images + accounts.images),
+            format::grouped(own.rows + accounts.rows),
+            format::duration(Duration::from_millis(own.took_ms + accounts.took_ms)),
+        );
+        self.head = own.head.clone();
+        let said = |report: &Verified, prefix: &str| {
+            report.faults.iter().map(|fault| format!("{prefix}{fault}")).collect::<Vec<_>>()
+        };
+        self.faults = said(&own, "");
+        self.faults.extend(said(&accounts, "accounts: "));
+        let all = own.faults_count + accounts.faults_count;
+        self.more = all - u64::try_from(self.faults.len()).unwrap_or(all);
+    }
+}
+
+async fn check(app: App, ws: Ws, who: Person) -> Result<Response, PageError> {
+    html::fragment(&Check { check: CheckView::of(&app, &ws, &who)? })
+}
+
+async fn begin(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    // Who asks while it runs sees how far it is.
+    let _running = queries::begin_verify(&ws, Depth::There, Reach::of(&app, who.account)?);
+    if hx.is_partial() {
+        return html::fragment(&Check { check: CheckView::of(&app, &ws, &who)? });
+    }
+    Ok(hx.go_to(&ws.url("settings/audit")))
+}
+
+// ── What is kept ──
+
+#[derive(Clone, Default, Deserialize)]
+struct KeepingForm {
+    #[serde(default)]
+    days: String,
+    #[serde(default)]
+    megabytes: String,
+}
+
+impl KeepingForm {
+    fn of(keeping: &Keeping) -> Self {
+        let megabytes = keeping.megabytes.map(|m| m.to_string()).unwrap_or_default();
+        Self { days: keeping.days.to_string(), megabytes }
+    }
+
+    fn read(&self) -> Result<Keeping, AuditError> {
+        let days = self.days.trim().parse();
+        let days = days.map_err(|_| AuditError::field("days", "write a number of days"))?;
+        let megabytes = match self.megabytes.trim() {
+            "" => None,
+            text => {
+                let wrong = |_| AuditError::field("megabytes", "write a number, or nothing");
+                Some(text.parse().map_err(wrong)?)
+            }
+        };
+        Ok(Keeping { days, megabytes })
+    }
+}
+
+async fn keep(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<KeepingForm>,
+) -> Result<Response, PageError> {
+    let saved = match form.read() {
+        Ok(keeping) => ws.write(&who, move |tx| rules::keep(tx, keeping)).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(_) => {
+            let done = Flash::ok("Saved. What is too old goes within the hour.");
+            Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/audit"))))
+        }
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
+            (page.keeping, page.wrong) = (form, wrong);
+            html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct RedactForm {
+    #[serde(default)]
+    table: String,
+    #[serde(default)]
+    id: String,
+    /// The id again, typed.
+    #[serde(default)]
+    sure: String,
+}
+
+async fn redact(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(form): Form<RedactForm>,
+) -> Result<Response, PageError> {
+    let done = match form.sure.trim() == "redact" {
+        true => {
+            let store = queries::store_with(&ws, Reach::of(&app, who.account)?, &form.table);
+            queries::redact(store, &who, &form.table, &form.id).await
+        }
+        false => Err(AuditError::field("sure", "type the word redact to confirm")),
+    };
+    match done {
+        Ok(n) => {
+            let n = format::count(n.try_into().unwrap_or(u64::MAX), "version", "versions");
+            let text = format!("Removed {n}. What the record is now stays as it is.");
+            Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/audit"))))
+        }
+        Err(error) => {
+            let wrong = match &error {
+                AuditError::Store(StoreError::UnknownRecord) => {
+                    Wrong::field("id", error.to_string())
+                }
+                error => Wrong::of(error as &dyn Problem)?,
+            };
+            let mut page = page(&app, &ws, &who, shell, Asked::default()).await?;
+            page.tables = tables(&ws, Reach::of(&app, who.account)?, &form.table);
+            (page.redact, page.wrong) = (form, wrong);
+            html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

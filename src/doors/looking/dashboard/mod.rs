@@ -1,0 +1,3 @@
+//! What lets people, programs and agents in to dashboard: pages.
+
+pub mod pages;

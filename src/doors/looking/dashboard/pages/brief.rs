@@ -1,0 +1,157 @@
+//! The greeting: one sentence about today.
+
+use askama::Template;
+
+use features::agents::queries::{self as agents, Group};
+use features::runs::model::RUNS;
+use features::runs::queries as runs;
+use features::usage::queries as usage;
+use kernel::{AgentId, Outcome};
+use store::{ReadExt, StoreError};
+use web::format;
+use web::live::Live;
+use web::parts::{Dot, Face};
+
+use super::{Scene, face};
+
+/// How many of the last runs are looked at for what was done today.
+const RUNS_OF_TODAY: usize = 200;
+/// How many faces stand beside the greeting.
+const CREW: usize = 8;
+
+#[derive(Template)]
+#[template(path = "dashboard/_brief.html")]
+pub(super) struct Brief {
+    live: Live,
+    greeting: String,
+    sentences: Vec<String>,
+    crew: Vec<(Face, Dot, String)>,
+}
+
+pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Brief, StoreError> {
+    let hour = scene.now.to_zoned(scene.zone.clone()).hour();
+    let mut crew = Vec::new();
+    let (mut working, mut attention) = (0_u64, 0_u64);
+    for agent in &scene.agents {
+        let activity = agents::activity(tx, agent, scene.now)?;
+        working += u64::from(activity.group == Group::Working);
+        attention += u64::from(activity.group == Group::Attention);
+        let rank = match activity.group {
+            Group::Working => 0,
+            Group::Attention => 1,
+            Group::Waiting => 2,
+            Group::Idle => 3,
+            Group::Off => 4,
+        };
+        let works = activity.group == Group::Working;
+        let href = scene.ws.url(&format!("agents/{}", agent.slug));
+        let dot = Dot::new(activity.state, activity.label);
+        crew.push((rank, (face(agent).working(works.into()), dot, href)));
+    }
+    crew.sort_by_key(|(rank, _)| *rank);
+    let mut sentences = Vec::new();
+    sentences.extend(done_today(tx, scene)?);
+    sentences.extend(match (working, attention) {
+        (0, 0) => None,
+        (n, 0) => Some(format!("{} working.", verb(n))),
+        (0, m) => Some(format!("{} your help.", needs(m))),
+        (n, m) => Some(format!("{} working, {} your help.", verb(n), lower(&needs(m)))),
+    });
+    let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
+    if 0 < cost {
+        sentences.push(format!("Today has cost {} so far.", format::money(cost)));
+    }
+    if sentences.is_empty() {
+        sentences.push("All is quiet.".to_owned());
+    }
+    Ok(Brief {
+        live: Live::new(scene.ws.url("")).table(RUNS.name).table("agents"),
+        greeting: greeting(hour, &scene.who.name),
+        sentences,
+        crew: crew.into_iter().take(CREW).map(|(_, one)| one).collect(),
+    })
+}
+
+/// "Today Ada finished 3 runs and Otto 1."
+fn done_today(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<String>, StoreError> {
+    let midnight = scene.midnight();
+    let mut done: Vec<(AgentId, u64)> = Vec::new();
+    for hit in runs::all(tx, None, RUNS_OF_TODAY)? {
+        let run = hit.record;
+        if run.created_at < midnight {
+            break;
+        }
+        if run.item.is_none() || run.outcome != Some(Outcome::Done) {
+            continue;
+        }
+        match done.iter_mut().find(|(agent, _)| *agent == run.agent) {
+            Some((_, count)) => *count += 1,
+            None => done.push((run.agent, 1)),
+        }
+    }
+    done.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    if 3 < done.len() {
+        let runs = format::count(done.iter().map(|(_, count)| count).sum(), "run", "runs");
+        return Ok(Some(format!("Today {} agents finished {runs}.", done.len())));
+    }
+    let mut parts = Vec::new();
+    for (agent, count) in done {
+        let Some(agent) = scene.agent(agent) else { continue };
+        parts.push(match parts.is_empty() {
+            true => format!("{} finished {}", agent.name, format::count(count, "run", "runs")),
+            false => format!("{} {}", agent.name, format::grouped(count)),
+        });
+    }
+    Ok(match parts.as_slice() {
+        [] => None,
+        [one] => Some(format!("Today {one}.")),
+        [rest @ .., last] => Some(format!("Today {} and {last}.", rest.join(", "))),
+    })
+}
+
+fn verb(n: u64) -> String {
+    match n {
+        1 => "One agent is".to_owned(),
+        n => format!("{} agents are", format::grouped(n)),
+    }
+}
+
+fn needs(n: u64) -> String {
+    match n {
+        1 => "One needs".to_owned(),
+        n => format!("{} need", format::grouped(n)),
+    }
+}
+
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// "Good morning, Mira".
+fn greeting(hour: i8, name: &str) -> String {
+    let part = match hour {
+        5..12 => "Good morning",
+        12..18 => "Good afternoon",
+        18..23 => "Good evening",
+        _ => "Hello",
+    };
+    format!("{part}, {}", first_name(name))
+}
+
+/// What a person is called.
+pub(super) fn first_name(name: &str) -> &str {
+    name.split_whitespace().next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::greeting;
+
+    #[test]
+    fn the_greeting_follows_the_clock_of_the_person() {
+        assert_eq!(greeting(8, "Mira Lindqvist"), "Good morning, Mira");
+        assert_eq!(greeting(13, "Mira"), "Good afternoon, Mira");
+        assert_eq!(greeting(2, "Mira"), "Hello, Mira");
+    }
+}

@@ -1,0 +1,155 @@
+//! What each agent does now.
+
+use askama::Template;
+
+use features::agents::model::AGENTS;
+use features::agents::queries::{self as agents, Group};
+use features::inbox::model::INBOX;
+use features::runs::model::{RUNS, Run};
+use features::runs::queries as runs;
+use features::tasks::model::Task;
+use features::usage::queries as usage;
+use kernel::Can;
+use store::{ReadExt, StoreError};
+use web::format;
+use web::live::Live;
+use web::parts::{Dot, Face};
+
+use super::{Scene, face};
+
+/// How many agents stand on the dashboard; the others are on their own page.
+const SHOWN: usize = 12;
+
+/// One agent.
+struct Row {
+    face: Face,
+    name: String,
+    href: String,
+    about: String,
+    dot: Dot,
+    /// What it works on, with an address.
+    what: Option<(String, String)>,
+    detail: String,
+    cost: String,
+    /// The name of its run and where that is stopped, while it can be and this person may.
+    stop: Option<(String, String)>,
+}
+
+/// What a run is about, how far it is, and where it is stopped.
+#[derive(Default)]
+struct Doing {
+    what: Option<(String, String)>,
+    detail: String,
+    stop: Option<(String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/_fleet.html")]
+pub(super) struct Fleet {
+    live: Live,
+    rows: Vec<Row>,
+    sum: String,
+    working: bool,
+    all: String,
+    anew: Option<String>,
+}
+
+pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreError> {
+    let mut rows = Vec::new();
+    let mut groups = [0_u64; Group::ALL.len()];
+    for agent in &scene.agents {
+        let activity = agents::activity(tx, agent, scene.now)?;
+        let at = Group::ALL.iter().position(|group| *group == activity.group).unwrap_or_default();
+        groups[at] += 1;
+        let works = activity.group == Group::Working;
+        let Doing { what, detail, stop } = match &activity.run {
+            Some(run) => doing(tx, scene, run, &activity.detail)?,
+            None => Doing { detail: resting(tx, scene, agent.id, &activity)?, ..Doing::default() },
+        };
+        rows.push((
+            at,
+            Row {
+                face: face(agent).working(works.into()),
+                name: agent.name.clone(),
+                href: scene.ws.url(&format!("agents/{}", agent.slug)),
+                about: agent.description.clone(),
+                dot: Dot::new(activity.state, activity.label),
+                what,
+                detail,
+                cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
+                stop,
+            },
+        ));
+    }
+    rows.sort_by_key(|(group, _)| *group);
+    let words = ["working", "waiting", "idle", "in need of help", "off"];
+    let counted = groups.iter().zip(words).filter(|(n, _)| 0 < **n);
+    let sum = counted.map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
+    let live = Live::new(scene.ws.url(""));
+    Ok(Fleet {
+        live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name),
+        rows: rows.into_iter().take(SHOWN).map(|(_, row)| row).collect(),
+        sum,
+        working: 0 < groups[0],
+        all: scene.ws.url("agents"),
+        anew: scene.who.access.may(Can::Agents).then(|| scene.ws.url("agents/new")),
+    })
+}
+
+/// What an agent's live run is about, and how far it is.
+fn doing(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    run: &Run,
+    detail: &str,
+) -> Result<Doing, StoreError> {
+    let task = match run.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let title = match task {
+        Some(task) => task.title,
+        None => runs::talk::title_for(tx, run, scene.who.account)?,
+    };
+    let href = scene.ws.url(&format!("runs/{}", run.name()));
+    let mut facts = Vec::new();
+    if !detail.is_empty() {
+        facts.push(kernel::text::ellipsis(detail, 80));
+    }
+    if 0 < run.steps {
+        facts.push(format!("step {}", run.steps));
+    }
+    if let Some(began) = run.started_at {
+        let ms = scene.now.as_millisecond() - began.as_millisecond();
+        let length = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        facts.push(format!("{} in", format::duration(length)));
+    }
+    let seen = runs::talk::may_see_run(tx, run, scene.who.account, scene.who.role)?;
+    if !seen {
+        facts.insert(0, "in a conversation".to_owned());
+    }
+    let may = seen && run.can_stop() && scene.who.access.may(Can::Chat);
+    let stop = may.then(|| (run.name(), format!("{href}/stop")));
+    Ok(Doing { what: seen.then_some((title, href)), detail: facts.join(" · "), stop })
+}
+
+/// What an agent without a live run last did.
+fn resting(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    agent: kernel::AgentId,
+    activity: &agents::Activity,
+) -> Result<String, StoreError> {
+    if !activity.detail.is_empty() {
+        return Ok(kernel::text::ellipsis(&activity.detail, 120));
+    }
+    if 0 < activity.open {
+        let open = u64::try_from(activity.open).unwrap_or(u64::MAX);
+        return Ok(format!("{} to do", format::count(open, "thing", "things")));
+    }
+    let last = runs::of_agent(tx, agent, None, 1)?.into_iter().next();
+    Ok(match last.and_then(|hit| hit.record.ended_at) {
+        Some(at) => format!("last worked {}", scene.time(at).text),
+        None => "no work yet".to_owned(),
+    })
+}

@@ -1,0 +1,180 @@
+//! The dashboard: what needs the person, what the fleet does now, what happened, what it costs.
+//!
+//! Each part is a region that renews itself alone. Before the first agent there is nothing to
+//! show; then the page offers the three ways to begin.
+
+mod brief;
+mod fleet;
+mod happened;
+mod needs;
+mod spend;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::tasks::model::BY_NUMBER;
+use features::workspace::model::Settings;
+use kernel::{AgentStatus, Can, Timestamp};
+use store::{Range, ReadExt, Snap, StoreError};
+use web::error::PageError;
+use web::html::{self, RenderError};
+use web::hx::Hx;
+use web::parts::Face;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().get("/", show.needs(Can::Read))
+}
+
+/// What all parts of the page know.
+struct Scene<'a> {
+    ws: &'a Ws,
+    who: &'a Person,
+    now: Timestamp,
+    zone: TimeZone,
+    settings: Option<Settings>,
+    agents: Vec<Agent>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(tx: &impl ReadExt, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
+        Ok(Self {
+            ws,
+            who,
+            now: ws.app.clock.now(),
+            zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
+            settings: tx.get::<Settings>(())?,
+            agents: agents::all(tx)?,
+        })
+    }
+
+    fn time(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+
+    /// `MC-142`.
+    fn task_name(&self, number: u32) -> String {
+        let key = self.settings.as_ref().map_or("HQ", |settings| settings.task_key.as_str());
+        format!("{key}-{number}")
+    }
+
+    fn agent(&self, id: kernel::AgentId) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    /// The person's midnight.
+    fn midnight(&self) -> Timestamp {
+        let today = self.now.to_zoned(self.zone.clone()).start_of_day();
+        today.map_or(self.now, |start| start.timestamp())
+    }
+}
+
+/// The face of an agent at rest.
+fn face(agent: &Agent) -> Face {
+    Face::agent(&agent.name, &agent.emoji, &agent.slug)
+}
+
+/// The first thing to do with a new agent.
+struct Starter {
+    face: Face,
+    name: String,
+    slug: String,
+    about: String,
+    ready: bool,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/show.html")]
+struct Show {
+    shell: Shell,
+    brief: brief::Brief,
+    needs: needs::Needs,
+    fleet: fleet::Fleet,
+    spend: spend::Spend,
+    happened: happened::Happened,
+    starter: Option<Starter>,
+}
+
+/// Before the first agent.
+#[derive(Template)]
+#[template(path = "dashboard/empty.html")]
+struct Empty {
+    shell: Shell,
+    greeting: String,
+    may_agents: bool,
+    may_admin: bool,
+}
+
+/// `GET /`
+async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, PageError> {
+    if let Some(region) = hx.target().filter(|_| hx.is_partial()) {
+        let found = ws.read(|tx| region_of(tx, &Scene::new(tx, &ws, &who)?, region))?;
+        if let Some(found) = found {
+            return Ok(html::answer(StatusCode::OK, found?));
+        }
+    }
+    let may = |can| who.access.may(can);
+    let empty = ws.read(|tx| Ok::<_, StoreError>(agents::all(tx)?.is_empty()))?;
+    if empty {
+        return html::page(&Empty {
+            shell,
+            greeting: format!("Welcome, {}", brief::first_name(&who.name)),
+            may_agents: may(Can::Agents),
+            may_admin: may(Can::Admin),
+        });
+    }
+    let page = ws.read(|tx| {
+        let scene = Scene::new(tx, &ws, &who)?;
+        Ok::<_, StoreError>(Show {
+            shell,
+            brief: brief::read(tx, &scene)?,
+            needs: needs::read(tx, &scene)?,
+            fleet: fleet::read(tx, &scene)?,
+            spend: spend::read(tx, &scene)?,
+            happened: happened::read(&scene)?,
+            starter: starter(tx, &scene)?,
+        })
+    })?;
+    html::page(&page)
+}
+
+/// One region alone.
+fn region_of(
+    tx: &Snap<'_>,
+    scene: &Scene<'_>,
+    region: &str,
+) -> Result<Option<Result<String, RenderError>>, StoreError> {
+    Ok(match region {
+        "brief" => Some(html::render(&brief::read(tx, scene)?)),
+        "needs" => Some(html::render(&needs::read(tx, scene)?)),
+        "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
+        "spend" => Some(html::render(&spend::read(tx, scene)?)),
+        "happened" => Some(html::render(&happened::read(scene)?)),
+        _ => None,
+    })
+}
+
+/// Offered while there is no task at all.
+fn starter(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<Starter>, StoreError> {
+    let any = tx.len(BY_NUMBER, &Range::all().limit(1))?;
+    if 0 < any || !scene.who.access.may(Can::Write) {
+        return Ok(None);
+    }
+    Ok(scene.agents.first().map(|agent| Starter {
+        face: face(agent),
+        name: agent.name.clone(),
+        slug: agent.slug.clone(),
+        about: agent.description.clone(),
+        ready: agent.status == AgentStatus::Ready,
+    }))
+}

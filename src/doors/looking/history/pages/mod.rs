@@ -1,0 +1,159 @@
+//! Pages of history and undo: a record, an entry, the preview of an undo.
+
+mod entry;
+mod show;
+mod undo;
+
+pub(in crate::history) use undo::run_called;
+
+use jiff::tz::TimeZone;
+
+use app::{App, Ws};
+use kernel::{Can, Timestamp};
+use store::history::{Image, Version};
+use store::{Class, Root, StoreError};
+use web::parts::Face;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::time::RelTime;
+
+use features::history::queries::fields::{FieldDiff, Speaker};
+use features::history::queries::names::{Names, Word};
+use features::history::queries::shown::{Cell, FieldView};
+use features::history::queries::{access, id_text, versions};
+
+/// Pages below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/history/{table}/{id}", show::show.needs(Can::Read))
+        .get("/history/entry/{seq}", entry::show.needs(Can::Read))
+        .get("/undo", undo::preview.needs(Can::Write))
+        .post("/undo", undo::apply.needs(Can::Write))
+        .post("/undo/entry/{seq}", undo::at_once.needs(Can::Write))
+        .post("/undo/files/{id}", undo::files_again.needs(Can::Agents))
+}
+
+/// A change of a record.
+struct ChangeView {
+    title: Cell,
+    noun: &'static str,
+    verb: &'static str,
+    fields: Vec<FieldView>,
+    missing: &'static str,
+    /// Where its history is, or empty.
+    history: String,
+    /// Where it can be undone, or empty.
+    undo: String,
+}
+
+/// A version of a record in its history.
+struct VersionView {
+    seq: u64,
+    at: RelTime,
+    by: BylineView,
+    change: ChangeView,
+    /// The entry that it belongs to.
+    entry: String,
+}
+
+/// Who did something.
+struct BylineView {
+    face: Face,
+    through: Cell,
+    /// "entry 12", when this undid it.
+    undo_of: Option<Cell>,
+}
+
+/// A reader's eye: where, when and by whom a page is looked at.
+struct Look<'a> {
+    app: &'a App,
+    ws: &'a Ws,
+    who: &'a Person,
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl<'a> Look<'a> {
+    fn new(app: &'a App, ws: &'a Ws, who: &'a Person) -> Self {
+        let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+        Self { app, ws, who, now: app.clock.now(), zone }
+    }
+
+    fn speaker<'n>(&self, names: &'n Names<'n>) -> Speaker<'n> {
+        Speaker { names, zone: self.zone.clone() }
+    }
+
+    fn time(&self, at: Timestamp) -> RelTime {
+        RelTime::new(at, self.now, &self.zone)
+    }
+
+    fn cell(&self, word: Word) -> Cell {
+        Cell::of(self.ws, word)
+    }
+
+    fn entry(&self, seq: u64) -> String {
+        self.ws.url(&format!("history/entry/{seq}"))
+    }
+
+    fn history(&self, record: &Root) -> String {
+        if !access::may_read(self.who.access, record.table) {
+            return String::new();
+        }
+        self.ws.url(&features::history::queries::path(self.ws.store.schema(), record))
+    }
+
+    /// Where one change can be undone, or empty.
+    fn undo(&self, record: &Root, seq: u64) -> String {
+        let schema = self.ws.store.schema();
+        let info = schema.table(record.table);
+        let tracked = info.is_some_and(|info| info.class() == Some(Class::Tracked));
+        if !tracked || !access::may_undo(self.who.access, record.table) {
+            return String::new();
+        }
+        let table = info.map_or("", |info| info.name);
+        let id = id_text(schema, record);
+        self.ws.url(&format!("undo?entry={seq}&table={table}&id={id}"))
+    }
+
+    fn fields(&self, fields: Vec<FieldDiff>) -> Vec<FieldView> {
+        FieldView::all(self.ws, fields)
+    }
+
+    fn byline(
+        &self,
+        names: &Names<'_>,
+        (actor, cause): (kernel::Actor, kernel::Cause),
+    ) -> Result<BylineView, StoreError> {
+        let by = versions::byline(self.app, names, actor, cause)?;
+        let undo_of = by.undo_of.filter(|seq| 0 < *seq);
+        Ok(BylineView {
+            face: by.face,
+            through: self.cell(by.through),
+            undo_of: undo_of
+                .map(|seq| Cell { text: format!("entry {seq}"), href: self.entry(seq) }),
+        })
+    }
+
+    fn change(
+        &self,
+        names: &Names<'_>,
+        record: &Root,
+        version: &Version,
+    ) -> Result<ChangeView, StoreError> {
+        let schema = self.ws.store.schema();
+        let told = versions::told(&self.speaker(names), schema, record.table, version)?;
+        let is_gone =
+            [&version.before, &version.after].iter().any(|one| matches!(one, Image::Gone));
+        Ok(ChangeView {
+            title: self.cell(told.title),
+            noun: told.noun,
+            verb: told.verb,
+            fields: self.fields(told.fields),
+            history: self.history(record),
+            // What was there before is gone: there is nothing to go back to.
+            undo: if is_gone { String::new() } else { self.undo(record, version.seq) },
+            missing: told.missing,
+        })
+    }
+}

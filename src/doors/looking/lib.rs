@@ -1,0 +1,36 @@
+//! The doors of looking at what happened: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+
+// Templates name what stands here by its full path.
+extern crate self as doors_looking;
+
+pub mod activity;
+pub mod audit;
+pub mod dashboard;
+pub mod finder;
+pub mod health;
+pub mod history;
+
+use web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(dashboard::pages::routes())
+        .merge(activity::pages::routes())
+        .merge(finder::pages::routes())
+        .merge(audit::pages::routes())
+        .merge(health::pages::routes())
+        .merge(history::pages::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .merge(activity::api::routes())
+        .merge(finder::api::routes())
+        .merge(audit::api::routes())
+        .merge(health::api::routes())
+        .merge(history::api::routes())
+}

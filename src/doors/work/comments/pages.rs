@@ -1,0 +1,469 @@
+//! Writing, changing, settling and removing comments. The timeline that shows them belongs to the task's
+//! page.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use features::comments::queries::show::{self, Begun, CommentView, Composer};
+use features::comments::queries::{self, CommentError, Power};
+use features::comments::rules::{self, Reach};
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::list::{self, Cut, Filter, Sort};
+use features::tasks::queries::scene::Scene;
+use kernel::{Can, CommentId, Problem as _, ProblemKind, TaskId};
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Json, Path, Path2, Query};
+use web::hx::{Ask, Hx};
+use web::idempotency::Once;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+/// How many names are offered at once.
+const OFFERS: usize = 6;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/{task}/comment", add.needs(Can::Write))
+        .post("/tasks/{task}/compose", compose.needs(Can::Write))
+        .get("/tasks/{task}/reach", reach.needs(Can::Read))
+        .get("/tasks/{task}/comments/{comment}", words.needs(Can::Read))
+        .get("/tasks/{task}/comments/{comment}/edit", editor.needs(Can::Write))
+        .post("/tasks/{task}/comments/{comment}", edit.needs(Can::Write))
+        .post("/tasks/{task}/comments/{comment}/delete", remove.needs(Can::Write))
+        .post("/tasks/{task}/comments/{comment}/react", react.needs(Can::Write))
+        .post("/tasks/{task}/comments/{comment}/settle", settle.needs(Can::Write))
+        .get("/names", names.needs(Can::Read))
+}
+
+#[derive(Template)]
+#[template(path = "comments/_composer.html")]
+struct ComposerPart {
+    composer: Composer,
+}
+
+#[derive(Template)]
+#[template(path = "comments/_reach.html")]
+struct ReachPart {
+    composer: Composer,
+}
+
+/// The words of a comment in its place.
+#[derive(Template)]
+#[template(path = "comments/_words.html")]
+struct WordsPart {
+    said: CommentView,
+}
+
+/// The same, to be changed.
+#[derive(Template)]
+#[template(path = "comments/_edit.html")]
+struct EditPart {
+    id: CommentId,
+    action: String,
+    names: String,
+    body: String,
+    was: String,
+    theirs: String,
+    error: String,
+}
+
+/// A page with one comment: to change it, or to mend one that was refused.
+#[derive(Template)]
+#[template(path = "comments/write.html")]
+struct WritePage {
+    shell: Shell,
+    title: &'static str,
+    verb: &'static str,
+    action: String,
+    task_name: String,
+    task_href: String,
+    list_url: String,
+    body: String,
+    was: String,
+    parent: String,
+    theirs: String,
+    error: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    body: String,
+    note_only: String,
+    /// The comment that is answered.
+    parent: String,
+    /// What a second press is known by.
+    key: String,
+    /// What the comment was when the editing began.
+    was: String,
+}
+
+/// Tells the regions of this page that a task's comments changed.
+fn changed(id: TaskId) -> Ask {
+    Ask::new().changed("tasks", id)
+}
+
+async fn add(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(text): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
+    let (id, body) = (task.id, typed.body.clone());
+    let note = if typed.note_only.is_empty() { Reach::Usual } else { Reach::NoteOnly };
+    let parent = match typed.parent.as_str() {
+        "" => None,
+        text => Some(text.parse::<CommentId>().map_err(|_| CommentError::NotFound)?),
+    };
+    let content = [typed.body.as_str(), typed.note_only.as_str(), typed.parent.as_str()];
+    let once = Once::of_form(&who, &format!("comment {id}"), &typed.key, &content);
+    let add = once.run(move |tx| match parent {
+        Some(parent) => rules::reply(tx, id, parent, (&body, note)).map(|comment| comment.id),
+        None => rules::add(tx, id, &body, note).map(|comment| comment.id),
+    });
+    let added = ws.write(&who, add).await;
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    match added {
+        Ok(_) if hx.is_partial() => {
+            let composer = ws.read(|snap| show::composer(&scene, snap, &task, Begun::default()))?;
+            Ok((changed(id), html::fragment::<_, PageError>(&ComposerPart { composer })?)
+                .into_response())
+        }
+        Ok(comment) => Ok(hx.go_to(&format!("{}#c-{comment}", scene.href(&task)))),
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            if hx.is_partial() {
+                let begun = Begun::of(typed.body, "", &typed.parent);
+                let composer = ws.read(|snap| show::composer(&scene, snap, &task, begun))?;
+                let composer = Composer {
+                    note_only: !typed.note_only.is_empty(),
+                    error: error.to_string(),
+                    ..composer
+                };
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return html::fragment_with(status, &ComposerPart { composer });
+            }
+            let action = format!("{}/comment", scene.href(&task));
+            let page = page(&scene, shell, &task, ("Comment", "Comment", action));
+            let page = WritePage { parent: typed.parent, ..page };
+            refused(StatusCode::UNPROCESSABLE_ENTITY, page, typed.body, &error)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which comment the box begins with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct With {
+    quote: String,
+    reply: String,
+}
+
+/// The box with a quote or as an answer; what was typed in it stays.
+async fn compose(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(text): Path<String>,
+    Query(with): Query<With>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (composer, href) = ws.read(|snap| {
+        let task = tasks::resolve(snap, &text)?;
+        let scene = Scene::new(&ws, &who, snap)?;
+        // An answer goes on quoting: only another comment, or nothing, takes its place.
+        let reply = if with.quote.is_empty() { &with.reply } else { &typed.parent };
+        let begun = Begun::of(typed.body, &with.quote, reply);
+        let composer = show::composer(&scene, snap, &task, begun)?;
+        Ok::<_, TaskError>((composer, scene.href(&task)))
+    })?;
+    if !hx.is_partial() {
+        return Ok(hx.go_to(&format!("{href}#say")));
+    }
+    let note_only = !typed.note_only.is_empty();
+    html::fragment(&ComposerPart { composer: Composer { note_only, focus: true, ..composer } })
+}
+
+fn page(
+    scene: &Scene,
+    shell: Shell,
+    task: &Task,
+    (title, verb, action): (&'static str, &'static str, String),
+) -> WritePage {
+    WritePage {
+        shell,
+        title,
+        verb,
+        action,
+        task_name: scene.name(task),
+        task_href: scene.href(task),
+        list_url: scene.ws.url("tasks"),
+        body: String::new(),
+        was: String::new(),
+        parent: String::new(),
+        theirs: String::new(),
+        error: String::new(),
+    }
+}
+
+fn refused(
+    status: StatusCode,
+    page: WritePage,
+    body: String,
+    error: &CommentError,
+) -> Result<Response, PageError> {
+    html::document(status, &WritePage { body, error: error.to_string(), ..page })
+}
+
+/// The line that says whom a comment reaches.
+async fn reach(ws: Ws, who: Person, Path(text): Path<String>) -> Result<Response, PageError> {
+    let composer = ws.read(|snap| {
+        let task = tasks::resolve(snap, &text)?;
+        show::composer(&Scene::new(&ws, &who, snap)?, snap, &task, Begun::default())
+    })?;
+    html::fragment(&ReachPart { composer })
+}
+
+/// A comment with its task, as a person looks at it.
+fn found(
+    ws: &Ws,
+    who: &Person,
+    text: &str,
+    id: CommentId,
+) -> Result<(Scene, Task, features::comments::model::Comment), CommentError> {
+    ws.read(|snap| {
+        let task = tasks::resolve(snap, text)?;
+        let comment = queries::on_task(snap, task.id, id)?.ok_or(CommentError::NotFound)?;
+        Ok((Scene::new(ws, who, snap)?, task, comment))
+    })
+}
+
+/// The words of a comment as they are now.
+async fn words(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, id): Path2<String, CommentId>,
+) -> Result<Response, PageError> {
+    let (scene, task, comment) = found(&ws, &who, &text, id)?;
+    if !hx.is_partial() {
+        return Ok(hx.go_to(&format!("{}#c-{id}", scene.href(&task))));
+    }
+    let said = ws.read(|snap| show::view(&scene, snap, &task, comment))?;
+    html::fragment(&WordsPart { said })
+}
+
+async fn editor(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path2(text, id): Path2<String, CommentId>,
+) -> Result<Response, PageError> {
+    let (scene, task, comment) = found(&ws, &who, &text, id)?;
+    let was = queries::mark(&comment.body);
+    if hx.is_partial() {
+        let part = edit_part(&scene, &task, id);
+        return html::fragment(&EditPart { body: comment.body, was, ..part });
+    }
+    let page = edit_page(&scene, shell, &task, id);
+    html::page(&WritePage { body: comment.body, was, ..page })
+}
+
+fn edit_page(scene: &Scene, shell: Shell, task: &Task, id: CommentId) -> WritePage {
+    let action = format!("{}/comments/{id}", scene.href(task));
+    page(scene, shell, task, ("Edit comment", "Save", action))
+}
+
+fn edit_part(scene: &Scene, task: &Task, id: CommentId) -> EditPart {
+    EditPart {
+        id,
+        action: format!("{}/comments/{id}", scene.href(task)),
+        names: scene.ws.url("names"),
+        body: String::new(),
+        was: String::new(),
+        theirs: String::new(),
+        error: String::new(),
+    }
+}
+
+/// Changes a comment. Who began before somebody else (or the same person in another window) has
+/// changed it sees both, and saves again to keep the own words.
+async fn edit(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path2(text, id): Path2<String, CommentId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let (body, was) = (typed.body.clone(), typed.was.clone());
+    let (status, was, theirs, error) =
+        match ws.write(&who, move |tx| rules::edit_seen(tx, id, &was, &body)).await {
+            Ok(comment) if hx.is_partial() => {
+                let said = ws.read(|snap| show::view(&scene, snap, &task, comment))?;
+                let part = html::fragment::<_, PageError>(&WordsPart { said })?;
+                return Ok((changed(task.id), part).into_response());
+            }
+            Ok(_) => return Ok(hx.go_to(&format!("{}#c-{id}", scene.href(&task)))),
+            Err(CommentError::Changed(now)) => {
+                let was = queries::mark(&now);
+                let error = CommentError::Changed(now.clone());
+                (StatusCode::CONFLICT, was, now, error)
+            }
+            Err(error) if error.kind() == ProblemKind::Invalid => {
+                (StatusCode::UNPROCESSABLE_ENTITY, typed.was, String::new(), error)
+            }
+            Err(error) => return Err(error.into()),
+        };
+    if hx.is_partial() {
+        let told = if theirs.is_empty() { error.to_string() } else { String::new() };
+        let part = edit_part(&scene, &task, id);
+        let part = EditPart { body: typed.body, was, theirs, error: told, ..part };
+        return html::fragment_with(status, &part);
+    }
+    let page = WritePage { was, theirs, ..edit_page(&scene, shell, &task, id) };
+    refused(status, page, typed.body, &error)
+}
+
+/// Where an act on a comment ends: in place, or at the comment.
+fn done(hx: &Hx, scene: &Scene, task: &Task, id: CommentId) -> Response {
+    if hx.is_partial() {
+        let ask = changed(task.id).reswap("none");
+        return (ask, html::answer(StatusCode::OK, String::new())).into_response();
+    }
+    hx.go_to(&format!("{}#c-{id}", scene.href(task)))
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, id): Path2<String, CommentId>,
+) -> Result<Response, PageError> {
+    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let power = Power::of(who.access);
+    let entry = ws.write(&who, move |tx| {
+        rules::remove(tx, id, power)?;
+        tx.seq().map_err(CommentError::from)
+    });
+    let undo = ws.url(&format!("undo/entry/{}", entry.await?));
+    if hx.is_partial() {
+        let ask = changed(task.id).reswap("none").toast_with_undo("Deleted the comment", &undo);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let words = "Deleted the comment. The history of the task brings it back.";
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pressed {
+    /// A reaction, with `-` before it when it is taken back.
+    reaction: String,
+    /// `open` opens a talk again.
+    state: String,
+}
+
+async fn react(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, id): Path2<String, CommentId>,
+    Form(pressed): Form<Pressed>,
+) -> Result<Response, PageError> {
+    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let on = !pressed.reaction.starts_with('-');
+    let kind = queries::reaction_named(pressed.reaction.trim_start_matches(['+', '-']))?;
+    ws.write(&who, move |tx| rules::react(tx, id, kind, on)).await?;
+    Ok(done(&hx, &scene, &task, id))
+}
+
+async fn settle(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, id): Path2<String, CommentId>,
+    Form(pressed): Form<Pressed>,
+) -> Result<Response, PageError> {
+    let (scene, task, _) = found(&ws, &who, &text, id)?;
+    let settled = pressed.state != "open";
+    ws.write(&who, move |tx| rules::settle(tx, id, settled)).await?;
+    Ok(done(&hx, &scene, &task, id))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typing {
+    /// What stands before the cursor, from the mark on: `@ad`, `#lea`.
+    q: String,
+}
+
+/// Somebody or something that could be named.
+#[derive(Serialize)]
+struct Offer {
+    /// What is written.
+    put: String,
+    about: String,
+}
+
+/// The people and agents behind an @, the tasks behind a #.
+async fn names(
+    ws: Ws,
+    who: Person,
+    Query(typing): Query<Typing>,
+) -> Result<Json<Vec<Offer>>, PageError> {
+    let offers = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let mut letters = typing.q.chars();
+        match letters.next() {
+            Some('@') => Ok(called(&scene, letters.as_str())),
+            Some('#') => meant(&scene, snap, letters.as_str().trim()),
+            _ => Ok::<_, TaskError>(Vec::new()),
+        }
+    })?;
+    Ok(Json(offers))
+}
+
+/// Everybody whose name or handle begins so, agents first; then those whose name has it somewhere.
+fn called(scene: &Scene, text: &str) -> Vec<Offer> {
+    let text = text.to_lowercase();
+    let mut offers: Vec<(bool, Offer)> = Vec::new();
+    for (handle, name) in scene.people.names() {
+        let (low, at) = (name.to_lowercase(), handle.to_lowercase());
+        let begins = at.starts_with(&text) || low.split(' ').any(|word| word.starts_with(&text));
+        if begins || low.contains(&text) {
+            offers.push((!begins, Offer { put: format!("@{handle}"), about: name }));
+        }
+    }
+    offers.sort_by_key(|(later, _)| *later);
+    offers.into_iter().map(|(_, offer)| offer).take(OFFERS).collect()
+}
+
+/// The task of that number, then those with these words, the last changed first.
+fn meant(scene: &Scene, read: &dyn Read, text: &str) -> Result<Vec<Offer>, TaskError> {
+    let filter = Filter { q: text.to_owned(), ..Filter::default() };
+    let cut = Cut { after: None, limit: OFFERS };
+    let mut found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;
+    if let Ok(named) = tasks::resolve(read, text) {
+        found.retain(|task| task.id != named.id);
+        found.insert(0, named);
+    }
+    let offer = |task: Task| Offer { put: scene.name(&task), about: task.title };
+    Ok(found.into_iter().take(OFFERS).map(offer).collect())
+}

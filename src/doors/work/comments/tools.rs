@@ -1,0 +1,189 @@
+//! What agents can do with comments.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use features::comments::model::Comment;
+use features::comments::queries;
+use features::comments::rules::{self, Reach};
+use features::tasks::queries as tasks;
+use kernel::{Can, ReactionKind};
+use store::WriteTx;
+use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    let all = Registry::new().write(CommentAdd).write(CommentReply);
+    all.write(CommentReact).write(CommentResolve)
+}
+
+/// Comments on a task.
+pub struct CommentAdd;
+
+/// Arguments of `comment_add`.
+#[derive(Deserialize, JsonSchema)]
+pub struct AddArgs {
+    /// default: the one you work on
+    task: Option<String>,
+    /// Markdown
+    body: String,
+}
+
+impl WriteTool for CommentAdd {
+    type Args = AddArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "comment_add",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: "Comment on a task. @slug gives an agent work, @handle calls a person.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: AddArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = rules::add(tx, task.id, &args.body, Reach::Usual)?;
+        let name = tasks::name(tx, task.number)?;
+        Ok(ToolOutput::text(format!("Commented on {name}.{}", called(&comment))))
+    }
+}
+
+/// How many a comment has called, in a sentence.
+fn called(comment: &Comment) -> String {
+    match comment.called.len() {
+        0 => String::new(),
+        1 => " One was mentioned.".to_owned(),
+        n => format!(" {n} were mentioned."),
+    }
+}
+
+/// Answers a comment.
+pub struct CommentReply;
+
+/// Arguments of `comment_reply`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReplyArgs {
+    /// id of the comment, as task_get shows it
+    comment: String,
+    /// Markdown
+    body: String,
+    /// default: the one you work on
+    task: Option<String>,
+}
+
+impl WriteTool for CommentReply {
+    type Args = ReplyArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "comment_reply",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: "Answer a comment, so that both stand together. A settled talk is open again then.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ReplyArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let to = queries::meant(tx, task.id, &args.comment)?;
+        let comment = rules::reply(tx, task.id, to.id, (&args.body, Reach::Usual))?;
+        let name = tasks::name(tx, task.number)?;
+        Ok(ToolOutput::text(format!("Answered on {name}.{}", called(&comment))))
+    }
+}
+
+/// Reacts to a comment.
+pub struct CommentReact;
+
+/// Arguments of `comment_react`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReactArgs {
+    /// id of the comment, as task_get shows it
+    comment: String,
+    reaction: ReactionKind,
+    /// default: the one you work on
+    task: Option<String>,
+    /// true takes it back
+    #[serde(default)]
+    remove: bool,
+}
+
+impl WriteTool for CommentReact {
+    type Args = ReactArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "comment_react",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Change,
+        about: "React to a comment where words would say no more. Nobody is woken by it.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ReactArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = queries::meant(tx, task.id, &args.comment)?;
+        rules::react(tx, comment.id, args.reaction, !args.remove)?;
+        Ok(ToolOutput::text(match args.remove {
+            true => format!("Took {} back.", args.reaction.emoji()),
+            false => format!("Reacted with {}.", args.reaction.emoji()),
+        }))
+    }
+}
+
+/// Settles a talk.
+pub struct CommentResolve;
+
+/// Arguments of `comment_resolve`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ResolveArgs {
+    /// id of a comment of the talk, as task_get shows it
+    comment: String,
+    /// default: the one you work on
+    task: Option<String>,
+    /// true opens it again
+    #[serde(default)]
+    reopen: bool,
+}
+
+impl WriteTool for CommentResolve {
+    type Args = ResolveArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "comment_resolve",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Change,
+        about: "Settle a talk in the comments when what it asked for is done or decided.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ResolveArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let comment = queries::meant(tx, task.id, &args.comment)?;
+        rules::settle(tx, comment.id, !args.reopen)?;
+        Ok(ToolOutput::text(if args.reopen { "The talk is open again." } else { "Settled." }))
+    }
+}

@@ -1,0 +1,566 @@
+//! The review queue, the verdict, and the files that were delivered.
+
+pub mod deliver;
+
+use askama::Template;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use jiff::ToSpan as _;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::deliverables::model::{Content, Deliverable, Remark, Version};
+use features::deliverables::queries::card::{Card, state_of};
+use features::deliverables::queries::diff::{self, Line};
+use features::deliverables::queries::{self, Judged, Piece};
+use features::deliverables::rules::{self, DeliverableError, NewReview};
+use features::runs::model::Run;
+use features::runs::queries::questions::{self, Reader};
+use features::runs::queries::talk;
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use features::tasks::queries::open_ends::OpenEnds;
+use features::tasks::queries::scene::Scene;
+use kernel::text::ellipsis;
+use kernel::{
+    Assignee, Can, DeliverableId, DeliverableState, Problem as _, ProblemKind, TaskId, Verdict,
+    VersionId,
+};
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::file::{self, Show};
+use web::hx::{Ask, Hx};
+use web::live::Live;
+use web::parts::{Face, Tab, Tone};
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html};
+
+/// How many waiting pieces the queue shows.
+const QUEUE: usize = 100;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/review", queue.needs(Can::Read))
+        .get("/tasks/{task}/deliver", deliver::form.needs(Can::Write))
+        .post("/tasks/{task}/deliver", deliver::send.needs(Can::Write))
+        .get("/deliverables/{piece}/revise", deliver::revise.needs(Can::Write))
+        .post("/deliverables/{piece}/review", review.needs(Can::Review))
+        .get("/deliverables/{version}/file", file.needs(Can::Read))
+        .get("/deliverables/{version}/view", view_file.needs(Can::Read))
+}
+
+/// A line of the queue.
+struct Waiting {
+    href: String,
+    title: String,
+    face: Face,
+    at: RelTime,
+    tone: &'static str,
+    word: &'static str,
+    more: String,
+    quiet: bool,
+    current: bool,
+}
+
+/// A comparison with another version.
+struct Changes {
+    lines: Vec<Line>,
+    new: usize,
+    old: usize,
+    /// The number of the other version.
+    with: u32,
+    /// When that was delivered.
+    of: RelTime,
+}
+
+/// What was asked for in the version before, and what its maker says to it now.
+struct AskedFor {
+    head: String,
+    lines: Vec<AskedLine>,
+}
+
+/// One thing that was asked for.
+struct AskedLine {
+    ask: String,
+    state: &'static str,
+    tone: &'static str,
+    word: &'static str,
+    note: String,
+}
+
+/// The piece that is looked at.
+struct Desk {
+    card: Card,
+    task_name: String,
+    task_href: String,
+    task_title: String,
+    task_status: (&'static str, &'static str),
+    /// Versions as tabs; the newest is the last.
+    versions: Vec<Tab>,
+    /// What changed since another version, when that is asked for.
+    changes: Option<Changes>,
+    /// The versions with which it can be compared.
+    against: Vec<Tab>,
+    /// What was asked for before this version.
+    asked: Option<AskedFor>,
+    /// What approval does to the task.
+    after: String,
+    /// The run that made it, if it was an agent's.
+    run: Option<(String, String)>,
+    history: String,
+    place: (usize, usize),
+    next: String,
+    note: String,
+    /// Remarks that were typed: the place and the words.
+    remarks: Vec<(String, String)>,
+    error: String,
+}
+
+#[derive(Template)]
+#[template(path = "deliverables/review.html", blocks = ["queue", "desk"])]
+struct ReviewPage {
+    shell: Shell,
+    live: Live,
+    desk_live: Live,
+    waiting: Vec<Waiting>,
+    asks: Vec<Waiting>,
+    back: Vec<Waiting>,
+    decided: Vec<Waiting>,
+    desk: Option<Desk>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    piece: String,
+    version: u32,
+    /// Whether the comparison with a version before is shown.
+    changes: String,
+    /// With which one; the one right before when it is 0.
+    against: u32,
+    part: String,
+}
+
+/// What waits for a person, and one piece of it.
+async fn queue(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &asked))?;
+    match (hx.is_partial(), asked.part.as_str()) {
+        (true, "queue") => html::fragment(&page.as_queue()),
+        (true, "desk") => html::fragment(&page.as_desk()),
+        _ => {
+            page.shell = shell;
+            html::page(&page)
+        }
+    }
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    asked: &Asked,
+) -> Result<ReviewPage, DeliverableError> {
+    let scene = Scene::new(ws, who, read)?;
+    let waiting = queries::in_review(read, QUEUE)?;
+    let week = scene.today.now.checked_sub(168.hours()).unwrap_or(scene.today.now);
+    let (back, decided) = queries::decided(read, week)?;
+    let piece = match asked.piece.as_str() {
+        "" => waiting.first().cloned(),
+        text => {
+            let id = text.parse::<DeliverableId>();
+            let id = id.map_err(|_| DeliverableError::NotFound(text.chars().take(60).collect()))?;
+            Some(queries::get(read, id)?.deliverable)
+        }
+    };
+    let desk = match &piece {
+        Some(piece) => Some(desk(&scene, read, piece, (&waiting, asked))?),
+        None => None,
+    };
+    let chosen = piece.as_ref().map(|piece| piece.id);
+    let line = |piece: &Deliverable| line(&scene, read, piece, chosen);
+    let here = match chosen {
+        Some(id) => format!("review?piece={id}&"),
+        None => "review?".to_owned(),
+    };
+    let mut version = match asked.version {
+        0 => String::new(),
+        n => format!("&version={n}"),
+    };
+    if !asked.changes.is_empty() {
+        version.push_str("&changes=1");
+    }
+    if asked.against != 0 {
+        version.push_str(&format!("&against={}", asked.against));
+    }
+    let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
+    let desk_live = region("desk").table("deliverables");
+    Ok(ReviewPage {
+        shell: Shell::default(),
+        live: region("queue").table("deliverables").table("parks"),
+        desk_live,
+        waiting: waiting.iter().map(line).collect::<Result<_, _>>()?,
+        asks: asks(&scene, who, read)?,
+        back: back.iter().map(line).collect::<Result<_, _>>()?,
+        decided: decided.iter().map(line).collect::<Result<_, _>>()?,
+        desk,
+    })
+}
+
+fn line(
+    scene: &Scene,
+    read: &dyn Read,
+    piece: &Deliverable,
+    chosen: Option<DeliverableId>,
+) -> Result<Waiting, DeliverableError> {
+    let task = tasks::get(read, piece.task)?;
+    let name = scene.name(&task);
+    let (tone, word, more) = match piece.state {
+        DeliverableState::InReview | DeliverableState::Draft => {
+            ("info", "Piece", format!("version {} · {name}", piece.versions))
+        }
+        DeliverableState::ChangesRequested => {
+            ("neutral", "Sent back", format!("version {} due · {name}", piece.versions + 1))
+        }
+        DeliverableState::Approved => ("ok", "Approved", name),
+        DeliverableState::Rejected => ("danger", "Rejected", name),
+    };
+    Ok(Waiting {
+        href: scene.ws.url(&format!("review?piece={}", piece.id)),
+        title: piece.title.clone(),
+        face: scene.people.actor(piece.submitted_by),
+        at: scene.time(piece.updated_at),
+        tone,
+        word,
+        more,
+        quiet: piece.state != DeliverableState::InReview,
+        current: chosen == Some(piece.id),
+    })
+}
+
+/// What agents ask people, as far as this person may see it.
+fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, DeliverableError> {
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let sees = |run: &Run| talk::may_see_run(&read, run, who.account, who.role);
+    let cards = questions::all(&read, &reader, &sees)?;
+    let line = |card: questions::Card| Waiting {
+        title: ellipsis(&card.question, 120),
+        face: card.face,
+        at: card.since,
+        tone: "warn",
+        word: "Question",
+        more: card.task.map_or(card.run, |(name, _)| format!("waits · {name}")),
+        href: card.href,
+        quiet: false,
+        current: false,
+    };
+    Ok(cards.into_iter().take(QUEUE).map(line).collect())
+}
+
+fn desk(
+    scene: &Scene,
+    read: &dyn Read,
+    piece: &Deliverable,
+    (waiting, asked): (&[Deliverable], &Asked),
+) -> Result<Desk, DeliverableError> {
+    let Piece { deliverable, mut versions } = queries::with_versions(read, piece.clone())?;
+    let task = tasks::get(read, piece.task)?;
+    let url = scene.ws.url(&format!("review?piece={}", piece.id));
+    let number = if asked.version == 0 { piece.versions } else { asked.version };
+    let compare = !asked.changes.is_empty();
+    let tabs = versions.iter().map(|judged| {
+        let n = judged.version.number;
+        let word = judged.review.as_ref().map(|review| state_of(review.verdict));
+        let label = match word {
+            Some("changes_requested") => format!("Version {n}, sent back"),
+            _ => format!("Version {n}"),
+        };
+        Tab::new(label, format!("{url}&version={n}"), n == number && !compare)
+    });
+    let mut tabs: Vec<Tab> = tabs.collect();
+    let at = versions.iter().position(|judged| judged.version.number == number);
+    let changed = at.and_then(|at| changes(scene, &versions, at, asked.against));
+    let others = at.map(|at| texts_before(&versions, at)).unwrap_or_default();
+    let with = changed.as_ref().map(|changes| changes.with);
+    let against = others.into_iter().map(|n| {
+        let href = format!("{url}&version={number}&changes=1&against={n}");
+        Tab::new(format!("Version {n}"), href, with == Some(n))
+    });
+    let against = against.collect();
+    let asked_for = at.and_then(|at| asked_for(scene, &versions, at));
+    if changed.is_some() {
+        let label = format!("Changes in version {number}");
+        let href = format!("{url}&version={number}&changes=1");
+        tabs.insert(0, Tab::new(label, href, compare));
+    }
+    let judged = match at {
+        Some(at) => Some(versions.swap_remove(at)),
+        None => versions.pop(),
+    };
+    let run = judged.as_ref().and_then(|judged| judged.version.run);
+    let run = match run {
+        Some(id) => read.get::<Run>(id)?.map(|run| {
+            let label = web::format::count(u64::from(run.steps), "step", "steps");
+            (format!("R-{}, {label}", run.number), scene.run_href(run.number))
+        }),
+        None => None,
+    };
+    let place = waiting.iter().position(|other| other.id == piece.id).map_or(0, |at| at + 1);
+    let next = waiting.get(place).or_else(|| waiting.first()).filter(|next| next.id != piece.id);
+    Ok(Desk {
+        history: scene.ws.url(&format!("history/deliverables/{}", deliverable.id)),
+        task_name: scene.name(&task),
+        task_href: scene.href(&task),
+        task_status: (task.status.word(), task.status.label()),
+        after: after(scene, read, &task, piece)?,
+        task_title: task.title,
+        card: Card::at(scene, read, &deliverable, judged),
+        versions: tabs,
+        changes: changed.filter(|_| compare),
+        against,
+        asked: asked_for,
+        run,
+        place: (place, waiting.len()),
+        next: next
+            .map(|piece| scene.ws.url(&format!("review?piece={}", piece.id)))
+            .unwrap_or_default(),
+        note: String::new(),
+        remarks: Vec::new(),
+        error: String::new(),
+    })
+}
+
+/// The numbers of the texts before a version, if it is one itself.
+fn texts_before(versions: &[Judged], at: usize) -> Vec<u32> {
+    let is_text = |judged: &&Judged| matches!(judged.version.content, Content::Text(_));
+    match is_text(&&versions[at]) {
+        true => versions[..at].iter().filter(is_text).map(|one| one.version.number).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// What changed in a text since one of those before it: the one that is named, else the last.
+fn changes(scene: &Scene, versions: &[Judged], at: usize, against: u32) -> Option<Changes> {
+    let all = texts_before(versions, at);
+    let with = all.iter().copied().find(|n| *n == against).or(all.last().copied())?;
+    let before = &versions.iter().find(|judged| judged.version.number == with)?.version;
+    let (Content::Text(old), Content::Text(new)) = (&before.content, &versions[at].version.content)
+    else {
+        return None;
+    };
+    let lines = diff::changes(old, new);
+    let (new, old) = diff::words(&lines);
+    Some(Changes { lines, new, old, with, of: scene.time(before.created_at) })
+}
+
+/// What was asked for in the version before, with what its maker says to it.
+fn asked_for(scene: &Scene, versions: &[Judged], at: usize) -> Option<AskedFor> {
+    let review = versions[at.checked_sub(1)?].review.as_ref()?;
+    let asks = queries::asks(review);
+    if asks.is_empty() {
+        return None;
+    }
+    let who = match review.by == scene.me {
+        true => "You".to_owned(),
+        false => scene.people.name(Assignee::Person(review.by)),
+    };
+    let answers = &versions[at].version.answers;
+    let line = |(n, ask): (usize, String)| {
+        let answer = answers.get(n);
+        let (state, tone, word) = match answer.map(|answer| answer.done) {
+            Some(true) => ("done", "", "Done"),
+            Some(false) => ("blocked", "warn", "Not done"),
+            None => ("todo", "", "Not answered"),
+        };
+        let note = answer.map(|answer| answer.note.clone()).unwrap_or_default();
+        AskedLine { ask, state, tone, word, note }
+    };
+    let head = format!("{who} asked for, {}", scene.time(review.created_at).text);
+    Some(AskedFor { head, lines: asks.into_iter().enumerate().map(line).collect() })
+}
+
+/// What will become of the task when this piece is approved.
+fn after(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    piece: &Deliverable,
+) -> Result<String, DeliverableError> {
+    if piece.state != DeliverableState::InReview {
+        return Ok(String::new());
+    }
+    let name = scene.name(task);
+    if !task.status.is_open() {
+        return Ok(format!("{name} stays {}", task.status.label().to_lowercase()));
+    }
+    let mut ends = OpenEnds::of(read, task.id)?;
+    if let Some(at) = ends.in_review.iter().position(|title| *title == piece.title) {
+        ends.in_review.remove(at);
+    }
+    Ok(match ends.why(&scene.key) {
+        None => format!("After approval {name} is done"),
+        Some(why) => format!("After approval {name} stays open: {why}"),
+    })
+}
+
+#[derive(Debug, Default)]
+struct Typed {
+    verdict: String,
+    note: String,
+    version: String,
+    /// `review` when it comes from the review page.
+    from: String,
+    remarks: Vec<Remark>,
+}
+
+impl From<Vec<(String, String)>> for Typed {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "verdict" => typed.verdict = value,
+                "note" => typed.note = value,
+                "version" => typed.version = value,
+                "from" => typed.from = value,
+                "quote" => typed.remarks.push(Remark { quote: value, text: String::new() }),
+                "remark" => match typed.remarks.last_mut() {
+                    Some(remark) if remark.text.is_empty() => remark.text = value,
+                    _ => typed.remarks.push(Remark { quote: String::new(), text: value }),
+                },
+                _ => {}
+            }
+        }
+        typed
+    }
+}
+
+/// Approves, asks for changes or rejects.
+async fn review(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<DeliverableId>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    let typed = Typed::from(pairs);
+    let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
+        let wrong = "choose approve, ask for changes or reject".to_owned();
+        return Err(DeliverableError::Invalid("verdict", wrong).into());
+    };
+    let new = NewReview {
+        deliverable: id,
+        // ok: no version in the form means the newest one.
+        version: typed.version.parse::<VersionId>().ok(),
+        verdict,
+        note: typed.note.clone(),
+    };
+    let remarks = typed.remarks.clone();
+    let piece = match ws.write(&who, move |tx| rules::review_with(tx, new, remarks)).await {
+        Ok(piece) => piece,
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            return refused((&ws, &who), (&hx, shell), id, (&typed, &error));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (words, href) = ws.read(|snap| said(&ws, snap, verdict, &piece))?;
+    if hx.is_partial() {
+        let ask = changed(piece.task).toast(Tone::Ok, &words);
+        return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
+    }
+    let href = if typed.from == "review" { ws.url("review") } else { href };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href)))
+}
+
+/// What happened, in one sentence, and where the task is.
+fn said(
+    ws: &Ws,
+    read: &dyn Read,
+    verdict: Verdict,
+    piece: &Deliverable,
+) -> Result<(String, String), DeliverableError> {
+    let task = tasks::get(read, piece.task)?;
+    let name = tasks::name(read, task.number)?;
+    let key = tasks::key(read)?;
+    let title = &piece.title;
+    let words = match verdict {
+        Verdict::Approved if !task.status.is_open() => {
+            format!("Approved “{title}”. {name} is {}.", task.status.label().to_lowercase())
+        }
+        Verdict::Approved => match OpenEnds::of(read, task.id)?.why(&key) {
+            Some(why) => format!("Approved “{title}”. {name} stays open: {why}."),
+            None => format!("Approved “{title}”."),
+        },
+        Verdict::ChangesRequested => format!("Sent “{title}” back with your note."),
+        Verdict::Rejected => format!("Rejected “{title}”."),
+    };
+    Ok((words, ws.url(&format!("tasks/{name}"))))
+}
+
+/// Tells the regions of this page that delivered work changed.
+fn changed(task: TaskId) -> Ask {
+    Ask::new().reswap("none").changed("tasks", task).changed("deliverables", "any")
+}
+
+/// The review page with the note as it was typed and what is missing. To htmx the reason is said in
+/// the corner: the form stands there unchanged.
+fn refused(
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (&Hx, Shell),
+    id: DeliverableId,
+    (typed, error): (&Typed, &DeliverableError),
+) -> Result<Response, PageError> {
+    if hx.is_partial() {
+        return Err(PageError(web::error::Failure::of(error)));
+    }
+    let asked = Asked { piece: id.to_string(), ..Asked::default() };
+    let mut page = ws.read(|snap| view(ws, who, snap, &asked))?;
+    page.shell = shell;
+    if let Some(desk) = &mut page.desk {
+        desk.note.clone_from(&typed.note);
+        let typed =
+            typed.remarks.iter().filter(|one| !(one.quote.is_empty() && one.text.is_empty()));
+        desk.remarks = typed.map(|one| (one.quote.clone(), one.text.clone())).collect();
+        desk.error = error.to_string();
+    }
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// A delivered file, or a part of it: always a download, never shown as a page of ours.
+pub(super) async fn file(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<VersionId>,
+) -> Result<Response, PageError> {
+    let version = ws.read(|snap| snap.get::<Version>(id))?;
+    let Some(Version { content: Content::File { name, blob, .. }, .. }) = version else {
+        return Err(PageError::not_found("The file"));
+    };
+    file::serve(&ws, (&name, blob), Show::Download, &headers).await
+}
+
+/// The same in place, where that is safe: images and PDF.
+async fn view_file(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<VersionId>,
+) -> Result<Response, PageError> {
+    let version = ws.read(|snap| snap.get::<Version>(id))?;
+    let Some(Version { content: Content::File { name, blob, .. }, .. }) = version else {
+        return Err(PageError::not_found("The file"));
+    };
+    file::serve(&ws, (&name, blob), Show::InPlace, &headers).await
+}

@@ -1,0 +1,254 @@
+//! The page on which people deliver work: a text, an address or a file, for the first time or again.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::deliverables::model::{Answer, Content};
+use features::deliverables::queries;
+use features::deliverables::rules::{self, DeliverableError, MAX_FILE, NewDelivery};
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use features::tasks::queries::scene::Scene;
+use kernel::{DeliverableId, FieldError, Problem as _, ProblemKind};
+use store::Read;
+use web::error::PageError;
+use web::extract::Path;
+use web::hx::Hx;
+use web::idempotency::Once;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::upload::{self, Arrived};
+use web::{flash, html};
+
+/// One thing that was asked for, with what is said to it.
+struct Ask {
+    ask: String,
+    done: bool,
+    note: String,
+}
+
+#[derive(Template)]
+#[template(path = "deliverables/deliver.html")]
+struct DeliverPage {
+    shell: Shell,
+    task_name: String,
+    task_href: String,
+    list_url: String,
+    action: String,
+    key: i64,
+    /// The piece of which this is the next version: its id, title and the number that comes.
+    revises: Option<(String, String, u32)>,
+    asks: Vec<Ask>,
+    kinds: Vec<Choice>,
+    typed: Typed,
+    wrong: Vec<FieldError>,
+}
+
+impl DeliverPage {
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|e| e.field == field).map_or("", |e| e.message.as_str())
+    }
+}
+
+/// What was typed.
+#[derive(Debug, Default)]
+struct Typed {
+    title: String,
+    kind: String,
+    text: String,
+    url: String,
+    note: String,
+    revises: String,
+    key: String,
+    answers: Vec<Answer>,
+}
+
+impl From<Vec<(String, String)>> for Typed {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "title" => typed.title = value,
+                "kind" => typed.kind = value,
+                "text" => typed.text = value,
+                "url" => typed.url = value,
+                "note" => typed.note = value,
+                "revises" => typed.revises = value,
+                "key" => typed.key = value,
+                // Each answer begins with whether it was done.
+                "done" => typed.answers.push(Answer { done: value == "yes", note: String::new() }),
+                "answer" => {
+                    if let Some(answer) = typed.answers.last_mut() {
+                        answer.note = value;
+                    }
+                }
+                _ => {}
+            }
+        }
+        typed
+    }
+}
+
+/// The empty page of a task.
+pub async fn form(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(text): Path<String>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let task = tasks::resolve(snap, &text)?;
+        page((&ws, &who), snap, &task, Typed::default())
+    })?;
+    html::page(&DeliverPage { shell, ..page })
+}
+
+/// The page of the next version of a piece; a text begins as it is.
+pub async fn revise(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(id): Path<DeliverableId>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let piece = queries::get(snap, id)?;
+        let task = tasks::get(snap, piece.deliverable.task)?;
+        let newest = piece.newest().map(|judged| judged.version.content.clone());
+        let (kind, text, url) = match newest {
+            Some(Content::Url(url)) => ("url", String::new(), url),
+            Some(Content::File { .. }) => ("file", String::new(), String::new()),
+            Some(Content::Text(text)) => ("text", text, String::new()),
+            None => ("text", String::new(), String::new()),
+        };
+        let kind = kind.to_owned();
+        let typed = Typed { kind, text, url, revises: id.to_string(), ..Typed::default() };
+        page((&ws, &who), snap, &task, typed)
+    })?;
+    html::page(&DeliverPage { shell, ..page })
+}
+
+fn page(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    task: &Task,
+    typed: Typed,
+) -> Result<DeliverPage, DeliverableError> {
+    let scene = Scene::new(ws, who, read)?;
+    let (mut revises, mut asks) = (None, Vec::new());
+    if let Ok(id) = typed.revises.parse::<DeliverableId>() {
+        let piece = queries::get(read, id)?;
+        let review = piece.newest().and_then(|judged| judged.review.as_ref());
+        let asked = review.map(queries::asks).unwrap_or_default();
+        let answer = |(n, ask): (usize, String)| {
+            let Answer { done, note } = typed.answers.get(n).cloned().unwrap_or_default();
+            Ask { ask, done, note }
+        };
+        asks = asked.into_iter().enumerate().map(answer).collect();
+        let piece = piece.deliverable;
+        revises = Some((piece.id.to_string(), piece.title, piece.versions + 1));
+    }
+    let kind = if typed.kind.is_empty() { "text" } else { typed.kind.as_str() };
+    let choice = |value: &str, label: &str| Choice::new(value, label, value == kind);
+    Ok(DeliverPage {
+        shell: Shell::default(),
+        task_name: scene.name(task),
+        task_href: scene.href(task),
+        list_url: ws.url("tasks"),
+        action: format!("{}/deliver", scene.href(task)),
+        key: scene.today.now.as_millisecond(),
+        revises,
+        asks,
+        kinds: vec![choice("text", "Text"), choice("url", "Link"), choice("file", "File")],
+        typed,
+        wrong: Vec::new(),
+    })
+}
+
+fn content(typed: &Typed, file: Option<Arrived>) -> Result<Content, DeliverableError> {
+    let wrong = |field, text: &str| Err(DeliverableError::Invalid(field, text.to_owned()));
+    match (typed.kind.as_str(), file) {
+        ("file", Some(file)) => {
+            Ok(Content::File { name: file.name, blob: file.blob, size: file.size })
+        }
+        ("file", None) => wrong("file", "Choose a file."),
+        ("url", _) => Ok(Content::Url(typed.url.clone())),
+        _ => Ok(Content::Text(typed.text.clone())),
+    }
+}
+
+/// The field on the page that holds what a rule calls the body.
+fn placed(error: &DeliverableError, kind: &str) -> Vec<FieldError> {
+    let body = match kind {
+        "url" => "url",
+        "file" => "file",
+        _ => "text",
+    };
+    let mut fields = error.fields();
+    for field in &mut fields {
+        if field.field == "body" {
+            field.field = body.into();
+        }
+    }
+    fields
+}
+
+/// Delivers.
+pub async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes().min(MAX_FILE);
+    let (pairs, files) = upload::form_with_fields(&ws, (&parts.headers, body), 1, limit).await?;
+    let typed = Typed::from(pairs);
+    let id = task.id;
+    let delivered = match content(&typed, files.into_iter().next()) {
+        Err(error) => Err(error),
+        Ok(content) => {
+            let new = NewDelivery {
+                task: id,
+                title: typed.title.clone(),
+                content,
+                note: typed.note.clone(),
+                revises: match typed.revises.as_str() {
+                    "" => None,
+                    text => Some(
+                        text.parse()
+                            .map_err(|_| DeliverableError::NotFound(typed.revises.clone()))?,
+                    ),
+                },
+            };
+            let answers = typed.answers.clone();
+            let said = [&typed.title, &typed.text, &typed.url, &typed.note].map(String::as_str);
+            let once = Once::of_form(&who, &format!("deliver {id}"), &typed.key, &said);
+            let submit = once.run(move |tx| {
+                rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.title)
+            });
+            ws.write(&who, submit).await
+        }
+    };
+    let hx = Hx::from_headers(&parts.headers);
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    match delivered {
+        Ok(title) => {
+            let words = format!("Delivered “{title}”. It waits for a review.");
+            Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            let wrong = placed(&error, &typed.kind);
+            let page = ws.read(|snap| page((&ws, &who), snap, &task, typed))?;
+            let page = DeliverPage { shell, wrong, ..page };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

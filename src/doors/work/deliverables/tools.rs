@@ -1,0 +1,334 @@
+//! What agents can do with delivered work: see what became of it, deliver it, and deliver it again. They
+//! never review.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use features::deliverables::model::{Answer, Content, Deliverable};
+use features::deliverables::queries;
+use features::deliverables::rules::{self, MAX_FILE, NewDelivery};
+use features::tasks::model::Task;
+use features::tasks::queries as tasks;
+use features::tasks::queries::brief::Names;
+use kernel::{Can, DeliverableState, TypedId as _, Verdict};
+use store::{ReadExt as _, WriteTx};
+use tool::take::{Taken, take_file};
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// How many of the newest pieces are looked at.
+const LOOKED_AT: usize = 500;
+/// How many are told.
+const SHOWN: usize = 50;
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    let all = Registry::new().write(DeliverableSubmit).write(DeliverableRevise);
+    all.read(DeliverableList).read(DeliverableGet)
+}
+
+const fn spec(name: &'static str, about: &'static str) -> ToolSpec {
+    ToolSpec { name, group: Group::Tasks, needs: Can::Write, effect: Effect::Add, about }
+}
+
+/// What kind of thing is delivered. (Its variants are words for models and need none.)
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    #[default]
+    #[allow(missing_docs, reason = "a comment would make the schema four times as long")]
+    Text,
+    #[allow(missing_docs, reason = "as above")]
+    Url,
+    #[allow(missing_docs, reason = "as above")]
+    File,
+}
+
+/// A file that was read and stored before the transaction.
+#[derive(Default)]
+pub struct Stored(Option<Taken>);
+
+/// Delivers work.
+pub struct DeliverableSubmit;
+
+/// Arguments of `deliverable_submit`.
+#[derive(Deserialize, JsonSchema)]
+pub struct SubmitArgs {
+    /// default: the one you work on
+    task: Option<String>,
+    kind: Kind,
+    title: String,
+    /// Markdown text, address, or path of a file in your folder
+    body: String,
+    /// what the reviewer should know
+    note: Option<String>,
+    /// id or title of the deliverable of which this is the next version
+    revises: Option<String>,
+}
+
+impl WriteTool for DeliverableSubmit {
+    type Args = SubmitArgs;
+    type Ready = Stored;
+    const SPEC: ToolSpec = spec(
+        "deliverable_submit",
+        "Deliver finished work on a task; a person reviews it. Use revises after changes were asked for.",
+    );
+
+    async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
+        stored(cx, args.kind, &args.body).await
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: SubmitArgs,
+        stored: Stored,
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        // A model that delivers the same title again means the next version of it.
+        let revises = match args.revises.as_deref().filter(|text| !text.trim().is_empty()) {
+            Some(text) => Some(queries::resolve(tx, task.id, text)?),
+            None => queries::unfinished(tx, task.id, &args.title)?,
+        };
+        let content = content(args.kind, args.body, stored);
+        let note = args.note.unwrap_or_default();
+        deliver(tx, &task, revises, (args.title, content, note, Vec::new()))
+    }
+}
+
+/// Delivers the next version of something.
+pub struct DeliverableRevise;
+
+/// Arguments of `deliverable_revise`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReviseArgs {
+    /// its id or title
+    deliverable: String,
+    /// default: the one you work on
+    task: Option<String>,
+    /// default: text
+    kind: Option<Kind>,
+    /// Markdown text, address, or path of a file in your folder
+    body: String,
+    /// what has changed
+    note: Option<String>,
+    /// to each line of the review's note, in order
+    #[serde(default)]
+    answers: Vec<Answer>,
+}
+
+impl WriteTool for DeliverableRevise {
+    type Args = ReviseArgs;
+    type Ready = Stored;
+    const SPEC: ToolSpec = spec("deliverable_revise", "Deliver the next version of a deliverable.");
+
+    async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Stored, ToolError> {
+        stored(cx, args.kind.unwrap_or_default(), &args.body).await
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ReviseArgs,
+        stored: Stored,
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let revises = queries::resolve(tx, task.id, &args.deliverable)?;
+        let content = content(args.kind.unwrap_or_default(), args.body, stored);
+        let note = args.note.unwrap_or_default();
+        deliver(tx, &task, Some(revises), (String::new(), content, note, args.answers))
+    }
+}
+
+fn deliver(
+    tx: &mut WriteTx<'_>,
+    task: &Task,
+    revises: Option<Deliverable>,
+    (title, content, note, answers): (String, Content, String, Vec<Answer>),
+) -> Result<ToolOutput, ToolError> {
+    let revises = revises.map(|piece| piece.id);
+    let new = NewDelivery { task: task.id, title, content, note, revises };
+    let (piece, version) = rules::submit_answering(tx, new, answers)?;
+    let name = tasks::name(tx, task.number)?;
+    Ok(ToolOutput::text(format!(
+        "Delivered \"{}\" (id {}, version {}) on {name}. A person reviews it now.",
+        piece.title,
+        piece.id.short(),
+        version.number
+    )))
+}
+
+fn content(kind: Kind, body: String, stored: Stored) -> Content {
+    match (kind, stored.0) {
+        (Kind::File, Some(Taken { name, blob: Some(blob), size, .. })) => {
+            Content::File { name, blob, size }
+        }
+        (Kind::Url, _) => Content::Url(body),
+        _ => Content::Text(body),
+    }
+}
+
+/// Takes the named file into the blobs, if it is a file that is delivered.
+async fn stored(cx: &ToolCx, kind: Kind, path: &str) -> Result<Stored, ToolError> {
+    match kind {
+        Kind::File => Ok(Stored(Some(take_file(cx, path, MAX_FILE).await?))),
+        Kind::Text | Kind::Url => Ok(Stored(None)),
+    }
+}
+
+/// A deliverable in one line.
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    title: String,
+    task: String,
+    state: DeliverableState,
+    version: u32,
+    by: String,
+    since: String,
+}
+
+fn line(names: &Names, task: u32, piece: &Deliverable) -> Line {
+    Line {
+        id: piece.id.short(),
+        title: piece.title.clone(),
+        task: format!("{}-{task}", names.key),
+        state: piece.state,
+        version: piece.versions,
+        by: names.people.actor_handle(piece.submitted_by),
+        since: piece.updated_at.to_string(),
+    }
+}
+
+/// Lists delivered work.
+pub struct DeliverableList;
+
+/// Arguments of `deliverable_list`.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListArgs {
+    /// of this task; default: yours
+    task: Option<String>,
+    state: Option<DeliverableState>,
+    /// of everybody
+    #[serde(default)]
+    all: bool,
+}
+
+impl ReadTool for DeliverableList {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "deliverable_list",
+        group: Group::Tasks,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "List delivered work: what waits for a review, what was sent back, what was approved.",
+    };
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let names = Names::read(snap)?;
+            let of = args.task.as_deref().map(|text| tasks::resolve(snap, text)).transpose()?;
+            let mut all = match &of {
+                Some(task) => queries::pieces(snap, task.id)?,
+                None => queries::newest(snap, LOOKED_AT)?,
+            };
+            let own = |piece: &Deliverable| piece.submitted_by.agent() == Some(cx.agent);
+            all.retain(|piece| {
+                let wanted = args.state.is_none_or(|state| state == piece.state);
+                wanted && (args.all || of.is_some() || own(piece))
+            });
+            let mut lines = Vec::new();
+            for piece in all.iter().take(SHOWN) {
+                if let Some(task) = snap.get::<Task>(piece.task)? {
+                    lines.push(line(&names, task.number, piece));
+                }
+            }
+            Ok::<_, ToolError>(ToolOutput::of(&lines))
+        })
+    }
+}
+
+/// What a person said of a version.
+#[derive(Serialize)]
+struct Said {
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    /// What was asked for, in the order in which answers are given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asks: Vec<String>,
+}
+
+/// A version of a deliverable.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    line: Line,
+    shown: u32,
+    kind: &'static str,
+    content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<Said>,
+}
+
+/// Shows delivered work.
+pub struct DeliverableGet;
+
+/// Arguments of `deliverable_get`.
+#[derive(Deserialize, JsonSchema)]
+pub struct GetArgs {
+    /// its id or title
+    deliverable: String,
+    /// default: the one you work on
+    task: Option<String>,
+    /// default: the newest
+    version: Option<u32>,
+}
+
+impl ReadTool for DeliverableGet {
+    type Args = GetArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "deliverable_get",
+        group: Group::Tasks,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Read delivered work and what the review of it says and asks for.",
+    };
+
+    async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
+        cx.ws.read(|snap| {
+            let names = Names::read(snap)?;
+            let task = tasks::meant(snap, args.task.as_deref(), cx.task)?;
+            let piece = queries::resolve(snap, task.id, &args.deliverable)?;
+            let piece = queries::with_versions(snap, piece)?;
+            let wanted = args.version.unwrap_or(piece.deliverable.versions);
+            let judged = piece.versions.iter().find(|one| one.version.number == wanted);
+            let Some(judged) = judged else {
+                let last = piece.deliverable.versions;
+                let message = format!("there are versions 1 to {last}");
+                return Err(ToolError::refused("version_not_found", message));
+            };
+            let (kind, content) = match &judged.version.content {
+                Content::Text(text) => ("text", text.clone()),
+                Content::Url(address) => ("url", address.clone()),
+                Content::File { name, size, .. } => ("file", format!("{name}, {size} bytes")),
+            };
+            Ok(ToolOutput::of(&Whole {
+                line: line(&names, task.number, &piece.deliverable),
+                shown: wanted,
+                kind,
+                content,
+                note: judged.version.note.clone(),
+                review: judged.review.as_ref().map(|review| Said {
+                    verdict: review.verdict,
+                    note: queries::told(review),
+                    asks: queries::asks(review),
+                }),
+            }))
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! What lets people, programs and agents in to files: pages, API and tools of agents.
+
+pub mod api;
+pub mod pages;
+pub mod tools;
+
+pub use api::api;
+pub use pages::routes;
+pub use tools::tools;

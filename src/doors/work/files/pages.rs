@@ -1,0 +1,165 @@
+//! Sending, looking at and removing files of a task. The card that lists them belongs to the task's
+//! page.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::files::model::TaskFile;
+use features::files::queries::{self, FileError, Line};
+use features::files::rules::{self, NewFile};
+use features::tasks::queries as tasks;
+use features::tasks::queries::scene::Scene;
+use kernel::{Can, FileId};
+use store::WriteTx;
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::file::{self, Show};
+use web::hx::{Ask, Hx};
+use web::idempotency::Once;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::upload::{self, Arrived};
+use web::{flash, html};
+
+/// How many files a form may send at once.
+const AT_ONCE: usize = 20;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/{task}/files", send.needs(Can::Write))
+        .get("/files/{id}", show.needs(Can::Read))
+        .get("/files/{id}/content", content.needs(Can::Read))
+        .post("/files/{id}/delete", remove.needs(Can::Write))
+}
+
+#[derive(Template)]
+#[template(path = "files/show.html")]
+struct ShowPage {
+    shell: Shell,
+    file: Line,
+    task_name: String,
+    task_href: String,
+    list_url: String,
+    history: String,
+    may_write: bool,
+}
+
+pub(super) fn new_file(arrived: Arrived) -> NewFile {
+    let Arrived { name, blob, size, kind } = arrived;
+    NewFile { name, blob, size, media: kind.media() }
+}
+
+/// What stands behind the question mark where files are sent: in it, as the files come after all other fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sent {
+    /// What a second press is known by.
+    once: String,
+}
+
+/// Takes the files of a form and puts them on the task.
+async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(text): Path<String>,
+    Query(sent): Query<Sent>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let task = ws.read(|snap| tasks::resolve(snap, &text))?;
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes();
+    let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
+    let names: Vec<String> = arrived.iter().map(|one| format!("“{}”", one.name)).collect();
+    let id = task.id;
+    let said: Vec<String> =
+        arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    let once = Once::of_form(&who, &format!("files {id}"), &sent.once, &said);
+    let attach = once.run(move |tx: &mut WriteTx<'_>| {
+        for one in arrived {
+            rules::attach(tx, id, new_file(one))?;
+        }
+        Ok::<_, FileError>(())
+    });
+    ws.write(&who, attach).await?;
+    let hx = Hx::from_headers(&parts.headers);
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    Ok(match names.as_slice() {
+        [] => flash::say(&app, Flash::ok("No file was chosen."), back),
+        [one] => flash::say(&app, Flash::ok(format!("Added {one}.")), back),
+        many => flash::say(&app, Flash::ok(format!("Added {} files.", many.len())), back),
+    })
+}
+
+fn found(ws: &Ws, id: FileId) -> Result<TaskFile, PageError> {
+    let file = ws.read(|snap| queries::get(snap, id))?;
+    file.ok_or_else(|| PageError::not_found("The file"))
+}
+
+/// A file with what can be shown of it.
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(id): Path<FileId>,
+) -> Result<Response, PageError> {
+    let file = found(&ws, id)?;
+    let (scene, task) = ws.read(|snap| {
+        let task = tasks::get(snap, file.task)?;
+        Ok::<_, tasks::error::TaskError>((Scene::new(&ws, &who, snap)?, task))
+    })?;
+    html::page(&ShowPage {
+        shell,
+        file: Line::new(&scene, &file),
+        task_name: scene.name(&task),
+        task_href: scene.href(&task),
+        list_url: ws.url("tasks"),
+        history: ws.url(&format!("history/task_files/{id}")),
+        may_write: scene.may_write && task.archived_at.is_none(),
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct How {
+    download: String,
+}
+
+/// The content: in place where that is safe, else as a download.
+async fn content(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(id): Path<FileId>,
+    Query(how): Query<How>,
+) -> Result<Response, PageError> {
+    let file = found(&ws, id)?;
+    let show = if how.download.is_empty() { Show::InPlace } else { Show::Download };
+    file::serve(&ws, (&file.name, file.blob), show, &headers).await
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<FileId>,
+) -> Result<Response, PageError> {
+    let file = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", file.task);
+        return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
+    }
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let task = ws.read(|snap| tasks::get(snap, file.task))?;
+    let back = hx.go_to(&format!("{}#task-files", scene.href(&task)));
+    Ok(flash::say(&app, Flash::ok(format!("Removed “{}”.", file.name)), back))
+}

@@ -1,0 +1,54 @@
+//! The doors of work: pages, API and tools, one folder for each noun. A door calls the rules of its own noun.
+
+// Templates name what stands here by its full path.
+extern crate self as doors_work;
+
+pub mod tasks;
+pub mod comments;
+pub mod links;
+pub mod deliverables;
+pub mod files;
+pub mod streams;
+pub mod views;
+
+use tool::Registry;
+use web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(tasks::routes())
+        .merge(streams::pages::routes())
+        .merge(views::pages::routes())
+        .merge(comments::routes())
+        .merge(deliverables::routes())
+        .merge(files::routes())
+        .merge(links::pages::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .merge(tasks::api())
+        .merge(streams::api::routes())
+        .merge(views::api::routes())
+        .merge(comments::api())
+        .merge(deliverables::api())
+        .merge(files::api())
+        .merge(links::api::routes())
+}
+
+/// The tools that agents have of these nouns.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new()
+        .merge(tasks::tools())
+        .merge(streams::tools::tools())
+        .merge(views::tools::tools())
+        .merge(comments::tools())
+        .merge(deliverables::tools())
+        .merge(files::tools())
+        .merge(links::tools::tools())
+}

@@ -1,0 +1,5 @@
+//! What lets people, programs and agents in to links: pages, API and tools of agents.
+
+pub mod api;
+pub mod pages;
+pub mod tools;

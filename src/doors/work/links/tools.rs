@@ -1,0 +1,94 @@
+//! What agents can do with links.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use features::links::{queries, rules};
+use features::tasks::queries as tasks;
+use kernel::Can;
+use store::WriteTx;
+use tool::{Effect, Group, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().write(LinkAdd).write(LinkRemove)
+}
+
+/// Links a task to something.
+pub struct LinkAdd;
+
+/// Arguments of `link_add`.
+#[derive(Deserialize, JsonSchema)]
+pub struct AddArgs {
+    /// address, MC-12, @agent, stream:Name, routine:Name, deliverable:id or file:id
+    target: String,
+    label: Option<String>,
+    /// default: the one you work on
+    task: Option<String>,
+}
+
+impl WriteTool for LinkAdd {
+    type Args = AddArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "link_add",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: "Link a task to a web page or to another record, so that others find it there.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: AddArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let target = queries::meant(tx, &args.target)?;
+        let link = rules::add(tx, task.id, target, &args.label.unwrap_or_default())?;
+        let told = queries::told(tx, &link)?.unwrap_or_default();
+        Ok(ToolOutput::text(format!("Linked {} to {told}.", tasks::name(tx, task.number)?)))
+    }
+}
+
+/// Takes a link away.
+pub struct LinkRemove;
+
+/// Arguments of `link_remove`.
+#[derive(Deserialize, JsonSchema)]
+pub struct RemoveArgs {
+    /// what it leads to, written as for link_add
+    target: String,
+    /// default: the one you work on
+    task: Option<String>,
+}
+
+impl WriteTool for LinkRemove {
+    type Args = RemoveArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = ToolSpec {
+        name: "link_remove",
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Delete,
+        about: "Take a link of a task away.",
+    };
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: RemoveArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
+        let target = queries::meant(tx, &args.target)?;
+        let link = queries::find(tx, task.id, &target)?;
+        let link = link.ok_or(queries::LinkError::NotFound)?;
+        rules::remove(tx, link.id)?;
+        Ok(ToolOutput::text("Took the link away."))
+    }
+}

@@ -1,0 +1,509 @@
+//! Pages of streams: all of them with a form for a new one, and the page of one: its goal, how far it is,
+//! what it costs, what is asked, what was delivered.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::deliverables::model::Deliverable;
+use features::history::queries::meanwhile;
+use features::runs::model::Run;
+use features::runs::queries::questions::{self, Card, Reader};
+use features::streams::model::Stream;
+use features::streams::queries::{self, StreamError};
+use features::streams::rules;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::{due, marks};
+use features::usage::model::PAYER_DAY;
+use features::usage::queries::purse::{self, Purse};
+use kernel::key::KeyBuf;
+use kernel::{Can, Payer, Problem as _, ProblemKind, StreamId, TaskStatus};
+use store::{Range, Read, ReadExt as _, StoreError};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::form::Meanwhile;
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::{Face, Share, Tone, percent, shares};
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, format};
+
+mod form;
+
+use form::{Fields, Typed, new};
+
+/// How much delivered work is shown, and how far back it is looked for.
+const DELIVERED: usize = 6;
+const LOOK_BACK: usize = 300;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/streams", list.needs(Can::Read))
+        .post("/streams", create.needs(Can::Write))
+        .get("/streams/{stream}", show.needs(Can::Read))
+        .post("/streams/{stream}", save.needs(Can::Write))
+        .post("/streams/{stream}/{verb}", act.needs(Can::Write))
+}
+
+struct Line {
+    name: String,
+    icon: String,
+    colour: String,
+    href: String,
+    about: String,
+    done: usize,
+    total: usize,
+    share: u8,
+    target: String,
+    lead: Face,
+}
+
+#[derive(Template)]
+#[template(path = "streams/index.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    live: Live,
+    rows: Vec<Line>,
+    archived: bool,
+    other_url: String,
+    tasks_url: String,
+    fields: Option<Fields>,
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    archived: String,
+    part: String,
+}
+
+async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        all(&scene, snap, shell, (!asked.archived.is_empty(), Typed::default()))
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn all(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (archived, typed): (bool, Typed),
+) -> Result<ListPage, TaskError> {
+    let mut rows = Vec::new();
+    for stream in queries::all(read)? {
+        if stream.archived_at.is_some() == archived {
+            rows.push(line(scene, read, stream)?);
+        }
+    }
+    let here = if archived { "streams?archived=1" } else { "streams" };
+    let other = if archived { "streams" } else { "streams?archived=1" };
+    Ok(ListPage {
+        shell,
+        live: Live::new(scene.ws.url(here)).table("streams").table("tasks").table("agents"),
+        rows,
+        archived,
+        other_url: scene.ws.url(other),
+        tasks_url: scene.ws.url("tasks"),
+        fields: (scene.may_write && !archived)
+            .then(|| Fields::new(scene, scene.ws.url("streams"), typed)),
+    })
+}
+
+/// How many tasks are done, and how many there are but for those given up.
+fn progress(read: &dyn Read, id: StreamId) -> Result<(usize, usize), StoreError> {
+    let counts = marks::in_stream(read, id)?;
+    let count = |status: TaskStatus| counts.get(&status).copied().unwrap_or(0);
+    let all: usize = counts.values().sum();
+    Ok((count(TaskStatus::Done), all - count(TaskStatus::Cancelled)))
+}
+
+fn line(scene: &Scene, read: &dyn Read, stream: Stream) -> Result<Line, StoreError> {
+    let (done, total) = progress(read, stream.id)?;
+    Ok(Line {
+        href: href(scene, stream.id),
+        colour: stream.colour.label().to_lowercase(),
+        about: match stream.description.is_empty() {
+            true => stream.kind.label().to_owned(),
+            false => stream.description,
+        },
+        share: percent(done as u64, total as u64),
+        target: stream
+            .target_date
+            .map(|day| day.strftime("%-d %b %Y").to_string())
+            .unwrap_or_default(),
+        lead: scene.people.face_or_nobody(stream.lead),
+        name: stream.name,
+        icon: stream.icon,
+        done,
+        total,
+    })
+}
+
+fn href(scene: &Scene, id: StreamId) -> String {
+    scene.ws.url(&format!("streams/{id}"))
+}
+
+#[derive(Default)]
+struct Head {
+    live: Live,
+    name: String,
+    icon: String,
+    colour: String,
+    kind: &'static str,
+    description: String,
+    archived: bool,
+    goal: SafeHtml,
+    lead: Face,
+    target: String,
+    late: bool,
+}
+
+struct Count {
+    word: &'static str,
+    label: &'static str,
+    n: usize,
+    href: String,
+}
+
+#[derive(Default)]
+struct Numbers {
+    live: Live,
+    counts: Vec<Count>,
+    shares: Vec<Share>,
+    /// How far it is, in words.
+    said: String,
+    cost: String,
+    all_url: String,
+}
+
+#[derive(Default)]
+struct Asks {
+    live: Live,
+    questions: Vec<Card>,
+}
+
+struct Piece {
+    title: String,
+    href: String,
+    task: String,
+    state: (&'static str, &'static str),
+    at: RelTime,
+}
+
+#[derive(Default)]
+struct Work {
+    live: Live,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Template)]
+#[template(path = "streams/show.html", blocks = ["head", "numbers", "budget", "asks", "work"])]
+struct ShowPage {
+    shell: Shell,
+    base: String,
+    list_url: String,
+    tasks_url: String,
+    history: String,
+    may_write: bool,
+    head: Head,
+    numbers: Numbers,
+    purse: Purse,
+    budget_live: Live,
+    asks: Asks,
+    work: Work,
+    fields: Option<Fields>,
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(text): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let id = queries::resolve(snap, &text).map_err(PageError::from)?.id;
+        let (stream, rev) = queries::get_rev(snap, id).map_err(PageError::from)?;
+        let fields = Fields::new(&scene, href(&scene, id), Typed::of(&scene, &stream, rev));
+        one(&scene, snap, shell, &stream, fields).map_err(PageError::from)
+    })?;
+    match (hx.is_partial(), asked.part.as_str()) {
+        (true, "head") => html::fragment(&page.as_head()),
+        (true, "numbers") => html::fragment(&page.as_numbers()),
+        (true, "budget") => html::fragment(&page.as_budget()),
+        (true, "asks") => html::fragment(&page.as_asks()),
+        (true, "work") => html::fragment(&page.as_work()),
+        _ => html::page(&page),
+    }
+}
+
+fn one(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    stream: &Stream,
+    fields: Fields,
+) -> Result<ShowPage, StoreError> {
+    let base = href(scene, stream.id);
+    let live = |part: &str| {
+        Live::new(format!("{base}?part={part}")).record("streams", stream.id).table("tasks")
+    };
+    Ok(ShowPage {
+        shell,
+        list_url: scene.ws.url("streams"),
+        tasks_url: tasks_url(scene, stream, ""),
+        history: scene.ws.url(&format!("history/streams/{}", stream.id)),
+        may_write: scene.may_write,
+        head: head(scene, read, stream, live("head").table("agents")),
+        numbers: numbers(scene, read, stream, live("numbers").table("usage"))?,
+        purse: purse::of(
+            &scene.ws,
+            &read,
+            Payer::Stream(stream.id),
+            scene.access.may(Can::Agents),
+        )?,
+        budget_live: live("budget").table("usage").table("budgets"),
+        asks: Asks {
+            live: live("asks").table("parks").table("runs"),
+            questions: asked(scene, read, stream.id)?,
+        },
+        work: Work {
+            live: live("work").table("deliverables"),
+            pieces: delivered(scene, read, stream.id)?,
+        },
+        // What was typed into one that was archived meanwhile is still there to be taken elsewhere.
+        fields: (scene.may_write && (stream.archived_at.is_none() || fields.is_refused()))
+            .then_some(fields),
+        base,
+    })
+}
+
+/// The list of its tasks, of one status or of all.
+fn tasks_url(scene: &Scene, stream: &Stream, status: &str) -> String {
+    let mut query = format!("stream:\"{}\"", stream.name.replace('"', ""));
+    if !status.is_empty() {
+        query.push_str(&format!(" status:{status}"));
+    }
+    scene.ws.url(&format!("tasks?q={}", format::query_value(&query)))
+}
+
+fn head(scene: &Scene, read: &dyn Read, stream: &Stream, live: Live) -> Head {
+    let today = due::day(scene.today.now, &scene.today.zone);
+    Head {
+        live,
+        name: stream.name.clone(),
+        icon: stream.icon.clone(),
+        colour: stream.colour.label().to_lowercase(),
+        kind: stream.kind.label(),
+        description: stream.description.clone(),
+        archived: stream.archived_at.is_some(),
+        goal: scene.md(read, &stream.goal),
+        lead: scene.people.face_or_nobody(stream.lead),
+        target: stream
+            .target_date
+            .map(|day| day.strftime("%-d %B %Y").to_string())
+            .unwrap_or_default(),
+        late: stream.target_date.is_some_and(|day| day < today),
+    }
+}
+
+fn numbers(
+    scene: &Scene,
+    read: &dyn Read,
+    stream: &Stream,
+    live: Live,
+) -> Result<Numbers, StoreError> {
+    let counts = marks::in_stream(read, stream.id)?;
+    let n = |status: TaskStatus| counts.get(&status).copied().unwrap_or(0);
+    let (done, total) = progress(read, stream.id)?;
+    let parts = [
+        (n(TaskStatus::Done) as u64, Tone::Ok),
+        (n(TaskStatus::InProgress) as u64, Tone::Info),
+        (n(TaskStatus::Blocked) as u64, Tone::Danger),
+        (n(TaskStatus::Missed) as u64, Tone::Warn),
+        (n(TaskStatus::Todo) as u64, Tone::Neutral),
+    ];
+    let mut cost = 0;
+    for task in marks::tops_in_stream(read, stream.id)? {
+        // What the parts of a task cost is in its own sum.
+        let days = read.sums(PAYER_DAY, &Range::prefix(KeyBuf::of(&Payer::Task(task))))?;
+        cost += days.iter().map(|(_, micros)| micros).sum::<i64>();
+    }
+    let shown = TaskStatus::ALL.iter().filter(|status| 0 < n(**status));
+    Ok(Numbers {
+        live,
+        counts: shown
+            .map(|status| Count {
+                word: status.word(),
+                label: status.label(),
+                n: n(*status),
+                href: tasks_url(scene, stream, status.word()),
+            })
+            .collect(),
+        shares: shares(&parts),
+        said: format!("{done} of {} done", format::count(total as u64, "task", "tasks")),
+        cost: format::money(cost),
+        all_url: tasks_url(scene, stream, ""),
+    })
+}
+
+/// What runs ask about its tasks.
+fn asked(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    questions::all(&read, &reader, &|run: &Run| match run.task {
+        Some(task) => Ok(read.get::<Task>(task)?.is_some_and(|task| task.stream == Some(id))),
+        None => Ok(false),
+    })
+}
+
+fn delivered(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Piece>, StoreError> {
+    let newest: Vec<Deliverable> = read.list(&Range::all().reverse().limit(LOOK_BACK))?;
+    let mut pieces = Vec::new();
+    for piece in newest {
+        let Some(task) = read.get::<Task>(piece.task)? else { continue };
+        if task.stream == Some(id) {
+            pieces.push(Piece {
+                href: scene.href(&task),
+                task: scene.name(&task),
+                state: (piece.state.word(), piece.state.label()),
+                at: scene.time(piece.updated_at),
+                title: piece.title,
+            });
+        }
+        if DELIVERED <= pieces.len() {
+            break;
+        }
+    }
+    Ok(pieces)
+}
+
+/// Makes a stream; a refused form comes back with what was typed.
+async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let made = match typed.clone().read(&scene) {
+        Ok(patch) => ws.write(&who, once.run(move |tx| rules::create(tx, new(patch)))).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(stream) => {
+            let words = format!("Created {}", stream.name);
+            Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, stream.id))))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            let mut page = ws.read(|snap| all(&scene, snap, shell, (false, typed)))?;
+            page.fields = page.fields.map(|fields| fields.refused(&error, Meanwhile::default()));
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Saves what a stream is; a refused form comes back with what was typed.
+async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(text): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let rev = typed.rev.parse().ok();
+    let saved = match typed.clone().read(&scene) {
+        Ok(patch) => {
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, patch)
+            })
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    let error = match saved {
+        Ok(_) => return Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&href(&scene, id)))),
+        Err(error) => error,
+    };
+    if !matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict | ProblemKind::Stale) {
+        return Err(error.into());
+    }
+    let (page, status) = ws.read(|snap| {
+        let since = meanwhile::after::<Stream>(&ws, &who, snap, (id, &typed.rev), &error)?;
+        let status = since.status();
+        let fields = Fields::new(&scene, href(&scene, id), typed).refused(&error, since);
+        let stream = queries::get_rev(snap, id)?.0;
+        Ok::<_, StreamError>((one(&scene, snap, shell, &stream, fields)?, status))
+    })?;
+    html::document(status, &page)
+}
+
+/// What is done with one press.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Archive,
+    Restore,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "archive" => Ok(Self::Archive),
+            "restore" => Ok(Self::Restore),
+            _ => Err(()),
+        }
+    }
+}
+
+async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, verb): Path2<String, Verb>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let stream = ws
+        .write(&who, move |tx| match verb {
+            Verb::Archive => rules::archive(tx, id),
+            Verb::Restore => rules::restore(tx, id),
+        })
+        .await?;
+    let done = if verb == Verb::Archive { "Archived" } else { "Restored" };
+    let words = Flash::ok(format!("{done} {}", stream.name));
+    Ok(flash::say(&app, words, hx.go_to(&ws.url(&format!("streams/{id}")))))
+}

@@ -1,0 +1,145 @@
+//! The form of a stream: what it sends, and what is wrong with it.
+
+use serde::Deserialize;
+
+use features::streams::model::Stream;
+use features::streams::queries::{self, StreamError};
+use features::streams::rules::{NewStream, StreamPatch};
+use features::tasks::queries::scene::Scene;
+use kernel::{FieldError, Hue, Problem as _, StreamKind};
+use web::form::Meanwhile;
+use web::parts::Choice;
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    /// The revision that was read; none for a new one.
+    pub rev: String,
+    pub name: String,
+    pub description: String,
+    pub colour: String,
+    pub icon: String,
+    pub kind: String,
+    pub goal: String,
+    pub lead: String,
+    pub target_date: String,
+}
+
+impl Typed {
+    /// What is kept of a stream.
+    pub fn of(scene: &Scene, stream: &Stream, rev: u64) -> Self {
+        Self {
+            rev: rev.to_string(),
+            name: stream.name.clone(),
+            description: stream.description.clone(),
+            colour: stream.colour.word().to_owned(),
+            icon: stream.icon.clone(),
+            kind: stream.kind.word().to_owned(),
+            goal: stream.goal.clone(),
+            lead: stream.lead.map(|who| scene.people.handle(who)).unwrap_or_default(),
+            target_date: stream.target_date.map(|day| day.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// What is to be kept; all that cannot be read at once.
+    pub fn read(self, scene: &Scene) -> Result<StreamPatch, StreamError> {
+        let mut wrong = Vec::new();
+        let lead = scene.people.find(&self.lead, scene.myself());
+        if let Err(error) = &lead {
+            wrong.push(FieldError::new("lead", error.to_string()));
+        }
+        let day = queries::day(&self.target_date);
+        if let Err(error) = &day {
+            wrong.extend(error.fields());
+        }
+        match (lead, day) {
+            (Ok(lead), Ok(day)) => Ok(StreamPatch {
+                name: Some(self.name),
+                description: Some(self.description),
+                // ok: a colour or kind that is not in the list leaves what there is.
+                colour: self.colour.parse().ok(),
+                icon: Some(self.icon),
+                kind: self.kind.parse().ok(),
+                goal: Some(self.goal),
+                lead: Some(lead),
+                target_date: Some(day),
+            }),
+            _ => Err(StreamError::Invalid(wrong)),
+        }
+    }
+}
+
+/// The form of a stream.
+pub(super) struct Fields {
+    pub action: String,
+    pub typed: Typed,
+    pub wrong: Vec<FieldError>,
+    pub summary: String,
+    pub since: Meanwhile,
+    pub colours: Vec<Choice>,
+    pub kinds: Vec<Choice>,
+    pub leads: Vec<Choice>,
+}
+
+impl Fields {
+    /// With what was typed.
+    pub fn new(scene: &Scene, action: String, typed: Typed) -> Self {
+        let colour: Option<Hue> = typed.colour.parse().ok();
+        let kind = typed.kind.parse().unwrap_or(StreamKind::Custom);
+        // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+        let lead = scene.people.find(&typed.lead, scene.myself()).ok().flatten();
+        let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
+        if colour.is_none() {
+            colours.push(Choice::new("", "By its name", true));
+        }
+        let all = Hue::ALL.iter();
+        colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));
+        let kinds = StreamKind::ALL.iter();
+        Self {
+            action,
+            wrong: Vec::new(),
+            summary: String::new(),
+            since: Meanwhile::default(),
+            colours,
+            kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
+            leads: scene.people.choices(lead, scene.me),
+            typed,
+        }
+    }
+
+    /// What is wrong with a field, or nothing.
+    pub fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
+    }
+
+    /// With what is wrong, or what others have changed since it was read.
+    pub fn refused(mut self, error: &StreamError, since: Meanwhile) -> Self {
+        since.renew(&mut self.typed.rev);
+        self.wrong = error.fields();
+        if self.wrong.is_empty() && !since.is_told() {
+            self.summary = error.to_string();
+        }
+        self.since = since;
+        self
+    }
+
+    /// Whether it came back.
+    pub fn is_refused(&self) -> bool {
+        !self.wrong.is_empty() || !self.summary.is_empty() || self.since.is_told()
+    }
+}
+
+/// A new stream of what the form says.
+pub(super) fn new(patch: StreamPatch) -> NewStream {
+    NewStream {
+        description: patch.description.unwrap_or_default(),
+        colour: patch.colour,
+        icon: patch.icon.unwrap_or_default(),
+        kind: patch.kind.unwrap_or(StreamKind::Custom),
+        goal: patch.goal.unwrap_or_default(),
+        lead: patch.lead.flatten(),
+        target_date: patch.target_date.flatten(),
+        ..NewStream::called(patch.name.unwrap_or_default())
+    }
+}

@@ -1,0 +1,406 @@
+//! `/api/v1/series`: recurring tasks.
+
+use axum::http::StatusCode;
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::tasks::model::series::{DueAfter, Series};
+use features::tasks::queries;
+use features::tasks::queries::brief::Names;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::json::{TaskView, given};
+use features::tasks::queries::series::{self, COUNTED, DueFields, SeriesView, SlotView};
+use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
+use kernel::{
+    Assignee, Can, FieldError, MissedPolicy, Priority, Schedule, ScheduleFields, SeriesId,
+    Thinking, Timestamp,
+};
+use store::{Read, ReadExt as _, StoreError, WriteTx};
+use web::error::ApiError;
+use web::etag::{IfMatch, Tagged};
+use web::extract::{Json, Path, Path2};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+/// How many next occurrences a preview names.
+const AHEAD: usize = 5;
+
+/// Routes below `/api/v1`.
+pub(super) fn api() -> Routes {
+    Routes::new()
+        .get(
+            "/series",
+            list.needs(Can::Read)
+                .doc(|| Doc::new("Recurring tasks, the next one first").returns::<Listing>()),
+        )
+        .post(
+            "/series",
+            create.needs(Can::Write).doc(|| {
+                Doc::new("Make a recurring task; each one is made when its moment comes")
+                    .body::<NewBody>()
+                    .returns::<SeriesView>()
+                    .status(201)
+            }),
+        )
+        .post(
+            "/schedules/preview",
+            preview.needs(Can::Read).doc(|| {
+                Doc::new("A schedule in words, with its next five occurrences")
+                    .body::<ScheduleFields>()
+                    .returns::<Preview>()
+                    .no_key("it changes nothing")
+            }),
+        )
+        .get(
+            "/series/{id}",
+            show.needs(Can::Read).doc(|| Doc::new("A recurring task").returns::<SeriesView>()),
+        )
+        .patch(
+            "/series/{id}",
+            change.needs(Can::Write).doc(|| {
+                Doc::new("Change what the tasks to come are like, or when they come")
+                    .if_match()
+                    .body::<ChangeBody>()
+                    .returns::<SeriesView>()
+            }),
+        )
+        .delete(
+            "/series/{id}",
+            remove
+                .needs(Can::Write)
+                .doc(|| Doc::new("Delete a recurring task; the tasks it made stay").status(204)),
+        )
+        .get(
+            "/series/{id}/occurrences",
+            history.needs(Can::Read).doc(|| {
+                Doc::new("What a recurring task has made, newest first").returns::<Slots>()
+            }),
+        )
+        .post(
+            "/series/{id}/spawn",
+            spawn.needs(Can::Write).doc(|| {
+                Doc::new("Make the next task now; its turn is used then")
+                    .returns::<TaskView>()
+                    .status(201)
+            }),
+        )
+        .post(
+            "/series/{id}/{verb}",
+            act.needs(Can::Write).doc(|| {
+                Doc::new("`pause`, or `resume` (goes on from now)").returns::<SeriesView>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Listing {
+    items: Vec<SeriesView>,
+    next: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Slots {
+    items: Vec<SlotView>,
+    next: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Preview {
+    /// The schedule in words.
+    words: String,
+    #[schemars(with = "Vec<String>")]
+    next: Vec<Timestamp>,
+}
+
+/// A recurring task to be made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    title: String,
+    /// Markdown.
+    #[serde(default)]
+    description: String,
+    priority: Option<Priority>,
+    /// `me`, an agent's slug, a person's handle, an id, or `hq` for HQ itself.
+    assignee: Option<String>,
+    /// The name or id of a stream.
+    stream: Option<String>,
+    /// In place of the agent's.
+    model: Option<String>,
+    /// In place of the agent's.
+    thinking: Option<Thinking>,
+    /// Names; those that are missing are made with the first task.
+    #[serde(default)]
+    labels: Vec<String>,
+    schedule: ScheduleFields,
+    /// What becomes of the open one before; `auto_skip` unless said otherwise.
+    missed_policy: Option<MissedPolicy>,
+    /// The last day.
+    ends_on: Option<String>,
+    /// After how many tasks it ends.
+    ends_after_count: Option<u32>,
+    /// When each is due: on the day of its slot unless said otherwise, `null` for never.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<DueFields>")]
+    due_after: Option<Option<DueFields>>,
+}
+
+/// What may be changed; a field that is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    title: Option<String>,
+    /// Markdown.
+    description: Option<String>,
+    priority: Option<Priority>,
+    /// A slug, handle or id; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    assignee: Option<Option<String>>,
+    /// The name or id of a stream; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    stream: Option<Option<String>>,
+    /// `null` for the agent's.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    model: Option<Option<String>>,
+    /// `null` for the agent's.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<Thinking>")]
+    thinking: Option<Option<Thinking>>,
+    labels: Option<Vec<String>>,
+    /// The whole schedule.
+    schedule: Option<ScheduleFields>,
+    missed_policy: Option<MissedPolicy>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    ends_on: Option<Option<String>>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<u32>")]
+    ends_after_count: Option<Option<u32>>,
+    /// When each is due; `null` for never.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<DueFields>")]
+    due_after: Option<Option<DueFields>>,
+}
+
+async fn list(ws: Ws) -> Result<Json<Listing>, ApiError> {
+    let items = ws.read(|snap| {
+        let names = Names::read(snap)?;
+        let all = series::all(snap)?.into_iter();
+        all.map(|one| SeriesView::of(snap, &names, one)).collect::<Result<_, StoreError>>()
+    })?;
+    Ok(Json(Listing { items, next: None }))
+}
+
+async fn create(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<Tagged<SeriesView>, ApiError> {
+    let me = Assignee::Person(who.account);
+    let made = once.run(move |tx: &mut WriteTx<'_>| {
+        let names = Names::read(tx)?;
+        let assignee = match body.assignee.as_deref() {
+            Some(text) => names.people.find(text, me)?,
+            None => None,
+        };
+        let new = NewSeries {
+            title: body.title,
+            description: body.description,
+            priority: body.priority.unwrap_or(Priority::Medium),
+            assignee,
+            stream: queries::stream(tx, body.stream.as_deref().unwrap_or_default())?,
+            model: body.model,
+            thinking: body.thinking,
+            labels: body.labels,
+            schedule: schedule(&body.schedule, &names, tx.now())?,
+            missed: body.missed_policy.unwrap_or(MissedPolicy::AutoSkip),
+            ends_on: body.ends_on.as_deref().map(day).transpose()?,
+            ends_after: body.ends_after_count,
+            due: due(body.due_after)?.unwrap_or_else(|| Some(DueAfter::default())),
+        };
+        rules::create(tx, new).map(|series| series.id)
+    });
+    let id = ws.write(&who, made).await?;
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+}
+
+/// Reads a schedule; what is wrong is named as it stands in the body.
+fn schedule(fields: &ScheduleFields, names: &Names, now: Timestamp) -> Result<Schedule, TaskError> {
+    let zone = names.zone.iana_name().unwrap_or("UTC");
+    fields.read(zone, now).map_err(|faults| {
+        let within = |fault: FieldError| FieldError {
+            field: format!("schedule.{}", fault.field),
+            message: fault.message,
+        };
+        TaskError::Invalid(faults.into_iter().map(within).collect())
+    })
+}
+
+fn day(text: &str) -> Result<Date, TaskError> {
+    let wrong = |_| TaskError::field("ends_on", "use a date such as 2026-12-31");
+    text.trim().parse().map_err(wrong)
+}
+
+fn tagged(ws: &Ws, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
+    let (rev, view) = ws.read(|snap| {
+        let (series, rev) = series::get_rev(snap, id)?;
+        Ok::<_, TaskError>((rev, SeriesView::of(snap, &Names::read(snap)?, series)?))
+    })?;
+    Ok(Tagged::ok(rev, view))
+}
+
+async fn show(ws: Ws, Path(id): Path<SeriesId>) -> Result<Tagged<SeriesView>, ApiError> {
+    tagged(&ws, id)
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    IfMatch(rev): IfMatch,
+    Path(id): Path<SeriesId>,
+    Json(body): Json<ChangeBody>,
+) -> Result<Tagged<SeriesView>, ApiError> {
+    let me = Assignee::Person(who.account);
+    let changed = once.run(move |tx: &mut WriteTx<'_>| {
+        rules::expect_rev(tx, id, rev)?;
+        let patch = patch(tx, body, me)?;
+        rules::update(tx, id, patch).map(|_| ())
+    });
+    ws.write(&who, changed).await?;
+    tagged(&ws, id)
+}
+
+fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch, TaskError> {
+    let names = Names::read(tx)?;
+    let assignee = match body.assignee {
+        Some(text) => Some(names.people.find(text.as_deref().unwrap_or("none"), me)?),
+        None => None,
+    };
+    let stream = match body.stream {
+        Some(text) => Some(queries::stream(tx, text.as_deref().unwrap_or_default())?),
+        None => None,
+    };
+    let when = body.schedule.as_ref().map(|fields| schedule(fields, &names, tx.now()));
+    let ends_on = match body.ends_on {
+        Some(Some(text)) => Some(Some(day(&text)?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    Ok(SeriesPatch {
+        title: body.title,
+        description: body.description,
+        priority: body.priority,
+        assignee,
+        stream,
+        model: body.model,
+        thinking: body.thinking,
+        labels: body.labels,
+        schedule: when.transpose()?,
+        missed: body.missed_policy,
+        ends_on,
+        ends_after: body.ends_after_count,
+        due: due(body.due_after)?,
+    })
+}
+
+/// When each is due, as far as it was given.
+fn due(given: Option<Option<DueFields>>) -> Result<Option<Option<DueAfter>>, TaskError> {
+    match given {
+        Some(Some(fields)) => Ok(Some(Some(fields.read()?))),
+        Some(None) => Ok(Some(None)),
+        None => Ok(None),
+    }
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<SeriesId>,
+) -> Result<StatusCode, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::remove(tx, id).map(|_| ()))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn history(ws: Ws, Path(id): Path<SeriesId>) -> Result<Json<Slots>, ApiError> {
+    let items = ws.read(|snap| {
+        let (names, series) = (Names::read(snap)?, series::get(snap, id)?);
+        let used = series::used(snap, series.id, COUNTED)?;
+        let views = used.iter().map(|slot| SlotView::of(snap, &names, slot));
+        views.collect::<Result<_, StoreError>>().map_err(TaskError::from)
+    })?;
+    Ok(Json(Slots { items, next: None }))
+}
+
+async fn spawn(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<SeriesId>,
+) -> Result<(StatusCode, Json<TaskView>), ApiError> {
+    let made = once.run(move |tx| rules::spawn_now(tx, id).map(|task| task.id));
+    let task = ws.write(&who, made).await?;
+    let view = ws.read(|snap| {
+        let task = queries::get(snap, task)?;
+        TaskView::of(snap, &Names::read(snap)?, task)
+    })?;
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// What can be done to a series with one press.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Pause,
+    Resume,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "pause" => Ok(Self::Pause),
+            "resume" => Ok(Self::Resume),
+            _ => Err(()),
+        }
+    }
+}
+
+async fn act(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path2(id, verb): Path2<SeriesId, Verb>,
+) -> Result<Tagged<SeriesView>, ApiError> {
+    let act = once.run(move |tx: &mut WriteTx<'_>| {
+        let done: Result<Series, TaskError> = match verb {
+            Verb::Pause => rules::pause(tx, id),
+            Verb::Resume => rules::resume(tx, id),
+        };
+        done.map(|_| ())
+    });
+    ws.write(&who, act).await?;
+    tagged(&ws, id)
+}
+
+async fn preview(ws: Ws, Json(fields): Json<ScheduleFields>) -> Result<Json<Preview>, ApiError> {
+    let now = ws.app.clock.now();
+    let zone = ws.read(|snap| zone_name(snap))?;
+    let schedule = fields.read(&zone, now).map_err(TaskError::Invalid)?;
+    Ok(Json(Preview { words: schedule.words(), next: schedule.upcoming(now, AHEAD) }))
+}
+
+/// The name of the workspace's zone.
+fn zone_name(read: &dyn Read) -> Result<String, StoreError> {
+    let settings = read.get::<features::workspace::model::Settings>(())?;
+    Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
+}

@@ -1,0 +1,313 @@
+//! What a person does to a task with one press: status, assignee, priority, due date, archive, …
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::create::word;
+use super::ties::{self, Tie};
+use app::{App, Ws};
+use features::tasks::model::Task;
+use features::tasks::queries::due::{self, Deadline};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::labels::Asked;
+use features::tasks::queries::open_ends::OpenEnds;
+use features::tasks::queries::{self, scene::Scene};
+use features::tasks::rules::{self, TaskPatch};
+use kernel::{Priority, TaskId, TaskStatus, Thinking};
+use store::WriteTx;
+use web::error::PageError;
+use web::extract::{Form, Path2};
+use web::hx::{Ask, Hx};
+use web::parts::Tone;
+use web::session::Person;
+use web::shell::Flash;
+use web::{flash, html};
+
+/// One of the acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Another status.
+    Status,
+    /// Another assignee.
+    Assign,
+    /// Another priority.
+    Priority,
+    /// Another due date.
+    Due,
+    /// Another model.
+    Model,
+    /// Another thinking level.
+    Thinking,
+    /// Another parent.
+    Parent,
+    /// Out of the way.
+    Archive,
+    /// Back again.
+    Restore,
+    /// Open again, with a new date.
+    Reopen,
+    /// Another stream.
+    Stream,
+    /// Labels that come and go.
+    Labels,
+    /// Another first day.
+    Start,
+    /// A relation to another task.
+    Tie,
+    /// A relation less.
+    Untie,
+    /// Its agent begins now.
+    Run,
+    /// What is done about a task that nobody is on.
+    Care,
+    /// What differs from the series holds for all that follow.
+    Follow,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "status" => Self::Status,
+            "assign" => Self::Assign,
+            "priority" => Self::Priority,
+            "due" => Self::Due,
+            "model" => Self::Model,
+            "thinking" => Self::Thinking,
+            "parent" => Self::Parent,
+            "archive" => Self::Archive,
+            "restore" => Self::Restore,
+            "reopen" => Self::Reopen,
+            "stream" => Self::Stream,
+            "labels" => Self::Labels,
+            "start" => Self::Start,
+            "tie" => Self::Tie,
+            "untie" => Self::Untie,
+            "run" => Self::Run,
+            "care" => Self::Care,
+            "following" => Self::Follow,
+            _ => return Err(()),
+        })
+    }
+}
+
+/// The value of the act, under its own name, and where to go afterwards.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Value {
+    status: String,
+    assignee: String,
+    priority: String,
+    due: String,
+    /// The time of day for it: empty is the whole day, and when it is not sent, the task keeps its own.
+    due_time: Option<String>,
+    model: String,
+    thinking: String,
+    parent: String,
+    stream: String,
+    /// A label with a sign: `+` puts it on, `-` takes it off.
+    label: String,
+    /// Names of labels that come.
+    names: String,
+    start: String,
+    /// How a task is tied to the other.
+    kind: String,
+    other: String,
+    /// What is done about a task that nobody is on: `wake`, `take` or `close`.
+    act: String,
+    back: String,
+}
+
+/// Changes one thing.
+pub async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(text, verb): Path2<String, Verb>,
+    Form(value): Form<Value>,
+) -> Result<Response, PageError> {
+    let (id, back) = (ws.read(|snap| queries::resolve(snap, &text))?.id, value.back.clone());
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let change = match verb {
+        Verb::Tie | Verb::Untie => {
+            let tie = Tie::from_word(&value.kind)?;
+            let other = ws.read(|snap| ties::meant(&scene, snap, &value.other))?;
+            Change::Tie(tie, other, verb == Verb::Tie)
+        }
+        _ => read(&scene, verb, &value)?,
+    };
+    let changed = ws.write(&who, move |tx| {
+        let task = change.apply(tx, id)?;
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>((task, tx.seq().ok()))
+    });
+    let (task, entry) = changed.await?;
+    let name = scene.name(&task);
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", id);
+        let ask = match verb {
+            Verb::Status | Verb::Care => closed(ask, &scene, &task, entry)?,
+            Verb::Archive => {
+                let undo = format!("{}/restore", scene.href(&task));
+                ask.toast_with_undo(&format!("Archived {name}"), &undo)
+            }
+            Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
+            Verb::Follow => ask.toast(Tone::Ok, "All that follow are like this one"),
+            _ => ask,
+        };
+        return Ok(empty(ask));
+    }
+    let known = back.starts_with(&ws.url("tasks")) || back == ws.url("");
+    let at = if known { back } else { scene.href(&task) };
+    let answer = hx.go_to(&at);
+    Ok(match verb {
+        Verb::Archive => flash::say(&app, Flash::ok(format!("Archived {name}")), answer),
+        Verb::Restore => flash::say(&app, Flash::ok(format!("Restored {name}")), answer),
+        _ => answer,
+    })
+}
+
+/// A task that is closed leaves most lists: that is said, with what is still open of it, and the way back.
+pub(super) fn closed(
+    ask: Ask,
+    scene: &Scene,
+    task: &Task,
+    entry: Option<u64>,
+) -> Result<Ask, TaskError> {
+    let Some(seq) = entry.filter(|_| !task.status.is_open()) else { return Ok(ask) };
+    let open = match task.status {
+        TaskStatus::Done => scene.ws.read(|snap| OpenEnds::of(snap, task.id))?.told(),
+        _ => String::new(),
+    };
+    let words = format!("{} is {}{open}", scene.name(task), task.status.label().to_lowercase());
+    Ok(ask.toast_with_undo(&words, &scene.ws.url(&format!("undo/entry/{seq}"))))
+}
+
+fn empty(ask: Ask) -> Response {
+    (ask, html::answer(StatusCode::OK, String::new())).into_response()
+}
+
+/// A change that was read and understood.
+enum Change {
+    Status(TaskStatus),
+    Assign(Option<kernel::Assignee>),
+    Patch(Box<TaskPatch>),
+    Parent(String),
+    Labels(Asked),
+    /// Tied to another task, or not any more.
+    Tie(Tie, TaskId, bool),
+    Run,
+    Archive,
+    Restore,
+    /// Open again, due then; a time of day that it has in this zone stays.
+    Reopen(Option<Deadline>, TimeZone),
+    Follow,
+}
+
+impl Change {
+    fn apply(self, tx: &mut WriteTx<'_>, id: TaskId) -> Result<Task, TaskError> {
+        match self {
+            Self::Status(to) => rules::set_status(tx, id, to),
+            Self::Assign(to) => rules::assign(tx, id, to),
+            Self::Patch(patch) => rules::update(tx, id, *patch),
+            Self::Parent(text) => {
+                let parent = match text.trim() {
+                    "" => None,
+                    text => Some(queries::resolve(tx, text)?.id),
+                };
+                let patch = TaskPatch { parent: Some(parent), ..TaskPatch::default() };
+                rules::update(tx, id, patch)
+            }
+            Self::Labels(asked) => rules::labels::ask(tx, id, asked),
+            Self::Tie(tie, other, true) => tie.add(tx, id, other),
+            Self::Tie(tie, other, false) => tie.remove(tx, id, other),
+            Self::Run => rules::start_now(tx, id),
+            Self::Archive => rules::archive(tx, id),
+            Self::Restore => rules::restore(tx, id),
+            Self::Reopen(due, zone) => {
+                let due = due::moved(Deadline::of(&queries::get(tx, id)?), due, &zone);
+                let has_time = due.is_some_and(|due| due.has_time);
+                rules::overdue::reopen(tx, id, due.map(|due| due.at), has_time)
+            }
+            Self::Follow => {
+                rules::series::follow(tx, id, &[])?;
+                queries::get(tx, id)
+            }
+        }
+    }
+}
+
+fn read(scene: &Scene, verb: Verb, value: &Value) -> Result<Change, TaskError> {
+    let patch = |patch: TaskPatch| Ok(Change::Patch(Box::new(patch)));
+    let none = TaskPatch::default();
+    match verb {
+        Verb::Status => match value.status.parse() {
+            Ok(status) => Ok(Change::Status(status)),
+            Err(error) => {
+                let error: kernel::vocab::UnknownWord = error;
+                Err(TaskError::field("status", error.to_string()))
+            }
+        },
+        Verb::Assign => Ok(Change::Assign(scene.people.find(&value.assignee, scene.myself())?)),
+        Verb::Priority => {
+            let priority = word("priority", &value.priority, Priority::Medium)?;
+            patch(TaskPatch { priority: Some(priority), ..none })
+        }
+        Verb::Due => {
+            let (zone, time) = (&scene.today.zone, value.due_time.as_deref());
+            let text = time.unwrap_or_default();
+            let due = due::parse_timed(&value.due, text, zone, scene.today.now)?;
+            patch(TaskPatch {
+                due_at: Some(due.map(|due| due.at)),
+                due_has_time: due.is_some_and(|due| due.has_time),
+                due_keeps: time.is_none().then(|| zone.clone()),
+                ..none
+            })
+        }
+        Verb::Model => patch(TaskPatch { model: Some(Some(value.model.clone())), ..none }),
+        Verb::Thinking => {
+            let thinking = match value.thinking.as_str() {
+                "" => None,
+                text => Some(word("thinking", text, Thinking::Low)?),
+            };
+            patch(TaskPatch { thinking: Some(thinking), ..none })
+        }
+        Verb::Stream => {
+            let stream = scene.ws.read(|snap| queries::stream(snap, &value.stream))?;
+            patch(TaskPatch { stream: Some(stream), ..none })
+        }
+        Verb::Labels => Ok(Change::Labels(match value.label.as_str() {
+            "" => {
+                let names = value.names.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let add = names.map(|name| name.trim_start_matches('+').to_owned()).collect();
+                Asked::Change { add, remove: Vec::new() }
+            }
+            label => Asked::read(label),
+        })),
+        Verb::Start => {
+            let start = due::parse_start(&value.start, &scene.today.zone, scene.today.now)?;
+            patch(TaskPatch { start_at: Some(start), ..none })
+        }
+        Verb::Tie | Verb::Untie => Err(TaskError::field("other", "say which task, such as MC-142")),
+        Verb::Run => Ok(Change::Run),
+        Verb::Care => match value.act.as_str() {
+            "wake" => Ok(Change::Run),
+            "take" => Ok(Change::Assign(Some(scene.myself()))),
+            "close" => Ok(Change::Status(TaskStatus::Cancelled)),
+            _ => Err(TaskError::field("act", "choose wake, take or close")),
+        },
+        Verb::Parent => Ok(Change::Parent(value.parent.clone())),
+        Verb::Archive => Ok(Change::Archive),
+        Verb::Restore => Ok(Change::Restore),
+        Verb::Follow => Ok(Change::Follow),
+        Verb::Reopen => {
+            let (zone, now) = (&scene.today.zone, scene.today.now);
+            let time = value.due_time.as_deref().unwrap_or_default();
+            let due = due::parse_timed(&value.due, time, zone, now)?;
+            Ok(Change::Reopen(due, zone.clone()))
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The board: columns of cards, lanes across them, drag by pointer and by keyboard.
+
+use askama::Template;
+use axum::response::Response;
+
+use super::buckets::{self, Head, Heads};
+use super::frame::{self, Counts, Frame, SHOWN};
+use super::list::add_url;
+use super::rows::{Dresser, Row};
+use super::state::State;
+use app::Ws;
+use features::tasks::queries::due;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::grouping::{self, Bucket, Cell, GroupBy};
+use features::tasks::queries::list::{Filter, Sort};
+use features::tasks::queries::looks::{Columns, Layout};
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::terms::{Dated, OneOf, Sign, Terms, Test};
+use features::views::model::Look;
+use jiff::ToSpan as _;
+use kernel::TaskStatus;
+use kernel::filter::{Days, Query, Term};
+use store::Read;
+use web::error::PageError;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::session::Person;
+use web::shell::Shell;
+
+/// How many cards of a column are shown at first: two screens. More come when somebody scrolls there.
+const CARDS: usize = 20;
+/// How many cards the whole board shows at first: what a browser lays out at once without a pause.
+const ALL_CARDS: usize = 240;
+/// How many cards of a cell are shown in any case.
+const FEWEST_CARDS: usize = 3;
+/// For how many days what is done stays on the board.
+const DONE_DAYS: i64 = 7;
+/// Statuses whose columns are shown only when they are asked for.
+const HIDDEN: [TaskStatus; 2] = [TaskStatus::Missed, TaskStatus::Cancelled];
+
+/// A column of one lane.
+struct Column {
+    head: Head,
+    total: usize,
+    /// How many it should hold at most; 0 when nothing is said.
+    limit: usize,
+    over: bool,
+    rows: Vec<Row>,
+    /// Where all of them are, when more are there than are shown.
+    more: String,
+    /// The form for a task made here, or empty.
+    add: String,
+    /// What a card dropped here gets: field and value; the value is empty when nothing changes.
+    field: &'static str,
+    value: String,
+}
+
+struct Lane {
+    head: Option<Head>,
+    total: usize,
+    field: &'static str,
+    value: String,
+    columns: Vec<Column>,
+    /// Those who have no card on the board but can get one.
+    idle: Vec<Column>,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/board.html", blocks = ["board"])]
+struct BoardPage {
+    shell: Shell,
+    frame: Frame,
+    live: Live,
+    lanes: Vec<Lane>,
+    /// What is not shown: "1 missed, 2 cancelled", or empty.
+    hidden: String,
+    /// The address that shows it, or hides it again.
+    hidden_url: String,
+    /// Whether cards keep the place that they are given.
+    by_hand: bool,
+}
+
+/// The board that is asked for.
+pub fn show(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    state: &State,
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view((ws, who), snap, state, Counts::of(hx)))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_board());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    state: &State,
+    counts: Counts,
+) -> Result<BoardPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let understood = frame::understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
+    let (by, across) = (state.group(), state.lanes());
+    let terms = match by {
+        GroupBy::Status => {
+            fresh(&scene, frame::understand(&scene, read, &whole(&state.query))?.terms)
+        }
+        _ => understood.terms,
+    };
+    let filter = Filter::of(terms);
+    let cells = grouping::cells(read, &filter, (by, across), state.sort(), &scene.today, CARDS)?;
+    let heads = Heads::new(&scene, read)?;
+    let shows_hidden = state.look.columns.split(',').any(|word| word == "hidden");
+    let hidden = |cell: &Cell| matches!(cell.column, Bucket::Status(one) if HIDDEN.contains(&one));
+    let (away, mut shown): (Vec<Cell>, Vec<Cell>) =
+        cells.into_iter().partition(|cell| hidden(cell) && !shows_hidden);
+    shorten(&mut shown);
+    let tasks = shown.iter().flat_map(|cell| &cell.page.items);
+    let dresser = Dresser::new(read, &heads, Columns::of(""), tasks)?;
+    let columns = columns(by, &shown, &heads);
+    let look = Look {
+        columns: if shows_hidden { String::new() } else { "hidden".to_owned() },
+        ..state.look.clone()
+    };
+    Ok(BoardPage {
+        shell: Shell::default(),
+        live: Live::new(state.url(ws)).tables(SHOWN),
+        lanes: lanes((&scene, read), state, (&heads, &dresser), columns, shown)?,
+        hidden: match shows_hidden {
+            true => "Missed and cancelled are shown".to_owned(),
+            false => said(&away),
+        },
+        hidden_url: state.url_of(ws, &look),
+        by_hand: state.sort() == Sort::Manual,
+        frame,
+    })
+}
+
+/// Leaves each cell as many cards as keep the whole board within [`ALL_CARDS`], and never fewer than
+/// [`FEWEST_CARDS`]: one that is crossed by lanes has many cells.
+fn shorten(cells: &mut [Cell]) {
+    let cards =
+        |most: usize| cells.iter().map(|cell| cell.page.items.len().min(most)).sum::<usize>();
+    let most = (FEWEST_CARDS..=CARDS).rev().find(|most| cards(*most) <= ALL_CARDS);
+    for cell in cells {
+        cell.page.items.truncate(most.unwrap_or(FEWEST_CARDS));
+    }
+}
+
+/// The query without the word that only what is open is asked: a board by status has a column for
+/// what is done.
+pub(super) fn whole(query: &Query) -> Query {
+    query.without(&Term::new("is", "open"))
+}
+
+/// What was done stays for some days.
+fn fresh(scene: &Scene, mut terms: Terms) -> Terms {
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let from = today.checked_sub((DONE_DAYS - 1).days()).ok();
+    let (from, to) = Days { from, to: None }.span(&scene.today.zone);
+    let when = OneOf { values: vec![(from, to)], none: true, any: false };
+    terms.push(Sign::Is, Test::When(Dated::Done, when));
+    terms
+}
+
+fn said(away: &[Cell]) -> String {
+    let count = |status: TaskStatus| -> usize {
+        let same = away.iter().filter(|cell| cell.column == Bucket::Status(status));
+        same.map(|cell| cell.total).sum()
+    };
+    let counted = HIDDEN.map(|status| (count(status), status.label().to_lowercase()));
+    let some = counted.iter().filter(|(n, _)| 0 < *n);
+    let some: Vec<String> = some.map(|(n, label)| format!("{n} {label}")).collect();
+    match some.is_empty() {
+        true => String::new(),
+        false => format!("Hidden: {}", some.join(", ")),
+    }
+}
+
+/// The columns in their order: those that always stand there, and those with cards.
+fn columns(by: GroupBy, cells: &[Cell], heads: &Heads<'_>) -> Vec<(Bucket, Head)> {
+    let mut all = buckets::standing(by, heads);
+    for cell in cells {
+        if !all.contains(&cell.column) {
+            all.push(cell.column);
+        }
+    }
+    let head = |bucket: Bucket| {
+        let somebody = matches!(bucket, Bucket::Who(Some(_)));
+        let idle = somebody && !cells.iter().any(|cell| cell.column == bucket);
+        (bucket, Head { idle, ..heads.of(bucket) })
+    };
+    let mut all: Vec<(Bucket, Head)> = all.into_iter().map(head).collect();
+    all.sort_by(|a, b| a.1.order.cmp(&b.1.order));
+    all
+}
+
+fn lanes(
+    (scene, read): (&Scene, &dyn Read),
+    state: &State,
+    (heads, dresser): (&Heads<'_>, &Dresser<'_>),
+    columns: Vec<(Bucket, Head)>,
+    mut cells: Vec<Cell>,
+) -> Result<Vec<Lane>, TaskError> {
+    let across = state.lanes();
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for cell in &cells {
+        if !buckets.contains(&cell.lane) {
+            buckets.push(cell.lane);
+        }
+    }
+    if buckets.is_empty() {
+        buckets.push(Bucket::All);
+    }
+    let limits = limits(&state.look.wip);
+    let mut lanes = Vec::with_capacity(buckets.len());
+    for lane in buckets {
+        let head = heads.of(lane);
+        let mut own = Vec::with_capacity(columns.len());
+        for (bucket, column) in &columns {
+            let at = cells.iter().position(|cell| cell.column == *bucket && cell.lane == lane);
+            let cell = at.map(|at| cells.swap_remove(at));
+            let limit = limits.iter().find(|(word, _)| *word == column.word).map_or(0, |(_, n)| *n);
+            let place = (column, head.word.as_str(), cell);
+            own.push(self::column((scene, read), state, dresser, place, limit)?);
+        }
+        let (field, value) = dropped(across, &head.word);
+        let (idle, own): (Vec<Column>, Vec<Column>) =
+            own.into_iter().partition(|column| column.head.idle);
+        lanes.push(Lane {
+            total: own.iter().map(|column| column.total).sum(),
+            columns: own,
+            idle,
+            field,
+            value,
+            head: (across != GroupBy::None).then_some(head),
+        });
+    }
+    lanes.sort_by(|a, b| order(a).cmp(&order(b)));
+    Ok(lanes)
+}
+
+fn order(lane: &Lane) -> Option<&(usize, String)> {
+    lane.head.as_ref().map(|head| &head.order)
+}
+
+fn column(
+    (scene, read): (&Scene, &dyn Read),
+    state: &State,
+    dresser: &Dresser<'_>,
+    (head, lane, cell): (&Head, &str, Option<Cell>),
+    limit: usize,
+) -> Result<Column, TaskError> {
+    let by = state.group();
+    let (total, tasks) = cell.map_or_else(|| (0, Vec::new()), |cell| (cell.total, cell.page.items));
+    let more = (tasks.len() < total).then(|| {
+        let column = buckets::narrowed(&whole(&state.query), by, &head.word);
+        let q = buckets::narrowed(&column, state.lanes(), lane).to_string();
+        let layout = Layout::List.word().to_owned();
+        state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() })
+    });
+    let (field, value) = dropped(by, &head.word);
+    let preset = buckets::preset(by, &head.word).filter(|_| scene.may_write);
+    Ok(Column {
+        head: head.clone(),
+        total,
+        limit,
+        over: 0 < limit && limit < total,
+        rows: dresser.rows(scene, read, tasks)?,
+        more: more.unwrap_or_default(),
+        add: preset.map(|preset| add_url(scene, preset)).unwrap_or_default(),
+        field,
+        value,
+    })
+}
+
+/// The field and value that a card gets where it is dropped.
+fn dropped(by: GroupBy, word: &str) -> (&'static str, String) {
+    match by {
+        GroupBy::Status | GroupBy::Priority | GroupBy::Assignee | GroupBy::Stream => {
+            (by.word(), word.to_owned())
+        }
+        GroupBy::Due if word == "today" || word == "none" => ("due", word.to_owned()),
+        GroupBy::Due | GroupBy::None => ("", String::new()),
+    }
+}
+
+/// Reads `in_progress:5,blocked:2`; what is not understood limits nothing.
+fn limits(text: &str) -> Vec<(&str, usize)> {
+    let pairs = text.split(',').filter_map(|pair| pair.rsplit_once(':'));
+    // ok: a limit that is no number is none.
+    pairs.filter_map(|(word, n)| Some((word.trim(), n.trim().parse().ok()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use features::tasks::model::Task;
+    use kernel::cursor::Page;
+    use store::Record as _;
+
+    #[test]
+    fn many_cells_show_fewer_cards_each() {
+        let shown = |cells: usize, cards: usize| {
+            let cell = || Cell {
+                column: Bucket::All,
+                lane: Bucket::All,
+                total: 50,
+                page: Page { items: vec![Task::sample(); cards], next: None },
+            };
+            let mut all: Vec<Cell> = std::iter::repeat_with(cell).take(cells).collect();
+            shorten(&mut all);
+            all.iter().map(|cell| cell.page.items.len()).max()
+        };
+        assert_eq!(shown(5, CARDS), Some(CARDS), "a usual board is as it was");
+        assert_eq!(shown(48, CARDS), Some(5));
+        assert_eq!(shown(48, 2), Some(2), "what is short anyway stays whole");
+        assert_eq!(shown(300, CARDS), Some(FEWEST_CARDS));
+    }
+}

@@ -1,0 +1,293 @@
+//! The calendar: tasks on the days on which they are due, dragged to other days.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use super::board::whole;
+use super::buckets::Heads;
+use super::frame::{Counts, Frame, SHOWN, understand};
+use super::rows::{Tag, waits};
+use super::state::State;
+use app::Ws;
+use features::tasks::model::Task;
+use features::tasks::queries::days::{self, DueOn};
+use features::tasks::queries::due::{self, Deadline};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::grouping::{self, GroupBy};
+use features::tasks::queries::keys::KEYS;
+use features::tasks::queries::list::Filter;
+use features::tasks::queries::looks::Layout;
+use features::tasks::queries::marks;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::terms::Dated;
+use features::views::model::Look;
+use kernel::TaskId;
+use kernel::filter::{Days, Term};
+use store::Read;
+use web::error::PageError;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::Shell;
+use web::week::WeekStart;
+
+/// How many of a day are shown.
+const PILLS: usize = 4;
+/// How many of those without a date are shown beside the days.
+const UNDATED: usize = 20;
+
+/// A task on its day.
+struct Pill {
+    id: String,
+    name: String,
+    title: String,
+    href: String,
+    /// Its status: word and label.
+    status: (&'static str, &'static str),
+    /// Its time of that day, or empty.
+    time: String,
+    /// Whether it is overdue.
+    late: bool,
+    recurring: bool,
+    /// For how many tasks it waits, in words, or empty.
+    waits: String,
+    face: Face,
+    may_write: bool,
+    /// What there is room for beside the days.
+    wide: Option<Wide>,
+}
+
+/// What a task without a date shows besides.
+struct Wide {
+    /// How urgent it is: word and label.
+    priority: (&'static str, &'static str),
+    /// The stream that it is in.
+    stream: Option<Tag>,
+}
+
+/// The tasks without a date, from which they are dragged to a day.
+struct Rail {
+    pills: Vec<Pill>,
+    /// How many there are, and where all of them are.
+    total: usize,
+    all: String,
+}
+
+struct Day {
+    /// `2026-11-20`.
+    iso: String,
+    /// "20", or "1 Nov".
+    short: String,
+    /// "Friday, 20 November".
+    label: String,
+    today: bool,
+    past: bool,
+    weekend: bool,
+    /// Whether it belongs to another month.
+    out: bool,
+    pills: Vec<Pill>,
+    /// How many more there are, and where.
+    more: usize,
+    more_url: String,
+    add: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/calendar.html", blocks = ["month"])]
+struct CalendarPage {
+    shell: Shell,
+    frame: Frame,
+    live: Live,
+    /// "November 2026".
+    month: String,
+    before: String,
+    after: String,
+    now: String,
+    weekdays: Vec<String>,
+    /// On which days a week can begin: word, label, and whether it does.
+    starts: Vec<(&'static str, &'static str, bool)>,
+    weeks: Vec<Vec<Day>>,
+    /// Those without a date; nothing when there are none.
+    rail: Option<Rail>,
+}
+
+/// The calendar that is asked for.
+pub fn show(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    (state, week): (&State, WeekStart),
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view((ws, who), snap, (state, week), Counts::of(hx)))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_month());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+/// The first day of the month that is asked for, such as `2026-11`.
+pub(super) fn month_of(text: &str) -> Option<Date> {
+    format!("{text}-01").parse::<Date>().ok().filter(|_| text.len() == 7)
+}
+
+/// The same; this month when it cannot be read.
+fn first_of(text: &str, today: Date) -> Date {
+    month_of(text).unwrap_or(today).first_of_month()
+}
+
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    (state, week): (&State, WeekStart),
+    counts: Counts,
+) -> Result<CalendarPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let zone = &scene.today.zone;
+    let today = due::day(scene.today.now, zone);
+    let first = first_of(&state.month, today);
+    let start = back(first, week.before(first));
+    let last = first.last_of_month();
+    let end = on(last, 7 - week.before(last));
+    let understood = understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
+    let terms = understand(&scene, read, &whole(&state.query))?.terms;
+    let (from, to) = Days { from: Some(start), to: Some(end) }.span(zone);
+    let filter = Filter::of(terms.between(Dated::Due, from, to));
+    let shown: Vec<Date> = (0..).map(|n| on(start, n)).take_while(|day| *day < end).collect();
+    let due_on = days::due(read, &filter, &scene.today, &shown, PILLS)?;
+    let tasks = due_on.iter().flat_map(|own| &own.first).map(|task| task.id);
+    let blocked = marks::blocked_among(read, &tasks.collect())?;
+    let mut weeks: Vec<Vec<Day>> = Vec::new();
+    for (day, own) in shown.into_iter().zip(due_on) {
+        if week.before(day) == 0 {
+            weeks.push(Vec::with_capacity(7));
+        }
+        let cell = cell(&scene, state, (day, first, today), (&own, &blocked));
+        if let Some(week) = weeks.last_mut() {
+            week.push(cell);
+        }
+    }
+    let month =
+        |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
+    Ok(CalendarPage {
+        shell: Shell::default(),
+        live: Live::new(state.url(ws)).tables(SHOWN),
+        month: first.strftime("%B %Y").to_string(),
+        before: month(back(first, 1)),
+        after: month(on(last, 1)),
+        now: State { month: String::new(), ..state.clone() }.url(ws),
+        starts: WeekStart::ALL
+            .iter()
+            .map(|(one, word, label)| (*word, *label, *one == week))
+            .collect(),
+        weekdays: (0..7).map(|n| on(start, n).strftime("%a").to_string()).collect(),
+        weeks,
+        rail: rail(&scene, read, state)?,
+        frame,
+    })
+}
+
+fn on(day: Date, days: i64) -> Date {
+    day.checked_add(days.days()).unwrap_or(Date::MAX)
+}
+
+fn back(day: Date, days: i64) -> Date {
+    day.checked_sub(days.days()).unwrap_or(Date::MIN)
+}
+
+/// The open tasks without a date that fit otherwise.
+fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
+    let mut undated = whole(&state.query).with(Term::new("due", "none"));
+    undated.terms.push(Term::new("is", "open"));
+    let filter = Filter::of(understand(scene, read, &undated)?.terms);
+    let all = (GroupBy::None, GroupBy::None);
+    let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, UNDATED)?;
+    let Some(cell) = cells.into_iter().next() else { return Ok(None) };
+    let heads = Heads::new(scene, read)?;
+    let tasks = cell.page.items;
+    let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
+    let pill = |task: &Task| Pill {
+        waits: waits(&blocked, task.id),
+        wide: Some(Wide {
+            priority: (task.priority.word(), task.priority.label()),
+            stream: task.stream.and_then(|id| heads.stream(id)).map(Tag::of),
+        }),
+        ..pill(scene, task)
+    };
+    let layout = Layout::List.word().to_owned();
+    let q = undated.canonical(KEYS).to_string();
+    Ok(Some(Rail {
+        pills: tasks.iter().map(pill).collect(),
+        total: cell.total,
+        all: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
+    }))
+}
+
+fn cell(
+    scene: &Scene,
+    state: &State,
+    (day, first, today): (Date, Date, Date),
+    (own, blocked): (&DueOn, &HashMap<TaskId, usize>),
+) -> Day {
+    let pill = |task: &Task| Pill { waits: waits(blocked, task.id), ..pill(scene, task) };
+    let iso = day.to_string();
+    let q = whole(&state.query).with(Term::new("due", iso.clone())).to_string();
+    let layout = Layout::List.word().to_owned();
+    let format = if day.day() == 1 { "%-d %b" } else { "%-d" };
+    let add = scene.may_write && today <= day;
+    Day {
+        short: day.strftime(format).to_string(),
+        label: day.strftime("%A, %-d %B").to_string(),
+        today: day == today,
+        past: day < today,
+        weekend: 5 <= day.weekday().to_monday_zero_offset(),
+        out: day.month() != first.month(),
+        pills: own.first.iter().map(pill).collect(),
+        more: own.total.saturating_sub(own.first.len()),
+        more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
+        add: match add {
+            true => scene.ws.url(&format!("tasks/new?due={iso}")),
+            false => String::new(),
+        },
+        iso,
+    }
+}
+
+fn pill(scene: &Scene, task: &Task) -> Pill {
+    Pill {
+        id: task.id.to_string(),
+        name: scene.name(task),
+        title: task.title.clone(),
+        href: scene.href(task),
+        status: (task.status.word(), task.status.label()),
+        time: Deadline::of(task).map(|due| due.time(&scene.today.zone)).unwrap_or_default(),
+        late: scene.is_overdue(task),
+        recurring: task.series.is_some(),
+        waits: String::new(),
+        face: scene.people.face_or_nobody(task.assignee),
+        may_write: scene.may_write && task.archived_at.is_none(),
+        wide: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_of;
+    use jiff::civil::date;
+
+    #[test]
+    fn a_month_that_cannot_be_read_is_this_one() {
+        let today = date(2026, 11, 20);
+        assert_eq!(first_of("2027-02", today), date(2027, 2, 1));
+        for odd in ["", "2026-13", "soon", "2026-1", "2026-02-03"] {
+            assert_eq!(first_of(odd, today), date(2026, 11, 1), "{odd}");
+        }
+    }
+}

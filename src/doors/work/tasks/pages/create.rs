@@ -1,0 +1,360 @@
+//! New tasks: the whole form, and the quick line of the list.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::list::{self, Quick};
+use super::recurring;
+use super::repeat::{self, Repeat, RepeatView};
+use super::state::Asked;
+use app::{App, Ws};
+use features::streams::queries as streams;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::{self, due, labels, scene::Scene};
+use features::tasks::rules::{self, NewTask};
+use kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
+use store::{Read, WriteTx};
+use web::error::PageError;
+use web::extract::Query;
+use web::hx::{Ask, Hx};
+use web::idempotency::FormOnce;
+use web::parts::{Choice, Tone};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    title: String,
+    description: String,
+    status: String,
+    priority: String,
+    assignee: String,
+    due: String,
+    /// The time of day for it; empty is the whole day.
+    due_time: String,
+    parent: String,
+    model: String,
+    thinking: String,
+    /// The id or name of a stream.
+    stream: String,
+    /// Names with commas.
+    labels: String,
+    start: String,
+    /// Whether and when it repeats.
+    #[serde(flatten)]
+    pub(super) repeat: Repeat,
+    /// The task in whose place it repeats, or empty.
+    pub(super) replaces: String,
+    /// Sent by the quick line: the address of the list.
+    quick: String,
+}
+
+impl Typed {
+    /// The names of the labels.
+    pub(super) fn label_names(&self) -> Vec<String> {
+        label_names(&self.labels)
+    }
+}
+
+/// The names of labels that were typed with commas between them.
+pub(super) fn label_names(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+#[derive(Template)]
+#[template(path = "tasks/new.html", blocks = ["form"])]
+struct NewPage {
+    shell: Shell,
+    url: String,
+    list_url: String,
+    /// Under which name the script keeps what is typed.
+    draft: String,
+    typed: Typed,
+    wrong: Vec<(String, String)>,
+    summary: String,
+    statuses: Vec<Choice>,
+    priorities: Vec<Choice>,
+    assignees: Vec<Choice>,
+    thinkings: Vec<Choice>,
+    streams: Vec<Choice>,
+    repeat: RepeatView,
+}
+
+impl NewPage {
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|(name, _)| name == field).map_or("", |(_, message)| message)
+    }
+}
+
+/// The empty form; what stands in the address is filled in.
+pub async fn form(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(mut typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    if !typed.replaces.is_empty() {
+        typed = ws.read(|snap| again(&Scene::new(&ws, &who, snap)?, snap, &typed.replaces))?;
+    }
+    html::page(&page(&ws, &who, shell, typed)?)
+}
+
+/// A form that makes a task repeat which does not do so yet.
+fn again(scene: &Scene, read: &dyn Read, text: &str) -> Result<Typed, TaskError> {
+    let task = queries::resolve(read, text)?;
+    let mut repeat = Repeat::weekdays();
+    if let Some(due) = due::Deadline::of(&task) {
+        repeat.due_at_time = due.time(&due::zone(&repeat::zone(read)?));
+    }
+    Ok(Typed {
+        replaces: scene.name(&task),
+        title: task.title,
+        description: task.description,
+        priority: task.priority.word().to_owned(),
+        assignee: task.assignee.map(|who| scene.people.handle(who)).unwrap_or_default(),
+        model: task.model.unwrap_or_default(),
+        thinking: task.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
+        stream: task.stream.map(|stream| stream.to_string()).unwrap_or_default(),
+        repeat,
+        ..Typed::default()
+    })
+}
+
+fn page(ws: &Ws, who: &Person, shell: Shell, typed: Typed) -> Result<NewPage, PageError> {
+    let (scene, zone, streams) = ws.read(|snap| {
+        let streams = stream_choices(snap, &typed.stream)?;
+        Ok::<_, TaskError>((Scene::new(ws, who, snap)?, repeat::zone(snap)?, streams))
+    })?;
+    // ok: a name that is not known chooses nobody; sending the form says what is wrong with it.
+    let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
+    let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
+    let priority = typed.priority.parse().unwrap_or(Priority::Medium);
+    Ok(NewPage {
+        shell,
+        url: ws.url("tasks"),
+        list_url: ws.url("tasks"),
+        draft: match typed.replaces.as_str() {
+            "" => format!("{}:new-task", who.account),
+            task => format!("{}:new-task-{task}", who.account),
+        },
+        statuses: TaskStatus::ALL
+            .iter()
+            .map(|s| Choice::new(s.word(), s.label(), *s == status))
+            .collect(),
+        priorities: priority_choices(priority),
+        assignees: scene.people.choices(assignee, scene.me),
+        thinkings: thinking_choices(typed.thinking.parse().ok()),
+        streams,
+        wrong: Vec::new(),
+        summary: String::new(),
+        repeat: typed.repeat.clone().view(ws, &zone, true),
+        typed,
+    })
+}
+
+/// The streams in use, and the one of this name or id, which is chosen.
+pub(super) fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
+    // ok: a stream that is not there chooses none; sending the form says what is wrong with it.
+    let now = queries::stream(read, now).ok().flatten();
+    let mut list = vec![Choice::new("", "No stream", now.is_none())];
+    for stream in streams::all(read)? {
+        let chosen = now == Some(stream.id);
+        // One that was archived since must not be lost by saving something else.
+        if chosen || stream.archived_at.is_none() {
+            list.push(Choice::new(stream.id.to_string(), stream.name, chosen));
+        }
+    }
+    Ok(list)
+}
+
+/// The priorities, the most urgent first.
+pub fn priority_choices(now: Priority) -> Vec<Choice> {
+    let all = Priority::ALL.iter().rev();
+    all.map(|p| Choice::new(p.word(), p.label(), *p == now)).collect()
+}
+
+/// The thinking levels, the agent's own first.
+pub fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
+    let mut list = vec![Choice::new("", "As the agent does", now.is_none())];
+    let all = Thinking::ALL.iter();
+    list.extend(all.map(|level| Choice::new(level.word(), level.label(), now == Some(*level))));
+    list
+}
+
+/// Makes a task; a refused form comes back with what was typed.
+pub async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    if typed.quick.is_empty() && typed.repeat.repeats() {
+        return recurring::create(app, (ws, who), (hx, shell), (typed, once)).await;
+    }
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
+        Ok(new) => {
+            let names = typed.label_names();
+            let make = move |tx: &mut WriteTx<'_>| {
+                let task = rules::create(tx, new)?;
+                let marked = rules::labels::ask(tx, task.id, labels::Asked::Exactly(names));
+                marked.map_err(|error| match error {
+                    TaskError::Store(_) => error,
+                    other => TaskError::field("labels", other.to_string()),
+                })
+            };
+            ws.write(&who, once.run(make)).await
+        }
+        Err(error) => Err(error),
+    };
+    let task = match made {
+        Ok(task) => task,
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            return refused(&ws, &who, (hx, shell), typed, &error);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let words = format!("Created {}", scene.name(&task));
+    if typed.quick.is_empty() {
+        return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))));
+    }
+    if hx.is_partial() {
+        let ask = Ask::new().changed("tasks", task.id).toast(Tone::Ok, &words);
+        let line = html::fragment::<_, PageError>(&quick(&ws, &typed))?;
+        return Ok((ask, line).into_response());
+    }
+    let back =
+        if typed.quick.starts_with(&ws.url("tasks")) { typed.quick } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// The quick line as it was, empty.
+fn quick(ws: &Ws, typed: &Typed) -> Quick {
+    if !typed.parent.is_empty() {
+        return part_line(ws, &typed.parent, typed.quick.clone());
+    }
+    Quick {
+        action: ws.url("tasks"),
+        back: typed.quick.clone(),
+        assignee: typed.assignee.clone(),
+        ..Quick::default()
+    }
+}
+
+/// The line that makes a part of a task.
+pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
+    let name: String = url::form_urlencoded::byte_serialize(parent.as_bytes()).collect();
+    Quick {
+        action: ws.url("tasks"),
+        back,
+        parent: parent.to_owned(),
+        full: ws.url(&format!("tasks/new?parent={name}")),
+        ..Quick::default()
+    }
+}
+
+/// Reads the form; all that is wrong at once.
+pub(super) fn new_task(
+    scene: &Scene,
+    read: &dyn Read,
+    typed: &Typed,
+) -> Result<NewTask, TaskError> {
+    let mut wrong = Vec::new();
+    let assignee = scene.people.find(&typed.assignee, scene.myself());
+    let (zone, now) = (&scene.today.zone, scene.today.now);
+    let due = due::parse_timed(&typed.due, &typed.due_time, zone, now);
+    rules::title(&typed.title, &mut wrong);
+    let parent = match typed.parent.trim() {
+        "" => None,
+        text => match queries::resolve(read, text) {
+            Ok(task) => Some(task.id),
+            Err(error) => {
+                wrong.extend(TaskError::field("parent", error.to_string()).fields());
+                None
+            }
+        },
+    };
+    let start_at = due::parse_start(&typed.start, zone, now);
+    let stream = queries::stream(read, &typed.stream);
+    let errors = [
+        assignee.as_ref().err(),
+        due.as_ref().err(),
+        start_at.as_ref().err(),
+        stream.as_ref().err(),
+    ];
+    for error in errors.into_iter().flatten() {
+        wrong.extend(error.fields());
+    }
+    if !wrong.is_empty() {
+        return Err(TaskError::Invalid(wrong));
+    }
+    let due = due?;
+    Ok(NewTask {
+        description: typed.description.clone(),
+        status: word("status", &typed.status, TaskStatus::Todo)?,
+        priority: word("priority", &typed.priority, Priority::Medium)?,
+        assignee: assignee?,
+        due_at: due.map(|due| due.at),
+        due_has_time: due.is_some_and(|due| due.has_time),
+        start_at: start_at?,
+        stream: stream?,
+        parent,
+        model: Some(typed.model.clone()),
+        thinking: match typed.thinking.as_str() {
+            "" => None,
+            text => Some(word("thinking", text, Thinking::Low)?),
+        },
+        ..NewTask::titled(typed.title.clone())
+    })
+}
+
+/// A word of a closed list; the default when nothing was chosen.
+pub fn word<T>(field: &str, text: &str, default: T) -> Result<T, TaskError>
+where
+    T: std::str::FromStr<Err = kernel::vocab::UnknownWord>,
+{
+    match text {
+        "" => Ok(default),
+        text => text.parse().map_err(|e: T::Err| TaskError::field(field, e.to_string())),
+    }
+}
+
+/// The form again, with what was typed and what is wrong with it.
+pub(super) fn refused(
+    ws: &Ws,
+    who: &Person,
+    (hx, shell): (Hx, Shell),
+    typed: Typed,
+    error: &TaskError,
+) -> Result<Response, PageError> {
+    if !typed.quick.is_empty() {
+        if hx.is_partial() {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            let line =
+                Quick { wrong: error.to_string(), typed: typed.title.clone(), ..quick(ws, &typed) };
+            return html::fragment_with(status, &line);
+        }
+        let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
+        // ok: an address that cannot be read is the plain list.
+        let asked: Asked = serde_urlencoded::from_str(query).unwrap_or_default();
+        return list::refused(ws, who, shell, &asked, (typed.title, error.to_string()));
+    }
+    let mut page = page(ws, who, shell, typed)?;
+    page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
+    if page.wrong.is_empty() {
+        page.summary = error.to_string();
+    }
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    match hx.is_partial() {
+        true => html::fragment_with(status, &page.as_form()),
+        false => html::document(status, &page),
+    }
+}

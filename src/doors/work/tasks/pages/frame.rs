@@ -1,0 +1,522 @@
+//! What stands around every layout of tasks: views, the box of the query, chips, menus.
+
+use serde::Serialize;
+
+use super::bar::BulkBar;
+use super::state::{Asked, State, WHOLE};
+use super::tabs::Tabs;
+use app::Ws;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::filter::{Asker, Understood};
+use features::tasks::queries::grouping::GroupBy;
+use features::tasks::queries::keys::KEYS;
+use features::tasks::queries::list::Sort;
+use features::tasks::queries::looks::{self, COLUMNS, Columns, Layout, NOUN};
+use features::tasks::queries::scene::Scene;
+use features::views::model::Look;
+use features::views::queries as saved_views;
+use kernel::filter::{self, Kind, Query, Term};
+use kernel::text::capitalized;
+use kernel::{AccountId, Priority, TaskStatus};
+use store::{Read, StoreError};
+use web::emoji;
+use web::error::PageError;
+use web::extract::{Json, Query as Typed};
+use web::hx::Hx;
+use web::parts::{Choice, Tab};
+use web::session::Person;
+
+/// What lists, boards and calendars show or ask for: the tasks, what is said and delivered on them, who waits for an
+/// answer, and what they are called by.
+pub(super) const SHOWN: &[&str] = &[
+    "tasks",
+    "task_labels",
+    "task_relations",
+    "comments",
+    "deliverables",
+    "inbox",
+    "parks",
+    "streams",
+    "labels",
+];
+
+/// A term of the query as a chip.
+pub struct TermChip {
+    /// Its key in words.
+    pub label: String,
+    /// Its values in words.
+    pub value: String,
+    /// Whether it must not hold.
+    pub not: bool,
+    /// Why it does not count, or empty.
+    pub wrong: String,
+    /// The address without it.
+    pub without: String,
+}
+
+/// What stands around a layout.
+pub struct Frame {
+    /// The form for a new task.
+    pub new_url: String,
+    /// Where forms of the list lead.
+    pub list_url: String,
+    /// What gives completions.
+    pub complete_url: String,
+    /// The views.
+    pub views: Tabs,
+    /// The layouts.
+    pub layouts: Vec<Tab>,
+    /// The query as typed.
+    pub q: String,
+    /// What else stands in the address.
+    pub others: Vec<(&'static str, String)>,
+    /// Terms.
+    pub chips: Vec<TermChip>,
+    /// The address without any term.
+    pub clear: String,
+    /// Statuses of the menu.
+    pub statuses: Vec<Choice>,
+    /// Assignees of the menu.
+    pub assignees: Vec<Choice>,
+    /// Priorities of the menu.
+    pub priorities: Vec<Choice>,
+    /// Dates of the menu.
+    pub dues: Vec<Choice>,
+    /// Streams of the menu; none when there are none.
+    pub streams: Vec<Choice>,
+    /// Labels of the menu; none when there are none.
+    pub labels: Vec<Choice>,
+    /// Ways to put together.
+    pub groups: Vec<Tab>,
+    /// The present one.
+    pub group_label: &'static str,
+    /// Orders.
+    pub sorts: Vec<Tab>,
+    /// The present one.
+    pub sort_label: &'static str,
+    /// Columns to show or hide; only a list has some.
+    pub columns: Vec<Tab>,
+    /// Lanes; only a board has some.
+    pub lanes: Vec<Tab>,
+    /// The present ones.
+    pub lanes_label: String,
+    /// The limits of a board's columns.
+    pub wip: String,
+    /// Whether tasks may be changed.
+    pub may_write: bool,
+    /// The address of what is shown.
+    pub back: String,
+    /// A view that was named and is not there, or empty.
+    pub missing: String,
+    /// Where a new view is sent.
+    pub save_url: String,
+    /// The icons of a new view.
+    pub icons: Vec<Choice>,
+    /// What would be saved, for forms.
+    pub look: Vec<(&'static str, String)>,
+    /// The saved view that is shown.
+    pub saved: Option<Saved>,
+    /// Whether something is changed that is not saved.
+    pub changed: bool,
+    /// Where a change of several tasks is sent.
+    pub bulk_url: String,
+    /// What it can be.
+    pub bulk: BulkBar,
+}
+
+/// Whether the numbers of the views are counted.
+#[derive(Clone, Copy)]
+pub enum Counts {
+    /// They are shown.
+    Shown,
+    /// Only a region is drawn, in which they do not stand.
+    Left,
+}
+
+impl Counts {
+    /// What an answer needs.
+    #[must_use]
+    pub fn of(hx: &Hx) -> Self {
+        if hx.is_partial() { Self::Left } else { Self::Shown }
+    }
+}
+
+/// A saved view, for its forms.
+pub struct Saved {
+    /// The revision that is shown.
+    pub rev: u64,
+    /// Where its forms lead.
+    pub url: String,
+    /// Where its history is.
+    pub history: String,
+    /// What people call it.
+    pub name: String,
+    /// Its icon among others.
+    pub icons: Vec<Choice>,
+    /// Whether another stands to its left.
+    pub left: bool,
+    /// Whether another stands to its right.
+    pub right: bool,
+    /// Whether everybody has it.
+    pub shared: bool,
+}
+
+/// What a query asks, as somebody who looks at a page means it.
+pub fn understand(scene: &Scene, read: &dyn Read, query: &Query) -> Result<Understood, TaskError> {
+    asker(scene, read).understand(query)
+}
+
+/// What reads a query for somebody.
+pub(super) fn asker<'a>(scene: &'a Scene, read: &'a dyn Read) -> Asker<'a> {
+    Asker { read, people: &scene.people, me: scene.myself(), today: &scene.today }
+}
+
+/// The list that is asked for, as somebody sees it: beginning with the view that is named, or with the
+/// first one when there is none of that name.
+///
+/// # Errors
+/// When the store fails.
+pub fn state(read: &dyn Read, who: AccountId, asked: &Asked) -> Result<State, StoreError> {
+    let mut views = looks::all(read, who)?;
+    let at = views.iter().position(|view| view.slug == asked.view);
+    let view = views.swap_remove(at.unwrap_or(0));
+    let missing = if at.is_none() { asked.view.clone() } else { String::new() };
+    Ok(State { missing, ..State::of(asked, view) })
+}
+
+impl Frame {
+    /// Everything around a layout.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        (asked, counts): (&Understood, Counts),
+    ) -> Result<Self, TaskError> {
+        let ws = &scene.ws;
+        let (group, sort, lanes) = (state.group(), state.sort(), state.lanes());
+        let layout = state.layout();
+        let look = |change: &dyn Fn(&mut Look)| {
+            let mut look = state.look.clone();
+            change(&mut look);
+            state.url_of(ws, &look)
+        };
+        let by = |now: GroupBy, put: &dyn Fn(&mut Look, &str)| -> Vec<Tab> {
+            let tab = |(one, word, label): &(GroupBy, &str, &str)| {
+                Tab::new(*label, look(&|look| put(look, word)), *one == now)
+            };
+            GroupBy::ALL.iter().map(tab).collect()
+        };
+        let shown = Columns::of(&state.look.columns);
+        let column = |(word, label): &(&'static str, &'static str)| {
+            let href = look(&|look| look.columns = shown.toggled(word));
+            Tab::new(*label, href, shown.has(word))
+        };
+        let is = |wanted: Layout| layout == wanted;
+        let groups = by(group, &|look, word| look.group = word.to_owned());
+        let views = Tabs::new(scene, read, state, counts)?;
+        let (left, right) = views.room();
+        Ok(Self {
+            new_url: ws.url("tasks/new"),
+            list_url: ws.url("tasks"),
+            complete_url: ws.url("tasks/complete"),
+            views,
+            layouts: layouts(ws, state, Some(layout)),
+            q: state.look.q.clone(),
+            others: state.others(),
+            chips: chips(scene, state, asked),
+            clear: state.url_of(ws, &Look { q: String::new(), ..state.look.clone() }),
+            statuses: status_choices(&state.query),
+            assignees: assignee_choices(scene, &state.query),
+            priorities: priority_choices(&state.query),
+            dues: due_choices(&state.query),
+            streams: name_choices(scene, read, &state.query, ("stream", "No stream"))?,
+            labels: name_choices(scene, read, &state.query, ("label", "No label"))?,
+            groups: if is(Layout::List) || is(Layout::Board) { groups } else { Vec::new() },
+            group_label: group.label(),
+            sorts: match is(Layout::Calendar) {
+                true => Vec::new(),
+                false => Sort::ALL
+                    .iter()
+                    .map(|(one, word, label)| {
+                        let href = look(&|look| look.sort = (*word).to_owned());
+                        Tab::new(*label, href, *one == sort)
+                    })
+                    .collect(),
+            },
+            sort_label: sort.label(),
+            columns: match is(Layout::List) {
+                true => COLUMNS.iter().map(column).collect(),
+                false => Vec::new(),
+            },
+            lanes: match is(Layout::Board) {
+                true => by(lanes, &|look, word| look.lanes = word.to_owned()),
+                false => Vec::new(),
+            },
+            lanes_label: format!("Lanes: {}", lanes.label()),
+            wip: state.look.wip.clone(),
+            may_write: scene.may_write,
+            back: state.url(ws),
+            missing: state.missing.clone(),
+            save_url: ws.url("views"),
+            icons: emoji::or_none(""),
+            look: look_fields(state),
+            saved: saved(scene, read, state, (left, right))?,
+            changed: state.is_changed(),
+            bulk_url: ws.url("tasks/bulk"),
+            bulk: BulkBar::new(scene, read)?,
+        })
+    }
+
+    /// Whether every term of the query is known: only then does it say which tasks are meant.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        self.chips.iter().all(|chip| chip.wrong.is_empty())
+    }
+}
+
+/// What stands above recurring tasks, too: the views, and the layouts, of which none is theirs.
+pub struct Top {
+    /// The views.
+    pub views: Tabs,
+    /// The layouts.
+    pub layouts: Vec<Tab>,
+}
+
+impl Top {
+    /// The frame of recurring tasks, from which every layout leads back to the tasks that were asked for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        counts: Counts,
+    ) -> Result<Self, TaskError> {
+        let views = Tabs::new(scene, read, state, counts)?;
+        Ok(Self { views, layouts: layouts(&scene.ws, state, None) })
+    }
+}
+
+/// The saved view that is shown, for who may change it.
+fn saved(
+    scene: &Scene,
+    read: &dyn Read,
+    state: &State,
+    (left, right): (bool, bool),
+) -> Result<Option<Saved>, StoreError> {
+    let Some(id) = state.view.id.filter(|_| scene.may_write) else { return Ok(None) };
+    Ok(Some(Saved {
+        rev: saved_views::rev(read, id)?,
+        url: scene.ws.url(&format!("views/{id}")),
+        history: scene.ws.url(&format!("history/views/{id}")),
+        name: state.view.name.clone(),
+        icons: emoji::or_none(&state.view.icon),
+        left,
+        right,
+        shared: state.view.shared,
+    }))
+}
+
+/// What a form sends that saves what is shown.
+fn look_fields(state: &State) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("noun", NOUN.to_owned())];
+    let look = state.look.fields().into_iter().filter(|(_, word)| !word.is_empty());
+    fields.extend(look.map(|(name, word)| (name, word.to_owned())));
+    fields
+}
+
+/// The layouts, and recurring tasks beside them, which are shown when no layout is.
+fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
+    let mut tabs: Vec<Tab> = Layout::ALL
+        .iter()
+        .map(|(one, word, label, icon)| {
+            // Each layout has an order of its own unless one was chosen.
+            let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
+            Tab::new(*label, state.url_of(ws, &look), now == Some(*one)).icon(icon)
+        })
+        .collect();
+    tabs.push(Tab::new("Recurring", state.recurring_url(ws), now.is_none()).icon("repeat"));
+    tabs
+}
+
+fn chips(scene: &Scene, state: &State, asked: &Understood) -> Vec<TermChip> {
+    let chip = |(term, wrong): &(Term, String)| {
+        let key = filter::key(KEYS, &term.key);
+        let label = match (key, term.is_words()) {
+            (_, true) => "Words".to_owned(),
+            (Some(_), _) => capitalized(&term.key.replace('-', " ")),
+            (None, _) => term.key.clone(),
+        };
+        let word = |value: &String| match key.map(|key| &key.kind) {
+            Some(Kind::Words(words) | Kind::Names(words)) => {
+                let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+                match (known, term.key.as_str()) {
+                    (Some((_, label)), _) => (*label).to_owned(),
+                    (None, "assignee" | "creator" | "waiting" | "watcher") => {
+                        // ok: a name that is not known stands as it was typed.
+                        let who = scene.people.find(value, scene.myself()).ok().flatten();
+                        who.map_or_else(|| value.clone(), |who| scene.people.name(who))
+                    }
+                    _ => value.clone(),
+                }
+            }
+            _ => value.clone(),
+        };
+        let values: Vec<String> = term.values.iter().map(word).collect();
+        TermChip {
+            label,
+            value: values.join(", "),
+            not: term.not,
+            wrong: wrong.clone(),
+            without: state.url_asking(&scene.ws, &state.query.without(term)),
+        }
+    };
+    asked.said.iter().map(chip).collect()
+}
+
+/// The values of a key that the query asks for, when there is one such term.
+fn asked_of<'q>(query: &'q Query, key: &str) -> &'q [String] {
+    let mut terms = query.terms.iter().filter(|term| term.key == key && !term.not);
+    terms.next().map(|term| term.values.as_slice()).unwrap_or_default()
+}
+
+fn status_choices(query: &Query) -> Vec<Choice> {
+    let (status, is) = (asked_of(query, "status"), asked_of(query, "is"));
+    let has = |list: &[String], word: &str| list.iter().any(|one| one == word);
+    let none = status.is_empty() && !is.iter().any(|one| WHOLE.contains(&one.as_str()));
+    let mut list = vec![Choice::new("open", "Open", has(is, "open"))];
+    list.extend(TaskStatus::ALL.iter().map(|one| {
+        Choice::new(one.word(), one.label(), has(status, one.word()) && status.len() == 1)
+    }));
+    if 1 < status.len() {
+        list.push(Choice::new(status.join(","), status.join(", "), true));
+    }
+    list.push(Choice::new("closed", "Closed", has(is, "closed")));
+    list.push(Choice::new("archived", "Archived", has(is, "archived")));
+    list.push(Choice::new("all", "All", none));
+    list
+}
+
+/// The values of a term as a query writes them, with quotes where they need some.
+fn written(key: &str, values: &[String]) -> String {
+    let term = Term { not: false, key: key.to_owned(), values: values.to_vec() }.to_string();
+    term.strip_prefix(&format!("{key}:")).unwrap_or_default().to_owned()
+}
+
+/// The choices of a menu; what was typed and is not among them is one more.
+fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
+    let asked = asked_of(query, key);
+    let typed = written(key, asked);
+    let mut found = false;
+    for choice in &mut list {
+        choice.chosen = choice.value.eq_ignore_ascii_case(&typed);
+        found |= choice.chosen;
+    }
+    if !found {
+        list.push(Choice::new(typed, asked.join(", "), true));
+    }
+    list
+}
+
+/// The choices of a key whose values are names; none when nothing has a name and none is asked.
+fn name_choices(
+    scene: &Scene,
+    read: &dyn Read,
+    query: &Query,
+    (key, none): (&str, &str),
+) -> Result<Vec<Choice>, StoreError> {
+    let names = asker(scene, read).names(key)?;
+    if names.is_empty() && asked_of(query, key).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut list = vec![Choice::new("", "Any", false), Choice::new("none", none, false)];
+    list.extend(names.into_iter().map(|(name, label)| {
+        let value = written(key, &[name]);
+        Choice::new(value, label, false)
+    }));
+    Ok(choices(query, key, list))
+}
+
+fn assignee_choices(scene: &Scene, query: &Query) -> Vec<Choice> {
+    let mut list = vec![
+        Choice::new("", "Anybody", false),
+        Choice::new("none", "Nobody", false),
+        Choice::new("me", "Me", false),
+    ];
+    let all = scene.people.choices(None, scene.me);
+    list.extend(all.into_iter().filter(|choice| !choice.value.is_empty()));
+    list.push(Choice::new("hq", "HQ itself", false));
+    choices(query, "assignee", list)
+}
+
+fn priority_choices(query: &Query) -> Vec<Choice> {
+    let mut list = vec![Choice::new("", "Any", false)];
+    list.extend(Priority::ALL.iter().rev().map(|p| Choice::new(p.word(), p.label(), false)));
+    choices(query, "priority", list)
+}
+
+fn due_choices(query: &Query) -> Vec<Choice> {
+    let list = [
+        ("", "Any time"),
+        ("<today", "Before today"),
+        ("<=today", "Today or earlier"),
+        ("<7d", "Within a week"),
+        ("none", "No date"),
+    ];
+    choices(query, "due", list.map(|(word, label)| Choice::new(word, label, false)).to_vec())
+}
+
+/// Where the cursor stands in what was typed.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Typing {
+    q: String,
+    /// In UTF-16 units, as scripts count.
+    at: usize,
+}
+
+/// Something that could come next.
+#[derive(Serialize)]
+pub struct Offer {
+    /// The whole text with it.
+    q: String,
+    /// Where the cursor stands then, in UTF-16 units.
+    at: usize,
+    word: String,
+    about: String,
+}
+
+/// What could come next where somebody types.
+pub async fn complete(
+    ws: Ws,
+    who: Person,
+    Typed(typing): Typed<Typing>,
+) -> Result<Json<Vec<Offer>>, PageError> {
+    let offers = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let asker = asker(&scene, snap);
+        let mut units = 0;
+        let before = typing.q.chars().take_while(|c| {
+            units += c.len_utf16();
+            units <= typing.at
+        });
+        let at = before.map(char::len_utf8).sum();
+        let mut names = Vec::new();
+        if let Some(key) = filter::ask(&typing.q, at).key {
+            names = asker.names(&key)?;
+        }
+        let found = filter::suggest(&typing.q, at, KEYS, &|_| names.clone());
+        let offer = |one: filter::Suggestion| Offer {
+            at: one.text[..one.at].encode_utf16().count(),
+            q: one.text,
+            word: one.word,
+            about: one.about,
+        };
+        Ok::<_, TaskError>(found.into_iter().map(offer).collect())
+    })?;
+    Ok(Json(offers))
+}

@@ -1,0 +1,365 @@
+//! The timeline: tasks as bars along the days, what waits for what as arrows.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+
+use super::frame::{Counts, Frame, understand};
+use super::rows::waits;
+use super::state::State;
+use app::Ws;
+use features::runs::model::{self as runs, Run};
+use features::tasks::model::Task;
+use features::tasks::queries::due::{self, Deadline};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::grouping::{self, GroupBy};
+use features::tasks::queries::list::{self, Filter, Today};
+use features::tasks::queries::looks::Layout;
+use features::tasks::queries::marks;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::taskset::TaskSet;
+use features::tasks::queries::terms::{Terms, Window};
+use features::views::model::Look;
+use kernel::TaskId;
+use kernel::filter::{Days, Term};
+use kernel::key::KeyBuf;
+use store::{Range, Read, ReadExt as _};
+use web::error::PageError;
+use web::have::{self, Have};
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::Shell;
+
+/// How many tasks are shown at first, and how many more each time that more are asked for.
+const BARS: usize = 200;
+/// What the list of them is called where a page says how many it shows.
+const LIST: &str = "bars";
+/// How many days are shown.
+const DAYS: i32 = 70;
+/// How wide a day is, and how high a line, in units of the picture.
+const DAY: i32 = 16;
+const LINE: i32 = 36;
+/// How wide the handle of an end is.
+const HANDLE: i32 = 7;
+/// How high the names of the weeks are.
+const HEAD: i32 = 28;
+
+/// A task along the days.
+struct Bar {
+    id: String,
+    name: String,
+    title: String,
+    href: String,
+    status: (&'static str, &'static str),
+    face: Face,
+    /// Where it begins and how long it is; a bar outside of the picture has no length.
+    x: i32,
+    width: i32,
+    /// Where the handle of its end is.
+    end: i32,
+    y: i32,
+    /// Whether it has no due date, and so no end.
+    endless: bool,
+    late: bool,
+    /// For how many tasks it waits, in words, or empty.
+    waits: String,
+    /// The days, for what moves them.
+    start: String,
+    due: String,
+    /// The same for people.
+    dates: String,
+    may_write: bool,
+}
+
+/// A week's first day.
+struct Tick {
+    x: i32,
+    label: String,
+}
+
+/// Something that waits for something.
+struct Arrow {
+    path: String,
+    /// Whether what is waited for ends after what waits has begun.
+    late: bool,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/timeline.html", blocks = ["bars"])]
+struct TimelinePage {
+    shell: Shell,
+    frame: Frame,
+    live: Live,
+    month: String,
+    before: String,
+    after: String,
+    now: String,
+    bars: Vec<Bar>,
+    arrows: Vec<Arrow>,
+    ticks: Vec<Tick>,
+    /// Where today is.
+    today: i32,
+    width: i32,
+    height: i32,
+    day: i32,
+    /// How many there are in these weeks.
+    total: usize,
+    /// Where more of them are shown; empty when these are all, or as many as a page shows.
+    more: String,
+    /// How many of all that fit are without any date, and where they are.
+    undated: usize,
+    undated_url: String,
+    /// Whether nothing fits, whenever it may be.
+    nothing: bool,
+}
+
+/// The timeline that is asked for, with as many bars as the page has already.
+pub fn show(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    (state, have): (&State, &Have),
+) -> Result<Response, PageError> {
+    let mut page = ws.read(|snap| view((ws, who), snap, (state, have), Counts::of(hx)))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_bars());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+/// The days of a task: from the first to the last one.
+struct Stretch {
+    first: Date,
+    last: Date,
+    endless: bool,
+}
+
+fn stretch(read: &dyn Read, task: &Task, today: &Today) -> Result<Stretch, TaskError> {
+    let day = |at: Timestamp| due::day(at, &today.zone);
+    let ended = task.completed_at.or(task.due_at);
+    let first = match task.start_at {
+        Some(at) => day(at),
+        None => {
+            let range = Range::prefix(KeyBuf::of(&task.id)).limit(1);
+            let runs: Vec<Run> = read.scan(runs::RUN_BY_TASK, &range)?;
+            let began = day(runs.first().map_or(task.created_at, |run| run.created_at));
+            // Nobody has said that it begins behind its end.
+            ended.map_or(began, |end| began.min(day(end)))
+        }
+    };
+    // What is due before it begins is a day long.
+    let last = day(ended.unwrap_or(today.now)).max(first);
+    Ok(Stretch { first, last, endless: ended.is_none() })
+}
+
+/// The first tasks of some weeks.
+struct Found {
+    /// How many there are.
+    total: usize,
+    tasks: Vec<Task>,
+    /// How many could be shown next; none when these are all, or as many as a page shows.
+    next: Option<usize>,
+}
+
+/// The tasks of the weeks from this day on.
+fn found(
+    scene: &Scene,
+    read: &dyn Read,
+    terms: Terms,
+    (state, have): (&State, &Have),
+    start: Date,
+) -> Result<Found, TaskError> {
+    let days = Days { from: Some(start), to: start.checked_add(DAYS.days()).ok() };
+    let (from, to) = days.span(&scene.today.zone);
+    let window = Window { from, to, now: scene.today.now.as_millisecond() };
+    let filter = Filter::of(terms.during(window));
+    let limit = have.of(LIST, BARS);
+    let all = (GroupBy::None, GroupBy::None);
+    let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, limit)?;
+    let cell = cells.into_iter().next().map(|cell| (cell.total, cell.page.items));
+    let (total, tasks) = cell.unwrap_or_default();
+    let next = (limit < total && limit < have::MOST).then(|| (limit + BARS).min(have::MOST));
+    Ok(Found { total, tasks, next })
+}
+
+/// The bars of tasks in their order, and what waits for what among them.
+fn drawn(
+    scene: &Scene,
+    read: &dyn Read,
+    tasks: &[Task],
+    start: Date,
+) -> Result<(Vec<Bar>, Vec<Arrow>), TaskError> {
+    let shown: TaskSet = tasks.iter().map(|task| task.id).collect();
+    let blocked = marks::blocked_among(read, &shown)?;
+    let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
+    let mut bars = Vec::with_capacity(tasks.len());
+    let mut y = HEAD;
+    for task in tasks {
+        let stretch = stretch(read, task, &scene.today)?;
+        let waits = waits(&blocked, task.id);
+        bars.push(Bar { waits, ..bar(scene, task, &stretch, (start, y)) });
+        places.insert(task.id, (y, stretch));
+        y += LINE;
+    }
+    let pairs = marks::waits_among(read, &shown)?.into_iter();
+    let arrows = pairs.filter_map(|(task, other)| {
+        let (to, from) = (places.get(&task)?, places.get(&other)?);
+        arrow(from, to, start)
+    });
+    let arrows = arrows.collect();
+    Ok((bars, arrows))
+}
+
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    (state, have): (&State, &Have),
+    counts: Counts,
+) -> Result<TimelinePage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
+    let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
+    let understood = understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
+    let undated = state.query.with(Term::new("start", "none")).with(Term::new("due", "none"));
+    let dateless = Filter::of(understand(&scene, read, &undated)?.terms);
+    let found = found(&scene, read, understood.terms.clone(), (state, have), start)?;
+    let (bars, arrows) = drawn(&scene, read, &found.tasks, start)?;
+    let next = found.next.map(|next| format!(r#"{{"{LIST}":{next}}}"#));
+    let list = Look {
+        q: undated.to_string(),
+        layout: Layout::List.word().to_owned(),
+        ..state.look.clone()
+    };
+    let month =
+        |day: Date| State { month: day.strftime("%Y-%m").to_string(), ..state.clone() }.url(ws);
+    let middle = on(start, 14);
+    Ok(TimelinePage {
+        shell: Shell::default(),
+        live: Live::new(state.url(ws)).tables(&["tasks", "task_relations", "runs"]),
+        month: format!(
+            "{} to {}",
+            start.strftime("%-d %b"),
+            on(start, i64::from(DAYS) - 1).strftime("%-d %b %Y")
+        ),
+        before: month(on(middle.first_of_month(), -1)),
+        after: month(on(middle.last_of_month(), 1)),
+        now: State { month: String::new(), ..state.clone() }.url(ws),
+        ticks: ticks(start),
+        today: x(start, today) + DAY / 2,
+        width: DAYS * DAY,
+        height: HEAD + LINE * i32::try_from(bars.len()).unwrap_or(0) + 8,
+        day: DAY,
+        total: found.total,
+        more: next.map(|next| state.url_with(ws, &[("have", &next)])).unwrap_or_default(),
+        undated: list::total(read, &dateless, &scene.today)?,
+        undated_url: state.url_of(ws, &list),
+        nothing: bars.is_empty()
+            && list::total(read, &Filter::of(understood.terms), &scene.today)? == 0,
+        bars,
+        arrows,
+        frame,
+    })
+}
+
+fn ticks(start: Date) -> Vec<Tick> {
+    let tick = |week: i32| Tick {
+        x: week * 7 * DAY,
+        label: on(start, i64::from(week) * 7).strftime("%-d %b").to_string(),
+    };
+    (0..DAYS / 7).map(tick).collect()
+}
+
+fn on(day: Date, days: i64) -> Date {
+    day.checked_add(days.days()).unwrap_or(day)
+}
+
+/// Where a day begins; what lies far away lies just outside of the picture.
+fn x(start: Date, day: Date) -> i32 {
+    let days = (day - start).get_days();
+    days.clamp(-7, DAYS + 7) * DAY
+}
+
+fn bar(scene: &Scene, task: &Task, at: &Stretch, (start, y): (Date, i32)) -> Bar {
+    let left = x(start, at.first).clamp(0, DAYS * DAY);
+    let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
+    let zone = &scene.today.zone;
+    let words = |day: Date| day.strftime("%-d %b").to_string();
+    // It ends when it was done, else when it is due, but not before it begins.
+    let ends = Deadline::of(task).filter(|_| task.completed_at.is_none());
+    let ends = ends.filter(|due| due::day(due.at, zone) == at.last);
+    let end = match ends {
+        _ if at.endless => "no due date".to_owned(),
+        Some(due) => due.words(zone, "%-d %b"),
+        None => words(at.last),
+    };
+    Bar {
+        id: task.id.to_string(),
+        name: scene.name(task),
+        title: task.title.clone(),
+        href: scene.href(task),
+        status: (task.status.word(), task.status.label()),
+        face: scene.people.face_or_nobody(task.assignee),
+        x: left,
+        width: right - left,
+        end: right - HANDLE,
+        y,
+        endless: at.endless,
+        late: scene.is_overdue(task),
+        waits: String::new(),
+        start: at.first.to_string(),
+        due: at.last.to_string(),
+        dates: format!("{} to {end}", words(at.first)),
+        may_write: scene.may_write && task.archived_at.is_none(),
+    }
+}
+
+/// From the end of what is waited for to the start of what waits.
+fn arrow(from: &(i32, Stretch), to: &(i32, Stretch), start: Date) -> Option<Arrow> {
+    let (x1, y1) = (x(start, from.1.last) + DAY, from.0 + LINE / 2);
+    let (x2, y2) = (x(start, to.1.first), to.0 + LINE / 2);
+    let seen = |x: i32| (0..=DAYS * DAY).contains(&x);
+    if !seen(x1) && !seen(x2) {
+        return None;
+    }
+    let late = to.1.first <= from.1.last;
+    let turn = x1 + 6;
+    let path = if x1 + 12 <= x2 {
+        format!("M{x1} {y1}H{turn}V{y2}H{}", x2 - 4)
+    } else {
+        // Around the bar, between the lines.
+        let gap = if y1 < y2 { y2 - LINE / 2 } else { y2 + LINE / 2 };
+        format!("M{x1} {y1}H{turn}V{gap}H{}V{y2}H{}", x2 - 10, x2 - 4)
+    };
+    Some(Arrow { path, late })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, Stretch, arrow, x};
+    use jiff::civil::date;
+
+    #[test]
+    fn a_blocker_that_ends_after_its_follower_begins_is_late() {
+        let start = date(2026, 11, 2);
+        let of = |first: i8, last: i8| Stretch {
+            first: date(2026, 11, first),
+            last: date(2026, 11, last),
+            endless: false,
+        };
+        let early = arrow(&(28, of(3, 5)), &(64, of(9, 12)), start).expect("an arrow");
+        assert!(!early.late && early.path.starts_with(&format!("M{} 46H", 4 * DAY)));
+        let late = arrow(&(28, of(3, 10)), &(64, of(9, 12)), start).expect("an arrow");
+        assert!(late.late);
+        assert_eq!(x(start, date(2026, 11, 3)), DAY);
+        assert!(x(start, date(2020, 1, 1)) < 0, "far away is just outside");
+    }
+}

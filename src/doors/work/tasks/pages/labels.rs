@@ -1,0 +1,256 @@
+//! Settings, labels: all of them with how many tasks have each, and the form that makes or changes one.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::history::queries::meanwhile;
+use features::tasks::model::label::Label;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::{labels, marks};
+use features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
+use kernel::{Can, FieldError, Hue, LabelId, Problem as _, ProblemKind};
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::form::Meanwhile;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, format, html};
+
+const HERE: &str = "settings/labels";
+
+struct Row {
+    name: String,
+    colour: String,
+    description: String,
+    uses: String,
+    tasks: String,
+    /// Where its form is.
+    edit: String,
+    /// Where it is deleted.
+    delete: String,
+}
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    /// The revision that was read; none for a new one.
+    rev: String,
+    name: String,
+    colour: String,
+    description: String,
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// The label whose form is shown.
+    edit: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/labels.html", blocks = ["rows"])]
+struct LabelsPage {
+    shell: Shell,
+    here: &'static str,
+    live: Live,
+    rows: Vec<Row>,
+    may_write: bool,
+    /// Where the form is sent.
+    action: String,
+    /// The name of the label that it changes; empty for a new one.
+    changes: String,
+    typed: Typed,
+    wrong: Vec<FieldError>,
+    summary: String,
+    since: Meanwhile,
+    colours: Vec<Choice>,
+    /// Where the history of the label is that is changed; empty for a new one.
+    history: String,
+}
+
+impl LabelsPage {
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
+    }
+}
+
+/// Shows all labels.
+pub async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        // ok: a label that is gone leaves the form for a new one.
+        let edited = labels::resolve(snap, &asked.edit).ok();
+        let edited = edited.map(|label| labels::get_rev(snap, label.id)).transpose()?;
+        let typed = edited.as_ref().map_or_else(Typed::default, |(label, rev)| Typed {
+            rev: rev.to_string(),
+            name: label.name.clone(),
+            colour: label.colour.word().to_owned(),
+            description: label.description.clone(),
+        });
+        view(&ws, &who, snap, shell, (edited.map(|(label, _)| label.id), typed))
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    shell: Shell,
+    (edited, typed): (Option<LabelId>, Typed),
+) -> Result<LabelsPage, TaskError> {
+    let counts = marks::label_counts(read)?;
+    let mut changes = String::new();
+    let mut rows = Vec::new();
+    for label in labels::all(read)? {
+        let n = counts.get(&label.id).copied().unwrap_or(0);
+        if edited == Some(label.id) {
+            changes.clone_from(&label.name);
+        }
+        let query = format!("label:\"{}\"", label.name.replace('"', ""));
+        rows.push(Row {
+            colour: label.colour.label().to_lowercase(),
+            uses: format::count(n as u64, "task", "tasks"),
+            tasks: ws.url(&format!("tasks?q={}", format::query_value(&query))),
+            edit: ws.url(&format!("{HERE}?edit={}#form", label.id)),
+            delete: ws.url(&format!("{HERE}/{}/delete", label.id)),
+            description: label.description,
+            name: label.name,
+        });
+    }
+    let colour: Option<Hue> = typed.colour.parse().ok();
+    let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
+    if colour.is_none() {
+        colours.push(Choice::new("", "By its name", true));
+    }
+    let all = Hue::ALL.iter();
+    colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));
+    Ok(LabelsPage {
+        shell,
+        here: "labels",
+        live: Live::new(ws.url(HERE)).table("labels").table("task_labels"),
+        rows,
+        may_write: who.access.may(Can::Write),
+        action: match edited {
+            Some(id) => ws.url(&format!("{HERE}/{id}")),
+            None => ws.url(HERE),
+        },
+        changes,
+        typed,
+        wrong: Vec::new(),
+        summary: String::new(),
+        since: Meanwhile::default(),
+        colours,
+        history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
+    })
+}
+
+/// Makes a label.
+pub async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let new = NewLabel {
+        name: typed.name.clone(),
+        // ok: a colour that is not in the list is chosen by the name.
+        colour: typed.colour.parse().ok(),
+        description: typed.description.clone(),
+    };
+    let made = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await;
+    let words = format!("Created {}", typed.name.trim());
+    answer(&app, (&ws, &who), (&hx, shell), (None, typed), made.map(|_| words))
+}
+
+/// Saves a label.
+pub async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<LabelId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let patch = LabelPatch {
+        name: Some(typed.name.clone()),
+        // ok: a colour that is not in the list leaves the one that it has.
+        colour: typed.colour.parse().ok(),
+        description: Some(typed.description.clone()),
+    };
+    let rev = typed.rev.parse().ok();
+    let saved = ws
+        .write(&who, move |tx| {
+            rules::expect_rev(tx, id, rev)?;
+            rules::update(tx, id, patch)
+        })
+        .await;
+    let saved = saved.map(|label| format!("Saved {}", label.name));
+    answer(&app, (&ws, &who), (&hx, shell), (Some(id), typed), saved)
+}
+
+/// Deletes a label.
+pub async fn delete(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<LabelId>,
+) -> Result<Response, PageError> {
+    let gone = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
+    let words = format!("Deleted {}", gone.name);
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
+}
+
+/// Back to the list; a refused form comes back with what was typed.
+fn answer(
+    app: &App,
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (&Hx, Shell),
+    (edited, mut typed): (Option<LabelId>, Typed),
+    done: Result<String, TaskError>,
+) -> Result<Response, PageError> {
+    match done {
+        Ok(words) => Ok(flash::say(app, Flash::ok(words), hx.go_to(&ws.url(HERE)))),
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
+            let mut page = ws.read(|snap| {
+                let since = match edited {
+                    Some(id) => {
+                        let form = (id, typed.rev.as_str());
+                        meanwhile::after::<Label>(ws, who, snap, form, &error)?
+                    }
+                    None => Meanwhile::default(),
+                };
+                since.renew(&mut typed.rev);
+                let page = view(ws, who, snap, shell, (edited, typed))?;
+                Ok::<_, TaskError>(LabelsPage { since, ..page })
+            })?;
+            page.wrong = error.fields();
+            if page.wrong.is_empty() && !page.since.is_told() {
+                page.summary = error.to_string();
+            }
+            html::document(page.since.status(), &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,233 @@
+//! The list of tasks, row by row.
+
+use askama::Template;
+use axum::response::Response;
+
+use super::board;
+use super::buckets::{self, Head, Heads};
+use super::calendar;
+use super::frame::{self, Counts, Frame, SHOWN};
+use super::gantt;
+use super::rows::{Dresser, Row};
+use super::state::{Asked, State};
+use super::tabs;
+use app::Ws;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::grouping::{self, GroupBy, Room};
+use features::tasks::queries::list::{self, Cut, Filter};
+use features::tasks::queries::looks::{Columns, Layout};
+use features::tasks::queries::scene::Scene;
+use kernel::filter::Term;
+use store::Read;
+use web::error::PageError;
+use web::extract::Query;
+use web::have;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::session::Person;
+use web::shell::Shell;
+use web::week::WeekStart;
+
+/// How many tasks of a group are shown at once.
+const GROUP: usize = Room::LIST.most;
+
+struct Group {
+    head: Head,
+    total: usize,
+    rows: Vec<Row>,
+    more: String,
+    /// The form for a task in this group, or empty.
+    add: String,
+}
+
+/// The line that makes a task by its title alone.
+#[derive(Default, Template)]
+#[template(path = "tasks/_quick.html")]
+pub(super) struct Quick {
+    pub(super) action: String,
+    /// The list that it stands in.
+    pub(super) back: String,
+    /// Who gets the task, or empty.
+    pub(super) assignee: String,
+    /// The task that it becomes a part of, or empty.
+    pub(super) parent: String,
+    /// The form with all fields, or empty.
+    pub(super) full: String,
+    pub(super) typed: String,
+    /// Why it was refused, or empty.
+    pub(super) wrong: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/list.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    frame: Frame,
+    quick: Option<Quick>,
+    live: Live,
+    groups: Vec<Group>,
+    total: usize,
+    /// Whether there is no task at all.
+    untouched: bool,
+    /// Whether more than what is open is asked.
+    asks: bool,
+    back: String,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/_rows.html")]
+struct MoreRows {
+    rows: Vec<Row>,
+    more: String,
+    back: String,
+}
+
+/// Lists tasks.
+pub async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    week: WeekStart,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
+    if asked.part == tabs::PART && hx.is_partial() {
+        return tabs::show(&ws, &who, &state);
+    }
+    match state.layout() {
+        Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
+        Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, (&state, week)),
+        Layout::Timeline => {
+            return gantt::show((&ws, &who), &hx, shell, (&state, &asked.have));
+        }
+        Layout::List => {}
+    }
+    if !asked.after.is_empty() && hx.is_partial() {
+        return more(&ws, &who, &asked, &state);
+    }
+    let mut page = ws.read(|snap| view((&ws, &who), snap, (&asked, &state), Counts::of(&hx)))?;
+    if hx.is_partial() {
+        return html::fragment(&page.as_rows());
+    }
+    page.shell = shell;
+    html::page(&page)
+}
+
+/// The list again with a quick entry that was refused.
+pub fn refused(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    asked: &Asked,
+    (typed, wrong): (String, String),
+) -> Result<Response, PageError> {
+    let state = ws.read(|snap| frame::state(snap, who.account, asked))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (asked, &state), Counts::Shown))?;
+    page.shell = shell;
+    if let Some(quick) = &mut page.quick {
+        (quick.typed, quick.wrong) = (typed, wrong);
+    }
+    html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// The further rows of one group.
+fn more(ws: &Ws, who: &Person, asked: &Asked, state: &State) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let scene = Scene::new(ws, who, snap)?;
+        let query = buckets::narrowed(&state.query, state.group(), &asked.of);
+        let filter = Filter::of(frame::understand(&scene, snap, &query)?.terms);
+        let cut = Cut { after: Some(asked.after.clone()), limit: GROUP };
+        let page = list::page(snap, &filter, state.sort(), &scene.today, &cut)?;
+        let more = page.next.map(|after| more_url(ws, state, &asked.of, &after));
+        let heads = Heads::new(&scene, snap)?;
+        let columns = Columns::of(&state.look.columns);
+        let dresser = Dresser::new(snap, &heads, columns, page.items.iter())?;
+        let rows = dresser.rows(&scene, snap, page.items)?;
+        Ok::<_, TaskError>(MoreRows { rows, more: more.unwrap_or_default(), back: state.url(ws) })
+    })?;
+    html::fragment(&page)
+}
+
+fn more_url(ws: &Ws, state: &State, of: &str, after: &str) -> String {
+    state.url_with(ws, &[("of", of), ("after", after)])
+}
+
+fn view(
+    (ws, who): (&Ws, &Person),
+    read: &dyn Read,
+    (asked, state): (&Asked, &State),
+    counts: Counts,
+) -> Result<ListPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let understood = frame::understand(&scene, read, &state.query)?;
+    let frame = Frame::new(&scene, read, state, (&understood, counts))?;
+    let heads = Heads::new(&scene, read)?;
+    let groups = groups(&scene, read, (asked, state), &heads, &Filter::of(understood.terms))?;
+    let total: usize = groups.iter().map(|group| group.total).sum();
+    let live = Live::new(state.url(ws)).tables(SHOWN);
+    let asks = state.query.terms.iter().any(|term| *term != Term::new("is", "open"));
+    Ok(ListPage {
+        shell: Shell::default(),
+        quick: scene.may_write.then(|| Quick {
+            action: ws.url("tasks"),
+            back: state.url(ws),
+            assignee: state.one_assignee().to_owned(),
+            ..Quick::default()
+        }),
+        untouched: total == 0 && list::counts(read)?.iter().all(|(_, n)| *n == 0) && !asks,
+        back: state.url(ws),
+        frame,
+        live,
+        groups,
+        total,
+        asks,
+    })
+}
+
+fn groups(
+    scene: &Scene,
+    read: &dyn Read,
+    (asked, state): (&Asked, &State),
+    heads: &Heads<'_>,
+    filter: &Filter,
+) -> Result<Vec<Group>, TaskError> {
+    // Without script "show more" leads to the whole group.
+    let room = if asked.after.is_empty() { Room::LIST } else { have::MOST.into() };
+    let (by, ws) = (state.group(), &scene.ws);
+    let sort = state.sort();
+    let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;
+    for cell in &mut cells {
+        let word = heads.of(cell.column).word;
+        let limit = asked.have.of(&word, GROUP);
+        if GROUP < limit {
+            let query = buckets::narrowed(&state.query, by, &word);
+            let filter = Filter::of(frame::understand(scene, read, &query)?.terms);
+            cell.page = list::page(read, &filter, sort, &scene.today, &Cut { after: None, limit })?;
+        }
+    }
+    let shown = cells.iter().flat_map(|cell| &cell.page.items);
+    let dresser = Dresser::new(read, heads, Columns::of(&state.look.columns), shown)?;
+    let mut groups = Vec::with_capacity(cells.len());
+    for cell in cells {
+        let head = heads.of(cell.column);
+        let next = cell.page.next.as_deref();
+        let preset = buckets::preset(by, &head.word).filter(|_| scene.may_write);
+        groups.push(Group {
+            total: cell.total,
+            more: next.map(|after| more_url(ws, state, &head.word, after)).unwrap_or_default(),
+            rows: dresser.rows(scene, read, cell.page.items)?,
+            add: preset.map(|preset| add_url(scene, preset)).unwrap_or_default(),
+            head,
+        });
+    }
+    groups.sort_by(|a, b| a.head.order.cmp(&b.head.order));
+    Ok(groups)
+}
+
+/// The form for a new task with one field filled in.
+pub(super) fn add_url(scene: &Scene, (field, value): (&'static str, String)) -> String {
+    let query = serde_urlencoded::to_string([(field, value)]).unwrap_or_default();
+    scene.ws.url(&format!("tasks/new?{query}"))
+}

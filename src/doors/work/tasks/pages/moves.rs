@@ -1,0 +1,175 @@
+//! Changes by hand to one task that is dragged, or to many that are chosen.
+
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::acts::closed;
+use super::create::word;
+use super::frame::asker;
+use app::{App, Ws};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::matching::matching;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::{self, due};
+use features::tasks::rules::bulk::{self, Bulk, MOST};
+use features::tasks::rules::order;
+use kernel::{Priority, TaskId, TaskStatus};
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::{Ask, Hx};
+use web::session::Person;
+use web::shell::Flash;
+use web::{flash, format, html};
+
+/// What is to change, under the names of the fields; what is absent stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wish {
+    /// The names of the tasks, with commas.
+    tasks: String,
+    /// In their place: every task that this query finds, also those that no page shows.
+    q: Option<String>,
+    status: Option<String>,
+    priority: Option<String>,
+    assignee: Option<String>,
+    stream: Option<String>,
+    due: Option<String>,
+    /// The time of day for it; when it is empty, each task keeps its own.
+    due_time: String,
+    start: Option<String>,
+    /// A label that they get.
+    label: Option<String>,
+    /// A label that they lose.
+    unlabel: Option<String>,
+    /// `yes` or `no`.
+    archived: Option<String>,
+    /// The task behind which it comes.
+    after: String,
+    /// The task before which it comes.
+    before: String,
+    /// Sent when a person was asked whether it is to be finished in any case.
+    sure: String,
+    back: String,
+}
+
+impl Wish {
+    /// The tasks that are to change.
+    fn meant(&self, scene: &Scene, read: &dyn Read) -> Result<Vec<TaskId>, TaskError> {
+        if let Some(q) = &self.q {
+            return matching(&asker(scene, read), q, MOST);
+        }
+        let names = self.tasks.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.take(MOST + 1).map(|name| Ok(queries::resolve(read, name)?.id)).collect()
+    }
+
+    fn read(&self, scene: &Scene, read: &dyn Read) -> Result<Bulk, TaskError> {
+        let zone = &scene.today.zone;
+        let now = scene.today.now;
+        let names = |label: &Option<String>| {
+            let label = label.as_deref().map(str::trim).filter(|label| !label.is_empty());
+            label.map(str::to_owned).into_iter().collect()
+        };
+        let status = self.status.as_deref().map(|text| word("status", text, TaskStatus::Todo));
+        let usual = Priority::Medium;
+        let priority = self.priority.as_deref().map(|text| word("priority", text, usual));
+        let assignee = self.assignee.as_deref().map(|text| scene.people.find(text, scene.myself()));
+        let due = self.due.as_deref();
+        let due = due.map(|text| due::parse_timed(text, &self.due_time, zone, now)).transpose()?;
+        Ok(Bulk {
+            status: status.transpose()?,
+            careful: self.sure.is_empty(),
+            priority: priority.transpose()?,
+            assignee: assignee.transpose()?,
+            stream: self.stream.as_deref().map(|text| queries::stream(read, text)).transpose()?,
+            due_at: due.map(|due| due.map(|due| due.at)),
+            due_has_time: due.flatten().is_some_and(|due| due.has_time),
+            due_keeps: Some(zone.clone()),
+            start_at: self
+                .start
+                .as_deref()
+                .map(|text| due::parse_start(text, zone, now))
+                .transpose()?,
+            add_labels: names(&self.label),
+            remove_labels: names(&self.unlabel),
+            archived: self.archived.as_deref().map(|text| text == "yes"),
+        })
+    }
+}
+
+fn task(read: &dyn Read, name: &str) -> Result<Option<TaskId>, TaskError> {
+    match name.trim() {
+        "" => Ok(None),
+        name => Ok(Some(queries::resolve(read, name)?.id)),
+    }
+}
+
+/// Moves one task: to another group, to another day, to another place in the order.
+pub async fn one(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(text): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let (id, bulk, after, before) = ws.read(|snap| {
+        let id = queries::resolve(snap, &text)?.id;
+        let (after, before) = (task(snap, &wish.after)?, task(snap, &wish.before)?);
+        Ok::<_, TaskError>((id, wish.read(&scene, snap)?, after, before))
+    })?;
+    let closes = bulk.status.is_some();
+    let moved = ws.write(&who, move |tx| {
+        bulk::apply(tx, &[id], &bulk)?;
+        if after.is_some() || before.is_some() {
+            order::place(tx, id, after, before)?;
+        }
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>((queries::get(tx, id)?, tx.seq().ok()))
+    });
+    let (task, entry) = moved.await?;
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").changed("tasks", task.id);
+        let ask = closed(ask, &scene, &task, entry.filter(|_| closes))?;
+        return Ok((ask, "").into_response());
+    }
+    let name = scene.name(&task);
+    let at = if wish.back.starts_with(&ws.url("tasks")) { wish.back } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(format!("Moved {name}")), hx.go_to(&at)))
+}
+
+/// Changes many tasks at once, as one piece of work.
+pub async fn many(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(wish): Form<Wish>,
+) -> Result<Response, PageError> {
+    let (ids, bulk) = ws.read(|snap| {
+        let scene = Scene::new(&ws, &who, snap)?;
+        let ids = wish.meant(&scene, snap)?;
+        // Who finishes many at once has seen them.
+        Ok::<_, TaskError>((ids, Bulk { careful: false, ..wish.read(&scene, snap)? }))
+    })?;
+    let count = ids.len();
+    let entry = ws.write(&who, move |tx| {
+        bulk::apply(tx, &ids, &bulk)?;
+        // ok: when everything was so already, there is nothing to undo.
+        Ok::<_, TaskError>(tx.seq().ok())
+    });
+    let entry = entry.await?;
+    let words = format!("Changed {}", format::count(count as u64, "task", "tasks"));
+    if hx.is_partial() {
+        let ask = Ask::new().reswap("none").event("hq:chosen", serde_json::json!({}));
+        let ask = ask.changed("tasks", "any");
+        let ask = match entry {
+            Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
+            None => ask.toast(web::parts::Tone::Ok, "Nothing was different"),
+        };
+        return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
+    }
+    let at = if wish.back.starts_with(&ws.url("tasks")) { wish.back } else { ws.url("tasks") };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}

@@ -1,0 +1,520 @@
+//! Recurring tasks: the list of all series, the page of one, the form that makes one.
+
+use askama::Template;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::create::{self, Typed, thinking_choices, word};
+use super::frame::{self, Counts, Top};
+use super::repeat::{self, Repeat, RepeatView};
+use super::state;
+use app::{App, Ws};
+use features::history::queries::meanwhile;
+use features::tasks::model::Task;
+use features::tasks::model::series::{Going, Occurrence, Series};
+use features::tasks::queries;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::series::{self as reads, Tally};
+use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
+use kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
+use store::{Read, ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::form::Meanwhile;
+use web::hx::Hx;
+use web::idempotency::{FormOnce, Once};
+use web::live::Live;
+use web::parts::{Choice, Dot, Face};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html};
+
+/// How many of the tasks of a series its page lists.
+const SHOWN: usize = 20;
+/// How many turns a preview names.
+const AHEAD: usize = 3;
+
+struct Row {
+    title: String,
+    href: String,
+    pill: String,
+    words: String,
+    state: Dot,
+    next: String,
+    runs: String,
+    face: Face,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/recurring.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    frame: Top,
+    live: Live,
+    rows: Vec<Row>,
+    tasks_url: String,
+    new_url: String,
+    may_write: bool,
+}
+
+/// Lists all series, beside the tasks that the address asks for.
+pub async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<state::Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let state = frame::state(snap, who.account, &asked)?;
+        let scene = Scene::new(&ws, &who, snap)?;
+        let all = reads::all(snap)?.into_iter();
+        let rows = all.map(|one| row(&scene, snap, &one)).collect::<Result<_, TaskError>>()?;
+        Ok::<_, TaskError>(ListPage {
+            shell,
+            frame: Top::new(&scene, snap, &state, Counts::of(&hx))?,
+            live: Live::new(state.recurring_url(&ws))
+                .table("series")
+                .table("occurrences")
+                .table("agents"),
+            rows,
+            tasks_url: ws.url("tasks"),
+            new_url: ws.url("tasks/new?cadence_type=weekdays"),
+            may_write: scene.may_write,
+        })
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn row(scene: &Scene, read: &dyn Read, series: &Series) -> Result<Row, TaskError> {
+    let spawned = reads::spawned(read, series.id)?;
+    Ok(Row {
+        title: series.title.clone(),
+        href: href(scene, series.id),
+        pill: series.schedule.pill(),
+        words: series.schedule.words(),
+        state: dot(series),
+        next: next(series),
+        runs: match spawned {
+            1 => "1 task".to_owned(),
+            n => format!("{n} tasks"),
+        },
+        face: scene.people.face_or_nobody(series.assignee),
+    })
+}
+
+fn href(scene: &Scene, id: SeriesId) -> String {
+    scene.ws.url(&format!("tasks/recurring/{id}"))
+}
+
+fn dot(series: &Series) -> Dot {
+    let state = match series.going() {
+        Going::Active => "ready",
+        Going::Paused => "paused",
+        Going::Ended => "done",
+    };
+    Dot::new(state, series.going().label())
+}
+
+/// When the next one comes, by the clock of the series.
+fn next(series: &Series) -> String {
+    match series.next_at {
+        Some(at) => format!("Next: {}", when(series, at)),
+        None => series.going().label().to_owned(),
+    }
+}
+
+fn when(series: &Series, at: Timestamp) -> String {
+    series.schedule.zone().to_datetime(at).strftime("%a %-d %b %Y, %-H:%M").to_string()
+}
+
+struct Strip {
+    live: Live,
+    title: String,
+    words: String,
+    state: Dot,
+    next: String,
+    going: &'static str,
+    tally: Tally,
+}
+
+struct Turn {
+    when: String,
+    task: Option<(String, String, &'static str, &'static str)>,
+    skipped: u32,
+    made: RelTime,
+}
+
+struct Turns {
+    live: Live,
+    list: Vec<Turn>,
+}
+
+/// The words of a series as they were typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Words {
+    /// The revision that was read.
+    rev: String,
+    title: String,
+    description: String,
+    priority: String,
+    assignee: String,
+    model: String,
+    thinking: String,
+    /// The id or name of a stream.
+    stream: String,
+    /// Names with commas.
+    labels: String,
+    #[serde(flatten)]
+    repeat: Repeat,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/series.html", blocks = ["strip", "turns"])]
+struct SeriesPage {
+    shell: Shell,
+    base: String,
+    list_url: String,
+    tasks_url: String,
+    history: String,
+    may_write: bool,
+    strip: Strip,
+    turns: Turns,
+    typed: Words,
+    wrong: Vec<(String, String)>,
+    summary: String,
+    since: Meanwhile,
+    priorities: Vec<Choice>,
+    assignees: Vec<Choice>,
+    thinkings: Vec<Choice>,
+    streams: Vec<Choice>,
+    repeat: RepeatView,
+}
+
+impl SeriesPage {
+    fn error(&self, field: &str) -> &str {
+        self.wrong.iter().find(|(name, _)| name == field).map_or("", |(_, message)| message)
+    }
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    part: String,
+}
+
+/// Shows a series, or one region of its page.
+pub async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<SeriesId>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| view(&ws, &who, snap, id, (shell, None)))?;
+    match (hx.is_partial(), asked.part.as_str()) {
+        (true, "strip") => html::fragment(&page.as_strip()),
+        (true, "turns") => html::fragment(&page.as_turns()),
+        _ => html::page(&page),
+    }
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    id: SeriesId,
+    (shell, typed): (Shell, Option<Words>),
+) -> Result<SeriesPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let (series, rev) = reads::get_rev(read, id)?;
+    let (base, zone) = (href(&scene, id), repeat::zone(read)?);
+    let typed = typed.unwrap_or_else(|| Words {
+        rev: rev.to_string(),
+        title: series.title.clone(),
+        description: series.description.clone(),
+        priority: series.priority.word().to_owned(),
+        assignee: series.assignee.map(|who| scene.people.handle(who)).unwrap_or_default(),
+        model: series.model.clone().unwrap_or_default(),
+        thinking: series.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
+        stream: series.stream.map(|stream| stream.to_string()).unwrap_or_default(),
+        labels: series.labels.join(", "),
+        repeat: Repeat::of(&series),
+    });
+    let region = |part: &str| {
+        let live = Live::new(format!("{base}?part={part}")).record("series", id);
+        live.table("occurrences").table("tasks")
+    };
+    let used = reads::used(read, id, SHOWN)?;
+    let turns = used.iter().map(|slot| turn(&scene, read, &series, slot));
+    // ok: a name that is not known chooses nobody; saving says what is wrong with it.
+    let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
+    let priority = typed.priority.parse().unwrap_or(series.priority);
+    Ok(SeriesPage {
+        shell,
+        list_url: ws.url("tasks/recurring"),
+        tasks_url: ws.url("tasks"),
+        history: ws.url(&format!("history/series/{id}")),
+        may_write: scene.may_write,
+        strip: Strip {
+            live: region("strip"),
+            title: series.title.clone(),
+            words: series.schedule.words(),
+            state: dot(&series),
+            next: next(&series),
+            going: series.going().word(),
+            tally: reads::tally(read, id)?,
+        },
+        turns: Turns { live: region("turns"), list: turns.collect::<Result<_, TaskError>>()? },
+        wrong: Vec::new(),
+        summary: String::new(),
+        since: Meanwhile::default(),
+        priorities: create::priority_choices(priority),
+        assignees: scene.people.choices(assignee, scene.me),
+        thinkings: thinking_choices(typed.thinking.parse().ok()),
+        streams: create::stream_choices(read, &typed.stream)?,
+        repeat: typed.repeat.clone().view(ws, &zone, false),
+        typed,
+        base,
+    })
+}
+
+fn turn(
+    scene: &Scene,
+    read: &dyn Read,
+    series: &Series,
+    slot: &Occurrence,
+) -> Result<Turn, TaskError> {
+    let task = match slot.task {
+        Some(id) => read.get::<Task>(id)?,
+        None => None,
+    };
+    let task = task.map(|task| {
+        let (word, label) = (task.status.word(), task.status.label());
+        (scene.name(&task), scene.href(&task), word, label)
+    });
+    let (when, made) = (when(series, slot.at), scene.time(slot.made_at));
+    Ok(Turn { when, task, skipped: slot.skipped, made })
+}
+
+/// Saves what the tasks to come are like; a refused form comes back with what was typed.
+pub async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<SeriesId>,
+    Form(mut typed): Form<Words>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let rev = typed.rev.parse().ok();
+    let saved = match ws.read(|snap| patch(&scene, snap, &typed)) {
+        Ok(patch) => {
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, patch)
+            })
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(series) => {
+            let words = format!("Saved. {}.", next(&series));
+            Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, id))))
+        }
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
+            let mut page = ws.read(|snap| {
+                let form = (id, typed.rev.as_str());
+                let since = meanwhile::after::<Series>(&ws, &who, snap, form, &error)?;
+                since.renew(&mut typed.rev);
+                let page = view(&ws, &who, snap, id, (shell, Some(typed)))?;
+                Ok::<_, TaskError>(SeriesPage { since, ..page })
+            })?;
+            page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
+            if page.wrong.is_empty() && !page.since.is_told() {
+                page.summary = error.to_string();
+            }
+            html::document(page.since.status(), &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn patch(scene: &Scene, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, TaskError> {
+    let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
+    let wanted = wanted.map_err(TaskError::Invalid)?;
+    Ok(SeriesPatch {
+        title: Some(typed.title.clone()),
+        description: Some(typed.description.clone()),
+        priority: Some(word("priority", &typed.priority, Priority::Medium)?),
+        assignee: Some(scene.people.find(&typed.assignee, scene.myself())?),
+        stream: Some(queries::stream(read, &typed.stream)?),
+        labels: Some(create::label_names(&typed.labels)),
+        model: Some(Some(typed.model.clone())),
+        thinking: Some(match typed.thinking.as_str() {
+            "" => None,
+            text => Some(word("thinking", text, Thinking::Low)?),
+        }),
+        ..wanted.patch()
+    })
+}
+
+/// What can be done to a series with one press.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Makes no more.
+    Pause,
+    /// Goes on.
+    Resume,
+    /// Makes the next one now.
+    Spawn,
+    /// Takes it away.
+    Delete,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "pause" => Ok(Self::Pause),
+            "resume" => Ok(Self::Resume),
+            "spawn" => Ok(Self::Spawn),
+            "delete" => Ok(Self::Delete),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Does one of the acts.
+pub async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, verb): Path2<SeriesId, Verb>,
+    FormOnce(IgnoredAny, once): FormOnce<IgnoredAny>,
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let here = href(&scene, id);
+    let (words, to) = match verb {
+        Verb::Pause => {
+            ws.write(&who, move |tx| rules::pause(tx, id)).await?;
+            ("Paused. Nothing is made until it is resumed.".to_owned(), here)
+        }
+        Verb::Resume => {
+            let series = ws.write(&who, move |tx| rules::resume(tx, id)).await?;
+            (format!("Resumed. {}.", next(&series)), here)
+        }
+        Verb::Spawn => {
+            let task = ws.write(&who, once.run(move |tx| rules::spawn_now(tx, id))).await?;
+            (format!("Created {}", scene.name(&task)), scene.href(&task))
+        }
+        Verb::Delete => {
+            let series = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+            let words = format!("Deleted the series “{}”. Its tasks stay.", series.title);
+            (words, ws.url("tasks/recurring"))
+        }
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)))
+}
+
+#[derive(Template)]
+#[template(path = "tasks/_preview.html")]
+struct Preview {
+    words: String,
+    next: Vec<String>,
+}
+
+/// The schedule that is being chosen, in words, with its next turns.
+pub async fn preview(ws: Ws, Query(typed): Query<Repeat>) -> Result<Response, PageError> {
+    let now = ws.app.clock.now();
+    let zone = ws.read(|snap| repeat::zone(snap))?;
+    let preview = match typed.read(&zone, now) {
+        Ok(wanted) => {
+            let zone = wanted.schedule.zone();
+            let all = wanted.schedule.upcoming(now, AHEAD).into_iter();
+            let next = all.map(|at| zone.to_datetime(at).strftime("%a %-d %b, %-H:%M").to_string());
+            Preview { words: wanted.schedule.words(), next: next.collect() }
+        }
+        // What is wrong is said when the form is sent.
+        Err(_) => Preview { words: String::new(), next: Vec::new() },
+    };
+    html::fragment(&preview)
+}
+
+/// Makes a series of what the form for a new task says.
+pub(super) async fn create(
+    app: App,
+    (ws, who): (Ws, Person),
+    (hx, shell): (Hx, Shell),
+    (typed, once): (Typed, Once),
+) -> Result<Response, PageError> {
+    let scene = ws.read(|snap| Scene::new(&ws, &who, snap))?;
+    let made = match ws.read(|snap| new_series(&scene, snap, &typed)) {
+        Ok(new) => {
+            let replaces = typed.replaces.clone();
+            let make = move |tx: &mut WriteTx<'_>| {
+                if !replaces.is_empty() {
+                    // Its turns take its place; it can be restored.
+                    let task = queries::resolve(tx, &replaces)?.id;
+                    features::tasks::rules::archive(tx, task)?;
+                }
+                rules::create(tx, new)
+            };
+            ws.write(&who, once.run(make)).await
+        }
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(series) => {
+            let words = format!("{} task scheduled", series.schedule.pill());
+            let to = hx.go_to(&href(&scene, series.id));
+            Ok(flash::say(&app, Flash::ok(words), to))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            create::refused(&ws, &who, (hx, shell), typed, &error)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn new_series(scene: &Scene, read: &dyn Read, typed: &Typed) -> Result<NewSeries, TaskError> {
+    let task = create::new_task(scene, read, typed);
+    let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
+    match (task, wanted) {
+        (Ok(task), Ok(wanted)) => Ok(NewSeries {
+            title: task.title,
+            description: task.description,
+            priority: task.priority,
+            assignee: task.assignee,
+            stream: task.stream,
+            model: task.model,
+            thinking: task.thinking,
+            labels: typed.label_names(),
+            schedule: wanted.schedule,
+            missed: wanted.missed,
+            ends_on: wanted.ends_on,
+            ends_after: wanted.ends_after,
+            due: wanted.due,
+        }),
+        (Ok(_), Err(wrong)) => Err(TaskError::Invalid(wrong)),
+        (Err(error), Ok(_)) => Err(error),
+        (Err(error), Err(more)) => {
+            let mut wrong = error.fields();
+            wrong.extend(more);
+            Err(TaskError::Invalid(wrong))
+        }
+    }
+}

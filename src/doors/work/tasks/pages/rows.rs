@@ -1,0 +1,238 @@
+//! A task in a list.
+
+use std::collections::HashMap;
+
+use super::buckets::Heads;
+use features::streams::model::Stream;
+use features::tasks::model::Task;
+use features::tasks::model::label::Label;
+use features::tasks::queries::due;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::looks::Columns;
+use features::tasks::queries::marks;
+use features::tasks::queries::scene::{Chip, Scene};
+use features::tasks::queries::standing::Standing;
+use features::tasks::queries::summary::{self, Summary};
+use features::tasks::queries::taskset::TaskSet;
+use kernel::{LabelId, TaskId, TaskStatus, Timestamp};
+use store::{Range, Read, ReadExt as _};
+use web::checklist;
+use web::format;
+use web::parts::{Face, percent};
+use web::time::Due;
+
+/// A row of a list.
+pub struct Row {
+    /// The id, for the element.
+    pub id: String,
+    /// `MC-142`.
+    pub name: String,
+    /// Where it leads.
+    pub href: String,
+    /// The title.
+    pub title: String,
+    /// Where it stands: word and label.
+    pub status: (&'static str, &'static str),
+    /// How urgent it is: word and label.
+    pub priority: (&'static str, &'static str),
+    /// The status that the button sets.
+    pub next: &'static str,
+    /// What the button says.
+    pub next_label: String,
+    /// What it does, in a word.
+    pub next_hint: &'static str,
+    /// What it is a part of, or empty.
+    pub part_of: String,
+    /// How many parts, and how many of them are done.
+    pub parts: (usize, usize),
+    /// The share of parts that are done.
+    pub done: u8,
+    /// How many items its checklist has, and how many of them are done.
+    pub items: (usize, usize),
+    /// How many comments.
+    pub comments: usize,
+    /// The same in words.
+    pub comments_label: String,
+    /// Whether delivered work waits.
+    pub in_review: bool,
+    /// What happens with it.
+    pub chip: Option<Chip>,
+    /// The due date.
+    pub due: Option<Due>,
+    /// Whose it is.
+    pub face: Face,
+    /// Whether the button is offered.
+    pub may_write: bool,
+    /// Its labels.
+    pub labels: Vec<Tag>,
+    /// The stream that it is in.
+    pub stream: Option<Tag>,
+    /// For how many tasks it waits, in words; empty when for none.
+    pub waits: String,
+    /// Whether it comes from a series.
+    pub recurring: bool,
+    /// Dates that are shown when they are asked for: a label and the day.
+    pub dates: Vec<(&'static str, String)>,
+    /// Which columns are shown; all when nothing is said.
+    pub columns: Option<Columns>,
+}
+
+/// A name with a colour.
+#[derive(Clone)]
+pub struct Tag {
+    /// What people read.
+    pub name: String,
+    /// The colour.
+    pub colour: String,
+}
+
+impl Tag {
+    /// A stream.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Self {
+        Self { name: stream.name.clone(), colour: stream.colour.label().to_lowercase() }
+    }
+}
+
+/// Adds to rows what lists show besides.
+pub struct Dresser<'a> {
+    heads: &'a Heads<'a>,
+    labels: HashMap<LabelId, Tag>,
+    marks: HashMap<TaskId, Vec<LabelId>>,
+    blocked: HashMap<TaskId, usize>,
+    columns: Columns,
+}
+
+impl<'a> Dresser<'a> {
+    /// Reads what the rows of these tasks need.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new<'t>(
+        read: &dyn Read,
+        heads: &'a Heads<'a>,
+        columns: Columns,
+        tasks: impl Iterator<Item = &'t Task>,
+    ) -> Result<Self, TaskError> {
+        let labels: Vec<Label> = read.list(&Range::all())?;
+        let tag = |label: Label| {
+            (label.id, Tag { name: label.name, colour: label.colour.label().to_lowercase() })
+        };
+        let tasks: TaskSet = tasks.map(|task| task.id).collect();
+        Ok(Self {
+            heads,
+            labels: labels.into_iter().map(tag).collect(),
+            marks: marks::labels_of(read, &tasks)?,
+            blocked: marks::blocked_among(read, &tasks)?,
+            columns,
+        })
+    }
+
+    /// Rows for tasks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn rows(
+        &self,
+        scene: &Scene,
+        read: &dyn Read,
+        tasks: Vec<Task>,
+    ) -> Result<Vec<Row>, TaskError> {
+        tasks.into_iter().map(|task| self.row(scene, read, task)).collect()
+    }
+
+    fn row(&self, scene: &Scene, read: &dyn Read, task: Task) -> Result<Row, TaskError> {
+        let stream = task.stream.and_then(|id| self.heads.stream(id));
+        let labels = self.marks.get(&task.id).into_iter().flatten();
+        let labels = labels.filter_map(|label| self.labels.get(label).cloned());
+        let waits = waits(&self.blocked, task.id);
+        let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
+        let dates = [
+            ("start", "Starts", task.start_at),
+            ("created", "Made", Some(task.created_at)),
+            ("updated", "Changed", Some(task.updated_at)),
+        ];
+        let dates = dates.into_iter().filter(|(word, ..)| self.columns.has(word));
+        let dates: Vec<_> =
+            dates.map(|(_, label, at)| (label, at.map(day).unwrap_or_default())).collect();
+        let recurring = task.series.is_some();
+        let summary = summary::summary(read, &scene.people, task, scene.today.now)?;
+        Ok(Row {
+            labels: labels.collect(),
+            stream: stream.map(Tag::of),
+            waits,
+            recurring,
+            dates,
+            columns: Some(self.columns.clone()),
+            ..Row::new(scene, read, summary)?
+        })
+    }
+}
+
+/// For how many tasks one waits, in words; empty when for none.
+pub(super) fn waits(blocked: &HashMap<TaskId, usize>, task: TaskId) -> String {
+    match blocked.get(&task) {
+        Some(n) => format!("Waits for {}", format::count(*n as u64, "task", "tasks")),
+        None => String::new(),
+    }
+}
+
+impl Row {
+    /// Whether a column is shown.
+    #[must_use]
+    pub fn shows(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.has(column))
+    }
+
+    /// A row for a task.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(scene: &Scene, read: &dyn Read, summary: Summary) -> Result<Self, TaskError> {
+        let Summary { task, comments, parts, parts_done, in_review, standing } = summary;
+        let part_of = match task.parent {
+            Some(id) => read.get::<Task>(id)?.map(|t| scene.name(&t)).unwrap_or_default(),
+            None => String::new(),
+        };
+        let open = task.status.is_open();
+        let next = if open { TaskStatus::Done } else { TaskStatus::Todo };
+        let verb = if open { "Mark as done" } else { "Open again" };
+        // The face shows who works; the review has its own mark.
+        let chip = match standing {
+            Standing::Working { .. } | Standing::InReview => None,
+            ref standing => scene.chip(&task, standing),
+        };
+        let (ticked, items) = checklist::progress(&checklist::items(&task.description));
+        let working = matches!(standing, Standing::Working { .. });
+        let mut face = scene.people.face_or_nobody(task.assignee);
+        face.live = working;
+        Ok(Self {
+            id: task.id.to_string(),
+            name: scene.name(&task),
+            href: scene.href(&task),
+            status: (task.status.word(), task.status.label()),
+            priority: (task.priority.word(), task.priority.label()),
+            next: next.word(),
+            next_label: format!("{}. {verb}", task.status.label()),
+            next_hint: if open { "Done" } else { "Open again" },
+            part_of,
+            parts: (parts, parts_done),
+            done: percent(parts_done as u64, parts as u64),
+            items: (items, ticked),
+            comments,
+            comments_label: format::count(comments as u64, "comment", "comments"),
+            in_review,
+            chip,
+            due: scene.due(&task),
+            face,
+            may_write: scene.may_write && task.archived_at.is_none(),
+            title: task.title,
+            labels: Vec::new(),
+            stream: None,
+            waits: String::new(),
+            recurring: false,
+            dates: Vec::new(),
+            columns: None,
+        })
+    }
+}

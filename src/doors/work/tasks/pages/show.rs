@@ -1,0 +1,528 @@
+//! The page of a task: words, properties, parts, timeline. Each region renews itself.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::bar::{self, Day, Taker};
+use super::broken::Deeds;
+use super::cost::{self, Cost, CostPart};
+use super::create::{self, thinking_choices};
+use super::list::Quick;
+use super::rows::{self, Row};
+use super::telling::Telling;
+use super::ties::{self, Rail, Ties};
+use super::timeline::{self, Entry, RunView};
+use super::words::{Edit, Place};
+use app::Ws;
+use features::comments::queries::show::{self as comments, Begun, Composer};
+use features::files::queries::{self as files, Line};
+use features::links::queries as links;
+use features::notifications::queries::{self as notifications, Following};
+use features::runs::queries as runs;
+use features::runs::queries::questions::{self, Card, Reader};
+use features::tasks::model::Task;
+use features::tasks::queries::checks::MAX_DEPTH;
+use features::tasks::queries::due::Deadline;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::{Chip, Scene};
+use features::tasks::queries::standing::Standing;
+use features::tasks::queries::{self, marks, series, standing, summary};
+use kernel::{About, Priority, RunState, TaskId, TaskStatus};
+use store::Read;
+use web::checklist;
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::form::sentence;
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Face, Tab, percent};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::{Due, RelTime};
+
+/// How many looks back a timeline goes at most.
+const MOST_LOOKS: usize = 10;
+/// How many parts are listed.
+const MOST_PARTS: usize = 200;
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// The region that is asked for.
+    part: String,
+    /// Whether title and description are to be edited, and which of them first.
+    edit: String,
+    /// The comment that the box below quotes.
+    quote: String,
+    /// The comment that it answers.
+    reply: String,
+    /// How far back the timeline goes: so many looks.
+    back: usize,
+    /// How much it tells from now on: `everything` or `comments`.
+    tell: String,
+}
+
+#[derive(Default)]
+struct Head {
+    live: Live,
+    chip: Option<Chip>,
+    title: String,
+    archived: bool,
+    /// That it has missed its date, in words, or empty.
+    missed: String,
+    /// Why the last run failed, or empty.
+    failed: String,
+    failed_href: String,
+    /// What keeps it from being begun, or empty.
+    held: String,
+    /// Whether a person may let its agent begin in any case.
+    may_run: bool,
+    /// Whether nobody is on it, and this person can do something about that.
+    alone: bool,
+    stopped: Option<Stopped>,
+}
+
+/// What can be done when a person stopped the last run.
+struct Stopped {
+    text: String,
+    deeds: Deeds,
+}
+
+#[derive(Default)]
+struct Text {
+    live: Live,
+    description: SafeHtml,
+    edit: Option<Edit>,
+    place: Place,
+    /// How many items of its checklist are done, how many there are, and the share.
+    checks: Option<(usize, usize, u8)>,
+}
+
+/// What runs ask about the task.
+#[derive(Default)]
+struct Asks {
+    live: Live,
+    questions: Vec<Card>,
+}
+
+#[derive(Default)]
+struct Props {
+    live: Live,
+    status: (&'static str, &'static str),
+    priority: (&'static str, &'static str),
+    face: Face,
+    nobody: bool,
+    due: Option<Due>,
+    model: String,
+    thinking: String,
+    statuses: Vec<Choice>,
+    priorities: Vec<Choice>,
+    assignees: Vec<Taker>,
+    dues: Vec<Day>,
+    thinkings: Vec<Choice>,
+    has_agent: bool,
+    rail: Rail,
+    by: Face,
+    at: RelTime,
+    parent: Option<(String, String, String)>,
+    /// The series that it comes from: its words and page.
+    series: Option<(String, String)>,
+    /// In what it is not as the tasks of its series are to be, in words; empty when it is.
+    differs: String,
+}
+
+#[derive(Default)]
+struct Parts {
+    live: Live,
+    /// Each with how far below the first ones it stands.
+    rows: Vec<(usize, Row)>,
+    done: usize,
+    share: u8,
+}
+
+#[derive(Default)]
+struct Files {
+    live: Live,
+    lines: Vec<Line>,
+    /// Where more are sent.
+    action: String,
+}
+
+#[derive(Default)]
+struct Time {
+    live: Live,
+    entries: Vec<Entry>,
+    /// Where it goes further back, when there is more.
+    earlier: String,
+    /// How much it tells.
+    tabs: Vec<Tab>,
+}
+
+#[derive(Template)]
+#[template(path = "tasks/_run.html")]
+struct RunPart {
+    run: RunView,
+}
+
+#[derive(Template, Default)]
+#[template(path = "tasks/show.html", blocks = ["head", "text", "asks", "props", "parts", "ties", "links", "files", "time"])]
+struct ShowPage {
+    shell: Shell,
+    name: String,
+    base: String,
+    watching: Following,
+    history: String,
+    list_url: String,
+    new_url: String,
+    may_write: bool,
+    back: String,
+    chain: Vec<(String, String, String)>,
+    head: Head,
+    text: Text,
+    asks: Asks,
+    props: Props,
+    cost: Cost,
+    parts: Parts,
+    /// The line that makes another part.
+    quick: Option<Quick>,
+    ties: Ties,
+    links: links::Section,
+    files: Files,
+    time: Time,
+    composer: Composer,
+}
+
+/// Shows a task, or one region of its page.
+pub async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    kept: Telling,
+    Path(text): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let time = (asked.back, kept.or_asked(&asked.tell));
+    let task = ws.read(|snap| queries::resolve(snap, &text))?;
+    let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task, &asked.edit));
+    let part = if hx.is_partial() { asked.part.as_str() } else { "" };
+    if part == "run" {
+        let run =
+            ws.read(|snap| timeline::newest_run(&Scene::new(&ws, &who, snap)?, snap, &task))?;
+        return html::fragment(&RunPart { run: run.unwrap_or_default() });
+    }
+    let mut page = ws.read(|snap| view(&ws, &who, snap, &task, (part, edit), time))?;
+    if !page.base.ends_with(&format!("/{text}")) && part.is_empty() {
+        return Ok(hx.go_to(&page.base));
+    }
+    let answer: Result<Response, PageError> = match part {
+        "head" => html::fragment(&page.as_head()),
+        "text" => html::fragment(&page.as_text()),
+        "asks" => html::fragment(&page.as_asks()),
+        "props" => html::fragment(&page.as_props()),
+        "cost" => html::fragment(&CostPart { cost: page.cost }),
+        "parts" => html::fragment(&page.as_parts()),
+        "ties" => html::fragment(&page.as_ties()),
+        "links" => html::fragment(&page.as_links()),
+        "files" => html::fragment(&page.as_files()),
+        "time" => html::fragment(&page.as_time()),
+        _ => {
+            let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
+            page.composer = ws.read(|snap| {
+                comments::composer(&Scene::new(&ws, &who, snap)?, snap, &task, begun)
+            })?;
+            page.shell = shell;
+            html::page(&page)
+        }
+    };
+    answer.map(|answer| Telling::keep(&asked.tell, answer))
+}
+
+/// The page, or its words alone, with title and description as somebody left them.
+pub fn editing(
+    (ws, who): (&Ws, &Person),
+    (hx, shell): (&Hx, Shell),
+    task: &Task,
+    (status, edit): (StatusCode, Option<Edit>),
+) -> Result<Response, PageError> {
+    let part = if hx.is_partial() { "text" } else { "" };
+    let time = (1, Telling::default());
+    let mut page = ws.read(|snap| view(ws, who, snap, task, (part, edit), time))?;
+    if hx.is_partial() {
+        return html::fragment_with(status, &page.as_text());
+    }
+    page.shell = shell;
+    html::document(status, &page)
+}
+
+/// Builds what a region needs; everything when none is named.
+fn view(
+    ws: &Ws,
+    who: &Person,
+    read: &dyn Read,
+    task: &Task,
+    (part, edit): (&str, Option<Edit>),
+    (looks, telling): (usize, Telling),
+) -> Result<ShowPage, TaskError> {
+    let scene = Scene::new(ws, who, read)?;
+    let wants = |name: &str| part.is_empty() || part == name;
+    let mut page = ShowPage {
+        name: scene.name(task),
+        base: scene.href(task),
+        history: ws.url(&format!("history/tasks/{}", scene.name(task))),
+        back: scene.href(task),
+        list_url: ws.url("tasks"),
+        new_url: ws.url("tasks/new"),
+        may_write: scene.may_write && task.archived_at.is_none(),
+        ..ShowPage::default()
+    };
+    if wants("head") {
+        page.watching = notifications::following(read, About::Task(task.id), who.account)?;
+        page.head = head(&scene, read, task)?;
+    }
+    if wants("text") {
+        page.text = words(&scene, read, task, (page.may_write, edit));
+    }
+    if wants("asks") {
+        page.asks = asks(&scene, read, task)?;
+    }
+    if wants("props") {
+        page.props = props(&scene, read, task)?;
+    }
+    if wants("props") || part == "cost" {
+        page.cost = cost::cost(&scene, read, task)?;
+    }
+    if wants("parts") {
+        page.parts = parts(&scene, read, task)?;
+    }
+    if wants("ties") {
+        page.ties = ties::ties(&scene, read, task, live(&scene, task, "ties"))?;
+    }
+    if wants("links") {
+        page.links = links::section(&scene, read, task, live(&scene, task, "links"))?;
+    }
+    if wants("files") {
+        page.files = files_of(&scene, read, task)?;
+    }
+    if wants("time") {
+        page.time = time(&scene, read, task, (looks.clamp(1, MOST_LOOKS), telling))?;
+    }
+    if part.is_empty() {
+        let line = || create::part_line(ws, &page.name, page.back.clone());
+        page.quick = page.may_write.then(line);
+        page.composer = comments::composer(&scene, read, task, Begun::default())?;
+        let above = queries::ancestors(read, task)?.into_iter();
+        page.chain = above.map(|t| (scene.name(&t), scene.href(&t), t.title)).collect();
+    }
+    Ok(page)
+}
+
+/// A region of this task's page that renews itself with the task.
+pub(super) fn live(scene: &Scene, task: &Task, part: &str) -> Live {
+    let url = format!("{}?part={part}", scene.href(task));
+    Live::new(url).record("tasks", task.id)
+}
+
+fn time(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    (looks, telling): (usize, Telling),
+) -> Result<Time, TaskError> {
+    let (entries, more) = timeline::entries(scene, read, task, (looks, telling))?;
+    let further = more && looks < MOST_LOOKS;
+    let live = match looks {
+        1 => live(scene, task, "time"),
+        // To look far back costs more: it waits until others have had their say.
+        _ => live(scene, task, &format!("time&back={looks}")).calm(),
+    };
+    Ok(Time {
+        live: live.table("inbox"),
+        entries,
+        earlier: match further {
+            true => format!("{}?back={}", scene.href(task), looks + 1),
+            false => String::new(),
+        },
+        tabs: telling.tabs(&scene.href(task)),
+    })
+}
+
+fn words(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    (may_write, edit): (bool, Option<Edit>),
+) -> Text {
+    let items = checklist::items(&task.description);
+    let (done, total) = checklist::progress(&items);
+    let description = match may_write && 0 < total {
+        true => scene.md_with_ticks(read, &task.description),
+        false => scene.md(read, &task.description),
+    };
+    Text {
+        live: live(scene, task, "text"),
+        description,
+        edit,
+        place: Place::of(scene, task),
+        checks: (0 < total).then(|| (done, total, percent(done as u64, total as u64))),
+    }
+}
+
+fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
+    let standing = standing::standing(read, task, scene.today.now)?;
+    let mut live = live(scene, task, "head").table("inbox").table("task_relations");
+    for run in standing::newest_runs(read, task.id, 3)? {
+        if run.state != RunState::Ended {
+            live = live.record("runs", run.id);
+        }
+    }
+    let (failed, failed_href) = match &standing {
+        Standing::Failed { reason, run } => {
+            (sentence(&format!("The last run failed: {}", reason.trim_end())), scene.run_href(*run))
+        }
+        _ => (String::new(), String::new()),
+    };
+    let stopped = match &standing {
+        Standing::Stopped { run } if scene.may_write => stopped(scene, read, *run)?,
+        _ => None,
+    };
+    Ok(Head {
+        live,
+        stopped,
+        chip: scene.chip(task, &standing),
+        title: task.title.clone(),
+        archived: task.archived_at.is_some(),
+        missed: match (task.status, Deadline::of(task)) {
+            (TaskStatus::Missed, Some(due)) => {
+                let date = due.words(&scene.today.zone, "%-d %B %Y");
+                format!("This task missed its date, {date}.")
+            }
+            _ => String::new(),
+        },
+        failed,
+        failed_href,
+        held: ties::held(scene, read, task)?,
+        may_run: standing == Standing::Blocked && scene.may_write,
+        alone: standing == Standing::Alone && scene.may_write,
+    })
+}
+
+fn stopped(scene: &Scene, read: &dyn Read, number: u32) -> Result<Option<Stopped>, TaskError> {
+    let Some(run) = runs::by_name(&read, &number.to_string())? else { return Ok(None) };
+    let text = format!("{} was stopped. What it did stays.", run.name());
+    Ok(Some(Stopped { text, deeds: Deeds::of(scene, read, &run)? }))
+}
+
+fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let questions = questions::of_task(&read, &reader, task)?;
+    // A question comes and goes with its run.
+    let live = live(scene, task, "asks").table("parks").table("runs");
+    Ok(Asks { live, questions })
+}
+
+fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError> {
+    let agent = task.assignee.and_then(|who| who.agent());
+    let due = scene.due(task);
+    let time = due.as_ref().map_or("", |due| due.time.as_str());
+    let parent = match task.parent {
+        Some(id) => Some(queries::get(read, id)?),
+        None => None,
+    };
+    let series = series::of_task(read, task)?;
+    let differs = match series.as_ref().filter(|_| task.archived_at.is_none()) {
+        Some(one) => {
+            let fields = series::differing(read, task, one)?;
+            fields.into_iter().map(series::Common::label).collect::<Vec<_>>().join(", ")
+        }
+        None => String::new(),
+    };
+    Ok(Props {
+        live: live(scene, task, "props")
+            .table("agents")
+            .table("series")
+            .table("streams")
+            .table("labels"),
+        differs,
+        series: series.map(|one| {
+            let href = scene.ws.url(&format!("tasks/recurring/{}", one.id));
+            (one.schedule.pill(), href)
+        }),
+        status: (task.status.word(), task.status.label()),
+        priority: (task.priority.word(), task.priority.label()),
+        face: scene.people.face_or_nobody(task.assignee),
+        nobody: task.assignee.is_none(),
+        dues: bar::days(scene, time),
+        due,
+        model: task.model.clone().unwrap_or_default(),
+        thinking: task.thinking.map(|level| level.label().to_owned()).unwrap_or_default(),
+        statuses: TaskStatus::ALL
+            .iter()
+            .map(|s| Choice::new(s.word(), s.label(), *s == task.status))
+            .collect(),
+        priorities: Priority::ALL
+            .iter()
+            .rev()
+            .map(|p| Choice::new(p.word(), p.label(), *p == task.priority))
+            .collect(),
+        assignees: bar::takers(scene, task.assignee)?,
+        thinkings: thinking_choices(task.thinking),
+        has_agent: agent.is_some(),
+        rail: ties::rail(scene, read, task)?,
+        by: scene.people.actor(task.created_by),
+        at: scene.time(task.created_at),
+        parent: parent.map(|above| (scene.name(&above), scene.href(&above), above.title)),
+    })
+}
+
+fn files_of(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Files, TaskError> {
+    let all = files::of_task(read, task.id)?;
+    Ok(Files {
+        live: live(scene, task, "files").table("task_files"),
+        lines: all.iter().map(|file| Line::new(scene, file)).collect(),
+        action: format!("{}/files", scene.href(task)),
+    })
+}
+
+/// The parts of a task, each before its own parts.
+fn below(
+    read: &dyn Read,
+    id: TaskId,
+    depth: usize,
+    all: &mut Vec<(usize, Task)>,
+) -> Result<(), TaskError> {
+    for part in queries::children(read, id)? {
+        if MOST_PARTS <= all.len() || MAX_DEPTH <= depth {
+            break;
+        }
+        let id = part.id;
+        all.push((depth, part));
+        below(read, id, depth + 1, all)?;
+    }
+    Ok(())
+}
+
+fn parts(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Parts, TaskError> {
+    let mut all = Vec::new();
+    below(read, task.id, 0, &mut all)?;
+    let total = all.len();
+    let done = all.iter().filter(|(_, part)| part.status == TaskStatus::Done).count();
+    let blocked = marks::blocked_among(read, &all.iter().map(|(_, part)| part.id).collect())?;
+    let mut rows = Vec::with_capacity(total);
+    for (depth, part) in all {
+        let waits = rows::waits(&blocked, part.id);
+        let summary = summary::summary(read, &scene.people, part, scene.today.now)?;
+        rows.push((depth, Row { waits, ..Row::new(scene, read, summary)? }));
+    }
+    Ok(Parts {
+        live: live(scene, task, "parts").tables(&["inbox", "tasks", "task_relations"]),
+        rows,
+        done,
+        share: percent(done as u64, total as u64),
+    })
+}

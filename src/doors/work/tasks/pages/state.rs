@@ -1,0 +1,325 @@
+//! The address is the state of a list of tasks: which view, what was typed, how it is laid out.
+
+use serde::Deserialize;
+
+use app::Ws;
+use features::tasks::queries::grouping::GroupBy;
+use features::tasks::queries::keys::KEYS;
+use features::tasks::queries::list::Sort;
+use features::tasks::queries::looks::{self, Layout, View};
+use features::views::model::Look;
+use kernel::filter::{Query, Term};
+use web::have::Have;
+
+/// States that stand among the statuses of the menu.
+pub const WHOLE: [&str; 3] = ["open", "closed", "archived"];
+
+/// What stands behind the question mark. What is absent is as the view says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// The view, by its slug.
+    pub view: String,
+    /// The query.
+    pub q: Option<String>,
+    /// List, board, calendar or timeline.
+    pub layout: Option<String>,
+    /// The order.
+    pub sort: Option<String>,
+    /// By what tasks are put together.
+    pub group: Option<String>,
+    /// The lanes of a board.
+    pub lanes: Option<String>,
+    /// The columns of a list.
+    pub columns: Option<String>,
+    /// How much work a column of the board should hold at most.
+    pub wip: Option<String>,
+    /// The month of the calendar.
+    pub month: String,
+    /// The group whose further rows are asked for.
+    pub of: String,
+    /// The cursor of the page before.
+    pub after: String,
+    /// How many rows of which groups the page shows already.
+    pub have: Have,
+    /// Sent by the form of filters, whose fields take the place of what the query says of them.
+    pub menu: String,
+    /// `open`, `closed`, `all`, or words with commas.
+    pub status: String,
+    /// `me`, `none`, a slug or a handle.
+    pub assignee: String,
+    /// Words with commas.
+    pub priority: String,
+    /// A date, or `overdue`, `today`, `week`, `none`.
+    pub due: String,
+    /// The name of a stream, or `none`.
+    pub stream: String,
+    /// The name of a label.
+    pub label: String,
+    /// Whether the archived ones are shown.
+    pub archived: String,
+    /// A region beside the tasks that is asked for alone.
+    pub part: String,
+}
+
+/// A list as it is asked for.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The view that it began with.
+    pub view: View,
+    /// What is shown.
+    pub look: Look,
+    /// The query as it was understood.
+    pub query: Query,
+    /// The month of the calendar, as typed.
+    pub month: String,
+    /// A view that was named and is not there, or empty.
+    pub missing: String,
+}
+
+impl State {
+    /// What is asked, beginning with a view.
+    #[must_use]
+    pub fn of(asked: &Asked, view: View) -> Self {
+        let own = &view.look;
+        let typed = |given: &Option<String>, own: &str| {
+            given.as_deref().map_or_else(|| own.to_owned(), |text| text.trim().to_owned())
+        };
+        let mut look = looks::tidy(Look {
+            q: typed(&asked.q, &own.q),
+            layout: typed(&asked.layout, &own.layout),
+            sort: typed(&asked.sort, &own.sort),
+            group: typed(&asked.group, &own.group),
+            lanes: typed(&asked.lanes, &own.lanes),
+            columns: typed(&asked.columns, &own.columns),
+            wip: typed(&asked.wip, &own.wip),
+        });
+        let mut query = Query::parse(&look.q);
+        if fold(&mut query, asked) {
+            query = query.canonical(KEYS);
+            look.q = query.to_string();
+        }
+        Self { view, look, query, month: asked.month.clone(), missing: String::new() }
+    }
+
+    /// How it is laid out.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout::from_word(&self.look.layout).unwrap_or_default()
+    }
+
+    /// The order; a board is ordered by hand unless another order is chosen.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        Sort::from_word(&self.look.sort).unwrap_or(self.layout().usual_sort())
+    }
+
+    /// By what tasks are put together.
+    #[must_use]
+    pub fn group(&self) -> GroupBy {
+        GroupBy::from_word(&self.look.group).unwrap_or_default()
+    }
+
+    /// The lanes of the board.
+    #[must_use]
+    pub fn lanes(&self) -> GroupBy {
+        let lanes = GroupBy::from_word(&self.look.lanes).unwrap_or(GroupBy::None);
+        if lanes == self.group() { GroupBy::None } else { lanes }
+    }
+
+    /// Whether something differs from the view.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.look != self.view.look
+    }
+
+    /// What stands in the address beside the words of the box, for forms.
+    #[must_use]
+    pub fn others(&self) -> Vec<(&'static str, String)> {
+        let all = self.pairs(&self.look).into_iter().filter(|(name, _)| *name != "q");
+        all.collect()
+    }
+
+    /// What stands in the address: the view, and what differs from it.
+    fn pairs(&self, look: &Look) -> Vec<(&'static str, String)> {
+        let own = &self.view.look;
+        let mut all = Vec::new();
+        if !self.view.is_first() {
+            all.push(("view", self.view.slug.clone()));
+        }
+        for ((name, now), (_, own)) in look.fields().into_iter().zip(own.fields()) {
+            if now != own {
+                all.push((name, now.to_owned()));
+            }
+        }
+        let along = [Layout::Calendar, Layout::Timeline].map(Layout::word);
+        if !self.month.is_empty() && along.contains(&look.layout.as_str()) {
+            all.push(("month", self.month.clone()));
+        }
+        all
+    }
+
+    /// The address with another look.
+    #[must_use]
+    pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
+        address(ws, "tasks", &self.pairs(&looks::tidy(look.clone())))
+    }
+
+    /// The address of what is shown.
+    #[must_use]
+    pub fn url(&self, ws: &Ws) -> String {
+        self.url_of(ws, &self.look)
+    }
+
+    /// The address of recurring tasks, which keeps what is shown for the way back.
+    #[must_use]
+    pub fn recurring_url(&self, ws: &Ws) -> String {
+        address(ws, "tasks/recurring", &self.pairs(&self.look))
+    }
+
+    /// The address of what is shown, with more behind it.
+    #[must_use]
+    pub fn url_with(&self, ws: &Ws, more: &[(&'static str, &str)]) -> String {
+        let mut pairs = self.pairs(&self.look);
+        pairs.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        address(ws, "tasks", &pairs)
+    }
+
+    /// The address with another query.
+    #[must_use]
+    pub fn url_asking(&self, ws: &Ws, query: &Query) -> String {
+        let q = query.canonical(KEYS).to_string();
+        self.url_of(ws, &Look { q, ..self.look.clone() })
+    }
+
+    /// The one person or agent whose tasks these are, as it was typed.
+    #[must_use]
+    pub fn one_assignee(&self) -> &str {
+        let mut terms = self.query.terms.iter().filter(|term| term.key == "assignee" && !term.not);
+        match (terms.next(), terms.next()) {
+            (Some(Term { values, .. }), None) => match values.as_slice() {
+                [one] if one != "none" && one != "any" => one,
+                _ => "",
+            },
+            _ => "",
+        }
+    }
+}
+
+fn address(ws: &Ws, place: &str, pairs: &[(&'static str, String)]) -> String {
+    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+    let mark = if query.is_empty() { "" } else { "?" };
+    ws.url(&format!("{place}{mark}{query}"))
+}
+
+/// Takes fields of their own into the query; says whether there were any.
+fn fold(query: &mut Query, asked: &Asked) -> bool {
+    let menu = !asked.menu.is_empty();
+    let fields = [
+        ("assignee", &asked.assignee),
+        ("stream", &asked.stream),
+        ("label", &asked.label),
+        ("priority", &asked.priority),
+        ("due", &asked.due),
+    ];
+    let mut any = menu;
+    for (key, value) in fields {
+        let value = value.trim();
+        if menu || !value.is_empty() {
+            query.terms.retain(|term| term.key != key || term.not);
+        }
+        if value.is_empty() {
+            continue;
+        }
+        any = true;
+        query.terms.push(match (key, value) {
+            ("due", "overdue") => Term::new("is", "overdue"),
+            ("due", "week") => Term::new("due", "<7d"),
+            ("due", "today") if !menu => Term::new("due", "<=today"),
+            (key, value) => several(key, value),
+        });
+    }
+    let status = asked.status.trim();
+    if menu || !status.is_empty() {
+        any = true;
+        let whole = |term: &Term| {
+            let state = |value: &String| WHOLE.contains(&value.as_str());
+            term.key == "status" || (term.key == "is" && term.values.iter().all(state))
+        };
+        query.terms.retain(|term| !whole(term) || term.not);
+        match status {
+            "" | "all" => {}
+            word if WHOLE.contains(&word) => query.terms.push(Term::new("is", word)),
+            words => query.terms.push(several("status", words)),
+        }
+    }
+    if !asked.archived.is_empty() {
+        any = true;
+        query.terms.push(Term::new("is", "archived"));
+    }
+    any
+}
+
+fn several(key: &str, values: &str) -> Term {
+    // As a query writes them: a name with a comma in it stands in quotes.
+    if values.contains('"')
+        && let [term] = Query::parse(&format!("{key}:{values}")).terms.as_slice()
+    {
+        return term.clone();
+    }
+    let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
+    Term { not: false, key: key.to_owned(), values: values.map(str::to_owned).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, State};
+    use features::tasks::queries::looks;
+
+    fn state(query: &str) -> State {
+        let asked: Asked = serde_urlencoded::from_str(query).expect("an address");
+        State::of(&asked, looks::built_in().into_iter().next().expect("the first view"))
+    }
+
+    #[test]
+    fn former_addresses_mean_what_they_meant() {
+        let q = |query: &str| state(query).look.q;
+        assert_eq!(q(""), "is:open");
+        assert_eq!(q("q="), "");
+        assert_eq!(q("q=due:today+is:open"), "due:today is:open", "typed text stays as typed");
+        assert_eq!(q("assignee=me"), "is:open assignee:me");
+        assert_eq!(q("status=all"), "");
+        assert_eq!(q("status=closed&priority=high,low"), "is:closed priority:high,low");
+        assert_eq!(q("status=done,blocked&due=overdue"), "status:done,blocked is:overdue");
+        assert_eq!(q("status=all&archived=1"), "is:archived");
+        assert_eq!(q("q=word"), "word");
+    }
+
+    #[test]
+    fn the_menu_takes_the_place_of_what_was_typed() {
+        let q = |query: &str| state(query).look.q;
+        let menu = "menu=1&status=open&assignee=&priority=&due=&q=";
+        assert_eq!(q(&format!("{menu}assignee:me+has:run+x")), "is:open has:run x");
+        assert_eq!(q("menu=1&status=all&due=week&q=is:open+-status:done"), "-status:done due:<7d");
+        let named = "menu=1&status=open&stream=Spring&label=%22odd,+even%22&q=label:bug+stream:x";
+        assert_eq!(q(named), "is:open stream:Spring label:\"odd, even\"");
+    }
+
+    #[test]
+    fn only_what_differs_from_the_view_stands_in_the_address() {
+        let pairs = |query: &str| {
+            let state = state(query);
+            let pairs = state.pairs(&state.look);
+            (
+                pairs
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect::<Vec<_>>(),
+                state.is_changed(),
+            )
+        };
+        assert_eq!(pairs("q=is:open"), (Vec::new(), false));
+        assert_eq!(pairs("q="), (vec!["q=".to_owned()], true));
+        assert_eq!(pairs("layout=board&sort="), (vec!["layout=board".to_owned()], true));
+    }
+}

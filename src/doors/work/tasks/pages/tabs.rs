@@ -1,0 +1,191 @@
+//! The views above a list of tasks, each with the number of its tasks. They are a region of their own, so that
+//! the numbers of all views are counted when they may have changed, and not each time that rows are drawn.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::response::Response;
+
+use super::frame::{Counts, understand};
+use super::state::{Asked, State};
+use app::Ws;
+use features::tasks::queries::due;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::list::{self, Filter};
+use features::tasks::queries::looks;
+use features::tasks::queries::scene::Scene;
+use kernel::filter::{Query, Term};
+use store::Read;
+use web::error::PageError;
+use web::html;
+use web::live::Live;
+use web::session::Person;
+
+/// What addresses call this region.
+pub(super) const PART: &str = "views";
+/// What the numbers depend on whatever the views ask: the tasks, and what waits for somebody.
+const COUNTED: &[&str] = &["tasks", "views", "deliverables", "inbox", "parks"];
+/// What they depend on besides where a view asks for it: a key, one of its values or any, and the tables.
+const COUNTED_BY: &[(&str, &str, &[&str])] = &[
+    ("label", "", &["task_labels", "labels"]),
+    ("stream", "", &["streams"]),
+    ("is", "blocked", &["task_relations"]),
+    ("is", "unread", &["notification_recipients"]),
+    ("blocks", "", &["task_relations"]),
+    ("blocked-by", "", &["task_relations"]),
+    ("has", "comment", &["comments"]),
+    ("has", "attachment", &["task_files"]),
+    ("has", "run", &["runs"]),
+    ("agent-state", "", &["agents", "runs"]),
+    ("watcher", "", &["watches", "agents"]),
+    ("cost", "", &["usage"]),
+];
+
+/// A view among others.
+struct ViewTab {
+    /// What people read.
+    label: String,
+    /// Where it leads.
+    href: String,
+    /// How many tasks it holds.
+    count: usize,
+    /// Whether it is shown.
+    current: bool,
+    /// Whether something is changed that is not saved.
+    changed: bool,
+    /// Whether somebody saved it; the others are built in.
+    saved: bool,
+}
+
+/// The views.
+#[derive(Template)]
+#[template(path = "tasks/_views.html")]
+pub struct Tabs {
+    live: Live,
+    tabs: Vec<ViewTab>,
+}
+
+impl Tabs {
+    /// The views that somebody sees, those that every workspace has first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        scene: &Scene,
+        read: &dyn Read,
+        state: &State,
+        counts: Counts,
+    ) -> Result<Self, TaskError> {
+        let ws = &scene.ws;
+        let all = looks::all(read, scene.me)?;
+        let queries: Vec<Query> = all.iter().map(|view| Query::parse(&view.look.q)).collect();
+        let tables = counted(&queries);
+        let live = Live::new(state.url_with(ws, &[("part", PART)])).tables(&tables);
+        let totals = match counts {
+            Counts::Left => vec![0; all.len()].into(),
+            Counts::Shown => totals(scene, read, &queries, &tables)?,
+        };
+        let mut tabs = Vec::new();
+        for (view, &count) in all.into_iter().zip(totals.iter()) {
+            let current = view.slug == state.view.slug;
+            let plain = State::of(&Asked::default(), view.clone());
+            tabs.push(ViewTab {
+                count,
+                href: plain.url(ws),
+                current,
+                changed: current && state.is_changed(),
+                label: view.label(),
+                saved: view.id.is_some(),
+            });
+        }
+        Ok(Self { live: live.calm(), tabs })
+    }
+
+    /// Whether the view that is shown has another to its left, and to its right, among those that were saved.
+    #[must_use]
+    pub fn room(&self) -> (bool, bool) {
+        let saved = self.tabs.iter().filter(|tab| tab.saved);
+        let shown: Vec<bool> = saved.map(|tab| tab.current).collect();
+        (shown.first() == Some(&false), shown.last() == Some(&false))
+    }
+}
+
+/// The views alone, counted anew.
+pub fn show(ws: &Ws, who: &Person, state: &State) -> Result<Response, PageError> {
+    let tabs = ws.read(|snap| {
+        let scene = Scene::new(ws, who, snap)?;
+        Tabs::new(&scene, snap, state, Counts::Shown)
+    })?;
+    html::fragment(&tabs)
+}
+
+/// How many tasks each of these queries finds; kept for as long as nothing has changed by which they are counted.
+fn totals(
+    scene: &Scene,
+    read: &dyn Read,
+    queries: &[Query],
+    tables: &[&str],
+) -> Result<Arc<[usize]>, TaskError> {
+    let ws = &scene.ws;
+    let schema = ws.store.schema();
+    // Whom a name means, and whose turn it is, depends on who is here, who reports to whom, and what waits for what.
+    let tables = tables.iter().copied().chain(["agents", "members", "task_relations"]);
+    let tables: Vec<u16> = tables.filter_map(|name| Some(schema.named(name)?.number)).collect();
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let zone = scene.today.zone.iana_name().unwrap_or_default();
+    let mut question = format!("{} {zone} {today}", scene.me);
+    for query in queries {
+        question.push('\n');
+        question.push_str(&query.to_string());
+    }
+    let count = || {
+        let filter = |query: &Query| Ok(Filter::of(understand(scene, read, query)?.terms));
+        let filters: Result<Vec<Filter>, TaskError> = queries.iter().map(filter).collect();
+        Ok(list::totals(read, &filters?, &scene.today)?)
+    };
+    let moment = (&ws.store, read.last_seq()?, scene.today.now);
+    ws.numbers.get(moment, (&question, &tables), count)
+}
+
+/// The tables on which the numbers of views with these queries depend, each once.
+fn counted(queries: &[Query]) -> Vec<&'static str> {
+    let mut tables = COUNTED.to_vec();
+    for (key, value, more) in COUNTED_BY {
+        let meant = |one: &String| value.is_empty() || one.eq_ignore_ascii_case(value);
+        let asks = |term: &Term| term.key == *key && term.values.iter().any(meant);
+        if queries.iter().any(|query| query.terms.iter().any(asks)) {
+            tables.extend(more.iter().copied().filter(|table| !COUNTED.contains(table)));
+        }
+    }
+    tables.sort_unstable();
+    tables.dedup();
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COUNTED, COUNTED_BY, counted};
+    use features::tasks::queries::keys::KEYS;
+    use features::tasks::queries::looks;
+    use kernel::filter::{self, Query};
+
+    #[test]
+    fn numbers_wait_for_those_tables_alone_of_which_a_view_tells() {
+        let parse = |all: &[&str]| all.iter().map(|q| Query::parse(q)).collect::<Vec<_>>();
+        let mut usual = COUNTED.to_vec();
+        usual.sort_unstable();
+        let built_in: Vec<String> = looks::built_in().into_iter().map(|one| one.look.q).collect();
+        let built_in: Vec<&str> = built_in.iter().map(String::as_str).collect();
+        assert_eq!(counted(&parse(&built_in)), usual);
+        let more = counted(&parse(&["is:open -label:launch", "IS:open,Unread has:comment"]));
+        let added: Vec<_> = more.into_iter().filter(|table| !usual.contains(table)).collect();
+        assert_eq!(added, ["comments", "labels", "notification_recipients", "task_labels"]);
+    }
+
+    #[test]
+    fn the_keys_that_bring_tables_are_those_of_tasks() {
+        for (key, ..) in COUNTED_BY {
+            assert!(filter::key(KEYS, key).is_some(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How much the timeline of a task tells: what a browser chose last, as with light and dark.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::SET_COOKIE;
+use axum::http::request::Parts;
+use axum::response::Response;
+
+use web::habit;
+use web::parts::Tab;
+
+/// Name of the cookie.
+const COOKIE_NAME: &str = "hq_timeline";
+
+/// How much a timeline tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// Comments, delivered work, runs and every change.
+    #[default]
+    Everything,
+    /// No changes and no runs before the newest.
+    Comments,
+}
+
+impl Telling {
+    /// Both with the words of addresses and people.
+    const ALL: [(Self, &'static str, &'static str); 2] = [
+        (Self::Everything, "everything", "Everything"),
+        (Self::Comments, "comments", "Comments only"),
+    ];
+
+    /// The one of a word.
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(one, ..)| *one)
+    }
+
+    /// What an address asks for, else this.
+    #[must_use]
+    pub fn or_asked(self, word: &str) -> Self {
+        Self::from_word(word).unwrap_or(self)
+    }
+
+    /// Lets the browser keep what its address asks for; an address that asks nothing changes nothing.
+    #[must_use]
+    pub fn keep(word: &str, mut answer: Response) -> Response {
+        if let Some(cookie) = Self::from_word(word).and_then(|_| habit::keep(COOKIE_NAME, word)) {
+            answer.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        answer
+    }
+
+    /// The switch, on the page with this address.
+    #[must_use]
+    pub fn tabs(self, page: &str) -> Vec<Tab> {
+        let tab = |(one, word, label): &(Self, &str, &str)| {
+            Tab::new(*label, format!("{page}?tell={word}"), *one == self)
+        };
+        Self::ALL.iter().map(tab).collect()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Telling {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_word(habit::kept(&parts.headers, COOKIE_NAME)).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Telling;
+
+    #[test]
+    fn an_address_ranks_above_what_is_kept_and_unknown_words_change_nothing() {
+        let (all, few) = (Telling::Everything, Telling::Comments);
+        assert_eq!((all.or_asked("comments"), few.or_asked("everything")), (few, all));
+        assert_eq!((few.or_asked(""), all.or_asked("nonsense")), (few, all));
+    }
+}

@@ -1,0 +1,262 @@
+//! What a task is grouped by and tied to, on its page: stream, labels, start, relations.
+
+use super::rows::Tag;
+use features::streams::model::Stream;
+use features::streams::queries as streams;
+use features::tasks::model::Task;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::list::{self, Cut, Filter, Sort};
+use features::tasks::queries::relations::is_unfinished;
+use features::tasks::queries::scene::Scene;
+use features::tasks::queries::{self, due, labels, relations};
+use features::tasks::rules::{self, TaskPatch};
+use kernel::{Hue, RelationKind, TaskId};
+use store::{Read, ReadExt as _, StoreError, WriteTx};
+use web::format;
+use web::live::Live;
+use web::time::{Due, Work};
+
+/// How many tasks are offered to be tied to.
+const OFFERS: usize = 50;
+
+/// A stream that a task may be in, or a label that may be put on or taken off.
+pub(super) struct Pick {
+    pub(super) tag: Tag,
+    /// What the button sends.
+    pub(super) value: String,
+    pub(super) chosen: bool,
+}
+
+/// The properties of a task that group it.
+#[derive(Default)]
+pub(super) struct Rail {
+    pub(super) stream: Option<Tag>,
+    /// The stream's page, or empty.
+    pub(super) stream_href: String,
+    pub(super) streams: Vec<Pick>,
+    pub(super) labels: Vec<Tag>,
+    pub(super) picks: Vec<Pick>,
+    /// The first day: for the form, and as people say it.
+    pub(super) start: Option<(String, String)>,
+}
+
+fn tag(name: &str, colour: Hue) -> Tag {
+    Tag { name: name.to_owned(), colour: colour.label().to_lowercase() }
+}
+
+/// Reads them.
+pub(super) fn rail(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Rail, StoreError> {
+    let own = match task.stream {
+        Some(stream) => read.get::<Stream>(stream)?,
+        None => None,
+    };
+    let none = Tag { name: "No stream".to_owned(), colour: String::new() };
+    let mut choices =
+        vec![Pick { tag: none, value: "none".to_owned(), chosen: task.stream.is_none() }];
+    for stream in streams::in_use(read)? {
+        let chosen = task.stream == Some(stream.id);
+        let (tag, value) = (tag(&stream.name, stream.colour), stream.id.to_string());
+        choices.push(Pick { tag, value, chosen });
+    }
+    let has = labels::ids_of(read, task.id)?;
+    let all = labels::all(read)?;
+    let pick = |label: &features::tasks::model::label::Label| {
+        let chosen = has.contains(&label.id);
+        let sign = if chosen { '-' } else { '+' };
+        let (tag, value) = (tag(&label.name, label.colour), format!("{sign}{}", label.name));
+        Pick { tag, value, chosen }
+    };
+    let picks: Vec<Pick> = all.iter().map(pick).collect();
+    Ok(Rail {
+        stream_href: match &own {
+            Some(stream) => scene.ws.url(&format!("streams/{}", stream.id)),
+            None => String::new(),
+        },
+        stream: own.map(|stream| tag(&stream.name, stream.colour)),
+        streams: choices,
+        labels: picks.iter().filter(|pick| pick.chosen).map(|pick| pick.tag.clone()).collect(),
+        picks,
+        start: task.start_at.map(|at| {
+            let (day, zone) = (due::day(at, &scene.today.zone), &scene.today.zone);
+            let shown = Due::new(day, due::day(scene.today.now, zone), Work::Closed);
+            (shown.iso, shown.text)
+        }),
+    })
+}
+
+/// A task that another is tied to.
+pub(super) struct TieRow {
+    pub(super) name: String,
+    pub(super) href: String,
+    pub(super) title: String,
+    pub(super) status: (&'static str, &'static str),
+}
+
+/// The tasks that stand to this one in one way.
+pub(super) struct TieGroup {
+    pub(super) label: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) rows: Vec<TieRow>,
+}
+
+/// The relations of a task.
+#[derive(Default)]
+pub(super) struct Ties {
+    pub(super) live: Live,
+    pub(super) groups: Vec<TieGroup>,
+    /// What it waits for in words, or empty.
+    pub(super) waits: String,
+    /// Tasks to choose from: name and title.
+    pub(super) offers: Vec<(String, String)>,
+}
+
+/// Reads them, what it waits for first.
+pub(super) fn ties(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    live: Live,
+) -> Result<Ties, StoreError> {
+    let row = |task: &Task| TieRow {
+        name: scene.name(task),
+        href: scene.href(task),
+        title: task.title.clone(),
+        status: (task.status.word(), task.status.label()),
+    };
+    let blockers = relations::blockers(read, task.id)?;
+    let open = blockers.iter().filter(|task| is_unfinished(task)).count();
+    let kinds = [
+        ("Blocked by", "blocked_by", blockers),
+        ("Blocks", "blocks", relations::waiting_for(read, task.id)?),
+        ("Related to", "relates_to", relations::related(read, task.id)?),
+    ];
+    let mut offers = Vec::new();
+    if scene.may_write && task.archived_at.is_none() {
+        let filter = Filter { status: list::OPEN.to_vec(), ..Filter::default() };
+        let cut = Cut { after: None, limit: OFFERS };
+        let page = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?;
+        let others = page.items.into_iter().filter(|other| other.id != task.id);
+        offers.extend(others.map(|other| (scene.name(&other), other.title)));
+    }
+    Ok(Ties {
+        live: live.table("tasks").table("task_relations"),
+        groups: kinds
+            .into_iter()
+            .filter(|(.., tasks)| !tasks.is_empty())
+            .map(|(label, kind, tasks)| TieGroup {
+                label,
+                kind,
+                rows: tasks.iter().map(row).collect(),
+            })
+            .collect(),
+        waits: match open {
+            0 => String::new(),
+            n => format!("Waits for {}", format::count(n as u64, "task", "tasks")),
+        },
+        offers,
+    })
+}
+
+/// What keeps a task from being begun, in a sentence; empty when nothing does.
+pub(super) fn held(scene: &Scene, read: &dyn Read, task: &Task) -> Result<String, StoreError> {
+    let blockers = relations::open_blockers(read, task.id)?;
+    if blockers.is_empty() || !task.status.is_open() {
+        return Ok(String::new());
+    }
+    let mut names: Vec<String> = blockers.iter().take(3).map(|one| scene.name(one)).collect();
+    if names.len() < blockers.len() {
+        names.push(format!("{} more", blockers.len() - names.len()));
+    }
+    Ok(format!("This task waits for {}.", names.join(", ")))
+}
+
+/// How one task is tied to another, as its page says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// It waits for the other.
+    BlockedBy,
+    /// The other waits for it.
+    Blocks,
+    /// Somebody who reads one should know of the other.
+    RelatesTo,
+    /// It is a part of the other.
+    PartOf,
+    /// The other is a part of it.
+    Whole,
+}
+
+impl Tie {
+    /// The tie of a word.
+    pub(super) fn from_word(word: &str) -> Result<Self, TaskError> {
+        Ok(match word {
+            "blocked_by" => Self::BlockedBy,
+            "blocks" => Self::Blocks,
+            "relates_to" => Self::RelatesTo,
+            "part_of" => Self::PartOf,
+            "whole" => Self::Whole,
+            _ => return Err(TaskError::field("kind", "choose how the tasks are related")),
+        })
+    }
+
+    /// Ties a task to another.
+    pub(super) fn add(
+        self,
+        tx: &mut WriteTx<'_>,
+        task: TaskId,
+        other: TaskId,
+    ) -> Result<Task, TaskError> {
+        let part = |parent| TaskPatch { parent: Some(Some(parent)), ..TaskPatch::default() };
+        match self {
+            Self::PartOf => rules::update(tx, task, part(other))?,
+            Self::Whole => rules::update(tx, other, part(task))?,
+            _ => {
+                let (from, kind, to) = self.ends(task, other);
+                rules::relations::relate(tx, from, kind, to)?
+            }
+        };
+        queries::get(tx, task)
+    }
+
+    /// Takes that away.
+    pub(super) fn remove(
+        self,
+        tx: &mut WriteTx<'_>,
+        task: TaskId,
+        other: TaskId,
+    ) -> Result<Task, TaskError> {
+        let (from, kind, to) = self.ends(task, other);
+        rules::relations::unrelate(tx, from, kind, to)?;
+        queries::get(tx, task)
+    }
+
+    fn ends(self, task: TaskId, other: TaskId) -> (TaskId, RelationKind, TaskId) {
+        match self {
+            Self::Blocks => (other, RelationKind::BlockedBy, task),
+            Self::RelatesTo => (task, RelationKind::RelatesTo, other),
+            Self::BlockedBy | Self::PartOf | Self::Whole => (task, RelationKind::BlockedBy, other),
+        }
+    }
+}
+
+/// The task that somebody means: by its name, or by words that stand in one title alone.
+pub(super) fn meant(scene: &Scene, read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
+    let text = text.trim();
+    if let Ok(task) = queries::resolve(read, text) {
+        return Ok(task.id);
+    }
+    if text.is_empty() {
+        return Err(TaskError::field("other", "say which task, such as MC-142"));
+    }
+    let filter = Filter { q: text.to_owned(), status: list::OPEN.to_vec(), ..Filter::default() };
+    let cut = Cut { after: None, limit: 4 };
+    let found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;
+    match found.as_slice() {
+        [one] => Ok(one.id),
+        [] => Err(TaskError::field("other", "there is no open task with these words")),
+        many => {
+            let names: Vec<String> = many.iter().map(|task| scene.name(task)).collect();
+            let message = format!("several tasks have these words; name one: {}", names.join(", "));
+            Err(TaskError::field("other", message))
+        }
+    }
+}

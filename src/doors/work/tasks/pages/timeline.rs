@@ -1,0 +1,459 @@
+//! One line of time on a task's page: comments, changes, runs, delivered work.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::broken::Deeds;
+use super::telling::Telling;
+use features::comments::queries::show as comments;
+use features::deliverables::queries::{self as deliverables, card::Card};
+use features::runs::model::{CallStatus, Run};
+use features::runs::queries::doing::{doing, now};
+use features::runs::queries::steps::{self, CallState, Steps, What};
+use features::tasks::model::Task;
+use features::tasks::queries::due::{self, Deadline};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
+use features::tasks::queries::scene::{Chip, Scene};
+use features::tasks::queries::standing::{self, Standing};
+use kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
+use store::Read;
+use web::format;
+use web::html::{SafeHtml, escape};
+use web::live::Live;
+use web::md;
+use web::parts::Face;
+use web::time::RelTime;
+
+/// How many runs one look back tells.
+const MAX_RUNS: usize = 30;
+/// How many steps of a run are shown at once.
+const SHOWN_STEPS: usize = 4;
+
+/// One entry.
+pub enum Entry {
+    /// A new day begins.
+    Day(String),
+    /// A small fact.
+    Fact(FactView),
+    /// Somebody's words.
+    Comment(Box<comments::CommentView>),
+    /// Delivered work.
+    Piece(Box<Card>),
+    /// The newest run.
+    Run(Box<RunView>),
+}
+
+/// A small fact: an icon and a sentence.
+pub struct FactView {
+    /// Icon.
+    pub glyph: &'static str,
+    /// State word that colours it, or empty.
+    pub state: &'static str,
+    /// The sentence.
+    pub words: SafeHtml,
+    /// When.
+    pub at: RelTime,
+}
+
+/// A step of the newest run.
+pub struct StepView {
+    /// Its name in the run.
+    pub number: String,
+    /// Icon.
+    pub glyph: &'static str,
+    /// What was done.
+    pub words: String,
+    /// To what.
+    pub what: String,
+    /// How long it took, or empty.
+    pub took: String,
+    /// Whether it goes on now.
+    pub current: bool,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// The newest run of a task.
+#[derive(Default)]
+pub struct RunView {
+    /// Where it is shown whole.
+    pub href: String,
+    /// Where Stop is sent; empty when it cannot be stopped.
+    pub stop: String,
+    /// How it renews itself.
+    pub live: Live,
+    /// Whose.
+    pub face: Face,
+    /// State word.
+    pub state: &'static str,
+    /// "Ada is working:".
+    pub head: String,
+    /// "step 7, writing notes.md".
+    pub text: String,
+    /// Whether it goes on.
+    pub is_live: bool,
+    /// What can be done about it when it broke off.
+    pub deeds: Deeds,
+    /// The steps before those shown.
+    pub earlier: Vec<StepView>,
+    /// How many these are, in words.
+    pub earlier_label: String,
+    /// The last steps.
+    pub steps: Vec<StepView>,
+    /// Time, tokens, money.
+    pub facts: Vec<String>,
+    /// Chips: practice, the model.
+    pub chips: Vec<Chip>,
+}
+
+/// What happened, oldest first, with a line for each day, and whether something is before that: one look back, or
+/// so many looks further. Comments, delivered work and the newest run are there in any case, from the first on.
+pub fn entries(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+    (looks, telling): (usize, Telling),
+) -> Result<(Vec<Entry>, bool), TaskError> {
+    let mut all: Vec<(Timestamp, Entry)> = Vec::new();
+    let is_all = telling == Telling::Everything;
+    let History { facts, more } = match is_all {
+        true => history::history(read, task.id, looks)?,
+        false => History::default(),
+    };
+    for fact in facts {
+        let at = fact.at;
+        all.push((at, Entry::Fact(fact_view(scene, &fact))));
+    }
+    for (at, talk) in comments::talks(scene, read, task)? {
+        all.push((at, Entry::Comment(Box::new(talk))));
+    }
+    for piece in deliverables::of_task(read, task.id)? {
+        delivered(scene, read, piece, &mut all);
+    }
+    let most = MAX_RUNS * looks;
+    let mut runs = standing::newest_runs(read, task.id, most)?;
+    let more = more || (is_all && runs.len() == most);
+    let mut last = None;
+    if let Some(at) = chosen(&runs) {
+        let run = runs.remove(at);
+        let view = Entry::Run(Box::new(run_view(scene, read, task, &run)?));
+        match run.ended_at {
+            Some(at) => all.push((at, view)),
+            None => last = Some((run.started_at.unwrap_or(run.created_at), view)),
+        }
+    }
+    for run in &runs {
+        let at = run.ended_at.unwrap_or(run.created_at);
+        all.push((at, Entry::Fact(run_fact(scene, run))));
+    }
+    all.retain(|(_, entry)| is_all || !matches!(entry, Entry::Fact(_)));
+    all.sort_by_key(|(at, _)| *at);
+    all.extend(last);
+    Ok((with_days(scene, all), more))
+}
+
+/// The run of a task that is shown with its steps.
+pub fn newest_run(
+    scene: &Scene,
+    read: &dyn Read,
+    task: &Task,
+) -> Result<Option<RunView>, TaskError> {
+    let runs = standing::newest_runs(read, task.id, MAX_RUNS)?;
+    match chosen(&runs) {
+        Some(at) => Ok(Some(run_view(scene, read, task, &runs[at])?)),
+        None => Ok(None),
+    }
+}
+
+/// Among runs, newest first, the one that works, else one that goes on, else the newest.
+fn chosen(runs: &[Run]) -> Option<usize> {
+    let place = |state| runs.iter().position(|run| run.state == state);
+    let live = place(RunState::Running)
+        .or_else(|| place(RunState::Waiting))
+        .or_else(|| place(RunState::Queued));
+    live.or((!runs.is_empty()).then_some(0))
+}
+
+fn with_days(scene: &Scene, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
+    let today = due::day(scene.today.now, &scene.today.zone);
+    let mut day = None;
+    let mut out = Vec::with_capacity(all.len() + 4);
+    for (at, entry) in all {
+        let date = due::day(at, &scene.today.zone);
+        if day.is_none_or(|last: Date| last < date) {
+            day = Some(date);
+            out.push(Entry::Day(day_label(date, today)));
+        }
+        out.push(entry);
+    }
+    out
+}
+
+fn day_label(date: Date, today: Date) -> String {
+    if date == today {
+        return "Today".to_owned();
+    }
+    if date.tomorrow().is_ok_and(|next| next == today) {
+        return "Yesterday".to_owned();
+    }
+    let form = if date.year() == today.year() { "%A, %-d %B" } else { "%A, %-d %B %Y" };
+    date.strftime(form).to_string()
+}
+
+/// The card of a piece at its newest version, and facts about the versions before.
+fn delivered(
+    scene: &Scene,
+    read: &dyn Read,
+    piece: deliverables::Piece,
+    all: &mut Vec<(Timestamp, Entry)>,
+) {
+    let before = piece.versions.len().saturating_sub(1);
+    let title = bold(&piece.deliverable.title);
+    for judged in &piece.versions[..before] {
+        let version = &judged.version;
+        let by = bold(&scene.people.actor(piece.deliverable.submitted_by).name);
+        let words = format!("{by} delivered version {} of {title}", version.number);
+        let at = version.created_at;
+        all.push((at, fact(scene, "box", "", words, at)));
+        if let Some(review) = &judged.review {
+            let by = bold(&scene.people.name(Assignee::Person(review.by)));
+            let (glyph, state, verb) = match review.verdict {
+                Verdict::Approved => ("done", "approved", "approved"),
+                Verdict::ChangesRequested => ("undo", "changes_requested", "asked for changes in"),
+                Verdict::Rejected => ("x", "rejected", "rejected"),
+            };
+            let note = match review.note.as_str() {
+                "" => String::new(),
+                note => format!(": “{}”", escape(&md::excerpt(note, 200))),
+            };
+            let words = format!("{by} {verb} version {} of {title}{note}", version.number);
+            let at = review.created_at;
+            all.push((at, fact(scene, glyph, state, words, at)));
+        }
+    }
+    let at = piece.newest().map_or(piece.deliverable.created_at, |j| j.version.created_at);
+    all.push((at, Entry::Piece(Box::new(Card::new(scene, read, piece)))));
+}
+
+fn fact(
+    scene: &Scene,
+    glyph: &'static str,
+    state: &'static str,
+    words: String,
+    at: Timestamp,
+) -> Entry {
+    Entry::Fact(FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) })
+}
+
+fn bold(text: &str) -> String {
+    format!("<b>{}</b>", escape(text))
+}
+
+fn actor(scene: &Scene, actor: Actor) -> String {
+    bold(&scene.people.actor(actor).name)
+}
+
+fn fact_view(scene: &Scene, fact: &Fact) -> FactView {
+    let by = actor(scene, fact.actor);
+    let name = |who: &Assignee| bold(&scene.people.name(*who));
+    let day = |due: &Deadline| due.words(&scene.today.zone, "%-d %b");
+    let (glyph, state, words) = match &fact.kind {
+        FactKind::Created => ("plus", "", format!("{by} created this task")),
+        FactKind::Assigned(_, Some(to))
+            if *to == features::tasks::queries::people::assignee_of(fact.actor) =>
+        {
+            ("user", "", format!("{by} took this task"))
+        }
+        FactKind::Assigned(_, Some(to)) => ("user", "", format!("{by} assigned {}", name(to))),
+        FactKind::Assigned(Some(from), None) => {
+            ("user", "", format!("{by} took it from {}", name(from)))
+        }
+        FactKind::Assigned(None, None) => ("user", "", format!("{by} changed the assignee")),
+        FactKind::Status(from, to) => {
+            let words = format!("{by} moved it from {} to {}", from.label(), bold(to.label()));
+            (to.word(), to.word(), words)
+        }
+        FactKind::Title(Some(old)) => {
+            ("edit", "", format!("{by} renamed it from <del>{}</del>", escape(old)))
+        }
+        FactKind::Title(None) => ("edit", "", format!("{by} renamed it")),
+        FactKind::Priority(_, to) => {
+            (to.word(), "", format!("{by} set the priority to {}", bold(to.label())))
+        }
+        FactKind::Due(Some(Some(from)), Some(to)) => {
+            let (from, to) = (day(from), bold(&day(to)));
+            ("calendar", "", format!("{by} moved the due date from <del>{from}</del> to {to}"))
+        }
+        FactKind::Due(_, Some(to)) => {
+            ("calendar", "", format!("{by} set the due date to {}", bold(&day(to))))
+        }
+        FactKind::Due(_, None) => ("calendar", "", format!("{by} removed the due date")),
+        FactKind::Archived(true) => ("archive", "", format!("{by} archived this task")),
+        FactKind::Archived(false) => ("archive", "", format!("{by} restored this task")),
+        FactKind::Undone(back) if back.is_empty() => {
+            ("undo", "", format!("{by} undid a change of this task"))
+        }
+        FactKind::Undone(back) => {
+            let each = back.iter().map(|one| match one {
+                Back::Title(title) => format!("the title is {} again", bold(title)),
+                Back::Status(status) => format!("it is {} again", bold(status.label())),
+                Back::Priority(to) => format!("the priority is {} again", bold(to.label())),
+                Back::Assignee(Some(who)) => format!("{} has it again", name(who)),
+                Back::Assignee(None) => "nobody has it again".to_owned(),
+                Back::Due(Some(due)) => format!("it is due {} again", bold(&day(due))),
+                Back::Due(None) => "it has no due date again".to_owned(),
+                Back::Archived(true) => "it is archived again".to_owned(),
+                Back::Archived(false) => "it is not archived any more".to_owned(),
+                Back::Description => "the description is what it was".to_owned(),
+                Back::Labels(moved) => moved.told(bold, ("", "")),
+            });
+            let each: Vec<String> = each.collect();
+            ("undo", "", format!("{by} undid a change: {}", each.join(", ")))
+        }
+        FactKind::Labels(moved) => ("tag", "", format!("{by} {}", moved.told(bold, ("", "")))),
+        FactKind::Field(field) => {
+            let glyph = if *field == TaskField::Parent { "sub" } else { "edit" };
+            (glyph, "", format!("{by} changed the {}", field.label().to_lowercase()))
+        }
+    };
+    FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(fact.at) }
+}
+
+fn run_fact(scene: &Scene, run: &Run) -> FactView {
+    let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
+    let (glyph, state, verb) = match &run.outcome {
+        Some(Outcome::Done) => ("done", "done", "finished a run"),
+        Some(Outcome::Stopped { .. }) => ("stop", "", "was stopped"),
+        Some(Outcome::Snoozed { .. }) => ("clock", "", "put the work off"),
+        Some(_) => ("warn", "failed", "failed in a run"),
+        None => ("play", "", "waits with a run"),
+    };
+    let mut words =
+        format!("{by} {verb}: {}", format::count(u64::from(run.steps), "step", "steps"));
+    if let Some(took) = took(scene, run) {
+        words.push_str(&format!(", {took}"));
+    }
+    let href = escape(&scene.run_href(run.number));
+    words.push_str(&format!(". <a class=\"link\" href=\"{href}\">Show steps</a>"));
+    let at = run.ended_at.unwrap_or(run.created_at);
+    FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) }
+}
+
+/// How long a run has worked, in words.
+fn took(scene: &Scene, run: &Run) -> Option<String> {
+    let end = run.ended_at.unwrap_or(scene.today.now);
+    let ms = end.as_millisecond() - run.started_at?.as_millisecond();
+    Some(format::duration(std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+}
+
+fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<RunView, TaskError> {
+    let who = Assignee::Agent(run.agent);
+    let name = scene.people.name(who);
+    let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
+    let is_live = run.state != RunState::Ended;
+    let (state, head, text) = words(run, &name);
+    let can_stop = run.can_stop() && scene.may_chat;
+    let href = scene.run_href(run.number);
+    let mut chips = Vec::new();
+    if run.connection.is_none() && run.model.starts_with("practice") {
+        let hint = "A script without AI plays the agent".to_owned();
+        chips.push(Chip { label: "Practice, no AI".to_owned(), hint, ..Chip::default() });
+    }
+    let mut facts: Vec<String> = took(scene, run).into_iter().collect();
+    let tokens = steps.used.input + steps.used.output;
+    if 0 < tokens {
+        facts.push(format!("{} tokens", format::tokens(tokens)));
+    }
+    facts.extend(steps.used.micros.map(format::money));
+    let mut steps = step_views(steps, run.state);
+    let earlier = steps.len().saturating_sub(SHOWN_STEPS);
+    let shown = steps.split_off(earlier);
+    let live = Live::new(format!("{}?part=run", scene.href(task)));
+    let deeds = match standing::standing(read, task, scene.today.now)? {
+        // The banner above offers them.
+        Standing::Stopped { run: number } if number == run.number => {
+            Deeds { onward: None, retry: None, ..Deeds::of(scene, read, run)? }
+        }
+        _ => Deeds::of(scene, read, run)?,
+    };
+    Ok(RunView {
+        stop: if can_stop { format!("{href}/stop") } else { String::new() },
+        href,
+        live: live.record("runs", run.id),
+        face: scene.people.face(who),
+        state,
+        head,
+        text,
+        is_live,
+        deeds,
+        earlier_label: format::count(steps.len() as u64, "earlier step", "earlier steps"),
+        earlier: steps,
+        steps: shown,
+        facts,
+        chips,
+    })
+}
+
+/// State word, name with a verb, and what goes on.
+fn words(run: &Run, name: &str) -> (&'static str, String, String) {
+    match (&run.state, &run.outcome) {
+        (RunState::Queued, _) => {
+            ("queued", format!("{name} is about to begin:"), "waiting for a free place".to_owned())
+        }
+        (RunState::Running, _) if run.stop.is_some() => {
+            ("working", format!("{name} is stopping"), String::new())
+        }
+        (RunState::Running, _) => {
+            let activity = now(&run.activity);
+            let sep = if activity.is_empty() { "" } else { ", " };
+            let text = format!("step {}{sep}{activity}", run.steps.max(1));
+            ("working", format!("{name} is working:"), text)
+        }
+        (RunState::Waiting, _) => {
+            let detail = run.waiting.as_ref().map_or("", |waiting| waiting.detail.as_str());
+            ("waiting", format!("{name} waits:"), detail.to_owned())
+        }
+        (RunState::Ended, Some(Outcome::Done)) => {
+            ("done", format!("{name} finished."), run.summary.clone())
+        }
+        (RunState::Ended, Some(Outcome::Snoozed { .. })) => {
+            ("queued", format!("{name} goes on later."), run.summary.clone())
+        }
+        (RunState::Ended, Some(Outcome::Stopped { .. })) => {
+            ("stopped", format!("{name} was stopped."), String::new())
+        }
+        (RunState::Ended, outcome) => {
+            let why = outcome.as_ref().map(standing::reason).unwrap_or_default();
+            ("failed", format!("{name} failed:"), why)
+        }
+    }
+}
+
+/// The tool calls that were begun.
+fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
+    let mut views = Vec::new();
+    for step in steps.all {
+        let What::Tool(call) = &step.what else { continue };
+        let told = doing(call);
+        let failed = match call.state {
+            CallState::Planned => continue,
+            CallState::Running => state == RunState::Ended,
+            CallState::Ended(status) => status != CallStatus::Ok,
+        };
+        let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
+        views.push(StepView {
+            number: step.key,
+            glyph: told.icon,
+            words: told.verb,
+            what: told.what,
+            took: took.unwrap_or_default(),
+            current: false,
+            failed,
+        });
+    }
+    if let Some(last) = views.last_mut() {
+        last.current = state == RunState::Running && last.took.is_empty();
+    }
+    views
+}

@@ -1,0 +1,262 @@
+//! Forms of saved views; they stand on the pages of the lists that they are views of. One that is refused
+//! comes back on a page of its own.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::history::queries::meanwhile;
+use features::views::model::{Look, View};
+use features::views::queries::{self, ViewError};
+use features::views::rules::{self, For, NewView, Side, ViewPatch};
+use kernel::{Can, Problem as _, ProblemKind, ViewId};
+use web::emoji;
+use web::error::{Failure, PageError};
+use web::extract::{Form, Path2};
+use web::form::{Meanwhile, Wrong};
+use web::hx::{Ask, Hx};
+use web::idempotency::FormOnce;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/views", create.needs(Can::Write))
+        .post("/views/{id}/{verb}", act.needs(Can::Write))
+}
+
+/// What the forms send.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    /// The revision that was read; none for a new one.
+    rev: String,
+    noun: String,
+    name: String,
+    /// An emoji that was chosen; what it is stays where nothing is sent.
+    icon: Option<String>,
+    /// One that was typed.
+    icon_other: String,
+    /// `on` when everybody is to have it.
+    shared: String,
+    q: String,
+    layout: String,
+    sort: String,
+    group: String,
+    lanes: String,
+    columns: String,
+    wip: String,
+}
+
+impl Typed {
+    /// The icon that was chosen or typed.
+    fn icon(&self) -> Option<String> {
+        self.icon.as_deref().map(|chosen| emoji::meant(chosen, &self.icon_other))
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            q: self.q.clone(),
+            layout: self.layout.clone(),
+            sort: self.sort.clone(),
+            group: self.group.clone(),
+            lanes: self.lanes.clone(),
+            columns: self.columns.clone(),
+            wip: self.wip.clone(),
+        }
+    }
+}
+
+/// What may be done with a view.
+#[derive(Clone, Copy)]
+enum Verb {
+    /// It shows what is shown now.
+    Save,
+    /// Another name and icon.
+    Rename,
+    /// One place nearer to the front, or further back.
+    Move(Side),
+    /// For everybody.
+    Share,
+    /// For oneself.
+    Keep,
+    /// Gone.
+    Delete,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "save" => Self::Save,
+            "rename" => Self::Rename,
+            "left" => Self::Move(Side::Left),
+            "right" => Self::Move(Side::Right),
+            "share" => Self::Share,
+            "keep" => Self::Keep,
+            "delete" => Self::Delete,
+            _ => return Err(()),
+        })
+    }
+}
+
+fn href(ws: &Ws, view: &View) -> String {
+    ws.url(&format!("{}?view={}", view.noun, view.slug))
+}
+
+/// The name of a new view in its dialog, with what is wrong.
+#[derive(Template)]
+#[template(path = "views/_name.html")]
+struct NamePart {
+    value: String,
+    wrong: String,
+}
+
+async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let me = who.account;
+    let new = NewView {
+        look: typed.look(),
+        icon: typed.icon().unwrap_or_default(),
+        noun: typed.noun,
+        name: typed.name,
+        seen: if typed.shared.is_empty() { For::Me } else { For::All },
+    };
+    let name = new.name.clone();
+    let view = match ws.write(&who, once.run(move |tx| rules::create(tx, me, new))).await {
+        Ok(view) => view,
+        Err(error) if error.kind() == ProblemKind::Invalid && hx.is_partial() => {
+            let part = NamePart { value: name, wrong: error.to_string() };
+            let field: Response =
+                html::fragment_with::<_, PageError>(StatusCode::UNPROCESSABLE_ENTITY, &part)?;
+            let ask = Ask::new().retarget("#view-name-field").reswap("outerMorph");
+            return Ok((ask, field).into_response());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let flash = Flash::ok(format!("Saved the view {}", view.name));
+    Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))))
+}
+
+async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path2(id, verb): Path2<ViewId, Verb>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let me = who.account;
+    let patch = match verb {
+        Verb::Save => ViewPatch { look: Some(typed.look()), ..ViewPatch::default() },
+        Verb::Rename => {
+            let icon = typed.icon();
+            ViewPatch { name: Some(typed.name.clone()), icon, ..ViewPatch::default() }
+        }
+        Verb::Share => ViewPatch { seen: Some(For::All), ..ViewPatch::default() },
+        Verb::Keep => ViewPatch { seen: Some(For::Me), ..ViewPatch::default() },
+        Verb::Move(side) => {
+            let view = ws.write(&who, move |tx| rules::shift(tx, me, id, side)).await?;
+            let flash = Flash::ok(format!("Moved the view {}", view.name));
+            return Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))));
+        }
+        Verb::Delete => {
+            let view = ws.write(&who, move |tx| rules::remove(tx, me, id)).await?;
+            let flash = Flash::ok(format!("Deleted the view {}", view.name));
+            return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&view.noun))));
+        }
+    };
+    // To share it or not is one press, whatever else became of it.
+    let rev = match verb {
+        Verb::Save | Verb::Rename => typed.rev.parse().ok(),
+        Verb::Share | Verb::Keep | Verb::Move(_) | Verb::Delete => None,
+    };
+    let changed = ws
+        .write(&who, move |tx| {
+            rules::expect_rev(tx, me, id, rev)?;
+            rules::update(tx, me, id, patch)
+        })
+        .await;
+    let view = match changed {
+        Ok(view) => view,
+        Err(error) if matches!(verb, Verb::Save | Verb::Rename) && !hx.is_partial() => {
+            return again((&ws, &who), shell, (id, verb), typed, &error);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let words = match verb {
+        Verb::Share => format!("Everybody has the view {} now", view.name),
+        Verb::Keep => format!("The view {} is yours alone now", view.name),
+        _ => format!("Saved the view {}", view.name),
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&ws, &view))))
+}
+
+#[derive(Template)]
+#[template(path = "views/again.html")]
+struct AgainPage {
+    shell: Shell,
+    name: String,
+    /// Where the form is sent.
+    action: String,
+    /// Where the view is.
+    back: String,
+    list_url: String,
+    rev: String,
+    since: Meanwhile,
+    wrong: Wrong,
+    /// The name and the icon that were typed, when they are to be others.
+    typed: Option<(String, String)>,
+    /// What the view is to show, in words and for the form.
+    look: Vec<(&'static str, String)>,
+}
+
+/// The form once more, when others have changed the view meanwhile or a field is wrong.
+fn again(
+    (ws, who): (&Ws, &Person),
+    shell: Shell,
+    (id, verb): (ViewId, Verb),
+    mut typed: Typed,
+    error: &ViewError,
+) -> Result<Response, PageError> {
+    let (view, since) = ws.read(|snap| {
+        let since = meanwhile::after::<View>(ws, who, snap, (id, &typed.rev), error)?;
+        Ok::<_, ViewError>((queries::get(snap, id, who.account)?.0, since))
+    })?;
+    if !since.is_told() && error.kind() != ProblemKind::Invalid {
+        return Err(PageError(Failure::of(error)));
+    }
+    since.renew(&mut typed.rev);
+    let (action, look) = match verb {
+        Verb::Rename => ("rename", Vec::new()),
+        _ => ("save", typed.look().fields().map(|(part, word)| (part, word.to_owned())).into()),
+    };
+    let page = AgainPage {
+        shell,
+        action: ws.url(&format!("views/{id}/{action}")),
+        back: href(ws, &view),
+        list_url: ws.url(&view.noun),
+        name: view.name,
+        rev: typed.rev.clone(),
+        wrong: if since.is_told() { Wrong::none() } else { Wrong::of(error)? },
+        typed: match verb {
+            Verb::Rename => Some((typed.name.clone(), typed.icon().unwrap_or(view.icon))),
+            _ => None,
+        },
+        look,
+        since,
+    };
+    html::document(page.since.status(), &page)
+}

@@ -1,0 +1,27 @@
+//! Facts and rules, one folder for each noun: `model`, `queries`, `rules`, `reactions`. What lets people, programs
+//! and agents in stands in the doors. ARCHITECTURE.md has the inner shape.
+
+pub mod workspace;
+pub mod users;
+pub mod dashboard;
+pub mod tasks;
+pub mod streams;
+pub mod views;
+pub mod comments;
+pub mod deliverables;
+pub mod files;
+pub mod links;
+pub mod agents;
+pub mod inbox;
+pub mod routines;
+pub mod notifications;
+pub mod runs;
+pub mod jobs;
+pub mod usage;
+pub mod connections;
+pub mod activity;
+pub mod finder;
+pub mod audit;
+pub mod health;
+pub mod history;
+pub mod backups;

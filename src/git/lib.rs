@@ -1,0 +1,440 @@
+//! Agent files as commits in one bare repository, through gix. Blocking: call from `spawn_blocking`.
+//!
+//! Each workspace has one repository with a branch `agent/<slug>` for each agent and `template/<name>` for each
+//! template. Agents' folders are plain folders without `.git`; HQ takes snapshots of them ([`snapshot`]) and writes
+//! them out again ([`checkout`]); tools and pages reach a folder through [`files`].
+//!
+//! Invariants: nothing outside of the repository is read, neither the user's nor the system's configuration; no
+//! program is run; no link is followed; a branch moves only from the commit that was read. HQ is the only writer.
+
+pub mod bundle;
+pub mod checkout;
+pub mod files;
+pub mod folder;
+pub mod history;
+pub mod moment;
+pub mod names;
+pub mod revert;
+pub mod snapshot;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+use gix::objs::tree::EntryKind;
+use gix::refs::Target;
+use gix::refs::transaction::PreviousValue;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use kernel::problem::{Problem, ProblemKind};
+pub use names::{Branch, CommitId};
+
+/// The commits that HQ makes of its own accord carry this address.
+const OWN_EMAIL: &str = "hq@localhost";
+
+/// What can go wrong with agents' files.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// Not a name for a branch.
+    #[error(
+        "{0:?} is no branch; use agent/<slug> or template/<name> in lower-case letters, digits and dashes"
+    )]
+    Branch(String),
+    /// Not the name of a commit.
+    #[error("{0:?} is no commit; use the 40 digits that the history shows")]
+    CommitName(String),
+    /// A path that may not stand in a branch.
+    #[error("{path:?} cannot be a file of an agent: {why}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No such branch.
+    #[error("there is no branch {0}; the list of agents and templates shows those that are")]
+    NoBranch(Branch),
+    /// No such commit in this repository.
+    #[error("there is no commit {0}; it may belong to another workspace")]
+    NoCommit(CommitId),
+    /// The branch is there already.
+    #[error("the branch {0} exists already; choose another name")]
+    BranchExists(Branch),
+    /// Something other than HQ moves the branch.
+    #[error("the branch {0} was changed by somebody else at the same time; try again")]
+    Conflict(Branch),
+    /// A folder or file on the disk.
+    #[error("{path}: {source}; check the disk and its rights")]
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The repository itself.
+    #[error("the repository of agents' files is damaged or cannot be used: {0}; run `hq doctor`")]
+    Repository(#[from] Box<gix::Error>),
+    /// Which files others will commit could not be found out, so that nothing was committed.
+    #[error("whose files have changed could not be told: {0}")]
+    Unasked(#[source] Unasked),
+}
+
+/// Why it could not be told whose files have changed.
+pub type Unasked = Box<dyn std::error::Error + Send + Sync>;
+
+impl From<gix::Error> for GitError {
+    fn from(error: gix::Error) -> Self {
+        Self::Repository(Box::new(error))
+    }
+}
+
+impl GitError {
+    pub(crate) fn disk(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Disk { path: path.to_owned(), source }
+    }
+}
+
+impl Problem for GitError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Branch(_) => "branch_invalid",
+            Self::CommitName(_) => "commit_invalid",
+            Self::Path { .. } => "path_invalid",
+            Self::NoBranch(_) => "branch_not_found",
+            Self::NoCommit(_) => "commit_not_found",
+            Self::BranchExists(_) => "branch_exists",
+            Self::Conflict(_) => "branch_conflict",
+            Self::Disk { .. } => "agent_files_disk",
+            Self::Repository(_) => "agent_files_repository",
+            Self::Unasked(_) => "agent_files_unasked",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Branch(_) | Self::CommitName(_) | Self::Path { .. } => ProblemKind::Invalid,
+            Self::NoBranch(_) | Self::NoCommit(_) => ProblemKind::NotFound,
+            Self::BranchExists(_) | Self::Conflict(_) => ProblemKind::Conflict,
+            Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ProblemKind::Full
+            }
+            Self::Disk { .. } | Self::Repository(_) | Self::Unasked(_) => ProblemKind::Internal,
+        }
+    }
+}
+
+/// Who made a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    name: String,
+    email: String,
+}
+
+impl Author {
+    /// An author; characters that have a meaning in a commit are left out.
+    #[must_use]
+    pub fn new(name: &str, email: &str) -> Self {
+        let clean = |text: &str| -> String {
+            let kept = text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>'));
+            kept.collect::<String>().trim().to_owned()
+        };
+        let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+        Self { name: or(clean(name), "unnamed"), email: or(clean(email), "unknown@localhost") }
+    }
+
+    /// HQ itself.
+    #[must_use]
+    pub fn hq() -> Self {
+        Self::new("HQ", OWN_EMAIL)
+    }
+}
+
+/// One file of a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its path below the agent's folder.
+    pub path: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+impl File {
+    /// A file that is no program.
+    pub fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.into(), bytes: bytes.into(), executable: false }
+    }
+}
+
+/// A commit to make.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// Who.
+    pub author: &'a Author,
+    /// What; the first line is the subject.
+    pub message: &'a str,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// What became of a template that HQ brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seeded {
+    /// It was not there.
+    Created(CommitId),
+    /// It was there as HQ had made it, and is newer now.
+    Updated(CommitId),
+    /// It is as it should be.
+    Unchanged,
+    /// Somebody changed it; it stays as it is, and the new one can be offered.
+    KeptTheirs,
+}
+
+/// A file in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    id: ObjectId,
+    executable: bool,
+}
+
+/// The files of a commit by path.
+pub(crate) type Leaves = BTreeMap<String, Leaf>;
+
+/// The repository of one workspace.
+pub struct AgentsRepo {
+    shared: gix::ThreadSafeRepository,
+    /// One writer at a time; the reference's own check is for writers outside.
+    writing: Mutex<()>,
+}
+
+impl AgentsRepo {
+    /// Opens the repository in this folder, or makes it.
+    pub fn open_or_init(path: &Path) -> Result<Self, GitError> {
+        if !path.join("HEAD").exists() {
+            init(path)?;
+        }
+        remove_stale_locks(path)?;
+        let shared = gix::ThreadSafeRepository::open_opts(path, options())?;
+        Ok(Self { shared, writing: Mutex::new(()) })
+    }
+
+    /// The branches there are, in order.
+    pub fn branches(&self) -> Result<Vec<Branch>, GitError> {
+        let repo = self.repo();
+        let mut found = Vec::new();
+        let references = repo.references()?;
+        for reference in references.local_branches()? {
+            let name = reference?.name().shorten().to_string();
+            // Others may have been pushed here; they are none of ours.
+            found.extend(Branch::parse(&name).ok()); // ok: as the line above says
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The newest commit of a branch.
+    pub fn head(&self, branch: &Branch) -> Result<Option<CommitId>, GitError> {
+        Ok(head(&self.repo(), branch)?.map(CommitId::from))
+    }
+
+    /// Makes a template, or brings it up to date if nobody but HQ has changed it.
+    pub fn ensure_template(
+        &self,
+        name: &str,
+        files: &[File],
+        time: Timestamp,
+    ) -> Result<Seeded, GitError> {
+        let branch = Branch::template(name)?;
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        let before = head(&repo, &branch)?;
+        let tree = write_files(&repo, Leaves::new(), files)?;
+        let author = Author::hq();
+        let entry = Entry { author: &author, message: "template: As it comes with HQ", time };
+        let Some(old) = before else {
+            return Ok(Seeded::Created(commit(&repo, &branch, tree, None, &entry)?));
+        };
+        let tip = repo.find_commit(old)?;
+        if tip.tree_id()? == tree {
+            return Ok(Seeded::Unchanged);
+        }
+        if tip.author()?.email != OWN_EMAIL {
+            return Ok(Seeded::KeptTheirs);
+        }
+        Ok(Seeded::Updated(commit(&repo, &branch, tree, Some(old), &entry)?))
+    }
+
+    /// Makes the branch of a new agent: the template's files with these on top.
+    pub fn create_agent_branch(
+        &self,
+        slug: &str,
+        template: &str,
+        files: &[File],
+        entry: &Entry<'_>,
+    ) -> Result<CommitId, GitError> {
+        let branch = Branch::agent(slug)?;
+        let template = Branch::template(template)?;
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        if head(&repo, &branch)?.is_some() {
+            return Err(GitError::BranchExists(branch));
+        }
+        let base = head(&repo, &template)?.ok_or(GitError::NoBranch(template))?;
+        let tree = write_files(&repo, leaves(&repo, base)?, files)?;
+        commit_onto(&repo, &branch, tree, Some(base), None, entry)
+    }
+
+    /// Removes the branch of an agent that is no more. Its commits stay reachable by their names until the
+    /// repository is tidied up.
+    pub fn delete_branch(&self, branch: &Branch) -> Result<(), GitError> {
+        let _writing = self.writing.lock();
+        let repo = self.repo();
+        match repo.try_find_reference(branch.reference().as_str())? {
+            Some(reference) => Ok(reference.delete()?),
+            None => Err(GitError::NoBranch(branch.clone())),
+        }
+    }
+
+    pub(crate) fn repo(&self) -> gix::Repository {
+        self.shared.to_thread_local()
+    }
+}
+
+fn options() -> gix::open::Options {
+    gix::open::Options::isolated()
+        .open_path_as_is(true)
+        .config_overrides(["init.defaultBranch=template/default"])
+}
+
+/// Made beside and moved, so that a crash leaves none that is half made.
+fn init(path: &Path) -> Result<(), GitError> {
+    let new = path.with_extension("git.new");
+    if new.exists() {
+        fs::remove_dir_all(&new).map_err(GitError::disk(&new))?;
+    }
+    gix::ThreadSafeRepository::init_opts(
+        &new,
+        gix::create::Kind::Bare,
+        gix::create::Options::default(),
+        options(),
+    )?;
+    let hooks = new.join("hooks");
+    fs::remove_dir_all(&hooks).map_err(GitError::disk(&hooks))?;
+    fs::rename(&new, path).map_err(GitError::disk(path))
+}
+
+/// A process that was killed while it moved a branch leaves a lock that nobody would ever take away.
+fn remove_stale_locks(repository: &Path) -> Result<(), GitError> {
+    let mut folders = vec![repository.join("refs")];
+    let packed = repository.join("packed-refs.lock");
+    if packed.exists() {
+        fs::remove_file(&packed).map_err(GitError::disk(&packed))?;
+    }
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(GitError::disk(&folder))? {
+            let entry = entry.map_err(GitError::disk(&folder))?;
+            let path = entry.path();
+            if entry.file_type().map_err(GitError::disk(&path))?.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "lock") {
+                fs::remove_file(&path).map_err(GitError::disk(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn head(repo: &gix::Repository, branch: &Branch) -> Result<Option<ObjectId>, GitError> {
+    let Some(mut reference) = repo.try_find_reference(branch.reference().as_str())? else {
+        return Ok(None);
+    };
+    Ok(Some(reference.peel_to_id()?.detach()))
+}
+
+pub(crate) fn leaves(repo: &gix::Repository, commit: ObjectId) -> Result<Leaves, GitError> {
+    let tree = repo.find_commit(commit)?.tree()?;
+    let mut found = Leaves::new();
+    for entry in tree.traverse().breadthfirst.files()? {
+        // Links and submodules are not ours; they can only come from outside and are not shown.
+        let executable = match entry.mode.kind() {
+            EntryKind::Blob => false,
+            EntryKind::BlobExecutable => true,
+            EntryKind::Tree | EntryKind::Link | EntryKind::Commit => continue,
+        };
+        if let Ok(path) = std::str::from_utf8(&entry.filepath) {
+            found.insert(path.to_owned(), Leaf { id: entry.oid, executable });
+        }
+    }
+    Ok(found)
+}
+
+fn write_files(
+    repo: &gix::Repository,
+    mut leaves: Leaves,
+    files: &[File],
+) -> Result<ObjectId, GitError> {
+    for file in files {
+        names::check_path(&file.path)?;
+        let id = repo.write_blob(&file.bytes)?.detach();
+        leaves.insert(file.path.clone(), Leaf { id, executable: file.executable });
+    }
+    write_tree(repo, &leaves)
+}
+
+pub(crate) fn write_tree(repo: &gix::Repository, leaves: &Leaves) -> Result<ObjectId, GitError> {
+    let mut editor = repo.edit_tree(repo.empty_tree().id)?;
+    for (path, leaf) in leaves {
+        let kind = if leaf.executable { EntryKind::BlobExecutable } else { EntryKind::Blob };
+        editor.upsert(path, kind, leaf.id)?;
+    }
+    Ok(editor.write()?.detach())
+}
+
+/// Commits onto the branch's own commit.
+pub(crate) fn commit(
+    repo: &gix::Repository,
+    branch: &Branch,
+    tree: ObjectId,
+    parent: Option<ObjectId>,
+    entry: &Entry<'_>,
+) -> Result<CommitId, GitError> {
+    commit_onto(repo, branch, tree, parent, parent, entry)
+}
+
+/// `expected` is where the branch must be; none when it must not be there yet.
+fn commit_onto(
+    repo: &gix::Repository,
+    branch: &Branch,
+    tree: ObjectId,
+    parent: Option<ObjectId>,
+    expected: Option<ObjectId>,
+    entry: &Entry<'_>,
+) -> Result<CommitId, GitError> {
+    let time = format!("{} +0000", entry.time.as_second());
+    let who = gix::actor::SignatureRef {
+        name: entry.author.name.as_str().into(),
+        email: entry.author.email.as_str().into(),
+        time: &time,
+    };
+    let message = match entry.message.replace('\0', "").trim() {
+        "" => "Change\n".to_owned(),
+        text => format!("{text}\n"),
+    };
+    let id = repo.new_commit_as(who, who, message, tree, parent)?.id;
+    let constraint = match expected {
+        Some(expected) => PreviousValue::MustExistAndMatch(Target::Object(expected)),
+        None => PreviousValue::MustNotExist,
+    };
+    repo.reference(branch.reference(), id, constraint, "commit").map_err(|error| {
+        match head(repo, branch) {
+            Ok(now) if now != expected => GitError::Conflict(branch.clone()),
+            _ => GitError::from(error),
+        }
+    })?;
+    Ok(CommitId::from(id))
+}

@@ -1,0 +1,41 @@
+//! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
+
+pub mod actor;
+pub mod budget;
+pub mod cadence;
+pub mod cursor;
+pub mod event;
+pub mod filter;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod notice;
+pub mod problem;
+pub mod rank;
+pub mod text;
+pub mod time;
+pub mod vocab;
+
+pub use actor::{Actor, Cause, Part, Via};
+pub use budget::Payer;
+pub use cadence::{Cadence, Schedule, ScheduleFields};
+pub use event::Event;
+pub use id::{
+    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
+    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, LinkId, NotificationId,
+    PasskeyId, PluginId, PushId, ReactionId, RelationId, ReservationId, RoutineId, RunId, SeriesId,
+    SessionId, SignInId, StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId,
+    ViewId, WorkspaceId,
+};
+pub use json::JsonText;
+pub use notice::{About, Notice};
+pub use problem::{FieldError, Problem, ProblemKind};
+pub use time::{Clock, Timestamp};
+pub use vocab::{
+    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, Delegation,
+    DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
+    ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
+    PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct,
+    RoutineSession, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus,
+    Thinking, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
+};

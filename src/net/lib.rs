@@ -1,0 +1,22 @@
+//! The outside world over HTTP: one client, the SSRF guard, event streams, retries, readable pages.
+//!
+//! No type of the HTTP library leaves this module.
+
+pub mod error;
+pub mod mail;
+pub mod message;
+pub mod address;
+pub mod guard;
+pub mod client;
+pub mod callback;
+pub mod sse;
+pub mod lines;
+pub mod retry;
+pub mod html;
+pub mod readable;
+pub mod fetch;
+pub mod pages;
+pub mod egress;
+
+#[cfg(test)]
+mod client_tests;

@@ -1,0 +1,232 @@
+//! Models behind one trait. Our own words stand at the boundary (`model`); wire formats end here. A stream without
+//! its final event is an error, never an answer; a key is given when a provider is made and is never shown again.
+//! Where a person signs in instead (`oauth`), an account gives what is good for the next call (`account`).
+
+pub mod model;
+pub mod error;
+pub mod catalog;
+pub mod bound;
+pub mod base;
+pub mod wire;
+pub mod anthropic;
+pub mod openai_chat;
+pub mod openai_responses;
+pub mod gemini;
+pub mod ollama;
+pub mod practice;
+pub mod oauth;
+pub mod account;
+pub mod quota;
+
+mod ids;
+mod media;
+mod learned;
+mod numbers;
+mod openai;
+mod pause;
+mod think_tags;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
+
+use anthropic::Anthropic;
+use base::Wire;
+use catalog::{Model, ThinkingKind};
+use error::ProviderError;
+use gemini::Gemini;
+pub use learned::Lessons;
+use model::{Abilities, ChatRequest, Delta, Echo, Message, ModelInfo, Probe, Reply, ToolDef};
+use ollama::Ollama;
+use openai_chat::OpenAiChat;
+use openai_responses::OpenAiResponses;
+use wire::Connection;
+
+/// Takes what arrives, as it arrives. It must not block: it hands on to a buffer or a hub.
+pub type Sink<'a> = &'a mut (dyn FnMut(Delta) + Send + 'a);
+
+/// Somebody who answers. Dropping a future of it ends the call at once.
+pub trait Provider: Send + Sync {
+    /// A stable word for logs and usage rows: `anthropic`, `openai_chat`, `gemini`, `practice`.
+    fn name(&self) -> &'static str;
+
+    /// Asks, hands every piece to the sink as it comes, and gives the whole answer once its final event has come.
+    /// A call that breaks off gives what had arrived in [`ProviderError::received`].
+    fn stream<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        sink: Sink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ProviderError>>;
+
+    /// The models that the server offers now.
+    fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>>;
+
+    /// What is known of a model as this server offers it: limits, price, thinking.
+    fn model(&self, id: &str) -> Model;
+
+    /// Whether the output limit of a request counts for a model, as far as is known. Where it does not, a call may
+    /// cost all that the model can say.
+    fn heeds_limit(&self, _model: &str) -> bool {
+        true
+    }
+
+    /// Whether this provider takes documents, such as PDF files, for models that see.
+    fn takes_documents(&self) -> bool {
+        false
+    }
+
+    /// Why this provider cannot be offered a tool; nothing when it can. What cannot be offered is left out of
+    /// requests, so that one odd tool does not fail all of them.
+    fn unfit(&self, _tool: &ToolDef) -> Option<String> {
+        None
+    }
+
+    /// Really asks something small, to see that address, key and model work. Without a model the first one that
+    /// the server offers is asked.
+    fn probe<'a>(&'a self, model: Option<&'a str>) -> BoxFuture<'a, Result<Probe, ProviderError>> {
+        async move {
+            let model = match model {
+                Some(model) => model.to_owned(),
+                None => first_model(&self.models().await?)?,
+            };
+            let request = probe_request(model);
+            let begun = std::time::Instant::now();
+            let reply = match self.stream(&request, &mut |_| {}).await {
+                Err(_) if !self.heeds_limit(&request.model) => {
+                    self.stream(&request, &mut |_| {}).await?
+                }
+                answer => answer?,
+            };
+            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let answer = kernel::text::cut(reply.text().trim(), 200).to_owned();
+            Ok(Probe { model: reply.model, millis, answer, usage: reply.usage })
+        }
+        .boxed()
+    }
+
+    /// Really asks a model for a call of a tool with a word in it. Some servers list models that lose it.
+    fn echo<'a>(&'a self, model: &'a str) -> BoxFuture<'a, Result<Echo, ProviderError>> {
+        async move {
+            let reply = self.stream(&echo_request(model), &mut |_| {}).await?;
+            let called = reply.calls().any(|(_, name, arguments)| {
+                let arguments = arguments.to_ascii_lowercase();
+                name == ECHO && arguments.contains("word") && arguments.contains("ready")
+            });
+            Ok(Echo { called, usage: reply.usage })
+        }
+        .boxed()
+    }
+}
+
+/// The tool that a model is asked to call.
+const ECHO: &str = "echo";
+/// Enough for a model that thinks before it says one word.
+const PROBE_OUTPUT: u32 = 1_024;
+
+fn probe_request(model: String) -> ChatRequest {
+    ChatRequest::new(model, PROBE_OUTPUT).message(Message::user("Answer with the one word: ready"))
+}
+
+fn echo_request(model: &str) -> ChatRequest {
+    let tool = ToolDef {
+        name: ECHO.to_owned(),
+        description: "Says a word back".to_owned(),
+        schema: serde_json::json!({
+            "type": "object",
+            "properties": { "word": { "type": "string" } },
+            "required": ["word"],
+        }),
+    };
+    let words = "Call the tool echo with the word ready. Say nothing else.";
+    ChatRequest::new(model, PROBE_OUTPUT).tool(tool).message(Message::user(words))
+}
+
+/// What a test of a model sends, call by call, and how many tokens each may answer: one word, which some servers are
+/// asked for twice, and the call of a tool.
+#[must_use]
+pub fn trial(model: &str) -> [(bound::Size, u32); 3] {
+    let word = bound::Size::of(&probe_request(model.to_owned()));
+    let call = bound::Size::of(&echo_request(model));
+    [word, word, call].map(|size| (size, PROBE_OUTPUT))
+}
+
+/// A provider that speaks this wire format over this connection.
+#[must_use]
+pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
+    match wire {
+        Wire::Anthropic => Arc::new(Anthropic::new(connection)),
+        Wire::OpenAiChat => Arc::new(OpenAiChat::new(connection)),
+        Wire::OpenAiResponses => Arc::new(OpenAiResponses::new(connection)),
+        Wire::Gemini => Arc::new(Gemini::new(connection)),
+        Wire::Ollama => Arc::new(Ollama::new(connection)),
+    }
+}
+
+/// What the catalogue can say of a model that a server lists.
+fn known(model: &Model) -> ModelInfo {
+    let told = !model.vendor.is_empty();
+    ModelInfo {
+        id: model.id.clone(),
+        name: model.name.clone(),
+        window: told.then_some(model.window),
+        max_output: told.then_some(model.max_output),
+        price: model.price,
+        can: Abilities {
+            tools: told.then_some(model.tools),
+            vision: told.then_some(model.vision),
+            thinking: told.then_some(model.thinking != ThinkingKind::None),
+        },
+    }
+}
+
+fn first_model(models: &[ModelInfo]) -> Result<String, ProviderError> {
+    let first = catalog::to_begin_with(models).map(|m| m.id.clone());
+    first.ok_or_else(|| {
+        ProviderError::new(
+            error::ErrorClass::NotFoundModel,
+            "the server offers no model; install or enable one there",
+        )
+    })
+}
+
+/// An API key. It is wiped from memory when it goes, and has no way to be shown.
+#[derive(Clone)]
+pub struct Key(Zeroizing<String>);
+
+impl Key {
+    /// A key as a person gave it; nothing if it is empty, as for local servers.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+#[cfg(test)]
+#[path = "hygiene_tests.rs"]
+mod hygiene;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let key = Key::new(" sk-secret ").expect("a key");
+        assert_eq!(key.reveal(), "sk-secret");
+        assert_eq!(format!("{key:?} {:#?}", Some(&key)).matches("secret").count(), 0);
+        assert!(Key::new("  ").is_none());
+    }
+}

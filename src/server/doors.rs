@@ -1,0 +1,33 @@
+//! All doors in one place: each group of nouns adds its pages, its API and its tools here, one line each.
+
+use tool::Registry;
+use web::routes::Routes;
+
+/// Pages of a workspace, below `/w/{ws}`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(doors_work::routes())
+        .merge(doors_agents::routes())
+        .merge(doors_account::routes())
+        .merge(doors_looking::routes())
+}
+
+/// The JSON API, below `/api/v1`.
+#[must_use]
+pub fn api() -> Routes {
+    Routes::new()
+        .merge(doors_account::api())
+        .merge(doors_agents::api())
+        .merge(doors_looking::api())
+        .merge(doors_work::api())
+}
+
+/// The tools that agents have of all nouns.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new()
+        .merge(doors_work::tools())
+        .merge(doors_agents::tools())
+        .merge(doors_account::tools())
+}

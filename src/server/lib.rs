@@ -1,0 +1,559 @@
+//! Assembly: start, router, access, schema, reactions, stop.
+//!
+//! [`start`] is what `hq serve` and the tests call. It listens first, so that a health check is
+//! answered while the stores open, and hands back a [`Running`] server.
+
+pub mod access;
+pub mod anchor;
+pub mod again;
+pub mod consumers;
+pub mod doors;
+mod due;
+pub mod backups;
+pub mod exports;
+pub mod first_boot;
+pub mod health;
+mod indexer;
+mod leftovers;
+pub mod listen;
+pub mod local;
+pub mod lock;
+pub mod migrations;
+pub mod openapi;
+pub mod operate;
+pub mod portable;
+pub mod ops;
+pub mod people;
+mod place;
+pub mod reactions;
+pub mod restore;
+pub mod router;
+mod routines;
+pub mod schema;
+pub mod seed;
+pub mod socket;
+mod starts;
+mod stream;
+pub mod tasks;
+pub mod tidy;
+pub mod timers;
+pub mod transfer;
+pub mod try_practice;
+pub mod upgrade;
+pub mod workspaces;
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use app::config::Config;
+use app::consumers::Consumers;
+use app::jobs::Jobs;
+use app::limits::Limiter;
+use app::passwords::Hasher;
+use app::{App, AppParts, OnLooker, Ws};
+use backup::{BackupError, Desk, finish_swap};
+use crypto::keyring::Keyring;
+use crypto::master::{KeyError, MasterKey};
+use crypto::redact::Redactor;
+use crypto::token::{Token, TokenKind};
+use features::users;
+use features::users::model::Purpose;
+use features::users::rules::UsersError;
+use kernel::id::{IdSource, SystemIds};
+use kernel::time::SystemClock;
+use kernel::{Actor, Cause, Clock, Part};
+use net::client::{ClientParts, HttpClient};
+use runtime::{Engine, Limits};
+use sandbox::SandboxError;
+use sandbox::spawn::{OWN_PROGRAM, Spawner};
+use store::migrate::UpgradeError;
+use store::{Faults, NoFaults, Onlooker, Opening, Options, Store, StoreError};
+use web::routes::Mounted;
+
+use anchor::Anchor;
+use listen::{Front, Patience, Stage};
+use lock::{Lock, LockError};
+use socket::Socket;
+use tasks::Tasks;
+use upgrade::Upgrader;
+use workspaces::OpenError;
+use workspaces::life::{self, LifeError};
+
+/// How long everything may take at the end.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a server is made of besides its settings. The tests put in their own.
+pub struct Parts {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// How requests to the outside are made.
+    pub http: ClientParts,
+    /// The program that jails: this one.
+    pub jail_program: PathBuf,
+    /// What bounds the runs of agents.
+    pub runs: Limits,
+    /// Takes live secrets out of text; the log writes through it, too.
+    pub redactor: Arc<Redactor>,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// The durable consumers of the feed.
+    pub consumers: Consumers,
+    /// What may happen to disks; nothing is injected in the program.
+    pub faults: Arc<dyn Faults>,
+    /// Whether to begin without accounts where there are workspaces and no `system.redb`.
+    pub begin_anew: bool,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::default()),
+            http: ClientParts::default(),
+            jail_program: PathBuf::from(OWN_PROGRAM),
+            runs: Limits::default(),
+            redactor: Arc::new(Redactor::new()),
+            patience: Patience::default(),
+            consumers: consumers::all(),
+            faults: Arc::new(NoFaults),
+            begin_anew: false,
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else has the folder, or it cannot be written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Open to a network, with nobody to own it.
+    #[error(
+        "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
+    )]
+    Exposed(SocketAddr),
+    /// The accounts are gone and the workspaces are not.
+    #[error(
+        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`. Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in; nobody else can sign in to them then",
+        data.join("system.redb").display(), data.display()
+    )]
+    NoAccounts {
+        /// The data folder.
+        data: PathBuf,
+        /// The workspaces in it.
+        workspaces: String,
+    },
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The system store.
+    #[error("system.redb: {0}")]
+    System(#[from] StoreError),
+    /// The only workspace.
+    #[error(transparent)]
+    Workspace(#[from] OpenError),
+    /// The list of workspaces.
+    #[error(transparent)]
+    List(#[from] LifeError),
+    /// Accounts.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// A store of an older or newer program.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A restore that was cut off cannot be finished.
+    #[error(transparent)]
+    Restore(#[from] BackupError),
+    /// A thread that opens files ended early.
+    #[error("opening the data folder was cut off: {0}")]
+    CutOff(String),
+}
+
+/// A started server.
+pub struct Running {
+    /// The program.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where people find it, without a slash at the end.
+    pub url: String,
+    /// The one-time link, while there is no owner.
+    pub setup_link: Option<String>,
+    /// All routes with what they need.
+    pub routes: Arc<Vec<Mounted>>,
+    engine: Engine,
+    tasks: Tasks,
+    socket: Option<Socket>,
+    _lock: Lock,
+}
+
+/// Starts a server: listen, open, take requests.
+///
+/// # Errors
+/// When the folder is taken, the address is in use, or a store cannot be opened.
+pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> {
+    let lock = lock::take(&config.data, parts.clock.now())?;
+    finish_swap(&config.data, &*parts.faults)?;
+    raise_open_files();
+    let stopping = CancellationToken::new();
+    // A start that fails leaves nothing behind.
+    let guard = stopping.clone().drop_guard();
+    let tasks = Tasks::new(stopping.clone());
+    let (front, patience) = (Front::default(), parts.patience);
+    // Commands are told what takes long, too.
+    let socket = socket::open(&config.data, front.clone(), stopping.clone())
+        .inspect_err(
+            |error| tracing::warn!(%error, "there is no local socket; commands do not work"),
+        )
+        .ok();
+    // On a network nothing answers before it is known that somebody owns this.
+    let wide = !config.listen.ip().is_loopback() && !in_container();
+    let early =
+        if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
+    let (start, spawner, limits) = (config.clone(), tasks.spawn(), parts.runs);
+    let (token, shown) = (stopping.clone(), front.clone());
+    let (tell, is_owned) = oneshot::channel();
+    let opened =
+        tokio::task::spawn_blocking(move || open(config, parts, spawner, (token, shown), tell));
+    // Accounts are opened first: workspaces may take long.
+    let owned = is_owned.await == Ok(true);
+    let listening = match (early, owned) {
+        (Some(address), _) => Ok(address),
+        (None, true) => listen(&start, &front, &tasks, &stopping, patience).await,
+        (None, false) => Err(StartError::Exposed(start.listen)),
+    };
+    let app = opened.await.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let address = listening?;
+    life::complete(&app, owned).await?;
+    people::withdraw_strange_tokens(&app).await?;
+    place::heed(&app, in_container()).await;
+    starts::heed(&app).await;
+    let engine = begin_work(&app, limits).await;
+    let sweeping = app.clone();
+    tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
+    let holding = app.clone();
+    tasks.keep("data folder", move || Box::pin(anchor::watch(holding.clone())));
+    let keeping = app.clone();
+    tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
+    let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
+    let site = router::site(&app, Arc::new(local::Here { url: url.clone() }), patience.body);
+    front.open(site.router);
+    let setup_link = if owned { None } else { Some(setup_link(&app, &url).await?) };
+    guard.disarm();
+    let routes = site.routes;
+    Ok(Running { app, address, url, setup_link, routes, engine, tasks, socket, _lock: lock })
+}
+
+async fn listen(
+    config: &Config,
+    front: &Front,
+    tasks: &Tasks,
+    stopping: &CancellationToken,
+    patience: Patience,
+) -> Result<SocketAddr, StartError> {
+    let address = config.listen;
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let accepting =
+        listen::network(listener, front.clone(), tasks.clone(), stopping.clone(), patience.head);
+    tasks.start("listener", Box::pin(accepting));
+    Ok(bound)
+}
+
+/// Says on the starting page what takes long.
+fn telling(front: &Front) -> OnLooker {
+    let front = front.clone();
+    Arc::new(move |which, opening| {
+        front.tell(match opening {
+            Opening::Recovering(percent) => Stage {
+                said: format!("the store {which} was not closed well and is being recovered"),
+                percent: Some(percent),
+            },
+            Opening::Compacting => Stage {
+                said: format!(
+                    "the store {which} takes more room than it needs and is being made smaller"
+                ),
+                percent: None,
+            },
+        });
+    })
+}
+
+/// Found and known format, when that is what is wrong with the system store.
+fn formats(error: &StartError) -> Option<(u32, u32)> {
+    match error {
+        StartError::System(StoreError::Format { found, known }) => Some((*found, *known)),
+        _ => None,
+    }
+}
+
+/// Opens everything in the data folder, and tells whether there is an owner once that is known. Blocking.
+fn open(
+    config: Config,
+    parts: Parts,
+    spawn: app::Spawn,
+    (stopping, front): (CancellationToken, Front),
+    tell: oneshot::Sender<bool>,
+) -> Result<App, StartError> {
+    let path = config.data.join("system.redb");
+    let left = if path.exists() { Vec::new() } else { workspaces::folders(&config.data)? };
+    if !left.is_empty() && !parts.begin_anew {
+        let names = left.iter().filter_map(|folder| folder.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        return Err(StartError::NoAccounts {
+            data: config.data.clone(),
+            workspaces: names.join(", "),
+        });
+    }
+    if !left.is_empty() {
+        tracing::warn!("there is no system.redb: HQ begins without accounts, as it was told to");
+    }
+    let anchor = Anchor::of(&config.data.join(lock::NAME));
+    let key = match &config.master_key_file {
+        Some(file) => MasterKey::load(file)?,
+        None => MasterKey::load_or_create(&config.key_file())?,
+    };
+    let keyring = Arc::new(Keyring::new(key));
+    let onlooker = telling(&front);
+    let looking = Arc::clone(&onlooker);
+    let look: Arc<Onlooker> = Arc::new(move |opening| looking("system.redb", opening));
+    let upgrader = Upgrader {
+        data: config.data.clone(),
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+        faults: Arc::clone(&parts.faults),
+        front,
+    };
+    let system = upgrader.open(&path, schema::system, formats, || -> Result<_, StartError> {
+        let options = Options {
+            path: path.clone(),
+            schema: schema::system(),
+            cache: workspaces::LEAST_CACHE,
+            clock: Arc::clone(&parts.clock),
+            ids: Arc::clone(&parts.ids),
+            reactor: None,
+            faults: Arc::clone(&parts.faults),
+        };
+        let limits = store::Limits::default();
+        Ok(Store::open_watched(options, limits, Some(Arc::clone(&look)))?)
+    })?;
+    // ok: who does not wait for it any more does not need it.
+    let _ = tell.send(system.read(|snap| users::queries::any_account(snap))?);
+    let rehearse = restore::rehearse(Arc::clone(&parts.clock), Arc::clone(&parts.ids));
+    let app = App::new(AppParts {
+        clock: parts.clock,
+        ids: parts.ids,
+        faults: parts.faults,
+        onlooker,
+        system,
+        hasher: Arc::new(Hasher::new(Arc::clone(&keyring))),
+        keyring,
+        redactor: parts.redactor,
+        http: HttpClient::new(parts.http.without(config.listen, config.public_url.as_deref())),
+        sandbox: Spawner::new(parts.jail_program)?,
+        practice_pause: config.practice_pause,
+        look: parts.patience.look,
+        backups: Desk::default(),
+        rehearse,
+        limiter: Limiter::default(),
+        jobs: Jobs::default(),
+        consumers: parts.consumers,
+        indexing: tokio::sync::Mutex::default(),
+        accounts: app::accounts::Accounts::default(),
+        challenges: app::challenges::Challenges::default(),
+        proofs: app::proofs::Proofs::default(),
+        spawn,
+        closing: stopping.child_token(),
+        stopping,
+        clock_moved: Notify::new(),
+        workspaces: RwLock::default(),
+        broken: RwLock::default(),
+        anchor,
+        list_turn: tokio::sync::Mutex::default(),
+        people_turn: tokio::sync::Mutex::default(),
+        on_open: RwLock::default(),
+        config,
+    });
+    if let Err(error) = leftovers::clear(&app.config.data) {
+        tracing::warn!(%error, "what a program that was ended has left could not be removed");
+    }
+    workspaces::open_all(&app, &upgrader)?;
+    let misfit = app.system.read(|snap| users::queries::key_trouble(snap, &app.keyring))?;
+    if let Some(misfit) = misfit {
+        tracing::error!("{}", misfit.words);
+    }
+    Ok(app)
+}
+
+/// Lets agents work in every workspace that is open and in each that will be. What a crash left
+/// half made is finished first, so that nobody meets it.
+async fn begin_work(app: &App, limits: Limits) -> Engine {
+    let jobs = runtime::jobs::Jobs::default();
+    let own = runtime::tools::Own {
+        jobs: jobs.clone(),
+        sandbox: app.sandbox.clone(),
+        http: app.http.clone(),
+        programs: limits.programs,
+    };
+    let tools = runtime::tools::registry(crate::doors::tools(), own);
+    let tools = tools.within(|can| access::agent().may(can));
+    let engine = Engine::new(Arc::new(tools), limits, jobs);
+    let made = engine.clone();
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    for ws in &all {
+        life::prepare(app, ws).await;
+    }
+    let begin = move |ws: &Ws| {
+        routines::begin(ws);
+        consumers::begin(ws);
+        indexer::begin(ws);
+        due::begin(ws);
+        features::notifications::sending::begin(ws);
+        runtime::start(engine.clone(), ws.clone());
+    };
+    *app.on_open.write() = Some(Arc::new(begin));
+    all.iter().for_each(|ws| app.begin_work(ws));
+    made
+}
+
+/// The stores of a folder whose program does not run, for commands that work on them directly.
+pub struct Offline {
+    /// The program, without listener, engine and pages.
+    pub app: App,
+    /// Where it would be found.
+    pub here: local::Here,
+    _lock: Lock,
+}
+
+/// Opens a data folder that nobody holds. Call from an async runtime.
+///
+/// # Errors
+/// When somebody holds it, or a store cannot be opened.
+pub async fn offline(config: Config) -> Result<Offline, StartError> {
+    offline_with(config, Parts::default()).await
+}
+
+/// The same with other parts, such as another clock.
+async fn offline_with(config: Config, parts: Parts) -> Result<Offline, StartError> {
+    let lock = lock::take(&config.data, parts.clock.now())?;
+    finish_swap(&config.data, &*parts.faults)?;
+    let url = config.public_url.clone().unwrap_or_else(|| local_url(config.listen));
+    let stopping = CancellationToken::new();
+    let spawn = Tasks::new(stopping.clone()).spawn();
+    let ends = (stopping, Front::default());
+    let (tell, is_owned) = oneshot::channel();
+    let opened = tokio::task::spawn_blocking(move || open(config, parts, spawn, ends, tell)).await;
+    let app = opened.map_err(|error| StartError::CutOff(error.to_string()))??;
+    let owned = is_owned.await == Ok(true);
+    life::complete(&app, owned).await?;
+    Ok(Offline { app, here: local::Here { url }, _lock: lock })
+}
+
+/// A new one-time link for the first person.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn setup_link(app: &App, url: &str) -> Result<String, UsersError> {
+    let token = Token::issue(TokenKind::Link);
+    let link = format!("{url}/setup?token={}", token.reveal());
+    let by = Actor::System(Part::Setup);
+    app.system
+        .write(by, Cause::Setup, move |tx| users::rules::give_link(tx, &token, Purpose::SetUp))
+        .await?;
+    Ok(link)
+}
+
+impl Running {
+    /// Begins no work any more and waits, at most so long, until no agent is at work: what a model or a
+    /// tool is doing may end, and its run is put back before the next step. Says whether all are at rest.
+    /// Pages and the API go on meanwhile; what is asked is kept for the next start.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.app.closing.cancel();
+        tokio::time::timeout(patience, self.engine.rests()).await.is_ok()
+    }
+
+    /// Stops taking work, lets open requests end, closes the stores. Says whether all was over in
+    /// time.
+    pub async fn stop(self) -> bool {
+        self.app.stopping.cancel();
+        self.app.backups.close();
+        let ended = self.tasks.wait(END_WITHIN).await;
+        if let Some(socket) = self.socket
+            && let Err(error) = tokio::task::spawn_blocking(move || socket.close()).await
+        {
+            tracing::error!(%error, "the socket did not close well");
+        }
+        if !ended {
+            tracing::warn!("{} tasks were still busy at the end", self.tasks.count());
+        }
+        let all: Vec<Ws> = self.app.workspaces.read().clone();
+        for ws in all.iter().filter(|_| self.app.is_here()) {
+            workspaces::labels::note_people(ws).await;
+        }
+        // The engine and the program own each other.
+        *self.app.on_open.write() = None;
+        let mut stores: Vec<Store> =
+            self.app.workspaces.write().drain(..).map(|ws| ws.store.clone()).collect();
+        stores.push(self.app.system.clone());
+        // Whoever is still busy is refused from here on; a file that was closed needs no recovery.
+        let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(Store::close));
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "a store did not close well");
+        }
+        if self.app.is_here() {
+            starts::ended_well(&self.app.config.data);
+        }
+        ended
+    }
+}
+
+/// Where a browser on this machine finds an address.
+fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// Whether this runs in a container, which publishes the port where its owner says.
+fn in_container() -> bool {
+    // The last one is made in our own image: not every engine leaves a mark.
+    ["/.dockerenv", "/run/.containerenv", "/etc/hq/container"]
+        .iter()
+        .any(|mark| fs::exists(mark).unwrap_or(false))
+}
+
+/// As many open files as the machine allows: connections, stores, logs.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+}

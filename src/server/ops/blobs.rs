@@ -1,0 +1,57 @@
+//! `hq doctor blobs`: whether every file that a record holds is there and whole.
+
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use store::blob::check::{self, Report};
+
+/// What was found in a workspace.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// The workspace.
+    pub workspace: String,
+    /// Its files.
+    pub report: Report,
+}
+
+/// Looks through these workspaces; reads every file.
+///
+/// # Errors
+/// What stood in the way, in words.
+pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = all.iter().map(|ws| {
+            let report = check::check(&ws.store, &ws.blobs).map_err(|error| error.to_string())?;
+            Ok(Found { workspace: ws.slug.clone(), report })
+        });
+        found.collect()
+    });
+    looked.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// What people read.
+#[must_use]
+pub fn lines(found: &[Found]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Found { workspace, report } in found {
+        let Report { files, bytes, missing, corrupt, unreferenced, .. } = report;
+        lines.push(format!(
+            "{workspace}: {files} files, {} KB; {missing} missing, {corrupt} damaged, \
+             {unreferenced} that nothing holds",
+            bytes.div_ceil(1024)
+        ));
+        for fault in &report.faults {
+            let holders = fault.holders.join(", ");
+            lines.push(format!("  {}: {}, held by {holders}", fault.what, fault.blob));
+        }
+        if !report.is_fine() {
+            lines.push(format!(
+                "  send the same files once more on the page, or take them out of a backup: `hq restore PLACE \
+                 --workspace {workspace} --into NEW-FOLDER` (of a backup from before the fault, with --at), \
+                 then copy blobs/<first 2 characters>/<the others> from there into workspaces/{workspace}/blobs \
+                 of this data folder"
+            ));
+        }
+    }
+    lines
+}

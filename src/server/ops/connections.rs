@@ -1,0 +1,57 @@
+//! `hq doctor connections`: whether each connection can be used, and why not. Nobody outside is asked.
+
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use features::connections::queries::{self, eligible};
+use store::StoreError;
+
+/// What was found of a connection.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// The workspace.
+    pub workspace: String,
+    /// Its name.
+    pub connection: String,
+    /// On which way calls are paid.
+    pub route: String,
+    /// Why it cannot be used, in the words of the API; none when it can.
+    pub reason: Option<String>,
+    /// What happened and what helps.
+    pub says: String,
+}
+
+/// Looks at the connections of all workspaces.
+///
+/// # Errors
+/// When the disk fails.
+pub fn look(app: &App) -> Result<Vec<Found>, StoreError> {
+    let all: Vec<Ws> = app.workspaces.read().clone();
+    let mut found = Vec::new();
+    for ws in all {
+        ws.read(|snap| {
+            for connection in queries::all(snap)? {
+                let reason = eligible::why_not(snap, &connection, &app.keyring, app.clock.now())?;
+                found.push(Found {
+                    workspace: ws.slug.clone(),
+                    route: queries::route(&connection).word().to_owned(),
+                    connection: connection.name,
+                    reason: reason.map(|reason| reason.word().to_owned()),
+                    says: reason.map_or_else(String::new, |reason| reason.says().to_owned()),
+                });
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// What people read.
+#[must_use]
+pub fn line(found: &Found) -> String {
+    let Found { workspace, connection, route, reason, says } = found;
+    match reason {
+        None => format!("{workspace}: {connection} ({route}) can be used"),
+        Some(reason) => format!("{workspace}: {connection} ({route}) cannot: {reason}. {says}"),
+    }
+}

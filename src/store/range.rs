@@ -1,0 +1,87 @@
+//! Stretches of a table.
+
+use kernel::key::KeyBuf;
+
+/// A stretch of a table: from `lo` (included) to `hi` (excluded, none = the end).
+#[derive(Clone, Debug)]
+pub struct Range {
+    pub(crate) lo: Vec<u8>,
+    pub(crate) hi: Option<Vec<u8>>,
+    pub(crate) reverse: bool,
+    pub(crate) limit: usize,
+}
+
+impl Range {
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { lo: Vec::new(), hi: None, reverse: false, limit: usize::MAX }
+    }
+
+    /// All keys that begin with this one.
+    #[must_use]
+    pub fn prefix(prefix: KeyBuf) -> Self {
+        let lo = prefix.into_bytes();
+        let hi = successor(&lo);
+        Self { lo, hi, ..Self::all() }
+    }
+
+    /// Keys from `lo` up to, without, `hi`.
+    #[must_use]
+    pub fn between(lo: KeyBuf, hi: KeyBuf) -> Self {
+        Self { lo: lo.into_bytes(), hi: Some(hi.into_bytes()), ..Self::all() }
+    }
+
+    /// Goes from the end to the beginning.
+    #[must_use]
+    pub fn reverse(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// At most this many.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Goes on behind this key in the direction of the range. Give the direction first.
+    #[must_use]
+    pub fn after(mut self, key: &[u8]) -> Self {
+        if self.reverse {
+            if self.hi.as_deref().is_none_or(|hi| key < hi) {
+                self.hi = Some(key.to_vec());
+            }
+        } else {
+            let next = [key, &[0]].concat();
+            if next > self.lo {
+                self.lo = next;
+            }
+        }
+        self
+    }
+}
+
+/// The smallest byte string larger than all that begin with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::successor;
+
+    #[test]
+    fn a_prefix_of_ff_has_no_end() {
+        assert_eq!(successor(&[1, 0xff]), Some(vec![2]));
+        assert_eq!(successor(&[0xff, 0xff]), None);
+    }
+}

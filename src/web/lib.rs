@@ -1,0 +1,39 @@
+//! Kit for pages and JSON: routes with capabilities, extractors, errors, forms, assets, streams. No product noun.
+
+// Templates name what stands here from every package: `web::draw::icon`.
+extern crate self as web;
+
+pub mod assets;
+pub mod checklist;
+pub mod draw;
+pub mod emoji;
+pub mod fields;
+pub mod form;
+pub mod format;
+pub mod gallery;
+pub mod habit;
+pub mod have;
+pub mod headers;
+pub mod html;
+pub mod hx;
+pub mod live;
+pub mod md;
+pub mod multipart;
+pub mod parts;
+pub mod qr;
+pub mod shell;
+pub mod sse;
+pub mod term;
+pub mod time;
+pub mod trouble;
+pub mod upload;
+pub mod week;
+pub mod error;
+pub mod etag;
+pub mod extract;
+pub mod file;
+pub mod flash;
+pub mod idempotency;
+pub mod routes;
+pub mod session;
+pub mod slow;
