@@ -53,9 +53,8 @@ fn bundle(root: &Path) -> Result<(), String> {
     }
     npm(root, &["run", "--silent", "assets"])?;
     // What this script writes is no change since it ran: Cargo would run it once more.
-    let dated = entries(&root.join(BUNDLE)).and_then(|all| {
-        all.iter().try_for_each(|path| File::open(path)?.set_modified(begun))
-    });
+    let dated = entries(&root.join(BUNDLE))
+        .and_then(|all| all.iter().try_for_each(|path| File::open(path)?.set_modified(begun)));
     dated.map_err(|error| format!("the bundle cannot be dated: {error}"))
 }
 

@@ -39,6 +39,7 @@ pub mod tidy;
 pub mod timers;
 pub mod transfer;
 pub mod try_practice;
+mod unread;
 pub mod upgrade;
 pub mod workspaces;
 

@@ -9,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -32,6 +31,7 @@ use kernel::ProblemKind;
 
 use super::stream::{self, Hatch, Watched};
 use super::tasks::Tasks;
+use super::unread;
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
@@ -92,10 +92,17 @@ impl Front {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         request.extensions_mut().insert(peer);
         match self.router.get() {
-            Some(router) => match router.clone().call(request.map(Body::new)).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            Some(router) => {
+                let (request, unread) = unread::lend(request);
+                let response = match router.clone().call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                match unread {
+                    Some(unread) => unread.settle(response).await,
+                    None => response,
+                }
+            }
             None => {
                 let stage = self.stage.lock().clone();
                 starting(request.uri().path(), request.headers(), &stage)

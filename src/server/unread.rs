@@ -1,0 +1,147 @@
+//! Requests that are answered before their body was read. What is left of a small body is read and dropped, so that
+//! the connection goes on to the next request; with a larger one the connection ends, and the answer says so.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONNECTION, EXPECT, HeaderValue};
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
+
+/// The most that is read and dropped, in bytes.
+const LITTLE: u64 = 64 * 1024;
+/// For how long the rest is waited for.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// What is left of a body, once nobody reads it any more.
+type Rest<B> = Arc<Mutex<Option<B>>>;
+
+/// A body that comes back when whoever reads it stops.
+struct Lent<B> {
+    body: Option<B>,
+    rest: Rest<B>,
+}
+
+impl<B> Drop for Lent<B> {
+    fn drop(&mut self) {
+        *self.rest.lock() = self.body.take();
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Lent<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+/// The body of a request that is being answered.
+pub struct Unread<B = Incoming> {
+    rest: Rest<B>,
+    /// The client sends the body only when it is asked for.
+    waits: bool,
+}
+
+/// Hands a request on and keeps an eye on its body.
+pub fn lend<B>(request: Request<B>) -> (Request<Body>, Option<Unread<B>>)
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if request.body().is_end_stream() {
+        return (request.map(Body::new), None);
+    }
+    let waits = request.headers().contains_key(EXPECT);
+    let unread = Unread { rest: Rest::default(), waits };
+    let rest = Arc::clone(&unread.rest);
+    (request.map(|body| Body::new(Lent { body: Some(body), rest })), Some(unread))
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
+    /// The answer, once the rest of the body is out of its way, or with the word that the connection ends.
+    pub async fn settle(self, mut response: Response<Body>) -> Response<Body> {
+        // Whoever streams an answer may still read.
+        let Some(rest) = self.rest.lock().take() else { return response };
+        if rest.is_end_stream() || response.headers().contains_key(CONNECTION) {
+            return response;
+        }
+        if self.waits || !dropped(rest).await {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Reads a body and drops it; false when that is too much or takes too long.
+async fn dropped<B: HttpBody<Data = Bytes> + Unpin>(mut body: B) -> bool {
+    if LITTLE < body.size_hint().lower() {
+        return false;
+    }
+    let all = async {
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if LITTLE < read {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(WITHIN, all).await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LITTLE, lend};
+    use axum::body::Body;
+    use axum::http::header::CONNECTION;
+    use axum::http::{Request, Response};
+    use futures_util::stream;
+    use http_body_util::BodyExt as _;
+
+    /// The word about the connection, when so much is sent and so much of it read.
+    async fn said(sent: u64, reads: bool) -> Option<String> {
+        let pieces = (0..sent.div_ceil(1024)).map(|_| Ok::<_, std::io::Error>(vec![7; 1024]));
+        let request = Request::new(Body::from_stream(stream::iter(pieces)));
+        let (request, unread) = lend(request);
+        match reads {
+            true => drop(request.into_body().collect().await.expect("a body")),
+            false => drop(request),
+        }
+        let unread = unread.expect("it has a body");
+        let response = unread.settle(Response::new(Body::empty())).await;
+        response.headers().get(CONNECTION).map(|word| word.to_str().expect("plain").to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_small_rest_is_dropped_and_a_large_one_ends_the_connection() {
+        assert_eq!(said(100, false).await, None);
+        assert_eq!(said(LITTLE, false).await, None);
+        assert_eq!(said(4 * LITTLE, false).await.as_deref(), Some("close"));
+        assert_eq!(said(4 * LITTLE, true).await, None);
+        assert!(lend(Request::new(Body::empty())).1.is_none());
+    }
+}
