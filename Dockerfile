@@ -19,11 +19,11 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # The dependencies are a layer of their own: they change seldom and take most of the time.
 COPY --from=skeleton /skeleton .
-RUN cargo build --release --locked --bin hq
+RUN cargo build --profile dist --locked --bin hq
 COPY . .
 COPY --from=assets /src/static/dist static/dist
 # The stubs above are newer than the sources just copied; cargo compares times.
-RUN find src scripts -name '*.rs' -exec touch {} + && cargo build --release --locked --bin hq
+RUN find src scripts -name '*.rs' -exec touch {} + && cargo build --profile dist --locked --bin hq
 
 FROM debian:bookworm-slim AS hq-slim
 # Certificates for calls to model providers; the version is Debian's stable one.
@@ -34,7 +34,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home hq \
     && install -d -o hq -g hq -m 0700 /data \
     && install -D /dev/null /etc/hq/container
-COPY --from=build /src/target/release/hq /usr/local/bin/hq
+COPY --from=build /src/target/dist/hq /usr/local/bin/hq
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/hq/
 USER 10001:10001
 # On hosts that give every program pages of 2 MiB its first few take 3 MB more than they hold.

@@ -5,7 +5,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # `make run` uses the profile of the tests: half the cold build time of `release`, and quick
 # enough for one person, since hashing, sealing and the store are compiled with full optimisation in
-# it. `make run PROFILE=release` for a server that stays.
+# it. `make run PROFILE=release` for a server that stays, `PROFILE=dist` for the smallest program.
 PROFILE ?= dev
 OUT := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 ARGS ?=
@@ -24,7 +24,7 @@ setup: ## install what running and testing need
 run: ## build and start HQ on 127.0.0.1:8080 with ./data
 	@scripts/setup.sh run
 	@$(MAKE) --no-print-directory assets
-	cargo build --locked --profile $(PROFILE)
+	@scripts/build.sh --profile $(PROFILE) --bin hq
 	$(OUT)/hq serve $(ARGS)
 
 assets: static/dist/.made ## bundle script, style and sprite into static/dist

@@ -8,6 +8,7 @@ use web::shell::Theme;
 use web::trouble::Trouble;
 
 fn main() -> anyhow::Result<()> {
+    web::assets::install(bundle::get);
     let out = Path::new("target/design");
     std::fs::create_dir_all(out.join("s"))?;
     for entry in std::fs::read_dir("static/dist")? {

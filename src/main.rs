@@ -12,5 +12,6 @@ fn main() -> ExitCode {
     }
     // A heap of many small pieces in pages of 2 MiB takes 13 MB more than it holds.
     rustix::thread::disable_transparent_huge_pages(true).ok(); // ok: only a wish
+    web::assets::install(bundle::get);
     cli::main()
 }

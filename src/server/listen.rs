@@ -257,6 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn before_the_stores_are_open_everybody_is_told_how_far_it_is() {
+        assets::install(bundle::get);
         let said = "acme was not closed well and is being recovered".to_owned();
         let none = HeaderMap::new();
         let stage = Stage { said, percent: Some(40) };

@@ -1,9 +1,10 @@
-//! Script, style and sprite: bundled by `make assets` into `static/dist`, embedded in the binary
-//! (a debug build reads them from disk), named after their content and kept by browsers for ever.
+//! Script, style and sprite: bundled by Node into `static/dist`, carried by the binary (package `bundle`), named after
+//! their content and kept by browsers for ever.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use crate::headers;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
@@ -11,16 +12,23 @@ use axum::http::header::{
     IF_NONE_MATCH, VARY,
 };
 use axum::response::{IntoResponse, Response};
-use rust_embed::RustEmbed;
 
-use crate::headers;
-
-/// What a page says when nobody has bundled script and style yet.
+/// What is said in place of a file when the program carries no bundle.
 pub const MISSING: &str = "script and style are not built; run `make assets` and start again";
 
-#[derive(RustEmbed)]
-#[folder = "../../static/dist"]
-struct Dist;
+/// Gives a bundled file by its name.
+pub type Bundle = fn(&str) -> Option<Cow<'static, [u8]>>;
+
+static BUNDLE: OnceLock<Bundle> = OnceLock::new();
+
+/// Names the bundle that pages are drawn with, before the first of them; the first one named stays.
+pub fn install(bundle: Bundle) {
+    BUNDLE.get_or_init(|| bundle);
+}
+
+fn bundled(file: &str) -> Option<Cow<'static, [u8]>> {
+    BUNDLE.get().and_then(|bundle| bundle(file))
+}
 
 /// Addresses of the bundled files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,15 +58,15 @@ pub fn sprite() -> &'static str {
 
 /// Names of all icons in the sprite, for the gallery.
 pub fn icon_names() -> Vec<String> {
-    let sprite = Dist::get(links().sprite.trim_start_matches("/s/"));
-    let text = sprite.map(|file| String::from_utf8_lossy(&file.data).into_owned());
+    let sprite = bundled(links().sprite.trim_start_matches("/s/"));
+    let text = sprite.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.unwrap_or_default();
     let names = text.split("id=\"i-").skip(1).filter_map(|rest| rest.split_once('"'));
     names.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn read_links() -> Links {
-    let manifest = Dist::get("manifest.json").map(|file| file.data).unwrap_or_default();
+    let manifest = bundled("manifest.json").unwrap_or_default();
     let names: serde_json::Value = match serde_json::from_slice(&manifest) {
         Ok(names) => names,
         Err(_) => return Links::default(),
@@ -133,12 +141,12 @@ fn best_form(file: &str, asked: &HeaderMap) -> Option<(Cow<'static, [u8]>, Optio
         |word: &str| takes.split(',').any(|o| o.split(';').next().map(str::trim) == Some(word));
     for (word, ending) in [("br", "br"), ("gzip", "gz")] {
         if offers(word)
-            && let Some(packed) = Dist::get(&format!("{file}.{ending}"))
+            && let Some(packed) = bundled(&format!("{file}.{ending}"))
         {
-            return Some((packed.data, Some(word)));
+            return Some((packed, Some(word)));
         }
     }
-    Dist::get(file).map(|plain| (plain.data, None))
+    bundled(file).map(|plain| (plain, None))
 }
 
 /// Only these kinds are served, so packed forms and the manifest have no address of their own.

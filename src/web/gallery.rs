@@ -257,6 +257,7 @@ mod tests {
     use crate::shell::Theme;
 
     fn gallery() -> String {
+        crate::assets::install(bundle::get);
         render(Theme::Dark, "2026-11-20T12:00:00Z".parse().unwrap()).unwrap()
     }
 
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_icon_that_a_template_names_is_in_the_sprite() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let sprite = std::fs::read_to_string(root.join("static/icons.svg")).unwrap();
         let mut folders = vec![root.join("templates")];
         let mut missing = Vec::new();
@@ -318,7 +319,7 @@ mod tests {
 
     #[test]
     fn text_and_controls_can_be_read_in_both_themes() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let sheet = std::fs::read_to_string(root.join("static/css/tokens.css")).unwrap();
         let grounds = ["canvas", "surface", "raised", "sunken"];
         let texts = ["text", "text-2", "text-3", "brand", "link", "ok", "warn", "danger", "info"];

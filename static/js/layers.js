@@ -74,12 +74,16 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// What is typed into the field of a menu leaves only the lines that have it.
-document.addEventListener("input", ({ target }) => {
-  const menu = target.matches("[data-narrows]") && target.closest(".menu[popover]");
-  if (!menu) return;
-  const typed = target.value.split(",").at(-1).trim().toLowerCase();
-  for (const line of menu.querySelectorAll("button[value]")) line.hidden = !line.textContent.toLowerCase().includes(typed);
+// What is typed into the field of a menu leaves only the lines that have it, also when the region renews itself.
+const narrow = (field) => {
+  const typed = field.value.split(",").at(-1).trim().toLowerCase();
+  for (const line of field.closest(".menu[popover]")?.querySelectorAll("button[value]") ?? []) {
+    line.hidden = !line.textContent.toLowerCase().includes(typed);
+  }
+};
+document.addEventListener("input", ({ target }) => target.matches("[data-narrows]") && narrow(target));
+document.addEventListener("htmx:after:swap", () => {
+  for (const field of document.querySelectorAll(".menu:popover-open [data-narrows]")) if (field.value) narrow(field);
 });
 document.addEventListener("toggle", ({ target, newState }) => {
   if (newState !== "closed" || !target.matches?.(".menu[popover]")) return;

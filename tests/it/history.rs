@@ -431,41 +431,41 @@ async fn a_run_that_goes_on_is_stopped_on_the_way_to_its_undo() {
 /// Where the history of each kind is offered: a page, or nothing where it is met as an entry of what it
 /// belongs to.
 const OFFERED: &[(&str, &str)] = &[
-    ("tasks", "src/features/tasks/pages/show.rs"),
+    ("tasks", "src/doors/work/tasks/pages/show.rs"),
     ("comments", "src/features/comments/queries/show.rs"),
     ("reactions", ""),
     ("task_links", ""),
-    ("streams", "src/features/streams/pages.rs"),
-    ("labels", "src/features/tasks/pages/labels.rs"),
+    ("streams", "src/doors/work/streams/pages.rs"),
+    ("labels", "src/doors/work/tasks/pages/labels.rs"),
     ("task_labels", ""),
     ("task_relations", ""),
-    ("series", "src/features/tasks/pages/recurring.rs"),
+    ("series", "src/doors/work/tasks/pages/recurring.rs"),
     ("occurrences", ""),
-    ("task_templates", "src/features/tasks/pages/templates.rs"),
+    ("task_templates", "src/doors/work/tasks/pages/templates.rs"),
     ("task_rules", "templates/tasks/habits.html"),
-    ("views", "src/features/tasks/pages/frame.rs"),
-    ("deliverables", "src/features/deliverables/pages.rs"),
+    ("views", "src/doors/work/tasks/pages/frame.rs"),
+    ("deliverables", "src/doors/work/deliverables/pages.rs"),
     ("deliverable_versions", ""),
     ("reviews", ""),
-    ("task_files", "src/features/files/pages.rs"),
-    ("agents", "src/features/agents/pages/settings.rs"),
-    ("agent_reach", "src/features/agents/pages/settings.rs"),
-    ("inbox_paces", "src/features/agents/pages/settings.rs"),
-    ("routines", "src/features/routines/pages/show.rs"),
-    ("routine_rules", "src/features/routines/pages/list.rs"),
+    ("task_files", "src/doors/work/files/pages.rs"),
+    ("agents", "src/doors/agents/agents/pages/settings.rs"),
+    ("agent_reach", "src/doors/agents/agents/pages/settings.rs"),
+    ("inbox_paces", "src/doors/agents/agents/pages/settings.rs"),
+    ("routines", "src/doors/agents/routines/pages/show.rs"),
+    ("routine_rules", "src/doors/agents/routines/pages/list.rs"),
     ("members", "src/server/people/pages.rs"),
     ("people", "templates/workspace/members.html"),
     ("settings", "templates/workspace/general.html"),
     ("retention", "templates/audit/show.html"),
     ("mail_settings", "templates/notifications/mail.html"),
-    ("connections", "src/features/connections/pages/edit.rs"),
+    ("connections", "src/doors/account/connections/pages/edit.rs"),
     ("connection_windows", ""),
-    ("model_fallbacks", "src/features/connections/pages/list.rs"),
+    ("model_fallbacks", "src/doors/account/connections/pages/list.rs"),
     ("usual_thinking", "templates/connections/all.html"),
     ("subagent_limits", "templates/workspace/general.html"),
-    ("run_limits", "src/features/agents/pages/settings.rs"),
-    ("budgets", "src/features/usage/pages/budgets.rs"),
-    ("prices", "src/features/usage/pages/prices.rs"),
+    ("run_limits", "src/doors/agents/agents/pages/settings.rs"),
+    ("budgets", "src/doors/account/usage/pages/budgets.rs"),
+    ("prices", "src/doors/account/usage/pages/prices.rs"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -479,7 +479,11 @@ async fn every_kind_with_a_history_is_named_by_the_api_and_offered_on_a_page() {
         if !access::is_listed(info.number) {
             continue;
         }
-        assert!(told.contains(&info.name), "{}: name it in features/history/api.rs", info.name);
+        assert!(
+            told.contains(&info.name),
+            "{}: name it in doors/looking/history/api.rs",
+            info.name
+        );
         if info.class() != Some(Class::Tracked) {
             continue;
         }

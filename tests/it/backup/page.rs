@@ -14,7 +14,7 @@ use kernel::{Actor, Cause, NoticeKind, Part, Role, Via};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, WriteTx};
 
-use crate::support::hq::{Person, TestHq};
+use crate::support::hq::{Person, Setup, TestHq};
 use crate::support::work;
 
 pub const PAGE: &str = "/w/marlow-cargo/settings/backups";
@@ -105,7 +105,7 @@ async fn a_backup_by_a_person_says_through_what_and_by_which_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_workspace_cannot_be_opened_only_who_keeps_hq_sees_to_backups() {
-    let hq = TestHq::start().await;
+    let hq = Setup::default().anew().start().await;
     let (owner, other) = (hq.owner(), hq.another("Olga", Some(Role::Owner)).await);
     assert_eq!(owner.get("/api/v1/backups").await.status, 200);
     assert_eq!(other.get("/api/v1/backups").await.status, 200);

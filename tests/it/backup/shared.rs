@@ -13,7 +13,7 @@ use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::page::{PAGE, done, settings};
 use super::places::{at, to};
-use crate::support::hq::TestHq;
+use crate::support::hq::{Setup, TestHq};
 
 fn ids(place: &Path) -> BTreeSet<String> {
     let all = fs::read_dir(place.join("manifests")).expect("manifests").flatten();
@@ -22,7 +22,7 @@ fn ids(place: &Path) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups_stay() {
-    let (one, other) = (TestHq::start().await, TestHq::start().await);
+    let (one, other) = (TestHq::start().await, Setup::default().anew().start().await);
     let key = |hq: &TestHq| hq.running().app.keyring.key_id().to_string();
     assert_ne!(key(&one), key(&other));
     let folder = tempfile::tempdir().expect("a folder");
@@ -90,7 +90,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_page_somebody_says_what_sharing_means_and_agrees_once() {
     const SHARE: &str = "Share this place and back up now";
-    let (one, other) = (TestHq::start().await, TestHq::start().await);
+    let (one, other) = (TestHq::start().await, Setup::default().anew().start().await);
     let folder = tempfile::tempdir().expect("a folder");
     to(&one, folder.path(), Newness::AsBefore).await.expect("the first one there");
     let (owner, api) = (other.owner(), other.api().await);

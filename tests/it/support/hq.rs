@@ -14,6 +14,7 @@ use features::users::model::Account;
 use features::users::rules::NewSignIn;
 use features::workspace::model::Member;
 use features::{inbox, runs, users};
+use jiff::SignedDuration;
 use kernel::id::SeededIds;
 use kernel::time::{ManualClock, SystemClock};
 use kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
@@ -59,6 +60,8 @@ pub struct Setup {
     faults: Option<Arc<dyn Faults>>,
     data: Option<Fill>,
     real_time: bool,
+    anew: bool,
+    early: bool,
 }
 
 impl Setup {
@@ -111,6 +114,13 @@ impl Setup {
         self
     }
 
+    /// Set up by itself: with a master key and ids of its own, where two of them meet or the order of ids counts.
+    #[must_use]
+    pub fn anew(mut self) -> Self {
+        self.anew = true;
+        self
+    }
+
     /// With the real time, where that is later than the tests' own: a restore writes at the real one.
     #[must_use]
     pub fn real_time(mut self) -> Self {
@@ -133,7 +143,11 @@ impl Setup {
     fn made(self) -> TestHq {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let noon: Timestamp = NOON.parse().expect("a moment");
-        let begins = if self.real_time { noon.max(SystemClock.now()) } else { noon };
+        let begins = match (self.real_time, self.early) {
+            (true, _) => noon.max(SystemClock.now()),
+            (_, true) => noon - SignedDuration::from_secs(1),
+            _ => noon,
+        };
         let clock = Arc::new(ManualClock::at(begins));
         TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 }
     }
@@ -141,7 +155,7 @@ impl Setup {
     /// Starts it where Mira owns the workspace Marlow Cargo.
     pub async fn start(self) -> TestHq {
         let usual = self.config.is_empty() && self.data.is_none() && self.faults.is_none();
-        if !usual || self.real_time || self.consumers.is_some() {
+        if !usual || self.anew || self.real_time || self.consumers.is_some() {
             return self.set_up().await;
         }
         let founded = Founded::get().await;
@@ -192,6 +206,7 @@ impl TestHq {
     }
 
     async fn start_server(&mut self) {
+        web::assets::install(bundle::get);
         let mut config = Config::for_folder(&self.data());
         self.setup.config.iter().for_each(|change| change(&mut config));
         self.starts += 1;
