@@ -21,7 +21,7 @@ use super::journal::{blocking, save};
 use super::model_call::not_halted;
 use super::toolbox::{Call, ENDS, PARKS, WAITS, definition, may_use};
 use super::tools::{exec, progress};
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use super::{EngineError, before, child, commit};
 
 /// How many calls that only look run at once.
@@ -44,14 +44,6 @@ pub(super) struct Outcomes {
     pub output: ToolOutput,
     pub millis: u64,
     pub paths: Vec<String>,
-}
-
-/// What a workspace tool left of its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    GoesOn,
-    Ended,
-    Waits,
 }
 
 /// What comes with results: tools that were found, files and pictures that were looked at.
@@ -99,72 +91,72 @@ pub(super) fn since(start: Instant) -> u64 {
 }
 
 impl Turn {
-    /// Carries out the calls of one message that are ours. Answers whether the run goes on.
-    pub(super) async fn run_own_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
-        if self.cancel.is_cancelled() {
+    /// Carries out the calls of one message that are ours.
+    pub(super) async fn run_own_tools(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
+        if self.setting.cancel.is_cancelled() {
             return self.stopped(None).await;
         }
-        let only_looks = |call: &Call| {
-            self.engine
-                .tools
-                .get(&call.name)
-                .is_some_and(|entry| matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry))
-        };
-        let left = self.limits.steps.saturating_sub(self.journal.steps) as usize;
+        let only_looks =
+            |call: &Call| {
+                self.setting.engine.tools.get(&call.name).is_some_and(|entry| {
+                    matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry)
+                })
+            };
+        let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
         if (2..=left).contains(&calls.len()) && calls.iter().all(only_looks) {
             return self.look(calls).await;
         }
         for (at, call) in calls.iter().enumerate() {
-            if self.cancel.is_cancelled() {
+            if self.setting.cancel.is_cancelled() {
                 return self.stopped(None).await;
             }
             if self.is_halted()? {
                 return self.rest().await;
             }
             if let Some(why) = self.held_up()? {
-                return self.skip(&calls[at..], why).await.map(|()| true);
+                return self.skip(&calls[at..], why).await.map(|()| Step::Next);
             }
             if let Some(why) = self.refuse(call) {
                 self.answer(std::slice::from_ref(call), CallStatus::Error, why).await?;
-                return self.skip(&calls[at + 1..], AFTER_BLOCK).await.map(|()| true);
+                return self.skip(&calls[at + 1..], AFTER_BLOCK).await.map(|()| Step::Next);
             }
             match self.run_tool(call).await {
-                Ok(true) => {
-                    self.journal.ws.live.finish(self.journal.run);
-                    return Ok(false);
+                Ok(Step::Next) => {}
+                Ok(step) => {
+                    self.talk.journal.ws.live.finish(self.talk.journal.run);
+                    return Ok(step);
                 }
-                Ok(false) => {}
                 Err(EngineError::Halted) => return self.rest().await,
                 Err(error) => return Err(error),
             }
-            if std::mem::take(&mut self.blocked) {
-                return self.skip(&calls[at + 1..], SAME_AGAIN).await.map(|()| true);
+            if std::mem::take(&mut self.ends.blocked) {
+                return self.skip(&calls[at + 1..], SAME_AGAIN).await.map(|()| Step::Next);
             }
         }
-        if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
+        if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
     }
 
     fn may_use(&self, entry: &Entry) -> bool {
-        may_use(&self.agent, self.trigger, self.child.as_ref(), entry)
+        may_use(&self.setting.agent, self.setting.trigger, self.setting.child.as_ref(), entry)
     }
 
     /// Why no further call of the message is begun.
     pub(super) fn held_up(&self) -> Result<Option<&'static str>, EngineError> {
-        if self.journal.steps >= self.limits.steps {
+        if self.talk.journal.steps >= self.setting.limits.steps {
             return Ok(Some(TOO_MANY));
         }
-        let (session, run) = (self.session, self.journal.run);
-        let heard = self.journal.ws.read(|snap| runs::queue::heard(snap, session, run))?;
+        let (session, run) = (self.setting.session, self.talk.journal.run);
+        let heard = self.talk.journal.ws.read(|snap| runs::queue::heard(snap, session, run))?;
         Ok(heard.iter().any(Input::is_from_outside).then_some(SKIPPED))
     }
 
     /// Why a call is refused: the run goes in circles.
     fn refuse(&mut self, call: &Call) -> Option<&'static str> {
-        match self.guard.before(&call.name, &call.arguments) {
+        match self.ends.guard.before(&call.name, &call.arguments) {
             Advice::Go => None,
             Advice::Block => Some(BLOCKED),
             Advice::End => {
-                self.wrap_up.get_or_insert(LimitReached::new("loop"));
+                self.ends.wrap_up.get_or_insert(LimitReached::new("loop"));
                 Some(BLOCKED)
             }
         }
@@ -172,13 +164,13 @@ impl Turn {
 
     /// Tells the guard of a result; what it says about it goes to the model with the result.
     fn note(&mut self, call: &Call, text: &str, is_error: bool) -> Option<&'static str> {
-        let entry = self.engine.tools.get(&call.name);
+        let entry = self.setting.engine.tools.get(&call.name);
         let changes = entry.is_some_and(before::changes);
         let seen = Seen { text, is_error, unknown: entry.is_none(), changes };
-        let note = self.guard.after(&call.name, &call.arguments, &seen);
-        self.blocked |= note.block;
+        let note = self.ends.guard.after(&call.name, &call.arguments, &seen);
+        self.ends.blocked |= note.block;
         if note.end {
-            self.wrap_up.get_or_insert(LimitReached::new("loop"));
+            self.ends.wrap_up.get_or_insert(LimitReached::new("loop"));
         }
         note.warning
     }
@@ -200,7 +192,7 @@ impl Turn {
         }
         let mut events = Vec::with_capacity(calls.len());
         for call in calls {
-            let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
+            let step = self.talk.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
             events.push(finished(step, call, status, Body::Inline(why.to_owned())));
         }
         self.write_down(events, Extras::default()).await
@@ -208,38 +200,38 @@ impl Turn {
 
     fn cx(&self, step: u32) -> ToolCx {
         ToolCx {
-            ws: self.journal.ws.clone(),
-            agent: self.agent.id,
-            run: self.journal.run,
-            number: self.journal.number,
+            ws: self.talk.journal.ws.clone(),
+            agent: self.setting.agent.id,
+            run: self.talk.journal.run,
+            number: self.talk.journal.number,
             step,
-            session: self.session,
-            item: self.run.item,
-            task: self.run.task,
-            folder: self.journal.ws.agent_folder(&self.agent.slug),
+            session: self.setting.session,
+            item: self.setting.run.item,
+            task: self.setting.run.task,
+            folder: self.talk.journal.ws.agent_folder(&self.setting.agent.slug),
             max_result: self.max_result(),
-            seen: self.journal.seen.files(),
-            child: self.child.clone(),
-            cancel: self.cancel.clone(),
+            seen: self.talk.journal.seen.files(),
+            child: self.setting.child.clone(),
+            cancel: self.setting.cancel.clone(),
         }
     }
 
     /// Calls that only look, side by side; their results are one transaction.
-    async fn look(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
+    async fn look(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
         if self.is_halted()? {
             return self.rest().await;
         }
         if let Some(why) = self.held_up()? {
-            return self.skip(&calls, why).await.map(|()| true);
+            return self.skip(&calls, why).await.map(|()| Step::Next);
         }
         for at in 0..calls.len() {
             if let Some(why) = self.refuse(&calls[at]) {
-                self.guard.unmade();
-                return self.answer(&calls, CallStatus::Error, why).await.map(|()| true);
+                self.ends.guard.unmade();
+                return self.answer(&calls, CallStatus::Error, why).await.map(|()| Step::Next);
             }
         }
         let mut results = Vec::with_capacity(calls.len());
-        let mut step = self.journal.steps;
+        let mut step = self.talk.journal.steps;
         for some in calls.chunks(SIDE_BY_SIDE) {
             let mut work = Vec::with_capacity(some.len());
             for call in some {
@@ -251,13 +243,13 @@ impl Turn {
         let mut events = Vec::with_capacity(calls.len());
         let (mut extras, cap) = (Extras::default(), self.max_result());
         for (call, result) in calls.iter().zip(results) {
-            let step = self.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
+            let step = self.talk.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
             let Outcomes { status, mut output, millis, .. } = result?;
             if let Some(warning) = self.note(call, &output.text, output.is_error) {
                 output.text = format!("{}\n{warning}", output.text);
             }
-            extras.take(call, &mut output, self.chosen.known.vision);
-            let result = self.journal.body(step, (output.text, output.whole), cap).await?;
+            extras.take(call, &mut output, self.chooser.chosen.known.vision);
+            let result = self.talk.journal.body(step, (output.text, output.whole), cap).await?;
             let mut event = finished(step, call, status, result);
             if let EventKind::ToolFinished { millis: took, .. } = &mut event {
                 *took = millis;
@@ -265,14 +257,15 @@ impl Turn {
             events.push(event);
         }
         // All of them were made.
-        self.blocked = false;
+        self.ends.blocked = false;
         self.write_down(events, extras).await?;
-        if self.cancel.is_cancelled() { self.stopped(None).await } else { Ok(true) }
+        if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
     }
 
     async fn read_one(&self, call: &Call, step: u32) -> Result<Outcomes, EngineError> {
         let start = Instant::now();
-        let Some(Entry { tool: AnyTool::Read(tool), .. }) = self.engine.tools.get(&call.name)
+        let Some(Entry { tool: AnyTool::Read(tool), .. }) =
+            self.setting.engine.tools.get(&call.name)
         else {
             return Err(EngineError::Broken("a tool changed its kind"));
         };
@@ -286,7 +279,7 @@ impl Turn {
 
     /// What bounds a tool that has no limit of its own.
     fn limit(&self) -> Option<Duration> {
-        Some(self.engine.limits.tool)
+        Some(self.setting.engine.limits.tool)
     }
 
     /// Waits for a tool, no longer than a stop or the limit allows.
@@ -305,19 +298,19 @@ impl Turn {
         tokio::select! {
             result = &mut work => Some(result),
             () = too_long => None,
-            () = self.cancel.cancelled() => tokio::time::timeout(GRACE, work).await.ok(),
+            () = self.setting.cancel.cancelled() => tokio::time::timeout(GRACE, work).await.ok(),
         }
     }
 
     fn cut_off(&self, start: Instant) -> Outcomes {
-        let mut outcome = if self.journal.ws.halt().is_cancelled() {
+        let mut outcome = if self.talk.journal.ws.halt().is_cancelled() {
             Outcomes::without(CallStatus::Stopped, "Error(aborted): ended, because HQ was stopped")
-        } else if self.rests.load(Ordering::Relaxed) {
+        } else if self.setting.rests.load(Ordering::Relaxed) {
             Outcomes::without(
                 CallStatus::Stopped,
                 "Error(aborted): cut off, because the work was paused; look before you do it again",
             )
-        } else if self.cancel.is_cancelled() {
+        } else if self.setting.cancel.is_cancelled() {
             Outcomes::without(CallStatus::Stopped, "Error(aborted): stopped by a person")
         } else {
             Outcomes::without(
@@ -329,9 +322,9 @@ impl Turn {
         outcome
     }
 
-    /// One call of any kind. Answers whether it ended the run.
-    async fn run_tool(&mut self, call: &Call) -> Result<bool, EngineError> {
-        let tools = self.engine.tools.clone();
+    /// One call of any kind.
+    async fn run_tool(&mut self, call: &Call) -> Result<Step, EngineError> {
+        let tools = self.setting.engine.tools.clone();
         let Some(entry) = tools.get(&call.name) else {
             let near = tools.nearest(&call.name).join(", ");
             let text =
@@ -339,16 +332,16 @@ impl Turn {
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await
-                .map(|()| false);
+                .map(|()| Step::Next);
         };
         if !self.may_use(entry) {
             let text = format!("Error(denied): you may not use {} here", call.name);
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await
-                .map(|()| false);
+                .map(|()| Step::Next);
         }
-        let (start, step) = (Instant::now(), self.journal.steps + 1);
+        let (start, step) = (Instant::now(), self.talk.journal.steps + 1);
         let cx = self.cx(step);
         let refused = match &entry.tool {
             AnyTool::Read(_) => self.read_one(call, step).await?,
@@ -361,7 +354,7 @@ impl Turn {
             }
             AnyTool::File(tool) => {
                 let plan = self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await;
-                let child = self.child.as_ref();
+                let child = self.setting.child.as_ref();
                 match plan.map(|plan| plan.and_then(|plan| child::keeps_to(child, plan))) {
                     Some(Ok(plan)) => self.change_files(call, plan, start).await?,
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
@@ -382,40 +375,40 @@ impl Turn {
                 if let Some(before) = before {
                     outcome.paths = self.changed_since(before).await?;
                     // Also when the run is taken away before this is written.
-                    self.journal.paths.extend(outcome.paths.iter().cloned());
+                    self.talk.journal.paths.extend(outcome.paths.iter().cloned());
                 }
-                self.journal.effective = true;
+                self.talk.journal.effective = true;
                 outcome
             }
         };
         self.finish(call, refused).await?;
-        let goes_on = self.engine.jobs.holds(self.journal.run, step);
+        let goes_on = self.setting.engine.jobs.holds(self.talk.journal.run, step);
         // Nobody knows what a program changes that goes on.
-        self.journal.unsure |= goes_on;
+        self.talk.journal.unsure |= goes_on;
         if entry.spec.name == PROGRAM && !goes_on {
             // What the program wrote is in its result from here on.
-            let job = exec::job_folder(&self.journal.ws, self.journal.run, step);
+            let job = exec::job_folder(&self.talk.journal.ws, self.talk.journal.run, step);
             blocking(move || left_over::clear(&job)).await?;
         }
-        Ok(false)
+        Ok(Step::Next)
     }
 
-    /// A workspace tool: its effect and its result are one transaction. Answers whether it ended
-    /// the run.
+    /// A workspace tool: its effect and its result are one transaction.
     async fn change(
         &mut self,
         call: &Call,
         cx: ToolCx,
         change: Commit,
         start: Instant,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Step, EngineError> {
         let ends = [ENDS, PARKS].iter().any(|names| names.contains(&call.name.as_str()));
-        let committed = if ends { commit::files(&mut self.journal).await? } else { None };
-        let (made, redactor) = (call.clone(), self.journal.ws.app.redactor.clone());
+        let committed = if ends { commit::files(&mut self.talk.journal).await? } else { None };
+        let (made, redactor) = (call.clone(), self.talk.journal.ws.app.redactor.clone());
         let (run, epoch, effective) =
-            (self.journal.run, self.journal.epoch, self.journal.effective);
-        let worked = self.journal.works();
+            (self.talk.journal.run, self.talk.journal.epoch, self.talk.journal.effective);
+        let worked = self.talk.journal.works();
         let (text, is_error, left, load) = self
+            .talk
             .journal
             .write(move |tx, pen| {
                 not_halted(tx, &pen)?;
@@ -444,7 +437,7 @@ impl Turn {
                     let appended = std::mem::take(&mut pen.appended);
                     let detail = redactor.text(&detail).into_owned();
                     pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
-                    return Ok(((String::new(), false, Left::Waits, Vec::new()), appended));
+                    return Ok(((String::new(), false, Step::Waits, Vec::new()), appended));
                 }
                 keep(&mut pen, output.load.clone());
                 let text = redactor.text(&output.text).into_owned();
@@ -472,28 +465,28 @@ impl Turn {
                         let appended = std::mem::take(&mut pen.appended);
                         let (outcome, summary) = outcome_of(end);
                         pen.end(tx, outcome, &summary)?;
-                        Ok(((text, output.is_error, Left::Ended, Vec::new()), appended))
+                        Ok(((text, output.is_error, Step::Over, Vec::new()), appended))
                     }
                     None => save(tx, pen).map(|appended| {
-                        ((text, output.is_error, Left::GoesOn, output.load), appended)
+                        ((text, output.is_error, Step::Next, output.load), appended)
                     }),
                 }
             })
             .await?;
         self.offer(&load);
-        self.parked |= left == Left::Waits;
-        if left != Left::Waits {
-            self.journal.effective |= !is_error && !ends && call.name != progress::NAME;
+        if left != Step::Waits {
+            self.talk.journal.effective |= !is_error && !ends && call.name != progress::NAME;
             // Its result is written already.
-            self.warned =
-                self.note(call, &text, is_error).map(str::to_owned).or(self.warned.take());
+            self.ends.warned =
+                self.note(call, &text, is_error).map(str::to_owned).or(self.ends.warned.take());
         }
-        Ok(left != Left::GoesOn)
+        Ok(left)
     }
 
     /// Notes that a call is begun, and what it is about to do.
     pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
-        self.journal
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 not_halted(tx, &pen)?;
                 if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
@@ -509,7 +502,7 @@ impl Turn {
 
     /// Writes one result down.
     async fn finish(&mut self, call: &Call, outcome: Outcomes) -> Result<(), EngineError> {
-        let step = self.journal.steps + 1;
+        let step = self.talk.journal.steps + 1;
         let Outcomes { status, mut output, millis, paths } = outcome;
         if matches!(status, CallStatus::Ok | CallStatus::Error)
             && let Some(warning) = self.note(call, &output.text, output.is_error)
@@ -517,9 +510,9 @@ impl Turn {
             output.text = format!("{}\n{warning}", output.text);
         }
         let mut extras = Extras::default();
-        extras.take(call, &mut output, self.chosen.known.vision);
+        extras.take(call, &mut output, self.chooser.chosen.known.vision);
         let result =
-            self.journal.body(step, (output.text, output.whole), self.max_result()).await?;
+            self.talk.journal.body(step, (output.text, output.whole), self.max_result()).await?;
         let mut event = finished(step, call, status, result);
         if let EventKind::ToolFinished { millis: took, paths: changed, .. } = &mut event {
             (*took, *changed) = (millis, paths);
@@ -540,11 +533,11 @@ impl Turn {
             events.push(EventKind::FilesSeen { files: seen });
         }
         for (call_id, picture) in &pictures {
-            events.push(self.journal.picture(call_id, picture).await?);
+            events.push(self.talk.journal.picture(call_id, picture).await?);
         }
-        self.journal.results(events, load).await?;
+        self.talk.journal.results(events, load).await?;
         for (_, picture) in pictures {
-            self.journal.history.picture(picture.media_type, picture.data);
+            self.talk.journal.history.picture(picture.media_type, picture.data);
         }
         Ok(())
     }
@@ -552,12 +545,12 @@ impl Turn {
     /// Offers tools from the next call on, when they are for this run.
     fn offer(&mut self, names: &[String]) {
         for name in names {
-            let known = self.request.tools.iter().any(|tool| tool.name == *name);
-            if let Some(entry) = self.engine.tools.get(name).filter(|_| !known)
+            let known = self.talk.request.tools.iter().any(|tool| tool.name == *name);
+            if let Some(entry) = self.setting.engine.tools.get(name).filter(|_| !known)
                 && self.may_use(entry)
             {
-                self.request.tools.push(definition(entry));
-                self.fixed = providers::bound::Size::of(&self.request);
+                self.talk.request.tools.push(definition(entry));
+                self.talk.fixed = providers::bound::Size::of(&self.talk.request);
             }
         }
     }

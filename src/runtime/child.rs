@@ -57,10 +57,10 @@ impl Turn {
         &self,
         is_program: bool,
     ) -> Result<Option<folder::Marks>, EngineError> {
-        if !is_program || self.child.is_some() {
+        if !is_program || self.setting.child.is_some() {
             return Ok(None);
         }
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        let root = self.talk.journal.ws.agent_folder(&self.setting.agent.slug);
         blocking(move || folder::marks(&root)).await.map(Some)
     }
 
@@ -70,10 +70,10 @@ impl Turn {
         &self,
         before: folder::Marks,
     ) -> Result<Vec<String>, EngineError> {
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        let root = self.talk.journal.ws.agent_folder(&self.setting.agent.slug);
         let mut changed = blocking(move || folder::changed(&before, &folder::marks(&root))).await?;
-        let (agent, run) = (self.agent.id, self.journal.run);
-        let (mut live, others) = self.journal.ws.read(|snap| {
+        let (agent, run) = (self.setting.agent.id, self.talk.journal.run);
+        let (mut live, others) = self.talk.journal.ws.read(|snap| {
             let live = runs::live_of_agent(snap, agent)?;
             let others = commit::held_by(snap, &live, run)?;
             Ok::<_, EngineError>((live, others))

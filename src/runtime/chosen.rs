@@ -142,15 +142,15 @@ impl Turn {
     /// Says in the request whether it is to be answered sooner, where that can be. Answers what it costs
     /// then, in percent of a usual one.
     pub(super) fn pace(&mut self) -> u32 {
-        let wanted = self.chosen.fast_percent.zip(self.fast);
-        let now = self.journal.ws.app.clock.now();
-        let since = now.duration_since(self.run.started_at.unwrap_or(now));
+        let wanted = self.chooser.chosen.fast_percent.zip(self.chooser.fast);
+        let now = self.talk.journal.ws.app.clock.now();
+        let since = now.duration_since(self.setting.run.started_at.unwrap_or(now));
         let fast = wanted.map(|(percent, fast)| match fast {
             Fast::On => Some(percent),
             Fast::Auto => Some(percent).filter(|_| since < AWAITED),
             Fast::Off => None,
         });
-        self.request.fast = fast.map(|percent| percent.is_some());
+        self.talk.request.fast = fast.map(|percent| percent.is_some());
         fast.flatten().unwrap_or(100)
     }
 }

@@ -14,7 +14,7 @@ use tool::registry::Registry;
 use super::calls::SKIPPED;
 use super::journal::save;
 use super::toolbox::{self, Call};
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use super::{EngineError, commit};
 
 const ONE_BY_ONE: &str = "Skipped: call these tools one at a time; this one was not called.";
@@ -76,38 +76,43 @@ impl Client {
 }
 
 impl Turn {
-    /// Carries out the calls of one message: ours, then the program's. Answers whether the run goes on.
-    pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<bool, EngineError> {
-        let is_theirs = |call: &Call| self.client.as_ref().is_some_and(|own| own.has(&call.name));
+    /// Carries out the calls of one message: ours, then the program's.
+    pub(super) async fn run_tools(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
+        let is_theirs =
+            |call: &Call| self.setting.client.as_ref().is_some_and(|own| own.has(&call.name));
         let (theirs, ours): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(is_theirs);
-        if !ours.is_empty() && !self.run_own_tools(ours).await? {
-            return Ok(false);
+        if !ours.is_empty()
+            && let step = self.run_own_tools(ours).await?
+            && step != Step::Next
+        {
+            return Ok(step);
         }
-        if theirs.is_empty() { Ok(true) } else { self.hand_out(theirs).await }
+        if theirs.is_empty() { Ok(Step::Next) } else { self.hand_out(theirs).await }
     }
 
     /// Gives calls to the program that asked; the run waits for their results.
-    async fn hand_out(&mut self, mut calls: Vec<Call>) -> Result<bool, EngineError> {
-        if self.cancel.is_cancelled() {
+    async fn hand_out(&mut self, mut calls: Vec<Call>) -> Result<Step, EngineError> {
+        if self.setting.cancel.is_cancelled() {
             return self.stopped(None).await;
         }
         if self.is_halted()? {
             return self.rest().await;
         }
         if let Some(why) = self.held_up()? {
-            return self.skip(&calls, why).await.map(|()| true);
+            return self.skip(&calls, why).await.map(|()| Step::Next);
         }
-        if self.client.as_ref().is_some_and(|client| client.demand.one_by_one) {
+        if self.setting.client.as_ref().is_some_and(|client| client.demand.one_by_one) {
             let others = calls.split_off(1);
             self.skip(&others, ONE_BY_ONE).await?;
         }
-        let committed = commit::files(&mut self.journal).await?;
+        let committed = commit::files(&mut self.talk.journal).await?;
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         let detail = ellipsis(&format!("the results of {}", names.join(", ")), 200);
-        let until = Some(self.journal.ws.app.clock.now() + client::PATIENCE);
-        let (first, run) = (calls[0].name.clone(), self.journal.run);
-        let effective = self.journal.effective;
+        let until = Some(self.talk.journal.ws.app.clock.now() + client::PATIENCE);
+        let (first, run) = (calls[0].name.clone(), self.talk.journal.run);
+        let effective = self.talk.journal.effective;
         let waits = self
+            .talk
             .journal
             .write(move |tx, mut pen| {
                 if let Some(committed) = committed {
@@ -127,11 +132,10 @@ impl Turn {
             })
             .await?;
         if !waits {
-            return self.skip(&calls, SKIPPED).await.map(|()| true);
+            return self.skip(&calls, SKIPPED).await.map(|()| Step::Next);
         }
-        self.parked = true;
-        self.journal.ws.live.finish(self.journal.run);
-        Ok(false)
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        Ok(Step::Waits)
     }
 }
 

@@ -16,7 +16,7 @@ use tool::RunEnd;
 use super::journal::{Unkept, save};
 use super::model_call::{Answer, CutOff};
 use super::tools::work;
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
 const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
@@ -157,13 +157,15 @@ impl Turn {
     /// Whether an answer that was cut off is gone on with. A program that asks is told that it was cut, and may have
     /// wanted just that.
     fn may_go_on(&self) -> bool {
-        self.trigger != RunTrigger::Api && self.wrap_up.is_none() && self.cut.times < GOES_ON
+        self.setting.trigger != RunTrigger::Api
+            && self.ends.wrap_up.is_none()
+            && self.ends.cut.times < GOES_ON
     }
 
     /// A call in an answer that was cut off may lack its end: the model is told what to do about it.
     pub(super) fn cut_in_a_call(&mut self, reply: &Reply) {
         if reply.stop == StopReason::MaxTokens {
-            self.warned = Some(CUT_CALL.to_owned());
+            self.ends.warned = Some(CUT_CALL.to_owned());
         }
     }
 
@@ -171,7 +173,7 @@ impl Turn {
     pub(super) fn left_at(&self, which: &str, why: &str) -> String {
         format!(
             "It reached its limit ({which}) after {} calls of its model and {} of its tools. {why}",
-            self.calls, self.journal.steps
+            self.talk.calls, self.talk.journal.steps
         )
     }
 
@@ -181,34 +183,36 @@ impl Turn {
         &mut self,
         answer: Answer,
         parts: Body,
-    ) -> Result<bool, EngineError> {
-        let said = Said::of(&answer.reply, &self.request.tools);
+    ) -> Result<Step, EngineError> {
+        let said = Said::of(&answer.reply, &self.talk.request.tools);
         if said == Said::Full {
             self.mend(ErrorClass::ContextTooLong);
         }
-        let committed = commit::files(&mut self.journal).await?;
+        let committed = commit::files(&mut self.talk.journal).await?;
         let text = answer.reply.text();
         if said == Said::Nothing && answer.reply.stop == StopReason::MaxTokens {
             // All of it went into thinking.
-            self.request.thinking = Thinking::None;
+            self.talk.request.thinking = Thinking::None;
         }
-        let limit = self.wrap_up.map(|limit| limit.which);
+        let limit = self.ends.wrap_up.map(|limit| limit.which);
         let said = if said == Said::Cut && !self.may_go_on() { Said::Something } else { said };
         let end = match limit {
             Some(which) if text.trim().is_empty() => {
                 self.left_at(which, "The model had no last word.")
             }
-            _ => format!("{}{text}", self.cut.said),
+            _ => format!("{}{text}", self.ends.cut.said),
         };
         if said == Said::Cut {
-            self.cut = CutWords { said: end.clone(), times: self.cut.times + 1 };
+            self.ends.cut = CutWords { said: end.clone(), times: self.ends.cut.times + 1 };
         } else {
-            self.cut = CutWords::default();
+            self.ends.cut = CutWords::default();
         }
         let event = answer.event(parts);
         let paid = answer.paid();
-        let (effective, nudged, aside) = (self.journal.effective, self.nudged, self.aside);
-        let goes_on = self
+        let (effective, nudged, aside) =
+            (self.talk.journal.effective, self.ends.nudged, self.setting.aside);
+        let step = self
+            .talk
             .journal
             .write(move |tx, mut pen| {
                 paid.write(tx)?;
@@ -233,19 +237,19 @@ impl Turn {
                         if let Some(text) = notice {
                             pen.append(tx, EventKind::Notice { text: text.to_owned() })?;
                         }
-                        save(tx, pen).map(|appended| (true, appended))
+                        save(tx, pen).map(|appended| (Step::Next, appended))
                     }
                     Next::End(outcome) => {
                         let appended = std::mem::take(&mut pen.appended);
                         pen.end(tx, outcome, &end)?;
-                        Ok((false, appended))
+                        Ok((Step::Over, appended))
                     }
                 }
             })
             .await?;
-        self.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
-        self.journal.ws.live.finish(self.journal.run);
-        Ok(goes_on)
+        self.ends.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        Ok(step)
     }
 
     /// An answer that cannot be kept is paid all the same. The model is told once; a second time the run
@@ -254,12 +258,13 @@ impl Turn {
         &mut self,
         answer: Answer,
         why: Unkept,
-    ) -> Result<bool, EngineError> {
-        let committed = commit::files(&mut self.journal).await?;
+    ) -> Result<Step, EngineError> {
+        let committed = commit::files(&mut self.talk.journal).await?;
         let (call, paid) = (answer.call, answer.paid());
-        let limit = self.wrap_up.map(|limit| limit.which);
-        let again = !self.nudged;
-        let goes_on = self
+        let limit = self.ends.wrap_up.map(|limit| limit.which);
+        let again = !self.ends.nudged;
+        let step = self
+            .talk
             .journal
             .write(move |tx, mut pen| {
                 paid.write(tx)?;
@@ -273,18 +278,18 @@ impl Turn {
                     None if again => {
                         let text = format!("This did not work: {}. {}", why.told(), why.advice());
                         pen.append(tx, EventKind::Notice { text })?;
-                        return save(tx, pen).map(|appended| (true, appended));
+                        return save(tx, pen).map(|appended| (Step::Next, appended));
                     }
                     None => Outcome::Failed { code: why.word().to_owned(), reason: why.told() },
                 };
                 let appended = std::mem::take(&mut pen.appended);
                 pen.end(tx, outcome, "")?;
-                Ok((false, appended))
+                Ok((Step::Over, appended))
             })
             .await?;
-        self.nudged = true;
-        self.journal.ws.live.finish(self.journal.run);
-        Ok(goes_on)
+        self.ends.nudged = true;
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        Ok(step)
     }
 
     /// Ends the run as stopped by the person who asked; a program that ends leaves it to its next
@@ -292,14 +297,14 @@ impl Turn {
     pub(super) async fn stopped(
         &mut self,
         cut_off: Option<Box<CutOff>>,
-    ) -> Result<bool, EngineError> {
-        let ending = self.journal.ws.halt().is_cancelled();
-        let rests = self.rests.load(Ordering::Relaxed);
-        self.parked |= rests;
-        self.journal.ws.live.finish(self.journal.run);
-        let committed = if ending { None } else { commit::files(&mut self.journal).await? };
-        let effective = self.journal.effective;
-        self.journal
+    ) -> Result<Step, EngineError> {
+        let ending = self.talk.journal.ws.halt().is_cancelled();
+        let rests = self.setting.rests.load(Ordering::Relaxed);
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        let committed = if ending { None } else { commit::files(&mut self.talk.journal).await? };
+        let effective = self.talk.journal.effective;
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 if let Some(cut_off) = cut_off {
                     cut_off.write(tx, &mut pen)?;
@@ -324,25 +329,25 @@ impl Turn {
                 Ok(((), Vec::new()))
             })
             .await?;
-        Ok(false)
+        Ok(if rests { Step::Waits } else { Step::Over })
     }
 
     /// Takes no further step until somebody lets work go on, or the program has begun anew: the run goes
     /// back to the queue.
-    pub(super) async fn rest(&mut self) -> Result<bool, EngineError> {
-        self.parked = true;
-        self.journal.ws.live.finish(self.journal.run);
-        if !self.begun {
-            if self.run.is_taken_up() {
-                let run = self.journal.run;
-                self.journal.ws.write(&BY, move |tx| rules::put_down(tx, run)).await?;
+    pub(super) async fn rest(&mut self) -> Result<Step, EngineError> {
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
+        if !self.talk.begun {
+            if self.setting.run.is_taken_up() {
+                let run = self.talk.journal.run;
+                self.talk.journal.ws.write(&BY, move |tx| rules::put_down(tx, run)).await?;
             }
-            return Ok(false);
+            return Ok(Step::Waits);
         }
-        let closing = self.journal.ws.app.closing.is_cancelled();
-        let committed = commit::files(&mut self.journal).await?;
-        let effective = self.journal.effective;
-        self.journal
+        let closing = self.talk.journal.ws.app.closing.is_cancelled();
+        let committed = commit::files(&mut self.talk.journal).await?;
+        let effective = self.talk.journal.effective;
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 if let Some(committed) = committed {
                     pen.append(tx, committed)?;
@@ -357,7 +362,7 @@ impl Turn {
                 Ok(((), Vec::new()))
             })
             .await?;
-        Ok(false)
+        Ok(Step::Waits)
     }
 
     /// Commits files and ends the run.
@@ -365,10 +370,11 @@ impl Turn {
         &mut self,
         outcome: Outcome,
         summary: &str,
-    ) -> Result<bool, EngineError> {
-        let committed = commit::files(&mut self.journal).await?;
+    ) -> Result<Step, EngineError> {
+        let committed = commit::files(&mut self.talk.journal).await?;
         let summary = summary.to_owned();
-        self.journal
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 if let Some(committed) = committed {
                     pen.append(tx, committed)?;
@@ -377,7 +383,7 @@ impl Turn {
                 Ok(((), Vec::new()))
             })
             .await?;
-        Ok(false)
+        Ok(Step::Over)
     }
 }
 

@@ -20,7 +20,7 @@ use store::{ReadExt, StoreError, WriteTx};
 
 use super::chosen::{self, Chosen};
 use super::journal::save;
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
 /// How often a run waits for its whole list before it gives up.
@@ -176,36 +176,36 @@ impl Turn {
     /// Whether the same one is worth asking again after a failure, if time allows. When others can answer, they are
     /// asked instead of waiting.
     pub(super) fn may_ask_again(&self, error: &ProviderError) -> bool {
-        self.chain.is_single() || (!error.class.is_wait() && self.failures < TRIES)
+        self.chooser.chain.is_single() || (!error.class.is_wait() && self.ends.failures < TRIES)
     }
 
     /// The same for a question aside: when others can answer, nobody waits for who has too much to do.
     pub(super) fn is_worth_asking_again(&self, error: &ProviderError) -> bool {
-        error.retryable() && (self.chain.is_single() || !error.class.is_wait())
+        error.retryable() && (self.chooser.chain.is_single() || !error.class.is_wait())
     }
 
     /// Before a call: whether somebody may be asked. Changes over to another when the one that is due rests, and
-    /// waits when all do. Nothing means that the call can be made; else whether the run goes on.
-    pub(super) async fn ready(&mut self) -> Result<Option<bool>, EngineError> {
-        if let Some(goes_on) = self.seek_the_well().await? {
-            return Ok(Some(goes_on));
+    /// waits when all do. Nothing means that the call can be made.
+    pub(super) async fn ready(&mut self) -> Result<Option<Step>, EngineError> {
+        if let Some(step) = self.seek_the_well().await? {
+            return Ok(Some(step));
         }
         self.seek_tools().await
     }
 
     /// Work is nothing for a model that takes no tools: the next of the list is asked in its place. Talk is.
-    async fn seek_tools(&mut self) -> Result<Option<bool>, EngineError> {
-        let is_work = matches!(self.trigger, RunTrigger::Item | RunTrigger::Child);
-        let first = self.chosen.model.clone();
-        while is_work && !self.chosen.known.tools && self.wrap_up.is_none() {
-            let who = self.chain.now.clone();
-            let why = format!("{} takes no tools", label(&self.journal.ws, &who)?);
-            self.chain.said.push(why.clone());
+    async fn seek_tools(&mut self) -> Result<Option<Step>, EngineError> {
+        let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
+        let first = self.chooser.chosen.model.clone();
+        while is_work && !self.chooser.chosen.known.tools && self.ends.wrap_up.is_none() {
+            let who = self.chooser.chain.now.clone();
+            let why = format!("{} takes no tools", label(&self.talk.journal.ws, &who)?);
+            self.chooser.chain.said.push(why.clone());
             // No other key of this model takes any, either.
-            self.chain.tried.push((who, ErrorClass::NotFoundModel));
+            self.chooser.chain.tried.push((who, ErrorClass::NotFoundModel));
             loop {
-                let (at, chain) = (self.journal.ws.app.clock.now(), &self.chain);
-                let read = self.journal.ws.read(|snap| {
+                let (at, chain) = (self.talk.journal.ws.app.clock.now(), &self.chooser.chain);
+                let read = self.talk.journal.ws.read(|snap| {
                     Ok::<_, StoreError>((chain.next(snap, at)?, chain.soonest(snap, at)?))
                 })?;
                 match read {
@@ -214,7 +214,7 @@ impl Turn {
                             break;
                         }
                     }
-                    (None, Some(until)) if self.chain.waits < MOST_WAITS => {
+                    (None, Some(until)) if self.chooser.chain.waits < MOST_WAITS => {
                         return self.wait_until(until).await.map(Some);
                     }
                     (None, _) => return Err(EngineError::NoTools(first)),
@@ -225,14 +225,14 @@ impl Turn {
     }
 
     /// Somebody who does not rest, or a wait for them.
-    async fn seek_the_well(&mut self) -> Result<Option<bool>, EngineError> {
-        if self.chain.is_single() {
+    async fn seek_the_well(&mut self) -> Result<Option<Step>, EngineError> {
+        if self.chooser.chain.is_single() {
             return Ok(None);
         }
         loop {
-            let at = self.journal.ws.app.clock.now();
-            let chain = &self.chain;
-            let read = self.journal.ws.read(|snap| {
+            let at = self.talk.journal.ws.app.clock.now();
+            let chain = &self.chooser.chain;
+            let read = self.talk.journal.ws.read(|snap| {
                 let rest = turns::resting(snap, &chain.now, at)?;
                 let next = chain.next(snap, at)?;
                 Ok::<_, StoreError>((rest, next, chain.soonest(snap, at)?))
@@ -254,33 +254,36 @@ impl Turn {
 
     /// After a call that failed for good: leaves who failed alone for a while and asks the next one. Answers whether
     /// the run goes on.
-    pub(super) async fn fail_over(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
-        let who = self.chain.now.clone();
+    pub(super) async fn fail_over(&mut self, error: &ProviderError) -> Result<Step, EngineError> {
+        let who = self.chooser.chain.now.clone();
         self.leave_alone(&who, error).await?;
         if self.outlasts(error) {
-            let (at, chain) = (self.journal.ws.app.clock.now(), &self.chain);
-            let soonest = self.journal.ws.read(|snap| chain.soonest(snap, at))?;
+            let (at, chain) = (self.talk.journal.ws.app.clock.now(), &self.chooser.chain);
+            let soonest = self.talk.journal.ws.read(|snap| chain.soonest(snap, at))?;
             if let Some(until) = soonest {
                 return self.wait_until(until).await;
             }
         }
-        if self.chain.is_single() || error.has_content() || rests::scope(error.class).is_none() {
+        if self.chooser.chain.is_single()
+            || error.has_content()
+            || rests::scope(error.class).is_none()
+        {
             return self.give_up(error).await;
         }
         let why = self.counts_as_tried(who, error)?;
         loop {
-            let at = self.journal.ws.app.clock.now();
-            let chain = &self.chain;
-            let (next, soonest) = self.journal.ws.read(|snap| {
+            let at = self.talk.journal.ws.app.clock.now();
+            let chain = &self.chooser.chain;
+            let (next, soonest) = self.talk.journal.ws.read(|snap| {
                 Ok::<_, StoreError>((chain.next(snap, at)?, chain.soonest(snap, at)?))
             })?;
             match (next, soonest) {
                 (Some(next), _) => {
                     if self.changed_over(next, &why).await? {
-                        return Ok(true);
+                        return Ok(Step::Next);
                     }
                 }
-                (None, Some(until)) if self.chain.waits < MOST_WAITS => {
+                (None, Some(until)) if self.chooser.chain.waits < MOST_WAITS => {
                     return self.wait_until(until).await;
                 }
                 (None, _) => return self.nobody_answers(error).await,
@@ -294,16 +297,16 @@ impl Turn {
         &mut self,
         error: &ProviderError,
     ) -> Result<bool, EngineError> {
-        if self.chain.is_single() || rests::scope(error.class).is_none() {
+        if self.chooser.chain.is_single() || rests::scope(error.class).is_none() {
             return Ok(false);
         }
-        let who = self.chain.now.clone();
+        let who = self.chooser.chain.now.clone();
         self.leave_alone(&who, error).await?;
         let why = self.counts_as_tried(who, error)?;
         loop {
-            let at = self.journal.ws.app.clock.now();
-            let chain = &self.chain;
-            let Some(next) = self.journal.ws.read(|snap| chain.next(snap, at))? else {
+            let at = self.talk.journal.ws.app.clock.now();
+            let chain = &self.chooser.chain;
+            let Some(next) = self.talk.journal.ws.read(|snap| chain.next(snap, at))? else {
                 return Ok(false);
             };
             if self.changed_over(next, &why).await? {
@@ -318,35 +321,39 @@ impl Turn {
         who: Candidate,
         error: &ProviderError,
     ) -> Result<String, EngineError> {
-        let label = label(&self.journal.ws, &who)?;
-        self.chain.said.push(format!("{label}: {}", error.class.word()));
-        self.chain.tried.push((who, error.class));
+        let label = label(&self.talk.journal.ws, &who)?;
+        self.chooser.chain.said.push(format!("{label}: {}", error.class.word()));
+        self.chooser.chain.tried.push((who, error.class));
         Ok(format!("{label} did not: {} ({})", error.message, error.class.word()))
     }
 
     /// Whether work waits for as long as the only one who can answer asks for. In a chat nobody sits there
     /// for so long: that is told at once.
     fn outlasts(&self, error: &ProviderError) -> bool {
-        let is_work = matches!(self.trigger, RunTrigger::Item | RunTrigger::Child);
+        let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
         let long = error.retry_after.is_some_and(|asked| MAX_WAIT < asked);
-        self.chain.is_single() && is_work && long && !error.has_content() && error.class.is_wait()
+        self.chooser.chain.is_single()
+            && is_work
+            && long
+            && !error.has_content()
+            && error.class.is_wait()
     }
 
-    async fn nobody_answers(&mut self, last: &ProviderError) -> Result<bool, EngineError> {
-        let all = self.chain.said.join("; ");
+    async fn nobody_answers(&mut self, last: &ProviderError) -> Result<Step, EngineError> {
+        let all = self.chooser.chain.said.join("; ");
         let message = format!("{} Nobody on the list answered: {all}.", last.message);
         self.give_up(&ProviderError { message, ..last.clone() }).await
     }
 
     /// Nobody can answer. Where all that lacks is a person who signs in, the run waits for that; else it ends.
-    async fn give_up(&mut self, error: &ProviderError) -> Result<bool, EngineError> {
-        let out = self.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
+    async fn give_up(&mut self, error: &ProviderError) -> Result<Step, EngineError> {
+        let out = self.chooser.chain.tried.iter().find(|(_, class)| *class == ErrorClass::SignIn);
         let out = match out {
             Some((who, _)) => who.clone(),
-            None if error.class == ErrorClass::SignIn => self.chain.now.clone(),
+            None if error.class == ErrorClass::SignIn => self.chooser.chain.now.clone(),
             None => return self.failed_for_good(error).await,
         };
-        let label = label(&self.journal.ws, &out)?;
+        let label = label(&self.talk.journal.ws, &out)?;
         let detail = format!(
             "{label} needs somebody to sign in again; it goes on by itself when that is done, or when another \
              model is chosen"
@@ -368,33 +375,34 @@ impl Turn {
             asked: error.retry_after,
         };
         let who = who.clone();
-        self.journal.ws.write(&BY, move |tx| rules::note_failure(tx, &who, failure)).await?;
-        self.chain.failed_before = true;
+        self.talk.journal.ws.write(&BY, move |tx| rules::note_failure(tx, &who, failure)).await?;
+        self.chooser.chain.failed_before = true;
         Ok(())
     }
 
     /// After an answer: who gave it, when failures of theirs are on record that count no more.
     pub(super) fn answered_well(&mut self) -> Option<Candidate> {
-        self.chain.tried.clear();
-        self.chain.said.clear();
-        self.chain.waits = 0;
-        std::mem::take(&mut self.chain.failed_before).then(|| self.chain.now.clone())
+        self.chooser.chain.tried.clear();
+        self.chooser.chain.said.clear();
+        self.chooser.chain.waits = 0;
+        std::mem::take(&mut self.chooser.chain.failed_before)
+            .then(|| self.chooser.chain.now.clone())
     }
 
     /// Lets another answer from the next call on, and says so in the run. Answers false when no key that is left
     /// opens: they count as tried then.
     async fn changed_over(&mut self, next: Candidate, why: &str) -> Result<bool, EngineError> {
-        let ws = self.journal.ws.clone();
-        self.chain.failed_before = ws.read(|snap| turns::has_failed(snap, &next))?;
-        let before = std::mem::replace(&mut self.chain.now, next);
-        let (chosen, refused) = match self.chain.connect(&ws, &self.home).await {
+        let ws = self.talk.journal.ws.clone();
+        self.chooser.chain.failed_before = ws.read(|snap| turns::has_failed(snap, &next))?;
+        let before = std::mem::replace(&mut self.chooser.chain.now, next);
+        let (chosen, refused) = match self.chooser.chain.connect(&ws, &self.chooser.home).await {
             Ok(connected) => connected,
             Err(error) => {
-                self.chain.now = before;
+                self.chooser.chain.now = before;
                 return if is_unusable(&error) { Ok(false) } else { Err(error) };
             }
         };
-        self.failures = 0;
+        self.ends.failures = 0;
         self.answers(chosen);
         let why = refused.map_or_else(|| why.to_owned(), |refused| format!("{why}; {refused}"));
         self.note_switch(&before, &why).await?;
@@ -403,24 +411,23 @@ impl Turn {
 
     /// From the next call on this one is asked.
     fn answers(&mut self, chosen: Chosen) {
-        self.request.model.clone_from(&chosen.model);
-        self.request.thinking = chosen.thinking;
-        (self.chosen, self.unlimited) = (chosen, false);
+        self.talk.request.model.clone_from(&chosen.model);
+        self.talk.request.thinking = chosen.thinking;
+        (self.chooser.chosen, self.chooser.unlimited) = (chosen, false);
     }
 
     async fn note_switch(&mut self, before: &Candidate, why: &str) -> Result<(), EngineError> {
-        let switched = switched(&self.journal.ws, before, &self.chain.now, why)?;
-        if self.begun {
-            return self.journal.append(vec![switched]).await;
+        let switched = switched(&self.talk.journal.ws, before, &self.chooser.chain.now, why)?;
+        if self.talk.begun {
+            return self.talk.journal.append(vec![switched]).await;
         }
-        self.switched = Some(switched);
+        self.chooser.switched = Some(switched);
         Ok(())
     }
 
-    /// Everybody rests: a short rest is waited for here, a longer one gives the slot back. Answers whether the run
-    /// goes on here.
-    async fn wait_until(&mut self, until: Timestamp) -> Result<bool, EngineError> {
-        let app = self.journal.ws.app.clone();
+    /// Everybody rests: a short rest is waited for here, a longer one gives the slot back.
+    async fn wait_until(&mut self, until: Timestamp) -> Result<Step, EngineError> {
+        let app = self.talk.journal.ws.app.clone();
         let pause = until.duration_since(app.clock.now());
         let short = pause <= SignedDuration::try_from(MAX_WAIT).unwrap_or(SignedDuration::ZERO);
         let detail =
@@ -429,38 +436,37 @@ impl Turn {
             return self.park(Some(until), detail).await;
         }
         self.note_wait(Wait::Here(until), detail).await?;
-        self.begun = true;
-        self.chain.tried.clear();
-        self.chain.waits += 1;
+        self.talk.begun = true;
+        self.chooser.chain.tried.clear();
+        self.chooser.chain.waits += 1;
         tokio::select! {
             () = app.sleep_until(until + SignedDuration::from_millis(1)) => {}
             // The next step sees it.
-            () = app.closing.cancelled() => return Ok(true),
-            () = self.cancel.cancelled() => return self.stopped(None).await,
+            () = app.closing.cancelled() => return Ok(Step::Next),
+            () = self.setting.cancel.cancelled() => return self.stopped(None).await,
         }
         self.begin_again().await?;
-        Ok(true)
+        Ok(Step::Next)
     }
 
-    /// Gives the slot back until a moment, or until something changes. Answers that the run does not go on here.
+    /// Gives the slot back until a moment, or until something changes.
     async fn park(
         &mut self,
         until: Option<Timestamp>,
         detail: String,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Step, EngineError> {
         self.note_wait(Wait::Parked(until), detail).await?;
-        self.parked = true;
-        Ok(false)
+        Ok(Step::Waits)
     }
 
     /// Writes down that the run waits, with what it has not written yet.
     async fn note_wait(&mut self, wait: Wait, detail: String) -> Result<(), EngineError> {
         let committed = match wait {
             Wait::Here(_) => None,
-            Wait::Parked(_) => commit::files(&mut self.journal).await?,
+            Wait::Parked(_) => commit::files(&mut self.talk.journal).await?,
         };
-        let opening = self.opening(self.fixed);
-        let switched = self.switched.take();
+        let opening = self.opening(self.talk.fixed);
+        let switched = self.chooser.switched.take();
         let write = move |tx: &mut WriteTx<'_>| {
             let mut pen = opening.pen(tx)?;
             for kind in committed.into_iter().chain(switched) {
@@ -478,21 +484,21 @@ impl Turn {
             pen.wait(tx, pause)?;
             Ok((epoch, Vec::new()))
         };
-        let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let (epoch, appended) = self.journal.ws.store.write(actor, cause, write).await?;
-        self.journal.pauses();
-        self.journal.epoch = epoch;
-        self.journal.take(&appended);
-        self.journal.ws.live.finish(self.journal.run);
+        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
+        let (epoch, appended) = self.talk.journal.ws.store.write(actor, cause, write).await?;
+        self.talk.journal.pauses();
+        self.talk.journal.epoch = epoch;
+        self.talk.journal.take(&appended);
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(())
     }
 
     /// After a wait the first of the list that may be asked is asked.
     async fn begin_again(&mut self) -> Result<(), EngineError> {
-        let at = self.journal.ws.app.clock.now();
-        let chain = &self.chain;
-        let next = self.journal.ws.read(|snap| chain.next(snap, at))?;
-        if let Some(next) = next.filter(|next| *next != self.chain.now) {
+        let at = self.talk.journal.ws.app.clock.now();
+        let chain = &self.chooser.chain;
+        let next = self.talk.journal.ws.read(|snap| chain.next(snap, at))?;
+        if let Some(next) = next.filter(|next| *next != self.chooser.chain.now) {
             self.changed_over(next, "it has rested long enough").await?;
         }
         Ok(())
@@ -504,11 +510,12 @@ impl Turn {
         home: Choice,
         fresh: Chain,
     ) -> Result<(), EngineError> {
-        let same = home.connection == self.home.connection && home.model == self.home.model;
-        self.home = home;
-        self.chain = std::mem::take(&mut self.chain).renew(fresh, same);
-        let (ws, wanted) = (self.journal.ws.clone(), self.chain.now.clone());
-        let (chosen, refused) = self.chain.connect(&ws, &self.home).await?;
+        let same = home.connection == self.chooser.home.connection
+            && home.model == self.chooser.home.model;
+        self.chooser.home = home;
+        self.chooser.chain = std::mem::take(&mut self.chooser.chain).renew(fresh, same);
+        let (ws, wanted) = (self.talk.journal.ws.clone(), self.chooser.chain.now.clone());
+        let (chosen, refused) = self.chooser.chain.connect(&ws, &self.chooser.home).await?;
         self.answers(chosen);
         match refused {
             Some(why) => self.note_switch(&wanted, &why).await,

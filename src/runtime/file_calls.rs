@@ -51,7 +51,7 @@ impl Turn {
     ) -> Result<Outcomes, EngineError> {
         let mut marks = marks_of(&plan.changes);
         let paths: Vec<String> = marks.iter().map(|mark| mark.path.clone()).collect();
-        let step = self.journal.steps + 1;
+        let step = self.talk.journal.steps + 1;
         let (call_id, name) = (call.id.clone(), call.name.clone());
         let begun = match marks.len() {
             1 => EventKind::ToolStarted { step, call_id, name, file: marks.pop() },
@@ -65,7 +65,7 @@ impl Turn {
         let mut outcome = Outcomes::of(done.map(|()| plan.output), since(start))?;
         if outcome.status == CallStatus::Ok {
             outcome.paths = paths;
-            self.journal.effective = true;
+            self.talk.journal.effective = true;
         }
         Ok(outcome)
     }
@@ -81,7 +81,7 @@ impl Turn {
         }
         let json = serde_json::to_vec(&kept)
             .map_err(|_| EngineError::Broken("a patch could not be written as JSON"))?;
-        let ws = self.journal.ws.clone();
+        let ws = self.talk.journal.ws.clone();
         Ok(blocking(move || ws.blobs.put(&json)).await??)
     }
 
@@ -90,11 +90,11 @@ impl Turn {
         &self,
         changes: Vec<FileChange>,
     ) -> Result<Result<(), tool::ToolError>, EngineError> {
-        let root = self.journal.ws.agent_folder(&self.agent.slug);
+        let root = self.talk.journal.ws.agent_folder(&self.setting.agent.slug);
         let paths: BTreeSet<_> = changes.iter().map(|change| root.join(&change.path)).collect();
         let mut guards = Vec::with_capacity(paths.len());
         for path in &paths {
-            guards.push(self.journal.ws.paths.hold(path).await);
+            guards.push(self.talk.journal.ws.paths.hold(path).await);
         }
         let done = blocking(move || folder::change(&root, &changes)).await;
         drop(guards);
@@ -119,7 +119,7 @@ pub(super) async fn settle(
     call: &Call,
     begun: Begun,
 ) -> Result<bool, EngineError> {
-    let root = turn.journal.ws.agent_folder(&turn.agent.slug);
+    let root = turn.talk.journal.ws.agent_folder(&turn.setting.agent.slug);
     let marks = begun.files.clone();
     let stands = blocking(move || stands(&root, &marks)).await?;
     let paths: Vec<String> = begun.files.iter().map(|mark| mark.path.clone()).collect();
@@ -169,7 +169,7 @@ async fn complete(
     marks: &[FileMark],
     stands: &[Stand],
 ) -> Result<bool, EngineError> {
-    let ws = turn.journal.ws.clone();
+    let ws = turn.talk.journal.ws.clone();
     let read = blocking(move || ws.blobs.get(kept, MAX_KEPT)).await?;
     let plan = read.ok().and_then(|json| serde_json::from_slice::<Vec<Kept>>(&json).ok());
     let Some(plan) = plan.filter(|plan| plan.len() == marks.len()) else { return Ok(false) };

@@ -71,22 +71,30 @@ impl Opening {
 impl Turn {
     /// What the next transaction of this run begins with; `size` is that of its request.
     pub(super) fn opening(&mut self, size: Size) -> Opening {
-        let (first, worked) = (self.first_events(size), self.journal.works());
-        Opening { first, run: self.journal.run, epoch: self.journal.epoch, worked }
+        let (first, worked) = (self.first_events(size), self.talk.journal.works());
+        Opening { first, run: self.talk.journal.run, epoch: self.talk.journal.epoch, worked }
     }
 
     /// What is written when the run begins or goes on.
     fn first_events(&self, size: Size) -> Option<FirstEvents> {
-        (!self.begun).then(|| FirstEvents {
-            item: self.item.clone().filter(|_| self.run.attempt == 0 && self.again.is_none()),
-            again: self.again.clone().filter(|note| self.run.attempt == 0 && !note.is_empty()),
+        (!self.talk.begun).then(|| FirstEvents {
+            item: self
+                .setting
+                .item
+                .clone()
+                .filter(|_| self.setting.run.attempt == 0 && self.setting.again.is_none()),
+            again: self
+                .setting
+                .again
+                .clone()
+                .filter(|note| self.setting.run.attempt == 0 && !note.is_empty()),
             chosen: Chosen {
-                connection: self.home.connection,
-                model: self.home.model.clone(),
-                ..self.chosen.clone()
+                connection: self.chooser.home.connection,
+                model: self.chooser.home.model.clone(),
+                ..self.chooser.chosen.clone()
             },
             request_bytes: u32::try_from(size.bytes).unwrap_or(u32::MAX),
-            parts: prompt::parts(&self.request),
+            parts: prompt::parts(&self.talk.request),
         })
     }
 }

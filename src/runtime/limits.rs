@@ -81,29 +81,30 @@ impl Limits {
 impl Turn {
     /// For how long the run may still work: a sub-agent has a limit of its own, besides that of all runs.
     pub(super) fn time_left(&self) -> SignedDuration {
-        let own = self.child.as_ref().and_then(|child| child.minutes);
-        let all = own.map_or(self.limits.time, |own| minutes(own).min(self.limits.time));
-        all - SignedDuration::from_millis(self.journal.worked_ms())
+        let own = self.setting.child.as_ref().and_then(|child| child.minutes);
+        let all =
+            own.map_or(self.setting.limits.time, |own| minutes(own).min(self.setting.limits.time));
+        all - SignedDuration::from_millis(self.talk.journal.worked_ms())
     }
 
     /// Whether one of them is reached: one more call, then. What people have chosen meanwhile counts.
     pub(super) fn check_limits(&mut self) -> Result<(), EngineError> {
-        if self.wrap_up.is_some() {
+        if self.ends.wrap_up.is_some() {
             return Ok(());
         }
-        let (usual, agent) = (self.engine.limits, self.agent.id);
-        let limits = self.journal.ws.read(|snap| usual.for_agent(snap, agent))?;
-        self.limits = limits;
-        let which = if self.calls >= limits.calls {
+        let (usual, agent) = (self.setting.engine.limits, self.setting.agent.id);
+        let limits = self.talk.journal.ws.read(|snap| usual.for_agent(snap, agent))?;
+        self.setting.limits = limits;
+        let which = if self.talk.calls >= limits.calls {
             "calls"
-        } else if self.journal.steps >= limits.steps {
+        } else if self.talk.journal.steps >= limits.steps {
             "tools"
         } else if self.time_left().is_negative() {
             "time"
         } else {
             return Ok(());
         };
-        self.wrap_up = Some(LimitReached::new(which).told_before(self.told));
+        self.ends.wrap_up = Some(LimitReached::new(which).told_before(self.ends.told));
         Ok(())
     }
 }

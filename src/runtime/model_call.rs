@@ -246,31 +246,31 @@ impl Turn {
         admitted: Admitted,
     ) -> Result<Called, EngineError> {
         self.fit_pictures().await;
-        let (provider, model) = (self.chosen.provider.name(), &self.chosen.model);
-        self.request.of_others = self.journal.history.of_others(provider, model);
-        self.request.messages = self.journal.history.take();
-        self.request.max_output = admitted.bound.max_output;
-        self.request.blind = !self.chosen.known.vision;
-        self.request.no_tools = !self.chosen.known.tools;
-        self.request.tool_choice = match &self.client {
-            _ if self.wrap_up.is_some() || self.aside => ToolChoice::None,
-            Some(client) => client.choice(&self.request),
+        let (provider, model) = (self.chooser.chosen.provider.name(), &self.chooser.chosen.model);
+        self.talk.request.of_others = self.talk.journal.history.of_others(provider, model);
+        self.talk.request.messages = self.talk.journal.history.take();
+        self.talk.request.max_output = admitted.bound.max_output;
+        self.talk.request.blind = !self.chooser.chosen.known.vision;
+        self.talk.request.no_tools = !self.chooser.chosen.known.tools;
+        self.talk.request.tool_choice = match &self.setting.client {
+            _ if self.ends.wrap_up.is_some() || self.setting.aside => ToolChoice::None,
+            Some(client) => client.choice(&self.talk.request),
             None => ToolChoice::Auto,
         };
-        let size = self.fixed.and(Size::of_messages(&self.request.messages));
+        let size = self.talk.fixed.and(Size::of_messages(&self.talk.request.messages));
         let started = Instant::now();
-        let within = self.engine.limits.answer_within(self.time_left());
+        let within = self.setting.engine.limits.answer_within(self.time_left());
         let mut received = Received::default();
         let outcome = {
-            let mut live = Live::of(&self.journal, call);
+            let mut live = Live::of(&self.talk.journal, call);
             let mut sink = |delta: Delta| {
                 received.push(&delta);
                 live.push(&delta);
             };
-            let asking = self.chosen.provider.stream(&self.request, &mut sink);
+            let asking = self.chooser.chosen.provider.stream(&self.talk.request, &mut sink);
             let outcome = tokio::select! {
                 reply = asking.instrument(self.span(call)) => Some(reply),
-                () = self.cancel.cancelled() => None,
+                () = self.setting.cancel.cancelled() => None,
                 () = tokio::time::sleep(within) => Some(Err(ProviderError::new(
                     ErrorClass::Timeout,
                     "the model did not finish its answer in time",
@@ -279,7 +279,7 @@ impl Turn {
             live.finish();
             outcome
         };
-        self.journal.history.put_back(std::mem::take(&mut self.request.messages));
+        self.talk.journal.history.put_back(std::mem::take(&mut self.talk.request.messages));
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Some(Ok(reply)) => {
@@ -300,7 +300,7 @@ impl Turn {
 
     /// What the log says of whose call it is.
     fn span(&self, call: u32) -> tracing::Span {
-        tracing::info_span!("call", run = %self.run.name(), call)
+        tracing::info_span!("call", run = %self.setting.run.name(), call)
     }
 
     /// Asks the model something that is no part of the conversation. Nothing of it is shown while it
@@ -316,10 +316,10 @@ impl Turn {
             match self.try_aside(request, limit, last).await? {
                 Tried::Came(aside) => return Ok(aside),
                 Tried::Again { from, at } => {
-                    let app = self.journal.ws.app.clone();
+                    let app = self.talk.journal.ws.app.clone();
                     tokio::select! {
                         () = app.sleep_from(from, at) => last = true,
-                        () = self.cancel.cancelled() => return Ok(Aside::Stopped(None)),
+                        () = self.setting.cancel.cancelled() => return Ok(Aside::Stopped(None)),
                     }
                 }
                 Tried::Failed(error) => {
@@ -338,17 +338,17 @@ impl Turn {
     ) -> Result<Tried, EngineError> {
         let size = Size::of(request);
         let question = Question {
-            connection: self.chosen.connection,
-            provider: self.chosen.provider.name(),
-            model: self.chosen.model.clone(),
-            known: self.chosen.known.clone(),
+            connection: self.chooser.chosen.connection,
+            provider: self.chooser.chosen.provider.name(),
+            model: self.chooser.chosen.model.clone(),
+            known: self.chooser.chosen.known.clone(),
             size,
             max_output: request.max_output,
             heeds_limit: self.heeds_limit(),
             percent: 100,
             kind: CallKind::Compaction,
         };
-        let asked = self.journal.write(move |tx, mut pen| {
+        let asked = self.talk.journal.write(move |tx, mut pen| {
             let (call, admitted) = question.ask(tx, &mut pen)?;
             save(tx, pen).map(|appended| ((call, admitted), appended))
         });
@@ -360,17 +360,17 @@ impl Turn {
             }
             Err(error) => return Err(error),
         };
-        self.calls = call;
-        let no_tools = !self.chosen.known.tools;
+        self.talk.calls = call;
+        let no_tools = !self.chooser.chosen.known.tools;
         let request =
             ChatRequest { max_output: admitted.bound.max_output, no_tools, ..request.clone() };
         let mut received = Received::default();
         let mut sink = |delta: Delta| received.push(&delta);
-        let asking = self.chosen.provider.stream(&request, &mut sink);
+        let asking = self.chooser.chosen.provider.stream(&request, &mut sink);
         let outcome = tokio::select! {
             reply = asking.instrument(self.span(call)) => Some(reply),
-            () = self.cancel.cancelled() => None,
-            () = tokio::time::sleep(limit.min(self.engine.limits.answer)) => Some(Err(
+            () = self.setting.cancel.cancelled() => None,
+            () = tokio::time::sleep(limit.min(self.setting.engine.limits.answer)) => Some(Err(
                 ProviderError::new(ErrorClass::Timeout, "the model took too long"),
             )),
         };
@@ -381,7 +381,8 @@ impl Turn {
                 let spent = self.spent(&admitted, tokens, (&reply.model, reply.sooner), known);
                 let (reservation, well) = (admitted.reservation, self.answered_well());
                 let paid = Paid { reservation, spent: spent.clone(), well };
-                self.journal
+                self.talk
+                    .journal
                     .write(move |tx, pen| {
                         paid.write(tx)?;
                         save(tx, pen).map(|appended| ((), appended))
@@ -390,7 +391,7 @@ impl Turn {
                 Ok(Tried::Came(Aside::Said(Box::new(reply), spent)))
             }
             Some(Err(error)) => {
-                let from = self.journal.ws.app.clock.now();
+                let from = self.talk.journal.ws.app.clock.now();
                 // Nobody saw what came of it: a broken answer is asked for anew like none.
                 let pause = match !last && self.is_worth_asking_again(&error) {
                     true => Backoff::TRANSIENT.next(1, error.retry_after, retry::random()),
@@ -413,19 +414,19 @@ impl Turn {
 
     /// Whether the output limit of a call counts for who is asked now.
     pub(super) fn heeds_limit(&self) -> bool {
-        self.chosen.provider.heeds_limit(&self.chosen.model)
+        self.chooser.chosen.provider.heeds_limit(&self.chooser.chosen.model)
     }
 
     /// After a failed call: whether it was learned by it that no output limit counts. It is asked once more
     /// then, with all that the model can say held back.
     pub(super) fn has_no_limit(&mut self) -> bool {
-        !self.heeds_limit() && !std::mem::replace(&mut self.unlimited, true)
+        !self.heeds_limit() && !std::mem::replace(&mut self.chooser.unlimited, true)
     }
 
     /// What is booked when the provider did not count.
     fn guess(&self, admitted: &Admitted, size: Size, received: &Received) -> Usage {
         let ratio = admitted.ratio;
-        let input = size.tokens(&self.chosen.known, ratio);
+        let input = size.tokens(&self.chooser.chosen.known, ratio);
         cut_off(received.usage, input, received.bytes, ratio)
     }
 
@@ -445,12 +446,12 @@ impl Turn {
         (model, sooner): (&str, Option<bool>),
         size: Option<Size>,
     ) -> Spent {
-        let priced = admitted.priced(sooner, self.chosen.fast_percent.unwrap_or(100));
-        let model = if model.is_empty() { self.chosen.model.as_str() } else { model };
+        let priced = admitted.priced(sooner, self.chooser.chosen.fast_percent.unwrap_or(100));
+        let model = if model.is_empty() { self.chooser.chosen.model.as_str() } else { model };
         let tokens = usage::believed_tokens(tokens);
         Spent {
-            connection: self.chosen.connection,
-            provider: self.chosen.provider.name().to_owned(),
+            connection: self.chooser.chosen.connection,
+            provider: self.chooser.chosen.provider.name().to_owned(),
             model: model.to_owned(),
             tokens,
             counted: size.is_some(),
@@ -468,20 +469,20 @@ impl Turn {
         mut error: ProviderError,
         received: &Received,
     ) -> Result<Called, EngineError> {
-        self.failures += 1;
+        self.ends.failures += 1;
         if error.received.is_none() {
             error = error.with_received(received.clone());
         }
         let begun = error.has_content() || !received.is_empty();
-        let now = self.journal.ws.app.clock.now();
-        let again = match error.again(self.failures, retry::random()) {
+        let now = self.talk.journal.ws.app.clock.now();
+        let again = match error.again(self.ends.failures, retry::random()) {
             Next::Wait(pause) if !begun && self.may_ask_again(&error) => {
                 Some(later(now.as_millisecond(), pause))
             }
             _ => None,
         };
         let error = self.note_failure(call, admitted, size, error, received, again).await?;
-        self.journal.ws.live.finish(self.journal.run);
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(match again {
             Some(at) => Called::Retry { from: now, at },
             None => Called::Failed(error),
@@ -498,13 +499,14 @@ impl Turn {
         received: &Received,
         again: Option<Timestamp>,
     ) -> Result<ProviderError, EngineError> {
-        error.message = self.journal.ws.app.redactor.text(&error.message).into_owned();
+        error.message = self.talk.journal.ws.app.redactor.text(&error.message).into_owned();
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
         let free = !error.sent && !error.has_content() && received.is_empty();
         let spent = self.spent_so_far(&admitted, size, received);
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
-        self.journal
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 if free {
                     money::release(tx, admitted.reservation)?;
@@ -519,7 +521,7 @@ impl Turn {
             })
             .await?;
         if again.is_some() {
-            self.journal.pauses();
+            self.talk.journal.pauses();
         }
         Ok(error)
     }

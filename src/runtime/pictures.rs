@@ -112,17 +112,17 @@ fn unseen(why: &str) -> Part {
 impl Turn {
     /// Makes the pictures that came since the last call such that every provider takes them.
     pub(super) async fn fit_pictures(&mut self) {
-        for (place, media_type, data) in self.journal.history.new_pictures() {
-            let fitted = self.engine.pictures.fitted(media_type, data);
+        for (place, media_type, data) in self.talk.journal.history.new_pictures() {
+            let fitted = self.setting.engine.pictures.fitted(media_type, data);
             let part = tokio::select! {
                 part = tokio::time::timeout(PATIENCE, fitted) => {
                     part.unwrap_or_else(|_| unseen("it took too long to make it smaller"))
                 }
-                () = self.cancel.cancelled() => unseen("the run was stopped"),
+                () = self.setting.cancel.cancelled() => unseen("the run was stopped"),
             };
-            self.journal.history.set(place, part);
+            self.talk.journal.history.set(place, part);
         }
-        if !(self.chosen.provider.takes_documents() && self.chosen.known.vision) {
+        if !(self.chooser.chosen.provider.takes_documents() && self.chooser.chosen.known.vision) {
             self.read_documents().await;
         }
     }
@@ -134,12 +134,12 @@ impl Turn {
             return false;
         }
         let read = self.read_documents().await;
-        self.journal.history.hide_pictures() || read
+        self.talk.journal.history.hide_pictures() || read
     }
 
     /// Puts the words of PDF documents in their place. Answers whether there were any.
     async fn read_documents(&mut self) -> bool {
-        let all = self.journal.history.documents();
+        let all = self.talk.journal.history.documents();
         let any = !all.is_empty();
         for (place, name, data) in all {
             let read = tokio::task::spawn_blocking(move || pdf::words(&data, MAX_FILE_TEXT));
@@ -149,12 +149,12 @@ impl Turn {
                     Ok(Err(_)) => Err("it is damaged"),
                     Err(_) => Err("it took too long"),
                 },
-                () = self.cancel.cancelled() => Err("the run was stopped"),
+                () = self.setting.cancel.cancelled() => Err("the run was stopped"),
             };
-            let mark = untrusted::id_of(&format!("{}/{name}", self.journal.agent));
+            let mark = untrusted::id_of(&format!("{}/{name}", self.talk.journal.agent));
             let text = told(&name, &mark, read);
-            let text = self.journal.ws.app.redactor.text(&text).into_owned();
-            self.journal.history.set(place, Part::text(text));
+            let text = self.talk.journal.ws.app.redactor.text(&text).into_owned();
+            self.talk.journal.history.set(place, Part::text(text));
         }
         any
     }

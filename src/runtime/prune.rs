@@ -144,21 +144,22 @@ fn last_answer(events: &[SessionEvent]) -> Option<Timestamp> {
 impl Turn {
     /// Before a call: lets old results take less room, if it is time for that.
     pub(super) async fn prune(&mut self) -> Result<(), EngineError> {
-        let window = u64::from(self.chosen.known.window);
+        let window = u64::from(self.chooser.chosen.known.window);
         let used = self.used();
-        if used < self.pruned_below || used < window * SOME / 100 {
+        if used < self.talk.pruned_below || used < window * SOME / 100 {
             return Ok(());
         }
         // Looked at again when some more was said.
-        self.pruned_below = used + window / 50;
-        let (session, run, ws) = (self.session, self.journal.run, self.journal.ws.clone());
+        self.talk.pruned_below = used + window / 50;
+        let (session, run, ws) =
+            (self.setting.session, self.talk.journal.run, self.talk.journal.ws.clone());
         let shown = ws.read(|snap| Shown::read(snap, session, run))?;
         let now = ws.app.clock.now();
         let cold = last_answer(&shown.events).is_none_or(|at| CACHED < now.duration_since(at));
         let Some(plan) = plan(&shown.events, &shown.context, Fill { used, window, cold }) else {
             return Ok(());
         };
-        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
         let keep = move |tx: &mut store::WriteTx<'_>| {
             rules::pruned(tx, session, plan.trimmed, plan.cleared)
         };

@@ -17,19 +17,19 @@ use store::{StoreError, WriteTx};
 use super::journal::{blocking, save};
 use super::toolbox::Call;
 use super::tools::exec;
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit, file_calls, jobs};
 
 /// Why runs of the program's last life were interrupted.
 const RESTARTED: &str = "HQ was restarted";
 const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
 
-/// Begins the run anew and settles what was left open. Answers whether it goes on.
-pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
-    let run = turn.journal.run;
-    let (chosen, home) = (turn.chosen.clone(), turn.home.clone());
-    let (actor, cause) = (turn.journal.actor(), turn.journal.cause());
-    let begun = turn.journal.ws.store.write(actor, cause, move |tx| {
+/// Begins the run anew and settles what was left open.
+pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
+    let run = turn.talk.journal.run;
+    let (chosen, home) = (turn.chooser.chosen.clone(), turn.chooser.home.clone());
+    let (actor, cause) = (turn.talk.journal.actor(), turn.talk.journal.cause());
+    let begun = turn.talk.journal.ws.store.write(actor, cause, move |tx| {
         let mut pen = rules::begin(tx, run)?;
         let (attempt, thinking, model) = (pen.run.attempt, chosen.thinking, chosen.model);
         // What was chosen, whoever answers now: a wait for a budget ends when something else is chosen.
@@ -43,8 +43,8 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
         Ok::<_, EngineError>((epoch, open))
     });
     let (epoch, open) = begun.await?;
-    turn.journal.epoch = epoch;
-    turn.begun = true;
+    turn.talk.journal.epoch = epoch;
+    turn.talk.begun = true;
     let mut again = Vec::new();
     for call in open {
         let made = Call::of((&call.id, &call.name, &call.arguments));
@@ -60,20 +60,20 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<bool, EngineError> {
             again.push(made);
         }
     }
-    if again.is_empty() { Ok(true) } else { turn.run_tools(again).await }
+    if again.is_empty() { Ok(Step::Next) } else { turn.run_tools(again).await }
 }
 
 /// An external tool: what it had said so far is all that is known. What a program changed in the
 /// agent's files is not known either, so the run's commit takes all that differs.
 async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineError> {
-    let job = exec::job_folder(&turn.journal.ws, turn.journal.run, step);
+    let job = exec::job_folder(&turn.talk.journal.ws, turn.talk.journal.run, step);
     let read = job.clone();
     let so_far = blocking(move || exec::so_far(&read)).await?;
     let text = match so_far {
         Some(output) => format!("{UNKNOWN}\nIts output so far:\n{output}"),
         None => UNKNOWN.to_owned(),
     };
-    turn.journal.unsure = true;
+    turn.talk.journal.unsure = true;
     finish(turn, call, step, CallStatus::Unknown, text, Vec::new()).await?;
     blocking(move || left_over::clear(&job)).await
 }
@@ -86,8 +86,9 @@ pub(super) async fn finish(
     text: String,
     paths: Vec<String>,
 ) -> Result<(), EngineError> {
-    let result: Body = turn.journal.body(step, (text, None), turn.max_result()).await?;
-    turn.journal
+    let result: Body = turn.talk.journal.body(step, (text, None), turn.max_result()).await?;
+    turn.talk
+        .journal
         .append(vec![EventKind::ToolFinished {
             step,
             call_id: call.id.clone(),

@@ -1,5 +1,7 @@
 //! The loop of one run: model call, tool calls, model call, … until it ends.
 
+mod parts;
+
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,34 +12,32 @@ use tokio_util::sync::CancellationToken;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::connections::queries::{Choice, turns};
+use features::connections::queries::turns;
 use features::inbox::model::Item;
 use features::runs::model::{BranchWhy, EventKind, Run, Session};
 use features::runs::queries as runs;
-use features::runs::rules::{self, Asks, RunError};
+use features::runs::rules::{self, RunError};
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
-use kernel::{CallKind, Fast, Outcome, RunId, RunTrigger, SessionId};
+use kernel::{CallKind, Outcome, RunId};
 use providers::bound::Size;
 use providers::catalog::Model;
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::ChatRequest;
 use store::{ReadExt, WriteTx};
-use tool::ChildCx;
 
 use super::before::Before;
-use super::chosen::{self, Chosen};
+use super::chosen::{self};
 use super::client::Client;
-use super::compact;
 use super::context::Shown;
-use super::ending::{self, CutWords, LimitReached};
+use super::ending::{self, LimitReached};
 use super::failover::{self, Chain};
-use super::guard::Guard;
-use super::journal::{Journal, blocking, save};
-use super::limits::Limits;
+use super::journal::{blocking, save};
 use super::model_call::{Answer, Called, Question};
 use super::toolbox::Call;
 use super::{BY, Engine, EngineError, child, commit, prompt, resume, toolbox};
+
+pub(super) use parts::{Chooser, Ends, Setting, Step, Talk};
 
 /// How often a conversation that is too long is made shorter before the run gives up.
 const MAX_SHORTER: u32 = 3;
@@ -53,85 +53,20 @@ pub(super) struct Leash {
     pub choices: Arc<AtomicU64>,
 }
 
-/// A run at work.
+/// A run at work: where it stands (`setting`), who answers (`chooser`), what is said (`talk`) and what may end it
+/// (`ends`). [`Turn::step`] is the whole of its loop.
 pub(super) struct Turn {
-    pub engine: Engine,
-    pub journal: Journal,
-    pub agent: Agent,
-    pub session: SessionId,
-    /// What bounds it, as far as it has looked.
-    pub limits: Limits,
-    pub trigger: RunTrigger,
-    /// What is different for a sub-agent.
-    pub child: Option<ChildCx>,
-    pub item: Option<Item>,
-    /// For a run that begins again at a step of another: what is told of what lies between.
-    pub again: Option<String>,
-    /// The run as it was when this task took it up.
-    pub run: Run,
-    pub chosen: Chosen,
-    /// What was chosen, whoever answers now.
-    pub home: Choice,
-    /// Whether it is to answer sooner than others are answered.
-    pub fast: Option<Fast>,
-    /// Everybody who may answer.
-    pub chain: Chain,
-    /// What a program asks for beside words.
-    pub client: Option<Client>,
-    /// That another answers, when it could not be noted before the run began.
-    pub switched: Option<EventKind>,
-    /// System prompt and tools; the conversation is lent to it for each call.
-    pub request: ChatRequest,
-    /// The size of what is the same in each request.
-    pub fixed: Size,
-    pub cancel: CancellationToken,
-    /// Whether the run was begun by this task.
-    pub begun: bool,
-    /// Model calls so far.
-    pub calls: u32,
-    /// Failed calls in a row.
-    pub failures: u32,
-    /// How often the conversation was made shorter for a call that did not fit.
-    pub shorter: u32,
-    /// How many tools were left out because the provider does not take them.
-    pub left_out: u32,
-    /// Old results are not looked at again below so many tokens.
-    pub pruned_below: u64,
-    /// What this task knows of compactions.
-    pub compactions: compact::State,
-    /// Whether the conversation goes without what the model thought.
-    pub unthought: bool,
-    /// Whether it was learned that no output limit counts for who is asked now.
-    pub unlimited: bool,
-    /// Whether the model was told that its last answer was none.
-    pub nudged: bool,
-    /// What it has said of an answer that was cut off at the output limit.
-    pub cut: CutWords,
-    /// What it is told before its next call.
-    pub warned: Option<String>,
-    pub guard: Guard,
-    /// The rest of the calls of a message is not made: they come to nothing new.
-    pub blocked: bool,
-    /// Set when the next call is the last one.
-    pub wrap_up: Option<LimitReached>,
-    /// The limit that its model was told of before this task took the run up.
-    pub told: Option<&'static str>,
-    /// Whether it answers a question beside a conversation, in words alone.
-    pub aside: bool,
-    /// What messages asked for since the last call.
-    pub wish: Option<Asks>,
-    /// Whether the run waits for something.
-    pub parked: bool,
-    pub rests: Arc<AtomicBool>,
-    choices: Arc<AtomicU64>,
-    seen_choices: u64,
+    pub setting: Setting,
+    pub chooser: Chooser,
+    pub talk: Talk,
+    pub ends: Ends,
 }
 
 /// What the first transaction of a call came to.
 enum Begun {
     Admitted(u32, Box<Admitted>),
     /// It waits or has ended.
-    Over,
+    Done(Step),
 }
 
 /// Works on a run until it ends, waits or is taken away. Answers whether the dispatcher has to look
@@ -173,18 +108,21 @@ async fn work(engine: &Engine, ws: &Ws, run: RunId, leash: Leash) -> Result<bool
     if worked.is_err() {
         // However it ended: what it changed in the agent's files is kept in the branch. The journal
         // knows more of that than the events do, when the last of them could not be written.
-        commit::files(&mut turn.journal).await?;
+        commit::files(&mut turn.talk.journal).await?;
     }
-    worked.map(|()| turn.parked)
+    worked.map(|step| step == Step::Waits)
 }
 
 impl Turn {
-    async fn work(&mut self) -> Result<(), EngineError> {
-        if self.run.attempt > 0 && !resume::settle(self).await? {
-            return Ok(());
+    async fn work(&mut self) -> Result<Step, EngineError> {
+        let mut step = match self.setting.run.attempt {
+            0 => Step::Next,
+            _ => resume::settle(self).await?,
+        };
+        while step == Step::Next {
+            step = self.step().await?;
         }
-        while self.step().await? {}
-        Ok(())
+        Ok(step)
     }
 
     /// Reads everything that the run needs.
@@ -243,9 +181,8 @@ impl Turn {
         let fixed = Size::of(&request);
         let journal = shown.journal(ws, &run);
         let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
-        Ok(Self {
+        let setting = Setting {
             engine: engine.clone(),
-            journal,
             agent,
             session: session.id,
             limits,
@@ -253,92 +190,85 @@ impl Turn {
             child,
             item,
             again,
+            client,
+            aside,
+            cancel,
+            rests,
+            run,
+        };
+        let switched = switched.transpose()?;
+        let chooser = Chooser {
             chosen,
             home,
             fast,
             chain,
-            client,
-            switched: switched.transpose()?,
-            request,
-            fixed,
-            cancel,
-            begun: false,
-            calls: run.calls,
-            failures: 0,
-            shorter: 0,
-            left_out: 0,
-            pruned_below: 0,
-            compactions: compact::State::default(),
-            unthought: false,
+            switched,
             unlimited: false,
-            nudged: false,
-            cut: CutWords::default(),
-            warned: None,
+            wish: None,
+            choices,
+            seen_choices,
+        };
+        let ends = Ends {
             wrap_up: before.wrap_up(),
             told: before.told,
             guard: before.guard,
-            blocked: false,
-            aside,
-            wish: None,
-            parked: false,
-            rests,
-            choices,
-            seen_choices,
-            run,
-        })
+            ..Ends::default()
+        };
+        let talk = Talk::new(journal, request, fixed, setting.run.calls);
+        Ok(Self { setting, chooser, talk, ends })
     }
 
-    /// One model call and what follows from it. Answers whether the run goes on.
-    async fn step(&mut self) -> Result<bool, EngineError> {
-        if self.cancel.is_cancelled() && self.begun {
+    /// One model call and what follows from it.
+    async fn step(&mut self) -> Result<Step, EngineError> {
+        if self.setting.cancel.is_cancelled() && self.talk.begun {
             return self.stopped(None).await;
         }
         if self.is_halted()? {
             return self.rest().await;
         }
         self.choose_again().await?;
-        if let Some(goes_on) = self.ready().await? {
-            return Ok(goes_on);
+        if let Some(step) = self.ready().await? {
+            return Ok(step);
         }
         self.prune().await?;
-        if let Some(goes_on) = self.condense().await? {
-            return Ok(goes_on);
+        if let Some(step) = self.condense().await? {
+            return Ok(step);
         }
         let (call, admitted) = match self.begin_call().await {
             Ok(Begun::Admitted(call, admitted)) => (call, admitted),
-            Ok(Begun::Over) => return Ok(false),
+            Ok(Begun::Done(step)) => return Ok(step),
             Err(EngineError::Halted) => return self.rest().await,
             Err(error) => return Err(error),
         };
         match self.call(call, *admitted).await? {
             Called::Answered(answer) => {
-                (self.failures, self.shorter) = (0, 0);
-                self.compactions.fits();
+                (self.ends.failures, self.talk.shorter) = (0, 0);
+                self.talk.compactions.fits();
                 self.answered(*answer).await
             }
             Called::Stopped(cut_off) => self.stopped(Some(cut_off)).await,
             Called::Retry { from, at } => {
-                let app = self.journal.ws.app.clone();
+                let app = self.talk.journal.ws.app.clone();
                 // The run keeps its slot and this task; the next call takes it out of waiting.
                 tokio::select! {
-                    () = app.sleep_from(from, at) => Ok(true),
+                    () = app.sleep_from(from, at) => Ok(Step::Next),
                     // The next step sees it.
-                    () = app.closing.cancelled() => Ok(true),
-                    () = self.cancel.cancelled() => self.stopped(None).await,
+                    () = app.closing.cancelled() => Ok(Step::Next),
+                    () = self.setting.cancel.cancelled() => self.stopped(None).await,
                 }
             }
             Called::Failed(error) => {
                 if error.class == ErrorClass::ContextTooLong
-                    && let Some(goes_on) = self.overflowed().await?
+                    && let Some(step) = self.overflowed().await?
                 {
-                    return Ok(goes_on);
+                    return Ok(step);
                 }
                 if self.has_no_limit()
                     || self.mend(error.class)
                     || self.hide_pictures(&error).await
                     || self.leave_tool_out(&error).await?
                 {
-                    return Ok(true);
+                    return Ok(Step::Next);
                 }
                 self.fail_over(&error).await
             }
@@ -347,23 +277,23 @@ impl Turn {
 
     /// Whether no further step is taken: somebody has ordered that, or the program is about to end.
     pub(super) fn is_halted(&self) -> Result<bool, EngineError> {
-        if self.journal.ws.app.closing.is_cancelled() {
+        if self.talk.journal.ws.app.closing.is_cancelled() {
             return Ok(true);
         }
-        let agent = self.agent.id;
-        Ok(self.journal.ws.read(|snap| runs::halt::of_agent(snap, agent))?.is_some())
+        let agent = self.setting.agent.id;
+        Ok(self.talk.journal.ws.read(|snap| runs::halt::of_agent(snap, agent))?.is_some())
     }
 
     /// The most output tokens of one call.
     fn max_output(&self) -> u32 {
-        let wish = self.client.as_ref().and_then(|client| client.demand.max_output);
-        wish.map_or(self.agent.max_output, |wish| wish.min(self.agent.max_output))
+        let wish = self.setting.client.as_ref().and_then(|client| client.demand.max_output);
+        wish.map_or(self.setting.agent.max_output, |wish| wish.min(self.setting.agent.max_output))
     }
 
     /// The most that the model sees of one result, in bytes: more for a wider window, and never more
     /// than a third of it.
     pub(super) fn max_result(&self) -> usize {
-        let window = self.chosen.known.window;
+        let window = self.chooser.chosen.known.window;
         let cap = match window {
             200_000.. => 64_000,
             100_000.. => 32_000,
@@ -377,14 +307,14 @@ impl Turn {
     /// worth another call.
     pub(super) fn mend(&mut self, class: ErrorClass) -> bool {
         match class {
-            ErrorClass::ContextTooLong if self.shorter < MAX_SHORTER => {
-                self.shorter += 1;
-                let half = self.journal.history.bytes() / 2;
-                self.journal.history.shrink(half)
+            ErrorClass::ContextTooLong if self.talk.shorter < MAX_SHORTER => {
+                self.talk.shorter += 1;
+                let half = self.talk.journal.history.bytes() / 2;
+                self.talk.journal.history.shrink(half)
             }
-            ErrorClass::Replay if !self.unthought => {
-                self.unthought = true;
-                self.journal.history.drop_thinking()
+            ErrorClass::Replay if !self.talk.unthought => {
+                self.talk.unthought = true;
+                self.talk.journal.history.drop_thinking()
             }
             _ => false,
         }
@@ -393,9 +323,9 @@ impl Turn {
     pub(super) async fn failed_for_good(
         &mut self,
         error: &ProviderError,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Step, EngineError> {
         let reason = format!("{} {}", error.class.advice(), error.message);
-        if let Some(limit) = self.wrap_up {
+        if let Some(limit) = self.ends.wrap_up {
             // The limit ends it, and what is tried again later is not a run that has used it up.
             let summary = self.left_at(limit.which, &reason);
             return self.end(Outcome::Limit { which: limit.which.to_owned() }, &summary).await;
@@ -406,27 +336,27 @@ impl Turn {
 
     /// Looks which model wins, when that may have changed: it counts from the next call.
     async fn choose_again(&mut self) -> Result<(), EngineError> {
-        let choices = self.choices.load(Ordering::Relaxed);
-        let wish = self.wish.take();
-        if choices == self.seen_choices && wish.is_none() {
+        let choices = self.chooser.choices.load(Ordering::Relaxed);
+        let wish = self.chooser.wish.take();
+        if choices == self.chooser.seen_choices && wish.is_none() {
             return Ok(());
         }
-        self.seen_choices = choices;
-        let (run, agent) = (self.journal.run, self.agent.id);
-        let read = self.journal.ws.read(|snap| {
+        self.chooser.seen_choices = choices;
+        let (run, agent) = (self.talk.journal.run, self.setting.agent.id);
+        let read = self.talk.journal.ws.read(|snap| {
             let (run, agent) = (snap.get::<Run>(run)?, snap.get::<Agent>(agent)?);
             let (Some(run), Some(agent)) = (run, agent) else { return Ok(None) };
             let model = wish.as_ref().and_then(|wish| wish.model.as_deref());
             let choice = chosen::choose(snap, &run, &agent, model)?;
             let all = turns::candidates(snap, &choice, agent.id)?;
-            let chain = Chain::read(snap, all, self.journal.ws.app.clock.now())?;
+            let chain = Chain::read(snap, all, self.talk.journal.ws.app.clock.now())?;
             let fast = runs::choice::fast(snap, &run)?;
             Ok::<_, EngineError>(Some((agent, choice, chain, fast)))
         })?;
         let Some((mut agent, choice, chain, fast)) = read else { return Ok(()) };
-        self.fast = fast;
-        child::narrow(self.child.as_ref(), &mut agent);
-        self.agent = agent;
+        self.chooser.fast = fast;
+        child::narrow(self.setting.child.as_ref(), &mut agent);
+        self.setting.agent = agent;
         self.take_choice(choice, chain).await
     }
 
@@ -434,15 +364,15 @@ impl Turn {
     /// money, notes the call.
     async fn begin_call(&mut self) -> Result<Begun, EngineError> {
         self.check_limits()?;
-        let room = room(&self.chosen.known, self.fixed);
-        self.journal.history.shrink(room);
+        let room = room(&self.chooser.chosen.known, self.talk.fixed);
+        self.talk.journal.history.shrink(room);
         loop {
             match self.try_begin().await {
                 // The run has used up what it may cost: it may still say where it stands.
                 Err(EngineError::Usage(UsageError::OverBudget(lack)))
-                    if lack.budget.is_of_run() && self.wrap_up.is_none() =>
+                    if lack.budget.is_of_run() && self.ends.wrap_up.is_none() =>
                 {
-                    self.wrap_up = Some(LimitReached::of(&lack).told_before(self.told));
+                    self.ends.wrap_up = Some(LimitReached::of(&lack).told_before(self.ends.told));
                 }
                 Err(EngineError::Usage(UsageError::OverBudget(lack))) => {
                     return self.refused(lack).await;
@@ -454,24 +384,24 @@ impl Turn {
 
     async fn try_begin(&mut self) -> Result<Begun, EngineError> {
         let percent = self.pace();
-        let chosen = &self.chosen;
+        let chosen = &self.chooser.chosen;
         let question = Question {
             connection: chosen.connection,
             provider: chosen.provider.name(),
             model: chosen.model.clone(),
             known: chosen.known.clone(),
-            size: self.fixed.and(Size::of_messages(self.journal.history.messages())),
+            size: self.talk.fixed.and(Size::of_messages(self.talk.journal.history.messages())),
             max_output: self.max_output(),
             heeds_limit: self.heeds_limit(),
             percent,
-            kind: if self.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
+            kind: if self.ends.wrap_up.is_some() { CallKind::WrapUp } else { CallKind::Step },
         };
         let opening = self.opening(question.size);
-        let switched = self.switched.clone();
-        let notice = self.wrap_up.as_mut().and_then(LimitReached::notice);
-        let told: Vec<String> = self.warned.clone().into_iter().chain(notice).collect();
-        let begun = self.begun;
-        let (actor, cause) = (self.journal.actor(), self.journal.cause());
+        let switched = self.chooser.switched.clone();
+        let notice = self.ends.wrap_up.as_mut().and_then(LimitReached::notice);
+        let told: Vec<String> = self.ends.warned.clone().into_iter().chain(notice).collect();
+        let begun = self.talk.begun;
+        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
         let ask = move |tx: &mut WriteTx<'_>| {
             let mut pen = opening.pen(tx)?;
             debug_assert!(begun || pen.run.attempt > 0);
@@ -487,20 +417,20 @@ impl Turn {
             let appended = save(tx, pen)?;
             Ok::<_, EngineError>((call, admitted, appended, epoch, wish))
         };
-        let written = self.journal.ws.store.write(actor, cause, ask).await;
+        let written = self.talk.journal.ws.store.write(actor, cause, ask).await;
         if written.is_err()
-            && let Some(limit) = &mut self.wrap_up
+            && let Some(limit) = &mut self.ends.wrap_up
         {
             limit.untold();
         }
         let (call, admitted, appended, epoch, wish) = written?;
-        (self.switched, self.warned) = (None, None);
-        self.journal.epoch = epoch;
+        (self.chooser.switched, self.ends.warned) = (None, None);
+        self.talk.journal.epoch = epoch;
         // The first call goes to the model that the message asked for already.
-        self.wish = wish.filter(|_| self.begun);
-        (self.begun, self.calls) = (true, call);
-        self.run.started_at.get_or_insert_with(|| self.journal.ws.app.clock.now());
-        self.journal.take(&appended);
+        self.chooser.wish = wish.filter(|_| self.talk.begun);
+        (self.talk.begun, self.talk.calls) = (true, call);
+        self.setting.run.started_at.get_or_insert_with(|| self.talk.journal.ws.app.clock.now());
+        self.talk.journal.take(&appended);
         Ok(Begun::Admitted(call, Box::new(admitted)))
     }
 
@@ -508,10 +438,10 @@ impl Turn {
     /// somebody raises it or the month is over.
     async fn refused(&mut self, lack: Box<Lack>) -> Result<Begun, EngineError> {
         // It may be ended while it waits: what it changed so far is kept before.
-        let committed = commit::files(&mut self.journal).await?;
-        let opening = self.opening(self.fixed);
-        let limit = self.wrap_up.as_ref().map(|limit| limit.which);
-        let switched = self.switched.take();
+        let committed = commit::files(&mut self.talk.journal).await?;
+        let opening = self.opening(self.talk.fixed);
+        let limit = self.ends.wrap_up.as_ref().map(|limit| limit.which);
+        let switched = self.chooser.switched.take();
         let write = move |tx: &mut WriteTx<'_>| {
             let mut pen = opening.pen(tx)?;
             for kind in switched.into_iter().chain(committed) {
@@ -520,30 +450,30 @@ impl Turn {
             pen.read_inputs(tx)?;
             ending::park(tx, pen, lack, limit)
         };
-        let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let parked = self.journal.ws.store.write(actor, cause, write).await?;
-        self.parked = parked;
-        Ok(Begun::Over)
+        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
+        let waits = self.talk.journal.ws.store.write(actor, cause, write).await?;
+        Ok(Begun::Done(if waits { Step::Waits } else { Step::Over }))
     }
 
     /// Writes an answer down and does what it asks for.
-    async fn answered(&mut self, mut answer: Answer) -> Result<bool, EngineError> {
-        let history = &self.journal.history;
+    async fn answered(&mut self, mut answer: Answer) -> Result<Step, EngineError> {
+        let history = &self.talk.journal.history;
         answer.reply.tell_calls_apart(|id| history.has_call(id));
-        let parts = match self.journal.parts(&mut answer.reply) {
+        let parts = match self.talk.journal.parts(&mut answer.reply) {
             Ok(parts) => parts,
             Err(why) => return self.not_kept(answer, why).await,
         };
         let calls: Vec<Call> = answer.reply.calls().map(Call::of).collect();
-        if calls.is_empty() || self.wrap_up.is_some() || self.aside {
+        if calls.is_empty() || self.ends.wrap_up.is_some() || self.setting.aside {
             return self.last_word(answer, parts).await;
         }
-        self.nudged = false;
+        self.ends.nudged = false;
         self.cut_in_a_call(&answer.reply);
         let event = answer.event(parts);
         let paid = answer.paid();
         let first = calls[0].name.clone();
-        self.journal
+        self.talk
+            .journal
             .write(move |tx, mut pen| {
                 paid.write(tx)?;
                 pen.append(tx, event)?;
@@ -551,7 +481,7 @@ impl Turn {
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await?;
-        self.journal.ws.live.finish(self.journal.run);
+        self.talk.journal.ws.live.finish(self.talk.journal.run);
         self.run_tools(calls).await
     }
 }

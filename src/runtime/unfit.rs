@@ -17,18 +17,18 @@ impl Turn {
         &mut self,
         error: &ProviderError,
     ) -> Result<bool, EngineError> {
-        if error.class != ErrorClass::InvalidRequest || MOST <= self.left_out {
+        if error.class != ErrorClass::InvalidRequest || MOST <= self.talk.left_out {
             return Ok(false);
         }
-        let Some(at) = refused(&error.message, &self.request.tools) else { return Ok(false) };
-        let tool = self.request.tools.remove(at);
-        self.left_out += 1;
-        self.fixed = Size::of(&self.request);
+        let Some(at) = refused(&error.message, &self.talk.request.tools) else { return Ok(false) };
+        let tool = self.talk.request.tools.remove(at);
+        self.talk.left_out += 1;
+        self.talk.fixed = Size::of(&self.talk.request);
         let text = format!(
             "The tool {} cannot be used: the model's provider does not take its schema. Go on without it.",
             tool.name
         );
-        self.journal.append(vec![EventKind::Notice { text }]).await?;
+        self.talk.journal.append(vec![EventKind::Notice { text }]).await?;
         Ok(true)
     }
 }

@@ -30,7 +30,7 @@ use super::context::{PLAN, Shown};
 use super::history::tokens_of;
 use super::journal::save;
 use super::model_call::{Aside, CutOff};
-use super::turn::Turn;
+use super::turn::{Step, Turn};
 use guard::Must;
 use plan::{Keep, Plan};
 
@@ -109,12 +109,12 @@ impl Sum {
 
 impl Turn {
     /// Before a call: compacts the conversation when somebody wants it or it will soon not fit. Nothing
-    /// means that the call can be made; else whether the run goes on.
-    pub(super) async fn condense(&mut self) -> Result<Option<bool>, EngineError> {
-        let (asked, waiting) = self.journal.ws.read(|snap| {
-            let heard = runs::queue::heard(snap, self.session, self.journal.run)?;
+    /// means that the call can be made.
+    pub(super) async fn condense(&mut self) -> Result<Option<Step>, EngineError> {
+        let (asked, waiting) = self.talk.journal.ws.read(|snap| {
+            let heard = runs::queue::heard(snap, self.setting.session, self.talk.journal.run)?;
             let waiting: usize = heard.iter().map(|input| input.text.len()).sum();
-            Ok::<_, StoreError>((runs::context(snap, self.session)?.asked, waiting))
+            Ok::<_, StoreError>((runs::context(snap, self.setting.session)?.asked, waiting))
         })?;
         let used = self.used() + tokens_of(waiting);
         let (why, focus) = match &asked {
@@ -123,7 +123,7 @@ impl Turn {
             None => return Ok(None),
         };
         match self.compact(why, focus, used).await? {
-            Came::Over => Ok(Some(false)),
+            Came::Over => Ok(Some(Step::Over)),
             Came::Shrunk | Came::Nothing
                 if why == CompactionWhy::Asked && !self.is_spoken_to()? =>
             {
@@ -136,8 +136,8 @@ impl Turn {
 
     /// Whether somebody waits for an answer of this run.
     fn is_spoken_to(&self) -> Result<bool, EngineError> {
-        let (session, run) = (self.session, self.journal.run);
-        let spoken = self.journal.ws.read(|snap| {
+        let (session, run) = (self.setting.session, self.talk.journal.run);
+        let spoken = self.talk.journal.ws.read(|snap| {
             if !runs::queue::heard(snap, session, run)?.is_empty() {
                 return Ok(true);
             }
@@ -145,49 +145,51 @@ impl Turn {
             let events = runs::events_of_run(snap, &run, usize::MAX)?;
             Ok::<_, StoreError>(events.iter().any(|e| matches!(e.kind, EventKind::Input { .. })))
         })?;
-        Ok(spoken || self.trigger == RunTrigger::Item)
+        Ok(spoken || self.setting.trigger == RunTrigger::Item)
     }
 
     /// A provider says that the conversation is too long. Nothing when a compaction does not help.
-    pub(super) async fn overflowed(&mut self) -> Result<Option<bool>, EngineError> {
-        if MAX_OVERFLOWS <= self.compactions.overflows || self.is_of_no_use() {
+    pub(super) async fn overflowed(&mut self) -> Result<Option<Step>, EngineError> {
+        if MAX_OVERFLOWS <= self.talk.compactions.overflows || self.is_of_no_use() {
             return Ok(None);
         }
         let used = self.used();
         match self.compact(CompactionWhy::Overflow, String::new(), used).await? {
             Came::Shrunk => {
-                self.compactions.overflows += 1;
-                Ok(Some(true))
+                self.talk.compactions.overflows += 1;
+                Ok(Some(Step::Next))
             }
             Came::Nothing => Ok(None),
-            Came::Over => Ok(Some(false)),
+            Came::Over => Ok(Some(Step::Over)),
         }
     }
 
     /// About how many tokens the next request has.
     pub(super) fn used(&self) -> u64 {
-        self.journal.history.tokens(self.fixed.bytes)
+        self.talk.journal.history.tokens(self.talk.fixed.bytes)
     }
 
     /// How many tokens a request may have before the conversation is compacted.
     fn room_for_talk(&self) -> u64 {
-        let known = &self.chosen.known;
+        let known = &self.chooser.chosen.known;
         let window = u64::from(known.window);
-        let answer = u64::from(self.agent.max_output.min(known.max_output)).min(window / 4);
+        let answer = u64::from(self.setting.agent.max_output.min(known.max_output)).min(window / 4);
         let hard = window.saturating_sub(RESERVE.min(window / 5) + answer);
         (window * SOFT / 100).min(hard)
     }
 
     fn is_full(&self, used: u64) -> bool {
-        self.room_for_talk() < used && self.compactions.rests_until < used && !self.is_of_no_use()
+        self.room_for_talk() < used
+            && self.talk.compactions.rests_until < used
+            && !self.is_of_no_use()
     }
 
     fn is_of_no_use(&self) -> bool {
-        MAX_LITTLE <= self.compactions.little
+        MAX_LITTLE <= self.talk.compactions.little
     }
 
     fn what_stays(&self, why: CompactionWhy, used: u64) -> Keep {
-        let window = u64::from(self.chosen.known.window);
+        let window = u64::from(self.chooser.chosen.known.window);
         let tokens = match why {
             CompactionWhy::Asked => KEEP_RECENT.min(window / 5).min(used / 4),
             CompactionWhy::Full => KEEP_RECENT.min(window / 5),
@@ -202,7 +204,7 @@ impl Turn {
 
     /// What the provider counted for a thousand tokens by bytes.
     fn scale(&self, used: u64) -> u64 {
-        let estimate = self.journal.history.estimate(self.fixed.bytes).max(1);
+        let estimate = self.talk.journal.history.estimate(self.talk.fixed.bytes).max(1);
         (used * 1_000 / estimate).clamp(1_000, MAX_SCALE)
     }
 
@@ -212,8 +214,8 @@ impl Turn {
         focus: String,
         used: u64,
     ) -> Result<Came, EngineError> {
-        let (session, run) = (self.session, self.journal.run);
-        let ws = self.journal.ws.clone();
+        let (session, run) = (self.setting.session, self.talk.journal.run);
+        let ws = self.talk.journal.ws.clone();
         let shown = ws.read(|snap| Shown::read(snap, session, run))?;
         let keep = self.what_stays(why, used);
         let Some(mut plan) = Plan::of(&shown.events, run, keep, &shown.people) else {
@@ -250,13 +252,13 @@ impl Turn {
             summary.push_str(&ws.app.redactor.text(plan));
         }
         let after = shown.after(first_kept, summary.clone()).history(&ws);
-        let tokens_after = after.estimate(self.fixed.bytes) * self.scale(used) / 1_000;
+        let tokens_after = after.estimate(self.talk.fixed.bytes) * self.scale(used) / 1_000;
         let how = Compaction {
             by,
             first_kept,
             tokens_before: used,
             tokens_after,
-            model: self.chosen.model.clone(),
+            model: self.chooser.chosen.model.clone(),
             input_tokens: sum.input,
             output_tokens: sum.output,
             billed_micros: sum.micros,
@@ -272,13 +274,13 @@ impl Turn {
         .await?;
         self.look_again()?;
         let is_little = used * LITTLE / 100 < tokens_after;
-        self.compactions.little = if is_little { self.compactions.little + 1 } else { 0 };
+        self.talk.compactions.little = if is_little { self.talk.compactions.little + 1 } else { 0 };
         Ok(Came::Shrunk)
     }
 
     /// There is too little that could go.
     async fn nothing(&mut self, why: CompactionWhy, used: u64) -> Result<Came, EngineError> {
-        self.compactions.rests_until = used + used / 10;
+        self.talk.compactions.rests_until = used + used / 10;
         if why == CompactionWhy::Asked {
             let why = "there is too little yet that could be put into a summary".to_owned();
             self.tell(vec![EventKind::CompactionFailed { why }], |tx, pen| {
@@ -295,7 +297,7 @@ impl Turn {
         events: Vec<EventKind>,
         more: impl FnOnce(&mut WriteTx<'_>, &Pen) -> Result<(), EngineError> + Send + 'static,
     ) -> Result<(), EngineError> {
-        let opening = self.opening(self.fixed);
+        let opening = self.opening(self.talk.fixed);
         let write = move |tx: &mut WriteTx<'_>| {
             let mut pen = opening.pen(tx)?;
             for event in events {
@@ -305,20 +307,20 @@ impl Turn {
             let epoch = pen.run.epoch;
             Ok::<_, EngineError>((epoch, save(tx, pen)?))
         };
-        let (actor, cause) = (self.journal.actor(), self.journal.cause());
-        let (epoch, appended) = self.journal.ws.store.write(actor, cause, write).await?;
-        (self.journal.epoch, self.begun) = (epoch, true);
-        self.journal.take(&appended);
+        let (actor, cause) = (self.talk.journal.actor(), self.talk.journal.cause());
+        let (epoch, appended) = self.talk.journal.ws.store.write(actor, cause, write).await?;
+        (self.talk.journal.epoch, self.talk.begun) = (epoch, true);
+        self.talk.journal.take(&appended);
         Ok(())
     }
 
     /// Reads anew what the model is shown.
     pub(super) fn look_again(&mut self) -> Result<(), EngineError> {
-        let (session, run) = (self.session, self.journal.run);
-        let shown = self.journal.ws.read(|snap| Shown::read(snap, session, run))?;
-        self.journal.history = shown.history(&self.journal.ws);
-        if self.unthought {
-            self.journal.history.drop_thinking();
+        let (session, run) = (self.setting.session, self.talk.journal.run);
+        let shown = self.talk.journal.ws.read(|snap| Shown::read(snap, session, run))?;
+        self.talk.journal.history = shown.history(&self.talk.journal.ws);
+        if self.talk.unthought {
+            self.talk.journal.history.drop_thinking();
         }
         Ok(())
     }
@@ -333,7 +335,7 @@ impl Turn {
     ) -> Result<Told, EngineError> {
         let must = Must::of(&plan.pieces, before);
         let part = extract::Part { pieces: &plan.pieces, before };
-        let room = u64::from(self.chosen.known.window / 4).max(2_000);
+        let room = u64::from(self.chooser.chosen.known.window / 4).max(2_000);
         let chunks = words::chunks(&plan.pieces, room, MAX_CHUNKS);
         let mut so_far = before.map(str::to_owned);
         let mut question = Vec::new();
@@ -377,12 +379,12 @@ impl Turn {
         sum: &mut Sum,
     ) -> Result<Answered, EngineError> {
         loop {
-            let most = MAX_SUMMARY.min(self.chosen.known.max_output);
-            let mut request = ChatRequest::new(self.chosen.model.clone(), most);
+            let most = MAX_SUMMARY.min(self.chooser.chosen.known.max_output);
+            let mut request = ChatRequest::new(self.chooser.chosen.model.clone(), most);
             let text = words::SYSTEM.trim().to_owned();
             request.system = vec![SystemPart { text, cache: false }];
             request.messages.clone_from(&messages);
-            request.thinking = words::little(self.chosen.thinking);
+            request.thinking = words::little(self.chooser.chosen.thinking);
             return Ok(match self.aside(&request, LIMIT).await? {
                 Aside::Said(reply, spent) => {
                     sum.add(&spent);

@@ -21,17 +21,17 @@ impl Turn {
         &mut self,
         lines: Vec<String>,
     ) -> Result<Option<EventKind>, EngineError> {
-        let ws = self.journal.ws.clone();
+        let ws = self.talk.journal.ws.clone();
         let (session, zone) = ws.read(|snap| {
             let zone = workspace::settings(snap)?.and_then(|s| TimeZone::get(&s.zone).ok());
-            Ok::<_, StoreError>((snap.get::<Session>(self.session)?, zone))
+            Ok::<_, StoreError>((snap.get::<Session>(self.setting.session)?, zone))
         })?;
         let lasts = session.is_some_and(|session| !talk::is_throw_away(&session.key));
-        if lines.is_empty() || !lasts || self.child.is_some() {
+        if lines.is_empty() || !lasts || self.setting.child.is_some() {
             return Ok(None);
         }
         let today = ws.app.clock.now().to_zoned(zone.unwrap_or(TimeZone::UTC)).date();
-        let (path, folder) = (memory::note_of(today), ws.agent_folder(&self.agent.slug));
+        let (path, folder) = (memory::note_of(today), ws.agent_folder(&self.setting.agent.slug));
         let _turn = ws.paths.hold(&folder.join(&path)).await;
         let (note, kept) = (path.clone(), lines.clone());
         let written = blocking(move || -> Result<bool, GitError> {
@@ -52,11 +52,11 @@ impl Turn {
             Ok(true) => Ok(Some(EventKind::Remembered { path, lines })),
             Ok(false) => {
                 // What stands there already may be what this run wrote before a crash: it is committed.
-                self.journal.paths.insert(path);
+                self.talk.journal.paths.insert(path);
                 Ok(None)
             }
             Err(error) => {
-                tracing::warn!(run.id = %self.journal.run, %error, "a note was not written");
+                tracing::warn!(run.id = %self.talk.journal.run, %error, "a note was not written");
                 Ok(None)
             }
         }
