@@ -237,7 +237,7 @@ impl Looking {
             wanted: &wanted,
             // Whoever asks may see these conversations, whosever they are.
             audiences: &audiences,
-            kinds: &[Kind::Message as u8],
+            kinds: &[Kind::Message.number()],
             status: None,
             groups: &groups,
             any: true,

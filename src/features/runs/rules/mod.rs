@@ -8,6 +8,7 @@ pub mod children;
 pub mod client;
 pub mod context;
 mod dropped;
+mod earlier;
 pub mod forget;
 mod fork;
 pub mod habits;
@@ -29,6 +30,7 @@ use kernel::{AgentId, FieldError, Problem, ProblemKind, SessionId};
 use store::StoreError;
 
 pub use crate::runs::queries::halt::held;
+pub use earlier::{Earlier, EarlierCall};
 pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, begin, force_end, keep_late, make_item_run, put_down, recover,

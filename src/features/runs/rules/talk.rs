@@ -6,7 +6,8 @@ use kernel::{AccountId, InputId, Outcome, QueueMode, RunId, SessionId};
 use store::{ReadExt, WriteTx};
 
 use super::{
-    NewInput, RunError, Sent, SessionSpec, context, force_end, habits, open_session, queue,
+    Earlier, NewInput, RunError, Sent, SessionSpec, context, earlier, force_end, habits,
+    open_session, queue,
 };
 
 /// Opens the session if need be and queues a message in it. A person's own conversation that is over
@@ -15,12 +16,28 @@ use super::{
 /// # Errors
 /// `Private` in somebody else's conversation, and as [`queue()`].
 pub fn say(tx: &mut WriteTx<'_>, session: SessionSpec, new: NewInput) -> Result<Sent, RunError> {
+    say_after(tx, session, Vec::new(), new)
+}
+
+/// The same, where a program keeps the conversation: a session in which nothing was said yet begins with what was said
+/// before.
+///
+/// # Errors
+/// As [`say`].
+pub fn say_after(
+    tx: &mut WriteTx<'_>,
+    session: SessionSpec,
+    before: Vec<Earlier>,
+    new: NewInput,
+) -> Result<Sent, RunError> {
     let session = open_session(tx, session)?;
     if tx.by().account().is_some_and(|by| !session.admits(by)) {
         return Err(RunError::Private);
     }
     let session = habits::fresh(tx, session)?;
-    queue(tx, session.id, new)
+    let id = session.id;
+    earlier::recount(tx, session, before)?;
+    queue(tx, id, new)
 }
 
 /// Refuses what is said by somebody who has not seen what a conversation has come to.

@@ -425,6 +425,10 @@ async fn ask(
         false => Remembers::Nothing,
     };
     question.talk.spill(remembers);
+    let before = match remembers {
+        Remembers::Everything => Vec::new(),
+        Remembers::Nothing => question.talk.before(),
+    };
     let text = question.talk.input(remembers)?;
     let attached = content::keep(ws, question.talk.take_files()).await?;
     let (demand, thinking) = (question.demand.clone(), question.thinking);
@@ -434,7 +438,7 @@ async fn ask(
     let bound = *thread == Thread::Single && !question.stays;
     let created = ws.app.clock.now().as_second();
     let say = once.run(move |tx: &mut WriteTx<'_>| -> Result<_, RunError> {
-        let sent = rules::talk::say(tx, spec, new)?;
+        let sent = rules::talk::say_after(tx, spec, before, new)?;
         rules::client::bind(tx, sent.run, bound)?;
         let (input, run, name) = (sent.message, sent.run, sent.run.to_string());
         Ok(Asked { input, run, since: (0, 0), bound, name, created })

@@ -104,6 +104,9 @@ pub(super) struct Message {
 /// A call that the model made.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct CallMade {
+    /// Its id.
+    #[serde(default)]
+    id: String,
     /// What was called.
     function: FunctionMade,
 }
@@ -212,8 +215,8 @@ impl ChatRequest {
                 Some(call) => talk.give(call, content),
                 None => talk.say(speaker, content),
             }
-            for CallMade { function } in message.tool_calls.iter().flatten() {
-                talk.called(&function.name, &function.arguments);
+            for CallMade { id, function } in message.tool_calls.iter().flatten() {
+                talk.called(id, &function.name, &function.arguments);
             }
         }
         Ok(talk)
@@ -224,6 +227,7 @@ impl ChatRequest {
 mod tests {
     use super::super::talk::Remembers;
     use super::ChatRequest;
+    use features::runs::rules::{Earlier, EarlierCall};
     use serde_json::json;
 
     fn read(body: &serde_json::Value) -> Result<ChatRequest, super::ChatError> {
@@ -233,6 +237,10 @@ mod tests {
     fn input(messages: serde_json::Value, remembers: Remembers) -> String {
         let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
         request.talk().unwrap().input(remembers).unwrap()
+    }
+
+    fn before(messages: &serde_json::Value) -> Vec<Earlier> {
+        read(&json!({ "model": "hq", "messages": messages })).unwrap().talk().unwrap().before()
     }
 
     #[test]
@@ -245,23 +253,27 @@ mod tests {
     }
 
     #[test]
-    fn instructions_and_history_are_told_apart_from_what_is_said_now() {
+    fn what_was_said_before_keeps_its_roles_and_instructions_come_first() {
         let talk = json!([
             { "role": "system", "content": "Be short." },
             { "role": "user", "content": "Hi" },
             { "role": "assistant", "content": "Hello!" },
             { "role": "user", "content": "What is open?" },
         ]);
-        let folded = input(talk.clone(), Remembers::Nothing);
+        assert_eq!(input(talk.clone(), Remembers::Nothing), "What is open?");
+        let instructions = "# Instructions from the program that asks\nBe short.";
         assert_eq!(
-            folded,
-            "# Instructions from the program that asks\nBe short.\n\n# The conversation so far\n\
-             User: Hi\n\nAssistant: Hello!\n\n# What is said now\nWhat is open?"
+            before(&talk),
+            [
+                Earlier::Instructions(instructions.into()),
+                Earlier::Said("Hi".into()),
+                Earlier::Answered { text: "Hello!".into(), calls: Vec::new() },
+            ]
         );
         // The instructions are those of this question, whatever the session was told before.
         assert_eq!(
             input(talk, Remembers::Everything),
-            "# Instructions from the program that asks\nBe short.\n\n# What is said now\nWhat is open?"
+            format!("{instructions}\n\n# What is said now\nWhat is open?")
         );
     }
 
@@ -280,8 +292,7 @@ mod tests {
         ]);
         let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
         let mut talk = request.talk().unwrap();
-        let folded = talk.input(Remembers::Nothing).unwrap();
-        assert!(folded.contains("User: What is this?\n[a picture]"), "{folded}");
+        assert_eq!(talk.before()[0], Earlier::Said("What is this?\n[a picture]".into()));
         assert_eq!(talk.input(Remembers::Everything).unwrap(), "");
         assert_eq!(talk.take_files().len(), 1);
         assert!(talk.input(Remembers::Everything).is_err(), "nothing is left to say");
@@ -300,22 +311,66 @@ mod tests {
         let talk = request.talk().unwrap();
         assert_eq!(talk.results(), [("a".to_owned(), "21".to_owned())]);
         assert_eq!(talk.said_besides(), "Be short");
-        let folded = talk.input(Remembers::Nothing).unwrap();
-        assert!(folded.contains("[called get_weather({\"city\":\"Rome\"})]"), "{folded}");
-        assert!(folded.ends_with("Result of a tool: 21\n\nBe short"), "{folded}");
+        let call = EarlierCall {
+            id: "a".into(),
+            name: "get_weather".into(),
+            arguments: "{\"city\":\"Rome\"}".into(),
+        };
+        assert_eq!(
+            talk.before(),
+            [
+                Earlier::Said("How warm is it?".into()),
+                Earlier::Answered { text: String::new(), calls: vec![call] },
+                Earlier::Result { call: "a".into(), text: "21".into() },
+            ]
+        );
+        assert_eq!(talk.input(Remembers::Nothing).unwrap(), "Be short");
+        let told = talk.input(Remembers::Everything).unwrap();
+        assert_eq!(told, "Result of a tool: 21\n\nBe short");
+    }
+
+    #[test]
+    fn what_providers_would_refuse_is_put_right() {
+        let messages = json!([
+            { "role": "user", "content": "Look" },
+            { "role": "assistant", "tool_calls": [{ "id": "a b:c", "type": "function",
+                "function": { "name": "look", "arguments": "not json" } }] },
+            { "role": "tool", "tool_call_id": "a b:c", "content": "a heron" },
+        ]);
+        let before = before(&messages);
+        let Earlier::Answered { calls, .. } = &before[1] else { panic!("{before:?}") };
+        assert!(calls[0].id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{calls:?}");
+        assert_eq!(calls[0].arguments, "{\"arguments\":\"not json\"}");
+        assert_eq!(
+            before[2],
+            Earlier::Result { call: calls[0].id.clone(), text: "a heron".into() }
+        );
+        assert!(input(messages, Remembers::Nothing).contains("go on"));
     }
 
     #[test]
     fn a_long_history_loses_its_oldest_messages_first() {
-        let long = "x".repeat(40_000);
-        let talk = json!([
-            { "role": "user", "content": format!("first {long}") },
-            { "role": "assistant", "content": format!("second {long}") },
-            { "role": "user", "content": "now" },
-        ]);
-        let folded = input(talk, Remembers::Nothing);
-        assert!(folded.contains("second") && !folded.contains("first"));
-        assert!(folded.contains("[1 earlier messages were left out]"));
+        let long = "x".repeat(14_000);
+        let pair = |n: usize| {
+            [
+                json!({ "role": "user", "content": format!("question {n} {long}") }),
+                json!({ "role": "assistant", "content": format!("answer {n}") }),
+            ]
+        };
+        let mut all: Vec<_> = (0..100).flat_map(pair).collect();
+        all.push(json!({ "role": "user", "content": "now" }));
+        let request = read(&json!({ "model": "hq", "messages": all })).unwrap();
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Nothing);
+        let before = talk.before();
+        let Earlier::Instructions(told) = &before[0] else { panic!("what is left out is told") };
+        assert!(told.contains("earlier messages were left out here"), "{told}");
+        assert!(told.contains("conversation.md"), "{told}");
+        assert!(matches!(&before[1], Earlier::Said(text) if text.starts_with("question")));
+        let last = Earlier::Answered { text: "answer 99".into(), calls: Vec::new() };
+        assert_eq!(before.last(), Some(&last));
+        assert!(140 < before.len() && before.len() < 160, "{}", before.len());
+        assert_eq!(talk.take_files().len(), 1, "all of it in one file");
     }
 
     #[test]
@@ -329,10 +384,10 @@ mod tests {
         let request = read(&json!({ "model": "hq", "messages": messages })).unwrap();
         let mut talk = request.talk().unwrap();
         talk.spill(Remembers::Nothing);
+        let Earlier::Said(first) = &talk.before()[0] else { panic!("somebody said it") };
+        assert!(first.starts_with("first xxx") && first.ends_with("end of first"));
+        assert!(first.contains("all of it stands in the file conversation.md"), "{first}");
         let told = talk.input(Remembers::Nothing).unwrap();
-        assert!(told.contains(
-            "[1 earlier messages were left out here; all of it stands in the file conversation.md]"
-        ));
         assert!(told.contains("now xxx") && told.ends_with("and that is all"));
         assert!(told.contains("the whole stands in the file message-3.md"));
         assert_eq!(talk.take_files().len(), 2);

@@ -173,7 +173,7 @@ impl ResponsesRequest {
                 }
                 "function_call" => {
                     let word = |key: &str| item[key].as_str().unwrap_or_default();
-                    talk.called(word("name"), word("arguments"));
+                    talk.called(word("call_id"), word("name"), word("arguments"));
                 }
                 // What the model thought, and what the session has anyway.
                 "reasoning" | "item_reference" => {}

@@ -1,4 +1,5 @@
-//! A conversation as one input of a session, which agent it goes to, and which session.
+//! A conversation as a program keeps it: what was said before, and what is said now as one input of a session. Which
+//! agent it goes to, and which session.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,19 +8,26 @@ use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
 use features::runs::model::MAX_SPILLED;
+use features::runs::rules::client::MAX_INLINE;
+use features::runs::rules::{Earlier, EarlierCall};
 use kernel::text::{MAX_TEXT, cut, head_tail};
 use kernel::{AccountId, RunId};
 
 use super::content::{Content, Given};
 use super::error::ChatError;
 
-/// The longest input that is made of a conversation, in bytes; the oldest messages give way.
+/// The longest input that is made of what is said now, in bytes.
 const MAX_INPUT: usize = MAX_TEXT - 1024;
-
-/// How much of what is said now stands in the message itself, and from how much on an earlier conversation is kept
-/// as a file beside it, in bytes.
+/// How much of what is said now stands in the message itself, in bytes.
 const INLINE: usize = 24 * 1024;
-/// The name of that file.
+/// How many messages of what was said before a model is shown, and how much of them, in bytes; the oldest give way.
+const MOST_BEFORE: usize = 500;
+const MOST_BYTES: usize = 1024 * 1024;
+/// What a run hears that is given nothing but results of its calls.
+const GO_ON: &str = "The results of your calls stand above; go on.";
+/// What stands before the instructions.
+const INSTRUCTIONS: &str = "# Instructions from the program that asks";
+/// The name of the file that holds what was said before, when a model is not shown all of it.
 const CONVERSATION: &str = "conversation.md";
 /// The name of the one that holds all long messages, when there are many.
 const MESSAGES: &str = "messages.md";
@@ -30,8 +38,6 @@ pub(super) struct Talk {
     /// The field that it came in, for errors.
     param: &'static str,
     said: Vec<Said>,
-    /// Whether all that was said before stands in a file beside it.
-    is_filed: bool,
 }
 
 /// One message.
@@ -41,12 +47,26 @@ struct Said {
     content: Content,
     /// The call whose result it is.
     result_of: Option<String>,
+    /// What the model called then.
+    calls: Vec<EarlierCall>,
+}
+
+impl Said {
+    fn new(who: Speaker, content: Content) -> Self {
+        Self { who, content, result_of: None, calls: Vec::new() }
+    }
+
+    /// How much of it a model is shown, in bytes.
+    fn bytes(&self) -> usize {
+        let calls = self.calls.iter().map(|call| call.arguments.len());
+        self.content.text.len().min(MAX_INLINE) + calls.sum::<usize>()
+    }
 }
 
 impl Talk {
     /// Nothing yet.
     pub fn new(param: &'static str) -> Self {
-        Self { param, said: Vec::new(), is_filed: false }
+        Self { param, said: Vec::new() }
     }
 
     /// The same, with instructions.
@@ -61,18 +81,25 @@ impl Talk {
 
     /// Adds what somebody said.
     pub fn say(&mut self, who: Speaker, content: Content) {
-        self.said.push(Said { who, content, result_of: None });
+        self.said.push(Said::new(who, content));
     }
 
     /// Adds the result of a call of the client's tools.
     pub fn give(&mut self, call: &str, content: Content) {
-        self.said.push(Said { who: Speaker::Tool, content, result_of: Some(call.to_owned()) });
+        let result_of = Some(sound_id(call));
+        self.said.push(Said { result_of, ..Said::new(Speaker::Tool, content) });
     }
 
-    /// Adds a call of a tool that was made before.
-    pub fn called(&mut self, name: &str, arguments: &str) {
-        let text = format!("[called {}({})]", cut(name, 64), cut(arguments, 2_000));
-        self.say(Speaker::Assistant, Content::text(text));
+    /// Adds a call of a tool that was made before, to the answer that was said last.
+    pub fn called(&mut self, id: &str, name: &str, arguments: &str) {
+        if self.said.last().is_none_or(|last| last.who != Speaker::Assistant) {
+            self.say(Speaker::Assistant, Content::text(""));
+        }
+        let name = cut(name, 64).to_owned();
+        let call = EarlierCall { id: sound_id(id), name, arguments: sound_arguments(arguments) };
+        if let Some(last) = self.said.last_mut() {
+            last.calls.push(call);
+        }
     }
 
     /// The results that are given now: the id of each call and its text; none when something else than
@@ -111,11 +138,12 @@ impl Talk {
     pub fn spill(&mut self, remembers: Remembers) {
         let from = self.now_from();
         let mut files = Vec::new();
-        let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
-        let before: String = before.map(|said| line(said.who, &said.content.told())).collect();
-        if remembers == Remembers::Nothing && INLINE < before.len() {
+        if remembers == Remembers::Nothing && self.shown_from() != 0
+            || self.said[..from].iter().any(Said::is_cut)
+        {
+            let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
+            let before: String = before.map(Said::line).collect();
             files.push(Given::text(CONVERSATION, before));
-            self.is_filed = true;
         }
         let is_told = |at: usize, who: Speaker| from <= at || who == Speaker::System;
         let many = self.said.iter().enumerate().filter(|(at, said)| is_told(*at, said.who)).count();
@@ -152,28 +180,88 @@ impl Talk {
         }
     }
 
-    /// The conversation as one input. A session that remembers gets what is new alone, and the instructions: they
-    /// are those of this question.
+    /// What is said now as one input. A session that remembers gets the instructions with it: they are those of this
+    /// question. To one that is new they are told before everything else, by [`Talk::before`].
     ///
     /// # Errors
     /// When nothing is said, or too much.
     pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
-        let (before, now) = self.said.split_at(self.now_from());
-        let instructions = self.said.iter().filter(|said| said.who == Speaker::System);
-        let instructions: Vec<&str> = instructions.map(|said| said.content.text.trim()).collect();
-        let now = now.iter().filter(|said| said.who != Speaker::System);
+        let is_new = remembers == Remembers::Nothing;
+        let now = self.said[self.now_from()..].iter().filter(|said| said.who != Speaker::System);
         let has_files = now.clone().any(|said| !said.content.files.is_empty());
-        let now: Vec<Cow<'_, str>> = now.map(Said::told_now).collect();
-        let now = now.join("\n\n").trim().to_owned();
-        if now.is_empty() && !has_files {
-            let text = "the last message must be the user's and must say something";
-            return Err(ChatError::invalid(self.param, text));
+        let has_results = is_new && now.clone().any(|said| self.answers_a_call(said));
+        let now: Vec<Cow<'_, str>> =
+            now.filter(|said| !(is_new && self.answers_a_call(said))).map(Said::told_now).collect();
+        let now = match now.join("\n\n").trim() {
+            "" if has_results => GO_ON.to_owned(),
+            "" if !has_files => {
+                let text = "the last message must be the user's and must say something";
+                return Err(ChatError::invalid(self.param, text));
+            }
+            now => now.to_owned(),
+        };
+        let instructions = self.instructions();
+        let text = match is_new || instructions.is_empty() {
+            true => now,
+            false => format!("{INSTRUCTIONS}\n{instructions}\n\n# What is said now\n{now}"),
+        };
+        checked(self.param, text)
+    }
+
+    fn instructions(&self) -> String {
+        let all = self.said.iter().filter(|said| said.who == Speaker::System);
+        all.map(|said| said.content.text.trim()).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Whether something is the result of a call of the last answer.
+    fn answers_a_call(&self, said: &Said) -> bool {
+        let last = self.now_from().checked_sub(1).map(|at| &self.said[at]);
+        let calls = last.map(|last| last.calls.as_slice()).unwrap_or_default();
+        said.result_of.as_ref().is_some_and(|id| calls.iter().any(|call| call.id == *id))
+    }
+
+    /// From which message on a model is shown what was said before now; it begins with somebody's words.
+    fn shown_from(&self) -> usize {
+        let before = &self.said[..self.now_from()];
+        let (mut bytes, mut from) = (0, before.len());
+        for (at, said) in before.iter().enumerate().rev() {
+            bytes += said.bytes();
+            if MOST_BYTES < bytes || MOST_BEFORE < before.len() - at {
+                break;
+            }
+            if said.who == Speaker::User {
+                from = at;
+            }
         }
-        let knows = remembers == Remembers::Everything;
-        let talk = before.iter().filter(|said| !knows && said.who != Speaker::System);
-        let before: Vec<(Speaker, String)> =
-            talk.map(|said| (said.who, said.content.told())).collect();
-        fold(self, &instructions.join("\n\n"), &before, &now)
+        // What stands before the first words of somebody goes along with them, when nothing else is left out.
+        let is_whole = before[..from].iter().all(|said| said.who != Speaker::User)
+            && bytes <= MOST_BYTES
+            && before.len() <= MOST_BEFORE;
+        if is_whole { 0 } else { from }
+    }
+
+    /// What was said before, and the results that are given now, for a session that is new. The instructions come
+    /// first, so that each question of a conversation begins as the one before it.
+    pub fn before(&self) -> Vec<Earlier> {
+        let (now, from) = (self.now_from(), self.shown_from());
+        let mut all = Vec::new();
+        let instructions = self.instructions();
+        if !instructions.is_empty() {
+            all.push(Earlier::Instructions(format!("{INSTRUCTIONS}\n{instructions}")));
+        }
+        let left_out = self.said[..from].iter().filter(|said| said.who != Speaker::System).count();
+        if 0 < left_out {
+            let text = format!(
+                "[{left_out} earlier messages were left out here; all of it stands in the file \
+                 {CONVERSATION}]"
+            );
+            all.push(Earlier::Instructions(text));
+        }
+        let shown = self.said[from..].iter().enumerate().filter(|(at, said)| {
+            said.who != Speaker::System && (from + at < now || self.answers_a_call(said))
+        });
+        all.extend(shown.map(|(_, said)| said.earlier()));
+        all
     }
 }
 
@@ -185,6 +273,56 @@ impl Said {
             Speaker::Tool => Cow::Owned(format!("{}: {text}", Speaker::Tool.label())),
             _ => Cow::Borrowed(text),
         }
+    }
+
+    /// The same in the role in which it was said.
+    fn earlier(&self) -> Earlier {
+        let mut text = self.content.told();
+        if MAX_INLINE < text.len() {
+            let marker = format!("\n[… all of it stands in the file {CONVERSATION} …]\n");
+            text = head_tail(&text, MAX_INLINE - marker.len(), &marker);
+        }
+        match (self.who, &self.result_of) {
+            (Speaker::Assistant, _) => Earlier::Answered { text, calls: self.calls.clone() },
+            (_, Some(call)) => Earlier::Result { call: call.clone(), text },
+            _ => Earlier::Said(text),
+        }
+    }
+
+    /// Whether a model is shown only its beginning and its end.
+    fn is_cut(&self) -> bool {
+        self.who != Speaker::System && MAX_INLINE < self.content.text.len()
+    }
+
+    /// A message as it stands in the file of a conversation.
+    fn line(&self) -> String {
+        let calls =
+            self.calls.iter().map(|call| format!("\n[called {}({})]", call.name, call.arguments));
+        format!(
+            "{}: {}{}\n\n",
+            self.who.label(),
+            self.content.told().trim(),
+            calls.collect::<String>()
+        )
+    }
+}
+
+/// An id of a call as every provider takes it: letters, digits, `-` and `_`, at most 64 of them.
+fn sound_id(id: &str) -> String {
+    let is_sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !id.is_empty() && id.len() <= 64 && id.chars().all(is_sound) {
+        true => id.to_owned(),
+        false => format!("call_{}", hex::encode(&Sha256::digest(id)[..12])),
+    }
+}
+
+/// Arguments of a call as every provider takes them: an object in JSON.
+fn sound_arguments(arguments: &str) -> String {
+    let is_object =
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments).is_ok();
+    match is_object && arguments.len() <= MAX_INLINE {
+        true => arguments.to_owned(),
+        false => serde_json::json!({ "arguments": cut(arguments, 2_000) }).to_string(),
     }
 }
 
@@ -235,55 +373,6 @@ impl Speaker {
             Self::Tool => "Result of a tool",
         }
     }
-}
-
-/// One input of a conversation that the session does not know.
-fn fold(
-    talk: &Talk,
-    instructions: &str,
-    before: &[(Speaker, String)],
-    now: &str,
-) -> Result<String, ChatError> {
-    if instructions.is_empty() && before.is_empty() {
-        return checked(talk.param, now.to_owned());
-    }
-    let mut out = String::new();
-    if !instructions.is_empty() {
-        out.push_str("# Instructions from the program that asks\n");
-        out.push_str(instructions);
-        out.push_str("\n\n");
-    }
-    let end = format!("# What is said now\n{now}");
-    let room = MAX_INPUT.saturating_sub(out.len() + end.len() + 128);
-    let mut kept = Vec::new();
-    let mut used = 0;
-    for (speaker, text) in before.iter().rev().filter(|(_, text)| !text.trim().is_empty()) {
-        let line = line(*speaker, text);
-        used += line.len();
-        if room < used {
-            break;
-        }
-        kept.push(line);
-    }
-    if !kept.is_empty() {
-        out.push_str("# The conversation so far\n");
-        let left_out = before.len() - kept.len();
-        if 0 < left_out && room < used {
-            let place = match talk.is_filed {
-                true => format!(" here; all of it stands in the file {CONVERSATION}"),
-                false => String::new(),
-            };
-            out.push_str(&format!("[{left_out} earlier messages were left out{place}]\n\n"));
-        }
-        out.extend(kept.iter().rev().map(String::as_str));
-    }
-    out.push_str(&end);
-    checked(talk.param, out)
-}
-
-/// A message of a conversation.
-fn line(who: Speaker, text: &str) -> String {
-    format!("{}: {}\n\n", who.label(), text.trim())
 }
 
 fn checked(param: &str, text: String) -> Result<String, ChatError> {

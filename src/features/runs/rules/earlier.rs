@@ -1,0 +1,121 @@
+//! What was said before in a conversation that its program keeps: it stands in the session as what people, the model and
+//! tools said, so that a model is shown it in their own roles.
+
+use crate::runs::model::{Body, CallStatus, EventKind, Session, SessionEvent};
+use kernel::text::head_tail;
+use providers::model::Part;
+use store::WriteTx;
+
+use super::RunError;
+use super::client::MAX_INLINE;
+
+/// Something that was said before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// What holds for all of it.
+    Instructions(String),
+    /// What a person said.
+    Said(String),
+    /// What the model answered, and what it called.
+    Answered {
+        /// Its words; may be empty when it called something.
+        text: String,
+        /// Its calls.
+        calls: Vec<EarlierCall>,
+    },
+    /// What a tool answered to a call of the last answer.
+    Result {
+        /// The id of the call.
+        call: String,
+        /// What it answered.
+        text: String,
+    },
+}
+
+/// A call that was made before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierCall {
+    /// Its id: letters, digits, `-` and `_`.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments as JSON text.
+    pub arguments: String,
+}
+
+/// Writes what was said before into a session in which nothing was said yet; one that remembers is left as it is.
+///
+/// # Errors
+/// When the store refuses.
+pub(super) fn recount(
+    tx: &mut WriteTx<'_>,
+    mut session: Session,
+    all: Vec<Earlier>,
+) -> Result<(), RunError> {
+    if 0 < session.events || all.is_empty() {
+        return Ok(());
+    }
+    let mut open: Vec<EarlierCall> = Vec::new();
+    for one in all {
+        let kind = match one {
+            Earlier::Instructions(text) => EventKind::Notice { text },
+            Earlier::Said(text) => EventKind::Input {
+                input: Some(tx.new_id()),
+                text: body(&text),
+                by: tx.by(),
+                steered: false,
+            },
+            Earlier::Answered { text, calls } => {
+                open.clone_from(&calls);
+                answered(&text, calls)
+            }
+            Earlier::Result { call, text } => {
+                // A result without its call would be refused by every provider.
+                let Some(at) = open.iter().position(|one| one.id == call) else { continue };
+                let EarlierCall { id: call_id, name, .. } = open.remove(at);
+                EventKind::ToolFinished {
+                    step: 0,
+                    call_id,
+                    name,
+                    status: CallStatus::Ok,
+                    result: body(&text),
+                    millis: 0,
+                    paths: Vec::new(),
+                    seq: None,
+                }
+            }
+        };
+        let (n, at) = (session.events, tx.now());
+        tx.put(&SessionEvent { session: session.id, n, run: None, at, kind })?;
+        session.events += 1;
+    }
+    tx.put(&session)?;
+    Ok(())
+}
+
+fn answered(text: &str, calls: Vec<EarlierCall>) -> EventKind {
+    let said = (!text.trim().is_empty()).then(|| Part::text(shown(text)));
+    let calls = calls.into_iter().map(|EarlierCall { id, name, arguments }| Part::ToolCall {
+        id,
+        name,
+        arguments,
+    });
+    let parts: Vec<Part> = said.into_iter().chain(calls).collect();
+    EventKind::Assistant {
+        call: 0,
+        parts: Body::Inline(serde_json::to_string(&parts).unwrap_or_default()),
+        stop: String::new(),
+        input_tokens: 0,
+        output_tokens: 0,
+        billed_micros: None,
+        millis: 0,
+    }
+}
+
+fn body(text: &str) -> Body {
+    Body::Inline(shown(text))
+}
+
+fn shown(text: &str) -> String {
+    head_tail(text, MAX_INLINE, "\n[…]\n")
+}
