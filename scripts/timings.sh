@@ -31,8 +31,10 @@ timed "check, a leaf (store)" src/store/tx.rs 25 "${check[@]}"
 timed "check, features" src/features/tasks/rules.rs 18 "${check[@]}"
 timed "check, a door (work)" src/doors/work/tasks/pages/list.rs 10 "${check[@]}"
 timed "check, runtime" src/runtime/turn.rs 10 "${check[@]}"
+timed "check, a new noun" tests/sample/lib.rs 10 "${check[@]}"
 timed "check, server" src/server/router.rs 10 "${check[@]}"
 timed "build, a door (work)" src/doors/work/tasks/pages/list.rs 25 cargo build --locked --bin hq
 timed "tests of a leaf (providers), built" src/providers/wire.rs 30 cargo test --locked -p providers --no-run
-timed "tests of everything, built" src/features/tasks/rules.rs 120 cargo test --locked --no-run --test it
+timed "tests of a noun, built" tests/sample/lib.rs 30 cargo test --locked -p sample --no-run
+timed "tests of everything, built" src/features/tasks/rules.rs 180 cargo test --locked --no-run --test it
 exit "$over"

@@ -15,10 +15,10 @@ use server::seed::{EMAIL, PASSWORD};
 
 use crate::load::{self, Client, Load, Times, told};
 use crate::rows::{BINARY, bearer, figure, folder, has_change, id, unlimited};
-use crate::support::browse::Browser;
-use crate::support::program::{self, Program};
-use crate::support::wire;
 use crate::{Figure, ms};
+use support::browse::Browser;
+use support::program::{self, Program};
+use support::wire;
 
 /// How long a page is asked for again and again.
 const SPAN: Duration = Duration::from_secs(4);

@@ -7,7 +7,7 @@ use crate::Figure;
 use crate::load::{self, Client, Load, Times};
 use crate::ms;
 use crate::rows::{Ready, figure};
-use crate::support::wire;
+use support::wire;
 
 /// Tasks in the workspace.
 const TASKS: usize = 100_000;

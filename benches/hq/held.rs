@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::Figure;
 use crate::load::{Client, Times, told};
 use crate::rows::{Ready, figure, unlimited};
-use crate::support::program::{self, Program};
+use support::program::{self, Program};
 
 /// Pages that are open at once.
 const STREAMS: u64 = 10_000;

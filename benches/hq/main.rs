@@ -17,8 +17,6 @@ mod model;
 mod rows;
 mod runtime;
 mod undo;
-#[path = "../../tests/it/support/mod.rs"]
-mod support;
 
 use std::process::ExitCode;
 

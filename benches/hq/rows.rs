@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::load::{self, Client, Times, told};
-use crate::support::browse::Browser;
-use crate::support::program::{self, Program};
-use crate::support::wire;
 use crate::{Figure, model, ms};
+use support::browse::Browser;
+use support::program::{self, Program};
+use support::wire;
 
 /// The program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_hq");

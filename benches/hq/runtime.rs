@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::load::{self, Client, Times, told};
 use crate::model::{Manner, now_us};
 use crate::rows::{Ready, bearer, figure, unlimited};
-use crate::support::program::{self, Program};
-use crate::support::wire;
 use crate::{Figure, ms};
+use support::program::{self, Program};
+use support::wire;
 
 /// Calls in one answer of the model.
 const CALLS: u32 = 20;

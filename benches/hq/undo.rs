@@ -14,8 +14,8 @@ use crate::Figure;
 use crate::load::Times;
 use crate::ms;
 use crate::rows::figure;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 /// How many tasks the run has changed: the most that one undo takes.
 const TASKS: usize = 10_000;

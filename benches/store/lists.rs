@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use features::agents::model::Agent;
 use features::comments::model::Comment;
 use features::streams::model::Stream;
+use features::tasks::model::label::LabelId;
 use features::tasks::model::label::{Label, TaskLabel};
 use features::tasks::queries::due;
 use features::tasks::queries::error::TaskError;
@@ -18,7 +19,7 @@ use features::tasks::rules::{self, NewTask};
 use kernel::filter::Query;
 use kernel::id::SystemIds;
 use kernel::time::SystemClock;
-use kernel::{AgentId, Assignee, Cause, Clock, LabelId, Priority, StreamId, TaskStatus};
+use kernel::{AgentId, Assignee, Cause, Clock, Priority, StreamId, TaskStatus};
 use store::{Options, Record as _, Store, StoreError, WriteTx};
 
 use crate::fixture::{ACTOR, half, ms, real};

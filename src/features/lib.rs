@@ -1,6 +1,7 @@
 //! Facts and rules, one folder for each noun: `model`, `queries`, `rules`, `reactions`. What lets people, programs
 //! and agents in stands in the doors. ARCHITECTURE.md has the inner shape.
 
+pub mod cards;
 pub mod workspace;
 pub mod users;
 pub mod dashboard;

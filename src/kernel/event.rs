@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::budget::Payer;
 use super::id::{
     AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, FiringId, InputId,
-    InviteId, ItemId, JobId, LabelId, RoutineId, RunId, SessionId, SignInId, StreamId, TaskId,
+    InviteId, ItemId, JobId, RecordId, RoutineId, RunId, SessionId, SignInId, StreamId, TaskId,
     TokenId, VersionId, WorkspaceId,
 };
 use super::notice::Notice;
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Manager, Period, Role, RoutineAct, TaskField, TaskStatus,
-    Verdict, WaitFor, WorkspaceState,
+    AgentStatus, Assignee, FactorChange, Manager, Period, Role, RoutineAct, RowAct, TaskField,
+    TaskStatus, Verdict, WaitFor, WorkspaceState,
 };
 
 /// Something that happened.
@@ -518,20 +518,20 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
     },
-    /// A label was made.
+    /// A label was made. Entries of today have `Row`.
     LabelCreated {
         /// The label.
-        label: LabelId,
+        label: RecordId,
     },
-    /// A label has another name, colour or description.
+    /// A label has another name, colour or description. Entries of today have `Row`.
     LabelChanged {
         /// The label.
-        label: LabelId,
+        label: RecordId,
     },
-    /// A label was taken away from everywhere.
+    /// A label was taken away from everywhere. Entries of today have `Row`.
     LabelDeleted {
         /// The label.
-        label: LabelId,
+        label: RecordId,
         /// What it was called.
         name: String,
     },
@@ -574,5 +574,16 @@ pub enum Event {
         path: String,
         /// The commit on the agent's branch.
         commit: String,
+    },
+    /// A record of a noun with a card was made, changed or deleted.
+    Row {
+        /// Its table.
+        table: u16,
+        /// The bytes of its key.
+        id: Vec<u8>,
+        /// What happened to it.
+        act: RowAct,
+        /// The names of the fields that changed, as its JSON has them; none when it was made or deleted.
+        fields: Vec<String>,
     },
 }

@@ -22,18 +22,31 @@ pub trait TypedId: Copy + Eq + Ord + std::fmt::Display + 'static {
     }
 }
 
+/// What `ids!` names in the packages that use it.
+#[doc(hidden)]
+pub mod made_of {
+    pub use schemars;
+    pub use serde;
+    pub use uuid;
+}
+
+/// Makes ids of kinds of records, each a type of its own: `ids! { /// A contact. ContactId }`.
+#[macro_export]
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(Uuid);
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            $crate::id::made_of::serde::Serialize, $crate::id::made_of::serde::Deserialize,
+        )]
+        #[serde(transparent, crate = "::kernel::id::made_of::serde")]
+        pub struct $name($crate::id::made_of::uuid::Uuid);
 
-        impl TypedId for $name {
-            fn from_uuid(uuid: Uuid) -> Self {
+        impl $crate::TypedId for $name {
+            fn from_uuid(uuid: $crate::id::made_of::uuid::Uuid) -> Self {
                 Self(uuid)
             }
-            fn uuid(self) -> Uuid {
+            fn uuid(self) -> $crate::id::made_of::uuid::Uuid {
                 self.0
             }
         }
@@ -50,22 +63,24 @@ macro_rules! ids {
             }
         }
 
-        impl schemars::JsonSchema for $name {
+        impl $crate::id::made_of::schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
             }
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "format": "uuid" })
+            fn json_schema(
+                _: &mut $crate::id::made_of::schemars::SchemaGenerator,
+            ) -> $crate::id::made_of::schemars::Schema {
+                $crate::id::made_of::schemars::json_schema!({ "type": "string", "format": "uuid" })
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = uuid::Error;
+            type Err = $crate::id::made_of::uuid::Error;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::try_parse(text).map(Self)
+                $crate::id::made_of::uuid::Uuid::try_parse(text).map(Self)
             }
         }
     )+};
@@ -130,20 +145,18 @@ ids! {
     PushId,
     /// A stream: a group of tasks.
     StreamId,
-    /// A label of tasks.
-    LabelId,
     /// A relation between two tasks.
     RelationId,
     /// A series: a task that comes again and again.
     SeriesId,
-    /// A saved view.
-    ViewId,
     /// A template of tasks.
     TemplateId,
     /// A reaction to a comment.
     ReactionId,
     /// A link of a record.
     LinkId,
+    /// A record of any kind.
+    RecordId,
 }
 
 /// Where new ids come from.

@@ -1,5 +1,8 @@
 //! The words shared by every layer: ids, time, actors, events, vocabularies, problems. No I/O, no async.
 
+// What `ids!` makes names this package by its name, also here.
+extern crate self as kernel;
+
 pub mod actor;
 pub mod budget;
 pub mod cadence;
@@ -22,10 +25,10 @@ pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
-    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LabelId, LinkId, NotificationId,
-    PasskeyId, PluginId, PushId, ReactionId, RelationId, ReservationId, RoutineId, RunId, SeriesId,
+    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LinkId, NotificationId, PasskeyId,
+    PluginId, PushId, ReactionId, RecordId, RelationId, ReservationId, RoutineId, RunId, SeriesId,
     SessionId, SignInId, StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId,
-    ViewId, WorkspaceId,
+    WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};
@@ -36,6 +39,6 @@ pub use vocab::{
     DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
     ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
     PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct,
-    RoutineSession, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus,
-    Thinking, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
+    RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState,
+    TaskStatus, Thinking, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
 };

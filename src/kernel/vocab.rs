@@ -183,6 +183,18 @@ words! {
 }
 
 words! {
+    /// What happened to a record of a noun with a card.
+    RowAct {
+        /// It was made.
+        Created = "created", "Created";
+        /// It was changed.
+        Changed = "changed", "Changed";
+        /// It is gone.
+        Deleted = "deleted", "Deleted";
+    }
+}
+
+words! {
     /// What a member may be.
     Role {
         /// Everything, and the workspace itself.

@@ -1,7 +1,7 @@
-//! What must happen in the same moment: which feature reacts to an event. One line each; they run in
+//! What must happen in the same moment: which feature reacts to an event. One line each, and the cards of nouns; they run in
 //! this order, inside the transaction that emitted the event, and may emit again.
 
-use features::{agents, inbox, jobs, notifications, routines, runs, tasks, usage};
+use features::{agents, cards, inbox, jobs, notifications, routines, runs, tasks, usage};
 use kernel::{Event, Problem};
 use store::{ReactionError, WriteTx};
 
@@ -18,9 +18,12 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     named("routines", routines::reactions::react(tx, event))?;
     named("usage", usage::reactions::react(tx, event))?;
     named("notifications", notifications::reactions::react(tx, event))?;
+    for noun in cards::all() {
+        noun.react.map_or(Ok(()), |react| react(tx, event))?;
+    }
     Ok(())
 }
 
 fn named<E: Problem>(name: &'static str, result: Result<(), E>) -> Result<(), ReactionError> {
-    result.map_err(|error| ReactionError::new(name, &error))
+    noun::named_as(name, result)
 }

@@ -1,15 +1,15 @@
-//! The list of all records: makes the tables, feeds doctor, export and the golden tests.
+//! The list of all records that have no card, and those of the cards: makes the tables, feeds doctor, export and the golden tests.
 
 use features::{
-    agents, audit, backups, comments, connections, deliverables, files, history, inbox, jobs,
-    links, notifications, routines, runs, streams, tasks, usage, users, views, workspace,
+    agents, audit, backups, cards, comments, connections, deliverables, files, history, inbox,
+    jobs, links, notifications, routines, runs, streams, tasks, usage, users, workspace,
 };
 use store::{Schema, schema};
 
 /// The tables of a workspace's store.
 #[must_use]
 pub fn workspace() -> Schema {
-    schema! {
+    cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,
         workspace::model::Counter,
@@ -18,11 +18,9 @@ pub fn workspace() -> Schema {
         workspace::model::People,
         workspace::model::Handover,
         tasks::model::Task,
-        tasks::model::label::Label,
         tasks::model::label::TaskLabel,
         tasks::model::relation::Relation,
         streams::model::Stream,
-        views::model::View,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,
         tasks::model::overdue::OverdueMark,
@@ -88,7 +86,7 @@ pub fn workspace() -> Schema {
         notifications::model::sending::Delivery,
         notifications::model::sending::MailSettings,
         notifications::model::sending::NoticeSecret,
-    }
+    })
 }
 
 /// The tables of `system.redb`.

@@ -215,6 +215,13 @@ fn diagnose_by(store: &Store, most: usize, watch: &mut Watch<'_>) -> Result<Diag
         note_longest(&mut found, began.elapsed());
         tell(watch, Progress { what: "sums compared", done: found.sums, total: 0 })?;
     }
+    for (name, check) in schema.checks() {
+        let began = Instant::now();
+        for (of, what) in store.read(|snap| check(snap))? {
+            found.differs(name, of, what, None);
+        }
+        note_longest(&mut found, began.elapsed());
+    }
     found.took_ms = ms(started.elapsed());
     Ok(found)
 }

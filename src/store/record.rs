@@ -171,8 +171,13 @@ impl Refs {
     /// Field number `field` (never reused) refers to a record of type `R`.
     pub fn to<R: Record>(&mut self, field: u8, id: Option<R::Id>, on_delete: OnDelete) {
         if let Some(id) = id {
-            self.0.push(Reference { target: Root::of::<R>(id), field, on_delete });
+            self.to_root(field, Root::of::<R>(id), on_delete);
         }
+    }
+
+    /// Field number `field` (never reused) refers to a record of any type.
+    pub fn to_root(&mut self, field: u8, target: Root, on_delete: OnDelete) {
+        self.0.push(Reference { target, field, on_delete });
     }
 }
 

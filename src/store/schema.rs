@@ -3,6 +3,7 @@
 use super::blob::BlobId;
 use super::codec::{self, DecodeError};
 use super::error::StoreError;
+use super::read::Read;
 use super::record::{
     self, BlobRefs, Class, Count, Counts, Index, Keys, Record, Reference, Refs, Root,
 };
@@ -164,11 +165,15 @@ impl TableInfo {
     }
 }
 
+/// What is wrong in records, beyond what the store sees by itself: the id of each, and what is wrong with it.
+pub type Check = fn(&dyn Read) -> Result<Vec<(String, String)>, StoreError>;
+
 /// All tables of a store.
 #[derive(Default)]
 pub struct Schema {
     tables: Vec<TableInfo>,
     slots: Vec<Option<u16>>,
+    checks: Vec<(&'static str, Check)>,
 }
 
 impl Schema {
@@ -248,6 +253,18 @@ impl Schema {
             }
         }
         self
+    }
+
+    /// Adds what doctor asks of records, under the name that its findings have.
+    #[must_use]
+    pub fn checked(mut self, name: &'static str, check: Check) -> Self {
+        self.checks.push((name, check));
+        self
+    }
+
+    /// What doctor asks of records.
+    pub(super) fn checks(&self) -> &[(&'static str, Check)] {
+        &self.checks
     }
 
     fn has(&self, number: u16) -> bool {

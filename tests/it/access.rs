@@ -9,7 +9,7 @@ use serde_json::json;
 use server::access;
 use server::workspaces::life;
 
-use crate::support::hq::{Reply, Setup, TestHq};
+use support::hq::{Reply, Setup, TestHq};
 
 /// What answers without a sign-in. Everything else is closed.
 const OPEN: [&str; 24] = [
@@ -306,7 +306,7 @@ async fn a_withdrawn_or_expired_token_ends_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn api_calls_are_limited_by_token_and_say_so() {
-    let setup = crate::support::hq::Setup::default().config(|config| {
+    let setup = support::hq::Setup::default().config(|config| {
         (config.limits.api_per_minute, config.limits.api_burst) = (60, 3);
     });
     let hq = setup.start().await;

@@ -4,8 +4,8 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{OWNER, Person, TestHq};
-use crate::support::invite::invite;
+use support::hq::{OWNER, Person, TestHq};
+use support::invite::invite;
 
 /// The id of a member.
 async fn account_of(by: &Person, name: &str) -> String {

@@ -11,9 +11,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Lane, Range, ReadExt as _, StoreError};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::{ModelServer, Turn};
-use crate::support::work;
+use support::hq::{Person, TestHq};
+use support::model::{ModelServer, Turn};
+use support::work;
 
 const PAGE: &str = "/w/marlow-cargo/activity";
 const API: &str = "/api/v1/activity";

@@ -8,9 +8,9 @@ use kernel::{Outcome, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
 

@@ -12,8 +12,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{ReadExt, StoreError};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
+use support::hq::{Person, TestHq};
+use support::model::{Gate, ModelServer, Turn};
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
 

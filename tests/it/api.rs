@@ -7,9 +7,9 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Reply, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::work;
+use support::hq::{Reply, TestHq};
+use support::model::{Gate, Turn};
+use support::work;
 
 const NONE: &str = "00000000-0000-7000-8000-000000000000";
 

@@ -17,8 +17,8 @@ use serde_json::json;
 use server::workspaces::life;
 use store::{Range, ReadExt as _, Record as _, StoreError, WriteTx};
 
-use crate::support::hq::{OWNER, Person, Setup, TestHq};
-use crate::support::invite::{accept, invite, join};
+use support::hq::{OWNER, Person, Setup, TestHq};
+use support::invite::{accept, invite, join};
 
 const TOM: &str = "tom@marlow.example";
 const SETUP: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);

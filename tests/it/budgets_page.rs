@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 use kernel::Role;
 use serde_json::json;
 
-use crate::support::hq::TestHq;
-use crate::support::work;
+use support::hq::TestHq;
+use support::work;
 
 const PAGE: &str = "/w/marlow-cargo/settings/usage/budgets";
 

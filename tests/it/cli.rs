@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::browse::Browser;
-use crate::support::program::{Program, command, run, run_json};
+use support::browse::Browser;
+use support::program::{Program, command, run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

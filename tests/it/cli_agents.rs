@@ -6,10 +6,10 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::browse::Browser;
-use crate::support::model::{Gate, ModelServer, Tokens, Turn};
-use crate::support::program::{Program, command, run, run_json};
-use crate::support::wire;
+use support::browse::Browser;
+use support::model::{Gate, ModelServer, Tokens, Turn};
+use support::program::{Program, command, run, run_json};
+use support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

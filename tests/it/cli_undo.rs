@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cli_agents::{Terminal, out};
-use crate::support::model::Turn;
+use support::model::Turn;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::browse::Browser;
-use crate::support::program::{Program, command, run, run_json};
+use support::browse::Browser;
+use support::program::{Program, command, run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -14,9 +14,9 @@ use store::ReadExt as _;
 use store::doctor;
 use store::verify::verify;
 
-use crate::support::hq::{OWNER, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::{OWNER, TestHq};
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 /// How long a test waits for something that must happen.
@@ -30,7 +30,7 @@ fn done() -> Turn {
 }
 
 /// Somebody signs in by the clock of now.
-async fn signed_in(hq: &TestHq) -> crate::support::hq::Person {
+async fn signed_in(hq: &TestHq) -> support::hq::Person {
     let person = hq.nobody();
     let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "")];
     let reply = person.form("/login", &form).await;

@@ -8,9 +8,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::StoreError;
 
-use crate::support::hq::{Reply, TestHq};
-use crate::support::model::{Gate, Tokens, Turn};
-use crate::support::work::{all, owner, scene};
+use support::hq::{Reply, TestHq};
+use support::model::{Gate, Tokens, Turn};
+use support::work::{all, owner, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const COMMANDS: &str = "/api/v1/agents/ada/commands";

@@ -7,9 +7,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{ReadExt, StoreError};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::{ModelServer, Turn};
-use crate::support::work;
+use support::hq::{Person, TestHq};
+use support::model::{ModelServer, Turn};
+use support::work;
 
 const KEY: &str = "sk-very-secret-key-0815";
 

@@ -7,9 +7,9 @@ use kernel::{AccountId, Role};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{OWNER, Person, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use support::hq::{OWNER, Person, TestHq};
+use support::model::{Gate, ModelServer, Turn};
+use support::work;
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SESSIONS: &str = "/api/v1/agents/ada/sessions";

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use server::{Parts, StartError};
 use store::BlobId;
 
-use crate::support::hq::{Person, Setup, TestHq};
-use crate::support::program::run;
+use support::hq::{Person, Setup, TestHq};
+use support::program::run;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const HERE: &str = "x-hq-workspace";

@@ -6,8 +6,8 @@ use kernel::{Event, NoticeKind};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Reply, TestHq};
-use crate::support::work;
+use support::hq::{Person, Reply, TestHq};
+use support::work;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,9 +13,9 @@ use server::listen::Patience;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::browse::Browser;
-use crate::support::hq::{OWNER, Setup, TestHq};
-use crate::support::program::{Program, command};
+use support::browse::Browser;
+use support::hq::{OWNER, Setup, TestHq};
+use support::program::{Program, command};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

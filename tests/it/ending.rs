@@ -9,9 +9,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::cli_agents::{Terminal, out};
-use crate::support::model::{Gate, Turn};
-use crate::support::program::Program;
-use crate::support::wire;
+use support::model::{Gate, Turn};
+use support::program::Program;
+use support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 /// Longer than any test waits: what ends before has ended by itself.

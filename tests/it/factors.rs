@@ -7,8 +7,8 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::browse::{secret_in_letters, secret_of_an_app};
-use crate::support::hq::{OWNER, Person, Reply, TestHq};
+use support::browse::{secret_in_letters, secret_of_an_app};
+use support::hq::{OWNER, Person, Reply, TestHq};
 
 const BASE: &str = "/w/marlow-cargo/settings/security";
 
@@ -129,7 +129,7 @@ async fn a_recovery_code_opens_once_and_new_ones_make_the_old_void() {
     let fresh = fresh.texts(".codes code");
     assert_eq!(second_step(&thief, &codes[4]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(second_step(&thief, &fresh[0]).await.status, StatusCode::SEE_OTHER);
-    let all = crate::support::hq::everything_in(&hq.data());
+    let all = support::hq::everything_in(&hq.data());
     let plain = fresh[1].as_bytes();
     assert!(!all.windows(plain.len()).any(|part| part == plain), "only hashes are kept");
     hq.finish().await;

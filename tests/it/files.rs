@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use server::listen::Patience;
 use store::BlobId;
 
-use crate::support::PDF_WITH_WORDS;
-use crate::support::hq::{Reply, Setup, TestHq};
-use crate::support::model::Turn;
-use crate::support::office::Office;
-use crate::support::program::run_json;
+use support::PDF_WITH_WORDS;
+use support::hq::{Reply, Setup, TestHq};
+use support::model::Turn;
+use support::office::Office;
+use support::program::run_json;
 
 const FILES: &str = "/api/v1/tasks/MC-1/files";
 const PDF: &[u8] = b"%PDF-1.7 an offer, and what it costs";
@@ -251,7 +251,7 @@ async fn a_missing_file_is_said_plainly_and_found_by_doctor() {
     let task = hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
     assert_eq!(task.status, StatusCode::OK, "nothing else breaks");
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_hq"));
-    let output = crate::support::program::run(&binary, &hq.data(), &["doctor", "blobs"]);
+    let output = support::program::run(&binary, &hq.data(), &["doctor", "blobs"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(

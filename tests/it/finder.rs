@@ -6,10 +6,10 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::PDF_WITH_WORDS;
-use crate::support::hq::{Person, Setup, TestHq};
-use crate::support::model::Turn;
-use crate::support::work;
+use support::PDF_WITH_WORDS;
+use support::hq::{Person, Setup, TestHq};
+use support::model::Turn;
+use support::work;
 
 const SEARCH: &str = "/api/v1/search";
 const PAGE: &str = "/w/marlow-cargo/search";

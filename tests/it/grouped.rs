@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Reply, TestHq};
+use support::hq::{Reply, TestHq};
 
 fn ok(reply: &Reply) -> Value {
     assert!(reply.status.is_success(), "{} {}", reply.status, reply.text);

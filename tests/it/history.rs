@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use server::schema;
 use store::{Class, Range, ReadExt as _};
 
-use crate::support::hq::{Person, Reply, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
-use crate::support::work;
+use support::hq::{Person, Reply, TestHq};
+use support::model::{Gate, Turn};
+use support::office::Office;
+use support::work;
 
 const HOME: &str = "/w/marlow-cargo";
 

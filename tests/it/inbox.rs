@@ -18,9 +18,9 @@ use runtime::{EngineError, make_run};
 use serde_json::{Value, json};
 use store::ReadExt as _;
 
-use crate::support::hq::Person;
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::Person;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// What no person has caused.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
@@ -84,7 +84,7 @@ async fn over(office: &Office, item: ItemId) -> Item {
         .await
 }
 
-async fn put(api: &Person, body: &Value) -> crate::support::hq::Reply {
+async fn put(api: &Person, body: &Value) -> support::hq::Reply {
     api.json("PUT", "/api/v1/agents/ada/pace", body).await
 }
 

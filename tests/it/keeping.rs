@@ -11,8 +11,8 @@ use server::timers;
 use std::time::Duration;
 use store::StoreError;
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::work::{all, scene};
+use support::hq::{Person, TestHq};
+use support::work::{all, scene};
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const RULES: &str = "/api/v1/conversation-rules";

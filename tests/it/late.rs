@@ -5,8 +5,8 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{OWNER, Person, Reply, TestHq};
-use crate::support::work;
+use support::hq::{OWNER, Person, Reply, TestHq};
+use support::work;
 
 const BASE: &str = "/w/marlow-cargo";
 

@@ -5,8 +5,8 @@ use kernel::{Priority, TaskStatus, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::work;
+use support::hq::{Person, TestHq};
+use support::work;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 
@@ -148,7 +148,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     assert_eq!(calendar.status, StatusCode::OK);
     assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
     assert_eq!(calendar.text_of(".tray h2"), "Without a date 1");
-    let days = |page: &crate::support::hq::Reply| page.texts(".cal th");
+    let days = |page: &support::hq::Reply| page.texts(".cal th");
     assert_eq!(days(&calendar)[0], "Mon");
     let chosen = mira.form("/week", &[("week", "sunday")]).await;
     assert_eq!(chosen.status, StatusCode::SEE_OTHER);

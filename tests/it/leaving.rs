@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use store::StoreError;
 
-use crate::support::hq::{OWNER, Person, TestHq};
+use support::hq::{OWNER, Person, TestHq};
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 

@@ -18,9 +18,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 const HOME: &str = "/w/marlow-cargo";
 

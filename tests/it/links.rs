@@ -4,7 +4,7 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
+use support::hq::{Person, TestHq};
 
 const API: &str = "/api/v1/tasks/MC-1/links";
 const TASK: &str = "/w/marlow-cargo/tasks/MC-1";

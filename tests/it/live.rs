@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
+use support::hq::{Person, TestHq};
 
 const EVENTS: &str = "/w/marlow-cargo/events";
 
@@ -86,7 +86,7 @@ async fn a_stream_ends_when_its_person_may_less() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_so_many_streams_and_no_more() {
     let setup =
-        crate::support::hq::Setup::default().config(|config| config.limits.streams_per_sign_in = 2);
+        support::hq::Setup::default().config(|config| config.limits.streams_per_sign_in = 2);
     let hq = setup.start().await;
     let owner = hq.owner();
     let first = owner.stream(EVENTS).await;

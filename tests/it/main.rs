@@ -1,7 +1,5 @@
 //! The one integration test program.
 
-mod support;
-
 mod architecture; // the direction of the layers, and what is confined where
 mod arrivals; // workspaces and people that come from another HQ
 mod git; // agents' files: snapshots, history, what must not get in or out

@@ -13,7 +13,7 @@ use store::StoreError;
 use store::stats::last_compaction;
 use store::verify::verify;
 
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 const FORGETS: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Retention);

@@ -14,8 +14,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::StoreError;
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::work;
+use support::hq::{Person, TestHq};
+use support::work;
 
 const LIST: &str = "/w/marlow-cargo/notifications";
 const API: &str = "/api/v1/notifications";

@@ -6,9 +6,9 @@ use std::process::Command;
 use kernel::Outcome;
 use serde_json::json;
 
-use crate::support::hq::TestHq;
-use crate::support::model::{Gate, ModelServer, Seen, Turn};
-use crate::support::work;
+use support::hq::TestHq;
+use support::model::{Gate, ModelServer, Seen, Turn};
+use support::work;
 
 /// The picture that the clients send, as a model gets it.
 const PICTURE: &str = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";

@@ -6,10 +6,10 @@ use kernel::{Outcome, RunState};
 use serde_json::{Value, json};
 
 use crate::cli_agents::Terminal;
-use crate::support::hq::{Events, Message};
-use crate::support::model::{Gate, Turn};
-use crate::support::program::Program;
-use crate::support::{wire, work};
+use support::hq::{Events, Message};
+use support::model::{Gate, Turn};
+use support::program::Program;
+use support::{wire, work};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const RESPONSES: &str = "/v1/responses";

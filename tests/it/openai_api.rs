@@ -15,9 +15,9 @@ use kernel::{Cause, Outcome, RunState, RunTrigger};
 use server::timers;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
-use crate::support::hq::{Message, Person, Setup, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::work;
+use support::hq::{Message, Person, Setup, TestHq};
+use support::model::{Gate, Turn};
+use support::work;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -110,6 +110,48 @@ async fn history_is_told_once_and_a_named_session_remembers() {
 }
 
 #[tokio::test]
+async fn a_whole_talk_reaches_the_model_in_its_own_roles_and_begins_as_the_one_before() {
+    let (_hq, model, program) = work::with_program().await;
+    model.usually(Turn::text("Warm."));
+    let call = json!({ "id": "call_7", "type": "function",
+        "function": { "name": "get_weather", "arguments": "{\"city\":\"Rome\"}" } });
+    let mut said = vec![
+        json!({ "role": "system", "content": "Answer in one word." }),
+        json!({ "role": "user", "content": "How is Rome?" }),
+    ];
+    let mut asked = Vec::new();
+    for more in [
+        vec![],
+        vec![
+            json!({ "role": "assistant", "content": "I look.", "tool_calls": [call] }),
+            json!({ "role": "tool", "tool_call_id": "call_7", "content": "31 degrees" }),
+        ],
+        vec![
+            json!({ "role": "assistant", "content": "Hot." }),
+            json!({ "role": "user", "content": "And tomorrow?" }),
+        ],
+    ] {
+        said.extend(more);
+        let answer = program.post(CHAT, &json!({ "model": "hq", "messages": said })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        asked.push(model.last().body["messages"].as_array().expect("messages").clone());
+    }
+    let told = |message: &Value| message["content"].to_string();
+    let roles: Vec<_> = asked[2][1..].iter().map(|one| one["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "assistant", "user"], "{:?}", asked[2]);
+    let (first, rest) = (&asked[2][1], &asked[2][2..]);
+    assert!(told(first).contains("Answer in one word.") && told(first).contains("How is Rome?"));
+    assert_eq!(rest[0]["content"], "I look.");
+    assert_eq!(rest[0]["tool_calls"][0]["function"]["name"], "get_weather");
+    assert_eq!(rest[1]["tool_call_id"], rest[0]["tool_calls"][0]["id"]);
+    assert_eq!((&rest[1]["content"], &rest[2]["content"]), (&json!("31 degrees"), &json!("Hot.")));
+    assert!(told(&rest[3]).contains("And tomorrow?"), "{}", rest[3]);
+    // What a provider has kept of one question serves the next.
+    assert_eq!(asked[1][1..4], asked[2][1..4]);
+    assert!(told(first).starts_with(told(&asked[0][1]).trim_end_matches(['"', ']', '}'])));
+}
+
+#[tokio::test]
 async fn long_messages_and_new_instructions_reach_the_model() {
     let (_hq, model, program) = work::with_program().await;
     model.usually(Turn::text("Noted."));
@@ -122,7 +164,8 @@ async fn long_messages_and_new_instructions_reach_the_model() {
     let answer = program.post(CHAT, &talk).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let asked = model.last().text();
-    for words in ["The first word.", "Begin.", "The last word.", "message-3.md"] {
+    for words in ["The first word.", "Begin.", "The last word.", "message-3.md", "conversation.md"]
+    {
         assert!(asked.contains(words), "{words}");
     }
     // What is made of long words counts for none of the files that a program may send.
@@ -158,7 +201,7 @@ async fn long_messages_and_new_instructions_reach_the_model() {
 }
 
 /// The chunks of a stream up to its end.
-async fn chunks(stream: &mut crate::support::hq::Events) -> Vec<Value> {
+async fn chunks(stream: &mut support::hq::Events) -> Vec<Value> {
     let mut all = Vec::new();
     loop {
         let Message { data, .. } = stream.next().await.expect("the stream ends with [DONE]");

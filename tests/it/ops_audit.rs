@@ -11,9 +11,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, Store, StoreError, keep};
 
-use crate::support::hq::{OWNER, Person, TestHq};
-use crate::support::invite::{accept, invite};
-use crate::support::program::{run, run_json};
+use support::hq::{OWNER, Person, TestHq};
+use support::invite::{accept, invite};
+use support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/audit";

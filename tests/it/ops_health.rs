@@ -17,8 +17,8 @@ use store::consumer::{Consume, ConsumeError, give_up};
 use store::disk::Faults;
 use store::{Cursor, Entry, WriteTx};
 
-use crate::support::hq::{OWNER, Person, Setup, TestHq};
-use crate::support::program::{run, run_json};
+use support::hq::{OWNER, Person, Setup, TestHq};
+use support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/health";
@@ -453,7 +453,7 @@ async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_l
     let words = told["said"].as_str().expect("words");
     assert!(words.contains("1 of 1 passwords were set under another master key"), "{words}");
     assert!(words.contains("put that key back") && words.contains("reset-link"), "{words}");
-    let status = crate::support::program::run(Path::new(BINARY), &hq.data(), &["status"]);
+    let status = support::program::run(Path::new(BINARY), &hq.data(), &["status"]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.contains(&format!("Master key: {words}")), "{status}");
     let page = hq.nobody().form("/login", &form).await;
@@ -572,7 +572,7 @@ async fn a_file_that_is_no_store_any_more_says_which_and_what_to_do() {
         *byte ^= 0x5a;
     }
     std::fs::write(&file, &bytes).expect("a damaged file");
-    let output = crate::support::program::run(Path::new(BINARY), &hq.data(), &["audit", "verify"]);
+    let output = support::program::run(Path::new(BINARY), &hq.data(), &["audit", "verify"]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("hq.redb") && said.contains("restore a backup"), "{said}");

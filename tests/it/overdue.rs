@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
 
-use crate::support::hq::{OWNER, Person, TestHq};
+use support::hq::{OWNER, Person, TestHq};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::hq::{OWNER, Person, Reply, TestHq};
+use support::hq::{OWNER, Person, Reply, TestHq};
 
 const BASE: &str = "/w/marlow-cargo/settings/security";
 

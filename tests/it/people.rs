@@ -7,8 +7,8 @@ use kernel::{AccountId, Actor, Cause, Part, Role, TypedId};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{OWNER, Person, TestHq};
-use crate::support::invite::{accept, field, invite, join};
+use support::hq::{OWNER, Person, TestHq};
+use support::invite::{accept, field, invite, join};
 
 const TOM: (&str, &str, &str) =
     ("Tom Okafor", "tom@marlow.example", "seven lanterns over a quiet canal");

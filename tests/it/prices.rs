@@ -12,9 +12,9 @@ use providers::catalog;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Setup, TestHq};
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
+use support::hq::{Person, Setup, TestHq};
+use support::model::{Tokens, Turn};
+use support::office::Office;
 
 const PAGE: &str = "/w/marlow-cargo/settings/usage/prices";
 const TOKENS: Tokens = Tokens { input: 1_000, cache_read: 0, cache_write: 0, output: 100 };

@@ -6,7 +6,7 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{OWNER, TestHq};
+use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
 const PROVED: [&str; 26] = [

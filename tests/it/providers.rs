@@ -16,7 +16,7 @@ use providers::{Key, Lessons, Provider, connect};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::support::model::{Gate, ModelServer, Tokens, Turn};
+use support::model::{Gate, ModelServer, Tokens, Turn};
 
 mod failures;
 

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{Setup, TestHq};
+use support::hq::{Setup, TestHq};
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 

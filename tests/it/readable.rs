@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use store::{Class, Range, ReadExt as _};
 use web::session::Access;
 
-use crate::support::hq::{Person, Reply, Setup, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use support::hq::{Person, Reply, Setup, TestHq};
+use support::model::{Gate, ModelServer, Turn};
+use support::work;
 
 const HOME: &str = "/w/marlow-cargo/";
 const EVENTS: &str = "/w/marlow-cargo/events";

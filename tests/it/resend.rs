@@ -6,9 +6,9 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use support::hq::{Person, TestHq};
+use support::model::{Gate, ModelServer, Turn};
+use support::work;
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SAY: &str = "/api/v1/agents/ada/messages";
@@ -117,7 +117,7 @@ async fn what_cannot_be_said_once_more_says_why() {
     let said = say(&hq, &api, "Hello").await;
     let resend = format!("/api/v1/messages/{}/resend", word(&said, "message"));
     let amend = format!("/api/v1/messages/{}", word(&said, "message"));
-    let code = |reply: crate::support::hq::Reply| word(&reply.json(), "code").to_owned();
+    let code = |reply: support::hq::Reply| word(&reply.json(), "code").to_owned();
     assert_eq!(code(api.json("PATCH", &amend, &json!({ "text": "Hi" })).await), "message_read");
     let moved = json!({ "text": "Hi", "expected_leaf": "none" });
     assert_eq!(code(api.post(&resend, &moved).await), "conversation_moved");

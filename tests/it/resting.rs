@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::routines::{made, until};
-use crate::support::hq::{Person, TestHq};
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::office::Office;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TASK: &str = "/api/v1/tasks/MC-1";

@@ -12,9 +12,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::ReadExt as _;
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);

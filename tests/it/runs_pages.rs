@@ -5,9 +5,9 @@ use serde_json::json;
 use features::agents::rules as agents;
 use kernel::{Outcome, RunState};
 
-use crate::support::hq::TestHq;
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use support::hq::TestHq;
+use support::model::{Gate, ModelServer, Turn};
+use support::work;
 
 const HOME: &str = "/w/marlow-cargo/";
 

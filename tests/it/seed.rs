@@ -19,8 +19,8 @@ use reqwest::StatusCode;
 use server::seed::{self, EMAIL, Made, PASSWORD, SeedError, Size, Wish};
 use store::{Range, ReadExt as _, Record};
 
-use crate::support::hq::{Setup, TestHq};
-use crate::support::program::{run, run_json};
+use support::hq::{Setup, TestHq};
+use support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 /// Where the company stands.

@@ -4,9 +4,9 @@ use kernel::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::TestHq;
-use crate::support::model::{Gate, Turn};
-use crate::support::work::scene;
+use support::hq::TestHq;
+use support::model::{Gate, Turn};
+use support::work::scene;
 
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SESSIONS: &str = "/api/v1/agents/ada/sessions";

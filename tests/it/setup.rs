@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::support::hq::{OWNER, Setup, TestHq};
+use support::hq::{OWNER, Setup, TestHq};
 
 fn form<'a>(token: &'a str, over: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let (name, email, password) = OWNER;

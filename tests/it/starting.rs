@@ -15,8 +15,8 @@ use scraper::{Html, Selector};
 use serde_json::{Value, json};
 use store::Faults;
 
-use crate::support::hq::{Setup, TestHq};
-use crate::support::program::run;
+use support::hq::{Setup, TestHq};
+use support::program::run;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");

@@ -7,8 +7,8 @@ use features::tasks::rules::{self as tasks, NewTask};
 use kernel::{Actor, Cause, Part};
 use serde_json::{Map, Value, json};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 /// What stands in all that the other workspace holds, and in none of its names.

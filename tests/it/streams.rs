@@ -6,9 +6,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use server::workspaces::life;
 
-use crate::support::hq::{Events, Person, TestHq};
-use crate::support::model::{Gate, ModelServer, Turn};
-use crate::support::work;
+use support::hq::{Events, Person, TestHq};
+use support::model::{Gate, ModelServer, Turn};
+use support::work;
 
 const CHAT: &str = "/v1/chat/completions";
 

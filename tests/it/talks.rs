@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use store::{Range, ReadExt as _};
 
-use crate::support::hq::{Person, TestHq};
+use support::hq::{Person, TestHq};
 
 const TASK: &str = "/w/marlow-cargo/tasks/MC-1";
 

@@ -6,10 +6,10 @@ use features::tasks::rules::{self as tasks, NewTask};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Setup, TestHq};
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
-use crate::support::work;
+use support::hq::{Person, Setup, TestHq};
+use support::model::{Tokens, Turn};
+use support::office::Office;
+use support::work;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
 
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 fn launch() -> Value {
     json!({

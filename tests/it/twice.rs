@@ -19,9 +19,9 @@ use reqwest::StatusCode;
 use serde_json::json;
 use store::{Range, ReadExt as _, Record};
 
-use crate::support::hq::{Person, Reply, TestHq};
-use crate::support::model::{Gate, Turn};
-use crate::support::work::{all, scene};
+use support::hq::{Person, Reply, TestHq};
+use support::model::{Gate, Turn};
+use support::work::{all, scene};
 
 const BASE: &str = "/w/marlow-cargo";
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";

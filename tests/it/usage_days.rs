@@ -13,8 +13,8 @@ use store::consumer::{Standing, standing};
 use store::doctor::{Diagnosis, diagnose, follow};
 use store::{Range, ReadExt as _, Record as _, StoreError};
 
-use crate::support::hq::TestHq;
-use crate::support::program::run_json;
+use support::hq::TestHq;
+use support::program::run_json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/usage";
@@ -205,7 +205,7 @@ async fn doctor_finds_a_wrong_day_and_mends_it_by_a_rebuild_and_the_command_does
     spoil(&hq).await;
     hq.stop().await;
     let binary = Path::new(BINARY);
-    let report = crate::support::program::run(binary, &hq.data(), &["doctor", "store", "--json"]);
+    let report = support::program::run(binary, &hq.data(), &["doctor", "store", "--json"]);
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     assert_eq!(report["workspace"]["differences_count"], 2, "{report}");
     let list = run_json(binary, &hq.data(), &["consumer", "rebuild", "usage-days"]);

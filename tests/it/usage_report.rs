@@ -11,9 +11,9 @@ use server::consumers;
 use store::doctor::{diagnose, follow};
 use store::{Range, ReadExt as _, Record as _, StoreError};
 
-use crate::support::hq::TestHq;
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
+use support::hq::TestHq;
+use support::model::{Tokens, Turn};
+use support::office::Office;
 
 const PAGE: &str = "/w/marlow-cargo/settings/usage";
 

@@ -8,7 +8,7 @@ use features::users::{queries as users, rules};
 use kernel::{Actor, Cause, Part};
 use reqwest::StatusCode;
 
-use crate::support::hq::{OWNER, Person, Reply, TestHq, everything_in};
+use support::hq::{OWNER, Person, Reply, TestHq, everything_in};
 
 async fn sign_in(person: &Person, email: &str, password: &str) -> Reply {
     person.form("/login", &[("email", email), ("password", password), ("next", "")]).await
@@ -235,7 +235,7 @@ async fn every_answer_carries_the_security_headers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_https_the_cookie_is_bound_to_the_host() {
-    let setup = crate::support::hq::Setup::default()
+    let setup = support::hq::Setup::default()
         .config(|config| config.public_url = Some("https://hq.example.com".into()));
     let hq = setup.start().await;
     let owner = hq.owner().with("host", "hq.example.com");

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 
@@ -169,7 +169,7 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
         let id = all["items"][n]["id"].as_str().expect("an id");
         format!("/w/marlow-cargo/views/{id}/{verb}")
     };
-    let verbs = |page: &crate::support::hq::Reply| {
+    let verbs = |page: &support::hq::Reply| {
         let all = page.attrs("#view-menu form", "action").into_iter();
         all.filter_map(|to| to.rsplit_once('/').map(|(_, verb)| verb.to_owned()))
             .filter(|verb| ["left", "right"].contains(&verb.as_str()))

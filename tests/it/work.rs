@@ -10,7 +10,7 @@ use kernel::{Actor, Cause, Part, Role, RunId, TypedId as _};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::hq::{Person, Reply, TestHq};
+use support::hq::{Person, Reply, TestHq};
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 

@@ -17,7 +17,7 @@ use server::timers;
 use server::workspaces::life::{self, LifeError, NewWorkspace};
 use store::{Faults, Range, ReadExt, StoreError};
 
-use crate::support::hq::{Person, Reply, Setup, TestHq};
+use support::hq::{Person, Reply, Setup, TestHq};
 
 const DAY: u64 = 86_400;
 
@@ -215,7 +215,7 @@ async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
 /// Mira anew: the clock has run past her sign-in.
 async fn sign_in(hq: &TestHq) -> Person {
     let person = hq.nobody();
-    let (_, email, password) = crate::support::hq::OWNER;
+    let (_, email, password) = support::hq::OWNER;
     let form = [("email", email), ("password", password), ("next", "")];
     assert_eq!(person.form("/login", &form).await.status, StatusCode::SEE_OTHER);
     person

@@ -9,9 +9,9 @@ use reqwest::StatusCode;
 use server::workspaces::life;
 use store::FORMAT;
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::program::run;
 use crate::upgrade::set_format;
+use support::hq::{Person, TestHq};
+use support::program::run;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const HERE: &str = "x-hq-workspace";

@@ -4,7 +4,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Person, Reply, TestHq};
+use support::hq::{Person, Reply, TestHq};
 
 const TASK: &str = "/w/marlow-cargo/tasks/MC-1";
 const API: &str = "/api/v1/tasks/MC-1";

@@ -213,7 +213,7 @@ impl TestHq {
         let parts = Parts {
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(7 * self.starts)),
-            jail_program: PathBuf::from(env!("CARGO_BIN_EXE_hq")),
+            jail_program: crate::hq_program(),
             runs: self.setup.runs,
             http: self.setup.http.take().unwrap_or_default(),
             patience: self.setup.patience,

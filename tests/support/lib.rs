@@ -1,10 +1,7 @@
-//! What the tests share; the benches use it, too.
+//! What tests and benches share: HQ in the test's own process, people and a model that it talks to, and the real
+//! program. A package of a noun tests with it what only shows in the whole.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the integration tests and the benches each use a part"
-)]
+#![allow(missing_docs, reason = "what a test reads says itself what it does")]
 
 pub mod browse;
 pub mod hq;
@@ -16,6 +13,17 @@ pub mod program;
 pub mod source;
 pub mod wire;
 pub mod work;
+
+/// Where the build that the test belongs to lies: `target/debug`.
+pub fn build_folder() -> std::path::PathBuf {
+    let test = std::env::current_exe().expect("this program");
+    test.ancestors().nth(2).expect("tests lie in `deps` of a build").to_owned()
+}
+
+/// The real program of this build.
+pub fn hq_program() -> std::path::PathBuf {
+    build_folder().join("hq")
+}
 
 /// Held by tests that fork without end until they are caught: one at a time. (For `cargo test`, where all tests share
 /// a process; with nextest its configuration sees to it.)

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cards;
 use crate::history::queries::readable::{Eye, Looker};
 use kernel::Timestamp;
 use store::{Class, Cursor, Entry, Range, Read, Schema, StoreError, feed};
@@ -45,7 +46,8 @@ impl Only {
             })
         };
         (self.actors.is_empty() || self.actors.iter().any(is_by))
-            && (self.kinds.is_empty() || entry.events.iter().any(|event| is_of(event.name())))
+            && (self.kinds.is_empty()
+                || entry.events.iter().any(|event| is_of(cards::event_name(event))))
             && (self.tables.is_empty()
                 || entry.changes.iter().any(|change| {
                     schema.table(change.table).is_some_and(|info| self.wants_table(info.name))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::audit::queries::{Wish, cause_word, fired_in};
+use crate::cards;
 use crate::history::queries::names::Names;
 use crate::history::queries::readable::{Eye, Looker};
 use crate::routines::model::Routine;
@@ -13,6 +14,7 @@ use crate::runs::model::Run;
 use crate::tasks::queries::people::{People, assignee_of};
 use app::Ws;
 use kernel::{Actor, Assignee, Cause, Event, Timestamp};
+use noun::Area;
 use store::audit as trail;
 use store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
 use web::parts::Face;
@@ -26,42 +28,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const PIECE: usize = 200;
 /// How many entries are looked through at most for what came after a place.
 const MAX_LOOK: u64 = 2_000;
-
-/// Which part of the program something happened in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Area {
-    /// Tasks, comments, delivered work.
-    Work,
-    /// Agents and their runs.
-    Agents,
-    /// Members, settings, connections.
-    Workspace,
-}
-
-impl Area {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Work, Self::Agents, Self::Workspace];
-
-    /// The word in addresses.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Work => "work",
-            Self::Agents => "agents",
-            Self::Workspace => "workspace",
-        }
-    }
-
-    /// The word for people.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Work => "Work",
-            Self::Agents => "Agents",
-            Self::Workspace => "Workspace",
-        }
-    }
-}
 
 /// Whose doings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,7 +298,7 @@ impl<'r> Teller<'r> {
                 words,
                 via: via.clone(),
                 cause: cause_word(entry.cause),
-                events: entry.events.iter().map(Event::name).collect(),
+                events: entry.events.iter().map(cards::event_name).collect(),
                 undo: undo.take(),
             }
         });
@@ -457,5 +423,9 @@ pub fn cause(cause: Cause) -> Value {
 pub fn event(event: &Event) -> Value {
     let tagged = serde_json::to_value(event).unwrap_or_default();
     let data = tagged.as_object().and_then(|map| map.values().next()).cloned();
-    json!({ "name": event.name(), "data": data })
+    let data = match (event, cards::row_of(event)) {
+        (Event::Row { .. }, Some(row)) => Some(row.json()),
+        _ => data,
+    };
+    json!({ "name": cards::event_name(event), "data": data })
 }

@@ -1,9 +1,11 @@
 //! A sentence for each thing that happened: a verb, what it was done to, and where that is.
 
+mod card;
 mod routines;
 pub(super) mod rows;
 
 use crate::agents::model::Agent;
+use crate::cards;
 use crate::comments::model::Comment;
 use crate::connections::model::Connection;
 use crate::deliverables::model::Deliverable;
@@ -12,7 +14,6 @@ use crate::history::queries::readable::Eye;
 use crate::jobs::model::Job;
 use crate::runs::model::Run;
 use crate::streams::model::Stream;
-use crate::tasks::model::label::Label;
 use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::people::People;
@@ -21,13 +22,13 @@ use crate::usage::queries::budgets;
 use crate::workspace::model::SETTINGS;
 use kernel::text::{ellipsis, listed};
 use kernel::{
-    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, LabelId,
-    Manager, Payer, Period, RunId, StreamId, TaskField, TaskId, Verdict,
+    AgentId, AgentStatus, Assignee, CommentId, ConnectionId, DeliverableId, Event, FileId, Manager,
+    Payer, Period, RunId, StreamId, TaskField, TaskId, Verdict,
 };
 use store::{Entry, Read, ReadExt, Schema, StoreError};
 use web::{format, md};
 
-use super::queries::Area;
+use noun::Area;
 
 /// The longest title that is shown.
 const MAX_TITLE: usize = 90;
@@ -94,7 +95,10 @@ pub fn of(
     for event in &entry.events {
         // One sentence for all that changes hands at once.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
-            let mut told = speaker.event(event)?;
+            let mut told = match cards::row_of(event) {
+                Some(row) => speaker.row(entry, &row)?,
+                None => speaker.event(event)?,
+            };
             match (event, &mut told) {
                 (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
                     speaker.undone(*of, entry, words)?;
@@ -311,19 +315,8 @@ impl Speaker<'_> {
         Ok(words.map(|words| (Area::Agents, words)))
     }
 
-    /// Streams, labels, and what waits for what.
+    /// Streams, and what waits for what.
     fn grouping(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
-        let label = |verb: &str, name: &str, icon| Words {
-            verb: verb.to_owned(),
-            thing: ellipsis(name, MAX_TITLE),
-            path: "settings/labels".to_owned(),
-            icon,
-            ..Words::default()
-        };
-        let named = |id: LabelId| -> Result<String, StoreError> {
-            let found = self.read.get::<Label>(id)?;
-            Ok(found.map_or_else(|| "that was removed".to_owned(), |label| label.name))
-        };
         let words = match event {
             Event::TaskUnblocked { task, .. } => {
                 self.task("cleared the way for", *task, "", "check")?
@@ -342,13 +335,6 @@ impl Speaker<'_> {
             Event::StreamChanged { stream } => {
                 self.stream("changed the stream", *stream, "edit")?
             }
-            Event::LabelCreated { label: id } => {
-                Some(label("created the label", &named(*id)?, "plus"))
-            }
-            Event::LabelChanged { label: id } => {
-                Some(label("changed the label", &named(*id)?, "edit"))
-            }
-            Event::LabelDeleted { name, .. } => Some(label("deleted the label", name, "x")),
             other => return routines::words(self.read, other),
         };
         Ok(words.map(|words| (Area::Work, words)))

@@ -374,7 +374,7 @@ fn rebuild(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
     forget_letters(ws, 0)?;
     let head = ws.store.head();
     let mut records = 0;
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         let Some(table) = kind.table() else { continue };
         let mut after = Some(Vec::new());
         while let Some(from) = after {

@@ -1,6 +1,7 @@
 //! What can be found.
 
 use crate::agents::model::AGENTS;
+use crate::cards;
 use crate::comments::model::COMMENTS;
 use crate::deliverables::model::{DELIVERABLES, REVIEWS};
 use crate::files::model::TASK_FILES;
@@ -9,66 +10,60 @@ use crate::routines::model::ROUTINES;
 use crate::runs::model::SESSION_EVENTS;
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
-use crate::tasks::model::label::LABELS;
 use crate::tasks::model::series::SERIES;
 use crate::tasks::model::template::TEMPLATES;
-use crate::views::model::VIEWS;
 use crate::workspace::model::MEMBERS;
 use kernel::AgentId;
 use kernel::key::{Key as _, KeyBuf};
+use noun::{Finds, Noun};
 
-/// A kind of thing that can be found. The numbers stand in indexes: they are never used again.
+/// A kind of thing that can be found. Their numbers stand in indexes: they are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub enum Kind {
     /// A task.
-    Task = 0,
+    Task,
     /// A comment on a task.
-    Comment = 1,
+    Comment,
     /// Delivered work.
-    Deliverable = 2,
+    Deliverable,
     /// A file on a task.
-    File = 3,
+    File,
     /// An agent.
-    Agent = 4,
+    Agent,
     /// A member.
-    Person = 5,
+    Person,
     /// Something said in a conversation.
-    Message = 6,
+    Message,
     /// A stream of tasks.
-    Stream = 7,
-    /// A label of tasks.
-    Label = 8,
+    Stream,
     /// A page of HQ, such as one of the settings; these are not in the index.
-    Page = 9,
+    Page,
     /// A routine of an agent.
-    Routine = 10,
+    Routine,
     /// A task that comes again.
-    Series = 11,
+    Series,
     /// Tasks that are made together.
-    Template = 12,
-    /// A saved view.
-    View = 13,
+    Template,
     /// A link of a task.
-    Link = 14,
+    Link,
     /// What was said of delivered work.
-    Review = 15,
+    Review,
     /// A file of an agent; these are no records.
-    AgentFile = 16,
+    AgentFile,
+    /// A record of the noun whose card has this number.
+    Noun(u8),
 }
 
 impl Kind {
-    /// All, in the order of groups.
-    pub const ALL: [Self; 17] = [
+    /// Those that are no nouns with cards, in the order of groups; behind `Self::Template` come the others.
+    const OWN: [Self; 15] = [
         Self::Task,
         Self::Agent,
         Self::Person,
         Self::Stream,
-        Self::Label,
         Self::Routine,
         Self::Series,
         Self::Template,
-        Self::View,
         Self::Deliverable,
         Self::Review,
         Self::Comment,
@@ -78,6 +73,49 @@ impl Kind {
         Self::Link,
         Self::Page,
     ];
+
+    /// All, in the order of groups.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        let at = Self::OWN.iter().position(|kind| *kind == Self::Template).map_or(0, |at| at + 1);
+        let (work, other) = Self::OWN.split_at(at);
+        let nouns =
+            cards::all().filter_map(|noun| noun.finds).map(|finds| Self::Noun(finds.number));
+        work.iter().copied().chain(nouns).chain(other.iter().copied())
+    }
+
+    /// Its number in indexes.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Task => 0,
+            Self::Comment => 1,
+            Self::Deliverable => 2,
+            Self::File => 3,
+            Self::Agent => 4,
+            Self::Person => 5,
+            Self::Message => 6,
+            Self::Stream => 7,
+            Self::Page => 9,
+            Self::Routine => 10,
+            Self::Series => 11,
+            Self::Template => 12,
+            Self::Link => 14,
+            Self::Review => 15,
+            Self::AgentFile => 16,
+            Self::Noun(number) => number,
+        }
+    }
+
+    /// The card, when it is a noun with one, and how its records are found.
+    #[must_use]
+    pub fn card(self) -> Option<(&'static Noun, Finds)> {
+        match self {
+            Self::Noun(number) => {
+                cards::of_number(number).and_then(|noun| Some((noun, noun.finds?)))
+            }
+            _ => None,
+        }
+    }
 
     /// The word in addresses and the API.
     #[must_use]
@@ -91,15 +129,14 @@ impl Kind {
             Self::Person => "person",
             Self::Message => "message",
             Self::Stream => "stream",
-            Self::Label => "label",
             Self::Page => "page",
             Self::Routine => "routine",
             Self::Series => "series",
             Self::Template => "template",
-            Self::View => "view",
             Self::Link => "link",
             Self::Review => "review",
             Self::AgentFile => "agent_file",
+            Self::Noun(_) => self.card().map_or("record", |(noun, _)| noun.word),
         }
     }
 
@@ -115,15 +152,14 @@ impl Kind {
             Self::Person => "People",
             Self::Message => "Messages",
             Self::Stream => "Streams",
-            Self::Label => "Labels",
             Self::Page => "Pages",
             Self::Routine => "Routines",
             Self::Series => "Recurring tasks",
             Self::Template => "Task templates",
-            Self::View => "Views",
             Self::Link => "Links",
             Self::Review => "Reviews",
             Self::AgentFile => "Files of agents",
+            Self::Noun(_) => self.card().map_or("Records", |(_, finds)| finds.label),
         }
     }
 
@@ -139,14 +175,13 @@ impl Kind {
             Self::Person => "user",
             Self::Message => "send",
             Self::Stream => "layers",
-            Self::Label => "tag",
             Self::Page => "right",
             Self::Routine | Self::Series => "repeat",
             Self::Template => "copy",
-            Self::View => "filter",
             Self::Link => "link",
             Self::Review => "check",
             Self::AgentFile => "doc",
+            Self::Noun(_) => self.card().map_or("doc", |(_, finds)| finds.glyph),
         }
     }
 
@@ -162,13 +197,12 @@ impl Kind {
             Self::Person => MEMBERS.number,
             Self::Message => SESSION_EVENTS.number,
             Self::Stream => STREAMS.number,
-            Self::Label => LABELS.number,
             Self::Routine => ROUTINES.number,
             Self::Series => SERIES.number,
             Self::Template => TEMPLATES.number,
-            Self::View => VIEWS.number,
             Self::Link => LINKS.number,
             Self::Review => REVIEWS.number,
+            Self::Noun(_) => self.card()?.0.table,
             Self::AgentFile | Self::Page => return None,
         })
     }
@@ -182,19 +216,19 @@ impl Kind {
     /// The kind whose records lie in a table.
     #[must_use]
     pub fn of_table(table: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.table() == Some(table))
+        Self::all().find(|kind| kind.table() == Some(table))
     }
 
     /// The kind of this word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+        Self::all().find(|kind| kind.word() == word)
     }
 
     /// The kind of this number.
     #[must_use]
     pub fn of_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+        Self::all().find(|kind| kind.number() == number)
     }
 }
 
@@ -227,7 +261,7 @@ impl Found {
     /// How the index names it.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}.{}", self.kind as u8, hex::encode(&self.key))
+        format!("{}.{}", self.kind.number(), hex::encode(&self.key))
     }
 
     /// From how the index names it.
@@ -246,10 +280,10 @@ mod tests {
 
     #[test]
     fn kinds_are_known_by_word_number_and_table() {
-        for kind in Kind::ALL {
+        for kind in Kind::all() {
             assert_eq!(Kind::of_word(kind.word()), Some(kind));
-            assert_eq!(Kind::of_number(kind as u8), Some(kind));
-            assert!((kind as usize) < search::KINDS);
+            assert_eq!(Kind::of_number(kind.number()), Some(kind));
+            assert!(usize::from(kind.number()) < search::KINDS);
             if let Some(table) = kind.table() {
                 assert_eq!(Kind::of_table(table), Some(kind));
             }

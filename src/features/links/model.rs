@@ -41,6 +41,8 @@ pub enum Target {
     Piece(DeliverableId),
     /// A file.
     File(FileId),
+    /// A record of a noun with a card: its table and its key.
+    Row(u16, Vec<u8>),
 }
 
 impl Target {
@@ -54,6 +56,7 @@ impl Target {
             Self::Routine(id) => key.u8(4).part(*id),
             Self::Piece(id) => key.u8(5).part(*id),
             Self::File(id) => key.u8(6).part(*id),
+            Self::Row(table, id) => key.u8(7).part(*table).raw(id),
         };
     }
 }
@@ -99,6 +102,9 @@ impl Record for Link {
             Target::Routine(id) => refs.to::<Routine>(5, Some(id), OnDelete::Cascade),
             Target::Piece(id) => refs.to::<Deliverable>(6, Some(id), OnDelete::Cascade),
             Target::File(id) => refs.to::<TaskFile>(7, Some(id), OnDelete::Cascade),
+            Target::Row(table, ref key) => {
+                refs.to_root(8, Root { table, key: key.clone() }, OnDelete::Cascade);
+            }
         }
     }
     fn root(&self) -> Root {

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::model::{self, Link, Target};
 use crate::agents::model::Agent;
+use crate::cards;
 use crate::deliverables::model::Deliverable;
 use crate::files::model::TaskFile;
 use crate::routines::model::Routine;
@@ -17,6 +18,7 @@ use crate::tasks::queries::list::{self, Cut, Filter, Sort};
 use crate::tasks::queries::people::People;
 use crate::tasks::queries::scene::Scene;
 use kernel::key::KeyBuf;
+use kernel::text::capitalized;
 use kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
@@ -135,13 +137,20 @@ pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>
             read.get::<Deliverable>(*id)?.map(|one| (one.title, format!("review?piece={id}")))
         }
         Target::File(id) => read.get::<TaskFile>(*id)?.map(|one| (one.name, format!("files/{id}"))),
+        Target::Row(table, key) => {
+            let row = read.raw_get(*table, key)?;
+            let noun = cards::of_table(*table);
+            let fields =
+                row.zip(noun).and_then(|(row, noun)| Some(((noun.rows.fields)(&row)?, noun)));
+            fields.map(|(fields, noun)| ((noun.title)(&fields), (noun.path)(&fields)))
+        }
     })
 }
 
 /// What kind of thing a target is, and its icon.
 #[must_use]
-pub fn kind(target: &Target) -> (&'static str, &'static str) {
-    match target {
+pub fn kind(target: &Target) -> (String, &'static str) {
+    let (word, icon) = match target {
         Target::Url(_) => ("Link", "link"),
         Target::Task(_) => ("Task", "tasks"),
         Target::Agent(_) => ("Agent", "users"),
@@ -149,7 +158,13 @@ pub fn kind(target: &Target) -> (&'static str, &'static str) {
         Target::Routine(_) => ("Routine", "repeat"),
         Target::Piece(_) => ("Delivered work", "box"),
         Target::File(_) => ("File", "file"),
-    }
+        Target::Row(table, _) => {
+            let noun = cards::of_table(*table);
+            let glyph = noun.and_then(|noun| noun.finds).map_or("link", |finds| finds.glyph);
+            return (noun.map_or_else(|| "Record".to_owned(), |noun| capitalized(noun.one)), glyph);
+        }
+    };
+    (word.to_owned(), icon)
 }
 
 /// What somebody means: an address, a task by its name, `@agent`, `stream:name`, `routine:name`,
@@ -199,7 +214,13 @@ pub fn meant(read: &dyn Read, text: &str) -> Result<Target, LinkError> {
                 };
                 return found.map(|one| Target::File(one.id)).ok_or_else(|| none("file", name));
             }
-            _ => {}
+            word => {
+                if let Some(noun) = cards::of_word(word).filter(|noun| noun.linked) {
+                    let found = noun.find(read, name)?.filter(|_| !name.is_empty());
+                    let found = found.map(|key| Target::Row(noun.table, key));
+                    return found.ok_or_else(|| none(noun.one, name));
+                }
+            }
         }
     }
     match tasks::resolve(read, text) {
@@ -233,7 +254,7 @@ pub struct LinkView {
     /// Whether that is out of the workspace.
     pub out: bool,
     /// "Task", "Link".
-    pub kind: &'static str,
+    pub kind: String,
     /// Icon.
     pub glyph: &'static str,
     /// Where it is taken away; empty for who may not, and for those of others.

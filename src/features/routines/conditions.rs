@@ -11,9 +11,10 @@ use jiff::civil::{Date, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::registry::{Kind, Type, VIEW};
+use super::registry::{Kind, VIEW};
 use kernel::FieldError;
 use kernel::text::nearest;
+use noun::Type;
 
 pub use datum::{Datum, Values, value_of};
 

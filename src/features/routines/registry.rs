@@ -12,8 +12,8 @@ use kernel::{RunId, TaskField, TaskId};
 use store::{Change as RowChange, Op};
 
 pub use events::happenings;
-pub use fields::{Field, Type};
-pub use rows::{Noun, key_of, noun};
+pub use fields::Field;
+pub use rows::{RowKinds, rows_of};
 
 /// What the name of a field begins with that is the number of tasks in a saved view.
 pub const VIEW: &str = "view:";
@@ -60,8 +60,8 @@ impl Kind {
 
     /// The records that it is about, when it is about any record of a table.
     #[must_use]
-    pub fn noun(&self) -> Option<&'static Noun> {
-        noun(self.row?.0)
+    pub fn rows(&self) -> Option<&'static RowKinds> {
+        rows_of(self.row?.0)
     }
 
     /// Whether it waits for a change of records, and not for their coming or going.
@@ -73,7 +73,7 @@ impl Kind {
 
 /// All kinds, in the order of forms.
 pub fn all() -> impl Iterator<Item = &'static Kind> + Clone {
-    events::ALL.iter().chain(rows::ALL.iter().flat_map(|noun| noun.kinds.iter()))
+    events::ALL.iter().chain(rows::all().flat_map(|rows| rows.kinds.iter()))
 }
 
 /// The kind with this word.
@@ -110,9 +110,9 @@ pub fn is_of_task(name: &str) -> bool {
 /// What a change of a row is to routines: nothing, or one thing. `n` is its place in the entry.
 #[must_use]
 pub fn of_row(n: usize, change: &RowChange) -> Option<Happening> {
-    let noun = noun(change.table)?;
+    let rows = rows_of(change.table)?;
     let fits = |kind: &&Kind| kind.row.is_some_and(|(_, ops)| ops.contains(&change.op));
-    let kind = noun.kinds.iter().find(fits)?;
+    let kind = rows.kinds.iter().find(fits)?;
     let subject = Subject::Row(change.table, change.key.clone());
     Some(Happening { kind, subject, change: Change::Row(n) })
 }
@@ -206,13 +206,13 @@ mod tests {
 
     #[test]
     fn what_a_change_compares_stands_in_the_record_itself() {
-        for noun in rows::ALL {
-            let sample = (noun.sample)();
-            let map = (noun.json)(&sample).expect(noun.one);
-            for kind in noun.kinds.iter().filter(|kind| kind.is_change()) {
+        for rows in rows::all() {
+            let sample = (rows.sample)();
+            let map = (rows.json)(&sample).expect(rows.one);
+            for kind in rows.kinds.iter().filter(|kind| kind.is_change()) {
                 for field in kind.fields().filter(|field| field.name.starts_with(OLD)) {
                     let name = &field.name[OLD.len()..];
-                    let known = rows::key_of(&map, name).is_some();
+                    let known = rows.key_of(&map, name).is_some();
                     assert!(known, "{}: nothing in the record is {name}", kind.word);
                 }
             }

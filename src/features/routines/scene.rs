@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 
 use super::conditions::{Datum, Values, value_of};
-use super::registry::{Change, Happening, Kind, Subject, Type};
+use super::registry::{Change, Happening, Kind, Subject};
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::comments::model::{BY_TASK as COMMENTS_BY_TASK, Comment};
@@ -31,6 +31,7 @@ use kernel::{
     AccountId, Actor, AgentId, Assignee, ItemId, ItemState, Payer, RunId, TaskField, TaskId,
     Timestamp,
 };
+use noun::Type;
 use store::record::read as read_row;
 use store::{Change as RowChange, Entry, Range, Read, ReadExt, StoreError, feed};
 
@@ -164,14 +165,14 @@ pub fn pretend(
     name: &str,
 ) -> Result<Option<Happening>, StoreError> {
     let happening = |subject| Some(Happening { kind, subject, change: Change::None });
-    if let Some(noun) = kind.noun().filter(|_| !kind.word.starts_with("task.")) {
-        let mut key = (noun.find)(read, name)?;
+    if let Some(rows) = kind.rows().filter(|_| !kind.word.starts_with("task.")) {
+        let mut key = rows.find(read, name)?;
         if key.is_none()
             && let Ok(task) = tasks::resolve(read, name)
         {
-            key = (noun.find)(read, &task.id.to_string())?;
+            key = rows.find(read, &task.id.to_string())?;
         }
-        return Ok(key.and_then(|key| happening(Subject::Row(noun.table, key))));
+        return Ok(key.and_then(|key| happening(Subject::Row(rows.table, key))));
     }
     match kind.word.split('.').next().unwrap_or_default() {
         "agent" | "run" | "subagent" | "item" | "input" | "session" | "job" => {

@@ -3,8 +3,13 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use kernel::{AccountId, Timestamp, TypedId, ViewId};
+use kernel::{AccountId, Timestamp, TypedId};
 use store::{Class, Index, Keys, Record, Table};
+
+kernel::ids! {
+    /// A saved view.
+    ViewId,
+}
 
 /// Saved views.
 pub const VIEWS: Table = Table::new(220, "views");

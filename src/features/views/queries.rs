@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{BY_SLUG, Look, View};
+use crate::views::model::ViewId;
 use kernel::key::KeyBuf;
-use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp, ViewId};
+use kernel::{AccountId, FieldError, Problem, ProblemKind, Timestamp};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.

@@ -3,7 +3,8 @@
 use super::model::{Look, View};
 use super::queries::{self, MAX_NAME, MAX_WORDS, MOST, ViewError};
 use crate::tasks::queries::looks as tasks;
-use kernel::{AccountId, FieldError, ViewId, text};
+use crate::views::model::ViewId;
+use kernel::{AccountId, FieldError, text};
 use store::{StoreError, WriteTx};
 
 /// What tells what is wrong with a look.

@@ -80,17 +80,19 @@ impl Event {
             Self::TaskEscalated { .. } => 70,
             Self::WorkspaceExported => 71,
             Self::AgentFilesChanged { .. } => 72,
+            Self::Row { .. } => 73,
         }
     }
 
-    /// The name of the kind, for the API and plugins.
+    /// The name of the kind, for the API and plugins. What happened to a record of a noun with a card is named by its
+    /// card.
     #[must_use]
     pub fn name(&self) -> &'static str {
         Self::NAMES[usize::from(self.kind())]
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 73] = [
+    pub const NAMES: [&'static str; 74] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -164,5 +166,6 @@ impl Event {
         "task.escalated",
         "workspace.exported",
         "agent.files_changed",
+        "row",
     ];
 }

@@ -6,6 +6,7 @@ mod m0003_all_indexes;
 mod m0004_tasks_of_routines;
 mod m0005_exports_on_record;
 mod m0006_words_at_rest;
+mod m0007_nouns_with_cards;
 
 use store::FORMAT;
 use store::migrate::Migration;
@@ -17,6 +18,7 @@ pub const LIST: [Migration; (FORMAT - 1) as usize] = [
     m0004_tasks_of_routines::STEP,
     m0005_exports_on_record::STEP,
     m0006_words_at_rest::STEP,
+    m0007_nouns_with_cards::STEP,
 ];
 
 #[cfg(test)]

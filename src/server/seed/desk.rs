@@ -8,12 +8,11 @@ use features::deliverables::rules::{self as deliverables, NewReview};
 use features::notifications::queries::Wanted;
 use features::notifications::rules as notifications;
 use features::tasks::model::Task;
+use features::tasks::model::label::LabelId;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{due, relations as ties};
 use features::tasks::rules::{self as tasks, NewTask, labels, relations, templates};
-use kernel::{
-    Assignee, DeliverableId, LabelId, Priority, RelationKind, TaskId, TaskStatus, Verdict,
-};
+use kernel::{Assignee, DeliverableId, Priority, RelationKind, TaskId, TaskStatus, Verdict};
 use store::{ReadExt as _, WriteTx};
 
 /// How many tasks of a stream may still be spoken of.

@@ -32,6 +32,7 @@ use features::notifications::rules::NotificationError;
 use features::routines::rules::RoutineError;
 use features::runs::rules::RunError;
 use features::streams::queries::StreamError;
+use features::tasks::model::label::LabelId;
 use features::tasks::queries::error::TaskError;
 use features::usage::rules::UsageError;
 use features::users::rules::UsersError;
@@ -41,8 +42,8 @@ use features::workspace::rules::WorkspaceError;
 use kernel::id::SeededIds;
 use kernel::time::ManualClock;
 use kernel::{
-    Actor, Cause, Clock as _, DeliverableId, LabelId, RunId, SeriesId, StreamId, TaskId,
-    TemplateId, Timestamp,
+    Actor, Cause, Clock as _, DeliverableId, RunId, SeriesId, StreamId, TaskId, TemplateId,
+    Timestamp,
 };
 use store::{ReadExt as _, Store, StoreError, WriteTx};
 

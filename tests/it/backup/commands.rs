@@ -6,9 +6,9 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::browse::Browser;
-use crate::support::program::{Program, run, run_json};
-use crate::support::wire;
+use support::browse::Browser;
+use support::program::{Program, run, run_json};
+use support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

@@ -22,8 +22,8 @@ use store::{Entry, Range, ReadExt as _, Record as _, WriteTx};
 
 use super::page::PAGE;
 use super::{back_up, repository};
-use crate::support::hq::{OWNER, Person, Setup, TestHq};
-use crate::support::work;
+use support::hq::{OWNER, Person, Setup, TestHq};
+use support::work;
 
 fn put_back(hq: &TestHq, repo: &Repository) -> Restored {
     let wish = RestoreWish {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use store::{FORMAT, Range, ReadExt as _, migrate};
 
 use crate::store::check;
-use crate::support::hq::Setup;
+use support::hq::Setup;
 
 const ID: &str = "20261120T120000000Z-00aabb";
 

@@ -15,7 +15,7 @@ use server::restore::{Mode, RestoreWish, Restored, Which, restore};
 
 use super::page::{PAGE, settings};
 use super::{repository, source};
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 async fn backup(hq: &TestHq) -> BackupRun {
     let app = hq.running().app.clone();

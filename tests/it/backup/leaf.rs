@@ -11,7 +11,7 @@ use crypto::passphrase::PassphraseError;
 use serde_json::json;
 
 use super::{Failing, Fault, back_up, files, filled, repository, source};
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 /// Whether anything is found wrong with the newest backup.
 fn found_wrong(folder: &Path, passphrase: Option<&str>) -> Result<(), String> {

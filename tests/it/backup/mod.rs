@@ -46,8 +46,8 @@ use crypto::keyring::Secret;
 use features::backups::queries;
 use serde_json::json;
 
-use crate::support::hq::TestHq;
-use crate::support::work::agent;
+use support::hq::TestHq;
+use support::work::agent;
 
 /// What a test's HQ backs up.
 pub fn source(hq: &TestHq) -> Source {

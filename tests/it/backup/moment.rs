@@ -21,9 +21,9 @@ use store::{Class, Range, Read as _, ReadExt as _, Store, StoreError, WriteTx, k
 
 use super::{back_up, repository, source};
 use crate::store::check;
-use crate::support::hq::{Person, TestHq};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
 
 type Rows = BTreeMap<(&'static str, Vec<u8>), String>;
 

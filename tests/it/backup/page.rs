@@ -14,8 +14,8 @@ use kernel::{Actor, Cause, NoticeKind, Part, Role, Via};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, WriteTx};
 
-use crate::support::hq::{Person, Setup, TestHq};
-use crate::support::work;
+use support::hq::{Person, Setup, TestHq};
+use support::work;
 
 pub const PAGE: &str = "/w/marlow-cargo/settings/backups";
 

@@ -15,7 +15,7 @@ use server::workspaces::life;
 use store::{Range, ReadExt as _, Record as _};
 
 use super::{back_up, repository, source};
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Cli), Cause::Setup);
 

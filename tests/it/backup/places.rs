@@ -22,7 +22,7 @@ use store::Store;
 
 use super::page::{PAGE, done, settings};
 use super::{Failing, Fault, back_up, files, filled, repository, source};
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 fn flip(file: &Path, at: usize) {
     let mut bytes = fs::read(file).expect("a file");

@@ -20,9 +20,9 @@ use server::portable::export;
 use store::schema::Kind;
 use store::{Class, Faults, Range, ReadExt as _, Record, Step, WriteTx};
 
-use crate::support::hq::Setup;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::Setup;
+use support::model::Turn;
+use support::office::Office;
 
 fn all<R: Record>(office: &Office, slug: &str) -> Vec<R> {
     let ws = office.hq.running().app.workspace(slug).expect("a workspace");

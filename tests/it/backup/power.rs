@@ -16,7 +16,7 @@ use store::{Faults, NoFaults, Range, ReadExt as _, Step};
 
 use super::{back_up, repository};
 use crate::store::check;
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 /// From this step on, whoever starts next goes on with the restore.
 const ANNOUNCED: &str = "rename restore.json.new restore.json";

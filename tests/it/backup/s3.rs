@@ -18,7 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::source;
-use crate::support::hq::TestHq;
+use support::hq::TestHq;
 
 const KEY: (&str, &str) = ("AKIATEST", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY");
 const REGION: &str = "eu-test-1";

@@ -13,7 +13,7 @@ use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::page::{PAGE, done, settings};
 use super::places::{at, to};
-use crate::support::hq::{Setup, TestHq};
+use support::hq::{Setup, TestHq};
 
 fn ids(place: &Path) -> BTreeSet<String> {
     let all = fs::read_dir(place.join("manifests")).expect("manifests").flatten();

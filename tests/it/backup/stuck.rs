@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::page::{PAGE, done, settings};
 use super::{back_up, files, repository};
-use crate::support::hq::{Setup, TestHq};
+use support::hq::{Setup, TestHq};
 
 /// Nobody is signed out in that time.
 const LATER: Duration = Duration::from_secs(20 * 3_600);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::page::{PAGE, done, settings};
 use super::places::to;
 use super::{back_up, files, repository};
-use crate::support::hq::{Person, TestHq};
+use support::hq::{Person, TestHq};
 
 async fn aim(api: &Person, place: &Path) {
     settings(api, |body| {

@@ -16,8 +16,8 @@ use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::page::{PAGE, done};
 use super::{repository, source};
-use crate::support::hq::TestHq;
-use crate::support::work::agent;
+use support::hq::TestHq;
+use support::work::agent;
 
 /// An HQ with an agent, and the agent's folder.
 async fn with_agent() -> (TestHq, PathBuf) {

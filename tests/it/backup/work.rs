@@ -13,8 +13,8 @@ use serde_json::json;
 use server::restore::{Mode, RestoreWish, Which, restore};
 
 use super::{filled, repository, source};
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 fn bring_back(repo: &Repository, data: &std::path::Path) {
     let wish = RestoreWish {

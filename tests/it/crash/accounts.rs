@@ -5,8 +5,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::support::maker::Maker;
-use crate::support::wire;
+use support::maker::Maker;
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, Tally};

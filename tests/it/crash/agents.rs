@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::wire;
+use support::wire;
 
 use super::api::{Answer, Api, Ask};
 use super::desk::{Desk, Tally};

@@ -10,8 +10,8 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::support::program::run;
-use crate::support::wire;
+use support::program::run;
+use support::wire;
 
 use super::dice::program;
 

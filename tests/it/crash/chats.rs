@@ -14,8 +14,8 @@ use kernel::Clock as _;
 use kernel::time::SystemClock;
 use serde_json::{Value, json};
 
-use crate::support::model::{ModelServer, Seen, Tokens, Turn};
-use crate::support::wire;
+use support::model::{ModelServer, Seen, Tokens, Turn};
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, PATIENCE, Tally};

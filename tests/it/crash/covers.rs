@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use kernel::Event;
 use server::schema;
 use store::{Kind, Schema};
 
@@ -126,7 +125,7 @@ fn every_kind_of_record_and_event_has_a_load() {
     let known: BTreeSet<_> = of(schema::workspace())
         .into_iter()
         .chain(of(schema::system()))
-        .chain(Event::NAMES)
+        .chain(features::cards::event_names())
         .collect();
     let mut loaded = BTreeSet::new();
     let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);

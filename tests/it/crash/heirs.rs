@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 
-use crate::support::wire;
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask, Door};
 use super::desk::{Desk, Tally};

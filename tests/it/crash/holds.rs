@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::wire;
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask};
 use super::chats::{self, times_said};

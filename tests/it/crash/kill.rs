@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::program::{Program, command};
+use support::program::{Program, command};
 
 use super::api::{Api, Trap};
 use super::desk::Writer;

@@ -42,12 +42,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use crate::support::browse::Browser;
-use crate::support::hq::OWNER;
-use crate::support::maker::Maker;
-use crate::support::model::ModelServer;
-use crate::support::program::{Program, run_json};
-use crate::support::wire;
+use support::browse::Browser;
+use support::hq::OWNER;
+use support::maker::Maker;
+use support::model::ModelServer;
+use support::program::{Program, run_json};
+use support::wire;
 
 use api::{Api, Ask, Keys, Trap};
 use desk::{Tally, Writer};

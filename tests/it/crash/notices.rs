@@ -16,7 +16,7 @@ use kernel::{Clock as _, NoticeKind};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, Store, StoreError};
 
-use crate::support::wire;
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask, Door, HOME};
 use super::desk::{Desk, Tally};

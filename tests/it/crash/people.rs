@@ -8,7 +8,7 @@ use kernel::Clock as _;
 use kernel::time::SystemClock;
 use serde_json::{Value, json};
 
-use crate::support::browse::secret_of_an_app;
+use support::browse::secret_of_an_app;
 
 use super::api::{Again, Answer, Api, Ask, Came, Door, HOME};
 use super::desk::{Desk, Tally};

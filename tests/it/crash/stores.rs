@@ -10,7 +10,7 @@ use store::{Kind, Range, Read as _, Schema, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::store::check;
-use crate::support::program::{run, run_json};
+use support::program::{run, run_json};
 
 use super::covers;
 use super::dice::program;
@@ -59,7 +59,7 @@ impl Seen {
                 let info = store.schema().table(change.table).expect("a table of the schema");
                 self.tables.insert(info.name);
             }
-            self.events.extend(entry.events.iter().map(kernel::Event::name));
+            self.events.extend(entry.events.iter().map(features::cards::event_name));
         }
         for info in store.schema().tables() {
             if matches!(info.kind, Kind::Record(_) | Kind::Builtin) {

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::support::wire;
+use support::wire;
 
 use super::api::{Again, Answer, Api, Ask, Door};
 use super::desk::{Desk, Tally};

@@ -7,8 +7,8 @@ use kernel::{Outcome, Payer, Period, RunId, RunState};
 use serde_json::json;
 
 use super::{call, obey, obey_for_ever, orders};
-use crate::support::model::{Seen, Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Seen, Tokens, Turn};
+use support::office::Office;
 
 /// What costs something each time.
 fn obey_dearly(seen: &Seen) -> Option<Turn> {

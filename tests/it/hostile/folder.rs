@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{call, obey, orders};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 /// Whatever a file tells a model to do: the tools take no path that leads out of its folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

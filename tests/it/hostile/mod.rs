@@ -13,8 +13,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::model::{Seen, Turn};
-use crate::support::source;
+use support::model::{Seen, Turn};
+use support::source;
 
 /// What is tried, what stops it, and the test that shows it.
 const DEFENCES: &[(&str, &str, &str)] = &[

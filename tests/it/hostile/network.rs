@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{call, obey, orders};
-use crate::support::hq::Setup;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::Setup;
+use support::model::Turn;
+use support::office::Office;
 
 /// One name leads to this machine, for tests of what comes after the first hop.
 pub(super) struct Inner;
@@ -295,7 +295,7 @@ async fn no_key_goes_out_in_an_address() {
         send(&format!("take?k={key}")),
         send("take?k=%73k-live-abcdefghijklmnopqrstuvwx"),
         send(&format!("take/{key}/x")),
-        send(&format!("take?k={}", crate::support::office::KEY)),
+        send(&format!("take?k={}", support::office::KEY)),
     ];
     let page = orders(&lines);
     let taken = Arc::new(AtomicUsize::new(0));

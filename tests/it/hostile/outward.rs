@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::network::{Inner, office};
 use super::programs::skipped;
-use crate::support::model::Turn;
+use support::model::Turn;
 
 /// A program with the network that says this to its way out, with the pass that it has.
 fn says(before: &str, head: &str) -> Turn {

@@ -7,8 +7,8 @@ use sandbox::confine::{PORTS, landlock_abi};
 use sandbox::kill::SessionMark;
 use serde_json::json;
 
-use crate::support::model::{Seen, Turn};
-use crate::support::office::Office;
+use support::model::{Seen, Turn};
+use support::office::Office;
 
 /// Lets an agent run these one after the other; none reaches what it is after. Gives what was told of each.
 async fn refused(
@@ -66,7 +66,7 @@ async fn no_second_name_leads_a_program_to_what_is_not_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_do_not_reach_what_is_not_theirs() {
-    let _alone = crate::support::BOMB.lock().await;
+    let _alone = support::BOMB.lock().await;
     let office = Office::open().await;
     // Where the kernel cannot jail, a person had to choose so; then the rest must still hold.
     let jailed = landlock_abi() > 0;

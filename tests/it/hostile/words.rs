@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::model::Turn;
-use crate::support::office::{KEY, Office};
+use support::model::Turn;
+use support::office::{KEY, Office};
 
 /// Defence: what tools bring is data. Only what the model itself sends as a call is carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use features::notifications::model::sending::{Delivery, Out};
 
 use super::out::{MailStandIn, until};
 use super::*;
-use crate::support::office::Office;
+use support::office::Office;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

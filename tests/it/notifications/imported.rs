@@ -15,8 +15,8 @@ use store::{Range, ReadExt as _, Record, WriteTx};
 use super::out::{MailStandIn, until, wants};
 use super::restored::all_taken;
 use super::*;
-use crate::support::office::Office;
-use crate::support::work::owner;
+use support::office::Office;
+use support::work::owner;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::support::hq::Setup;
+use support::hq::Setup;
 
 const MAIL: &str = "/w/marlow-cargo/settings/mail";
 /// How long something may take that must happen.

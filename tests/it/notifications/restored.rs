@@ -17,10 +17,10 @@ use store::consumer::standing;
 use super::out::{MailStandIn, until, wants};
 use super::*;
 use crate::backup::{back_up, repository};
-use crate::support::hq::Setup;
-use crate::support::model::Turn;
-use crate::support::office::Office;
-use crate::support::work::{all, owner};
+use support::hq::Setup;
+use support::model::Turn;
+use support::office::Office;
+use support::work::{all, owner};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -594,7 +594,11 @@ fn old_firings_go_but_not_those_that_say_who_pays_for_a_task() {
 fn every_record_with_a_history_can_be_waited_for() {
     for info in server::schema::workspace().tables() {
         if info.class() == Some(store::Class::Tracked) {
-            assert!(registry::noun(info.number).is_some(), "{} has no line in rows.rs", info.name);
+            assert!(
+                registry::rows_of(info.number).is_some(),
+                "{} has no line in rows.rs",
+                info.name
+            );
         }
     }
 }

@@ -10,8 +10,8 @@ use features::tasks::model::Task;
 use kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus, Thinking};
 use serde_json::{Value, json};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 fn write(path: &str) -> Turn {
     Turn::call("write", json!({ "path": path, "content": "one\n" }))

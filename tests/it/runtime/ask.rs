@@ -10,8 +10,8 @@ use kernel::{Outcome, RunState, TaskStatus, WaitFor};
 use serde_json::json;
 use store::{Range, ReadExt as _, StoreError};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -8,9 +8,9 @@ use features::runs::rules::{NewInput, RunError, Sent, SessionSpec, talk};
 use kernel::{Outcome, RunState};
 use serde_json::json;
 
-use crate::support::PDF_WITH_WORDS;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::PDF_WITH_WORDS;
+use support::model::Turn;
+use support::office::Office;
 
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\nnot a real one";
 const SENT: &str = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";

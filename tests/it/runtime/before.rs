@@ -6,8 +6,8 @@ use kernel::Outcome;
 use runtime::Limits;
 use serde_json::json;
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_told_of_its_limit_is_not_told_anew_after_a_restart() {

@@ -7,8 +7,8 @@ use features::runs::rules::bounds;
 use kernel::Outcome;
 use serde_json::json;
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 const ALL: &str = "/api/v1/run-limits";
 const OF_ADA: &str = "/api/v1/agents/ada/run-limits";

@@ -8,9 +8,9 @@ use kernel::{CallEnd, CallKind, Outcome, Payer, Period, Route, RunState, WaitFor
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::{Setup, TestHq};
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
+use support::hq::{Setup, TestHq};
+use support::model::{Tokens, Turn};
+use support::office::Office;
 
 /// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);

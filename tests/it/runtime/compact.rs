@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use store::{Range, ReadExt as _};
 
 use super::failover::{fall_back, named, second, switches};
-use crate::support::model::{Gate, Seen, Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Seen, Tokens, Turn};
+use support::office::Office;
 
 /// What stands above the parts of a summary.
 pub const HEADINGS: [&str; 9] = [

@@ -18,9 +18,9 @@ use kernel::{Actor, Cause, ItemState, Outcome, Part, RunState};
 use serde_json::json;
 use store::{NoFaults, Options, Store};
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
-use crate::support::program::Program;
+use support::model::{Gate, Turn};
+use support::office::Office;
+use support::program::Program;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

@@ -7,8 +7,8 @@ use kernel::{ItemState, Outcome};
 use runtime::Limits;
 use serde_json::json;
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 fn limit_of_calls(run: &Run) -> bool {
     run.outcome == Some(Outcome::Limit { which: "calls".into() })

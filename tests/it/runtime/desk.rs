@@ -12,8 +12,8 @@ use features::views::rules::{self as views, For, NewView};
 use kernel::{Assignee, Outcome, RelationKind, TaskStatus, Verdict};
 use serde_json::{Value, json};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 /// An office in which nobody begins anything by themselves but Ada.
 async fn opened(others: &[&str]) -> (Office, Agent, Vec<Agent>) {

@@ -19,9 +19,9 @@ use runtime::Limits;
 use serde_json::json;
 use store::{ReadExt as _, StoreError};
 
-use crate::support::hq::Setup;
-use crate::support::model::{ModelServer, Turn};
-use crate::support::office::{KEY, Office};
+use support::hq::Setup;
+use support::model::{ModelServer, Turn};
+use support::office::{KEY, Office};
 
 mod probes; // who rests is tried out
 

@@ -11,9 +11,9 @@ use runtime::Limits;
 use serde_json::json;
 use store::ReadExt as _;
 
-use crate::support::hq::Setup;
-use crate::support::model::Turn;
-use crate::support::office::{KEY, Office};
+use support::hq::Setup;
+use support::model::Turn;
+use support::office::{KEY, Office};
 
 /// The class that a run failed with, and its failed calls: class, whether it is tried again.
 async fn failed(office: &Office, run: RunId) -> (String, Vec<(String, bool)>) {

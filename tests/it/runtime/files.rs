@@ -12,8 +12,8 @@ use providers::model::Part;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// Lets the model make these calls, one message each, and gives what they answered.
 async fn results(

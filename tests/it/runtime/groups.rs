@@ -10,9 +10,9 @@ use kernel::{Assignee, Outcome, Payer, RunState, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::hq::Person;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::Person;
+use support::model::Turn;
+use support::office::Office;
 
 /// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);

@@ -16,8 +16,8 @@ use runtime::Limits;
 use serde_json::json;
 use store::Entry;
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// A second, and what a busy machine needs to look at it.
 const A_SECOND: Duration = Duration::from_millis(1_600);

@@ -14,9 +14,9 @@ use kernel::{Outcome, Role, RunState};
 use serde_json::json;
 use store::{Faults, Range, ReadExt as _};
 
-use crate::support::hq::Setup;
-use crate::support::model::{Gate, Turn};
-use crate::support::office::{KEY, Office};
+use support::hq::Setup;
+use support::model::{Gate, Turn};
+use support::office::{KEY, Office};
 
 async fn office() -> (Office, Agent) {
     let office = Office::open().await;

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::crash::{Stage, there};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tool::rank::Query;
 
 use super::compact::HEADINGS;
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Tokens, Turn};
+use support::office::Office;
 
 fn shown(body: &Value) -> String {
     body["messages"].as_array().expect("messages").iter().map(Value::to_string).collect()

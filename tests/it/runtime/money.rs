@@ -8,8 +8,8 @@ use features::usage::queries;
 use kernel::{CallEnd, CallKind, ItemState, Outcome, Payer, RunState, WaitFor};
 use serde_json::json;
 
-use crate::support::model::{Gate, Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Tokens, Turn};
+use support::office::Office;
 
 /// A hundred dollars a million tokens: the request alone is bound at about half a dollar, what an
 /// answer and a last word need at the same again.

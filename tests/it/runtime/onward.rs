@@ -8,8 +8,8 @@ use features::usage::rules::budgets::{self, Wish};
 use kernel::{ItemState, Outcome, Payer, Period, RunId};
 use serde_json::{Value, json};
 
-use crate::support::model::{Gate, Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Tokens, Turn};
+use support::office::Office;
 
 /// A hundred dollars a million tokens.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);

@@ -9,9 +9,9 @@ use kernel::{AccountId, Actor, Cause, Role, RunId, Via};
 use serde_json::json;
 use store::ReadExt as _;
 
-use crate::support::hq::Person;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::Person;
+use support::model::Turn;
+use support::office::Office;
 
 /// Another member of the workspace, and their browser.
 async fn member(office: &Office, name: &str) -> (AccountId, Person) {
@@ -98,7 +98,7 @@ async fn lists_name_whose_conversation_it_is_and_not_what_was_said_in_it() {
     let run: Run = office.ended(run).await;
     office.ended(office.say(&ada, "What is open?").await).await;
     for (path, place) in [("/w/marlow-cargo/runs", ".runs-list"), ("/api/v1/runs", "")] {
-        let text = |reply: crate::support::hq::Reply| match place {
+        let text = |reply: support::hq::Reply| match place {
             "" => reply.text,
             place => reply.text_of(place),
         };

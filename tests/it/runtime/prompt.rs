@@ -3,9 +3,9 @@
 use features::connections::model::{Offer, Offers, Wire};
 use serde_json::{Value, json};
 
-use crate::support::hq::{Setup, everything_in};
-use crate::support::model::{Protocol, Seen, Turn};
-use crate::support::office::{KEY, Office};
+use support::hq::{Setup, everything_in};
+use support::model::{Protocol, Seen, Turn};
+use support::office::{KEY, Office};
 
 /// Twelve kilobytes, tool schemas included.
 const MOST: usize = 12_288;

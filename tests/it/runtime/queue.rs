@@ -10,8 +10,8 @@ use kernel::{DropPolicy, InputId, Outcome, Placed, QueueMode, RunId, RunState};
 use serde_json::json;
 use store::{Range, ReadExt as _};
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// All runs but these, oldest first.
 async fn next_run(office: &Office, known: &[RunId]) -> RunId {

@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 use features::runs::model::{Body, EventKind, Run};
 use serde_json::{Value, json};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\nnot a real one";
 

@@ -11,8 +11,8 @@ use features::usage::queries::budgets;
 use kernel::{Outcome, Payer, RunId};
 use serde_json::{Value, json};
 
-use crate::support::model::{Gate, Seen, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Seen, Turn};
+use support::office::Office;
 
 fn spawn(args: Value) -> Turn {
     Turn::call("subagent_spawn", args)

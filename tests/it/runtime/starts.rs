@@ -11,8 +11,8 @@ use kernel::{Outcome, RunId, RunState};
 use serde_json::json;
 use store::{ReadExt as _, StoreError};
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// A run was at work when the program ended, so often.
 async fn crashed_with(office: &Office, run: RunId, times: u32) {

@@ -10,8 +10,8 @@ use kernel::{ItemState, Outcome, Role, RunId, RunState, TaskStatus};
 use runtime::Limits;
 use serde_json::json;
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// A second, and what a busy machine needs to look at it.
 const A_SECOND: Duration = Duration::from_millis(1_400);

@@ -13,8 +13,8 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::crash::Stage;
-use crate::support::model::{Seen, Turn};
-use crate::support::office::Office;
+use support::model::{Seen, Turn};
+use support::office::Office;
 
 fn spawn(task: &str, name: &str) -> Turn {
     Turn::call("subagent_spawn", json!({ "task": task, "name": name }))

@@ -12,9 +12,9 @@ use runtime::Limits;
 use serde_json::json;
 use store::{Range, ReadExt as _, Record as _, StoreError};
 
-use crate::support::hq::Setup;
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::Setup;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_without_tools_is_three_commits() {

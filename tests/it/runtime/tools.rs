@@ -7,8 +7,8 @@ use kernel::{ItemState, Outcome};
 use runtime::Limits;
 use serde_json::json;
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_only_look_run_side_by_side_and_are_one_commit() {

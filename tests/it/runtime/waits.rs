@@ -7,8 +7,8 @@ use features::tasks::rules::{self as tasks, NewTask, relations};
 use kernel::{Assignee, ItemKind, Outcome, RelationKind, TaskStatus};
 use serde_json::json;
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))

@@ -12,8 +12,8 @@ use kernel::{Assignee, DeliverableState, ItemKind, ItemState, Outcome, TaskStatu
 use serde_json::json;
 use store::{Range, ReadExt as _};
 
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 fn deliver(text: &str) -> Turn {
     let arguments = json!({ "kind": "text", "title": "Offers", "body": text });

@@ -113,7 +113,7 @@ fn a_fork_bomb_is_counted_and_ended() {
 
 #[test]
 fn a_program_that_doubles_without_end_is_ended_before_it_takes_the_machine() {
-    let _alone = crate::support::BOMB.blocking_lock();
+    let _alone = support::BOMB.blocking_lock();
     let host = Host::new();
     let command = host.sh("bomb() { bomb | bomb & }; bomb; sleep 60");
     let Started { job, .. } = host.spawner.spawn_blocking(command).unwrap();

@@ -9,9 +9,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::ReadExt as _;
 
-use crate::support::hq::everything_in;
-use crate::support::maker::{access, pass, refresh};
-use crate::support::model::{Protocol, Turn};
+use support::hq::everything_in;
+use support::maker::{access, pass, refresh};
+use support::model::{Protocol, Turn};
 
 use super::{PLACE, Scene};
 

@@ -6,10 +6,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{ReadExt as _, Record};
 
-use crate::support::hq::{Person, TestHq};
-use crate::support::maker::Maker;
-use crate::support::model::{ModelServer, Turn};
-use crate::support::office::Office;
+use support::hq::{Person, TestHq};
+use support::maker::Maker;
+use support::model::{ModelServer, Turn};
+use support::office::Office;
 
 mod flows;
 mod renewal;

@@ -7,8 +7,8 @@ use providers::error::{ErrorClass, ProviderError};
 use providers::model::{ChatRequest, Message, Reply};
 use serde_json::json;
 
-use crate::support::maker::{Fate, access, refresh};
-use crate::support::model::{Gate, Turn};
+use support::maker::{Fate, access, refresh};
+use support::model::{Gate, Turn};
 
 use super::Scene;
 

@@ -8,8 +8,8 @@ use features::runs::model::EventKind;
 use kernel::{RunState, WaitFor};
 use serde_json::json;
 
-use crate::support::maker::Fate;
-use crate::support::model::{Gate, Turn};
+use support::maker::Fate;
+use support::model::{Gate, Turn};
 
 use super::Scene;
 
@@ -88,10 +88,7 @@ async fn a_run_waits_until_somebody_signs_in_and_goes_on_by_itself() {
     assert_eq!(scene.office.get::<features::runs::model::Run>(run).state, RunState::Waiting);
     assert_eq!(scene.model.requests().len(), calls);
 
-    scene
-        .model
-        .require_key(&crate::support::maker::access(2))
-        .usually(Turn::text("Nothing to do."));
+    scene.model.require_key(&support::maker::access(2)).usually(Turn::text("Nothing to do."));
     scene.sign_in().await;
     assert_eq!(scene.office.ended(run).await.summary, "Nothing to do.");
     assert!(scene.office.all::<Cooldown>().iter().all(|rest| rest.connection != scene.id));

@@ -5,10 +5,10 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::browse::Browser;
-use crate::support::maker::Maker;
-use crate::support::model::{ModelServer, Turn};
-use crate::support::program::{Program, run, run_json};
+use support::browse::Browser;
+use support::maker::Maker;
+use support::model::{ModelServer, Turn};
+use support::program::{Program, run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

@@ -9,7 +9,7 @@ use kernel::TaskId;
 use serde_json::json;
 
 use super::{entry, ok};
-use crate::support::office::Office;
+use support::office::Office;
 
 /// How many tasks one change renamed.
 const TASKS: usize = 300;

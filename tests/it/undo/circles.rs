@@ -11,8 +11,8 @@ use kernel::TaskId;
 use serde_json::{Value, json};
 
 use super::{codes, entry, last_of, made, ok, preview, undo};
-use crate::support::hq::Person;
-use crate::support::office::Office;
+use support::hq::Person;
+use support::office::Office;
 
 /// An office with tasks MC-1 and so on.
 async fn opened(count: usize) -> (Office, Person, Vec<Task>) {

@@ -16,7 +16,7 @@ use kernel::{
 use serde_json::json;
 
 use super::{Line, entry, hold, ok, paused, preview, undo};
-use crate::support::office::Office;
+use support::office::Office;
 
 async fn led(office: &Office, name: &str, lead: Option<Assignee>) -> StreamId {
     let new = NewStream { lead, ..NewStream::called(name) };

@@ -10,8 +10,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{codes, entry, ok, paused, preview, undo};
-use crate::support::hq::Person;
-use crate::support::office::Office;
+use support::hq::Person;
+use support::office::Office;
 
 /// Mo, who has two tasks and an agent, and Bea, who can take over.
 struct Team {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use store::{Record as _, StoreError};
 
 use super::ok;
-use crate::support::hq::{Person, Reply};
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::hq::{Person, Reply};
+use support::model::Turn;
+use support::office::Office;
 
 /// How many records one transaction may change.
 const LIMIT: usize = 10_000;

@@ -8,7 +8,7 @@ use kernel::AgentId;
 use serde_json::{Value, json};
 
 use super::{entry, ok, undo};
-use crate::support::office::Office;
+use support::office::Office;
 
 /// What the file says, in the folder and in the newest commit.
 fn told(office: &Office, agent: &Agent) -> (Value, Value) {

@@ -24,9 +24,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use store::{ReadExt as _, Record};
 
-use crate::support::hq::{Person, Reply};
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::{Person, Reply};
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// The entry that wrote a record last.
 fn entry<R: Record>(office: &Office, id: R::Id) -> u64 {

@@ -15,9 +15,9 @@ use store::ReadExt as _;
 
 use super::{ok, preview, undo};
 use crate::git::ALL;
-use crate::support::hq::Person;
-use crate::support::model::{Gate, Turn};
-use crate::support::office::Office;
+use support::hq::Person;
+use support::model::{Gate, Turn};
+use support::office::Office;
 
 /// A run that writes one file and is done.
 async fn wrote(office: &Office, agent: &Agent, path: &str) -> Run {

@@ -11,8 +11,8 @@ use kernel::{Actor, Cause, Outcome, Priority, TaskId};
 use serde_json::json;
 
 use super::ok;
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 /// A change of a task as a step of a run.
 async fn step(office: &Office, agent: &Agent, run: &mut Run, task: TaskId, patch: TaskPatch) {

@@ -20,8 +20,8 @@ use serde_json::json;
 use store::schema::Kind;
 use store::{Range, Read, Record, Store, StoreError};
 
-use crate::support::model::Turn;
-use crate::support::office::Office;
+use support::model::Turn;
+use support::office::Office;
 
 /// Does all of it and packs the folder as it lies there after a good end. Answers the kinds of records
 /// of which there is none: a fixture needs all.

@@ -20,8 +20,8 @@ use store::migrate::{self, Migration, Piece, Progress, UpgradeError};
 use store::{FORMAT, Faults, NoFaults, Options, Store, StoreError};
 
 use crate::store::check;
-use crate::support::hq::{OWNER, Setup};
-use crate::support::program::{Program, command, run, run_json};
+use support::hq::{OWNER, Setup};
+use support::program::{Program, command, run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 

@@ -19,7 +19,7 @@ impl Founded {
         let program = std::env::current_exe().and_then(fs::metadata).expect("this program");
         let built = program.modified().expect("a time").duration_since(UNIX_EPOCH);
         let built = built.expect("after 1970").as_nanos();
-        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("founded");
+        let all = crate::build_folder().join("founded");
         let folder = all.join(built.to_string());
         if !folder.is_dir() {
             fs::create_dir_all(&all).expect("a folder");

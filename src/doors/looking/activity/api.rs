@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use app::limits::Place;
 use app::{App, Ws};
+use features::cards;
 use features::history::queries::readable::Looker;
-use kernel::{AccountId, Can, Event, ProblemKind};
+use kernel::{AccountId, Can, ProblemKind};
 use store::{Cursor, StoreError};
 use web::error::{ApiError, Failure};
 use web::extract::{Json, Query};
@@ -213,9 +214,9 @@ fn only(ws: &Ws, asked: &Asked) -> Result<Only, ApiError> {
     }
     let kind = |word: &String| {
         let stem = word.strip_suffix('*').unwrap_or(word);
-        Event::NAMES.iter().any(|name| match word.ends_with('*') {
+        cards::event_names().any(|name| match word.ends_with('*') {
             true => name.starts_with(stem),
-            false => *name == stem,
+            false => name == stem,
         })
     };
     if let Some(other) = kinds.iter().find(|word| !kind(word)) {

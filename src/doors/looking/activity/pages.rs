@@ -29,8 +29,9 @@ use web::shell::Shell;
 use web::sse::{self, Hears, PageStream};
 use web::time::RelTime;
 
-use features::activity::queries::{self, Area, By, Filter, Found, Undo};
+use features::activity::queries::{self, By, Filter, Found, Undo};
 use features::activity::words::Words;
+use noun::Area;
 
 /// Lines of one page.
 const PAGE: usize = 50;

@@ -150,7 +150,7 @@ async fn search(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<
 }
 
 fn unknown(word: &str) -> ApiError {
-    let known = Kind::ALL.into_iter().filter(|kind| kind.is_indexed());
+    let known = Kind::all().filter(|kind| kind.is_indexed());
     let known: Vec<&str> = known.map(Kind::word).collect();
     ApiError::invalid("type", format!("there is no `{word}`; try {}", known.join(", ")))
 }

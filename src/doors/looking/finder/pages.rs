@@ -123,7 +123,7 @@ async fn show(
     let said = said(&page, &q);
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let mut tabs = vec![tab(&ws, &q, None, (only, page.total()))];
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         let count = page.counts.iter().find(|(one, _)| *one == kind).map(|(_, count)| *count);
         if count.is_some() || only == Some(kind) {
             tabs.push(tab(&ws, &q, Some(kind), (only, count.unwrap_or(0))));

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::tasks::model::label::LabelId;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::Asker;
@@ -23,7 +24,7 @@ use features::tasks::rules::words::Words;
 use features::tasks::rules::{self, NewTask, TaskPatch};
 use kernel::cursor::{DEFAULT_LIMIT, MAX_LIMIT};
 use kernel::filter::Query as Typed;
-use kernel::{Assignee, Can, LabelId, Priority, TaskId, TaskStatus, Thinking};
+use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking};
 use store::{Read, WriteTx, cursor_key};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::views::model::Look;
+use features::views::model::ViewId;
 use features::views::queries::{self, ViewView};
 use features::views::rules::{self, For, NewView, ViewPatch};
-use kernel::{Can, ViewId};
+use kernel::Can;
 use store::WriteTx;
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};

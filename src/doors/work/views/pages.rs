@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::history::queries::meanwhile;
+use features::views::model::ViewId;
 use features::views::model::{Look, View};
 use features::views::queries::{self, ViewError};
 use features::views::rules::{self, For, NewView, Side, ViewPatch};
-use kernel::{Can, Problem as _, ProblemKind, ViewId};
+use kernel::{Can, Problem as _, ProblemKind};
 use web::emoji;
 use web::error::{Failure, PageError};
 use web::extract::{Form, Path2};

@@ -1,7 +1,7 @@
 //! Sentences for changes that no event tells: by the rows that changed.
 
-use crate::activity::queries::Area;
 use crate::agents::model::{AGENTS, REACH};
+use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::files::model::TASK_FILES;
@@ -15,22 +15,21 @@ use crate::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::runs::model::RUN_LIMITS;
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
-use crate::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
-use crate::views::model::VIEWS;
 use kernel::{Actor, Cause};
+use noun::Area;
 use store::{Change, Class, Entry, Op, Read, Root, Schema, StoreError, feed};
 use web::format;
 
 use super::Words;
 
 /// Work.
-const WORK: [u16; 15] = [
+const WORK: [u16; 14] = [
     TASKS.number,
     STREAMS.number,
-    LABELS.number,
     TASK_LABELS.number,
     RELATIONS.number,
     SERIES.number,
@@ -67,8 +66,8 @@ pub fn may_tell(schema: &Schema, entry: &Entry) -> bool {
 }
 
 fn is_shown(schema: &Schema, change: &Change) -> bool {
-    // A view may be for one person alone.
-    change.table != VIEWS.number
+    // What may be for one person alone is told to nobody.
+    !cards::may_be_own(change.table)
         && schema.table(change.table).and_then(|info| info.class()) == Some(Class::Tracked)
 }
 
@@ -107,7 +106,7 @@ pub fn words(
     let area = match change.table {
         table if WORK.contains(&table) => Area::Work,
         table if AGENT.contains(&table) => Area::Agents,
-        _ => Area::Workspace,
+        table => cards::of_table(table).map_or(Area::Workspace, |noun| noun.area),
     };
     let (verb, icon) = match change.op {
         Op::Insert => ("added", "plus"),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::backups::queries as backups;
+use crate::cards;
 use crate::runs::{model::Run, queries as runs};
 use crate::tasks::queries::{self as tasks, people::People};
 use crate::users::model::{ACCOUNTS, TOKENS, WORKSPACES};
@@ -175,7 +176,7 @@ pub struct Wish {
     who: Option<Who>,
     cause: Option<Because>,
     /// Of these kinds; of any when there are none.
-    events: Vec<u16>,
+    events: Vec<&'static str>,
     pub(super) run: Option<RunId>,
     pub(super) routine: Option<RoutineId>,
     since: Option<i64>,
@@ -342,7 +343,7 @@ impl Wish {
         self.who.is_none_or(|who| who.is(entry.actor))
             && self.cause.is_none_or(|because| because.is(entry.cause))
             && (self.events.is_empty()
-                || entry.events.iter().any(|e| self.events.contains(&e.kind())))
+                || entry.events.iter().any(|e| self.events.contains(&cards::event_name(e))))
             && self.run.is_none_or(|run| through::run_of(entry) == Some(run))
             && (self.source == Source::Workspace
                 || self.is_about_the_whole(entry)
@@ -481,15 +482,14 @@ pub(super) fn no_record(text: &str) -> AuditError {
 }
 
 /// Kinds of events by their names; `task.*` is all of a noun.
-fn kinds(text: &str) -> Result<Vec<u16>, AuditError> {
+fn kinds(text: &str) -> Result<Vec<&'static str>, AuditError> {
     let mut all = Vec::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let is_meant = |name: &str| match word.strip_suffix('*') {
             Some(stem) => name.starts_with(stem),
             None => name == word,
         };
-        let known = Event::NAMES.iter().enumerate().filter(|(_, name)| is_meant(name));
-        let found: Vec<u16> = known.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
+        let found: Vec<&str> = cards::event_names().filter(|name| is_meant(name)).collect();
         if found.is_empty() {
             let text = format!("`{word}` is no kind of event; try task.created or task.*");
             return Err(AuditError::field("event", text));

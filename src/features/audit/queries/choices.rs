@@ -1,7 +1,8 @@
 //! What a person chooses from to filter entries.
 
+use crate::cards;
 use crate::tasks::queries::people::People;
-use kernel::{AccountId, Event};
+use kernel::AccountId;
 use store::{Read, StoreError};
 use web::form::sentence;
 use web::parts::Choice;
@@ -37,10 +38,10 @@ pub fn events(chosen: Option<&str>) -> Vec<Choice> {
         let words = name.replace(['.', '_'], " ");
         sentence(&words).trim_end_matches('.').to_owned()
     };
-    let all =
-        Event::NAMES.iter().map(|name| Choice::new(*name, label(name), chosen == Some(*name)));
+    let all = cards::event_names().map(|name| Choice::new(name, label(name), chosen == Some(name)));
     // Several of them stay chosen.
-    let several = chosen.filter(|text| !text.is_empty() && !Event::NAMES.contains(text));
+    let several =
+        chosen.filter(|text| !text.is_empty() && !cards::event_names().any(|name| name == *text));
     let several = several.map(|text| Choice::new(text, text, true));
     std::iter::once(any).chain(several).chain(all).collect()
 }

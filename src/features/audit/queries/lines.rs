@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::activity::queries::{self as activity, Words};
+use crate::cards;
 use crate::history::queries::shown::FieldView;
 use crate::tasks::queries::people::People;
 use app::Ws;
@@ -208,7 +209,7 @@ impl<'r> Teller<'r> {
             rows,
             hidden,
             more: entry.changes.len().saturating_sub(MAX_ROWS),
-            events: entry.events.iter().map(Event::name).collect(),
+            events: entry.events.iter().map(cards::event_name).collect(),
             hash: hex::encode(entry.hash),
         })
     }

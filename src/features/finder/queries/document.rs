@@ -12,17 +12,16 @@ use crate::runs::model::{EventKind, Session, SessionEvent};
 use crate::runs::queries::{children, search};
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
-use crate::tasks::model::label::{BY_LABEL, Label, TASK_LABELS, TaskLabel};
+use crate::tasks::model::label::{BY_LABEL, LABELS, Label, LabelId, TASK_LABELS, TaskLabel};
 use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
-use crate::views::model::View;
 use crate::workspace::model::Member;
 use ::search::Document;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
-use kernel::{AccountId, LabelId, SessionId, TaskId};
+use kernel::{AccountId, SessionId, TaskId};
 use store::{BlobId, Range, Read, ReadExt, Record, StoreError};
 
 use super::super::model::{Found, Kind};
@@ -106,12 +105,6 @@ impl<'a> Reader<'a> {
                 archived: stream.archived_at.is_some(),
                 ..for_all()
             }),
-            Kind::Label => self.get::<Label>(found)?.map(|label| Document {
-                title: label.name,
-                body: kept(&label.description),
-                at: label.updated_at.as_second(),
-                ..for_all()
-            }),
             Kind::Routine => self.get::<Routine>(found)?.map(|routine| Document {
                 title: routine.name,
                 body: kept(&routine.instruction),
@@ -126,14 +119,25 @@ impl<'a> Reader<'a> {
                 ..for_all()
             }),
             Kind::Template => self.get::<Template>(found)?.map(|one| template(&one)),
-            Kind::View => self.get::<View>(found)?.map(view),
             Kind::Link => self.get::<Link>(found)?.and_then(link),
             Kind::Review => self.get::<Review>(found)?.map(|one| review(&one)),
             Kind::Page => None,
+            Kind::Noun(_) => self.by_card(found)?,
         };
-        let named =
-            |document: Document| Document { kind: found.kind as u8, key: found.name(), ..document };
+        let named = |document: Document| Document {
+            kind: found.kind.number(),
+            key: found.name(),
+            ..document
+        };
         Ok(document.map(named))
+    }
+
+    fn by_card(&self, found: &Found) -> Result<Option<Document>, StoreError> {
+        let Some((noun, finds)) = found.kind.card() else { return Ok(None) };
+        let Some(row) = self.read.raw_get(noun.table, &found.key)? else { return Ok(None) };
+        let audience = noun.owner(&row).map_or_else(|| EVERYBODY.to_owned(), alone);
+        let document = (finds.document)(&row);
+        Ok(document.map(|one| Document { body: kept(&one.body), seen_by: vec![audience], ..one }))
     }
 
     fn get<R: Record>(&self, found: &Found) -> Result<Option<R>, StoreError> {
@@ -283,10 +287,7 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
         let pair = decode::<(TaskId, LabelId)>(key);
         return Ok(pair.map(|(id, _)| task(id)).into_iter().collect());
     }
-    let label = match Kind::of_table(table) {
-        Some(Kind::Label) => decode::<LabelId>(key),
-        _ => None,
-    };
+    let label = decode::<LabelId>(key).filter(|_| table == LABELS.number);
     let Some(label) = label else { return Ok(Vec::new()) };
     let range = Range::prefix(KeyBuf::of(&label));
     let all = read.scan::<TaskLabel>(BY_LABEL, &range)?;
@@ -325,17 +326,6 @@ fn template(one: &Template) -> Document {
         tags: one.items.iter().flat_map(|item| item.labels.clone()).collect::<Vec<_>>().join(" "),
         at: one.updated_at.as_second(),
         ..for_all()
-    }
-}
-
-/// A view that somebody keeps for themselves is theirs alone.
-fn view(one: View) -> Document {
-    Document {
-        title: one.name,
-        body: kept(&one.look.q),
-        at: one.updated_at.as_second(),
-        seen_by: vec![one.owner.map_or_else(|| EVERYBODY.to_owned(), alone)],
-        ..Document::default()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::runs::model::Run;
 use crate::runs::queries::{self as runs, talk};
+use crate::tasks::model::label::LABELS;
 use crate::workspace::queries as workspace;
 use app::Ws;
 use kernel::key::KeyBuf;
@@ -101,9 +102,15 @@ pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Off
         None => start(ws, who, seen),
         Some('>') => actions(ws, who, signs.as_str()),
         Some('@') => of_kinds(ws, who, signs.as_str(), &[Kind::Agent, Kind::Person]).await,
-        Some('#') => of_kinds(ws, who, signs.as_str(), &[Kind::Stream, Kind::Label]).await,
+        Some('#') => of_kinds(ws, who, signs.as_str(), &kinds_of_work()).await,
         Some(_) => everything(ws, who, typed).await,
     }
+}
+
+/// What `#` means in the palette.
+fn kinds_of_work() -> Vec<Kind> {
+    let label = Kind::of_table(LABELS.number);
+    [Some(Kind::Stream), label].into_iter().flatten().collect()
 }
 
 fn start(ws: &Ws, who: &Person, seen: &str) -> Result<Offer, StoreError> {
@@ -193,7 +200,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
         kinds: Vec::new(),
         status: None,
         skip: 0,
-        take: GROUP * Kind::ALL.len(),
+        take: GROUP * Kind::all().count(),
         each: Some(GROUP),
         patience: PATIENCE,
     };

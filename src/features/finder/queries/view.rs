@@ -12,16 +12,15 @@ use crate::runs::model::{EventKind, Run, Session, SessionEvent};
 use crate::runs::queries::{self as runs, sessions};
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
-use crate::tasks::model::label::Label;
 use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use crate::tasks::queries as tasks;
-use crate::views::model::View;
 use crate::workspace::model::Member;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
 use kernel::{TaskId, TypedId};
+use noun::text_of;
 use search::{Document, Wanted};
 use store::{Read, ReadExt, Record, StoreError};
 use web::format;
@@ -225,13 +224,6 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
                 hit.meta = "Stream".to_owned();
             }
         }
-        Kind::Label => {
-            if let Some(label) = record::<Label>(read, &hit.found)? {
-                let term = format!("label:\"{}\"", label.name.replace('"', ""));
-                hit.path = format!("tasks?q={}", format::query_value(&term));
-                (hit.id, hit.meta) = (label.id.to_string(), "Label".to_owned());
-            }
-        }
         Kind::Routine => {
             if let Some(routine) = record::<Routine>(read, &hit.found)? {
                 (hit.id, hit.path) = (routine.id.to_string(), format!("routines/{}", routine.id));
@@ -251,12 +243,6 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
                 of_template(hit, &one);
             }
         }
-        Kind::View => {
-            if let Some(one) = record::<View>(read, &hit.found)? {
-                (hit.id, hit.path) = (one.id.to_string(), format!("tasks?view={}", one.slug));
-                hit.meta = if one.owner.is_some() { "View · yours" } else { "View" }.to_owned();
-            }
-        }
         Kind::Link => {
             if let Some(one) = record::<Link>(read, &hit.found)? {
                 of_link(read, hit, &one)?;
@@ -268,9 +254,21 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
             }
         }
         Kind::AgentFile => of_agent_file(read, hit)?,
+        Kind::Noun(_) => by_card(read, hit)?,
         Kind::Page => {}
     }
     quote(hit, wanted);
+    Ok(())
+}
+
+/// A record of a noun with a card.
+fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
+    let Some((noun, finds)) = hit.found.kind.card() else { return Ok(()) };
+    let row = read.raw_get(noun.table, &hit.found.key)?;
+    if let Some(fields) = row.and_then(|row| (noun.rows.fields)(&row)) {
+        hit.id = text_of(&fields, "id").to_owned();
+        (hit.path, hit.meta) = (finds.hit)(&fields);
+    }
     Ok(())
 }
 

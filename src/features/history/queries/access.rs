@@ -1,8 +1,9 @@
 //! Whose rows and whose history may be read, and what it takes to undo there: the one place. What is
-//! not listed here is read by nobody. What else is asked of a single row stands in `readable.rs`.
+//! not listed here and has no card is read by nobody. What else is asked of a single row stands in `readable.rs`.
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
+use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
@@ -22,7 +23,7 @@ use crate::runs::model::{
 };
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
-use crate::tasks::model::label::{LABELS, TASK_LABELS};
+use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::overdue::TASK_RULES;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
@@ -30,7 +31,6 @@ use crate::tasks::model::template::TEMPLATES;
 use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::usage::model::price::PRICES;
 use crate::usage::model::{RESERVATIONS, USAGE};
-use crate::views::model::VIEWS;
 use crate::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use kernel::Can;
 use web::session::Access;
@@ -42,12 +42,9 @@ use super::super::model::FILE_REVERTS;
 const TABLES: &[(u16, Can, Option<Can>)] = &[
     (TASKS.number, Can::Read, Some(Can::Write)),
     (STREAMS.number, Can::Read, Some(Can::Write)),
-    (LABELS.number, Can::Read, Some(Can::Write)),
     (TASK_LABELS.number, Can::Read, Some(Can::Write)),
     (RELATIONS.number, Can::Read, Some(Can::Write)),
     (SERIES.number, Can::Read, Some(Can::Write)),
-    // Of somebody's own only by them: `readable.rs`, `guard.rs`.
-    (VIEWS.number, Can::Read, Some(Can::Write)),
     (TEMPLATES.number, Can::Read, Some(Can::Write)),
     // A slot that was used stays used.
     (OCCURRENCES.number, Can::Read, None),
@@ -123,8 +120,9 @@ const ROWS: &[(u16, Can)] = &[
     (DELIVERIES.number, Can::Admin),
 ];
 
-fn row(table: u16) -> Option<&'static (u16, Can, Option<Can>)> {
-    TABLES.iter().find(|(number, ..)| *number == table)
+fn row(table: u16) -> Option<(u16, Can, Option<Can>)> {
+    let card = || cards::of_table(table).map(|noun| (table, noun.read, noun.undo));
+    TABLES.iter().find(|(number, ..)| *number == table).copied().or_else(card)
 }
 
 /// Whether the table has a line here.
@@ -136,18 +134,18 @@ pub fn is_listed(table: u16) -> bool {
 /// Whether who has these rights may read the history of a table's records.
 #[must_use]
 pub fn may_read(access: Access, table: u16) -> bool {
-    row(table).is_some_and(|(_, read, _)| access.may(*read))
+    row(table).is_some_and(|(_, read, _)| access.may(read))
 }
 
 /// Whether who has these rights may read rows of a table at all.
 #[must_use]
 pub fn may_read_rows(access: Access, table: u16) -> bool {
     let needs = ROWS.iter().find(|(number, _)| *number == table).map(|(_, can)| *can);
-    needs.or(row(table).map(|(_, read, _)| *read)).is_some_and(|can| access.may(can))
+    needs.or(row(table).map(|(_, read, _)| read)).is_some_and(|can| access.may(can))
 }
 
 /// Whether who has these rights may undo in a table.
 #[must_use]
 pub fn may_undo(access: Access, table: u16) -> bool {
-    row(table).and_then(|(.., undo)| *undo).is_some_and(|undo| access.may(undo))
+    row(table).and_then(|(.., undo)| undo).is_some_and(|undo| access.may(undo))
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::cards;
 use crate::deliverables::queries::diff::{self, Line};
 use kernel::text::capitalized;
+use noun::{Field, Meaning, Type};
 use store::StoreError;
 use web::format;
 
@@ -14,21 +16,14 @@ use super::names::{Names, Word};
 
 /// Longer texts, and those of several lines, are compared line by line.
 const LONG: usize = 100;
+/// How many values of a list are shown.
+const MOST_LISTED: usize = 20;
 /// The longest value that is shown in one piece.
 const MAX_SHOWN: usize = 400;
-/// Fields that say nothing to people, or nothing that the line above them does not say.
-const QUIET: &[&str] = &[
-    "id",
-    "updated_at",
-    "created_at",
-    "created_by",
-    "assignment",
-    "number",
-    "blob",
-    "rank",
-    "waits_from",
-    "called",
-];
+/// Fields of any record that say nothing that the line above them does not say.
+const STAMPS: &[&str] = &["id", "updated_at", "created_at", "created_by"];
+/// Fields of records without a card that say nothing to people.
+const QUIET: &[&str] = &["assignment", "number", "blob", "rank", "waits_from", "called"];
 /// Fields whose values are words of a closed list.
 const WORDS: &[&str] =
     &["status", "state", "priority", "thinking", "verdict", "role", "wire", "kind"];
@@ -114,9 +109,17 @@ pub struct FieldDiff {
     pub raw: (Value, Value),
 }
 
-/// What people call a field.
+/// What people call a field of a table's records.
 #[must_use]
-pub fn label(name: &str) -> String {
+pub fn label_in(table: u16, name: &str) -> String {
+    match cards::of_table(table) {
+        Some(noun) => noun.field(name).map_or_else(|| sentence(name), |one| capitalized(one.label)),
+        None => label(name),
+    }
+}
+
+/// What people call a field of records without a card.
+fn label(name: &str) -> String {
     if let Some((_, label)) = LABELS.iter().find(|(field, _)| *field == name) {
         return (*label).to_owned();
     }
@@ -131,10 +134,13 @@ fn sentence(word: &str) -> String {
     capitalized(&word.replace('_', " "))
 }
 
-/// Whether a field says something to people.
+/// Whether a field of a table's records says nothing to people.
 #[must_use]
-pub fn is_quiet(name: &str) -> bool {
-    QUIET.contains(&name)
+pub fn is_quiet(table: u16, name: &str) -> bool {
+    match cards::of_table(table) {
+        Some(noun) => STAMPS.contains(&name) || noun.field(name).is_some_and(|field| !field.told),
+        None => STAMPS.contains(&name) || QUIET.contains(&name),
+    }
 }
 
 /// Puts fields into words.
@@ -153,6 +159,7 @@ impl Speaker<'_> {
     /// When the store fails.
     pub fn diff(
         &self,
+        table: u16,
         before: Option<&Map<String, Value>>,
         after: Option<&Map<String, Value>>,
     ) -> Result<Vec<FieldDiff>, StoreError> {
@@ -160,14 +167,14 @@ impl Speaker<'_> {
         let (old, new) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let mut found = Vec::new();
-        for name in names.into_iter().filter(|name| !is_quiet(name)) {
+        for name in names.into_iter().filter(|name| !is_quiet(table, name)) {
             let value = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_default();
             let raw = (value(old), value(new));
             if raw.0 == raw.1 {
                 continue;
             }
             let whole = before.is_none() || after.is_none();
-            let field = FieldDiff { whole, ..self.field(name, raw)? };
+            let field = FieldDiff { whole, ..self.field(table, name, raw)? };
             // Of a record that came or went, what it did not have says nothing.
             if !whole || field.before.is_some() || field.after.is_some() || !field.lines.is_empty()
             {
@@ -181,7 +188,12 @@ impl Speaker<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn field(&self, name: &str, raw: (Value, Value)) -> Result<FieldDiff, StoreError> {
+    pub fn field(
+        &self,
+        table: u16,
+        name: &str,
+        raw: (Value, Value),
+    ) -> Result<FieldDiff, StoreError> {
         let (old, new) = (text_of(&raw.0), text_of(&raw.1));
         let is_long =
             |text: &Option<&str>| text.is_some_and(|t| LONG < t.len() || t.contains('\n'));
@@ -190,11 +202,41 @@ impl Speaker<'_> {
             false => Vec::new(),
         };
         let (before, after) = match lines.is_empty() {
-            true => (self.value(name, &raw.0)?, self.value(name, &raw.1)?),
+            true => {
+                let of = cards::of_table(table).map(|noun| noun.field(name));
+                let said = |value: &Value| match of {
+                    Some(field) => self.by_card(field, value),
+                    None => self.value(name, value),
+                };
+                (said(&raw.0)?, said(&raw.1)?)
+            }
             false => (None, None),
         };
-        let (name, label) = (name.to_owned(), label(name));
+        let (name, label) = (name.to_owned(), label_in(table, name));
         Ok(FieldDiff { name, label, before, after, lines, whole: false, raw })
+    }
+
+    /// A value of a noun with a card in words: what its field says of it, and nothing that another noun's field of
+    /// the same name would say.
+    fn by_card(&self, field: Option<&Field>, value: &Value) -> Result<Option<Word>, StoreError> {
+        let of = field.map_or(Type::Text, |field| field.of);
+        let means = field.map_or(Meaning::Itself, |field| field.means);
+        Ok(match (value, means, of) {
+            (Value::String(id), Meaning::Somebody, _) => Some(self.names.somebody(id)),
+            (Value::String(id), Meaning::One(word), _) => Some(self.names.of(word, id)?),
+            (Value::Array(all), Meaning::Somebody | Meaning::One(_), _) if !all.is_empty() => {
+                let mut words = Vec::new();
+                for one in all.iter().take(MOST_LISTED) {
+                    words.extend(self.by_card(field, one)?.map(|word| word.text));
+                }
+                Some(Word::plain(words.join(", ")))
+            }
+            (Value::String(word), _, Type::Words(_) | Type::Ranked(_)) if !word.is_empty() => {
+                Some(Word::plain(sentence(word)))
+            }
+            (Value::Number(ms), _, Type::Moment) => Some(self.number("at", ms)),
+            _ => self.value("", value)?,
+        })
     }
 
     /// A value in words; none when there is nothing.
@@ -214,11 +256,11 @@ impl Speaker<'_> {
             }
             Value::Array(all) => {
                 let mut words = Vec::new();
-                for one in all.iter().take(20) {
+                for one in all.iter().take(MOST_LISTED) {
                     words.extend(self.value(name, one)?.map(|word| word.text));
                 }
-                if 20 < all.len() {
-                    words.push(format!("and {} more", all.len() - 20));
+                if MOST_LISTED < all.len() {
+                    words.push(format!("and {} more", all.len() - MOST_LISTED));
                 }
                 Some(Word::plain(words.join(", ")))
             }

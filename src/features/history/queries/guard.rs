@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::agents::model::{AGENTS, Agent, REACH, Reach, ReachOf};
 use crate::agents::queries::lines;
+use crate::cards;
 use crate::comments::model::{COMMENTS, Comment, REACTIONS, Reaction};
 use crate::comments::queries::Power;
 use crate::connections::model::{FALLBACKS, Fallbacks};
@@ -29,7 +30,6 @@ use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries::checks;
 use crate::tasks::queries::error::TaskError;
 use crate::users::queries as users;
-use crate::views::model::{VIEWS, View};
 use crate::workspace::model::{Member, SETTINGS, Settings};
 use app::{Who as _, Ws};
 use kernel::key::KeyBuf;
@@ -95,9 +95,12 @@ fn no(code: &'static str, why: &str) -> Refusal {
     Refusal { code, why: why.to_owned() }
 }
 
-/// Why a view of somebody else's stays as it is, and what it was as such.
-fn not_your_view() -> Refusal {
-    no("view_not_yours", "somebody keeps this view, or kept it then, for themselves")
+/// Why a record of somebody else's stays as it is, and what it was as such.
+fn not_yours(table: u16) -> Refusal {
+    let noun = cards::of_table(table);
+    let what = noun.map_or("record", |noun| noun.one);
+    let code = noun.and_then(|noun| noun.own).map_or("not_yours", |own| own.code);
+    Refusal { code, why: format!("somebody keeps this {what}, or kept it then, for themselves") }
 }
 
 /// What a task's rules answer, as a reason to leave something as it is.
@@ -177,8 +180,7 @@ impl Guard for Undoer {
                 t if t == RUN_LIMITS.number => {
                     self.of_all(Sides::<RunLimits>::of(row)?.get(|one| one.of))
                 }
-                t if t == VIEWS.number => self.view(row)?,
-                _ => Vec::new(),
+                _ => self.own(row),
             };
             let record = &row.record;
             holds.extend(held.into_iter().map(|(fields, refusal)| Hold {
@@ -220,7 +222,7 @@ impl Guard for Scoped<'_> {
         holds.extend(rows.map(|row| Hold {
             record: row.record.clone(),
             fields: &[],
-            refusal: not_your_view(),
+            refusal: not_yours(row.record.table),
         }));
         Ok(holds)
     }
@@ -495,11 +497,12 @@ impl Undoer {
         }
     }
 
-    /// A view that somebody keeps for themselves is changed by nobody else, and nobody makes one for another.
-    fn view(&self, row: &Row) -> Result<Vec<Held>, StoreError> {
-        let sides = Sides::<View>::of(row)?;
-        let all_own = sides.now.iter().chain(&sides.to).all(|view| view.is_for(self.account));
-        Ok(whole((!all_own).then(not_your_view)))
+    /// What somebody keeps for themselves is theirs to take back alone.
+    fn own(&self, row: &Row) -> Vec<Held> {
+        let table = row.record.table;
+        let Some(noun) = cards::of_table(table) else { return Vec::new() };
+        let all_own = row.now.iter().chain(&row.to).all(|row| noun.is_for(row, self.account));
+        whole((!all_own).then(|| not_yours(table)))
     }
 
     /// A message is taken back by who said it and may talk to agents; one that a comment was goes with

@@ -50,7 +50,7 @@ pub fn after<R: Record>(
         // Half of a comparison would look like something that was made.
         let known = before.is_some() && after.is_some();
         let all = match known {
-            true => speaker.diff(before.as_ref(), after.as_ref())?,
+            true => speaker.diff(root.table, before.as_ref(), after.as_ref())?,
             false => Vec::new(),
         };
         let all = all.into_iter().filter(|field| !BY_ITSELF.contains(&field.name.as_str()));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
+use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING};
 use crate::deliverables::model::{DELIVERABLES, Deliverable, REVIEWS, VERSIONS, Version};
@@ -17,7 +18,7 @@ use crate::links::model::LINKS;
 use crate::routines::model::{ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{RUN_LIMITS, RUNS, Run, SUBAGENT_LIMITS};
 use crate::streams::model::{STREAMS, Stream};
-use crate::tasks::model::label::{LABELS, Label, TASK_LABELS};
+use crate::tasks::model::label::TASK_LABELS;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::{TEMPLATES, Template};
@@ -28,16 +29,16 @@ use crate::usage::model::budget::BUDGETS;
 use crate::usage::model::price::PRICES;
 use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
 use kernel::Assignee;
-use kernel::text::ellipsis;
+use kernel::text::{capitalized, ellipsis};
+use noun::Noun;
 use store::{Read, ReadExt, Record, StoreError};
 
 /// The longest name that is shown.
 const MAX_NAME: usize = 90;
 
 /// What groups tasks or ties them together.
-const GROUPS: [u16; 7] = [
+const GROUPS: [u16; 6] = [
     STREAMS.number,
-    LABELS.number,
     TASK_LABELS.number,
     RELATIONS.number,
     SERIES.number,
@@ -94,7 +95,6 @@ impl<'r> Names<'r> {
         let kind = match field {
             "task" | "parent" | "other" => "task",
             "stream" => "stream",
-            "label" => "label",
             "template" => "template",
             "run" => "run",
             "connection" | "default_connection" => "connection",
@@ -103,7 +103,10 @@ impl<'r> Names<'r> {
             "workspace" => "workspace",
             "agent" | "mentions" => return Ok(self.somebody(id)),
             "account" | "people" | "by" | "reports_to" => return Ok(self.somebody(id)),
-            _ => return Ok(short(id)),
+            other => match cards::of_word(other) {
+                Some(noun) => noun.word,
+                None => return Ok(short(id)),
+            },
         };
         let at = (kind, id.to_owned());
         if let Some(known) = self.known.borrow().get(&at) {
@@ -124,14 +127,16 @@ impl<'r> Names<'r> {
             "stream" => self
                 .get::<Stream>(id)?
                 .map(|one| Word { path: format!("streams/{}", one.id), text: one.name }),
-            "label" => self.get::<Label>(id)?.map(|one| Word::plain(one.name)),
             "template" => self.get::<Template>(id)?.map(|one| Word {
                 path: format!("settings/task-templates/{}", one.id),
                 text: one.name,
             }),
             "deliverable" => self.get::<Deliverable>(id)?.map(|one| Word::plain(one.title)),
             "workspace" => None,
-            _ => self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number))),
+            "version" => {
+                self.get::<Version>(id)?.map(|one| Word::plain(format!("Version {}", one.number)))
+            }
+            word => cards::of_word(word).map(|noun| self.by_card(noun, id)).transpose()?.flatten(),
         })
     }
 
@@ -140,6 +145,14 @@ impl<'r> Names<'r> {
             Ok(id) => self.read.get::<R>(id),
             Err(_) => Ok(None),
         }
+    }
+
+    /// A record of a noun with a card.
+    fn by_card(&self, noun: &Noun, id: &str) -> Result<Option<Word>, StoreError> {
+        let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
+        let row = self.read.raw_get(noun.table, &key)?;
+        let fields = row.and_then(|row| (noun.rows.fields)(&row));
+        Ok(fields.map(|fields| Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }))
     }
 
     /// An agent or a member by id.
@@ -174,6 +187,10 @@ impl<'r> Names<'r> {
                 .unwrap_or_default()
         };
         let cut = |words: String| ellipsis(&words, MAX_NAME);
+        if let Some(noun) = cards::of_table(table) {
+            let text = cut(format!("{} {}", capitalized(noun.one), (noun.title)(fields)));
+            return Ok(Word { text, path: (noun.path)(fields) });
+        }
         Ok(match table {
             t if t == TASKS.number => self.task(number("number"), text("title")),
             t if GROUPS.contains(&t) => self.group_title(table, fields)?,
@@ -309,9 +326,6 @@ impl Names<'_> {
             t if t == OCCURRENCES.number => {
                 return Ok(Word::plain("Turn of a recurring task"));
             }
-            t if t == LABELS.number => {
-                (format!("Label {}", text("name")), "settings/labels".into())
-            }
             t if t == TASK_LABELS.number => {
                 let (on, label) =
                     (self.of("task", text("task"))?, self.of("label", text("label"))?);
@@ -335,14 +349,15 @@ fn short(id: &str) -> Word {
 /// What the records of a table are called, one and many.
 #[must_use]
 pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
+    if let Some(noun) = cards::of_table(table) {
+        return (noun.one, noun.many);
+    }
     match name {
         "tasks" => ("task", "tasks"),
         "streams" => ("stream", "streams"),
-        "labels" => ("label", "labels"),
         "task_labels" => ("label of a task", "labels of tasks"),
         "task_relations" => ("relation of tasks", "relations of tasks"),
         "series" => ("recurring task", "recurring tasks"),
-        "views" => ("saved view", "saved views"),
         "task_templates" => ("task template", "task templates"),
         "task_rules" => ("rules for tasks", "rules for tasks"),
         "occurrences" => ("occurrence", "occurrences"),

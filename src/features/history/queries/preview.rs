@@ -236,15 +236,15 @@ impl Teller<'_> {
             Some(fields) => self.speaker.names.title(table, fields)?,
             None => Word::default(),
         };
-        let fields = self.speaker.diff(now.as_ref(), to.as_ref())?;
-        let kept = self.fields(&row.kept);
+        let fields = self.speaker.diff(table, now.as_ref(), to.as_ref())?;
+        let kept = self.fields(table, &row.kept);
         Ok(Going { record: row.record.clone(), title, noun: self.noun(table), way, fields, kept })
     }
 
-    fn fields(&self, kept: &[KeptField]) -> Vec<StayingField> {
-        let told = kept.iter().filter(|field| !fields::is_quiet(&field.name));
+    fn fields(&self, table: u16, kept: &[KeptField]) -> Vec<StayingField> {
+        let told = kept.iter().filter(|field| !fields::is_quiet(table, &field.name));
         told.map(|field| {
-            let (name, label) = (field.name.clone(), fields::label(&field.name));
+            let (name, label) = (field.name.clone(), fields::label_in(table, &field.name));
             match &field.why {
                 FieldWhy::Changed(by) => {
                     let why = format!("{} changed it", self.who(*by));
@@ -301,7 +301,7 @@ impl Teller<'_> {
             code,
             why,
             by,
-            fields: self.fields(&kept.fields),
+            fields: self.fields(kept.record.table, &kept.fields),
         })
     }
 

@@ -1,12 +1,13 @@
 //! Who may read which rows: asked by the feed for programs, by snapshots and by history alike.
 //!
 //! Two questions. Whether somebody may read rows of a table at all says `access.rs`. Rows that belong
-//! to a conversation, or to a run in one, are read by whoever may see the talk; a view that somebody keeps
+//! to a conversation, or to a run in one, are read by whoever may see the talk; what somebody keeps
 //! for themselves by nobody else, whatever they are here.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::cards;
 use crate::jobs::model::{JOBS, Job};
 use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
@@ -19,7 +20,6 @@ use crate::runs::model::{
 use crate::runs::queries::talk;
 use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
-use crate::views::model::{VIEWS, View};
 use kernel::{AccountId, Can, Role, RunId, SessionId};
 use store::history::{self, Image, Version};
 use store::{Read, ReadExt as _, Record, Root, Schema, StoreError, record};
@@ -141,12 +141,12 @@ impl<'r> Eye<'r> {
             t if t == CHOICES.number => {
                 typed::<Choices>(row).map(|one| Ok(one.member == self.who.account))
             }
-            t if t == VIEWS.number => {
-                typed::<View>(row).map(|view| Ok(view.is_for(self.who.account)))
-            }
             // Whom it reached tells another table: its words are read on its own page.
             t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,
-            _ => return Ok(true),
+            _ => {
+                let noun = cards::of_table(table);
+                return Ok(noun.is_none_or(|noun| noun.is_for(row, self.who.account)));
+            }
         };
         seen.unwrap_or(Ok(false))
     }
@@ -165,8 +165,8 @@ impl<'r> Eye<'r> {
         match record.table {
             // Whose a run was that is gone cannot be told.
             t if t == RUNS.number => Ok(false),
-            // Whose a view was says what it was last.
-            t if t == VIEWS.number => {
+            // Whose it was says what it was last.
+            t if cards::may_be_own(t) => {
                 let seq = history::last_touch(self.read, record)?;
                 let last = history::before(self.read, schema, record, seq)?;
                 match last.as_ref().and_then(Image::bytes) {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::cards;
 use crate::history::model::{FILE_REVERTS, FileRevert};
 use crate::inbox::model::{INBOX, Item};
 use crate::runs::model::{
     EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
 };
 use crate::runs::queries::{self as runs, children};
-use crate::views::model::VIEWS;
 use kernel::{InputId, ItemId, RunId};
 use store::undo::{Ask, Guard, Plan};
 use store::{Entry, Op, Read, ReadExt as _, Root, Schema, StoreError, feed, history};
@@ -49,7 +49,7 @@ pub struct Scope {
     pub withdrawn: Vec<FileRevert>,
     /// Files that would be among them, if who undoes could change them.
     pub held_files: BTreeSet<String>,
-    /// Views that were somebody else's own before the entries.
+    /// Records that were somebody else's own before the entries.
     pub private: BTreeSet<Root>,
 }
 
@@ -81,9 +81,9 @@ pub fn scope(
         Wanted::Change(seq, record) => {
             let before = history::before(read, schema, record, *seq)?;
             let before = before.ok_or(HistoryError::NotThere(*seq))?;
-            // The history of a view does not show them the time in which it was somebody else's own.
+            // The history of a record does not show them the time in which it was somebody else's own.
             if let Some(row) = before.bytes()
-                && record.table == VIEWS.number
+                && cards::may_be_own(record.table)
                 && !by.eye(read).sees(record.table, row)?
             {
                 return Err(HistoryError::NotThere(*seq));
@@ -117,11 +117,11 @@ pub fn scope(
     Ok(scope)
 }
 
-/// The views among what an entry changed that were somebody else's own before it. Runs change none.
+/// The records among what an entry changed that were somebody else's own before it. Runs change none.
 fn private_in(read: &dyn Read, entry: &Entry, by: &Undoer) -> Result<BTreeSet<Root>, StoreError> {
     let (eye, mut found) = (by.eye(read), BTreeSet::new());
     for (n, change) in (0..=u16::MAX).zip(&entry.changes) {
-        if change.table == VIEWS.number
+        if cards::may_be_own(change.table)
             && let Some(row) = feed::before_image(read, entry.seq, n)?
             && !eye.sees(change.table, &row)?
         {

@@ -88,7 +88,7 @@ pub fn told(
     };
     // Half of a comparison would look like something that was made or removed.
     let fields = match missing.is_empty() {
-        true => speaker.diff(before.as_ref(), after.as_ref())?,
+        true => speaker.diff(table, before.as_ref(), after.as_ref())?,
         false => Vec::new(),
     };
     let title = match after.as_ref().or(before.as_ref()) {

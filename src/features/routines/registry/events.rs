@@ -270,6 +270,7 @@ fn area(event: &Event) -> Area {
         | Event::LabelCreated { .. }
         | Event::LabelChanged { .. }
         | Event::LabelDeleted { .. }
+        | Event::Row { .. }
         | Event::RoutineChanged { .. } => Area::Rows,
         Event::NoticeGiven { .. } => Area::Private,
         Event::SignedIn { .. }

@@ -1,51 +1,6 @@
 //! The fields of events: what they are called, what they are compared as.
 
-/// What the values of a field are, which says how they are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// Words of any kind.
-    Text,
-    /// Several words, each of which is it.
-    List,
-    /// One of these words.
-    Words(&'static [&'static str]),
-    /// One of these words, from least to most.
-    Ranked(&'static [&'static str]),
-    /// A number.
-    Number,
-    /// `yes` or `no`.
-    YesNo,
-    /// A moment; compared with a day, its day counts.
-    Moment,
-    /// A time of day, such as `09:00`.
-    Clock,
-}
-
-impl Type {
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::List => "list",
-            Self::Words(_) | Self::Ranked(_) => "word",
-            Self::Number => "number",
-            Self::YesNo => "yes_no",
-            Self::Moment => "moment",
-            Self::Clock => "time",
-        }
-    }
-
-    /// The words that it can be, if they are known.
-    #[must_use]
-    pub fn words(self) -> &'static [&'static str] {
-        match self {
-            Self::Words(words) | Self::Ranked(words) => words,
-            Self::YesNo => &["yes", "no"],
-            _ => &[],
-        }
-    }
-}
+use noun::Type;
 
 /// A field of an event that conditions and templates may name.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,14 @@
 //! Records with a history: what is waited for when one of them is made, changed or deleted.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::fields::*;
 use super::{Kind, OLD, TASK_CHANGED};
 use crate::agents::model::{Agent, Reach};
 use crate::audit::model::Keeping;
+use crate::cards;
 use crate::comments::model::{Comment, Reaction};
 use crate::connections::model::{Connection, Fallbacks, UsualThinking, Window};
 use crate::deliverables::model::{Deliverable, Review, Version};
@@ -17,16 +20,17 @@ use crate::routines::model::{Routine, RoutineRules};
 use crate::runs::model::{RunLimits, SubagentLimits};
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
-use crate::tasks::model::label::{Label, TaskLabel};
+use crate::tasks::model::label::TaskLabel;
 use crate::tasks::model::overdue::TaskRules;
 use crate::tasks::model::relation::Relation;
 use crate::tasks::model::series::{Occurrence, Series};
 use crate::tasks::model::template::Template;
 use crate::usage::model::budget::Budget;
 use crate::usage::model::price::EnteredPrice;
-use crate::views::model::View;
 use crate::workspace::model::{Member, People, Settings};
+use kernel::RowAct;
 use kernel::key::KeyBuf;
+use noun::Noun;
 use store::{Op, Range, Read, ReadExt as _, Record, StoreError, record};
 
 /// How many records are looked through for one with a name.
@@ -38,8 +42,8 @@ type AsFields = fn(&[u8]) -> Option<Map<String, Value>>;
 /// Finds the key of a record that a name or an id means.
 type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-/// A kind of record.
-pub struct Noun {
+/// What can happen to records of a table.
+pub struct RowKinds {
     /// What one is called.
     pub one: &'static str,
     /// Its table.
@@ -48,8 +52,9 @@ pub struct Noun {
     pub kinds: &'static [Kind],
     /// The fields of a stored row; none when it cannot be read.
     pub json: AsFields,
-    /// The key of the record that a name or an id means.
-    pub find: Find,
+    find: Find,
+    /// The card, when the noun has one.
+    card: Option<&'static Noun>,
     /// The stored row of its sample.
     #[cfg(test)]
     pub sample: fn() -> Vec<u8>,
@@ -67,10 +72,33 @@ const KEYS: [(&str, &str); 8] = [
     ("limit_dollars", "limit_micros"),
 ];
 
-/// What a field is called in the JSON of a record.
-#[must_use]
-pub fn key_of(map: &Map<String, Value>, field: &str) -> Option<String> {
-    let name = field.strip_prefix(OLD).unwrap_or(field);
+impl RowKinds {
+    /// What a field of conditions is called in the JSON of a record.
+    #[must_use]
+    pub fn key_of(&self, map: &Map<String, Value>, field: &str) -> Option<String> {
+        let name = field.strip_prefix(OLD).unwrap_or(field);
+        match self.card {
+            Some(card) => {
+                let key = card.fields.iter().find(|one| one.name == name).map(|one| one.key);
+                key.filter(|key| map.contains_key(*key)).map(str::to_owned)
+            }
+            None => key_without_card(map, name),
+        }
+    }
+
+    /// The key of the record that a name or an id means.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find(&self, read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.card {
+            Some(card) => card.find(read, name),
+            None => (self.find)(read, name),
+        }
+    }
+}
+
+fn key_without_card(map: &Map<String, Value>, name: &str) -> Option<String> {
     let others = KEYS.iter().filter(|(own, _)| *own == name).map(|(_, key)| (*key).to_owned());
     let mut all = [name.to_owned(), format!("{name}_at")].into_iter().chain(others);
     all.find(|key| map.contains_key(key))
@@ -159,12 +187,13 @@ macro_rules! noun {
         noun!($record, $one, &[$(kind!($done, $record, $word, $one, $group, $base, $fields)),+])
     };
     ($record:ty, $one:literal, $kinds:expr) => {
-        Noun {
+        RowKinds {
             one: $one,
             table: <$record as Record>::TABLE.number,
             kinds: $kinds,
             json: json::<$record>,
             find: find::<$record>,
+            card: None,
             #[cfg(test)]
             sample: sample::<$record>,
         }
@@ -180,8 +209,8 @@ const PEOPLE: &str = "People";
 const MODELS: &str = "Models and money";
 const HOUSE: &str = "The workspace";
 
-/// All of them, in the order of forms.
-pub(super) static ALL: &[Noun] = &[
+/// Those of records without a card, in the order of forms.
+static OWN: &[RowKinds] = &[
     noun!(
         Task,
         "a task",
@@ -217,11 +246,6 @@ pub(super) static ALL: &[Noun] = &[
         moment("target_date", "target date"),
         moment("archived", "moment of archiving")
     ]),
-    noun!(Label, "label", "a label", GROUPS, &[], [made changed gone], [
-        text("title", "name"),
-        text("description", "description"),
-        text("colour", "colour")
-    ]),
     noun!(Series, "series", "a recurring task", GROUPS, &[], [made changed gone], [
         text("title", "title"),
         text("description", "description"),
@@ -243,9 +267,6 @@ pub(super) static ALL: &[Noun] = &[
     noun!(Template, "template", "a task template", GROUPS, &[], [made changed gone], [
         text("title", "name"),
         text("description", "description")
-    ]),
-    noun!(View, "view", "a saved view", GROUPS, &[], [made changed gone], [
-        text("title", "name")
     ]),
     noun!(Comment, "comment", "a comment", WORK, TASK, [changed gone], [
         text("text", "text"),
@@ -450,8 +471,60 @@ pub(super) static ALL: &[Noun] = &[
     noun!(MailSettings, "mail", "the mail server", HOUSE, NAMELESS, [set], []),
 ];
 
-/// The kind of record in a table.
+/// Those of nouns with cards: made of the cards once, for the life of the process.
+static OF_CARDS: LazyLock<Vec<RowKinds>> =
+    LazyLock::new(|| cards::all().filter_map(|card| Some(of_card(card, card.triggers?))).collect());
+
+/// All of them, in the order of forms.
+pub(super) fn all() -> impl Iterator<Item = &'static RowKinds> + Clone {
+    OWN.iter().chain(OF_CARDS.iter())
+}
+
+/// What can happen to the records of a table.
 #[must_use]
-pub fn noun(table: u16) -> Option<&'static Noun> {
-    ALL.iter().find(|noun| noun.table == table)
+pub fn rows_of(table: u16) -> Option<&'static RowKinds> {
+    all().find(|rows| rows.table == table)
+}
+
+/// Records of a noun come, change and go.
+fn of_card(card: &'static Noun, group: &'static str) -> RowKinds {
+    let seen = || card.fields.iter().filter(|field| !field.name.is_empty());
+    let now: Vec<Field> =
+        seen().map(|one| Field { name: one.name, label: one.label, of: one.of }).collect();
+    let old: Vec<Field> = seen()
+        .map(|one| Field {
+            name: format!("{OLD}{}", one.name).leak(),
+            label: format!("the former {}", one.label).leak(),
+            of: one.of,
+        })
+        .collect();
+    let (now, old): (&[Field], &[Field]) = (now.leak(), old.leak());
+    let kind = |act: RowAct, does: &str, op: &'static [Op]| -> Kind {
+        let fields: Vec<&'static [Field]> = match act {
+            RowAct::Changed => vec![now, old, CHANGED, COMMON],
+            RowAct::Created | RowAct::Deleted => vec![now, COMMON],
+        };
+        Kind {
+            word: format!("{}.{}", card.word, act.word()).leak(),
+            label: format!("{} {does}", card.a()).leak(),
+            group,
+            fields: fields.leak(),
+            row: Some((card.table, op)),
+        }
+    };
+    let kinds = vec![
+        kind(RowAct::Created, "is made", &[Op::Insert]),
+        kind(RowAct::Changed, "changes", &[Op::Update]),
+        kind(RowAct::Deleted, "is deleted", &[Op::Delete]),
+    ];
+    RowKinds {
+        one: card.a().leak(),
+        table: card.table,
+        kinds: kinds.leak(),
+        json: card.rows.fields,
+        find: |_, _| Ok(None),
+        card: Some(card),
+        #[cfg(test)]
+        sample: card.rows.sample,
+    }
 }

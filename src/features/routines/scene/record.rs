@@ -4,22 +4,23 @@
 use serde_json::{Map, Value};
 
 use super::{MAX_SUBJECT, Moment, Stage, list};
+use crate::cards;
 use crate::history::queries::fields::Speaker;
 use crate::history::queries::names::Names;
 use crate::routines::conditions::{Datum, value_of};
-use crate::routines::registry::{self, Change, Happening, OLD, Type};
+use crate::routines::registry::{self, Change, Happening, OLD};
 use crate::tasks::model::TASKS;
-use crate::views::model::{VIEWS, View};
 use kernel::text::ellipsis;
-use store::{Read, StoreError, codec, feed, record};
+use noun::Type;
+use store::{Read, StoreError, codec, feed};
 
 /// How many later changes of a row are looked through for what it was.
 const LOOKED_AT: usize = 100;
 
-/// Whether a row is for everybody who sees what a routine makes of it. A view that somebody keeps for
+/// Whether a row is for everybody who sees what a routine makes of it. What somebody keeps for
 /// themselves is not: to a routine it is not there.
 fn is_open(table: u16, row: &[u8]) -> bool {
-    table != VIEWS.number || record::read::<View>(row).is_ok_and(|(view, _)| view.owner.is_none())
+    cards::of_table(table).is_none_or(|noun| noun.owner(row).is_none())
 }
 
 /// A row as an entry left it: what the next change of it found. As it is now where that is not kept.
@@ -68,7 +69,7 @@ impl Stage {
         (table, key): (u16, &[u8]),
         moment: &Moment<'_>,
     ) -> Result<bool, StoreError> {
-        let Some(noun) = registry::noun(table) else { return Ok(false) };
+        let Some(rows) = registry::rows_of(table) else { return Ok(false) };
         let before = match (&happening.change, moment.entry) {
             (Change::Row(n), Some(entry)) => {
                 feed::before_image(read, entry.seq, u16::try_from(*n).unwrap_or(u16::MAX))?
@@ -76,7 +77,7 @@ impl Stage {
             (Change::Written((seq, n), _), _) => feed::before_image(read, *seq, *n)?,
             _ => None,
         };
-        let before = before.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
+        let before = before.filter(|row| is_open(table, row)).and_then(|row| (rows.json)(&row));
         let current = read.raw_get(table, key)?;
         let row = match moment.entry {
             Some(entry) => as_of(read, (table, key), entry.seq)?,
@@ -84,7 +85,7 @@ impl Stage {
         };
         // It has changed again since.
         let stale = row != current;
-        let now = row.filter(|row| is_open(table, row)).and_then(|row| (noun.json)(&row));
+        let now = row.filter(|row| is_open(table, row)).and_then(|row| (rows.json)(&row));
         let before = match (&happening.change, &now) {
             (Change::Written(_, words), Some(now)) => {
                 Some(with_words(now, &before.unwrap_or_default(), words))
@@ -113,10 +114,10 @@ impl Stage {
             };
             let side = if former { before.as_ref() } else { Some(fields).filter(|_| own) };
             if let Some(side) = side
-                && let Some(key) = registry::key_of(side, field.name)
+                && let Some(key) = rows.key_of(side, field.name)
             {
                 let value = side.get(&key).unwrap_or(&Value::Null);
-                let datum = self.datum(&speaker, (&key, field.of), value)?;
+                let datum = self.datum(&speaker, (table, &key, field.of), value)?;
                 self.set(field.name, datum);
             }
         }
@@ -133,7 +134,7 @@ impl Stage {
         for field in happening.kind.fields() {
             let Some(name) = field.name.strip_prefix(OLD) else { continue };
             compared = true;
-            let key = registry::key_of(fields, name).unwrap_or_default();
+            let key = rows.key_of(fields, name).unwrap_or_default();
             if old.get(&key).unwrap_or(&Value::Null) != new.get(&key).unwrap_or(&Value::Null) {
                 changed.push(name.to_owned());
             }
@@ -152,11 +153,11 @@ impl Stage {
     fn datum(
         &self,
         speaker: &Speaker<'_>,
-        (key, of): (&str, Type),
+        (table, key, of): (u16, &str, Type),
         value: &Value,
     ) -> Result<Datum, StoreError> {
         let spoken = |value: &Value| {
-            let said = speaker.field(key, (Value::Null, value.clone()))?;
+            let said = speaker.field(table, key, (Value::Null, value.clone()))?;
             Ok::<_, StoreError>(said.after.map(|word| word.text))
         };
         Ok(match value {

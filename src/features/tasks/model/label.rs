@@ -4,8 +4,13 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use kernel::{Hue, LabelId, TaskId, Timestamp, TypedId};
+use kernel::{Hue, TaskId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+kernel::ids! {
+    /// A label of tasks.
+    LabelId,
+}
 
 /// Labels.
 pub const LABELS: Table = Table::new(203, "labels");

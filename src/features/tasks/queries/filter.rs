@@ -14,14 +14,13 @@ use super::taskset::TaskSet;
 use super::terms::{self, Being, Dated, Of, OneOf, Sign, Terms, Test};
 use crate::streams::model::Stream;
 use crate::tasks::model::label::Label;
+use crate::tasks::model::label::LabelId;
 use crate::tasks::model::series::Series;
 use crate::tasks::model::template::Template;
 use kernel::filter::{
     self, Key, Kind, MAX_TERMS, MAX_VALUES, Query, Term, unknown_key, unknown_value,
 };
-use kernel::{
-    AgentStatus, Assignee, LabelId, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId,
-};
+use kernel::{AgentStatus, Assignee, Priority, SeriesId, StreamId, TaskId, TaskStatus, TemplateId};
 use store::{Range, Read, ReadExt as _, Record, StoreError};
 
 /// Who asks, and what names mean here.

@@ -10,10 +10,9 @@ use super::{labels, relations};
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::tasks::model::label::Label;
+use crate::tasks::model::label::LabelId;
 use crate::tasks::model::template::Template;
-use kernel::{
-    Actor, Assignee, Hue, LabelId, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp,
-};
+use kernel::{Actor, Assignee, Hue, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp};
 use store::{Read, ReadExt as _};
 
 /// Somebody: a person, an agent, or the program.

@@ -1,11 +1,12 @@
 //! Reads of labels: one by name or id, all of them, those of a task.
 
 use super::error::TaskError;
+use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::{BY_NAME, Label, TASK_LABELS, TaskLabel};
+use kernel::TaskId;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::listed;
-use kernel::{LabelId, TaskId};
 use store::{Entry, Op, Range, Read, ReadExt as _, StoreError};
 
 /// The longest name, in characters.

@@ -13,10 +13,11 @@ use super::overdue::Passed;
 use super::taskset::{self, TaskSet};
 use super::terms::{Sign, Terms};
 use super::texts::{self, Words};
+use crate::tasks::model::label::LabelId;
 use crate::tasks::model::{self, Task};
 use kernel::cursor::Page;
 use kernel::key::KeyBuf;
-use kernel::{Assignee, LabelId, Priority, StreamId, TaskId, TaskStatus};
+use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus};
 use store::columns;
 use store::{Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
 

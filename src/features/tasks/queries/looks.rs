@@ -4,10 +4,11 @@ use super::grouping::GroupBy;
 use super::keys::KEYS;
 use super::list::Sort;
 use crate::views::model::Look;
+use crate::views::model::ViewId;
 use crate::views::queries as views;
 use kernel::filter::{self, Query, unknown_key};
 use kernel::text::ellipsis;
-use kernel::{AccountId, FieldError, ViewId};
+use kernel::{AccountId, FieldError};
 use store::{Read, StoreError};
 
 /// What saved views call tasks.

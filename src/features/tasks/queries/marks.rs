@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::columns::Row;
 use super::list;
 use super::taskset::TaskSet;
+use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::TaskLabel;
 use crate::tasks::model::relation::Relation;
-use kernel::{LabelId, RelationId, RelationKind, StreamId, TaskId, TaskStatus};
+use kernel::{RelationId, RelationKind, StreamId, TaskId, TaskStatus};
 use store::columns::{self, Column};
 use store::{Read, StoreError};
 

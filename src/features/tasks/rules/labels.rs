@@ -3,10 +3,11 @@
 use super::super::queries::checks::{self, MAX_LABELS};
 use super::super::queries::error::TaskError;
 use super::super::queries::labels::{self, Asked, MAX_NAME};
+use crate::tasks::card::LABEL;
 use crate::tasks::model::Task;
-use crate::tasks::model::label::{Label, TaskLabel};
+use crate::tasks::model::label::{Label, LabelId, TaskLabel};
 use kernel::text::{self, one_line};
-use kernel::{Event, FieldError, Hue, LabelId, TaskField, TaskId};
+use kernel::{Event, FieldError, Hue, RowAct, TaskField, TaskId};
 use store::{StoreError, WriteTx};
 
 /// The longest description, in characters.
@@ -50,7 +51,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, TaskError> {
     })?;
     free(tx, &label)?;
     tx.put(&label)?;
-    tx.emit(Event::LabelCreated { label: label.id });
+    tx.emit(LABEL.event(&label.id, RowAct::Created));
     Ok(label)
 }
 
@@ -72,7 +73,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<La
     free(tx, &label)?;
     label.updated_at = tx.now();
     tx.put(&label)?;
-    tx.emit(Event::LabelChanged { label: id });
+    tx.emit(LABEL.changed(&old, &label));
     Ok(label)
 }
 
@@ -83,7 +84,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<La
 pub fn delete(tx: &mut WriteTx<'_>, id: LabelId) -> Result<Label, TaskError> {
     let label = labels::get_rev(tx, id)?.0;
     tx.delete::<Label>(id)?;
-    tx.emit(Event::LabelDeleted { label: id, name: label.name.clone() });
+    tx.emit(LABEL.event(&id, RowAct::Deleted));
     Ok(label)
 }
 

@@ -6,8 +6,8 @@ use features::connections::model::Cooldown;
 use store::{Range, ReadExt as _};
 
 use super::{fall_back, named, resting, second};
-use crate::support::model::{Tokens, Turn};
-use crate::support::office::Office;
+use support::model::{Tokens, Turn};
+use support::office::Office;
 
 /// Waits until what is on record of failures is so.
 async fn rested(office: &Office, what: &str, is: impl Fn(&[Cooldown]) -> bool) {

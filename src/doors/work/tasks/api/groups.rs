@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::tasks::model::label::Label;
+use features::tasks::model::label::LabelId;
 use features::tasks::model::relation::Relation;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
@@ -13,7 +14,7 @@ use features::tasks::queries::json::{LabelView, TaskRef, TaskView};
 use features::tasks::queries::{self, labels, relations};
 use features::tasks::rules;
 use features::tasks::rules::labels::{LabelPatch, NewLabel};
-use kernel::{Can, Hue, LabelId, RelationId, RelationKind, TaskId};
+use kernel::{Can, Hue, RelationId, RelationKind, TaskId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};

@@ -1,0 +1,38 @@
+//! Sentences for what happened to records of nouns with cards.
+
+use kernel::RowAct;
+use kernel::text::ellipsis;
+use noun::Area;
+use store::{Entry, StoreError};
+
+use super::{MAX_TITLE, Speaker, Words};
+use crate::cards::{self, RowEvent};
+
+impl Speaker<'_> {
+    /// What happened to a record of a noun with a card. What may be for one person alone is told to nobody.
+    pub(super) fn row(
+        &self,
+        entry: &Entry,
+        row: &RowEvent<'_>,
+    ) -> Result<Option<(Area, Words)>, StoreError> {
+        let noun = row.noun;
+        if noun.own.is_some() {
+            return Ok(None);
+        }
+        let fields = cards::fields_in(self.read, entry, (noun, &row.id))?;
+        let gone = || "that was removed".to_owned();
+        let (verb, icon) = match row.act {
+            RowAct::Created => ("created", "plus"),
+            RowAct::Changed => ("changed", "edit"),
+            RowAct::Deleted => ("deleted", "x"),
+        };
+        let words = Words {
+            verb: format!("{verb} the {}", noun.one),
+            thing: fields.as_ref().map_or_else(gone, |one| ellipsis(&(noun.title)(one), MAX_TITLE)),
+            path: fields.as_ref().map(noun.path).unwrap_or_default(),
+            icon,
+            ..Words::default()
+        };
+        Ok(Some((noun.area, words)))
+    }
+}

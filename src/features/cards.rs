@@ -1,0 +1,161 @@
+//! The cards of all nouns that have one. What asks something of a record by the number of its table asks here first.
+//! A package above this one adds its cards before the first store is opened: a process has one set of nouns, as it has
+//! one bundle of style and script.
+
+use std::borrow::Cow;
+use std::sync::{LazyLock, OnceLock};
+
+use kernel::key::KeyBuf;
+use kernel::{Event, RecordId, RowAct, TypedId as _};
+use noun::{Fields, Noun};
+use serde_json::{Value, json};
+use store::{Entry, Read, Schema, StoreError, feed};
+
+use crate::tasks::card::LABEL;
+use crate::views::card::VIEW;
+
+/// The cards of this package.
+static OWN: [&Noun; 2] = [&LABEL, &VIEW];
+static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();
+
+/// Adds the cards of packages above this one; only the first call counts.
+pub fn install(more: &'static [&'static Noun]) {
+    // ok: a second call comes from a second server in the same process, with the same list.
+    let _ = MORE.set(more);
+}
+
+/// All cards, in the order of forms and groups.
+pub fn all() -> impl Iterator<Item = &'static Noun> + Clone {
+    OWN.into_iter().chain(MORE.get().copied().unwrap_or_default().iter().copied())
+}
+
+/// The card of the records of a table.
+#[must_use]
+pub fn of_table(table: u16) -> Option<&'static Noun> {
+    all().find(|noun| noun.table == table)
+}
+
+/// Whether records of a table may be somebody's own.
+#[must_use]
+pub fn may_be_own(table: u16) -> bool {
+    of_table(table).is_some_and(|noun| noun.own.is_some())
+}
+
+/// The card with this word.
+#[must_use]
+pub fn of_word(word: &str) -> Option<&'static Noun> {
+    all().find(|noun| noun.word == word)
+}
+
+/// The card whose records have this number in indexes.
+#[must_use]
+pub fn of_number(number: u8) -> Option<&'static Noun> {
+    all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
+}
+
+/// Adds the tables of all nouns, and what doctor asks of them.
+#[must_use]
+pub fn tables(schema: Schema) -> Schema {
+    all().fold(schema, |schema, noun| {
+        let schema = (noun.tables)(schema);
+        match noun.check {
+            Some(check) => schema.checked(noun.many, check),
+            None => schema,
+        }
+    })
+}
+
+/// What happened to a record of a noun with a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowEvent<'e> {
+    /// The card.
+    pub noun: &'static Noun,
+    /// The bytes of the record's key.
+    pub id: Cow<'e, [u8]>,
+    /// What happened to it.
+    pub act: RowAct,
+    /// The names of the fields that changed.
+    pub fields: &'e [String],
+}
+
+impl RowEvent<'_> {
+    /// What programs are told: `{"label": "0192…", "fields": ["colour"]}`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let id = match <[u8; 16]>::try_from(&*self.id) {
+            Ok(id) => RecordId::from_bytes(id).to_string(),
+            Err(_) => hex::encode(&self.id),
+        };
+        json!({ (self.noun.word): id, "fields": self.fields })
+    }
+}
+
+/// What an event says of a record of a noun with a card, also in the words of former programs.
+#[must_use]
+pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
+    let former = |id, act| RowEvent {
+        noun: &LABEL,
+        id: Cow::Owned(KeyBuf::of(id).into_bytes()),
+        act,
+        fields: &[],
+    };
+    match event {
+        Event::Row { table, id, act, fields } => {
+            let noun = of_table(*table)?;
+            Some(RowEvent { noun, id: Cow::Borrowed(id), act: *act, fields })
+        }
+        Event::LabelCreated { label } => Some(former(label, RowAct::Created)),
+        Event::LabelChanged { label } => Some(former(label, RowAct::Changed)),
+        Event::LabelDeleted { label, .. } => Some(former(label, RowAct::Deleted)),
+        _ => None,
+    }
+}
+
+/// The name of an event: `task.created`.
+#[must_use]
+pub fn event_name(event: &Event) -> &'static str {
+    let named = |row: RowEvent<'_>| name(row.noun, row.act);
+    row_of(event).and_then(named).unwrap_or_else(|| event.name())
+}
+
+/// The names of all events, in the order in which they came to HQ.
+pub fn event_names() -> impl Iterator<Item = &'static str> + Clone {
+    let is_own = |name: &&str| name.contains('.') && !ROW_NAMES.iter().any(|row| row.1 == *name);
+    Event::NAMES.into_iter().filter(is_own).chain(ROW_NAMES.iter().map(|row| row.1))
+}
+
+fn name(noun: &Noun, act: RowAct) -> Option<&'static str> {
+    ROW_NAMES.iter().find(|(of, _)| *of == (noun.table, act)).map(|(_, name)| *name)
+}
+
+/// What can happen to records of nouns with cards, but for those that somebody may keep for themselves: of these
+/// no event tells. Made once, for the life of the process.
+static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|| {
+    let named = |noun: &Noun, act: RowAct| {
+        let name: &'static str = format!("{}.{}", noun.word, act.word()).leak();
+        ((noun.table, act), name)
+    };
+    let telling = all().filter(|noun| noun.own.is_none());
+    telling.flat_map(|noun| RowAct::ALL.iter().map(move |act| named(noun, *act))).collect()
+});
+
+/// The fields of a record as an entry left it; of one that it deleted, as they were.
+///
+/// # Errors
+/// When the store fails.
+pub fn fields_in(
+    read: &dyn Read,
+    entry: &Entry,
+    (noun, key): (&Noun, &[u8]),
+) -> Result<Option<Fields>, StoreError> {
+    let now = read.raw_get(noun.table, key)?;
+    let row = match now {
+        Some(row) => Some(row),
+        None => {
+            let is_it = |change: &store::Change| change.table == noun.table && change.key == key;
+            let n = entry.changes.iter().position(is_it).and_then(|n| u16::try_from(n).ok());
+            n.map(|n| feed::before_image(read, entry.seq, n)).transpose()?.flatten()
+        }
+    };
+    Ok(row.and_then(|row| (noun.rows.fields)(&row)))
+}

@@ -1,0 +1,42 @@
+//! What the rest of HQ knows of labels.
+
+use noun::{Area, Field, Fields, Finds, Noun, Type, text_of};
+use search::Document;
+use web::format;
+
+use super::model::label::Label;
+
+/// The card of labels.
+pub static LABEL: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("description", "description"),
+        Field::new("colour", "colour", Type::Text),
+    ],
+    path: |_| "settings/labels".to_owned(),
+    finds: Some(Finds {
+        number: 8,
+        label: "Labels",
+        glyph: "tag",
+        document: |row| noun::typed::<Label>(row).map(document),
+        hit: |label| (tasks_with(label), "Label".to_owned()),
+    }),
+    triggers: Some("Streams, labels, series and templates"),
+    ..Noun::of::<Label>("label", "label", "labels")
+};
+
+fn document(label: Label) -> Document {
+    Document {
+        title: label.name,
+        body: label.description,
+        at: label.updated_at.as_second(),
+        ..Document::default()
+    }
+}
+
+/// The list of the tasks that have it.
+fn tasks_with(label: &Fields) -> String {
+    let term = format!("label:\"{}\"", text_of(label, "name").replace('"', ""));
+    format!("tasks?q={}", format::query_value(&term))
+}

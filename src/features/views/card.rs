@@ -1,0 +1,48 @@
+//! What the rest of HQ knows of saved views.
+
+use noun::{Area, Field, Finds, Meaning, Noun, Own, text_of};
+use search::Document;
+use serde_json::Value;
+
+use super::model::View;
+
+/// The card of saved views.
+pub static VIEW: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("noun", "list").hidden(),
+        Field::text("slug", "name in addresses").hidden(),
+        Field::text("icon", "icon").hidden(),
+        Field::text("owner", "owner").hidden().means(Meaning::Somebody),
+        Field::text("look", "look").hidden(),
+        Field::text("position", "place among the others").hidden(),
+    ],
+    path: |view| format!("tasks?view={}", text_of(view, "slug")),
+    own: Some(Own {
+        whose: |row| noun::typed::<View>(row).and_then(|view| view.owner),
+        code: "view_not_yours",
+    }),
+    finds: Some(Finds {
+        number: 13,
+        label: "Views",
+        glyph: "filter",
+        document: |row| noun::typed::<View>(row).map(document),
+        hit: |view| {
+            let is_own = view.get("owner").is_some_and(|owner| *owner != Value::Null);
+            let meta = if is_own { "View · yours" } else { "View" };
+            (format!("tasks?view={}", text_of(view, "slug")), meta.to_owned())
+        },
+    }),
+    triggers: Some("Streams, labels, series and templates"),
+    ..Noun::of::<View>("view", "saved view", "saved views")
+};
+
+fn document(view: View) -> Document {
+    Document {
+        title: view.name,
+        body: view.look.q,
+        at: view.updated_at.as_second(),
+        ..Document::default()
+    }
+}

@@ -1,0 +1,309 @@
+//! The card of a noun. A noun is a kind of record that people know by a name, such as a label. Its card says once, as
+//! plain data, what the rest of HQ asks of it: which tables it has, who may read it and take a change of it back, what
+//! its fields are called, how it is found, what routines may wait for. Schema, reactions, history, undo, search,
+//! activity, routines, links and doctor read cards; none of them names a noun that has one.
+//!
+//! The cards of a program are listed in `features::cards`.
+
+mod field;
+
+use kernel::key::{Key, KeyBuf};
+use kernel::{AccountId, Can, Event, Problem, RowAct};
+use search::Document;
+use serde_json::{Map, Value};
+use store::schema::Check;
+use store::{
+    Range, ReactionError, Read, ReadExt as _, Record, Schema, StoreError, WriteTx, record,
+};
+
+pub use field::{Field, Meaning, Type};
+
+/// A record as JSON, field by field.
+pub type Fields = Map<String, Value>;
+
+/// Which part of HQ a noun belongs to, and what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// Tasks, comments, delivered work.
+    Work,
+    /// Agents and their runs.
+    Agents,
+    /// Members, settings, connections.
+    Workspace,
+}
+
+impl Area {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Work, Self::Agents, Self::Workspace];
+
+    /// The word in addresses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Agents => "agents",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Work => "Work",
+            Self::Agents => "Agents",
+            Self::Workspace => "Workspace",
+        }
+    }
+}
+
+/// What a stored row tells, by the type of its record. Made by [`Noun::of`].
+#[derive(Clone, Copy)]
+pub struct Rows {
+    /// The fields of a row; none when its bytes cannot be read.
+    pub fields: fn(&[u8]) -> Option<Fields>,
+    /// The bytes of the key that an id in words means; none when it is no id.
+    pub key: fn(&str) -> Option<Vec<u8>>,
+    /// Records with the bytes of their keys, at most so many.
+    pub list: fn(&dyn Read, usize) -> Result<Vec<(Vec<u8>, Fields)>, StoreError>,
+    /// The stored row of the record's sample.
+    pub sample: fn() -> Vec<u8>,
+}
+
+/// Records that somebody keeps for themselves.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// Who alone may read a stored row; nobody when all may.
+    pub whose: fn(&[u8]) -> Option<AccountId>,
+    /// The code of an undo's refusal to touch what is somebody else's.
+    pub code: &'static str,
+}
+
+/// How the records of a noun are found.
+#[derive(Clone, Copy)]
+pub struct Finds {
+    /// Stands in indexes: below [`search::KINDS`], never used again, and not of another kind.
+    pub number: u8,
+    /// What a group of them is called: "Labels".
+    pub label: &'static str,
+    /// The icon before one.
+    pub glyph: &'static str,
+    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Noun::own`].
+    pub document: fn(&[u8]) -> Option<Document>,
+    /// Where a hit leads, below the workspace, and the words behind its name.
+    pub hit: fn(&Fields) -> (String, String),
+}
+
+/// What a noun does when something happens, in the transaction in which it happens.
+pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
+
+/// A kind of record that people know by a name.
+///
+/// All of it is plain data; what a field does not say stays as [`Noun::of`] gives it.
+#[derive(Clone, Copy)]
+pub struct Noun {
+    /// Its word in addresses, in kinds of events (`label.created`) and in the API.
+    pub word: &'static str,
+    /// What one is called, in the middle of a sentence.
+    pub one: &'static str,
+    /// What several are called.
+    pub many: &'static str,
+    /// What it belongs to.
+    pub area: Area,
+    /// The table of its records.
+    pub table: u16,
+    /// Adds its tables to a schema.
+    pub tables: fn(Schema) -> Schema,
+    /// What stored rows tell.
+    pub rows: Rows,
+    /// What reading its records takes, and their history.
+    pub read: Can,
+    /// What taking back a change of one takes; none where none may be taken back.
+    pub undo: Option<Can>,
+    /// What its fields are called and what they mean. What has no line here is called by its name.
+    pub fields: &'static [Field],
+    /// What a record is called, without the kind.
+    pub title: fn(&Fields) -> String,
+    /// Its page below the workspace; empty when it has none.
+    pub path: fn(&Fields) -> String,
+    /// Whether a record may be somebody's own, and whose; none when all records are everybody's.
+    pub own: Option<Own>,
+    /// How its records are found, if they are.
+    pub finds: Option<Finds>,
+    /// The group of forms under which routines may wait for its records; none when they may not.
+    pub triggers: Option<&'static str>,
+    /// Whether a link of a task may lead to one.
+    pub linked: bool,
+    /// What it does when something happens.
+    pub react: Option<React>,
+    /// What doctor asks of its records.
+    pub check: Option<Check>,
+}
+
+impl std::fmt::Debug for Noun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Noun({})", self.word)
+    }
+}
+
+impl PartialEq for Noun {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table
+    }
+}
+
+impl Eq for Noun {}
+
+impl Noun {
+    /// The card of a noun whose records are of this type: everybody who may read may read them, nobody finds them, and
+    /// nothing waits for them.
+    #[must_use]
+    pub const fn of<R>(word: &'static str, one: &'static str, many: &'static str) -> Self
+    where
+        R: Record<Id: std::str::FromStr>,
+    {
+        Self {
+            word,
+            one,
+            many,
+            area: Area::Workspace,
+            table: R::TABLE.number,
+            tables: Schema::with::<R>,
+            rows: Rows { fields: fields::<R>, key: key::<R>, list: list::<R>, sample: sample::<R> },
+            read: Can::Read,
+            undo: Some(Can::Write),
+            fields: &[],
+            title: named,
+            path: nowhere,
+            own: None,
+            finds: None,
+            triggers: None,
+            linked: false,
+            react: None,
+            check: None,
+        }
+    }
+
+    /// "a label", "an organization".
+    #[must_use]
+    pub fn a(&self) -> String {
+        let article = if self.one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {}", self.one)
+    }
+
+    /// Who alone may read a stored row; nobody when all may.
+    #[must_use]
+    pub fn owner(&self, row: &[u8]) -> Option<AccountId> {
+        self.own.and_then(|own| (own.whose)(row))
+    }
+
+    /// Whether somebody may read a stored row, as far as it is somebody's own.
+    #[must_use]
+    pub fn is_for(&self, row: &[u8], who: AccountId) -> bool {
+        self.owner(row).is_none_or(|owner| owner == who)
+    }
+
+    /// What rules emit when a record came, or is gone.
+    #[must_use]
+    pub fn event(&self, id: &impl Key, act: RowAct) -> Event {
+        let id = KeyBuf::of(id).into_bytes();
+        Event::Row { table: self.table, id, act, fields: Vec::new() }
+    }
+
+    /// What rules emit when a record changed.
+    #[must_use]
+    pub fn changed<R: Record>(&self, old: &R, new: &R) -> Event {
+        let id = KeyBuf::of(&new.id()).into_bytes();
+        let (old, new) = (of_record(old).unwrap_or_default(), of_record(new).unwrap_or_default());
+        let differs = |(key, value): &(&String, &Value)| {
+            !R::STAMPS.contains(&key.as_str()) && old.get(key.as_str()) != Some(*value)
+        };
+        let fields = new.iter().filter(differs).map(|(key, _)| key.clone()).collect();
+        Event::Row { table: self.table, id, act: RowAct::Changed, fields }
+    }
+
+    /// The field with this name in a record's JSON.
+    #[must_use]
+    pub fn field(&self, key: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.key == key)
+    }
+
+    /// The key of the record that an id or a title means; of the only one there is, when nothing is said.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn find(&self, read: &dyn Read, said: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        /// How many records are looked through.
+        const MOST: usize = 2_000;
+        let said = said.trim();
+        if let Some(key) = (self.rows.key)(said) {
+            return Ok(read.raw_get(self.table, &key)?.map(|_| key));
+        }
+        let mut all = (self.rows.list)(read, MOST)?;
+        if said.is_empty() && all.len() == 1 {
+            return Ok(all.pop().map(|(key, _)| key));
+        }
+        let wanted = said.to_lowercase();
+        let mut fits = all.into_iter().filter(|(_, fields)| {
+            !wanted.is_empty() && (self.title)(fields).to_lowercase() == wanted
+        });
+        Ok(fits.next().map(|(key, _)| key))
+    }
+}
+
+/// A stored row with its type; none when its bytes cannot be read.
+#[must_use]
+pub fn typed<R: Record>(row: &[u8]) -> Option<R> {
+    record::read::<R>(row).ok().map(|(row, _)| row)
+}
+
+/// A text of a record; nothing when there is none.
+#[must_use]
+pub fn text_of<'f>(fields: &'f Fields, key: &str) -> &'f str {
+    fields.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A rule's refusal as that of a reaction of this name.
+///
+/// # Errors
+/// What the rule says.
+pub fn named_as<E: Problem>(
+    name: &'static str,
+    result: Result<(), E>,
+) -> Result<(), ReactionError> {
+    result.map_err(|error| ReactionError::new(name, &error))
+}
+
+fn named(fields: &Fields) -> String {
+    text_of(fields, "name").to_owned()
+}
+
+fn nowhere(_: &Fields) -> String {
+    String::new()
+}
+
+fn of_record<R: Record>(record: &R) -> Option<Fields> {
+    match serde_json::to_value(record).ok()? {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+fn fields<R: Record>(row: &[u8]) -> Option<Fields> {
+    of_record(&typed::<R>(row)?)
+}
+
+fn key<R: Record<Id: std::str::FromStr>>(id: &str) -> Option<Vec<u8>> {
+    let id: R::Id = id.parse().ok()?;
+    Some(KeyBuf::of(&id).into_bytes())
+}
+
+fn list<R: Record>(read: &dyn Read, most: usize) -> Result<Vec<(Vec<u8>, Fields)>, StoreError> {
+    let all: Vec<R> = read.list(&Range::all().limit(most))?;
+    let with_key = |one: &R| Some((KeyBuf::of(&one.id()).into_bytes(), of_record(one)?));
+    Ok(all.iter().filter_map(with_key).collect())
+}
+
+fn sample<R: Record>() -> Vec<u8> {
+    store::codec::encode_row(R::VERSION, 1, &R::sample()).unwrap_or_default()
+}

@@ -1,0 +1,16 @@
+//! Format 7: nouns with cards tell of their records by one event, and links lead to them. Rows are as they were.
+
+use store::migrate::{Migration, Piece};
+use store::{StoreError, WriteTx};
+
+/// The step.
+pub const STEP: Migration =
+    Migration { to: 7, name: "m0007_nouns_with_cards", describe, run, moves: &[] };
+
+fn describe() -> &'static str {
+    "Making room for new kinds of records"
+}
+
+fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {
+    Ok(Piece::Done)
+}
