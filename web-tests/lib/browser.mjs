@@ -1,9 +1,28 @@
-// One Chromium for all stories; a fresh context each, which also notes what a page must never do.
+// One Chromium for the stories of a suite; a fresh context each, which also notes what a page must never do.
 
 import { accessSync, constants } from 'node:fs';
 import { chromium } from 'playwright-core';
 
-const PROGRAMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const PROGRAMS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+// Nobody sees the menu below the address, and loading it takes each context a second. Of several such lists the last
+// one counts: before what is ours stands what Playwright (chromiumSwitches) switches off.
+const OFF = [
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'BoundaryEventDispatchTracksNodeRemoval',
+  'DestroyProfileOnBrowserClose',
+  'DialMediaRouteProvider',
+  'GlobalMediaControls',
+  'HttpsUpgrades',
+  'LensOverlay',
+  'MediaRouter',
+  'OptimizationHints',
+  'PaintHolding',
+  'RenderDocument',
+  'ThirdPartyStoragePartitioning',
+  'Translate',
+  'WebUIOmniboxAimPopup',
+  'WebUIOmniboxPopup',
+];
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -12,6 +31,7 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  `--disable-features=${OFF}`,
 ];
 
 export const WIDE = { width: 1440, height: 900 };
@@ -72,4 +92,9 @@ export async function newContext(browser, server, options = {}) {
     if (response.status() >= 500) faults.push(`${response.status()} from ${response.url()}`);
   });
   return Object.assign(context, { faults: () => faults });
+}
+
+/** Two windows of the same person. Two pages of one context are one window: what is behind is drawn once a second. */
+export async function twoContexts(browser, server, options) {
+  return [await newContext(browser, server, options), await newContext(browser, server, options)];
 }

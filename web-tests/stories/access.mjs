@@ -18,6 +18,8 @@ const KINDS = [
   '/agents/*',
   '/agents/*/chat',
   '/agents/*/chat/sessions',
+  '/agents/*/chat?edit',
+  '/agents/*/chat?session',
   '/agents/*/files',
   '/agents/*/files/*',
   '/agents/*/history',
@@ -30,6 +32,9 @@ const KINDS = [
   '/inbox?show=over',
   '/agents?view=chart',
   '/history/entry/*',
+  '/history/prices/*',
+  '/history/routines/*',
+  '/history/task_rules/*',
   '/history/tasks/*',
   '/notifications',
   '/review',
@@ -53,6 +58,8 @@ const KINDS = [
   '/settings/labels?edit',
   '/settings/mail',
   '/settings/members',
+  '/settings/members/*/handover',
+  '/settings/members/*/remove',
   '/settings/notifications',
   '/settings/profile',
   '/settings/security',
@@ -112,9 +119,10 @@ async function furnish(page, { server, place, task }) {
   const series = await send(`${place}/tasks`, { title: 'Each working day', cadence_type: 'weekdays' });
   const stream = await send(`${place}/streams`, { name: 'Launch', goal: 'Sell **200**' });
   const label = await send(`${place}/settings/labels`, { name: 'launch', colour: 'c9' });
+  const rules = await send(`${place}/settings/tasks`, { delegation: 'reports', missed_after_days: '7' });
   const steps = { name: 'Two steps', title_1: 'The first', title_2: 'The second', after_2: '1', role_2: 'ada' };
   const template = await send(`${place}/settings/task-templates`, steps);
-  for (const answer of [comment, connected, added, series, stream, label, template]) assert.equal(answer.status(), 303, await answer.text());
+  for (const answer of [comment, connected, added, series, stream, label, rules, template]) assert.equal(answer.status(), 303, await answer.text());
 }
 
 /** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */

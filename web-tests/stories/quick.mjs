@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
-import { newContext, PHONE } from '../lib/browser.mjs';
+import { newContext, PHONE, twoContexts } from '../lib/browser.mjs';
 
 /** What a browser notes of answers that refuse, and of requests that could not be sent. */
 const EXPECTED = ['422', 'net::ERR_', 'Failed to fetch'];
@@ -390,7 +390,7 @@ export function tell(given) {
 
   test('Without a connection a page says so, keeps what is changed and typed, and catches up by itself', async () => {
     const { browser, server, signedIn, place } = given;
-    const [context, elsewhere] = [await newContext(browser, server, { storageState: signedIn }), await newContext(browser, server, { storageState: signedIn })];
+    const [context, elsewhere] = await twoContexts(browser, server, { storageState: signedIn });
     const [page, other] = [await context.newPage(), await elsewhere.newPage()];
     await make(other, 'Offline errand');
     await page.goto(`${place}/tasks?q=offline`);

@@ -1,0 +1,26 @@
+// A suite: stories in order on a server, a data folder and a browser that no other suite has.
+
+import { after, before } from 'node:test';
+
+import { startBrowser } from './browser.mjs';
+import { found } from './founded.mjs';
+import { startServer } from './server.mjs';
+
+/**
+ * Tells stories; later ones may use what those before them in the suite have made. They begin with a founded
+ * company, or with an empty folder when the first one founds it.
+ */
+export function tellAll(stories, { isFounded = true } = {}) {
+  const given = {};
+  before(async () => {
+    given.server = await startServer();
+    const company = isFounded ? found(given.server) : {};
+    given.browser = await startBrowser();
+    Object.assign(given, await company);
+  });
+  after(async () => {
+    await given.browser?.close();
+    await given.server?.stop();
+  });
+  for (const { tell } of stories) tell(given);
+}

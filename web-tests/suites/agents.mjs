@@ -1,0 +1,9 @@
+// Agents at work: talked with, followed, stopped, begun again, and gone on with after HQ has ended.
+
+import { tellAll } from '../lib/suite.mjs';
+import * as again from '../stories/again.mjs';
+import * as chat from '../stories/chat.mjs';
+import * as faults from '../stories/faults.mjs';
+import * as runs from '../stories/runs.mjs';
+
+tellAll([again, chat, runs, faults]);

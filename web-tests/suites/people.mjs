@@ -1,0 +1,7 @@
+// People and the places that they keep: who may do what, streams, labels, routines and notifications.
+
+import { tellAll } from '../lib/suite.mjs';
+import * as people from '../stories/people.mjs';
+import * as places from '../stories/places.mjs';
+
+tellAll([places, people]);
