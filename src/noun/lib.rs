@@ -57,6 +57,9 @@ impl Area {
     }
 }
 
+/// The bytes of a record's key, and the record.
+pub type Keyed = (Vec<u8>, Fields);
+
 /// What a stored row tells, by the type of its record. Made by [`Noun::of`].
 #[derive(Clone, Copy)]
 pub struct Rows {
@@ -65,7 +68,7 @@ pub struct Rows {
     /// The bytes of the key that an id in words means; none when it is no id.
     pub key: fn(&str) -> Option<Vec<u8>>,
     /// Records with the bytes of their keys, at most so many.
-    pub list: fn(&dyn Read, usize) -> Result<Vec<(Vec<u8>, Fields)>, StoreError>,
+    pub list: fn(&dyn Read, usize) -> Result<Vec<Keyed>, StoreError>,
     /// The stored row of the record's sample.
     pub sample: fn() -> Vec<u8>,
 }
@@ -298,7 +301,7 @@ fn key<R: Record<Id: std::str::FromStr>>(id: &str) -> Option<Vec<u8>> {
     Some(KeyBuf::of(&id).into_bytes())
 }
 
-fn list<R: Record>(read: &dyn Read, most: usize) -> Result<Vec<(Vec<u8>, Fields)>, StoreError> {
+fn list<R: Record>(read: &dyn Read, most: usize) -> Result<Vec<Keyed>, StoreError> {
     let all: Vec<R> = read.list(&Range::all().limit(most))?;
     let with_key = |one: &R| Some((KeyBuf::of(&one.id()).into_bytes(), of_record(one)?));
     Ok(all.iter().filter_map(with_key).collect())

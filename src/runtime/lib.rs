@@ -31,6 +31,7 @@ mod limits;
 mod manifests;
 mod model_call;
 mod pictures;
+mod piece;
 mod plan;
 mod prompt;
 mod prune;

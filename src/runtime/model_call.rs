@@ -101,6 +101,8 @@ pub(super) struct CutOff {
     call: u32,
     admitted: Admitted,
     spent: Spent,
+    /// The words that had come.
+    piece: Option<EventKind>,
 }
 
 impl Answer {
@@ -125,9 +127,12 @@ impl Answer {
 }
 
 impl CutOff {
-    /// Books what it may have cost and notes that it has no answer.
+    /// Books what it may have cost, keeps the words that had come, and notes that the answer ends there.
     pub(super) fn write(self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), EngineError> {
         money::book_lost(tx, self.admitted.reservation, self.spent)?;
+        if let Some(piece) = self.piece {
+            pen.append(tx, piece)?;
+        }
         pen.append(
             tx,
             EventKind::CallFailed {
@@ -290,10 +295,11 @@ impl Turn {
                 let answer = Answer { reply, admitted, spent, call, millis, well };
                 Ok(Called::Answered(Box::new(answer)))
             }
-            Some(Err(error)) => self.failed(call, admitted, size, error, &received).await,
+            Some(Err(error)) => self.failed((call, millis), admitted, size, error, &received).await,
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
-                Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent })))
+                let piece = self.piece(&received, "stopped", (call, millis, &spent));
+                Ok(Called::Stopped(Box::new(CutOff { call, admitted, spent, piece })))
             }
         }
     }
@@ -401,12 +407,14 @@ impl Turn {
                     Next::Wait(pause) => Some(later(from.as_millisecond(), pause)),
                     Next::GiveUp(_) => None,
                 };
+                let call = (call, None);
                 let error = self.note_failure(call, admitted, size, error, &received, at).await?;
                 Ok(at.map_or(Tried::Failed(error), |at| Tried::Again { from, at }))
             }
             None => {
                 let spent = self.spent_so_far(&admitted, size, &received);
-                let cut_off = Box::new(CutOff { call, admitted, spent });
+                // Nobody has seen any of it.
+                let cut_off = Box::new(CutOff { call, admitted, spent, piece: None });
                 Ok(Tried::Came(Aside::Stopped(Some(cut_off))))
             }
         }
@@ -463,7 +471,7 @@ impl Turn {
     /// Writes down a failed call: its money, and whether it is tried again.
     async fn failed(
         &mut self,
-        call: u32,
+        (call, millis): (u32, u64),
         admitted: Admitted,
         size: Size,
         mut error: ProviderError,
@@ -481,6 +489,9 @@ impl Turn {
             }
             _ => None,
         };
+        let spent = self.spent_so_far(&admitted, size, received);
+        let piece = self.piece(received, "broken_off", (call, millis, &spent));
+        let call = (call, piece);
         let error = self.note_failure(call, admitted, size, error, received, again).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(match again {
@@ -489,10 +500,10 @@ impl Turn {
         })
     }
 
-    /// Books a failed call and notes it; until `again` the run waits.
+    /// Books a failed call and notes it, behind the words that had come; until `again` the run waits.
     async fn note_failure(
         &mut self,
-        call: u32,
+        (call, piece): (u32, Option<EventKind>),
         admitted: Admitted,
         size: Size,
         mut error: ProviderError,
@@ -515,6 +526,9 @@ impl Turn {
                 }
                 if let Some(until) = again {
                     pen.hold(tx, until, message.clone());
+                }
+                if let Some(piece) = piece {
+                    pen.append(tx, piece)?;
                 }
                 pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: again })?;
                 save(tx, pen).map(|appended| ((), appended))

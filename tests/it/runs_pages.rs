@@ -183,6 +183,8 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
         ["Long"],
         "what is written is drawn as Markdown"
     );
+    // The blank behind the word is not drawn: the stream goes on with it, so that the next word does not stick to it.
+    assert_eq!(talk.attr("#talk .writing", "data-at"), "4");
     mira.form(&at("runs/R-1/say"), &[("body", "Only the prices")]).await;
     let queued = mira.get(&chat).await;
     assert!(queued.text_of(".mine[data-queued] .meta").contains("Read at the next step"));
@@ -196,7 +198,26 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     assert!(matches!(run.outcome, Some(Outcome::Stopped { .. })), "{:?}", run.outcome);
     let page = mira.get(&at("runs/R-1")).await;
     assert!(page.texts(".trace .act").join("\n").contains("Stopped by you"));
-    assert!(mira.get(&chat).await.text_of("#talk .banner").contains("You stopped this."));
+    let talk = mira.get(&chat).await;
+    assert!(talk.text_of("#talk .banner").contains("You stopped this."));
+    assert_eq!(talk.texts("#talk .md p").last().map(String::as_str), Some("Long"), "it stays");
+    assert!(page.texts(".trace .md p").contains(&"Long".to_owned()), "{}", page.text);
+
+    // The model is shown where it ended, and goes on from there.
+    model.push(Turn::text("words indeed."));
+    mira.form(&chat, &[("body", "Go on")]).await;
+    hq.settle().await;
+    let asked = model.last().body["messages"].as_array().expect("messages").clone();
+    let told: Vec<_> =
+        asked[1..].iter().map(|one| (&one["role"], one["content"].as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("user"), Some("Tell me everything")),
+            (&json!("assistant"), Some("Long ")),
+            (&json!("user"), Some("Go on")),
+        ]
+    );
     assert_eq!(mira.form(&at("runs/R-1/stop"), &[]).await.status, 409);
     gate.open();
     hq.finish().await;

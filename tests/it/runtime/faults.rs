@@ -175,6 +175,12 @@ async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
         office.model.push(turn);
         let run = office.say(&ada, "Hello?").await;
         assert_eq!(failed(&office, run).await, (class.to_owned(), again(class, 1)));
+        let piece = office.events(run).into_iter().find_map(|kind| match kind {
+            EventKind::Assistant { parts, stop, .. } => Some((parts.head().to_owned(), stop)),
+            _ => None,
+        });
+        let (words, stop) = piece.expect("the words that came are kept");
+        assert!(words.contains("Half of") && stop == "broken_off", "{words} {stop}");
         let usage = office.usage(run);
         assert_eq!((usage.len(), usage[0].estimated), (1, true), "{class}");
         assert!(0 < usage[0].billed_micros.expect("a price is known"));

@@ -14,6 +14,12 @@ pub struct Gate {
     reached: Arc<watch::Sender<bool>>,
 }
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Gate {
     /// A closed gate.
     pub fn new() -> Self {

@@ -25,10 +25,13 @@ pub(super) struct Writing {
 impl Writing {
     pub fn of(tx: &impl ReadExt, look: &Look<'_>, piece: Piece) -> Self {
         let Piece { run, step, kind, text, .. } = piece;
-        let at = text.len();
-        let (html, text) = match kind {
-            BlockKind::Text => (look.md(tx, &text), String::new()),
-            BlockKind::Thinking | BlockKind::Output => (SafeHtml::default(), text),
+        let (at, html, text) = match kind {
+            // Markdown drops blanks at the end: the stream has them, so that the next word does not stick to the last.
+            BlockKind::Text => {
+                let drawn = text.trim_end();
+                (drawn.len(), look.md(tx, drawn), String::new())
+            }
+            BlockKind::Thinking | BlockKind::Output => (text.len(), SafeHtml::default(), text),
         };
         Self { run, step, at, html, text }
     }
