@@ -36,5 +36,5 @@ timed "check, server" src/server/router.rs 10 "${check[@]}"
 timed "build, a door (work)" src/doors/work/tasks/pages/list.rs 25 cargo build --locked --bin hq
 timed "tests of a leaf (providers), built" src/providers/wire.rs 30 cargo test --locked -p providers --no-run
 timed "tests of a noun, built" tests/sample/lib.rs 30 cargo test --locked -p sample --no-run
-timed "tests of everything, built" src/features/tasks/rules.rs 180 cargo test --locked --no-run --test it
+timed "tests of everything, built" src/features/tasks/rules.rs 120 cargo test --locked --no-run --test it
 exit "$over"

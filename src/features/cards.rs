@@ -1,4 +1,4 @@
-//! The cards of all nouns that have one. What asks something of a record by the number of its table asks here first.
+//! The cards of all nouns that have one. Questions about a record by the number of its table come here first.
 //! A package above this one adds its cards before the first store is opened: a process has one set of nouns, as it has
 //! one bundle of style and script.
 
@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
 
 use kernel::key::KeyBuf;
-use kernel::{Event, RecordId, RowAct, TypedId as _};
+use kernel::{Event, RowAct};
 use noun::{Fields, Noun};
 use serde_json::{Value, json};
+use store::schema::id_text;
 use store::{Entry, Read, Schema, StoreError, feed};
 
 use crate::tasks::card::LABEL;
@@ -53,7 +54,7 @@ pub fn of_number(number: u8) -> Option<&'static Noun> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
 }
 
-/// Adds the tables of all nouns, and what doctor asks of them.
+/// Adds the tables of all nouns, and doctor's questions to them.
 #[must_use]
 pub fn tables(schema: Schema) -> Schema {
     all().fold(schema, |schema, noun| {
@@ -65,32 +66,30 @@ pub fn tables(schema: Schema) -> Schema {
     })
 }
 
-/// What happened to a record of a noun with a card.
+/// An event of a record of a noun with a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowEvent<'e> {
     /// The card.
     pub noun: &'static Noun,
     /// The bytes of the record's key.
     pub id: Cow<'e, [u8]>,
-    /// What happened to it.
+    /// The act.
     pub act: RowAct,
     /// The names of the fields that changed.
     pub fields: &'e [String],
+    /// The name that the event itself gives it.
+    pub title: Option<&'e str>,
 }
 
 impl RowEvent<'_> {
-    /// What programs are told: `{"label": "0192…", "fields": ["colour"]}`.
+    /// The event for programs: `{"label": "0192…", "fields": ["colour"]}`.
     #[must_use]
     pub fn json(&self) -> Value {
-        let id = match <[u8; 16]>::try_from(&*self.id) {
-            Ok(id) => RecordId::from_bytes(id).to_string(),
-            Err(_) => hex::encode(&self.id),
-        };
-        json!({ (self.noun.word): id, "fields": self.fields })
+        json!({ (self.noun.word): id_text(&self.id), "fields": self.fields })
     }
 }
 
-/// What an event says of a record of a noun with a card, also in the words of former programs.
+/// An event as that of a record of a noun with a card, also in the words of former programs.
 #[must_use]
 pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
     let former = |id, act| RowEvent {
@@ -98,15 +97,18 @@ pub fn row_of(event: &Event) -> Option<RowEvent<'_>> {
         id: Cow::Owned(KeyBuf::of(id).into_bytes()),
         act,
         fields: &[],
+        title: None,
     };
     match event {
         Event::Row { table, id, act, fields } => {
             let noun = of_table(*table)?;
-            Some(RowEvent { noun, id: Cow::Borrowed(id), act: *act, fields })
+            Some(RowEvent { noun, id: Cow::Borrowed(id), act: *act, fields, title: None })
         }
         Event::LabelCreated { label } => Some(former(label, RowAct::Created)),
         Event::LabelChanged { label } => Some(former(label, RowAct::Changed)),
-        Event::LabelDeleted { label, .. } => Some(former(label, RowAct::Deleted)),
+        Event::LabelDeleted { label, name } => {
+            Some(RowEvent { title: Some(name), ..former(label, RowAct::Deleted) })
+        }
         _ => None,
     }
 }
@@ -128,8 +130,8 @@ fn name(noun: &Noun, act: RowAct) -> Option<&'static str> {
     ROW_NAMES.iter().find(|(of, _)| *of == (noun.table, act)).map(|(_, name)| *name)
 }
 
-/// What can happen to records of nouns with cards, but for those that somebody may keep for themselves: of these
-/// no event tells. Made once, for the life of the process.
+/// The names of the events of nouns with cards, but for those that somebody may keep for themselves: of these no event
+/// tells. Made once, for the life of the process.
 static ROW_NAMES: LazyLock<Vec<((u16, RowAct), &'static str)>> = LazyLock::new(|| {
     let named = |noun: &Noun, act: RowAct| {
         let name: &'static str = format!("{}.{}", noun.word, act.word()).leak();
@@ -148,14 +150,11 @@ pub fn fields_in(
     entry: &Entry,
     (noun, key): (&Noun, &[u8]),
 ) -> Result<Option<Fields>, StoreError> {
-    let now = read.raw_get(noun.table, key)?;
-    let row = match now {
-        Some(row) => Some(row),
-        None => {
-            let is_it = |change: &store::Change| change.table == noun.table && change.key == key;
-            let n = entry.changes.iter().position(is_it).and_then(|n| u16::try_from(n).ok());
-            n.map(|n| feed::before_image(read, entry.seq, n)).transpose()?.flatten()
-        }
-    };
+    if let Some(now) = noun.get(read, key)? {
+        return Ok(Some(now));
+    }
+    let is_it = |change: &store::Change| change.table == noun.table && change.key == key;
+    let n = entry.changes.iter().position(is_it).and_then(|n| u16::try_from(n).ok());
+    let row = n.map(|n| feed::before_image(read, entry.seq, n)).transpose()?.flatten();
     Ok(row.and_then(|row| (noun.rows.fields)(&row)))
 }

@@ -22,7 +22,7 @@ pub trait TypedId: Copy + Eq + Ord + std::fmt::Display + 'static {
     }
 }
 
-/// What `ids!` names in the packages that use it.
+/// The crates that `ids!` names in the packages that use it.
 #[doc(hidden)]
 pub mod made_of {
     pub use schemars;

@@ -1,6 +1,6 @@
 //! The fields of a noun: what each is called, what its values are, what an id in it means.
 
-/// What the values of a field are, which says how they are compared.
+/// The kind of a field's values, which says how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// Words of any kind.
@@ -47,7 +47,7 @@ impl Type {
     }
 }
 
-/// What an id in a field means.
+/// The meaning of an id in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Nothing: it is no id.
@@ -58,29 +58,26 @@ pub enum Meaning {
     One(&'static str),
 }
 
-/// A field of a noun. What it is called means something for its noun alone: the `size` of a file is not that of a
-/// company.
+/// A field of a noun. Its words mean something for its noun alone: the `size` of a file is not that of a company.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name in the JSON of the record.
     pub key: &'static str,
     /// Its name in conditions and templates of routines; empty where routines do not see it.
     pub name: &'static str,
-    /// What people call it, in the middle of a sentence.
+    /// The words of people for it, in the middle of a sentence.
     pub label: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub of: Type,
-    /// What an id in it means.
+    /// The meaning of an id in it.
     pub means: Meaning,
-    /// Whether a change of it says something to people.
-    pub told: bool,
 }
 
 impl Field {
     /// A field whose name in conditions is that of the JSON.
     #[must_use]
     pub const fn new(key: &'static str, label: &'static str, of: Type) -> Self {
-        Self { key, name: key, label, of, means: Meaning::Itself, told: true }
+        Self { key, name: key, label, of, means: Meaning::Itself }
     }
 
     /// A field with words of any kind.
@@ -105,11 +102,5 @@ impl Field {
     #[must_use]
     pub const fn hidden(self) -> Self {
         Self { name: "", ..self }
-    }
-
-    /// The same where a change of it is not worth a word, and routines do not see it.
-    #[must_use]
-    pub const fn untold(self) -> Self {
-        Self { name: "", told: false, ..self }
     }
 }

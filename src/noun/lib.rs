@@ -60,7 +60,7 @@ impl Area {
 /// The bytes of a record's key, and the record.
 pub type Keyed = (Vec<u8>, Fields);
 
-/// What a stored row tells, by the type of its record. Made by [`Noun::of`].
+/// The reading of stored rows by the type of their record. Made by [`Noun::of`].
 #[derive(Clone, Copy)]
 pub struct Rows {
     /// The fields of a row; none when its bytes cannot be read.
@@ -76,70 +76,70 @@ pub struct Rows {
 /// Records that somebody keeps for themselves.
 #[derive(Clone, Copy)]
 pub struct Own {
-    /// Who alone may read a stored row; nobody when all may.
+    /// The only person who may read a stored row; nobody when all may.
     pub whose: fn(&[u8]) -> Option<AccountId>,
     /// The code of an undo's refusal to touch what is somebody else's.
     pub code: &'static str,
 }
 
-/// How the records of a noun are found.
+/// The way in which the records of a noun are found.
 #[derive(Clone, Copy)]
 pub struct Finds {
     /// Stands in indexes: below [`search::KINDS`], never used again, and not of another kind.
     pub number: u8,
-    /// What a group of them is called: "Labels".
+    /// The heading of a group of them: "Labels".
     pub label: &'static str,
     /// The icon before one.
     pub glyph: &'static str,
     /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Noun::own`].
     pub document: fn(&[u8]) -> Option<Document>,
-    /// Where a hit leads, below the workspace, and the words behind its name.
+    /// The page of a hit below the workspace, and the words behind its name.
     pub hit: fn(&Fields) -> (String, String),
 }
 
-/// What a noun does when something happens, in the transaction in which it happens.
+/// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
 
 /// A kind of record that people know by a name.
 ///
-/// All of it is plain data; what a field does not say stays as [`Noun::of`] gives it.
+/// All of it is plain data; [`Noun::of`] gives the usual values.
 #[derive(Clone, Copy)]
 pub struct Noun {
     /// Its word in addresses, in kinds of events (`label.created`) and in the API.
     pub word: &'static str,
-    /// What one is called, in the middle of a sentence.
+    /// The word for one, in the middle of a sentence.
     pub one: &'static str,
-    /// What several are called.
+    /// The word for several.
     pub many: &'static str,
-    /// What it belongs to.
+    /// The part of HQ that it belongs to.
     pub area: Area,
     /// The table of its records.
     pub table: u16,
     /// Adds its tables to a schema.
     pub tables: fn(Schema) -> Schema,
-    /// What stored rows tell.
+    /// The reading of its stored rows.
     pub rows: Rows,
-    /// What reading its records takes, and their history.
+    /// The right to read its records and their history.
     pub read: Can,
-    /// What taking back a change of one takes; none where none may be taken back.
+    /// The right to take back a change of one; none where none may be taken back.
     pub undo: Option<Can>,
-    /// What its fields are called and what they mean. What has no line here is called by its name.
+    /// Its fields in words. A field without a line here is called by its name.
     pub fields: &'static [Field],
-    /// What a record is called, without the kind.
+    /// The name of a record, without the kind.
     pub title: fn(&Fields) -> String,
     /// Its page below the workspace; empty when it has none.
     pub path: fn(&Fields) -> String,
     /// Whether a record may be somebody's own, and whose; none when all records are everybody's.
     pub own: Option<Own>,
-    /// How its records are found, if they are.
+    /// The way in which its records are found, if they are.
     pub finds: Option<Finds>,
     /// The group of forms under which routines may wait for its records; none when they may not.
     pub triggers: Option<&'static str>,
     /// Whether a link of a task may lead to one.
     pub linked: bool,
-    /// What it does when something happens.
+    /// Its reaction to events.
     pub react: Option<React>,
-    /// What doctor asks of its records.
+    /// Doctor's question to its records.
     pub check: Option<Check>,
 }
 
@@ -194,7 +194,7 @@ impl Noun {
         format!("{article} {}", self.one)
     }
 
-    /// Who alone may read a stored row; nobody when all may.
+    /// The only person who may read a stored row; nobody when all may.
     #[must_use]
     pub fn owner(&self, row: &[u8]) -> Option<AccountId> {
         self.own.and_then(|own| (own.whose)(row))
@@ -206,14 +206,14 @@ impl Noun {
         self.owner(row).is_none_or(|owner| owner == who)
     }
 
-    /// What rules emit when a record came, or is gone.
+    /// The event that rules emit when a record came, or is gone.
     #[must_use]
     pub fn event(&self, id: &impl Key, act: RowAct) -> Event {
         let id = KeyBuf::of(id).into_bytes();
         Event::Row { table: self.table, id, act, fields: Vec::new() }
     }
 
-    /// What rules emit when a record changed.
+    /// The event that rules emit when a record changed.
     #[must_use]
     pub fn changed<R: Record>(&self, old: &R, new: &R) -> Event {
         let id = KeyBuf::of(&new.id()).into_bytes();
@@ -223,6 +223,14 @@ impl Noun {
         };
         let fields = new.iter().filter(differs).map(|(key, _)| key.clone()).collect();
         Event::Row { table: self.table, id, act: RowAct::Changed, fields }
+    }
+
+    /// The fields of the record with this key; none when it is gone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn get(&self, read: &dyn Read, key: &[u8]) -> Result<Option<Fields>, StoreError> {
+        Ok(read.raw_get(self.table, key)?.and_then(|row| (self.rows.fields)(&row)))
     }
 
     /// The field with this name in a record's JSON.
@@ -236,7 +244,7 @@ impl Noun {
     /// # Errors
     /// When the store fails.
     pub fn find(&self, read: &dyn Read, said: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        /// How many records are looked through.
+        /// The number of records that are looked through.
         const MOST: usize = 2_000;
         let said = said.trim();
         if let Some(key) = (self.rows.key)(said) {
@@ -269,7 +277,7 @@ pub fn text_of<'f>(fields: &'f Fields, key: &str) -> &'f str {
 /// A rule's refusal as that of a reaction of this name.
 ///
 /// # Errors
-/// What the rule says.
+/// The rule's own.
 pub fn named_as<E: Problem>(
     name: &'static str,
     result: Result<(), E>,
@@ -292,7 +300,9 @@ fn of_record<R: Record>(record: &R) -> Option<Fields> {
     }
 }
 
-fn fields<R: Record>(row: &[u8]) -> Option<Fields> {
+/// The fields of a stored row of this type; none when its bytes cannot be read.
+#[must_use]
+pub fn fields<R: Record>(row: &[u8]) -> Option<Fields> {
     of_record(&typed::<R>(row)?)
 }
 
@@ -307,6 +317,8 @@ fn list<R: Record>(read: &dyn Read, most: usize) -> Result<Vec<Keyed>, StoreErro
     Ok(all.iter().filter_map(with_key).collect())
 }
 
-fn sample<R: Record>() -> Vec<u8> {
+/// The stored row of a record's sample.
+#[must_use]
+pub fn sample<R: Record>() -> Vec<u8> {
     store::codec::encode_row(R::VERSION, 1, &R::sample()).unwrap_or_default()
 }

@@ -127,21 +127,30 @@ impl Answer {
 }
 
 impl CutOff {
-    /// Books what it may have cost, keeps the words that had come, and notes that the answer ends there.
+    /// Books what it may have cost, keeps the words that had come, and notes that a stop ended the answer there.
     pub(super) fn write(self, tx: &mut WriteTx<'_>, pen: &mut Pen) -> Result<(), EngineError> {
-        money::book_lost(tx, self.admitted.reservation, self.spent)?;
-        if let Some(piece) = self.piece {
+        let why = "cut off while the model was answering".to_owned();
+        self.note(tx, pen, false, ("stopped".to_owned(), why, None))
+    }
+
+    /// The same for any reason: its class, its words, and when the call is tried again.
+    fn note(
+        self,
+        tx: &mut WriteTx<'_>,
+        pen: &mut Pen,
+        is_free: bool,
+        (class, message, retry_at): (String, String, Option<Timestamp>),
+    ) -> Result<(), EngineError> {
+        let Self { call, admitted, spent, piece } = self;
+        if is_free {
+            money::release(tx, admitted.reservation)?;
+        } else {
+            money::book_lost(tx, admitted.reservation, spent)?;
+        }
+        if let Some(piece) = piece {
             pen.append(tx, piece)?;
         }
-        pen.append(
-            tx,
-            EventKind::CallFailed {
-                call: self.call,
-                class: "stopped".to_owned(),
-                message: "cut off while the model was answering".to_owned(),
-                retry_at: None,
-            },
-        )?;
+        pen.append(tx, EventKind::CallFailed { call, class, message, retry_at })?;
         Ok(())
     }
 }
@@ -407,8 +416,10 @@ impl Turn {
                     Next::Wait(pause) => Some(later(from.as_millisecond(), pause)),
                     Next::GiveUp(_) => None,
                 };
-                let call = (call, None);
-                let error = self.note_failure(call, admitted, size, error, &received, at).await?;
+                // Nobody has seen any of it.
+                let spent = self.spent_so_far(&admitted, size, &received);
+                let cut_off = CutOff { call, admitted, spent, piece: None };
+                let error = self.note_failure(cut_off, error, &received, at).await?;
                 Ok(at.map_or(Tried::Failed(error), |at| Tried::Again { from, at }))
             }
             None => {
@@ -491,8 +502,8 @@ impl Turn {
         };
         let spent = self.spent_so_far(&admitted, size, received);
         let piece = self.piece(received, "broken_off", (call, millis, &spent));
-        let call = (call, piece);
-        let error = self.note_failure(call, admitted, size, error, received, again).await?;
+        let cut_off = CutOff { call, admitted, spent, piece };
+        let error = self.note_failure(cut_off, error, received, again).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(match again {
             Some(at) => Called::Retry { from: now, at },
@@ -503,9 +514,7 @@ impl Turn {
     /// Books a failed call and notes it, behind the words that had come; until `again` the run waits.
     async fn note_failure(
         &mut self,
-        (call, piece): (u32, Option<EventKind>),
-        admitted: Admitted,
-        size: Size,
+        cut_off: CutOff,
         mut error: ProviderError,
         received: &Received,
         again: Option<Timestamp>,
@@ -513,24 +522,15 @@ impl Turn {
         error.message = self.talk.journal.ws.app.redactor.text(&error.message).into_owned();
         // A request that was refused, or never arrived, costs nothing; one that broke off may be
         // billed.
-        let free = !error.sent && !error.has_content() && received.is_empty();
-        let spent = self.spent_so_far(&admitted, size, received);
+        let is_free = !error.sent && !error.has_content() && received.is_empty();
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
         self.talk
             .journal
             .write(move |tx, mut pen| {
-                if free {
-                    money::release(tx, admitted.reservation)?;
-                } else {
-                    money::book_lost(tx, admitted.reservation, spent)?;
-                }
                 if let Some(until) = again {
                     pen.hold(tx, until, message.clone());
                 }
-                if let Some(piece) = piece {
-                    pen.append(tx, piece)?;
-                }
-                pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: again })?;
+                cut_off.note(tx, &mut pen, is_free, (class, message, again))?;
                 save(tx, pen).map(|appended| ((), appended))
             })
             .await?;

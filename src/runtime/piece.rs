@@ -19,11 +19,7 @@ impl Turn {
         stop: &str,
         (call, millis, spent): (u32, u64, &Spent),
     ) -> Option<EventKind> {
-        let words = received.parts.iter().filter_map(|part| match part {
-            Part::Text { text } => Some(text.as_str()),
-            _ => None,
-        });
-        let words: String = words.collect();
+        let words = received.text();
         let clean = self.talk.journal.ws.app.redactor.text(&words);
         let words = cut(&clean, MAX_PIECE);
         if words.trim().is_empty() {

@@ -303,13 +303,17 @@ impl Schema {
     }
 }
 
-/// Ids as people write them: 16 bytes as a UUID, anything else in hexadecimal.
 fn key_text<R: Record>(bytes: &[u8]) -> Option<String> {
-    key::decode::<R::Id>(bytes)?;
-    Some(match <[u8; 16]>::try_from(bytes) {
+    key::decode::<R::Id>(bytes).map(|_| id_text(bytes))
+}
+
+/// The bytes of a key as people write ids: 16 of them as a UUID, anything else in hexadecimal.
+#[must_use]
+pub fn id_text(bytes: &[u8]) -> String {
+    match <[u8; 16]>::try_from(bytes) {
         Ok(id) => uuid::Uuid::from_bytes(id).hyphenated().to_string(),
         Err(_) => hex::encode(bytes),
-    })
+    }
 }
 
 /// Builds a [`Schema`] from a list of records.

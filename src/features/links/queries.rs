@@ -138,11 +138,8 @@ pub fn name(read: &dyn Read, target: &Target) -> Result<Option<(String, String)>
         }
         Target::File(id) => read.get::<TaskFile>(*id)?.map(|one| (one.name, format!("files/{id}"))),
         Target::Row(table, key) => {
-            let row = read.raw_get(*table, key)?;
-            let noun = cards::of_table(*table);
-            let fields =
-                row.zip(noun).and_then(|(row, noun)| Some(((noun.rows.fields)(&row)?, noun)));
-            fields.map(|(fields, noun)| ((noun.title)(&fields), (noun.path)(&fields)))
+            let Some(noun) = cards::of_table(*table) else { return Ok(None) };
+            noun.get(read, key)?.map(|fields| ((noun.title)(&fields), (noun.path)(&fields)))
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What the rest of HQ knows of labels.
+//! The card of labels: all that the rest of HQ knows of them.
 
 use noun::{Area, Field, Fields, Finds, Noun, Type, text_of};
 use search::Document;

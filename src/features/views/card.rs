@@ -1,4 +1,4 @@
-//! What the rest of HQ knows of saved views.
+//! The card of saved views: all that the rest of HQ knows of them.
 
 use noun::{Area, Field, Finds, Meaning, Noun, Own, text_of};
 use search::Document;

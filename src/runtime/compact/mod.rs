@@ -75,8 +75,8 @@ impl State {
 enum Came {
     Shrunk,
     Nothing,
-    /// The run is over, or was taken away.
-    Over,
+    /// Nothing more is done here: the run is over, or it waits.
+    Ended(Step),
 }
 
 /// A summary, or none.
@@ -123,7 +123,7 @@ impl Turn {
             None => return Ok(None),
         };
         match self.compact(why, focus, used).await? {
-            Came::Over => Ok(Some(Step::Over)),
+            Came::Ended(step) => Ok(Some(step)),
             Came::Shrunk | Came::Nothing
                 if why == CompactionWhy::Asked && !self.is_spoken_to()? =>
             {
@@ -160,7 +160,7 @@ impl Turn {
                 Ok(Some(Step::Next))
             }
             Came::Nothing => Ok(None),
-            Came::Over => Ok(Some(Step::Over)),
+            Came::Ended(step) => Ok(Some(step)),
         }
     }
 
@@ -233,7 +233,7 @@ impl Turn {
         let (text, by) = match told {
             Told::Summary(text, by) => (text, by),
             Told::Stopped(cut_off) => {
-                return self.stopped(cut_off).await.map(|_| Came::Over);
+                return self.stopped(cut_off).await.map(Came::Ended);
             }
         };
         let clean = ws.app.redactor.text(&text);

@@ -25,7 +25,7 @@ use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::limits::Limits;
 
-/// What follows from a step of a run.
+/// The outcome of a step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Another step.
@@ -36,22 +36,22 @@ pub enum Step {
     Waits,
 }
 
-/// Where a run stands: what it is for, who works on it, and within which bounds.
+/// The setting of a run: its purpose, its agent and its bounds.
 pub struct Setting {
     pub engine: Engine,
     pub agent: Agent,
     pub session: SessionId,
-    /// What bounds it, as far as it has looked.
+    /// Its bounds, as far as it has looked.
     pub limits: Limits,
     pub trigger: RunTrigger,
-    /// What is different for a sub-agent.
+    /// The differences of a sub-agent.
     pub child: Option<ChildCx>,
     pub item: Option<Item>,
     /// For a run that begins again at a step of another: what is told of what lies between.
     pub again: Option<String>,
     /// The run as it was when this task took it up.
     pub run: Run,
-    /// What a program asks for beside words.
+    /// The wishes of a program beside words.
     pub client: Option<Client>,
     /// Whether it answers a question beside a conversation, in words alone.
     pub aside: bool,
@@ -59,10 +59,10 @@ pub struct Setting {
     pub rests: Arc<AtomicBool>,
 }
 
-/// Who answers a run, and who else may.
+/// The model that answers a run, and the others that may.
 pub struct Chooser {
     pub chosen: Chosen,
-    /// What was chosen, whoever answers now.
+    /// The choice, whoever answers now.
     pub home: Choice,
     /// Whether it is to answer sooner than others are answered.
     pub fast: Option<Fast>,
@@ -72,14 +72,14 @@ pub struct Chooser {
     pub switched: Option<EventKind>,
     /// Whether it was learned that no output limit counts for who is asked now.
     pub unlimited: bool,
-    /// What messages asked for since the last call.
+    /// The wishes of messages since the last call.
     pub wish: Option<Asks>,
     /// Counts changes after which another model may be chosen, and how many were seen.
     pub choices: Arc<AtomicU64>,
     pub seen_choices: u64,
 }
 
-/// What is said in a run: the conversation, and what of it a call is shown.
+/// The conversation of a run, and the request that is made of it.
 pub struct Talk {
     pub journal: Journal,
     /// System prompt and tools; the conversation is lent to it for each call.
@@ -96,22 +96,22 @@ pub struct Talk {
     pub left_out: u32,
     /// Old results are not looked at again below so many tokens.
     pub pruned_below: u64,
-    /// What this task knows of compactions.
+    /// The compactions as far as this task knows.
     pub compactions: compact::State,
     /// Whether the conversation goes without what the model thought.
     pub unthought: bool,
 }
 
-/// What may end a run, and what its model was told of that.
+/// The possible ends of a run, and what its model was told of them.
 #[derive(Default)]
 pub struct Ends {
     /// Failed calls in a row.
     pub failures: u32,
     /// Whether the model was told that its last answer was none.
     pub nudged: bool,
-    /// What it has said of an answer that was cut off at the output limit.
+    /// The words of an answer that was cut off at the output limit.
     pub cut: CutWords,
-    /// What it is told before its next call.
+    /// A warning that the model gets before its next call.
     pub warned: Option<String>,
     pub guard: Guard,
     /// The rest of the calls of a message is not made: they come to nothing new.

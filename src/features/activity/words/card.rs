@@ -9,7 +9,8 @@ use super::{MAX_TITLE, Speaker, Words};
 use crate::cards::{self, RowEvent};
 
 impl Speaker<'_> {
-    /// What happened to a record of a noun with a card. What may be for one person alone is told to nobody.
+    /// A sentence for an event of a record of a noun with a card. Records that may be for one person alone are told to
+    /// nobody.
     pub(super) fn row(
         &self,
         entry: &Entry,
@@ -20,7 +21,7 @@ impl Speaker<'_> {
             return Ok(None);
         }
         let fields = cards::fields_in(self.read, entry, (noun, &row.id))?;
-        let gone = || "that was removed".to_owned();
+        let title = fields.as_ref().map(noun.title).or_else(|| row.title.map(str::to_owned));
         let (verb, icon) = match row.act {
             RowAct::Created => ("created", "plus"),
             RowAct::Changed => ("changed", "edit"),
@@ -28,7 +29,7 @@ impl Speaker<'_> {
         };
         let words = Words {
             verb: format!("{verb} the {}", noun.one),
-            thing: fields.as_ref().map_or_else(gone, |one| ellipsis(&(noun.title)(one), MAX_TITLE)),
+            thing: ellipsis(title.as_deref().unwrap_or("that was removed"), MAX_TITLE),
             path: fields.as_ref().map(noun.path).unwrap_or_default(),
             icon,
             ..Words::default()

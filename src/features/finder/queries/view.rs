@@ -264,8 +264,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
 /// A record of a noun with a card.
 fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     let Some((noun, finds)) = hit.found.kind.card() else { return Ok(()) };
-    let row = read.raw_get(noun.table, &hit.found.key)?;
-    if let Some(fields) = row.and_then(|row| (noun.rows.fields)(&row)) {
+    if let Some(fields) = noun.get(read, &hit.found.key)? {
         hit.id = text_of(&fields, "id").to_owned();
         (hit.path, hit.meta) = (finds.hit)(&fields);
     }

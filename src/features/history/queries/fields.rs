@@ -137,10 +137,7 @@ fn sentence(word: &str) -> String {
 /// Whether a field of a table's records says nothing to people.
 #[must_use]
 pub fn is_quiet(table: u16, name: &str) -> bool {
-    match cards::of_table(table) {
-        Some(noun) => STAMPS.contains(&name) || noun.field(name).is_some_and(|field| !field.told),
-        None => STAMPS.contains(&name) || QUIET.contains(&name),
-    }
+    STAMPS.contains(&name) || (cards::of_table(table).is_none() && QUIET.contains(&name))
 }
 
 /// Puts fields into words.
@@ -225,11 +222,7 @@ impl Speaker<'_> {
             (Value::String(id), Meaning::Somebody, _) => Some(self.names.somebody(id)),
             (Value::String(id), Meaning::One(word), _) => Some(self.names.of(word, id)?),
             (Value::Array(all), Meaning::Somebody | Meaning::One(_), _) if !all.is_empty() => {
-                let mut words = Vec::new();
-                for one in all.iter().take(MOST_LISTED) {
-                    words.extend(self.by_card(field, one)?.map(|word| word.text));
-                }
-                Some(Word::plain(words.join(", ")))
+                Some(listed(all, |one| self.by_card(field, one))?)
             }
             (Value::String(word), _, Type::Words(_) | Type::Ranked(_)) if !word.is_empty() => {
                 Some(Word::plain(sentence(word)))
@@ -254,16 +247,7 @@ impl Speaker<'_> {
                 };
                 Some(Word::plain(format!("{} in, {} out", dollars(0), dollars(1))))
             }
-            Value::Array(all) => {
-                let mut words = Vec::new();
-                for one in all.iter().take(MOST_LISTED) {
-                    words.extend(self.value(name, one)?.map(|word| word.text));
-                }
-                if MOST_LISTED < all.len() {
-                    words.push(format!("and {} more", all.len() - MOST_LISTED));
-                }
-                Some(Word::plain(words.join(", ")))
-            }
+            Value::Array(all) => Some(listed(all, |one| self.value(name, one))?),
             Value::Object(map) => Some(self.object(name, map)?),
         })
     }
@@ -324,6 +308,21 @@ impl Speaker<'_> {
         }
         Ok(Word::plain(parts.join(", ")))
     }
+}
+
+/// Values in words, one after the other.
+fn listed(
+    all: &[Value],
+    said: impl Fn(&Value) -> Result<Option<Word>, StoreError>,
+) -> Result<Word, StoreError> {
+    let mut words = Vec::new();
+    for one in all.iter().take(MOST_LISTED) {
+        words.extend(said(one)?.map(|word| word.text));
+    }
+    if MOST_LISTED < all.len() {
+        words.push(format!("and {} more", all.len() - MOST_LISTED));
+    }
+    Ok(Word::plain(words.join(", ")))
 }
 
 /// The text of a value: itself, or delivered text inside its kind.

@@ -150,9 +150,9 @@ impl<'r> Names<'r> {
     /// A record of a noun with a card.
     fn by_card(&self, noun: &Noun, id: &str) -> Result<Option<Word>, StoreError> {
         let Some(key) = (noun.rows.key)(id) else { return Ok(None) };
-        let row = self.read.raw_get(noun.table, &key)?;
-        let fields = row.and_then(|row| (noun.rows.fields)(&row));
-        Ok(fields.map(|fields| Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }))
+        Ok(noun
+            .get(self.read, &key)?
+            .map(|fields| Word { text: (noun.title)(&fields), path: (noun.path)(&fields) }))
     }
 
     /// An agent or a member by id.

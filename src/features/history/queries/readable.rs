@@ -21,8 +21,9 @@ use crate::runs::queries::talk;
 use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
 use kernel::{AccountId, Can, Role, RunId, SessionId};
+use noun::typed;
 use store::history::{self, Image, Version};
-use store::{Read, ReadExt as _, Record, Root, Schema, StoreError, record};
+use store::{Read, ReadExt as _, Root, Schema, StoreError};
 use web::session::{Access, Person};
 
 use super::super::model::{FILE_REVERTS, FileRevert};
@@ -56,11 +57,6 @@ pub struct Eye<'r> {
     who: Looker,
     runs: RefCell<HashMap<RunId, bool>>,
     sessions: RefCell<HashMap<SessionId, bool>>,
-}
-
-/// A stored row with its type; none when its bytes cannot be read.
-fn typed<R: Record>(row: &[u8]) -> Option<R> {
-    record::read::<R>(row).ok().map(|(row, _)| row)
 }
 
 impl<'r> Eye<'r> {

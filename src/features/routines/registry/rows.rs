@@ -31,7 +31,7 @@ use crate::workspace::model::{Member, People, Settings};
 use kernel::RowAct;
 use kernel::key::KeyBuf;
 use noun::Noun;
-use store::{Op, Range, Read, ReadExt as _, Record, StoreError, record};
+use store::{Op, Range, Read, ReadExt as _, Record, StoreError};
 
 /// How many records are looked through for one with a name.
 const LOOKED_AT: usize = 2_000;
@@ -41,6 +41,14 @@ type AsFields = fn(&[u8]) -> Option<Map<String, Value>>;
 
 /// Finds the key of a record that a name or an id means.
 type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+/// The source of the names of a record and of its fields.
+enum Names {
+    /// The names that most records have; with what finds one by them.
+    Usual(Find),
+    /// The card of the noun.
+    Card(&'static Noun),
+}
 
 /// What can happen to records of a table.
 pub struct RowKinds {
@@ -52,9 +60,7 @@ pub struct RowKinds {
     pub kinds: &'static [Kind],
     /// The fields of a stored row; none when it cannot be read.
     pub json: AsFields,
-    find: Find,
-    /// The card, when the noun has one.
-    card: Option<&'static Noun>,
+    names: Names,
     /// The stored row of its sample.
     #[cfg(test)]
     pub sample: fn() -> Vec<u8>,
@@ -77,12 +83,12 @@ impl RowKinds {
     #[must_use]
     pub fn key_of(&self, map: &Map<String, Value>, field: &str) -> Option<String> {
         let name = field.strip_prefix(OLD).unwrap_or(field);
-        match self.card {
-            Some(card) => {
+        match self.names {
+            Names::Card(card) => {
                 let key = card.fields.iter().find(|one| one.name == name).map(|one| one.key);
                 key.filter(|key| map.contains_key(*key)).map(str::to_owned)
             }
-            None => key_without_card(map, name),
+            Names::Usual(_) => usual_key(map, name),
         }
     }
 
@@ -91,25 +97,17 @@ impl RowKinds {
     /// # Errors
     /// When the store fails.
     pub fn find(&self, read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.card {
-            Some(card) => card.find(read, name),
-            None => (self.find)(read, name),
+        match self.names {
+            Names::Card(card) => card.find(read, name),
+            Names::Usual(find) => find(read, name),
         }
     }
 }
 
-fn key_without_card(map: &Map<String, Value>, name: &str) -> Option<String> {
+fn usual_key(map: &Map<String, Value>, name: &str) -> Option<String> {
     let others = KEYS.iter().filter(|(own, _)| *own == name).map(|(_, key)| (*key).to_owned());
     let mut all = [name.to_owned(), format!("{name}_at")].into_iter().chain(others);
     all.find(|key| map.contains_key(key))
-}
-
-fn json<R: Record>(row: &[u8]) -> Option<Map<String, Value>> {
-    let (record, _) = record::read::<R>(row).ok()?;
-    match serde_json::to_value(record).ok()? {
-        Value::Object(map) => Some(map),
-        _ => None,
-    }
 }
 
 /// A record by its id, its title or the id of its task; the only one there is, when no name is given.
@@ -130,11 +128,6 @@ fn find<R: Record>(read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, Store
         }
     }
     Ok(None)
-}
-
-#[cfg(test)]
-fn sample<R: Record>() -> Vec<u8> {
-    store::codec::encode_row(R::VERSION, 1, &R::sample()).expect("a sample")
 }
 
 /// One kind of event of a record.
@@ -191,11 +184,10 @@ macro_rules! noun {
             one: $one,
             table: <$record as Record>::TABLE.number,
             kinds: $kinds,
-            json: json::<$record>,
-            find: find::<$record>,
-            card: None,
+            json: noun::fields::<$record>,
+            names: Names::Usual(find::<$record>),
             #[cfg(test)]
-            sample: sample::<$record>,
+            sample: noun::sample::<$record>,
         }
     };
 }
@@ -522,8 +514,7 @@ fn of_card(card: &'static Noun, group: &'static str) -> RowKinds {
         table: card.table,
         kinds: kinds.leak(),
         json: card.rows.fields,
-        find: |_, _| Ok(None),
-        card: Some(card),
+        names: Names::Card(card),
         #[cfg(test)]
         sample: card.rows.sample,
     }

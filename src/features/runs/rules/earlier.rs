@@ -1,5 +1,5 @@
-//! What was said before in a conversation that its program keeps: it stands in the session as what people, the model and
-//! tools said, so that a model is shown it in their own roles.
+//! The earlier part of a conversation that its program keeps: it stands in the session as the words of people, the model
+//! and tools, so that a model is shown it in their own roles.
 
 use crate::runs::model::{Body, CallStatus, EventKind, Session, SessionEvent};
 use kernel::text::head_tail;
@@ -12,22 +12,22 @@ use super::client::MAX_INLINE;
 /// Something that was said before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// What holds for all of it.
+    /// Instructions for all of it.
     Instructions(String),
-    /// What a person said.
+    /// The words of a person.
     Said(String),
-    /// What the model answered, and what it called.
+    /// An answer of the model, with its calls.
     Answered {
         /// Its words; may be empty when it called something.
         text: String,
         /// Its calls.
         calls: Vec<EarlierCall>,
     },
-    /// What a tool answered to a call of the last answer.
+    /// The result of a call of the last answer.
     Result {
         /// The id of the call.
         call: String,
-        /// What it answered.
+        /// The answer of the tool.
         text: String,
     },
 }
@@ -43,7 +43,7 @@ pub struct EarlierCall {
     pub arguments: String,
 }
 
-/// Writes what was said before into a session in which nothing was said yet; one that remembers is left as it is.
+/// Writes the earlier part into a session in which nothing was said yet; one that remembers is left as it is.
 ///
 /// # Errors
 /// When the store refuses.

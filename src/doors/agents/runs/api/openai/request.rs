@@ -391,6 +391,9 @@ mod tests {
         assert!(told.contains("now xxx") && told.ends_with("and that is all"));
         assert!(told.contains("the whole stands in the file message-3.md"));
         assert_eq!(talk.take_files().len(), 2);
+        let mut talk = request.talk().unwrap();
+        talk.spill(Remembers::Everything);
+        assert_eq!(talk.take_files().len(), 1, "the session has what was said before");
 
         let message = json!({ "role": "user", "content": format!("one of many {long}") });
         let many = json!({ "model": "hq", "messages": vec![message; 12] });

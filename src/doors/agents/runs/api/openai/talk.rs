@@ -23,9 +23,9 @@ const INLINE: usize = 24 * 1024;
 /// How many messages of what was said before a model is shown, and how much of them, in bytes; the oldest give way.
 const MOST_BEFORE: usize = 500;
 const MOST_BYTES: usize = 1024 * 1024;
-/// What a run hears that is given nothing but results of its calls.
+/// The words for a run that is given nothing but results of its calls.
 const GO_ON: &str = "The results of your calls stand above; go on.";
-/// What stands before the instructions.
+/// The heading of the instructions.
 const INSTRUCTIONS: &str = "# Instructions from the program that asks";
 /// The name of the file that holds what was said before, when a model is not shown all of it.
 const CONVERSATION: &str = "conversation.md";
@@ -47,7 +47,7 @@ struct Said {
     content: Content,
     /// The call whose result it is.
     result_of: Option<String>,
-    /// What the model called then.
+    /// The calls that the model made then.
     calls: Vec<EarlierCall>,
 }
 
@@ -138,9 +138,8 @@ impl Talk {
     pub fn spill(&mut self, remembers: Remembers) {
         let from = self.now_from();
         let mut files = Vec::new();
-        if remembers == Remembers::Nothing && self.shown_from() != 0
-            || self.said[..from].iter().any(Said::is_cut)
-        {
+        let is_cut = || 0 < self.shown_from() || self.said[..from].iter().any(Said::is_cut);
+        if remembers == Remembers::Nothing && is_cut() {
             let before = self.said[..from].iter().filter(|said| said.who != Speaker::System);
             let before: String = before.map(Said::line).collect();
             files.push(Given::text(CONVERSATION, before));
@@ -180,7 +179,7 @@ impl Talk {
         }
     }
 
-    /// What is said now as one input. A session that remembers gets the instructions with it: they are those of this
+    /// The words of now as one input. A session that remembers gets the instructions with it: they are those of this
     /// question. To one that is new they are told before everything else, by [`Talk::before`].
     ///
     /// # Errors
@@ -240,7 +239,7 @@ impl Talk {
         if is_whole { 0 } else { from }
     }
 
-    /// What was said before, and the results that are given now, for a session that is new. The instructions come
+    /// The earlier part, and the results that are given now, for a session that is new. The instructions come
     /// first, so that each question of a conversation begins as the one before it.
     pub fn before(&self) -> Vec<Earlier> {
         let (now, from) = (self.now_from(), self.shown_from());
