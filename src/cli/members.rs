@@ -52,7 +52,7 @@ pub enum Command {
 /// Which member.
 #[derive(Args)]
 pub struct Which {
-    /// The handle, e-mail address or name
+    /// The handle, email address or name
     member: String,
     #[command(flatten)]
     place: Place,
@@ -63,7 +63,7 @@ pub struct Which {
 pub struct Leaving {
     #[command(flatten)]
     which: Which,
-    /// Who takes over: a handle, e-mail address or name [default: whoever asks, or an owner]
+    /// Who takes over: a handle, email address or name [default: whoever asks, or an owner]
     #[arg(long)]
     to: Option<String>,
 }

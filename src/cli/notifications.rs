@@ -75,13 +75,13 @@ pub struct Settings {
     /// At once on the devices that you allowed
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     push: Option<bool>,
-    /// At once as an e-mail
+    /// At once as an email
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     mail: Option<bool>,
-    /// In the e-mail of the day
+    /// In the email of the day
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     digest: Option<bool>,
-    /// The hour of your day, 0 to 23, at which the e-mail of the day is sent
+    /// The hour of your day, 0 to 23, at which the email of the day is sent
     #[arg(long, value_name = "HOUR", value_parser = clap::value_parser!(u8).range(..24))]
     hour: Option<u8>,
     #[command(flatten)]
@@ -227,7 +227,7 @@ fn shown(chosen: &Value, group: Option<&str>) -> Vec<String> {
     }
     let mut lines = table(&rows);
     let hour = chosen["digest_hour"].as_u64().unwrap_or_default();
-    lines.push(format!("The e-mail of the day comes at {hour}:00."));
+    lines.push(format!("The email of the day comes at {hour}:00."));
     lines
 }
 

@@ -150,7 +150,7 @@ pub enum Verdict {
     Wrong,
 }
 
-/// Whether a password may be chosen. `about` holds what others know of the person: name, e-mail, workspace.
+/// Whether a password may be chosen. `about` holds what others know of the person: name, email, workspace.
 pub fn check(password: &str, about: &[&str]) -> Result<(), PasswordError> {
     let count = password.chars().count();
     if count < MIN_CHARS {

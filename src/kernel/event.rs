@@ -586,4 +586,13 @@ pub enum Event {
         /// The names of the fields that changed, as its JSON has them; none when it was made or deleted.
         fields: Vec<String>,
     },
+    /// What an agent has goes to others: it is archived in the same transaction.
+    AgentSucceeded {
+        /// The agent.
+        agent: AgentId,
+        /// Who gets its open tasks; with nobody they are nobody's from now on.
+        tasks: Option<Assignee>,
+        /// Which agent gets its routines; with nobody they stop.
+        routines: Option<AgentId>,
+    },
 }

@@ -485,7 +485,9 @@ fn find<E: Error + 'static>(err: &reqwest::Error) -> Option<&E> {
 /// What the deepest cause says: the outer ones repeat the address, which may hold a key.
 fn innermost(err: &reqwest::Error) -> String {
     if let Some(io) = find::<io::Error>(err) {
-        return io.to_string();
+        let text = io.to_string();
+        // The number is for programs.
+        return text.split(" (os error").next().unwrap_or_default().to_owned();
     }
     match causes(err).skip(1).last() {
         Some(cause) => cause.to_string(),

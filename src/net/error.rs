@@ -90,11 +90,11 @@ pub enum NetError {
         limit: u8,
     },
     /// The connection or the answer broke off.
-    #[error("the connection to {host} broke off ({detail}); try again")]
+    #[error("the connection to {host} broke off; try again")]
     Broken {
         /// The host.
         host: String,
-        /// What the library said.
+        /// What the library said, for the log: people cannot do anything with it.
         detail: String,
     },
     /// The client itself cannot be set up.

@@ -69,7 +69,7 @@ pub struct Letter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
     /// An address is none.
-    #[error("{0} is no e-mail address")]
+    #[error("{0} is no email address")]
     BadAddress(String),
     /// The server refuses it, and will again.
     #[error("the mail server refuses: {0}")]

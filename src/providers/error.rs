@@ -130,6 +130,29 @@ impl ErrorClass {
         }
     }
 
+    /// What became of the call, in words that follow the name of who was asked.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::RateLimit => "limits how often it may be called",
+            Self::Overloaded => "is overloaded",
+            Self::Server => "had an error of its own",
+            Self::Network => "could not be reached",
+            Self::Timeout => "did not answer in time",
+            Self::Interrupted => "broke off",
+            Self::Garbage => "did not answer as it should",
+            Self::Auth => "does not accept the key",
+            Self::Billing => "has no credit left",
+            Self::ContextTooLong => "has too little room for the conversation",
+            Self::Replay => "does not take earlier thinking back",
+            Self::InvalidRequest => "refused the request",
+            Self::NotFoundModel => "does not know the model",
+            Self::ContentRefused => "declined to answer",
+            Self::AuthPermanent => "has switched the key off",
+            Self::SignIn => "needs somebody to sign in",
+        }
+    }
+
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn retryable(self) -> bool {
@@ -226,6 +249,13 @@ impl ProviderError {
     #[must_use]
     pub fn garbage(why: impl Into<String>) -> Self {
         Self::new(ErrorClass::Garbage, why)
+    }
+
+    /// An answer, or a part of it, that cannot be read. The parser's own words are for the log.
+    #[must_use]
+    pub fn unreadable(what: &str, why: &dyn std::fmt::Display) -> Self {
+        tracing::info!(%why, "{what} of a provider cannot be read");
+        Self::garbage(format!("{what} cannot be read"))
     }
 
     /// A request that has no form in the protocol.

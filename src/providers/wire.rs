@@ -461,6 +461,7 @@ fn broken(error: NetError) -> ProviderError {
         NetError::TooLarge { .. } => ErrorClass::Garbage,
         _ => ErrorClass::Interrupted,
     };
+    tracing::info!(?error, "an answer broke off");
     ProviderError::new(class, error.to_string())
 }
 

@@ -124,7 +124,7 @@ impl Chain {
             let failure = Failure { class: ErrorClass::Auth, message, asked: None };
             let noted = who.clone();
             ws.write(&BY, move |tx| rules::note_failure(tx, &noted, failure)).await?;
-            self.said.push(format!("{name}: {}", ErrorClass::Auth.word()));
+            self.said.push(format!("{name} {}", ErrorClass::Auth.told()));
             self.tried.push((who, ErrorClass::Auth));
             let at = ws.app.clock.now();
             let Some(next) = ws.read(|snap| self.next(snap, at))? else { return Err(error) };
@@ -322,9 +322,9 @@ impl Turn {
         error: &ProviderError,
     ) -> Result<String, EngineError> {
         let label = label(&self.talk.journal.ws, &who)?;
-        self.chooser.chain.said.push(format!("{label}: {}", error.class.word()));
+        self.chooser.chain.said.push(format!("{label} {}", error.class.told()));
         self.chooser.chain.tried.push((who, error.class));
-        Ok(format!("{label} did not: {} ({})", error.message, error.class.word()))
+        Ok(format!("{label} {}: {}", error.class.told(), error.message))
     }
 
     /// Whether work waits for as long as the only one who can answer asks for. In a chat nobody sits there

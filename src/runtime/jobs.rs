@@ -113,6 +113,10 @@ impl Jobs {
         });
         cx.ws.inputs.add(job.id, Arc::clone(&live.stdin));
         self.0.lock().insert(job.id, Arc::clone(&live));
+        // Somebody may have asked to end it before its handle was known here: nothing tells of that again.
+        if let Err(error) = self.heed(&cx.ws) {
+            tracing::error!(%error, "whether job {} is to end could not be read", job.number);
+        }
         let (jobs, ws, id) = (self.clone(), cx.ws.clone(), job.id);
         cx.ws.spawn("job", async move { jobs.watch(ws, id, live).await });
         Ok(job)

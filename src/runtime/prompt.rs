@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::lines;
+use features::agents::skills;
 use features::runs::model::PromptPart;
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
@@ -130,6 +131,7 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
         stable.extend(file(name, FILE_CAP));
     }
     if !part {
+        stable.extend(files.as_ref().and_then(skills_of));
         stable.extend(file("USER.md", USER_CAP));
     }
     if !part {
@@ -211,6 +213,13 @@ fn first_file(text: &str) -> Option<(&str, &str, &str, &str)> {
         }
     }
     None
+}
+
+/// The skills in the agent's folder, a line each; nothing when it has none.
+fn skills_of(files: &AgentFiles) -> Option<String> {
+    let lines: Vec<String> = skills::of(files).iter().map(skills::Skill::line).collect();
+    let head = "Your skills; read `skills/<name>/SKILL.md` before you use one:";
+    (!lines.is_empty()).then(|| format!("{head}\n{}", lines.join("\n")))
 }
 
 /// A file of the agent as a section; nothing when it is missing, empty or no text. A link is never

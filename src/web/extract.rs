@@ -170,6 +170,17 @@ impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
     }
 }
 
+/// A field that may be left out, be null or have a value: `#[serde(default, deserialize_with = "sent")]`. Left out is
+/// none, null is some nothing.
+///
+/// # Errors
+/// When the value is none of the field's.
+pub fn sent<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    <Option<T> as serde::Deserialize>::deserialize(value).map(Some)
+}
+
 /// What a request brings, as a whole.
 pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, PageError> {
     Bytes::from_request(request, state).await.map_err(|e| {

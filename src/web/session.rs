@@ -58,7 +58,7 @@ pub struct Person {
     pub account: AccountId,
     /// The name for others.
     pub name: String,
-    /// The e-mail address.
+    /// The email address.
     pub email: String,
     /// What this person is in the workspace.
     pub role: Role,

@@ -326,7 +326,7 @@ pub struct Shell {
     pub place: Place,
     /// The signed-in person.
     pub person: Face,
-    /// Their e-mail address, for the account menu.
+    /// Their email address, for the account menu.
     pub email: String,
     /// Sidebar, top to bottom.
     pub nav: Vec<NavGroup>,

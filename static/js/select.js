@@ -2,7 +2,7 @@
 // Escape for none. When every row that is shown is chosen, the bar offers all that match what the list asks, also
 // those that were not scrolled in: the change goes by the query then. The bar at the bottom changes all of them as one piece of work; s, p, a, d and l open its
 // menus, for the row under the cursor when none is chosen. "More" of a row opens the menu for that one.
-import { toast } from "./toast.js";
+import { stand } from "./keys.js";
 
 const chosen = new Set();
 // Whether all that match are meant.
@@ -18,8 +18,15 @@ const number = (count) => count.toLocaleString("en");
 function offer(bar, shown) {
   const button = bar.querySelector("[data-choose-all]");
   const isPart = shown.some((tick) => !tick.checked);
+  const most = Number(bar.dataset.most);
+  const tooMany = !isPart && most < matches();
   button.hidden = all || !(isPart || chosen.size < matches());
-  button.textContent = isPart ? `Select all ${number(shown.length)} shown` : `Select all ${number(matches())} that match`;
+  button.disabled = tooMany;
+  button.textContent = isPart
+    ? `Select all ${number(shown.length)} shown`
+    : tooMany
+      ? `${number(matches())} match; at most ${number(most)} change at once`
+      : `Select all ${number(matches())} that match`;
 }
 
 function show() {
@@ -48,12 +55,7 @@ function show() {
 /** Chooses every row that is shown; when they are, all that match. */
 function more(bar, button) {
   const shown = ticks();
-  const most = Number(bar.dataset.most);
   if (shown.every((tick) => tick.checked)) {
-    if (most < matches()) {
-      toast({ tone: "warn", text: `${number(matches())} tasks match, and at most ${number(most)} change at once. Filter for fewer.` });
-      return;
-    }
     all = true;
   }
   for (const tick of shown) chosen.add(tick.dataset.task);
@@ -66,6 +68,9 @@ function none() {
   all = false;
   last = undefined;
   show();
+  // The bar that had the focus is away: one goes on from the row where one was.
+  const row = document.querySelector("[data-record][data-cursor]");
+  if (row && (document.activeElement === document.body || document.activeElement.closest("#bulk"))) stand(row);
 }
 
 const menus = { s: "status", p: "priority", a: "assignee", d: "due", l: "label" };

@@ -52,8 +52,16 @@ async function post({ url, body, undo, refused }) {
   raise("hq:settled");
 }
 
-function keep(change) {
+/** How much waits stands in the banner. */
+function count() {
+  const place = document.getElementById("offline-waits");
+  if (place) place.textContent = kept.length ? `${kept.length} ${kept.length === 1 ? "change waits" : "changes wait"}.` : "";
+}
+
+/** Keeps a change that did not arrive, and sends it when HQ is back. */
+export function keep(change) {
   kept.push(change);
+  count();
   if (kept.length === 1) toast({ tone: "warn", text: "No connection: what you changed is kept here and sent when HQ is back." });
   later();
 }
@@ -95,11 +103,12 @@ async function flush() {
     while (kept.length) {
       await post(kept[0]);
       kept.shift();
+      count();
     }
     wait = 2000;
     for (const [form, button] of [...forms]) {
       forms.delete(form);
-      const words = form.elements.body;
+      const words = form.elements.body ?? form.elements.title;
       if (form.isConnected && words?.value.trim() !== "") form.requestSubmit(button?.isConnected ? button : undefined);
     }
   } catch {

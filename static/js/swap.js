@@ -1,7 +1,7 @@
 // htmx, with evaluation switched off and with manners: it neither runs text as code nor takes a
 // region away from somebody who is typing in it.
 import htmx from "htmx.org";
-import { again, arrived, isAhead, lastAnswer } from "./send.js";
+import { again, arrived, isAhead, keep, lastAnswer } from "./send.js";
 import { toast } from "./toast.js";
 
 /* A key under which a form is sent: sent once more with it, it is done once. */
@@ -96,7 +96,15 @@ document.addEventListener("focusout", (event) => {
 document.addEventListener("htmx:error", ({ detail }) => {
   if (detail.ctx?.request.method !== "POST" || detail.ctx.sourceElement?.matches?.("[data-quiet]")) return;
   const { form, submitter } = detail.ctx.request;
-  if (form?.elements.key && detail.ctx.sourceElement === form) {
+  const own = form && detail.ctx.sourceElement === form;
+  if (own && form.matches(".quick")) {
+    // One line after the other is written here: the next one is not to take the place of this one.
+    const { title, once } = form.elements;
+    const words = title.value;
+    keep({ url: form.action, body: new URLSearchParams(new FormData(form)), undo: () => (title.value ||= words) });
+    once.value = fresh();
+    title.value = "";
+  } else if (own && (form.elements.key || form.elements.once)) {
     if (again(form, submitter)) toast({ tone: "warn", text: "Not sent: no connection. It is sent when HQ is back." });
   } else toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
 });

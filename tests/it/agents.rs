@@ -179,7 +179,7 @@ async fn activity_tells_working_queued_paused_stalled_and_archived_apart() {
     let api = hq.api().await;
     let connection = json!({
         "name": "Mock", "kind": "openai", "base_url": model.openai_url(), "api_key": "sk-mock-0000",
-        "default_model": "mock", "is_default": true,
+        "default_model": "mock", "is_default": true, "test": false,
     });
     api.post("/api/v1/connections", &connection).await;
     make(&api, "Ada").await;

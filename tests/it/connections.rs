@@ -14,7 +14,7 @@ use support::work;
 const KEY: &str = "sk-very-secret-key-0815";
 
 fn body(name: &str, kind: &str, url: &str) -> Value {
-    json!({ "name": name, "kind": kind, "base_url": url, "api_key": KEY })
+    json!({ "name": name, "kind": kind, "base_url": url, "api_key": KEY, "test": false })
 }
 
 async fn connect(api: &Person, body: &Value) -> String {
@@ -109,7 +109,7 @@ async fn a_wrong_key_an_empty_server_and_no_server_are_told_apart() {
     assert!(said.contains("does not accept the key") && said.contains("401"), "{said}");
     assert!(!said.contains(KEY), "a key stands in what a test says");
 
-    let patch = json!({ "api_key": "sk-another-key-4711" });
+    let patch = json!({ "api_key": "sk-another-key-4711", "test": false });
     let changed = api.json("PATCH", &format!("/api/v1/connections/{id}"), &patch).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     assert_eq!(changed.json()["tested"], Value::Null, "another key has not been tested");
@@ -119,6 +119,52 @@ async fn a_wrong_key_an_empty_server_and_no_server_are_told_apart() {
     let nobody = connect(&api, &body("Nobody", "openai", "http://127.0.0.1:9")).await;
     let said = test(&nobody).await;
     assert!(said.contains("could not be reached"), "{said}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_tested_when_it_is_made_and_when_its_key_is_another_one() {
+    let hq = TestHq::start().await;
+    let model = ModelServer::start().await;
+    model.offer(&["gpt-5.2"]).require_key("sk-another-key-4711").usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let new =
+        json!({ "name": "Mock", "kind": "openai", "base_url": model.openai_url(), "api_key": KEY });
+    let made = api.post("/api/v1/connections", &new).await.json();
+    assert_eq!(made["tested"]["ok"], false, "{made}");
+    assert_eq!(
+        (&made["eligible"], &made["reason"]),
+        (&json!(false), &json!("key_refused")),
+        "{made}"
+    );
+    let id = made["id"].as_str().expect("an id").to_owned();
+
+    let patch = json!({ "api_key": "sk-another-key-4711" });
+    let mended = api.json("PATCH", &format!("/api/v1/connections/{id}"), &patch).await.json();
+    assert_eq!(
+        (&mended["tested"]["ok"], &mended["eligible"]),
+        (&json!(true), &json!(true)),
+        "{mended}"
+    );
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"], json!({ "connection": id, "model": "gpt-5.2" }));
+
+    // The same on its page: a key that is refused says so, a good one is used at once.
+    let page = format!("/w/marlow-cargo/settings/connections/{id}");
+    let owner = hq.owner();
+    let form = async |key: &str| {
+        let rev = owner.get(&page).await.attr("input[name=rev]", "value");
+        let url = model.openai_url();
+        let fields = [("rev", rev.as_str()), ("name", "Mock"), ("base_url", &url), ("key", key)];
+        owner.form(&page, &fields).await
+    };
+    let refused = form("sk-a-third-key-0000").await;
+    assert_eq!(refused.location(), Some(page.as_str()), "{}", refused.text);
+    assert!(owner.get(&page).await.text.contains("does not work yet"), "it says so");
+    let taken = form("sk-another-key-4711").await;
+    assert_eq!(taken.location(), Some("/w/marlow-cargo/settings/connections"), "{}", taken.text);
+    let view = api.get(&format!("/api/v1/connections/{id}")).await.json();
+    assert_eq!((&view["tested"]["ok"], &view["eligible"]), (&json!(true), &json!(true)), "{view}");
     hq.finish().await;
 }
 

@@ -251,7 +251,7 @@ async fn only_who_may_change_may_undo_and_secrets_have_no_values() {
     let seq = history(&api, &key).await[0]["seq"].clone();
     let settings = json!({ "name": "Marlow Cargo Bikes" });
     assert_eq!(api.json("PATCH", "/api/v1/settings", &settings).await.status, StatusCode::OK);
-    let new = json!({ "name": "Own", "kind": "openai", "base_url": "http://127.0.0.1:9", "api_key": "sk-very-secret-0001" });
+    let new = json!({ "name": "Own", "kind": "openai", "base_url": "http://127.0.0.1:9", "api_key": "sk-very-secret-0001", "test": false });
     let made = api.post("/api/v1/connections", &new).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let connection = made.json()["id"].as_str().unwrap().to_owned();

@@ -58,7 +58,23 @@ async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given()
     assert_eq!((&one["status"], &one["assignee"]["kind"]), (&json!("done"), &json!("person")));
     let board = mira.get(&format!("{TASKS}?layout=board&wip=todo:1")).await;
     assert_eq!(board.texts(".wip[data-tone]"), ["2 / 1"], "more than it should hold");
-    assert!(board.texts(".tile .title").contains(&"Second".to_owned()), "done for seven days");
+    let shown = board.texts(".tile .title");
+    assert!(!shown.contains(&"Second".to_owned()), "what is open is asked for: {shown:?}");
+    assert!(board.texts(".board h2").contains(&"Done".to_owned()), "a card can be dropped there");
+    let all = mira.get(&board.attr(".aside a", "href")).await;
+    assert!(all.texts(".tile .title").contains(&"Second".to_owned()), "done for seven days");
+
+    // The layout that was looked at last is what the side bar leads to; it changes nothing of the view.
+    assert!(
+        !board.text.contains("commandfor=\"save-view\" data-kind=\"soft\""),
+        "nothing to be saved"
+    );
+    let last = mira.get(TASKS).await;
+    assert!(!last.texts(".board-cards").is_empty(), "the board is what was looked at last");
+    let list = last.attrs(".seg a", "href").into_iter().find(|href| href.contains("layout=list"));
+    let list = mira.get(&list.expect("the list names itself, so that it is remembered")).await;
+    assert_eq!(list.texts(".board-cards").len(), 0);
+    assert_eq!(mira.get(TASKS).await.texts(".board-cards").len(), 0);
 
     let lanes = mira.get(&format!("{TASKS}?layout=board&group=priority&lanes=assignee")).await;
     assert_eq!(lanes.texts(".board-lane h2"), ["Mira Lindqvist", "Nobody"]);
@@ -230,7 +246,7 @@ async fn a_day_shows_what_is_to_be_done_first_and_the_most_urgent_of_it() {
     ];
     write(&hq, open.map(|(title, status, priority, hour)| due(title, status, priority, hour)))
         .await;
-    let month = mira.get(&format!("{TASKS}?layout=calendar&month=2031-03")).await;
+    let month = mira.get(&format!("{TASKS}?layout=calendar&month=2031-03&q=")).await;
     let titles = month.attrs(".due-pill a", "title");
     assert_eq!(titles, ["Urgent", "High, early", "High, late", "Low"]);
     assert!(month.text_of(".cal .more").starts_with("+5 more"));

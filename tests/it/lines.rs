@@ -537,3 +537,108 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     assert!(offered("Your manager: Vera (@vera)") && !offered("Nobody reports to you."));
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_parts_are_gathered_and_no_part_is_given_out_twice() {
+    let office = Office::open().await;
+    let ada = office.agent_on("Ada", "for-ada").await;
+    let otto = office.agent_on("Otto", "for-otto").await;
+    let mia = office.agent_on("Mia", "for-mia").await;
+    office.under(&otto, &ada).await;
+    office.under(&mia, &ada).await;
+    let say = |agent: &str, turn: Turn| office.model.push(turn.for_model(agent));
+    say("for-ada", delegate("otto", "Ask for prices"));
+    say("for-ada", delegate("mia", "Ask for dates"));
+    say("for-ada", done("leave"));
+    // Nobody is done before both have their part.
+    let (given, gate) = (Gate::new(), Gate::new());
+    say("for-otto", done("complete").behind(&given));
+    say("for-mia", done("complete").behind(&gate));
+    let task = office.task("Win the florists", &ada).await.id;
+    assert_eq!(office.worked(task, 1).await.outcome, Some(Outcome::Done));
+    given.open();
+    let prices = called(&office, "Ask for prices").await;
+    assert_eq!(office.worked(prices, 1).await.outcome, Some(Outcome::Done));
+
+    // The first result waits for the second, and says so.
+    let items = office.items(ada.id);
+    let back = items.iter().find(|item| item.kind == ItemKind::DelegationResult).expect("an item");
+    assert_eq!((back.state, back.not_before.is_some()), (ItemState::Pending, true));
+    let told = office.hq.owner().get("/api/v1/agents/ada").await.json();
+    assert_eq!(told["activity"], "held", "{told}");
+
+    // Both come at once; what is asked of the same agent in like words again is refused with the reason.
+    say("for-ada", delegate("otto", "Ask for the prices, again"));
+    say("for-ada", done("complete"));
+    gate.open();
+    let second = office.worked(task, 2).await;
+    let item = office.get::<Item>(second.item.expect("an item"));
+    assert_eq!((item.id, item.reasons.len()), (back.id, 2), "{:?}", item.reasons);
+    let results = office.results(second.id);
+    let (_, went, said) =
+        results.iter().find(|(tool, ..)| tool == "task_delegate").expect("a call");
+    assert!(!went && said.contains("asks the same agent for the same and is done"), "{said}");
+    assert_eq!(office.get::<Task>(task).status, TaskStatus::Done);
+    assert_eq!(office.runs_on(task).len(), 2);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_result_does_not_wait_for_ever() {
+    let office = Office::open().await;
+    let ada = office.agent_on("Ada", "for-ada").await;
+    let otto = office.agent_on("Otto", "for-otto").await;
+    let mia = office.agent_on("Mia", "for-mia").await;
+    office.under(&otto, &ada).await;
+    office.under(&mia, &ada).await;
+    let id = mia.id;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
+    let say = |agent: &str, turn: Turn| office.model.push(turn.for_model(agent));
+    say("for-ada", delegate("otto", "Ask for prices"));
+    say("for-ada", delegate("mia", "Ask for dates"));
+    say("for-ada", done("leave"));
+    let given = Gate::new();
+    say("for-otto", done("complete").behind(&given));
+    let task = office.task("Win the florists", &ada).await.id;
+    assert_eq!(office.worked(task, 1).await.outcome, Some(Outcome::Done));
+    given.open();
+    office.worked(called(&office, "Ask for prices").await, 1).await;
+    assert_eq!(office.runs_on(task).len(), 1);
+    say("for-ada", done("leave"));
+    office.hq.advance(std::time::Duration::from_secs(15 * 60 + 1)).await;
+    let second = office.worked(task, 2).await;
+    assert_eq!(second.outcome, Some(Outcome::Done));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_ten_parts_the_people_of_a_task_are_asked() {
+    let office = Office::open().await;
+    let ada = office.agent_on("Ada", "for-ada").await;
+    let otto = office.agent_on("Otto", "for-otto").await;
+    office.under(&otto, &ada).await;
+    let id = otto.id;
+    office.act(move |tx| features::agents::rules::pause(tx, id)).await;
+    let part = |n: usize| delegate("otto", &format!("Ask shop {n}")).for_model("for-ada");
+    for n in 1..=11 {
+        office.model.push(part(n));
+    }
+    office.model.push(done("leave").for_model("for-ada"));
+    let task = office.task("Win the florists", &ada).await.id;
+    let first = office.worked(task, 1).await;
+    let results = office.results(first.id);
+    let went = results.iter().filter(|(tool, went, _)| tool == "task_delegate" && *went).count();
+    assert_eq!(went, 10, "{results:?}");
+    assert!(results.iter().any(|(_, _, said)| said.contains("10 parts of MC-1 were given out")));
+    let told = office.hq.owner().get("/api/v1/notifications").await.text;
+    assert!(told.contains("Ada has made 10 parts of MC-1"), "{told}");
+
+    // A word of a person lets it go on.
+    office.model.push(part(12));
+    office.model.push(done("leave").for_model("for-ada"));
+    office.comment(task, "Go on with the last one, please.").await;
+    let second = office.worked(task, 2).await;
+    let results = office.results(second.id);
+    assert!(results.iter().any(|(tool, went, _)| tool == "task_delegate" && *went), "{results:?}");
+    office.hq.finish().await;
+}

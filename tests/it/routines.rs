@@ -147,8 +147,11 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     assert!(refused.text.contains("task.status"), "it names the nearest: {}", refused.text);
     let mut often = half_hourly("Often");
     often["schedule"]["interval_n"] = json!(1);
-    let refused = api.post("/api/v1/routines", &often).await;
-    assert!(refused.text.contains("every 5 minutes"), "{}", refused.text);
+    let each_minute = made(&api, &often).await;
+    assert_eq!(api.get(&each_minute).await.json()["sentence"], "Every minute");
+    let asked = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=every_n_minutes&interval_n=1&agent=ada";
+    let told = office.hq.owner().get(asked).await.text;
+    assert!(told.contains("1,440 times a day; Ada begins at most 30 items an hour"), "{told}");
 
     let owner = office.hq.owner();
     let fields = [

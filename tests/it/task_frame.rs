@@ -37,7 +37,7 @@ async fn all_that_match_change_as_one_piece_of_work_also_where_a_page_shows_a_pa
     assert_eq!(shown, (50, "60".to_owned()));
     let bar = |name: &str| list.attr(&format!("#bulk{name}"), "value");
     assert_eq!(bar(" input[name=q][disabled]"), "label:bulk", "sent when all are meant");
-    assert_eq!(list.attr("#bulk", "data-most"), "500");
+    assert_eq!(list.attr("#bulk", "data-most"), "1000");
     let odd = mira.get(&format!("{TASKS}?q=lable:bulk")).await;
     assert_eq!(odd.attrs("#tasks-list", "data-matches").len(), 0, "nobody knows which");
 
@@ -71,13 +71,13 @@ async fn more_than_change_at_once_is_refused_with_their_number() {
     let (mira, api) = (hq.owner(), hq.api().await);
     let (ws, by) = (hq.ws(), work::owner(&hq));
     let made = ws.write(&by, |tx| {
-        for n in 0..501 {
+        for n in 0..1_001 {
             tasks::create(tx, NewTask::titled(format!("Row {n}")))?;
         }
         Ok::<_, TaskError>(())
     });
     made.await.expect("many tasks");
-    let says = "501 tasks match, and at most 500 change at once";
+    let says = "1,001 tasks match, and at most 1000 change at once";
     let form = [("q", "is:open"), ("priority", "urgent")];
     let refused = mira.clone().htmx("bulk").form(&format!("{TASKS}/bulk"), &form).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
@@ -87,7 +87,7 @@ async fn more_than_change_at_once_is_refused_with_their_number() {
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.text.contains(says), "{}", refused.text);
     mira.form(&format!("{TASKS}/MC-1/archive"), &[]).await;
-    assert_eq!(api.post("/api/v1/tasks/bulk", &body).await.json()["tasks"], 500);
+    assert_eq!(api.post("/api/v1/tasks/bulk", &body).await.json()["tasks"], 1_000);
     hq.finish().await;
 }
 
@@ -141,7 +141,7 @@ async fn recurring_tasks_stand_in_the_frame_of_views_and_lead_back_to_what_was_a
     assert_eq!(page.text_of("nav[aria-label=Layout] [aria-current]"), "Recurring");
     assert!(page.texts("#task-views a").iter().any(|view| view.starts_with("Launch")));
     let back = page.attrs("nav[aria-label=Layout] a", "href");
-    assert_eq!(back[0], format!("{TASKS}?view=launch&q=priority%3Ahigh"));
+    assert_eq!(back[0], format!("{TASKS}?view=launch&q=priority%3Ahigh&layout=list"));
     assert_eq!(page.attrs(".toolbar", "class").len(), 0, "queries ask for tasks");
     let region = page.attr("#recurring", "hx-get");
     let alone = mira.clone().htmx("recurring").get(&region).await;

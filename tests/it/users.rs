@@ -50,7 +50,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer() {
     let unknown = sign_in(&hq.nobody(), "nobody@marlow.example", "not the password at all").await;
     for (reply, email) in [(&wrong, OWNER.1), (&unknown, "nobody@marlow.example")] {
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(reply.text_of("[role=alert]"), "E-mail or password does not match; try again.");
+        assert_eq!(reply.text_of("[role=alert]"), "Email or password does not match; try again.");
         assert_eq!(reply.attr("#f-email", "value"), email);
         assert!(!reply.text.contains("not the password"));
     }

@@ -39,7 +39,7 @@ pub fn assign(agent: &str) -> Value {
 pub fn connection(base_url: &str) -> Value {
     json!({
         "kind": "openai", "name": "Mock", "base_url": base_url, "api_key": "sk-mock",
-        "default_model": "mock", "is_default": true,
+        "default_model": "mock", "is_default": true, "test": false,
     })
 }
 

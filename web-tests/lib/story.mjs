@@ -41,7 +41,8 @@ export async function open(page, name) {
 export async function createAgent(page, name, template = 'Assistant') {
   await open(page, 'Agents');
   await page.getByRole('main').or(page.getByRole('banner')).getByRole('link', { name: 'New agent' }).first().click();
-  await page.getByRole('radio', { name: new RegExp(template, 'i') }).check();
+  await page.getByRole('main').getByRole('link', { name: new RegExp(template, 'i') }).first().click();
+  await page.locator('.roles summary', { hasText: template }).waitFor();
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByRole('button', { name: 'Create agent' }).click();
   await page.getByRole('heading', { level: 1, name }).waitFor();

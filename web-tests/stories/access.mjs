@@ -154,10 +154,13 @@ export function tell(given) {
     const first = await walker.newPage();
     await furnish(first, given);
     // Of all tasks the one with a comment of one's own.
-    const { pages, kinds, dead } = await everyPage(first, `${place}/`, task, changes);
+    // And of all runs one that has asked a model.
+    await first.goto(task);
+    const run = await first.locator('main a[href*="/runs/"]').first().getAttribute('href');
+    const { pages, kinds, dead } = await everyPage(first, `${place}/`, run, task, changes);
     await walker.close();
     const missing = KINDS.filter((kind) => !kinds.includes(kind));
-    assert.deepEqual(missing, [], `no link leads to some pages; found were ${kinds}`);
+    assert.deepEqual(missing, [], `no link leads to some pages; found were ${pages}`);
 
     const looks = [
       { size: WIDE, theme: 'light' },

@@ -61,8 +61,9 @@ export function tell(given) {
       });
       for (const [name, text] of Object.entries(typed)) await form.locator(`[name="${name}"]`).fill(text);
       await send.click();
-      const marked = page.locator('[aria-invalid="true"]');
-      const found = await marked.first().waitFor().then(() => wrongFields(page), (error) => [error.message]);
+      // Each of them: what was refused before may be marked already when this answer is still to come.
+      const marked = wrong.map((name) => page.locator(`[name="${name}"][aria-invalid="true"]`).first().waitFor());
+      const found = await Promise.all(marked).then(() => wrongFields(page), (error) => [error.message]);
       if (`${found.sort()}` !== `${[...wrong].sort()}`) remarks.push(`${path}: marked ${found}, expected ${wrong}`);
       for (const [name, text] of Object.entries(typed)) {
         const form = page.locator('form', { has: page.locator('[aria-invalid="true"]') });

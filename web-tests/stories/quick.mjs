@@ -372,6 +372,42 @@ export function tell(given) {
     await context.close();
   });
 
+  test('Keys work on a board and on a task: one goes on from where one was', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    for (const title of ['Keyed one', 'Keyed two']) await make(page, title);
+    await page.goto(`${place}/tasks?layout=board&q=is:open+keyed`);
+    const tile = (title) => page.locator('.tile', { hasText: title });
+    await page.keyboard.press('j');
+    const first = await page.locator('.tile[data-cursor] .title').innerText();
+    await page.keyboard.press('j');
+    const second = await page.locator('.tile[data-cursor] .title').innerText();
+    assert.notEqual(first, second);
+    await page.keyboard.press('s');
+    await page.locator('#bulk-status').getByRole('button', { name: 'In progress' }).click();
+    await page.locator('.tile[data-state="in_progress"]', { hasText: second }).waitFor();
+    await page.waitForFunction((title) => document.activeElement?.textContent.trim() === title, second);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: second }).waitFor();
+    await page.keyboard.press('m');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'say-body');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('p');
+    await page.locator('#m-priority').getByRole('button', { name: 'High' }).click();
+    await page.locator('[data-shows="priority"]', { hasText: 'High' }).waitFor();
+    await page.waitForFunction(() => document.activeElement?.dataset.shows === 'priority');
+    await page.keyboard.press('i');
+    await page.getByLabel('Title', { exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.goto(await page.url().split('?')[0]);
+    await page.keyboard.press('e');
+    await page.locator('#task-props [data-shows="status"]', { hasText: 'Done' }).waitFor();
+    assert.equal(await tile(first).count(), 0);
+    assert.deepEqual(faultsOf(context), []);
+    await context.close();
+  });
+
   test('Without a connection the palette says so, and still has what the page offers', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
@@ -405,8 +441,12 @@ export function tell(given) {
     await page.getByText('this page stays until HQ is back').waitFor();
     await page.locator('#quick').fill('Offline words');
     await page.keyboard.press('Enter');
-    await refused(page).getByText('What you typed is still here').waitFor();
-    assert.equal(await page.locator('#quick').inputValue(), 'Offline words');
+    await page.locator('#offline-waits', { hasText: '2 changes wait.' }).waitFor();
+    assert.equal(await page.locator('#quick').inputValue(), '', 'the next one can be written');
+    await page.locator('#quick').fill('Offline line');
+    await page.keyboard.press('Enter');
+    await page.locator('#offline-waits', { hasText: '3 changes wait.' }).waitFor();
+    assert.equal(await refused(page).count(), 0, 'nothing says that it was not taken');
 
     await make(other, 'Offline surprise');
     await context.setOffline(false);
@@ -414,7 +454,9 @@ export function tell(given) {
     await rowOf(page, 'Offline surprise').waitFor();
     await page.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
     assert.equal(await page.evaluate(() => window.sameDocument), true, 'the page was never loaded again');
+    for (const title of ['Offline words', 'Offline line']) await rowOf(page, title).waitFor();
     await other.goto(`${place}/tasks?q=offline`);
+    for (const title of ['Offline words', 'Offline line']) assert.equal(await rowOf(other, title).count(), 1, 'it was sent once');
     await other.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
 
     await make(other, 'Offline talk');

@@ -93,7 +93,7 @@ export function tell(given) {
     const page = await context.newPage();
     await newTask(page, place, 'Pack the van');
     const keys = page.keyboard;
-    await keys.press('e');
+    await keys.press('i');
     await title(page).waitFor();
     await keys.press('End');
     await keys.type(' today');

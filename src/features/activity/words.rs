@@ -285,10 +285,10 @@ impl Speaker<'_> {
                 (Area::Workspace, Some(price("reset how tokens are counted of", model)))
             }
             Event::BudgetWarned { payer, period } => {
-                (Area::Agents, Some(self.budget("used most of", *payer, *period, "clock")?))
+                (Area::Agents, Some(self.budget("near its limit", *payer, *period, "clock")?))
             }
             Event::BudgetReached { payer, period } => {
-                (Area::Agents, Some(self.budget("used up", *payer, *period, "blocked")?))
+                (Area::Agents, Some(self.budget("to its limit", *payer, *period, "blocked")?))
             }
             other => return self.program(other),
         };
@@ -358,17 +358,22 @@ impl Speaker<'_> {
 
     fn budget(
         &self,
-        verb: &str,
+        rest: &str,
         payer: Payer,
         period: Period,
         icon: &'static str,
     ) -> Result<Words, StoreError> {
         Ok(Words {
-            verb: verb.to_owned(),
+            // Who paid is meant, and not who had it work.
+            by: match payer {
+                Payer::Agent(id) => Some(Assignee::Agent(id)),
+                _ => None,
+            },
+            verb: "brought".to_owned(),
+            rest: rest.to_owned(),
             thing: budgets::name(self.read, &Budget::new(payer, period))?,
             path: "settings/usage#budgets".to_owned(),
             icon,
-            ..Words::default()
         })
     }
 

@@ -9,6 +9,7 @@ pub mod provision;
 pub mod queries;
 pub mod reactions;
 pub mod rules;
+pub mod skills;
 pub mod templates;
 pub mod versions;
 

@@ -13,7 +13,7 @@ use crate::tasks::model::Task;
 use crate::workspace::model::{MEMBER_BY_HANDLE, Member};
 use git::CommitId;
 use kernel::key::KeyBuf;
-use kernel::{AgentId, AgentStatus, ConnectionId, Event, Manager, TaskId, Thinking};
+use kernel::{AgentId, AgentStatus, Assignee, ConnectionId, Event, Manager, TaskId, Thinking};
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::Agent;
@@ -291,14 +291,46 @@ pub fn resume(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
     }
 }
 
-/// Puts an agent out of the way: its runs are stopped, its inbox is emptied, its files and its
-/// history stay. Who reported to it reports to whom it reported.
+/// Who gets what an agent has that is archived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heirs {
+    /// Who gets its open tasks; with nobody they are nobody's from then on.
+    pub tasks: Option<Assignee>,
+    /// Which agent gets its routines; with nobody they stop.
+    pub routines: Option<AgentId>,
+}
+
+/// Puts an agent out of the way, as [`retire`] does; its open tasks are nobody's and its routines stop.
 ///
 /// # Errors
 /// `NotFound`.
 pub fn archive(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
+    retire(tx, id, Heirs::default())
+}
+
+/// Puts an agent out of the way: its runs are stopped, its inbox is emptied, its files and its
+/// history stay. Who reported to it reports to whom it reported. What it has goes to its heirs.
+///
+/// # Errors
+/// `NotFound`; `NoHeir` when an heir is the agent itself, is archived or unknown.
+pub fn retire(tx: &mut WriteTx<'_>, id: AgentId, heirs: Heirs) -> Result<Agent, AgentError> {
     let mut agent = load(tx, id)?;
+    for heir in [heirs.tasks, heirs.routines.map(Assignee::Agent)].into_iter().flatten() {
+        let fits = match heir {
+            Assignee::Agent(heir) => {
+                heir != id && tx.get::<Agent>(heir)?.is_some_and(|heir| heir.archived_at.is_none())
+            }
+            Assignee::Person(account) => tx.get::<Member>(account)?.is_some(),
+            Assignee::System => false,
+        };
+        if !fits {
+            return Err(AgentError::NoHeir);
+        }
+    }
     if agent.archived_at.is_none() {
+        // Before the inbox is emptied: what goes to somebody else is told there.
+        let Heirs { tasks, routines } = heirs;
+        tx.emit(Event::AgentSucceeded { agent: id, tasks, routines });
         let now = tx.now();
         (agent.archived_at, agent.updated_at) = (Some(now), now);
         tx.put(&agent)?;

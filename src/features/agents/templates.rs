@@ -11,6 +11,7 @@ use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 
 use git::File;
+use kernel::cadence::ScheduleFields;
 use kernel::{Thinking, text};
 
 /// What every template stands on.
@@ -57,7 +58,53 @@ pub struct Manifest {
     pub model_class: ModelClass,
     /// How much they think.
     pub thinking: Thinking,
+    /// Whether they run programs, unless somebody chooses otherwise.
+    #[serde(default = "yes")]
+    pub exec: bool,
+    /// What they answer for, in words that are easily found.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// What they do, each beginning with a verb.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// Four lines for who chooses a role: what one gives it, what comes back, how it works, what it leaves to
+    /// others.
+    #[serde(default)]
+    pub roster: Vec<String>,
+    /// A first task, with a place in brackets to be filled in.
+    #[serde(default)]
+    pub first_task: String,
+    /// Routines that are made with the agent and stand still until somebody lets them begin.
+    #[serde(default)]
+    pub routines: Vec<Starter>,
 }
+
+fn yes() -> bool {
+    true
+}
+
+/// A routine that comes with a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Starter {
+    /// What it is called.
+    pub name: String,
+    /// What the agent is to do.
+    pub instruction: String,
+    /// When.
+    pub schedule: ScheduleFields,
+}
+
+/// The teams of roles in the order of lists, with what people call them; the first is for those without one.
+pub const TEAMS: [(&str, &str); 7] = [
+    ("", "General"),
+    ("ops", "Operations"),
+    ("strategy", "Strategy"),
+    ("research", "Research"),
+    ("analytics", "Analytics"),
+    ("content", "Content"),
+    ("design", "Design"),
+];
 
 /// A template that comes with HQ.
 #[derive(Clone, Debug)]
@@ -234,7 +281,27 @@ mod tests {
     #[test]
     fn the_templates_are_whole_and_have_paths_that_a_branch_takes() {
         let slugs: Vec<_> = builtin().iter().map(|t| t.slug.as_str()).collect();
-        assert_eq!(slugs, ["assistant", "default"]);
+        assert_eq!(
+            slugs,
+            [
+                "analytics",
+                "assistant",
+                "chief-of-staff",
+                "cmo",
+                "cofounder",
+                "crm-researcher",
+                "default",
+                "designer",
+                "ghostwriter",
+                "market-researcher",
+                "newsletter-editor",
+                "newsletter-writer",
+                "sales-copywriter",
+                "script-writer",
+                "social-strategist",
+                "social-writer"
+            ]
+        );
         for template in builtin() {
             assert!(git::Branch::template(&template.slug).is_ok());
             let paths: Vec<_> = template.files.iter().map(|f| f.path.as_str()).collect();
@@ -255,6 +322,28 @@ mod tests {
         }
         assert_eq!(find("assistant").unwrap().manifest.team, "ops");
         assert!(find("_shared").is_none());
+    }
+
+    #[test]
+    fn each_role_says_what_one_gives_it_and_what_comes_back() {
+        let mut emojis = std::collections::BTreeSet::new();
+        for Template { slug, manifest, files } in builtin() {
+            assert!(TEAMS.iter().any(|(team, _)| *team == manifest.team), "{slug}");
+            assert_eq!(manifest.roster.len(), 4, "{slug}");
+            assert!(3 <= manifest.domains.len() && 3 <= manifest.capabilities.len(), "{slug}");
+            assert!(manifest.first_task.contains('['), "{slug} has a place to fill in");
+            assert!(emojis.insert(manifest.emoji.clone()), "{slug} has the emoji of another");
+            for starter in &manifest.routines {
+                let now = kernel::time::from_ms(1_790_000_000_000);
+                assert!(starter.schedule.read("UTC", now).is_ok(), "{slug}: {}", starter.name);
+            }
+            let is_skill = |file: &&File| file.path.ends_with("/SKILL.md");
+            for skill in files.iter().filter(is_skill) {
+                let text = std::str::from_utf8(&skill.bytes).unwrap();
+                assert!(text.starts_with("---\nname: ") && text.contains("\ndescription: "));
+            }
+            assert!(files.iter().any(|file| file.path == "skills/humanize/SKILL.md"));
+        }
     }
 
     #[test]

@@ -75,6 +75,20 @@ pub(super) fn is_spent(tx: &impl ReadExt, now: Timestamp) -> Result<bool, StoreE
 /// `NotFound` when there is no such connection; `OverBudget` when nobody pays for the call; what the provider answers is no error but the
 /// result.
 pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, ConnectionError> {
+    test_for(ws, who, id, true).await
+}
+
+/// The same, where a person may have said that agents stay with what they use: `adopts` is whether the
+/// connection becomes the workspace's default, when it has none.
+///
+/// # Errors
+/// As [`test`].
+pub async fn test_for(
+    ws: &Ws,
+    who: &impl Who,
+    id: ConnectionId,
+    adopts: bool,
+) -> Result<Checked, ConnectionError> {
     let stored = stored(ws, id)?;
     if ws.read(|snap| is_spent(snap, ws.app.clock.now()))? {
         return Err(ConnectionError::OverBudget);
@@ -85,7 +99,8 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
         Ok(provider) => provider,
         // A key that does not open is what the test is there to find.
         Err(error @ ConnectionError::Unreadable(_)) => {
-            return keep(ws, who, id, failed(&error.to_string(), ErrorClass::Auth, None)).await;
+            let found = failed(&error.to_string(), ErrorClass::Auth, None);
+            return keep(ws, who, id, found).await;
         }
         Err(error) => return Err(error),
     };
@@ -107,7 +122,7 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
     let asked = tokio::time::timeout_at(until, asked).await;
     let (found, spent) = asked.unwrap_or_else(|_| (slow(), None));
     let spent = spent.unwrap_or_else(|| ended(call, found.class));
-    keep(ws, who, id, Found { spent: Some((held, spent)), ..found }).await
+    keep(ws, who, id, Found { spent: Some((held, spent)), adopts, ..found }).await
 }
 
 async fn keep(
@@ -137,6 +152,7 @@ fn failed(message: &str, class: ErrorClass, models: Option<Listed>) -> Found {
         spent: None,
         class: Some(class),
         millis: None,
+        adopts: false,
     }
 }
 
@@ -194,8 +210,16 @@ async fn ask(
             let millis = Some(probe.millis);
             let spent = spent(provider, stored, probe, model);
             let model = Some(model.to_owned());
-            let found =
-                Found { ok: true, message, models, model, spent: None, class: None, millis };
+            let found = Found {
+                ok: true,
+                message,
+                models,
+                model,
+                spent: None,
+                class: None,
+                millis,
+                adopts: true,
+            };
             (found, Some(spent))
         }
         Err(error) => (failed(&words(&error), error.class, models), None),

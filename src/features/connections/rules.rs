@@ -19,6 +19,7 @@ pub mod sign_in;
 pub mod turns;
 
 pub use paid::Spent;
+use turns::Failure;
 
 /// The longest name.
 const MAX_NAME: usize = 60;
@@ -366,6 +367,8 @@ pub struct Found {
     pub class: Option<ErrorClass>,
     /// How long the answer took, in milliseconds.
     pub millis: Option<u64>,
+    /// Whether agents without a model of their own are to think with it, when the workspace has no default yet.
+    pub adopts: bool,
 }
 
 /// What a test changed besides the connection.
@@ -399,6 +402,11 @@ pub fn note_test(
         let model = found.model.clone().unwrap_or_default();
         turns::note_success(tx, &Candidate { connection: Some(id), slot: 0, model })?;
     }
+    if let Some(class @ (ErrorClass::Auth | ErrorClass::AuthPermanent)) = found.class {
+        let who = Candidate { connection: Some(id), slot: 0, model: String::new() };
+        let message = found.message.clone();
+        turns::note_failure(tx, &who, Failure { class, message, asked: None })?;
+    }
     if found.ok && connection.default_model.is_none() {
         connection.default_model = queries::first_model(&connection).or(found.model);
     }
@@ -407,7 +415,8 @@ pub fn note_test(
         paid::settle(tx, &connection, held, spent)?;
     }
     tx.emit(Event::ConnectionChanged { connection: id });
-    let Some(settings) = tx.get::<Settings>(())?.filter(|s| found.ok && s.default_model.is_none())
+    let adopts = found.ok && found.adopts;
+    let Some(settings) = tx.get::<Settings>(())?.filter(|s| adopts && s.default_model.is_none())
     else {
         return Ok(Effect::None);
     };

@@ -4,6 +4,7 @@ pub mod list;
 pub mod order;
 pub mod pace;
 pub mod view;
+pub mod why;
 
 use kernel::key::KeyBuf;
 use kernel::{AgentId, ItemKind, ItemState, TaskId, Timestamp};

@@ -108,6 +108,19 @@ pub struct NewItem {
 /// # Errors
 /// `TooDeep` when agents keep passing it on.
 pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, InboxError> {
+    gather(tx, new, None)
+}
+
+/// The same for a reason that others are to join: not begun before `until`, unless one comes that need not
+/// wait.
+///
+/// # Errors
+/// As [`enqueue`].
+pub fn gather(
+    tx: &mut WriteTx<'_>,
+    new: NewItem,
+    until: Option<Timestamp>,
+) -> Result<Option<ItemId>, InboxError> {
     let mut key = KeyBuf::new();
     key.text(&new.key);
     if tx.taken(BY_KEY, &key)? {
@@ -141,6 +154,9 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         if by_person {
             (item.asked_at, item.not_before) = (Some(now), None);
         }
+        if new.kind == ItemKind::DelegationResult && until.is_none() {
+            item.not_before = None;
+        }
         item.updated_at = now;
         tx.put(&item)?;
         if waited {
@@ -166,7 +182,7 @@ pub fn enqueue(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Option<ItemId>, Inb
         reasons: vec![new.reason],
         run: None,
         attempts: 0,
-        not_before: None,
+        not_before: until,
         held_since: held_reason.as_ref().map(|_| now),
         held_reason,
         last_error: None,

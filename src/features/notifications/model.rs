@@ -210,9 +210,9 @@ pub struct Ways {
     pub app: bool,
     /// On the devices that were allowed to tell, at once.
     pub push: bool,
-    /// As an e-mail, at once.
+    /// As an email, at once.
     pub mail: bool,
-    /// In the e-mail of the day.
+    /// In the email of the day.
     pub digest: bool,
 }
 
@@ -225,7 +225,7 @@ pub struct Choices {
     pub groups: Vec<(kernel::NoticeGroup, Ways)>,
     /// By kind, where it is not that of the group.
     pub kinds: Vec<(NoticeKind, Ways)>,
-    /// The hour of the day, in the person's zone, at which the e-mail of the day is sent.
+    /// The hour of the day, in the person's zone, at which the email of the day is sent.
     pub digest_hour: u8,
     /// The person's zone when they chose; the workspace's when there is none.
     pub zone: Option<String>,

@@ -5,12 +5,14 @@ use crate::comments::model::Comment;
 use crate::deliverables::model::{Deliverable, Review, Version};
 use crate::deliverables::queries::told;
 use crate::inbox::model::Item;
+use crate::inbox::queries::why::went_wrong;
 use crate::routines::model::Routine;
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
-use crate::tasks::queries as tasks;
+use crate::tasks::queries::{self as tasks, parts};
+use crate::usage::queries::budgets;
 use crate::workspace::queries as workspace;
 use kernel::notice::MAX_BODY;
 use kernel::{
@@ -45,6 +47,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         {
             given_to_agent(tx, *task, *agent)
         }
+        Event::TaskCreated { parent: Some(whole), .. } => cut_up(tx, *whole),
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
         Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
         Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
@@ -129,6 +132,22 @@ fn given_to_agent(
     };
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
     rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
+}
+
+/// An agent has given out as many parts of a task as it may before a person says something on it.
+fn cut_up(tx: &mut WriteTx<'_>, whole: TaskId) -> Result<(), NotificationError> {
+    let Some(agent) = tx.by().agent() else { return Ok(()) };
+    let (Some(task), Some(agent)) = (present(tx, whole)?, tx.get::<Agent>(agent)?) else {
+        return Ok(());
+    };
+    if parts::since_a_person(tx, whole)? != parts::MOST {
+        return Ok(());
+    }
+    let title = format!("{} has made {} parts of {}", agent.name, parts::MOST, called(tx, &task)?);
+    let notice = Notice::new(NoticeKind::QuestionAsked, About::Task(whole), title);
+    let body =
+        "Should it go on? It gives out more once somebody has said so in a comment on the task.";
+    rules::notify(tx, notice.body(body).or_admins()).map(drop)
 }
 
 fn moved(
@@ -287,8 +306,13 @@ fn given_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError>
         n => format!("{agent} gave up after {n} attempts on {what}"),
     };
     let notice = Notice::new(NoticeKind::InboxDeadLetter, about, title);
-    let notice = notice.body(item.last_error.unwrap_or_default()).or_admins();
+    let notice = notice.body(said(&item)).or_admins();
     rules::notify(tx, notice).map(drop)
+}
+
+/// What went wrong with an item, in a sentence.
+fn said(item: &Item) -> String {
+    went_wrong(item.last_error.as_deref().unwrap_or_default())
 }
 
 fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError> {
@@ -318,7 +342,7 @@ fn gets_nowhere(
         return Ok(());
     };
     let title = format!("{} failed {STALLED_AFTER} times in a row", agent.name);
-    let error = tx.get::<Item>(item)?.and_then(|item| item.last_error);
+    let error = tx.get::<Item>(item)?.map(|item| said(&item));
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     rules::notify(tx, notice.body(error.unwrap_or_default()).admins()).map(drop)
 }
@@ -380,11 +404,13 @@ fn budget(
         Period::Total => "the whole budget",
         Period::Run => "the budget of a run",
     };
+    let stops = budgets::one(tx, payer, period)?.is_some_and(|budget| budget.hard);
     let (title, body) = match kind {
         NoticeKind::BudgetWarned => {
             (format!("{whose} has used most of {of}"), "Work goes on until the limit.")
         }
-        _ => (format!("{whose} has used up {of}"), "Work that it pays for waits."),
+        _ if stops => (format!("{whose} has used up {of}"), "Work that it pays for waits."),
+        _ => (format!("{whose} has used up {of}"), "It only warns, so work goes on."),
     };
     rules::notify(tx, Notice::new(kind, about, title).body(body).admins()).map(drop)
 }

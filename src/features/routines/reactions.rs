@@ -3,8 +3,11 @@
 use super::queries;
 use super::rules::keep::{self, Ended};
 use super::rules::{self, RoutineError};
+use super::wish::Wish;
+use crate::agents::model::Agent;
+use crate::agents::queries as agents;
 use crate::inbox::model::Item;
-use kernel::{Event, ItemState};
+use kernel::{AgentId, Event, ItemState};
 use store::{ReadExt, WriteTx};
 
 /// Handles one event.
@@ -14,6 +17,10 @@ use store::{ReadExt, WriteTx};
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
     let item = match event {
         Event::ItemEnded { item, .. } => item,
+        Event::AgentCreated { agent } => return starters(tx, *agent),
+        Event::AgentSucceeded { agent, routines: Some(heir), .. } => {
+            return Ok(keep::pass_on(tx, *agent, *heir)?);
+        }
         Event::AgentArchived { agent } => return Ok(keep::stop_all_of(tx, *agent)?),
         // Clocks that came in from elsewhere have stood until now.
         Event::WorkGoesOn { agent: None } => return Ok(rules::settle_all(tx)?),
@@ -29,6 +36,22 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RoutineError> {
         ItemState::Failed => keep::over(tx, firing.routine, Ended::Failed(error))?,
         ItemState::DeadLetter => keep::over(tx, firing.routine, Ended::GivenUp(error))?,
         ItemState::Pending | ItemState::Leased | ItemState::Cancelled => {}
+    }
+    Ok(())
+}
+
+/// The routines that come with the role of a new agent: they stand still until somebody lets them begin.
+fn starters(tx: &mut WriteTx<'_>, id: AgentId) -> Result<(), RoutineError> {
+    let Some(agent) = tx.get::<Agent>(id)? else { return Ok(()) };
+    for starter in agents::starters(&agent.template) {
+        let wish = Wish {
+            name: starter.name.clone(),
+            instruction: starter.instruction.clone(),
+            schedule: Some(starter.schedule.clone()),
+            ..Wish::default()
+        };
+        let made = rules::save(tx, None, id, &wish)?;
+        rules::pause(tx, made.id)?;
     }
     Ok(())
 }

@@ -23,8 +23,6 @@ const MAX_INSTRUCTION: usize = 8 * 1024;
 /// Where those are named that there are.
 const LIST_OF_EVENTS: &str =
     "GET /api/v1/routines/events, the page of a routine and routine_list with `events` list them";
-/// How far apart firings are at least, in minutes.
-pub const LEAST_MINUTES: i64 = 5;
 /// How many instants of a cron line are looked at to see how far apart they are.
 const LOOKED_AT: usize = 50;
 /// The oldest that is made up for, in minutes: a month.
@@ -278,7 +276,7 @@ impl Wish {
     }
 }
 
-/// Reads a schedule, whose firings must not come too fast one after the other.
+/// Reads a schedule.
 fn schedule(
     fields: &ScheduleFields,
     zone: &str,
@@ -286,15 +284,6 @@ fn schedule(
 ) -> Result<Schedule, Vec<FieldError>> {
     let schedule = fields.read(zone, now)?;
     let next = schedule.upcoming(now, LOOKED_AT);
-    let least = SignedDuration::from_mins(LEAST_MINUTES);
-    if least_apart(&next).is_some_and(|apart| apart < least) {
-        let field = match schedule.cadence() {
-            Cadence::Cron(_) => "cron",
-            _ => "interval_n",
-        };
-        let message = format!("Routines fire at most every {LEAST_MINUTES} minutes.");
-        return Err(vec![FieldError::new(field, message)]);
-    }
     if let (Cadence::Once(_), true) = (schedule.cadence(), next.is_empty()) {
         return Err(vec![FieldError::new("at", "This moment has passed.")]);
     }
@@ -417,26 +406,6 @@ mod tests {
         assert_eq!(said(&wish), ["name", "instruction", "event.when", "budget_micros"]);
         assert_eq!(said(&Wish { schedule: None, ..daily() }), ["trigger"]);
         assert_eq!(said(&Wish { instruction: "{title}".into(), ..daily() }), ["instruction"]);
-    }
-
-    #[test]
-    fn nothing_fires_more_often_than_every_five_minutes() {
-        let with = |fields: ScheduleFields| Wish { schedule: Some(fields), ..daily() };
-        let minutes = |n| {
-            with(ScheduleFields {
-                cadence_type: Some(CadenceKind::EveryNMinutes),
-                interval_n: Some(n),
-                ..ScheduleFields::default()
-            })
-        };
-        assert_eq!(said(&minutes(4)), ["interval_n"]);
-        assert!(minutes(5).read("UTC", from_ms(NOW)).is_ok());
-        let cron = with(ScheduleFields {
-            cadence_type: Some(CadenceKind::Cron),
-            cron: Some("0,2 9 * * *".into()),
-            ..ScheduleFields::default()
-        });
-        assert_eq!(said(&cron), ["cron"]);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), TaskError> {
                 _ => Ok(()),
             }
         }
+        Event::AgentSucceeded { agent, tasks, .. } => {
+            Ok(rules::pass_on(tx, Assignee::Agent(*agent), *tasks)?)
+        }
         Event::RoutineFired { routine, firing, agent } => made(tx, *routine, *firing, *agent),
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ pub mod lines;
 pub mod order;
 pub mod relations;
 pub mod overdue;
+pub mod parts;
 pub mod series;
 pub mod templates;
 pub mod words;
@@ -185,18 +186,6 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
         tx.emit(Event::TaskAssigned { task: task.id, from: None, to, assignment });
     }
     Ok(task)
-}
-
-/// Makes a part of a task and gives it to another agent.
-///
-/// # Errors
-/// As [`create`]; an agent cannot delegate to itself.
-pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
-    let own = tx.by().agent().map(Assignee::Agent);
-    if own.is_some() && own == new.assignee {
-        return Err(TaskError::OwnDelegate);
-    }
-    create(tx, new)
 }
 
 /// Changes fields that have no effect of their own.
@@ -397,6 +386,21 @@ pub fn hand_over(
         give(tx, &mut task, Some(Assignee::Person(to)))?;
     }
     Ok(count)
+}
+
+/// Gives all open tasks of somebody to somebody else, or to nobody: an agent is archived.
+///
+/// # Errors
+/// When the store fails.
+pub fn pass_on(
+    tx: &mut WriteTx<'_>,
+    from: Assignee,
+    to: Option<Assignee>,
+) -> Result<(), StoreError> {
+    for mut task in queries::list::open_of(tx, from, usize::MAX)? {
+        give(tx, &mut task, to)?;
+    }
+    Ok(())
 }
 
 /// Puts a task out of the way.

@@ -18,7 +18,7 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 /// Accounts.
 pub const ACCOUNTS: Table = Table::new(100, "accounts");
-/// The e-mail address, in lower case.
+/// The email address, in lower case.
 pub const ACCOUNT_BY_EMAIL: Index = Index::unique(101, "accounts_by_email");
 /// Password hashes.
 pub const PASSWORDS: Table = Table::new(102, "passwords");
@@ -52,7 +52,7 @@ pub const LINKS: Table = Table::new(114, "links");
 pub struct Account {
     /// Its id, the same in all workspaces.
     pub id: AccountId,
-    /// The e-mail address, in lower case.
+    /// The email address, in lower case.
     pub email: String,
     /// The name.
     pub name: String,

@@ -41,7 +41,7 @@ pub enum UsersError {
         message: String,
     },
     /// Address and password do not belong together, or there is no such account.
-    #[error("e-mail or password does not match; try again")]
+    #[error("email or password does not match; try again")]
     NoMatch,
     /// Too many tries.
     #[error("too many tries; try again in {0}")]
@@ -188,7 +188,7 @@ pub struct NewAccount {
     pub id: AccountId,
     /// The name.
     pub name: String,
-    /// The checked e-mail address.
+    /// The checked email address.
     pub email: String,
     /// The hash of the password.
     pub hash: String,

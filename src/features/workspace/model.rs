@@ -102,7 +102,7 @@ pub struct Member {
     pub name: String,
     /// What `@` and tools call this person.
     pub handle: String,
-    /// The e-mail address.
+    /// The email address.
     pub email: String,
     /// What this person is here.
     pub role: Role,

@@ -64,7 +64,7 @@ pub enum WorkspaceError {
     #[error("this invitation is not good any more; ask for a new one")]
     DeadInvite,
     /// The invitation names another address.
-    #[error("this invitation is for another e-mail address; sign in with that one")]
+    #[error("this invitation is for another email address; sign in with that one")]
     OtherPerson,
     /// The person is here already.
     #[error("you are a member of this workspace already")]

@@ -81,6 +81,7 @@ impl Event {
             Self::WorkspaceExported => 71,
             Self::AgentFilesChanged { .. } => 72,
             Self::Row { .. } => 73,
+            Self::AgentSucceeded { .. } => 74,
         }
     }
 
@@ -92,7 +93,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 74] = [
+    pub const NAMES: [&'static str; 75] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -167,5 +168,6 @@ impl Event {
         "workspace.exported",
         "agent.files_changed",
         "row",
+        "agent.succeeded",
     ];
 }

@@ -157,9 +157,8 @@ impl Decode for Decoder {
         if data.trim().is_empty() {
             return Ok(());
         }
-        let event: Event = serde_json::from_str(data).map_err(|e| {
-            ProviderError::garbage(format!("an event of the stream cannot be read: {e}"))
-        })?;
+        let event: Event = serde_json::from_str(data)
+            .map_err(|e| ProviderError::unreadable("an event of the stream", &e))?;
         let first = out.len();
         self.take(event, out)?;
         for delta in &out[first..] {
@@ -169,8 +168,8 @@ impl Decode for Decoder {
     }
 
     fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let whole: Whole = serde_json::from_str(body)
-            .map_err(|e| ProviderError::garbage(format!("the answer is no message: {e}")))?;
+        let whole: Whole =
+            serde_json::from_str(body).map_err(|e| ProviderError::unreadable("the answer", &e))?;
         let first = out.len();
         self.take(
             Event::MessageStart {

@@ -94,9 +94,8 @@ impl Decoder {
     }
 
     fn chunk(&mut self, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|e| {
-            ProviderError::garbage(format!("a piece of the answer cannot be read: {e}"))
-        })?;
+        let chunk: Chunk = serde_json::from_str(data)
+            .map_err(|e| ProviderError::unreadable("a piece of the answer", &e))?;
         if let Some(error) = chunk.error.as_ref().filter(|e| !e.is_null()) {
             return Err(failure(error));
         }
@@ -212,8 +211,8 @@ impl Decode for Decoder {
 
     /// A server that does not stream sends one answer, or a list of all chunks.
     fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let json: Value = serde_json::from_str(body)
-            .map_err(|e| ProviderError::garbage(format!("the answer cannot be read: {e}")))?;
+        let json: Value =
+            serde_json::from_str(body).map_err(|e| ProviderError::unreadable("the answer", &e))?;
         match json {
             Value::Array(chunks) => {
                 for chunk in chunks {

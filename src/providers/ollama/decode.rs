@@ -76,9 +76,8 @@ impl Decoder {
     }
 
     fn line(&mut self, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let line: Line = serde_json::from_str(data).map_err(|e| {
-            ProviderError::garbage(format!("a line of the answer cannot be read: {e}"))
-        })?;
+        let line: Line = serde_json::from_str(data)
+            .map_err(|e| ProviderError::unreadable("a line of the answer", &e))?;
         if let Some(error) = line.error.filter(|error| !error.is_null()) {
             let message = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
             return Err(ProviderError::in_stream("", &message));

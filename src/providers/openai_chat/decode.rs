@@ -222,9 +222,8 @@ impl Decoder {
     }
 
     fn chunk(&mut self, name: &str, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|e| {
-            ProviderError::garbage(format!("a piece of the answer cannot be read: {e}"))
-        })?;
+        let chunk: Chunk = serde_json::from_str(data)
+            .map_err(|e| ProviderError::unreadable("a piece of the answer", &e))?;
         if let Some(error) = chunk.error.as_ref().filter(|e| !e.is_null()) {
             return Err(failure(error));
         }

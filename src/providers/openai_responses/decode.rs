@@ -70,9 +70,8 @@ impl Decode for Decoder {
         if data.is_empty() || data == "[DONE]" || self.ended {
             return Ok(());
         }
-        let mut event: Event = serde_json::from_str(data).map_err(|e| {
-            ProviderError::garbage(format!("an event of the stream cannot be read: {e}"))
-        })?;
+        let mut event: Event = serde_json::from_str(data)
+            .map_err(|e| ProviderError::unreadable("an event of the stream", &e))?;
         if event.kind.is_empty() {
             name.clone_into(&mut event.kind);
         }
@@ -85,8 +84,8 @@ impl Decode for Decoder {
     }
 
     fn whole(&mut self, body: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
-        let response: Value = serde_json::from_str(body)
-            .map_err(|e| ProviderError::garbage(format!("the answer is no response: {e}")))?;
+        let response: Value =
+            serde_json::from_str(body).map_err(|e| ProviderError::unreadable("the answer", &e))?;
         if response.get("output").and_then(Value::as_array).is_none() {
             return Err(ProviderError::garbage("the answer is no response; check the base URL"));
         }

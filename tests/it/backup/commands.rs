@@ -103,8 +103,8 @@ async fn a_new_folder_is_made_without_the_key_and_says_what_it_cannot_read() {
     let binary = Path::new(BINARY);
     let (program, token) = started(data).await;
     let connection = json!({
-        "kind": "openai", "name": "Mock", "base_url": "http://127.0.0.1:9", "api_key": "sk-mock",
-        "default_model": "mock", "is_default": true,
+        "kind": "openai", "name": "Mock", "base_url": "http://127.0.0.1:9", "api_key": "sk-mock", "test": false,
+        "default_model": "mock", "is_default": true, "test": false,
     });
     call(&program, &token, "/api/v1/connections", Some(connection)).await;
     run_json(binary, data, &["backup", "--to", text(target)]);

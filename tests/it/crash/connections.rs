@@ -82,7 +82,7 @@ impl Desk for Connections {
         if kind == "connections" {
             let body = json!({
                 "kind": "openai", "name": format!("Connection {name}"), "base_url": self.url,
-                "api_key": "sk-crash", "default_model": "mock",
+                "api_key": "sk-crash", "default_model": "mock", "test": false,
             });
             return Ask::post(wire::CONNECTIONS, body);
         }

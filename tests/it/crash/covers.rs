@@ -59,7 +59,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("groups", &["stream.changed", "task.unblocked", "task.start_asked"]),
     ("routines", &["routine.changed", "routine.fired"]),
     ("notices", &["notice.given"]),
-    ("agents", &["agent.created", "agent.status_changed", "agent.archived"]),
+    ("agents", &["agent.created", "agent.status_changed", "agent.archived", "agent.succeeded"]),
     ("runs of agents", &["item.enqueued", "item.ended", "run.started", "run.ended"]),
     ("runs of agents", &["runs.taken_up"]),
     ("chats", &["agent.message_sent", "input.queued", "run.stop_requested"]),

@@ -246,7 +246,7 @@ async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
     for (name, model_name) in said {
         let body = json!({
             "kind": "openai", "name": format!("For {name}"), "base_url": model.openai_url(),
-            "api_key": "sk-crash", "default_model": model_name,
+            "api_key": "sk-crash", "default_model": model_name, "test": false,
         });
         let made =
             api.made(Ask::post(wire::CONNECTIONS, body), &format!("connection-{name}")).await;

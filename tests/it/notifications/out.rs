@@ -132,7 +132,7 @@ async fn a_letter_that_was_put_off_comes_later_and_its_link_ends_such_letters() 
     mail.introduce(&hq).await;
     let test = mira.form(&format!("{MAIL}/test"), &[]).await;
     assert!(test.status.is_redirection(), "{}", test.text);
-    assert!(mail.next().await.contains("HQ can send e-mail"));
+    assert!(mail.next().await.contains("HQ can send email"));
     let at_once = json!({ "app": true, "push": false, "mail": true, "digest": false });
     wants(&tom, at_once).await;
     task(&mira, json!({ "title": "Prices" })).await;
@@ -185,7 +185,7 @@ async fn a_program_names_the_mail_server_and_tries_it_out() {
     assert_eq!(mira.json("PUT", path, &body).await.json()["has_password"], false);
     let tried = mira.post(&format!("{path}/test"), &json!({})).await.json();
     assert_eq!(tried["sent"], true, "{tried}");
-    assert!(mail.next().await.contains("HQ can send e-mail"));
+    assert!(mail.next().await.contains("HQ can send email"));
     for call in [tom.get(path).await, tom.call("DELETE", path).await] {
         assert_eq!(call.status, StatusCode::FORBIDDEN, "{}", call.text);
     }

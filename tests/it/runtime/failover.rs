@@ -327,7 +327,8 @@ async fn a_list_that_only_a_person_can_mend_ends_the_run_with_all_reasons() {
     let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };
     assert_eq!(code, "auth");
     assert!(
-        reason.contains("mock (Scripted): billing") && reason.contains("spare (Second): auth"),
+        reason.contains("mock (Scripted) has no credit left")
+            && reason.contains("spare (Second) does not accept the key"),
         "{reason}"
     );
     office.hq.finish().await;
@@ -496,6 +497,7 @@ async fn a_new_key_and_a_passed_test_end_the_rest_of_the_old_one() {
         spent: None,
         class: None,
         millis: None,
+        adopts: true,
     };
     office.act(move |tx| connections::note_test(tx, id, found)).await;
     let left: Vec<_> = resting(&office).into_iter().map(|rest| (rest.0, rest.2)).collect();

@@ -140,3 +140,24 @@ async fn the_task_of_a_routine_waits_for_its_budget_also_over_a_restart() {
     assert!(!all.text.contains("routine:"), "{}", all.text);
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_only_warns_tells_when_it_is_used_up_and_work_goes_on() {
+    let office = Office::open().await;
+    office.price(DEAR.0, DEAR.1).await;
+    office.limits(None, 0).await;
+    let ada = office.agent("Ada").await;
+    let api = office.hq.owner();
+    let wish = json!({ "limit_micros": 1, "hard": false });
+    let set = api.json("PUT", "/api/v1/budgets/agent:ada/month", &wish).await;
+    assert!(set.status.is_success(), "{}", set.text);
+    office.model.push(done());
+    let task = office.task("Compare two offers", &ada).await;
+    assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
+    let told = api.get("/api/v1/notifications").await.text;
+    assert!(told.contains("Ada has used up this month's budget"), "{told}");
+    assert!(told.contains("It only warns, so work goes on."), "{told}");
+    let lines = api.get("/w/marlow-cargo/activity").await.text_of("main");
+    assert!(!lines.contains("used up") && lines.contains("to its limit"), "{lines}");
+    office.hq.finish().await;
+}

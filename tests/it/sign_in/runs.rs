@@ -52,7 +52,7 @@ async fn another_of_the_list_answers_when_the_sign_in_is_taken_back() {
     });
     let (to, why) = switched.expect("another answers");
     assert_eq!(to, "mock (Scripted)");
-    assert!(why.contains("sign_in_needed"), "{why}");
+    assert!(why.contains("needs somebody to sign in"), "{why}");
 
     // Who is signed out is not even asked any more.
     let before = scene.model.requests().len();

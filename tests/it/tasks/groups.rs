@@ -104,7 +104,7 @@ fn a_person_may_let_it_begin_in_any_case() {
     ];
     assert_eq!(told, wanted);
     assert!(!items[1].waits_for_blockers());
-    assert_eq!(standing().unwrap(), Standing::Queued { held: None });
+    assert_eq!(standing().unwrap(), Standing::Queued { why: None });
     let error = desk.by(mira(), move |tx| rules::start_now(tx, blocker)).unwrap_err();
     assert_eq!(error.code(), "nobody_begins");
 }

@@ -411,7 +411,7 @@ fn a_task_with_an_agent_and_nothing_to_wake_it_says_so() {
         let at = desk.clock.now();
         desk.store.read(|snap| standing::standing(snap, &desk.get(task.id), at)).unwrap()
     };
-    assert_eq!(now(&desk), Standing::Queued { held: None });
+    assert_eq!(now(&desk), Standing::Queued { why: None });
     desk.by(system(), move |tx| {
         let mut item: Item = tx.list::<Item>(&Range::all())?.remove(0);
         item.state = ItemState::Done;

@@ -183,6 +183,13 @@ struct NewBody {
     /// Whether agents without a model of their own use it from now on.
     #[serde(default)]
     is_default: bool,
+    /// Whether it is tested at once, which asks its model for one word; yes when left out.
+    #[serde(default = "yes")]
+    test: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Which protocol a connection speaks.
@@ -235,6 +242,9 @@ struct PatchBody {
     /// An empty text leaves the choice to HQ.
     default_model: Option<String>,
     price: Option<PriceView>,
+    /// Whether another key or address is tested at once; yes when left out.
+    #[serde(default = "yes")]
+    test: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -371,6 +381,9 @@ async fn create(
     if !body.api_key.trim().is_empty() {
         watch_key(&ws.app, id, &body.api_key);
     }
+    if body.test {
+        try_out(&ws, &who, id).await?;
+    }
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
 
@@ -393,7 +406,8 @@ async fn patch(
         price: body.price.map(|price| Some((price.input, price.output))),
         client: None,
     };
-    ws.write(&who, once.run(move |tx| rules::update(tx, id, if_match.0, changes))).await?;
+    let write = once.run(move |tx| rules::update(tx, id, if_match.0, changes));
+    let changed = ws.write(&who, write).await?;
     match body.api_key.as_deref().map(str::trim) {
         Some("") => forget_key(&ws.app, id),
         Some(typed) => {
@@ -401,7 +415,19 @@ async fn patch(
         }
         None => {}
     }
+    if body.test && changed.tested.is_none() {
+        try_out(&ws, &who, id).await?;
+    }
     tagged(&ws, id)
+}
+
+/// Tests a connection that was saved. What is found stands in it; without money for the call it stays
+/// untested.
+async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(), ConnectionError> {
+    match checks::test(ws, who, id).await {
+        Ok(_) | Err(ConnectionError::OverBudget) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn delete(

@@ -289,7 +289,7 @@ pub(super) async fn read_them(
 
 #[derive(Serialize, JsonSchema)]
 struct ChoicesView {
-    /// The hour of your day at which the e-mail of the day is sent.
+    /// The hour of your day at which the email of the day is sent.
     digest_hour: u8,
     /// By the word of a group.
     groups: BTreeMap<&'static str, Ways>,

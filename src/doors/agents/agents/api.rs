@@ -15,7 +15,7 @@ use kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
 use store::{ReadExt, StoreError};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -24,6 +24,8 @@ use features::agents::model::Agent;
 use features::agents::queries::lines;
 use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
 use features::agents::{files, provision, queries, templates};
+
+use super::heirs;
 
 /// The routes of this noun below `/api/v1`.
 #[must_use]
@@ -84,6 +86,7 @@ pub fn routes() -> Routes {
             "/agents/{agent}/archive",
             archive.needs(Can::Agents).doc(|| {
                 Doc::new("Stop its runs, empty its inbox and put it out of the way")
+                    .body::<ArchiveBody>()
                     .returns::<View>()
             }),
         )
@@ -179,6 +182,13 @@ struct TemplateView {
     name: &'static str,
     emoji: &'static str,
     description: &'static str,
+    role: &'static str,
+    team: &'static str,
+    domains: &'static [String],
+    capabilities: &'static [String],
+    /// What one gives it, what comes back, how it works, what it leaves to others.
+    roster: &'static [String],
+    first_task: &'static str,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -211,18 +221,29 @@ struct PatchBody {
     name: Option<String>,
     emoji: Option<String>,
     description: Option<String>,
-    /// With `connection`; an empty text takes the workspace's.
-    model: Option<String>,
-    connection: Option<ConnectionId>,
-    thinking: Option<Thinking>,
+    /// With `connection`; null takes the workspace's.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    model: Option<Option<String>>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<ConnectionId>")]
+    connection: Option<Option<ConnectionId>>,
+    /// Null takes the workspace's.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Thinking>")]
+    thinking: Option<Option<Thinking>>,
     exec: Option<bool>,
     network: Option<bool>,
-    /// Below zero for no limit.
-    budget_micros: Option<i64>,
+    /// Null, or below zero, for no limit.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<i64>")]
+    budget_micros: Option<Option<i64>>,
     budget_soft_pct: Option<u8>,
     max_output: Option<u32>,
-    /// The handle or id of an agent or a person; `none` for nobody.
-    reports_to: Option<String>,
+    /// The handle or id of an agent or a person; null or `none` for nobody.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    reports_to: Option<Option<String>>,
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -293,6 +314,16 @@ fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
     })
 }
 
+/// Who gets what an archived agent has.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct ArchiveBody {
+    /// The handle of an agent or a person; left out, its open tasks are nobody's.
+    tasks_to: Option<String>,
+    /// The handle of an agent; left out, its routines stop.
+    routines_to: Option<String>,
+}
+
 fn find(tx: &impl ReadExt, name: &str) -> Result<Agent, ApiError> {
     queries::by_name(tx, name)?.ok_or_else(|| AgentError::NotFound(name.to_owned()).into())
 }
@@ -324,6 +355,12 @@ async fn list_templates() -> Json<TemplateListing> {
         name: &template.manifest.name,
         emoji: &template.manifest.emoji,
         description: &template.manifest.description,
+        role: &template.manifest.role,
+        team: &template.manifest.team,
+        domains: &template.manifest.domains,
+        capabilities: &template.manifest.capabilities,
+        roster: &template.manifest.roster,
+        first_task: &template.manifest.first_task,
     });
     Json(TemplateListing { items: items.collect() })
 }
@@ -355,7 +392,7 @@ async fn create(
             .unwrap_or_default(),
         model: ModelWish { connection: body.connection, model: body.model },
         thinking: body.thinking.or_else(|| manifest.map(|m| m.thinking)),
-        exec: body.exec.unwrap_or(true),
+        exec: body.exec.unwrap_or_else(|| manifest.is_none_or(|manifest| manifest.exec)),
         budget_micros: body.budget_micros,
         reports_to,
         template,
@@ -378,10 +415,13 @@ async fn patch(
     let before = ws.read(|snap| find(snap, &name))?;
     let model = match (body.connection, body.model) {
         (None, None) => None,
-        (connection, model) => Some(ModelWish { connection, model }),
+        (connection, model) => {
+            Some(ModelWish { connection: connection.flatten(), model: model.flatten() })
+        }
     };
-    let reports_to = match body.reports_to.as_deref() {
-        Some(name) => Some(ws.read(|snap| manager(snap, name))?),
+    let reports_to = match &body.reports_to {
+        Some(Some(name)) => Some(ws.read(|snap| manager(snap, name))?),
+        Some(None) => Some(None),
         None => None,
     };
     let changes = Changes {
@@ -390,10 +430,10 @@ async fn patch(
         emoji: body.emoji,
         description: body.description,
         model,
-        thinking: body.thinking.map(Some),
+        thinking: body.thinking,
         exec: body.exec,
         network: body.network,
-        budget_micros: body.budget_micros.map(|micros| (micros >= 0).then_some(micros)),
+        budget_micros: body.budget_micros.map(|micros| micros.filter(|micros| 0 <= *micros)),
         budget_soft_pct: body.budget_soft_pct,
         max_output: body.max_output,
     };
@@ -443,9 +483,15 @@ async fn archive(
     who: Person,
     once: Once,
     Path(name): Path<String>,
+    Json(body): Json<ArchiveBody>,
 ) -> Result<Tagged<View>, ApiError> {
     let id = ws.read(|snap| find(snap, &name))?.id;
-    ws.write(&who, once.run(move |tx| rules::archive(tx, id).map(drop))).await?;
+    let to = |name: &Option<String>| match name {
+        Some(name) => ws.read(|snap| manager(snap, name)),
+        None => Ok(None),
+    };
+    let heirs = heirs(to(&body.tasks_to)?, to(&body.routines_to)?)?;
+    ws.write(&who, once.run(move |tx| rules::retire(tx, id, heirs).map(drop))).await?;
     tagged(&ws, id)
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use features::inbox::model::Item;
 use features::inbox::queries::list::{self, Filter};
-use features::inbox::queries::view::held_words;
+use features::inbox::queries::why::held_words;
 use features::inbox::rules;
 use features::tasks::queries as tasks;
 use kernel::text::ellipsis;

@@ -248,7 +248,7 @@ impl WriteTool for TaskCreate {
             parent,
             ..NewTask::titled(args.title)
         };
-        let mut task = rules::create(tx, new)?;
+        let mut task = rules::parts::create(tx, new)?;
         if let Some(labels) = args.labels {
             task = rules::labels::ask(tx, task.id, Asked::read(&labels.join(",")))?;
         }
@@ -281,7 +281,7 @@ fn parts(
             parent: Some(whole.id),
             ..NewTask::titled(&item.title)
         };
-        made.push(rules::create(tx, new)?.id);
+        made.push(rules::parts::create(tx, new)?.id);
     }
     for (item, id) in items.iter().zip(&made) {
         for number in &item.blocked_by {
@@ -502,7 +502,7 @@ impl WriteTool for TaskDelegate {
             parent,
             ..NewTask::titled(args.title)
         };
-        let task = rules::delegate(tx, new)?;
+        let task = rules::parts::delegate(tx, new)?;
         Ok(ToolOutput::of(&names.line(&task)))
     }
 }

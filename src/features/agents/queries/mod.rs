@@ -6,14 +6,19 @@ pub mod reach;
 
 use crate::inbox::model::Item;
 use crate::inbox::queries as inbox;
+use crate::inbox::queries::why::{Why, went_wrong};
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
 use crate::usage::queries::budgets::{self, Standing};
+use jiff::tz::TimeZone;
 use kernel::key::KeyBuf;
+use kernel::text::capitalized;
 use kernel::{AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor};
-use store::{Range, ReadExt, StoreError};
+use std::collections::HashSet;
+use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{Agent, BY_SLUG};
+use super::templates::{self, Manifest, Starter};
 
 /// How many of the last items are looked at to see how the last work ended.
 const LAST_ITEMS: usize = 5;
@@ -80,6 +85,55 @@ pub fn reporting_to<R: ReadExt + ?Sized>(
     Ok(agents)
 }
 
+/// What the template of an agent says of its role; nothing of one that is no more.
+#[must_use]
+pub fn role(agent: &Agent) -> Option<&'static Manifest> {
+    templates::find(&agent.template).map(|template| &template.manifest)
+}
+
+/// The routines that come with a template.
+#[must_use]
+pub fn starters(template: &str) -> &'static [Starter] {
+    templates::find(template).map_or(&[], |template| &template.manifest.routines)
+}
+
+/// What agents are called among each other: where names repeat, the handle stands with them.
+#[derive(Clone, Debug, Default)]
+pub struct Called(HashSet<String>);
+
+impl Called {
+    /// Among these; archived ones are not in the way.
+    #[must_use]
+    pub fn among<'a>(agents: impl IntoIterator<Item = &'a Agent>) -> Self {
+        let (mut seen, mut repeated) = (HashSet::new(), HashSet::new());
+        for agent in agents.into_iter().filter(|agent| agent.archived_at.is_none()) {
+            let name = agent.name.to_lowercase();
+            if !seen.insert(name.clone()) {
+                repeated.insert(name);
+            }
+        }
+        Self(repeated)
+    }
+
+    /// "Ada", or "Ada (@ada-2)" where another one is called so.
+    #[must_use]
+    pub fn name(&self, agent: &Agent) -> String {
+        match self.0.contains(&agent.name.to_lowercase()) {
+            true => format!("{} (@{})", agent.name, agent.slug),
+            false => agent.name.clone(),
+        }
+    }
+}
+
+/// What an agent is called among all of the workspace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn called(read: &dyn Read, agent: &Agent) -> Result<String, StoreError> {
+    let all: Vec<Agent> = read.list(&Range::all())?;
+    Ok(Called::among(&all).name(agent))
+}
+
 /// Whether an agent takes work or talk now; the reason when it does not.
 #[must_use]
 pub fn held(agent: &Agent) -> Option<&'static str> {
@@ -98,9 +152,9 @@ pub fn held(agent: &Agent) -> Option<&'static str> {
 pub enum Group {
     /// A run has a live step.
     Working,
-    /// A run waits for somebody or something.
+    /// A run waits for somebody or something, or nothing that waits may begin yet.
     Waiting,
-    /// Nothing to do, or about to begin.
+    /// Nothing to do, or work that begins as soon as a place is free.
     Idle,
     /// A person has to act.
     Attention,
@@ -169,6 +223,18 @@ pub struct Activity {
     pub stuck: Option<Item>,
     /// The budget that is used up, when that is why it needs attention.
     pub over: Option<Standing>,
+    /// Why nothing that waits for it begins, when nothing may.
+    pub why: Option<Why>,
+}
+
+impl Activity {
+    /// More in one line, with times as this zone tells them; may be empty.
+    #[must_use]
+    pub fn detail_at(&self, now: Timestamp, zone: &TimeZone) -> String {
+        self.why
+            .as_ref()
+            .map_or_else(|| self.detail.clone(), |why| capitalized(&why.words(now, zone)))
+    }
 }
 
 /// What an agent does now: from its stored status, its live runs, its open items and its budget.
@@ -190,6 +256,7 @@ pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Acti
         open,
         stuck: None,
         over: None,
+        why: None,
     };
     if agent.archived_at.is_some() {
         return Ok(plain(Group::Off, "archived", "Archived", "Its files and history are kept."));
@@ -219,15 +286,26 @@ pub fn activity(tx: &impl ReadExt, agent: &Agent, now: Timestamp) -> Result<Acti
         let shown = plain(Group::Attention, "over_budget", "Over budget", &detail);
         return Ok(Activity { run, over: Some(over), ..shown });
     }
-    if run.is_some() || open > 0 {
-        return Ok(Activity { run, ..plain(Group::Idle, "queued", "Queued", "") });
+    if let Some(run) = run {
+        let held = runs::branches::held(tx, &run)?.map_or_else(String::new, |held| held.told());
+        let run = Some(run);
+        return Ok(Activity { run, ..plain(Group::Idle, "queued", "Queued", &held) });
+    }
+    if open > 0 {
+        return Ok(match Why::of_agent(tx, agent.id, now)? {
+            Some(why) => {
+                let shown = plain(Group::Waiting, why.state(), why.label(), &why.reason());
+                Activity { why: Some(why), ..shown }
+            }
+            None => plain(Group::Idle, "queued", "Queued", ""),
+        });
     }
     if let Some(item) = stuck(tx, agent.id)? {
         let label = match item.state {
             ItemState::DeadLetter => format!("Stopped after {} tries", item.attempts),
             _ => "Stopped".to_owned(),
         };
-        let detail = item.last_error.clone().unwrap_or_default();
+        let detail = went_wrong(item.last_error.as_deref().unwrap_or_default());
         let shown = plain(Group::Attention, "stalled", &label, &detail);
         return Ok(Activity { stuck: Some(item), ..shown });
     }

@@ -52,6 +52,11 @@ pub enum AgentError {
     /// Nobody of that name could be its manager.
     #[error("nobody here is called \"{0}\"; it can report to an agent or to a person who is here")]
     NoManager(String),
+    /// What it has cannot go there.
+    #[error(
+        "what it has goes to somebody else who is here: an agent that is not archived, or a person"
+    )]
+    NoHeir,
     /// It would report to itself.
     #[error("an agent cannot report to itself; choose somebody else")]
     OwnManager,
@@ -109,6 +114,7 @@ impl Problem for AgentError {
             Self::BadShare => "budget_share_invalid",
             Self::BadOutput => "max_output_invalid",
             Self::NoManager(_) => "manager_not_found",
+            Self::NoHeir => "heir_not_found",
             Self::OwnManager => "manager_self",
             Self::Circle { .. } => "manager_circle",
             Self::WrongState { .. } => "agent_state",

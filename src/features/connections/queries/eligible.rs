@@ -2,12 +2,13 @@
 
 use jiff::SignedDuration;
 
-use crate::connections::model::{Connection, ConnectionKey, Grant, SpareKeys};
+use crate::connections::model::{Connection, ConnectionKey, Cooldown, Grant, SpareKeys};
 use crypto::keyring::Keyring;
 use kernel::Timestamp;
+use providers::error::ErrorClass;
 use store::{ReadExt, StoreError};
 
-use super::{base_of, first_model, needs_key};
+use super::{base_of, first_model, needs_key, turns};
 
 /// The longest that what calls are made with is believed to be good.
 const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24 + 1);
@@ -29,6 +30,8 @@ pub enum Reason {
     IneligibleProfile,
     /// No model is known that it could answer with.
     NoModel,
+    /// Its provider does not accept any of its keys.
+    Refused,
 }
 
 impl Reason {
@@ -42,6 +45,7 @@ impl Reason {
             Self::UnresolvedRef => "unresolved_ref",
             Self::IneligibleProfile => "ineligible_profile",
             Self::NoModel => "no_model",
+            Self::Refused => "key_refused",
         }
     }
 
@@ -57,6 +61,7 @@ impl Reason {
             }
             Self::IneligibleProfile => "Its address cannot be used; correct it.",
             Self::NoModel => "No model is known that could answer; test it, or name one.",
+            Self::Refused => "The provider does not accept the key; give another one.",
         }
     }
 
@@ -105,8 +110,24 @@ pub fn why_not(
         if !ids.is_empty() && !ids.iter().any(|id| ring.knows(id)) {
             return Ok(Some(Reason::UnresolvedRef));
         }
+        if is_refused(tx, connection)? {
+            return Ok(Some(Reason::Refused));
+        }
     }
     Ok(first_model(connection).is_none().then_some(Reason::NoModel))
+}
+
+/// Whether the last that a provider said of each key is that it does not accept it.
+fn is_refused(tx: &impl ReadExt, connection: &Connection) -> Result<bool, StoreError> {
+    let slots = turns::slots(tx, connection.id)?;
+    let mut refused = !slots.is_empty();
+    for slot in slots {
+        let last = tx.get::<Cooldown>(Cooldown::key(connection.id, slot, None))?;
+        let refuses =
+            |last: Cooldown| matches!(last.class, ErrorClass::Auth | ErrorClass::AuthPermanent);
+        refused &= last.is_some_and(refuses);
+    }
+    Ok(refused)
 }
 
 /// Why nobody can call through an account; nothing when somebody can, or it has keys.

@@ -80,7 +80,7 @@ const PAGES: &[Place] = &[
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
-    setting("Notification settings", "settings/notifications", "push e-mail digest quiet")
+    setting("Notification settings", "settings/notifications", "push email digest quiet")
         .needs(Can::Account),
     setting("Two-step sign-in", "settings/security", "security passkey 2fa totp app codes")
         .needs(Can::Account),
@@ -91,7 +91,7 @@ const PAGES: &[Place] = &[
     setting("Tasks", "settings/tasks", "delegation agents give work missed overdue days"),
     setting("Labels", "settings/labels", "tags colours tasks"),
     setting("Task templates", "settings/task-templates", "spawn plan"),
-    setting("Mail", "settings/mail", "smtp e-mail server").needs(Can::Admin),
+    setting("Mail", "settings/mail", "smtp email server").needs(Can::Admin),
     setting("Connections", "settings/connections", "models providers keys api openai anthropic"),
     setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
     setting("Budgets", "settings/usage/budgets", "limits money cap"),

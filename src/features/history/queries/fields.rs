@@ -74,7 +74,7 @@ const LABELS: &[(&str, &str)] = &[
     ("live", "Sub-agents at work at once"),
     ("total", "Sub-agents below one run"),
     ("minutes", "Minutes that one works"),
-    ("email", "E-mail"),
+    ("email", "Email"),
     ("handle", "Mentioned as"),
     ("size", "Size in bytes"),
     ("media", "Kind"),

@@ -3,19 +3,17 @@
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
-use crate::inbox::model::{DROPPED_AFTER, Item};
+use crate::inbox::model::Item;
 use crate::runs::model::Run;
-use crate::runs::queries::words;
-use crate::tasks::queries::{self as tasks, relations};
+use crate::tasks::queries as tasks;
 use app::Ws;
-use kernel::text::capitalized;
-use kernel::{ItemKind, ItemState, Outcome, Priority, Timestamp};
+use kernel::{ItemKind, ItemState, Priority, Timestamp};
 use store::{ReadExt, StoreError};
 use web::parts::Face;
 use web::time::RelTime;
 
-use super::order::{HELD_BY_ITSELF, QUIET_HOURS, RATE_LIMIT};
-use super::pace;
+use super::order::HELD_BY_ITSELF;
+use super::why::{Why, went_wrong};
 
 /// An inbox item as pages show it.
 #[derive(Clone, Debug)]
@@ -93,8 +91,7 @@ impl ItemView {
         }
         words.extend((item.attempts > 1).then(|| format!("try {}", item.attempts)));
         words.extend(item.front_at.is_some().then(|| "at the front".to_owned()));
-        words.extend(waits_for_others(tx, item)?);
-        words.extend(waits(tx, item, now, zone)?);
+        words.extend(Why::of(tx, item, now)?.map(|why| why.words(now, zone)));
         let said = item.reasons.iter().any(|reason| !reason.text.is_empty());
         let told = item.reasons.iter().map(|one| (one.summary.clone(), one.text.clone()));
         Ok(Self {
@@ -109,7 +106,7 @@ impl ItemView {
             more: item.reasons.len().saturating_sub(1),
             reasons: if said || 1 < item.reasons.len() { told.collect() } else { Vec::new() },
             words: words.join(" · "),
-            error: item.last_error.as_deref().map_or_else(String::new, last_words),
+            error: item.last_error.as_deref().map_or_else(String::new, went_wrong),
             is_fault: item.state != ItemState::Cancelled,
             task_href: match task.as_str() {
                 "" => String::new(),
@@ -147,96 +144,8 @@ impl ItemView {
     }
 }
 
-/// The sentence for what is noted as an item's last error: some of it is a word for programs, some is
-/// what an agent or a provider has said.
-fn last_words(error: &str) -> String {
-    if let Some(before) = error.strip_prefix(DROPPED_AFTER) {
-        return format!("Dropped. Before that: {}", last_words(before));
-    }
-    let outcome = match error {
-        "stopped" => return "Its run was stopped.".to_owned(),
-        "task closed" => return "The task was closed.".to_owned(),
-        "task archived" => return "The task was archived.".to_owned(),
-        "agent archived" => return "The agent was archived.".to_owned(),
-        "reassigned" => return "The task was given to somebody else.".to_owned(),
-        "undone" => return "The change that asked for it was undone.".to_owned(),
-        "no_outcome" => Outcome::NoOutcome,
-        "crash_loop" => Outcome::CrashLoop,
-        "interrupted" => Outcome::Interrupted,
-        _ => match error.strip_prefix("limit: ") {
-            Some(which) => Outcome::Limit { which: which.to_owned() },
-            None => return capitalized(error),
-        },
-    };
-    words::reason(&outcome).unwrap_or_else(|| error.to_owned())
-}
-
 fn is_held_by_itself(item: &Item) -> bool {
     item.held_reason.as_deref().is_some_and(|reason| HELD_BY_ITSELF.contains(&reason))
-}
-
-/// The tasks that must be done before an item is begun, in words.
-fn waits_for_others(tx: &impl ReadExt, item: &Item) -> Result<Option<String>, StoreError> {
-    let Some(task) = item.task.filter(|_| item.waits_for_blockers()) else { return Ok(None) };
-    let blockers = relations::open_blockers(tx, task)?;
-    let names = blockers.iter().take(3).map(|blocker| tasks::name(tx, blocker.number));
-    let names = names.collect::<Result<Vec<_>, _>>()?;
-    Ok((!names.is_empty()).then(|| format!("held: waits for {}", names.join(", "))))
-}
-
-/// What an open item waits for, since when, and until when if that is known.
-fn waits(
-    tx: &impl ReadExt,
-    item: &Item,
-    now: Timestamp,
-    zone: &TimeZone,
-) -> Result<Option<String>, StoreError> {
-    if !item.is_open() || item.state == ItemState::Leased {
-        return Ok(None);
-    }
-    let Some(reason) = item.held_reason.as_deref() else {
-        let later = item.not_before.filter(|at| *at > now);
-        return Ok(later.map(|until| format!("goes on {}", RelTime::new(until, now, zone).text)));
-    };
-    let mut words = format!("held: {}", held_words(reason));
-    if let Some(since) = item.held_since {
-        words.push_str(", since ");
-        words.push_str(&clock(since, now, zone));
-    }
-    let until = match reason {
-        QUIET_HOURS => pace::quiet_until(tx, &pace::of(tx, item.agent)?, now)?,
-        RATE_LIMIT => pace::full_until(tx, &pace::of(tx, item.agent)?, now)?,
-        _ => None,
-    };
-    if let Some(until) = until {
-        words.push_str(", until ");
-        words.push_str(&clock(until, now, zone));
-    }
-    Ok(Some(words))
-}
-
-/// "22:00", with the day when it is not today's.
-fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
-    let form = if at.date() == today { "%-H:%M" } else { "%-d %b %-H:%M" };
-    at.strftime(form).to_string()
-}
-
-/// Why the dispatcher does not begin an item, in words.
-#[must_use]
-pub fn held_words(reason: &str) -> &'static str {
-    match reason {
-        "workspace_paused" => "all work stands still",
-        "agent_paused" => "the agent is paused",
-        "agent_provisioning" => "the agent is being set up",
-        "agent_error" => "the agent has an error",
-        "agent_asleep" => "the agent's host sleeps",
-        "agent_archived" => "the agent is archived",
-        "over_budget" | "budget" => "the budget is used up",
-        QUIET_HOURS => "quiet hours",
-        RATE_LIMIT => "it began as many in the last hour as it may",
-        _ => "the agent cannot begin it yet",
-    }
 }
 
 fn glyph(kind: ItemKind) -> &'static str {
@@ -251,29 +160,5 @@ fn glyph(kind: ItemKind) -> &'static str {
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => "repeat",
         ItemKind::TaskOverdue => "clock",
         ItemKind::TaskEscalation => "warn",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::last_words;
-
-    #[test]
-    fn what_went_wrong_is_said_in_sentences() {
-        let loops = "The agent repeated the same call again and again.";
-        for (noted, said) in [
-            ("limit: loop", loops.to_owned()),
-            ("dropped after: limit: loop", format!("Dropped. Before that: {loops}")),
-            ("task closed", "The task was closed.".to_owned()),
-            ("declined: it is done already", "Declined: it is done already".to_owned()),
-            ("Die Datei fehlt.", "Die Datei fehlt.".to_owned()),
-            ("", String::new()),
-        ] {
-            assert_eq!(last_words(noted), said, "{noted}");
-        }
-        for noted in ["no_outcome", "crash_loop", "interrupted", "stopped"] {
-            let said = last_words(noted);
-            assert!(said.contains(' ') && said.ends_with('.'), "{noted}: {said}");
-        }
     }
 }

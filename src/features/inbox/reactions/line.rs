@@ -12,6 +12,7 @@ use crate::inbox::rules::{self, InboxError, NewItem};
 use crate::runs::model::Run;
 use crate::tasks::model::Task;
 use crate::tasks::queries::{self as tasks, relations};
+use jiff::SignedDuration;
 use kernel::key::KeyBuf;
 use kernel::text::{cut, ellipsis};
 use kernel::{
@@ -30,9 +31,16 @@ const MAX_TEXT: usize = 1024;
 /// How many pieces of work and comments are looked at.
 const LOOKED_AT: usize = 10;
 
+/// How long the result of a part waits for those of the others.
+const GATHERING: SignedDuration = SignedDuration::from_mins(15);
+
 /// Adds an item. Work that goes no deeper must not keep what caused it from happening.
 fn add(tx: &mut WriteTx<'_>, new: NewItem) -> Result<(), InboxError> {
-    match rules::enqueue(tx, new) {
+    gather(tx, new, None)
+}
+
+fn gather(tx: &mut WriteTx<'_>, new: NewItem, until: Option<Timestamp>) -> Result<(), InboxError> {
+    match rules::gather(tx, new, until) {
         Ok(_) | Err(InboxError::TooDeep) => Ok(()),
         Err(error) => Err(error),
     }
@@ -241,6 +249,31 @@ fn giver(tx: &WriteTx<'_>, part: &Task) -> Result<Option<(AgentId, Task)>, Store
     Ok(at_work(tx, chief)?.filter(|_| !own).map(|agent| (agent.id, about)))
 }
 
+/// Until when the result of a part waits, so that who gave it is woken once: while other agents are at work
+/// on others of its parts. What is blocked, or waits for a review, is not waited for.
+fn gathers(
+    tx: &WriteTx<'_>,
+    (chief, about): (AgentId, &Task),
+    part: &Task,
+) -> Result<Option<Timestamp>, StoreError> {
+    if part.status == TaskStatus::Blocked || about.id == part.id {
+        return Ok(None);
+    }
+    for other in tasks::children(tx, about.id)? {
+        let given = other.assignee.and_then(Assignee::agent).is_some_and(|agent| agent != chief);
+        let at_work = is_workable(&other) && other.status != TaskStatus::Blocked;
+        if other.id != part.id
+            && given
+            && at_work
+            && other.created_by.agent() == Some(chief)
+            && !tasks::standing::in_review(tx, other.id)?
+        {
+            return Ok(Some(tx.now() + GATHERING));
+        }
+    }
+    Ok(None)
+}
+
 /// A task that was given away has been finished or goes no further: who gave it hears of it, with the
 /// result.
 pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxError> {
@@ -262,7 +295,8 @@ pub(super) fn came_back(tx: &mut WriteTx<'_>, part: TaskId) -> Result<(), InboxE
         by,
         reason: Reason { text, ..reason(by, summary) },
     };
-    add(tx, new)
+    let until = gathers(tx, (chief, &about), &part)?;
+    gather(tx, new, until)
 }
 
 /// Work on a task that was given away waits for a review: who gave it hears of it.
@@ -292,7 +326,8 @@ pub(super) fn delivered(
         by,
         reason: Reason { text, ..reason(by, summary) },
     };
-    add(tx, new)
+    let until = gathers(tx, (chief, &about), &part)?;
+    gather(tx, new, until)
 }
 
 /// The last comments on a task, newest first.

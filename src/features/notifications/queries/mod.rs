@@ -5,7 +5,7 @@ pub mod snooze;
 pub mod view;
 
 use crate::agents::model::Agent;
-use crate::agents::queries::lines;
+use crate::agents::queries::{self as agents, lines};
 use crate::runs::model::{Run, Session};
 use crate::runs::queries::talk;
 use crate::tasks::model::Task;
@@ -31,7 +31,7 @@ const MOST_ASKED: usize = 100;
 pub const MANY: usize = 100;
 /// The number from which they are not counted further anywhere.
 pub const ALL: usize = 10_000;
-/// The hour at which the e-mail of the day is sent, unless somebody chose another.
+/// The hour at which the email of the day is sent, unless somebody chose another.
 pub const DIGEST_HOUR: u8 = 8;
 
 /// The person who answers for an agent: the first one up its line.
@@ -205,7 +205,10 @@ pub fn may_know(read: &dyn Read, about: About, member: &Member) -> Result<bool, 
 pub fn name(read: &dyn Read, actor: Actor) -> Result<String, StoreError> {
     let name = match actor {
         Actor::Person { account, .. } => read.get::<Member>(account)?.map(|member| member.name),
-        Actor::Agent { agent, .. } => read.get::<Agent>(agent)?.map(|agent| agent.name),
+        Actor::Agent { agent, .. } => match read.get::<Agent>(agent)? {
+            Some(agent) => Some(agents::called(read, &agent)?),
+            None => None,
+        },
         Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => None,
     };
     Ok(name.unwrap_or_else(|| "HQ".to_owned()))

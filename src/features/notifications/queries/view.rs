@@ -1,4 +1,4 @@
-//! A notification as a person sees it, on the page, in the bell and in an e-mail.
+//! A notification as a person sees it, on the page, in the bell and in an email.
 
 use jiff::tz::TimeZone;
 

@@ -114,7 +114,7 @@ pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
     let letter = Letter {
         from: settings.from,
         to: to.to_owned(),
-        subject: "HQ can send e-mail".to_owned(),
+        subject: "HQ can send email".to_owned(),
         text: format!("{words}\n\n{}\n", origin(&ws.app)),
         html: format!("<p>{words}</p>"),
         id: format!("test.{}", ws.app.clock.now_ms()),

@@ -271,6 +271,7 @@ fn area(event: &Event) -> Area {
         | Event::LabelChanged { .. }
         | Event::LabelDeleted { .. }
         | Event::Row { .. }
+        | Event::AgentSucceeded { .. }
         | Event::RoutineChanged { .. } => Area::Rows,
         Event::NoticeGiven { .. } => Area::Private,
         Event::SignedIn { .. }

@@ -221,6 +221,20 @@ pub fn stop_all_of(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Gives all routines of an agent to another one.
+///
+/// # Errors
+/// When the store refuses.
+pub fn pass_on(tx: &mut WriteTx<'_>, from: AgentId, to: AgentId) -> Result<(), StoreError> {
+    for mut routine in queries::of_agent(tx, from)? {
+        (routine.agent, routine.updated_at) = (to, tx.now());
+        tx.put(&routine)?;
+        let (id, name) = (routine.id, routine.name);
+        tx.emit(Event::RoutineChanged { routine: id, name, act: RoutineAct::Changed });
+    }
+    Ok(())
+}
+
 fn stop(
     tx: &mut WriteTx<'_>,
     mut routine: Routine,

@@ -2,6 +2,7 @@
 
 use super::checks::{MAX_DEPTH, MAX_LABELS, MAX_RELATIONS};
 use super::circles::FAR;
+use super::parts::MOST;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 use tool::merge::Clash;
@@ -62,6 +63,24 @@ pub enum TaskError {
     /// An agent that gives a task to itself.
     #[error("a task is delegated to somebody else; use task_create for a part of your own")]
     OwnDelegate,
+    /// A part that the same agent was given before.
+    #[error("{part} \"{title}\" asks the same agent for the same and is {status}; {hint}")]
+    GivenAlready {
+        /// The part's name.
+        part: String,
+        /// Its title.
+        title: String,
+        /// Where it stands.
+        status: String,
+        /// What to do in place of it.
+        hint: &'static str,
+    },
+    /// A task of which agents have made many parts.
+    #[error(
+        "{MOST} parts of {0} were given out since a person last said something on it; finish it with what \
+         there is, or say in a comment what else is needed and end: its people were told"
+    )]
+    EnoughParts(String),
     /// An agent that does not report to the one that gives work.
     #[error("{name} does not report to you, so you cannot give work to them; {hint}")]
     NotAReport {
@@ -194,6 +213,8 @@ impl Problem for TaskError {
             Self::TooDeep => "task_too_deep",
             Self::NotComplete { .. } => "task_not_complete",
             Self::OwnDelegate => "own_delegate",
+            Self::GivenAlready { .. } => "given_already",
+            Self::EnoughParts(_) => "enough_parts",
             Self::NotAReport { .. } => "not_a_report",
             Self::NotYours { .. } => "not_your_task",
             Self::Claimed { .. } => "task_claimed",
@@ -230,6 +251,8 @@ impl Problem for TaskError {
             | Self::NobodyBegins(_)
             | Self::Closed(_)
             | Self::Clash(_)
+            | Self::GivenAlready { .. }
+            | Self::EnoughParts(_)
             | Self::NoItem(_) => ProblemKind::Conflict,
             Self::Invalid(_)
             | Self::UnknownAssignee { .. }

@@ -22,6 +22,7 @@ pub mod marks;
 pub mod matching;
 pub mod open_ends;
 pub mod overdue;
+pub mod parts;
 pub mod people;
 pub mod relations;
 pub mod scene;

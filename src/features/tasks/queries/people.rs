@@ -1,6 +1,7 @@
 //! Everybody a task can belong to: names, faces, and who is meant by a word.
 
 use crate::agents::model::Agent;
+use crate::agents::queries::Called;
 use crate::runs::model::{self as runs, Run};
 use crate::tasks::queries::error::TaskError;
 use crate::workspace::model::Member;
@@ -14,6 +15,7 @@ pub struct People {
     members: Vec<Member>,
     agents: Vec<Agent>,
     working: Vec<AgentId>,
+    called: Called,
 }
 
 impl People {
@@ -24,10 +26,12 @@ impl People {
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let live = read.scan::<Run>(runs::RUN_LIVE, &Range::all())?;
         let working = live.iter().filter(|run| run.state == RunState::Running);
+        let agents: Vec<Agent> = read.list(&Range::all())?;
         Ok(Self {
             working: working.map(|run| run.agent).collect(),
             members: read.list(&Range::all())?,
-            agents: read.list(&Range::all())?,
+            called: Called::among(&agents),
+            agents,
         })
     }
 
@@ -78,7 +82,7 @@ impl People {
     pub fn face(&self, who: Assignee) -> Face {
         match who {
             Assignee::Agent(id) => match self.agent(id) {
-                Some(agent) => Face::agent(&agent.name, &agent.emoji, &agent.slug)
+                Some(agent) => Face::agent(&self.called.name(agent), &agent.emoji, &agent.slug)
                     .working(self.working.contains(&id).into()),
                 None => Face::agent("A former agent", "", "former"),
             },
@@ -165,7 +169,7 @@ impl People {
         for agent in &self.agents {
             let chosen = now == Some(Assignee::Agent(agent.id));
             if agent.archived_at.is_none() || chosen {
-                list.push(Choice::new(&agent.slug, &agent.name, chosen));
+                list.push(Choice::new(&agent.slug, self.called.name(agent), chosen));
             }
         }
         for member in &self.members {

@@ -8,7 +8,7 @@ use super::list::Today;
 use super::overdue::{self, Passed};
 use super::people::People;
 use super::standing::Standing;
-use crate::inbox::queries::view::held_words;
+use crate::inbox::queries::why::Cause;
 use crate::runs::queries::doing;
 use crate::tasks::model::Task;
 use app::{Who as _, Ws};
@@ -165,10 +165,14 @@ impl Scene {
                 hint: detail.clone(),
                 ..chip(format!("{who} waits"), "waiting")
             },
-            Standing::Queued { held: None } => chip(format!("Queued for {who}"), "queued"),
-            Standing::Queued { held: Some(why) } => {
-                let hint = format!("Held: {}.", held_words(why));
-                Chip { hint, ..chip(format!("Held for {who}"), "waiting") }
+            Standing::Queued { why: None } => chip(format!("Queued for {who}"), "queued"),
+            Standing::Queued { why: Some(why) } => {
+                let label = match why.cause {
+                    Cause::Again(_) => format!("{who} tries again later"),
+                    Cause::Later => format!("{who} goes on later"),
+                    Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => format!("Held for {who}"),
+                };
+                Chip { hint: why.reason(), ..chip(label, "waiting") }
             }
             Standing::Blocked => Chip {
                 hint: "It begins when the tasks are done that it waits for.".to_owned(),
@@ -176,7 +180,7 @@ impl Scene {
             },
             Standing::Paused => chip(format!("{who} is paused"), "paused"),
             Standing::InReview => {
-                Chip { glyph: "box", ..chip("In review".to_owned(), "in_review") }
+                Chip { glyph: "box", ..chip("Waits for a review".to_owned(), "in_review") }
             }
             Standing::Failed { run: number, reason } => Chip {
                 href: run(*number),

@@ -5,6 +5,7 @@ use super::relations;
 use crate::agents::model::Agent;
 use crate::deliverables::model::{self as deliverables, Deliverable};
 use crate::inbox::model::{self as inbox, Item};
+use crate::inbox::queries::why::{Cause, Why};
 use crate::runs::model::{self as runs, Run};
 use crate::tasks::model::Task;
 use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Timestamp};
@@ -36,8 +37,8 @@ pub enum Standing {
     },
     /// It is in the agent's inbox.
     Queued {
-        /// Why it is held, if it is.
-        held: Option<String>,
+        /// Why it does not begin now, if it may not.
+        why: Option<Why>,
     },
     /// Its agent is paused, so nothing will start.
     Paused,
@@ -147,16 +148,21 @@ pub(super) fn standing_near(
     let items = open_items(read, task.id)?;
     if let Some(item) = items.first() {
         let paused = agent == Some(AgentStatus::Paused);
-        let blocked = items.iter().all(Item::waits_for_blockers);
-        let blockers = if blocked { relations::open_blockers(read, task.id)? } else { Vec::new() };
-        let held = item.held_reason.clone().filter(|_| !paused);
-        if !blockers.is_empty() && held.is_none() && !paused {
-            return Ok(Standing::Blocked);
+        if paused {
+            return Ok(Standing::Paused);
         }
-        return Ok(if paused { Standing::Paused } else { Standing::Queued { held } });
+        let mut why = Why::of(&read, item, now)?;
+        if why.as_ref().is_some_and(|why| matches!(why.cause, Cause::Blocked(_))) {
+            if items.iter().all(Item::waits_for_blockers) {
+                return Ok(Standing::Blocked);
+            }
+            // Something else of the task is heard in any case.
+            why = None;
+        }
+        return Ok(Standing::Queued { why });
     }
     if newest.iter().any(|run| run.state == RunState::Queued) {
-        return Ok(Standing::Queued { held: None });
+        return Ok(Standing::Queued { why: None });
     }
     let waits = near.map_or_else(|| in_review(read, task.id), |near| Ok(near.in_review));
     if waits? {

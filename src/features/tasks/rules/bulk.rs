@@ -9,8 +9,8 @@ use crate::tasks::queries::labels::Asked;
 use kernel::{Assignee, Priority, StreamId, TaskId, TaskStatus, Timestamp};
 use store::WriteTx;
 
-/// How many tasks one change may have.
-pub const MOST: usize = 500;
+/// How many tasks one change may have: a transaction has at most 5,000 events, and each task has some.
+pub const MOST: usize = 1_000;
 
 /// What happens to each of the tasks; what is not given stays.
 #[derive(Clone, Debug, Default)]

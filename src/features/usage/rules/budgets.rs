@@ -219,13 +219,14 @@ pub fn set_limits(tx: &mut WriteTx<'_>, limits: Limits) -> Result<(), UsageError
     Ok(())
 }
 
-/// Tells of the budgets of these payers that are nearly or wholly used up, once in each period.
+/// Tells of the budgets of these payers that are nearly or wholly used up, once in each period, also of those that
+/// only warn.
 pub(super) fn watch(tx: &mut WriteTx<'_>, payers: &[Payer]) -> Result<(), UsageError> {
     for standing in standing::standings(tx, payers, tx.now())? {
         if standing.budget.is_of_run() {
             continue;
         }
-        let reached = standing.budget.hard && standing.is_used_up();
+        let reached = standing.is_used_up();
         if reached || standing.is_warm() {
             tell(tx, &standing.budget, reached)?;
         }

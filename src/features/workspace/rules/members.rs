@@ -121,7 +121,7 @@ pub struct Joining {
     pub account: AccountId,
     /// The name for others.
     pub name: String,
-    /// The e-mail address.
+    /// The email address.
     pub email: String,
 }
 

@@ -25,7 +25,10 @@ fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
     bench.set(Wish { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
     let id = bench.reserve(0, 250).unwrap();
     bench.write(move |tx| settle(tx, id, spent(250))).unwrap();
-    assert!(!bench.notice(Payer::Workspace, Period::Month).unwrap().reached);
+    assert!(
+        bench.notice(Payer::Workspace, Period::Month).unwrap().reached,
+        "and tells that it is used up"
+    );
     assert!(bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
     assert!(!bench.write(move |tx| remove(tx, agent, Period::Month)).unwrap());
     assert!(of(agent).is_empty());

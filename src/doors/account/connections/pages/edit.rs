@@ -12,6 +12,7 @@ use features::connections::queries;
 use features::connections::rules::{self, Changes, ConnectionError, KeyChange};
 use features::workspace::model::Settings;
 use kernel::ConnectionId;
+use kernel::text::listed;
 use store::{ReadExt, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -206,7 +207,9 @@ fn page(
 fn removal(agents: &[&str], is_default: bool) -> String {
     let mut text = "Its key is deleted.".to_owned();
     if !agents.is_empty() {
-        text = format!("{text} {} then use what the workspace uses.", agents.join(", "));
+        let verb = if agents.len() == 1 { "uses" } else { "use" };
+        let agents: Vec<String> = agents.iter().map(|one| (*one).to_owned()).collect();
+        text = format!("{text} {} then {verb} what the workspace uses.", listed(&agents));
     }
     if is_default {
         text =
@@ -260,17 +263,24 @@ pub(super) async fn save(
     };
     let rev = typed.rev.parse().ok();
     let write = move |tx: &mut WriteTx<'_>| {
-        rules::update(tx, id, rev, changes)?;
-        rules::turns::set_window(tx, id, window)
+        let changed = rules::update(tx, id, rev, changes)?;
+        rules::turns::set_window(tx, id, window)?;
+        Ok::<_, ConnectionError>(changed)
     };
-    match ws.write(&who, write).await {
-        Ok(()) => {}
+    let changed = match ws.write(&who, write).await {
+        Ok(changed) => changed,
         Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
-    }
+    };
     if removes {
         forget_key(&app, id);
     } else if !typed.key.trim().is_empty() {
         watch_key(&app, id, &typed.key);
+    }
+    // Another key or address is as good as its test; where people sign in, that is tested then.
+    if changed.tested.is_none() && changed.sign_in.is_none() {
+        let (flash, works) = super::try_out(&ws, &who, id, true).await?;
+        let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
+        return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))));
     }
     let text = format!("{} is saved.", typed.name.trim());
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))

@@ -74,6 +74,26 @@ fn told(checked: &Checked) -> Flash {
     }
 }
 
+/// Tests a connection that was just saved: what a person reads, and whether it works.
+///
+/// # Errors
+/// When the connection is gone.
+async fn try_out(
+    ws: &Ws,
+    who: &Person,
+    id: ConnectionId,
+    adopts: bool,
+) -> Result<(Flash, bool), PageError> {
+    match checks::test_for(ws, who, id, adopts).await {
+        Ok(checked) => Ok((told(&checked), checked.tested.ok)),
+        Err(error @ ConnectionError::OverBudget) => {
+            let words = format!("It is kept, but it was not tested: {error}.");
+            Ok((Flash::danger(words), false))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn test(
     app: App,
     ws: Ws,

@@ -6,12 +6,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::connections::checks;
 use features::connections::presets::{self, KeyNeed, PRESETS, Preset};
 use features::connections::provider::{seal_key, watch_key};
 use features::connections::queries;
 use features::connections::rules::{self, ConnectionError, NewConnection};
+use features::workspace::model::Settings;
 use providers::base::BaseError;
+use store::{ReadExt as _, StoreError};
 use web::error::PageError;
 use web::extract::Query;
 use web::flash;
@@ -21,9 +22,9 @@ use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::parts::colour_of;
 use web::session::Person;
-use web::shell::{Flash, Shell};
+use web::shell::Shell;
 
-use super::{HERE, MENU, sign_in, told};
+use super::{HERE, MENU, sign_in};
 
 struct KindLine {
     name: &'static str,
@@ -90,6 +91,8 @@ pub(super) struct Typed {
     base_url: String,
     key: String,
     default_model: String,
+    /// Whether agents stay with Practice although this one works.
+    stays: String,
 }
 
 #[derive(Template)]
@@ -100,6 +103,14 @@ struct NewPage {
     preset: KindView,
     v: Typed,
     wrong: Wrong,
+    /// Whether the workspace has no default yet.
+    on_practice: bool,
+}
+
+/// Whether agents without a model of their own use Practice.
+fn on_practice(ws: &Ws) -> Result<bool, StoreError> {
+    let settings = ws.read(|snap| snap.get::<Settings>(()))?;
+    Ok(settings.is_none_or(|settings| settings.default_model.is_none()))
 }
 
 pub(super) async fn form(
@@ -114,7 +125,9 @@ pub(super) async fn form(
         return sign_in::form(shell, vendor, sign_in::Typed { name, ..Default::default() });
     }
     let v = Typed { name, base_url: preset.address.to_owned(), ..typed };
-    html::page(&NewPage { shell, here: MENU, preset: preset.into(), v, wrong: Wrong::none() })
+    let on_practice = on_practice(&ws)?;
+    let (preset, wrong) = (preset.into(), Wrong::none());
+    html::page(&NewPage { shell, here: MENU, preset, v, wrong, on_practice })
 }
 
 fn kinds(ws: &Ws, shell: Shell) -> Result<Response, PageError> {
@@ -146,26 +159,18 @@ pub(super) async fn create(
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
     let new = match new_connection(&app, preset, &typed) {
         Ok(new) => new,
-        Err(error) => return again(shell, preset, typed, &error),
+        Err(error) => return again(&ws, shell, preset, typed, &error),
     };
     let id = match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
         Ok(id) => id,
-        Err(error) => return again(shell, preset, typed, &error),
+        Err(error) => return again(&ws, shell, preset, typed, &error),
     };
     if !typed.key.trim().is_empty() {
         watch_key(&app, id, &typed.key);
     }
-    let checked = match checks::test(&ws, &who, id).await {
-        Ok(checked) => checked,
-        Err(error @ ConnectionError::OverBudget) => {
-            let words = format!("It is kept, but it was not tested: {error}.");
-            let next = hx.go_to(&ws.url(&format!("{HERE}/{id}")));
-            return Ok(flash::say(&app, Flash::danger(words), next));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let next = if checked.tested.ok { HERE.to_owned() } else { format!("{HERE}/{id}") };
-    Ok(flash::say(&app, told(&checked), hx.go_to(&ws.url(&next))))
+    let (flash, works) = super::try_out(&ws, &who, id, typed.stays.is_empty()).await?;
+    let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))))
 }
 
 fn new_connection(
@@ -192,6 +197,7 @@ fn new_connection(
 
 /// The form once more with what was typed and what is wrong with it; a key is typed again.
 fn again(
+    ws: &Ws,
     shell: Shell,
     preset: &Preset,
     typed: Typed,
@@ -199,6 +205,7 @@ fn again(
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
     let v = Typed { key: String::new(), ..typed };
-    let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong };
+    let on_practice = on_practice(ws)?;
+    let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong, on_practice };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -78,9 +78,9 @@ const KINDS: [(&str, &str, Ways); 6] = [
     ("off", "Nowhere", ways(false, false, false, false)),
     ("app", "In the app", ways(true, false, false, false)),
     ("push", "App and push", ways(true, true, false, false)),
-    ("digest", "App and e-mail of the day", ways(true, false, false, true)),
-    ("mail", "App and e-mail at once", ways(true, false, true, false)),
-    ("all", "App, push and e-mail at once", ways(true, true, true, false)),
+    ("digest", "App and email of the day", ways(true, false, false, true)),
+    ("mail", "App and email at once", ways(true, false, true, false)),
+    ("all", "App, push and email at once", ways(true, true, true, false)),
 ];
 
 const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
@@ -138,8 +138,8 @@ fn said(ways: Ways) -> String {
     let all = [
         (ways.app, "app"),
         (ways.push, "push"),
-        (ways.mail, "e-mail"),
-        (ways.digest, "e-mail of the day"),
+        (ways.mail, "email"),
+        (ways.digest, "email of the day"),
     ];
     let on: Vec<&str> = all.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
     match on.as_slice() {
@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn ways_are_said_in_words() {
-        assert_eq!(said(ways(true, true, false, true)), "App, push and e-mail of the day");
+        assert_eq!(said(ways(true, true, false, true)), "App, push and email of the day");
         assert_eq!(said(ways(false, false, false, false)), "Nowhere");
-        assert_eq!(said(ways(false, false, true, false)), "E-mail");
+        assert_eq!(said(ways(false, false, true, false)), "Email");
     }
 }

@@ -141,7 +141,7 @@ async fn sign_in(
     }
 }
 
-/// Checks e-mail and password, slowly for those who guess. An unknown address costs as much time and
+/// Checks email and password, slowly for those who guess. An unknown address costs as much time and
 /// as many tries as a known one.
 async fn check(
     app: &App,

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::{self as agents_of, Activity, Group};
+use features::agents::queries::{self as agents_of, Activity, Called, Group};
 use features::deliverables::queries as deliverables;
 use features::notifications::model::CHOICES;
 use features::notifications::queries as notifications;
@@ -211,9 +211,10 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];
     let chats = numbers.chats;
+    let called = Called::among(numbers.agents.iter().map(|(agent, _)| agent));
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
         let working = Working::from(activity.group == Group::Working);
-        let face = Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working);
+        let face = Face::agent(&called.name(&agent), &agent.emoji, &agent.slug).working(working);
         let dot = Dot::new(activity.state, &activity.label);
         let line = NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot);
         line.count(chats.with(agent.id)).loud()

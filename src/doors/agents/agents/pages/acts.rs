@@ -1,19 +1,22 @@
 //! What a person does to an agent with one button.
 
 use axum::response::Response;
+use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
+use features::agents::queries::lines;
 use features::agents::{provision, rules};
 use kernel::AgentStatus;
 use store::WriteTx;
 use web::error::PageError;
-use web::extract::Path;
+use web::extract::{Form, Path};
 use web::flash;
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
 
+use super::super::heirs;
 use super::find;
 use features::agents::rules::AgentError;
 
@@ -54,16 +57,32 @@ pub(super) async fn resume(
     act((&app, &ws, &who, &hx), &slug, rules::resume, said).await
 }
 
+/// Who gets what an agent has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Goes {
+    tasks_to: String,
+    routines_to: String,
+}
+
 pub(super) async fn archive(
     app: App,
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
+    Form(goes): Form<Goes>,
 ) -> Result<Response, PageError> {
-    let said =
-        |agent: &Agent| format!("{} is archived. Its files and history are kept.", agent.name);
-    act((&app, &ws, &who, &hx), &slug, rules::archive, said).await
+    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let to = |name: &str| match name {
+        "" => Ok(None),
+        name => ws.read(|snap| lines::meant(snap, name))?.map_err(AgentError::NoManager),
+    };
+    let heirs = heirs(to(&goes.tasks_to)?, to(&goes.routines_to)?)?;
+    let agent = ws.write(&who, move |tx| rules::retire(tx, id, heirs)).await?;
+    let said = format!("{} is archived. Its files and history are kept.", agent.name);
+    let back = ws.url(&format!("agents/{}", agent.slug));
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
 }
 
 pub(super) async fn restore(

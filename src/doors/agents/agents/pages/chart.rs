@@ -284,7 +284,8 @@ fn dot(task: &Task, standing: &Standing) -> Dot {
     match standing {
         Standing::Working { .. } => Dot::new("working", "At work"),
         Standing::Waiting { .. } => Dot::new("waiting", "Waits"),
-        Standing::Queued { .. } => Dot::new("queued", "Queued"),
+        Standing::Queued { why: Some(why) } => Dot::new(why.state(), why.label()),
+        Standing::Queued { why: None } => Dot::new("queued", "Queued"),
         Standing::Paused => Dot::new("paused", "Its agent is paused"),
         Standing::Blocked => Dot::new("waiting", "Waits for other tasks"),
         Standing::InReview => Dot::new("in_review", "In review"),

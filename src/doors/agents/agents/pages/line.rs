@@ -107,11 +107,13 @@ pub(super) fn choices(
         Some(agent) => lines::below(tx, agent)?,
         None => Vec::new(),
     };
-    for other in queries::all(tx)? {
+    let others = queries::all(tx)?;
+    let called = queries::Called::among(&others);
+    for other in others {
         let is_below = below.iter().any(|one| one.id == other.id);
         if Some(other.id) != agent && !is_below {
             let chosen = now == Some(Manager::Agent(other.id));
-            all.push(Choice::new(&other.slug, &other.name, chosen));
+            all.push(Choice::new(&other.slug, called.name(&other), chosen));
         }
     }
     Ok(all)

@@ -9,6 +9,7 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::{self, Activity, Group};
 use features::connections::queries::PRACTICE;
+use features::dashboard::queries::{Scene, needs};
 use features::runs::queries as runs;
 use features::tasks::queries as tasks;
 use features::usage::queries as usage;
@@ -91,8 +92,8 @@ struct Summary {
     slices: Vec<Slice>,
     runs_today: usize,
     hours: Vec<Hour>,
-    need_you: usize,
-    need_text: String,
+    need_you: String,
+    need_text: &'static str,
     need_href: String,
     open_items: usize,
     open_text: String,
@@ -177,7 +178,7 @@ fn fleet(
         let row = row(ws, who, snap, when, agent, activity, spent)?;
         rows.push(Row { unread: unread.with(agent.id), ..row });
     }
-    let summary = summary(ws, snap, when, &costs, &rows, open_items)?;
+    let summary = summary(ws, snap, (who, when), &costs, open_items)?;
     let list_href = ws.url("agents");
     let groups: Vec<Group> = rows.iter().map(|row| row.group).collect();
     let filters = filters_of(&list_href, "", &groups, wanted, in_archive);
@@ -325,14 +326,14 @@ fn now_words(
             }
         }
     }
-    meta.extend((!activity.detail.is_empty()).then(|| activity.detail.clone()));
+    let detail = activity.detail_at(when.now, &when.zone);
+    meta.extend((!detail.is_empty()).then_some(detail));
     if activity.group != Group::Idle && activity.open > 1 {
         meta.push(format!("{} wait", format::count(activity.open as u64, "item", "items")));
     }
     let what = match activity.state {
         "working" if title.is_empty() => "in a conversation",
         "working" => "on",
-        "queued" => "and about to begin",
         _ if !title.is_empty() => "with",
         _ => "",
     };
@@ -376,9 +377,8 @@ fn act(ws: &Ws, agent: &Agent, activity: &Activity, href: &str) -> Option<Act> {
 fn summary(
     ws: &Ws,
     snap: &Snap<'_>,
-    when: &When,
+    (who, when): (&Person, &When),
     costs: &[(&Agent, i64)],
-    rows: &[Row],
     open_items: usize,
 ) -> Result<Summary, StoreError> {
     let spent = usage::month_total(snap, when.now)?;
@@ -390,8 +390,8 @@ fn summary(
     };
     let (slices, bar_label) = slices(costs, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
-    let need: Vec<&Row> =
-        rows.iter().filter(|r| matches!(r.group, Group::Waiting | Group::Attention)).collect();
+    let (_, needs) = needs::rows(snap, &Scene::new(snap, ws, who)?)?;
+    let waits = needs.told().is_some();
     Ok(Summary {
         spent: format::money(spent),
         budget,
@@ -399,15 +399,9 @@ fn summary(
         slices,
         runs_today,
         hours,
-        need_you: need.len(),
-        need_text: match need.first() {
-            None => "Nobody waits for you".to_owned(),
-            Some(row) => format!("{}: {}", row.name, row.dot.label),
-        },
-        need_href: match need.first() {
-            None => String::new(),
-            Some(row) => ws.url(&format!("agents/{}", row.id)),
-        },
+        need_you: if waits { needs.short() } else { "0".to_owned() },
+        need_text: if waits { "All on the dashboard" } else { "Nothing waits for you" },
+        need_href: if waits { ws.url("") } else { String::new() },
         open_items,
         open_text: match open_items {
             0 => "All inboxes are empty".to_owned(),

@@ -9,7 +9,7 @@ use app::{App, Ws};
 use features::agents::provision;
 use features::agents::queries::lines;
 use features::agents::rules::{self, NewAgent};
-use features::agents::templates;
+use features::agents::templates::{self, Manifest};
 use kernel::Manager;
 use store::{ReadExt, StoreError};
 use web::emoji;
@@ -54,13 +54,27 @@ pub(super) struct Typed {
     reports_to: String,
 }
 
+/// A role to choose.
+struct RoleCard {
+    href: String,
+    name: &'static str,
+    emoji: &'static str,
+    about: &'static str,
+    chosen: bool,
+}
+
 #[derive(Template)]
 #[template(path = "agents/new.html")]
 struct NewPage {
     shell: Shell,
     v: Typed,
     wrong: Wrong,
-    templates: Vec<Choice>,
+    /// The roles by team.
+    teams: Vec<(&'static str, Vec<RoleCard>)>,
+    /// What is said of the one that is chosen.
+    role: Option<&'static Manifest>,
+    /// Whether a role is still to be chosen.
+    choosing: bool,
     emojis: Vec<Choice>,
     models: Vec<Choice>,
     thinking: Vec<Choice>,
@@ -73,16 +87,17 @@ pub(super) async fn form(
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
+    let choosing = typed.template.is_empty();
     let template = templates::find(&typed.template).or_else(|| templates::find("default"));
     let manifest = template.map(|template| &template.manifest);
     let v = Typed {
         template: template.map_or_else(String::new, |template| template.slug.clone()),
         emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
         thinking: manifest.map_or_else(String::new, |m| m.thinking.word().to_owned()),
-        exec: "on".to_owned(),
+        exec: if manifest.is_none_or(|one| one.exec) { "on".to_owned() } else { String::new() },
         ..typed
     };
-    html::page(&page(&ws, &who, shell, v, Wrong::none())?)
+    html::page(&NewPage { choosing, ..page(&ws, &who, shell, v, Wrong::none())? })
 }
 
 fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, PageError> {
@@ -92,17 +107,23 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
         let managers = line::choices(snap, None, now, who.account)?;
         Ok::<_, StoreError>((model_choices(snap, Some(&wish))?, managers))
     })?;
-    // The plain one first: it fits when nothing else does.
-    let mut all: Vec<_> = templates::builtin().iter().collect();
-    all.sort_by_key(|template| template.slug != "default");
-    let templates = all.into_iter().map(|template| {
-        let manifest = &template.manifest;
-        let label = format!("{} {}", manifest.emoji, manifest.name);
-        Choice::new(&template.slug, label, template.slug == v.template).hint(&manifest.description)
-    });
+    let card = |template: &'static templates::Template| RoleCard {
+        href: ws.url(&format!("agents/new?template={}", template.slug)),
+        name: &template.manifest.name,
+        emoji: &template.manifest.emoji,
+        about: &template.manifest.description,
+        chosen: template.slug == v.template,
+    };
+    let of_team = |(team, label): &(&str, &'static str)| {
+        let all = templates::builtin().iter();
+        let cards = all.filter(|template| template.manifest.team == *team).map(card);
+        (*label, cards.collect::<Vec<_>>())
+    };
     Ok(NewPage {
         shell,
-        templates: templates.collect(),
+        teams: templates::TEAMS.iter().map(of_team).collect(),
+        role: templates::find(&v.template).map(|template| &template.manifest),
+        choosing: false,
         emojis: emoji::choices(&v.emoji),
         models,
         thinking: thinking_choices(v.thinking.parse().ok(), kernel::Thinking::ALL),

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
-use features::agents::queries::{Activity, Group};
+use features::agents::queries::{self as agents, Activity, Group};
 use features::connections::model::Connection;
 use features::connections::queries::{PRACTICE, PRACTICE_LABEL};
 use features::inbox::queries as inbox;
 use features::inbox::queries::view::ItemView;
+use features::inbox::queries::why::went_wrong;
 use features::routines::queries as routines;
 use features::runs::model::{CallStatus, ModelSource, Run};
 use features::runs::queries as runs;
@@ -24,7 +25,7 @@ use features::tasks::queries::{self as tasks, list, overdue};
 use features::usage::model::day_of;
 use features::usage::queries as usage;
 use kernel::text::ellipsis;
-use kernel::{Assignee, Can, ItemState, Outcome, RunState, Timestamp};
+use kernel::{Assignee, Can, ItemState, Outcome, Role, RunState, Timestamp};
 use store::{ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Query};
@@ -136,6 +137,10 @@ struct View {
     thinking: &'static str,
     line: LineView,
     programs: &'static str,
+    /// What its role answers for; empty when that says nothing.
+    domains: String,
+    /// Where its files lie on the server; empty for who does not own it.
+    folder: String,
     created: RelTime,
     last: Vec<LastRun>,
     runs_href: String,
@@ -307,7 +312,7 @@ fn view(
         manages: head.manages,
         may_stop: who.access.may(Can::Chat),
         stuck: stuck(agent, head),
-        idle: idle_words(agent, &head.activity),
+        idle: idle_words(agent, &head.activity, when),
         runs: live,
         tasks: open.items.iter().map(|task| task_row(ws, &key, &today, task)).collect(),
         tasks_count: match open_count {
@@ -334,6 +339,11 @@ fn view(
             (true, false) => "in the jail, without network",
             (true, true) => "in the jail, with network",
         },
+        domains: agents::role(agent).map_or_else(String::new, |role| role.domains.join(", ")),
+        folder: match who.role {
+            Role::Owner => ws.agent_folder(&agent.slug).display().to_string(),
+            _ => String::new(),
+        },
         created: when.at(agent.created_at),
         last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
         routines: routine_rows(ws, snap, when, agent)?,
@@ -343,7 +353,8 @@ fn view(
     })
 }
 
-fn idle_words(agent: &Agent, activity: &Activity) -> String {
+fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
+    let (now, zone) = (when.now, &when.zone);
     let name = &agent.name;
     match (activity.state, activity.group) {
         ("archived", _) => format!("{name} is archived."),
@@ -351,7 +362,13 @@ fn idle_words(agent: &Agent, activity: &Activity) -> String {
             format!("{name} is paused: its tasks keep their place until you resume it.")
         }
         ("provisioning", _) => "Its files are being made.".to_owned(),
-        ("queued", _) => format!("{name} is about to begin."),
+        ("queued", _) if activity.detail.is_empty() => {
+            format!("{name} begins as soon as a place is free.")
+        }
+        ("retrying", _) => {
+            format!("{}. What went wrong: {}", activity.detail_at(now, zone), activity.detail)
+        }
+        ("held", _) => format!("{}.", activity.detail_at(now, zone)),
         (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
         _ => activity.detail.clone(),
     }
@@ -382,7 +399,7 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     let item = activity.stuck.as_ref()?;
     Some(Stuck {
         title: format!("{}.", activity.label),
-        why: item.last_error.clone().unwrap_or_default(),
+        why: went_wrong(item.last_error.as_deref().unwrap_or_default()),
         retry_href: head.item_href(item.id),
         raise_href: String::new(),
     })

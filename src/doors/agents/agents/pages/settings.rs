@@ -8,17 +8,21 @@ use app::{App, Ws};
 use features::agents::model::{Agent, Reach, ReachOf};
 use features::agents::provision;
 use features::agents::queries::head::{self, Head, Place};
-use features::agents::queries::reach;
+use features::agents::queries::{self as agents, lines, reach};
 use features::agents::rules::{self, Changes, ModelWish};
 use features::connections::model::Fallbacks;
 use features::connections::queries::turns;
 use features::history::queries::{self as history, meanwhile};
 use features::inbox::model::pace::Pace;
 use features::inbox::queries::pace;
+use features::routines::queries as routines;
 use features::runs::model::{QueueOf, RunLimits};
 use features::runs::queries::{bounds, habits, queue};
+use features::tasks::queries as tasks;
 use git::Author;
-use store::ReadExt;
+use kernel::Assignee;
+use kernel::text::listed;
+use store::{ReadExt, StoreError};
 use web::emoji;
 use web::error::PageError;
 use web::extract::{Form, Path};
@@ -32,7 +36,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use super::new::budget;
-use super::{chosen, find, model_choices, model_wish, thinking_choices};
+use super::{chosen, find, line, model_choices, model_wish, thinking_choices};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -83,6 +87,62 @@ struct SettingsPage {
     /// When it begins work and how much.
     pace: pace::Fields,
     pace_history: String,
+    /// What it has, and who could get it when it is archived.
+    leaves: Leaves,
+}
+
+/// What an agent has that somebody has to take over.
+struct Leaves {
+    /// What stands at the field for its tasks; empty when it has none.
+    tasks: String,
+    tasks_to: Vec<Choice>,
+    /// What stands at the field for its routines; empty when it has none.
+    routines: String,
+    routines_to: Vec<Choice>,
+    /// All of it in a sentence.
+    told: String,
+}
+
+impl Leaves {
+    fn of(tx: &impl ReadExt, agent: &Agent, who: &Person) -> Result<Self, StoreError> {
+        let tasks = tasks::list::open_count_of(tx, Assignee::Agent(agent.id))?;
+        let routines = routines::of_agent(tx, agent.id)?.len() as u64;
+        let reports = lines::reports(tx, agent.id)?;
+        let mut tasks_to = line::choices(tx, None, None, who.account)?;
+        tasks_to.retain(|choice| choice.value != agent.slug);
+        let mut routines_to = vec![Choice::new("none", "Nobody: they stop", true)];
+        let others = agents::all(tx)?.into_iter().filter(|other| other.id != agent.id);
+        routines_to.extend(others.map(|other| Choice::new(&other.slug, &other.name, false)));
+        let mut told = vec!["Its runs are stopped and what waits for it is cancelled.".to_owned()];
+        let has = [
+            (tasks, format::count(tasks, "open task", "open tasks")),
+            (routines, format::count(routines, "routine", "routines")),
+        ];
+        let has: Vec<String> =
+            has.into_iter().filter(|(count, _)| 0 < *count).map(|(_, words)| words).collect();
+        if !has.is_empty() {
+            told.push(format!("It has {}, which go to whom you choose here.", listed(&has)));
+        }
+        if !reports.is_empty() {
+            let names: Vec<String> = reports.iter().map(|one| one.name.clone()).collect();
+            let chief = lines::named(tx, agent.reports_to)?;
+            let chief = chief.map_or_else(|| "nobody".to_owned(), |chief| chief.name);
+            let verb = if names.len() == 1 { "reports" } else { "report" };
+            told.push(format!("{} then {verb} to {chief}.", listed(&names)));
+        }
+        told.push("Files, chats and history are kept.".to_owned());
+        let label = |count: u64, what: &str| match count {
+            0 => String::new(),
+            count => format!("Its {what} ({}) go to", format::grouped(count)),
+        };
+        Ok(Self {
+            tasks: label(tasks, "open tasks"),
+            tasks_to,
+            routines: label(routines, "routines"),
+            routines_to,
+            told: told.join(" "),
+        })
+    }
 }
 
 fn on(is: bool) -> String {
@@ -158,6 +218,7 @@ fn page(
             ))
         })?;
     let (order_history, bounds_history, pace_history) = histories;
+    let leaves = ws.read(|snap| Leaves::of(snap, agent, who))?;
     Ok(SettingsPage {
         shell,
         head,
@@ -175,6 +236,7 @@ fn page(
         only,
         pace,
         pace_history,
+        leaves,
         queue_href: ws.url(&format!("agents/{}/queue", agent.slug)),
         talk,
         talk_href: ws.url(&format!("agents/{}/conversations", agent.slug)),

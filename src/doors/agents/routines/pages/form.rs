@@ -6,21 +6,25 @@ use axum::response::Response;
 use app::{App, Ws};
 use features::agents::queries as agents;
 use features::history::queries::meanwhile;
+use features::inbox::queries::pace;
 use features::routines::conditions::{MOST, Op};
 use features::routines::model::{Routine, Trigger};
 use features::routines::queries::{self, view};
 use features::routines::registry::{self, Kind, VIEW};
 use features::routines::rules::{self, RoutineError};
+use features::runs::queries as runs;
 use features::tasks::model::template::Template as TaskTemplate;
 use features::tasks::queries::people::People;
 use features::tasks::queries::{looks, templates};
+use features::usage::queries as usage;
 use features::workspace::model::Settings;
+use jiff::{SignedDuration, Timestamp};
 use kernel::vocab::CadenceKind;
 use kernel::{
     AccountId, AgentId, Assignee, CatchUp, Overlap, Priority, Problem as _, RoutineId,
     RoutineSession, Thinking,
 };
-use store::{Read, ReadExt as _, WriteTx};
+use store::{Read, ReadExt, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
 use web::form::{Meanwhile, Wrong};
@@ -30,7 +34,7 @@ use web::parts::Choice;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::zones;
-use web::{flash, html};
+use web::{flash, format, html};
 
 use super::typed::{ANY_ROWS, ROWS, Typed};
 
@@ -396,6 +400,48 @@ struct PreviewPart {
     next: Vec<String>,
     /// The titles of the tasks of a template, as they are written there.
     tasks: Vec<String>,
+    /// How often that is and what it costs, when it is often; else empty.
+    often: String,
+}
+
+/// From how many firings a day on it is said what they cost.
+const OFTEN: usize = 48;
+/// How many runs of the agent tell what one costs.
+const LAST_RUNS: usize = 20;
+
+/// How often a schedule fires in a day, how much of that its agent begins, and what its last runs cost.
+fn often(
+    tx: &impl ReadExt,
+    trigger: &Trigger,
+    agent: &str,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    let Trigger::Schedule(schedule) = trigger else { return Ok(String::new()) };
+    let day = now + SignedDuration::from_hours(24);
+    let times = schedule.upcoming(now, 1_440).into_iter().filter(|at| *at <= day).count();
+    if times < OFTEN {
+        return Ok(String::new());
+    }
+    let mut told = format!("{} times a day", format::grouped(times as u64));
+    let Some(agent) = agents::by_name(tx, agent)? else { return Ok(told) };
+    let most = pace::of(tx, agent.id)?.per_hour.unwrap_or(pace::PER_HOUR);
+    if usize::from(most) * 24 < times {
+        told.push_str(&format!("; {} begins at most {most} items an hour", agent.name));
+    }
+    let (mut sum, mut count) = (0, 0);
+    for hit in runs::of_agent(tx, agent.id, None, LAST_RUNS)? {
+        if hit.record.ended_at.is_some() {
+            sum += usage::run_cost(tx, hit.record.id)?;
+            count += 1;
+        }
+    }
+    if 0 < sum {
+        let one = sum / count;
+        let day = one * i64::try_from(times.min(usize::from(most) * 24)).unwrap_or(i64::MAX);
+        let (one, day) = (format::money(one), format::money(day));
+        told.push_str(&format!("; at {one} a run, as its last ones cost, some {day} a day"));
+    }
+    Ok(told)
 }
 
 /// What is being typed, in a sentence, with the next times.
@@ -423,10 +469,15 @@ pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Respon
                 ),
                 next: next.map(|at| view::moment(at, &zone)).collect(),
                 tasks,
+                often: ws.read(|snap| {
+                    often(snap, &trigger, wish.agent.as_deref().unwrap_or_default(), now)
+                })?,
             }
         }
         // What is wrong is said when the form is sent.
-        Err(_) => PreviewPart { words: String::new(), next: Vec::new(), tasks },
+        Err(_) => {
+            PreviewPart { words: String::new(), next: Vec::new(), tasks, often: String::new() }
+        }
     };
     html::fragment(&part)
 }

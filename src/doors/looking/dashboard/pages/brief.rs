@@ -3,7 +3,7 @@
 use askama::Template;
 
 use features::agents::queries::{self as agents, Group};
-use features::runs::model::RUNS;
+use features::dashboard::queries::needs::Count;
 use features::runs::queries as runs;
 use features::usage::queries as usage;
 use kernel::{AgentId, Outcome};
@@ -12,7 +12,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
 
-use super::{Scene, face};
+use features::dashboard::queries::{Scene, face};
 
 /// How many of the last runs are looked at for what was done today.
 const RUNS_OF_TODAY: usize = 200;
@@ -28,14 +28,17 @@ pub(super) struct Brief {
     crew: Vec<(Face, Dot, String)>,
 }
 
-pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Brief, StoreError> {
+pub(super) fn read(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    needs: Count,
+) -> Result<Brief, StoreError> {
     let hour = scene.now.to_zoned(scene.zone.clone()).hour();
     let mut crew = Vec::new();
-    let (mut working, mut attention) = (0_u64, 0_u64);
+    let mut working = 0_u64;
     for agent in &scene.agents {
         let activity = agents::activity(tx, agent, scene.now)?;
         working += u64::from(activity.group == Group::Working);
-        attention += u64::from(activity.group == Group::Attention);
         let rank = match activity.group {
             Group::Working => 0,
             Group::Attention => 1,
@@ -51,12 +54,8 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Brief, StoreE
     crew.sort_by_key(|(rank, _)| *rank);
     let mut sentences = Vec::new();
     sentences.extend(done_today(tx, scene)?);
-    sentences.extend(match (working, attention) {
-        (0, 0) => None,
-        (n, 0) => Some(format!("{} working.", verb(n))),
-        (0, m) => Some(format!("{} your help.", needs(m))),
-        (n, m) => Some(format!("{} working, {} your help.", verb(n), lower(&needs(m)))),
-    });
+    sentences.extend((0 < working).then(|| format!("{} working.", verb(working))));
+    sentences.extend(needs.told());
     let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
     if 0 < cost {
         sentences.push(format!("Today has cost {} so far.", format::money(cost)));
@@ -65,7 +64,7 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Brief, StoreE
         sentences.push("All is quiet.".to_owned());
     }
     Ok(Brief {
-        live: Live::new(scene.ws.url("")).table(RUNS.name).table("agents"),
+        live: super::needs::live(scene),
         greeting: greeting(hour, &scene.who.name),
         sentences,
         crew: crew.into_iter().take(CREW).map(|(_, one)| one).collect(),
@@ -114,18 +113,6 @@ fn verb(n: u64) -> String {
         1 => "One agent is".to_owned(),
         n => format!("{} agents are", format::grouped(n)),
     }
-}
-
-fn needs(n: u64) -> String {
-    match n {
-        1 => "One needs".to_owned(),
-        n => format!("{} need", format::grouped(n)),
-    }
-}
-
-fn lower(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// "Good morning, Mira".

@@ -15,7 +15,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
 
-use super::{Scene, face};
+use features::dashboard::queries::{Scene, face};
 
 /// How many agents stand on the dashboard; the others are on their own page.
 const SHOWN: usize = 12;
@@ -140,8 +140,9 @@ fn resting(
     agent: kernel::AgentId,
     activity: &agents::Activity,
 ) -> Result<String, StoreError> {
-    if !activity.detail.is_empty() {
-        return Ok(kernel::text::ellipsis(&activity.detail, 120));
+    let detail = activity.detail_at(scene.now, &scene.zone);
+    if !detail.is_empty() {
+        return Ok(kernel::text::ellipsis(&detail, 120));
     }
     if 0 < activity.open {
         let open = u64::try_from(activity.open).unwrap_or(u64::MAX);

@@ -9,7 +9,7 @@ use web::live::Live;
 use web::parts::Face;
 use web::time::RelTime;
 
-use super::Scene;
+use features::dashboard::queries::Scene;
 
 /// How many lines.
 const LINES: usize = 10;

@@ -9,17 +9,14 @@ mod happened;
 mod needs;
 mod spend;
 
+use app::Ws;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::tz::TimeZone;
-
-use app::Ws;
-use features::agents::model::Agent;
 use features::agents::queries as agents;
+use features::dashboard::queries::{self as dashboard, Scene, face};
 use features::tasks::model::BY_NUMBER;
-use features::workspace::model::Settings;
-use kernel::{AgentStatus, Can, Timestamp};
+use kernel::{AgentStatus, Can};
 use store::{Range, ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::html::{self, RenderError};
@@ -28,60 +25,11 @@ use web::parts::Face;
 use web::routes::{Needs, Routes};
 use web::session::Person;
 use web::shell::Shell;
-use web::time::RelTime;
 
 /// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new().get("/", show.needs(Can::Read))
-}
-
-/// What all parts of the page know.
-struct Scene<'a> {
-    ws: &'a Ws,
-    who: &'a Person,
-    now: Timestamp,
-    zone: TimeZone,
-    settings: Option<Settings>,
-    agents: Vec<Agent>,
-}
-
-impl<'a> Scene<'a> {
-    fn new(tx: &impl ReadExt, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
-        Ok(Self {
-            ws,
-            who,
-            now: ws.app.clock.now(),
-            zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
-            settings: tx.get::<Settings>(())?,
-            agents: agents::all(tx)?,
-        })
-    }
-
-    fn time(&self, at: Timestamp) -> RelTime {
-        RelTime::new(at, self.now, &self.zone)
-    }
-
-    /// `MC-142`.
-    fn task_name(&self, number: u32) -> String {
-        let key = self.settings.as_ref().map_or("HQ", |settings| settings.task_key.as_str());
-        format!("{key}-{number}")
-    }
-
-    fn agent(&self, id: kernel::AgentId) -> Option<&Agent> {
-        self.agents.iter().find(|agent| agent.id == id)
-    }
-
-    /// The person's midnight.
-    fn midnight(&self) -> Timestamp {
-        let today = self.now.to_zoned(self.zone.clone()).start_of_day();
-        today.map_or(self.now, |start| start.timestamp())
-    }
-}
-
-/// The face of an agent at rest.
-fn face(agent: &Agent) -> Face {
-    Face::agent(&agent.name, &agent.emoji, &agent.slug)
 }
 
 /// The first thing to do with a new agent.
@@ -103,6 +51,9 @@ struct Show {
     spend: spend::Spend,
     happened: happened::Happened,
     starter: Option<Starter>,
+    /// Whether agents have no model but Practice.
+    on_practice: bool,
+    may_admin: bool,
 }
 
 /// Before the first agent.
@@ -135,14 +86,17 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
     }
     let page = ws.read(|tx| {
         let scene = Scene::new(tx, &ws, &who)?;
+        let waiting = dashboard::needs::rows(tx, &scene)?;
         Ok::<_, StoreError>(Show {
             shell,
-            brief: brief::read(tx, &scene)?,
-            needs: needs::read(tx, &scene)?,
+            brief: brief::read(tx, &scene, waiting.1)?,
+            needs: needs::draw(&scene, waiting),
             fleet: fleet::read(tx, &scene)?,
             spend: spend::read(tx, &scene)?,
             happened: happened::read(&scene)?,
             starter: starter(tx, &scene)?,
+            on_practice: scene.settings.as_ref().is_none_or(|one| one.default_model.is_none()),
+            may_admin: may(Can::Admin),
         })
     })?;
     html::page(&page)
@@ -155,8 +109,10 @@ fn region_of(
     region: &str,
 ) -> Result<Option<Result<String, RenderError>>, StoreError> {
     Ok(match region {
-        "brief" => Some(html::render(&brief::read(tx, scene)?)),
-        "needs" => Some(html::render(&needs::read(tx, scene)?)),
+        "brief" => {
+            Some(html::render(&brief::read(tx, scene, dashboard::needs::rows(tx, scene)?.1)?))
+        }
+        "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::rows(tx, scene)?))),
         "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
         "spend" => Some(html::render(&spend::read(tx, scene)?)),
         "happened" => Some(html::render(&happened::read(scene)?)),

@@ -9,7 +9,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Face, Tone, percent};
 
-use super::{Scene, face};
+use features::dashboard::queries::{Scene, face};
 
 /// How many agents are named.
 const NAMED: usize = 5;

@@ -256,6 +256,9 @@ struct Relations {
     parent: Option<TaskRef>,
     /// Its parts.
     children: Vec<TaskRef>,
+    /// In the answer to a POST: whether the relation is a new one. What is so already changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<bool>,
 }
 
 fn tie(
@@ -289,7 +292,7 @@ fn relations_of(read: &dyn Read, id: TaskId) -> Result<Relations, TaskError> {
     };
     let children = queries::children(read, id)?;
     let children = children.iter().map(|part| TaskRef::of(&names, part)).collect();
-    Ok(Relations { blocked_by, blocks, relates_to, parent, children })
+    Ok(Relations { blocked_by, blocks, relates_to, parent, children, added: None })
 }
 
 async fn related(ws: Ws, Path(text): Path<String>) -> Result<Json<Relations>, ApiError> {
@@ -334,16 +337,21 @@ async fn relate(
         let other = other.map_err(|error| TaskError::field("other", error.to_string()))?;
         Ok::<_, TaskError>((task.id, other.id))
     })?;
-    let related = once.run(move |tx: &mut WriteTx<'_>| {
-        let (from, kind, to) = match body.kind {
-            Stands::BlockedBy => (id, RelationKind::BlockedBy, other),
-            Stands::Blocks => (other, RelationKind::BlockedBy, id),
-            Stands::RelatesTo => (id, RelationKind::RelatesTo, other),
-        };
-        rules::relations::relate(tx, from, kind, to).map(|_| ())
-    });
+    let (from, kind, to) = match body.kind {
+        Stands::BlockedBy => (id, RelationKind::BlockedBy, other),
+        Stands::Blocks => (other, RelationKind::BlockedBy, id),
+        Stands::RelatesTo => (id, RelationKind::RelatesTo, other),
+    };
+    let count = |read: &dyn Read| relations::count(read, id);
+    let before = ws.read(|snap| count(snap))?;
+    let related = once
+        .run(move |tx: &mut WriteTx<'_>| rules::relations::relate(tx, from, kind, to).map(|_| ()));
     ws.write(&who, related).await?;
-    Ok(Json(ws.read(|snap| relations_of(snap, id))?))
+    let shown = ws.read(|snap| {
+        let added = Some(before < count(snap)?);
+        Ok::<_, TaskError>(Relations { added, ..relations_of(snap, id)? })
+    })?;
+    Ok(Json(shown))
 }
 
 async fn unrelate(

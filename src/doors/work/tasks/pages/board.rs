@@ -19,7 +19,7 @@ use features::tasks::queries::terms::{Dated, OneOf, Sign, Terms, Test};
 use features::views::model::Look;
 use jiff::ToSpan as _;
 use kernel::TaskStatus;
-use kernel::filter::{Days, Query, Term};
+use kernel::filter::{Days, Term};
 use store::Read;
 use web::error::PageError;
 use web::html;
@@ -107,9 +107,7 @@ fn view(
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let (by, across) = (state.group(), state.lanes());
     let terms = match by {
-        GroupBy::Status => {
-            fresh(&scene, frame::understand(&scene, read, &whole(&state.query))?.terms)
-        }
+        GroupBy::Status if !state.asks_open() => fresh(&scene, understood.terms),
         _ => understood.terms,
     };
     let filter = Filter::of(terms);
@@ -131,11 +129,15 @@ fn view(
         shell: Shell::default(),
         live: Live::new(state.url(ws)).tables(SHOWN),
         lanes: lanes((&scene, read), state, (&heads, &dresser), columns, shown)?,
-        hidden: match shows_hidden {
-            true => "Missed and cancelled are shown".to_owned(),
-            false => said(&away),
+        hidden: match (shows_hidden, by == GroupBy::Status && state.asks_open()) {
+            (_, true) => "Hidden: what is not open".to_owned(),
+            (true, false) => "Missed and cancelled are shown".to_owned(),
+            (false, false) => said(&away),
         },
-        hidden_url: state.url_of(ws, &look),
+        hidden_url: match state.asks_open() {
+            true => state.url_asking(ws, &state.query.without(&Term::new("is", "open"))),
+            false => state.url_of(ws, &look),
+        },
         by_hand: state.sort() == Sort::Manual,
         frame,
     })
@@ -150,12 +152,6 @@ fn shorten(cells: &mut [Cell]) {
     for cell in cells {
         cell.page.items.truncate(most.unwrap_or(FEWEST_CARDS));
     }
-}
-
-/// The query without the word that only what is open is asked: a board by status has a column for
-/// what is done.
-pub(super) fn whole(query: &Query) -> Query {
-    query.without(&Term::new("is", "open"))
 }
 
 /// What was done stays for some days.
@@ -259,7 +255,7 @@ fn column(
     let by = state.group();
     let (total, tasks) = cell.map_or_else(|| (0, Vec::new()), |cell| (cell.total, cell.page.items));
     let more = (tasks.len() < total).then(|| {
-        let column = buckets::narrowed(&whole(&state.query), by, &head.word);
+        let column = buckets::narrowed(&state.query, by, &head.word);
         let q = buckets::narrowed(&column, state.lanes(), lane).to_string();
         let layout = Layout::List.word().to_owned();
         state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() })

@@ -7,7 +7,6 @@ use axum::response::Response;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
-use super::board::whole;
 use super::buckets::Heads;
 use super::frame::{Counts, Frame, SHOWN, understand};
 use super::rows::{Tag, waits};
@@ -157,7 +156,7 @@ fn view(
     let end = on(last, 7 - week.before(last));
     let understood = understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
-    let terms = understand(&scene, read, &whole(&state.query))?.terms;
+    let terms = understand(&scene, read, &state.query)?.terms;
     let (from, to) = Days { from: Some(start), to: Some(end) }.span(zone);
     let filter = Filter::of(terms.between(Dated::Due, from, to));
     let shown: Vec<Date> = (0..).map(|n| on(start, n)).take_while(|day| *day < end).collect();
@@ -204,8 +203,10 @@ fn back(day: Date, days: i64) -> Date {
 
 /// The open tasks without a date that fit otherwise.
 fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, TaskError> {
-    let mut undated = whole(&state.query).with(Term::new("due", "none"));
-    undated.terms.push(Term::new("is", "open"));
+    let mut undated = state.query.with(Term::new("due", "none"));
+    if !state.asks_open() {
+        undated.terms.push(Term::new("is", "open"));
+    }
     let filter = Filter::of(understand(scene, read, &undated)?.terms);
     let all = (GroupBy::None, GroupBy::None);
     let cells = grouping::cells(read, &filter, all, state.sort(), &scene.today, UNDATED)?;
@@ -238,7 +239,7 @@ fn cell(
 ) -> Day {
     let pill = |task: &Task| Pill { waits: waits(blocked, task.id), ..pill(scene, task) };
     let iso = day.to_string();
-    let q = whole(&state.query).with(Term::new("due", iso.clone())).to_string();
+    let q = state.query.with(Term::new("due", iso.clone())).to_string();
     let layout = Layout::List.word().to_owned();
     let format = if day.day() == 1 { "%-d %b" } else { "%-d" };
     let add = scene.may_write && today <= day;

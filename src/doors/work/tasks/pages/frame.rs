@@ -118,6 +118,8 @@ pub struct Frame {
     pub saved: Option<Saved>,
     /// Whether something is changed that is not saved.
     pub changed: bool,
+    /// Whether another layout is looked at than the view's.
+    pub moved: bool,
     /// Where a change of several tasks is sent.
     pub bulk_url: String,
     /// What it can be.
@@ -265,6 +267,7 @@ impl Frame {
             look: look_fields(state),
             saved: saved(scene, read, state, (left, right))?,
             changed: state.is_changed(),
+            moved: state.is_laid_out_anew(),
             bulk_url: ws.url("tasks/bulk"),
             bulk: BulkBar::new(scene, read)?,
         })
@@ -336,7 +339,7 @@ fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
         .map(|(one, word, label, icon)| {
             // Each layout has an order of its own unless one was chosen.
             let look = Look { layout: (*word).to_owned(), ..state.look.clone() };
-            Tab::new(*label, state.url_of(ws, &look), now == Some(*one)).icon(icon)
+            Tab::new(*label, state.url_laid_out(ws, &look), now == Some(*one)).icon(icon)
         })
         .collect();
     tabs.push(Tab::new("Recurring", state.recurring_url(ws), now.is_none()).icon("repeat"));

@@ -1,6 +1,8 @@
 //! The list of tasks, row by row.
 
 use askama::Template;
+use axum::http::Uri;
+use axum::http::header::{HeaderMap, SET_COOKIE};
 use axum::response::Response;
 
 use super::board;
@@ -21,6 +23,7 @@ use kernel::filter::Term;
 use store::Read;
 use web::error::PageError;
 use web::extract::Query;
+use web::habit;
 use web::have;
 use web::html;
 use web::hx::Hx;
@@ -31,6 +34,8 @@ use web::week::WeekStart;
 
 /// How many tasks of a group are shown at once.
 const GROUP: usize = Room::LIST.most;
+/// The cookie in which a browser keeps how tasks were laid out last.
+const LAYOUT: &str = "hq_tasks_layout";
 
 struct Group {
     head: Head,
@@ -90,24 +95,45 @@ pub async fn list(
     hx: Hx,
     shell: Shell,
     week: WeekStart,
-    Query(asked): Query<Asked>,
+    (uri, headers): (Uri, HeaderMap),
+    Query(mut asked): Query<Asked>,
 ) -> Result<Response, PageError> {
+    if uri.query().is_none() {
+        // The side bar leads to tasks as they were looked at last.
+        let kept = habit::kept(&headers, LAYOUT);
+        asked.layout = Layout::from_word(kept).map(|layout| layout.word().to_owned());
+    }
     let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
+    let chosen = asked.layout.is_some() && state.view.id.is_none() && !hx.is_partial();
+    let mut shown = laid_out((&ws, &who), &hx, shell, week, (&asked, &state))?;
+    if let Some(cookie) = chosen.then(|| habit::keep(LAYOUT, state.layout().word())).flatten() {
+        shown.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(shown)
+}
+
+fn laid_out(
+    (ws, who): (&Ws, &Person),
+    hx: &Hx,
+    shell: Shell,
+    week: WeekStart,
+    (asked, state): (&Asked, &State),
+) -> Result<Response, PageError> {
     if asked.part == tabs::PART && hx.is_partial() {
-        return tabs::show(&ws, &who, &state);
+        return tabs::show(ws, who, state);
     }
     match state.layout() {
-        Layout::Board => return board::show((&ws, &who), &hx, shell, &state),
-        Layout::Calendar => return calendar::show((&ws, &who), &hx, shell, (&state, week)),
+        Layout::Board => return board::show((ws, who), hx, shell, state),
+        Layout::Calendar => return calendar::show((ws, who), hx, shell, (state, week)),
         Layout::Timeline => {
-            return gantt::show((&ws, &who), &hx, shell, (&state, &asked.have));
+            return gantt::show((ws, who), hx, shell, (state, &asked.have));
         }
         Layout::List => {}
     }
     if !asked.after.is_empty() && hx.is_partial() {
-        return more(&ws, &who, &asked, &state);
+        return more(ws, who, asked, state);
     }
-    let mut page = ws.read(|snap| view((&ws, &who), snap, (&asked, &state), Counts::of(&hx)))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (asked, state), Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_rows());
     }

@@ -72,6 +72,8 @@ struct Head {
     chip: Option<Chip>,
     title: String,
     archived: bool,
+    /// Whether there is something left to do.
+    open: bool,
     /// That it has missed its date, in words, or empty.
     missed: String,
     /// Why the last run failed, or empty.
@@ -396,6 +398,7 @@ fn head(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Head, TaskError> 
         chip: scene.chip(task, &standing),
         title: task.title.clone(),
         archived: task.archived_at.is_some(),
+        open: task.status.is_open() && task.archived_at.is_none(),
         missed: match (task.status, Deadline::of(task)) {
             (TaskStatus::Missed, Some(due)) => {
                 let date = due.words(&scene.today.zone, "%-d %B %Y");

@@ -127,10 +127,17 @@ impl State {
         if lanes == self.group() { GroupBy::None } else { lanes }
     }
 
-    /// Whether something differs from the view.
+    /// Whether something differs from the view, beside the layout: that is how one looks at it.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        self.look != self.view.look
+        let own = Look { layout: self.look.layout.clone(), ..self.view.look.clone() };
+        self.look != own
+    }
+
+    /// Whether another layout is looked at than the view's.
+    #[must_use]
+    pub fn is_laid_out_anew(&self) -> bool {
+        self.look.layout != self.view.look.layout
     }
 
     /// What stands in the address beside the words of the box, for forms.
@@ -163,6 +170,22 @@ impl State {
     #[must_use]
     pub fn url_of(&self, ws: &Ws, look: &Look) -> String {
         address(ws, "tasks", &self.pairs(&looks::tidy(look.clone())))
+    }
+
+    /// The address with another layout, which it names in any case: it is remembered.
+    #[must_use]
+    pub fn url_laid_out(&self, ws: &Ws, look: &Look) -> String {
+        let mut pairs = self.pairs(&looks::tidy(look.clone()));
+        if pairs.iter().all(|(name, _)| *name != "layout") {
+            pairs.push(("layout", look.layout.clone()));
+        }
+        address(ws, "tasks", &pairs)
+    }
+
+    /// Whether the query asks for what is open alone.
+    #[must_use]
+    pub fn asks_open(&self) -> bool {
+        self.query.terms.contains(&Term::new("is", "open"))
     }
 
     /// The address of what is shown.
@@ -320,6 +343,6 @@ mod tests {
         };
         assert_eq!(pairs("q=is:open"), (Vec::new(), false));
         assert_eq!(pairs("q="), (vec!["q=".to_owned()], true));
-        assert_eq!(pairs("layout=board&sort="), (vec!["layout=board".to_owned()], true));
+        assert_eq!(pairs("layout=board&sort="), (vec!["layout=board".to_owned()], false));
     }
 }

@@ -1,0 +1,84 @@
+//! Skills of an agent: methods in its own folder, `skills/<name>/SKILL.md`, each with a name and a line that says
+//! when it is used (the front matter of the open SKILL.md format). The prompt names them; the agent reads a file
+//! before it follows it.
+
+use git::files::AgentFiles;
+use kernel::text::cut;
+
+/// How many are named.
+const MOST: usize = 40;
+/// The most of a file that is read for its front matter, in bytes.
+const HEAD: u64 = 2_048;
+/// The longest line, in bytes.
+pub const MAX_LINE: usize = 220;
+
+/// A skill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skill {
+    /// The name of its folder.
+    pub name: String,
+    /// When it is used, in one line; empty when its file does not say.
+    pub about: String,
+}
+
+impl Skill {
+    /// As the prompt names it: `- name: when it is used`, at most [`MAX_LINE`] bytes.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let line = match self.about.as_str() {
+            "" => format!("- {}", self.name),
+            about => format!("- {}: {about}", self.name),
+        };
+        cut(&line, MAX_LINE).to_owned()
+    }
+}
+
+/// The skills in an agent's folder, in the order of their names. Blocks on the disk.
+#[must_use]
+pub fn of(files: &AgentFiles) -> Vec<Skill> {
+    // ok: an agent may have removed the folder.
+    let folders = files.list("skills").ok().flatten().unwrap_or_default();
+    let mut names: Vec<String> = folders.into_iter().map(|item| item.name).collect();
+    names.sort();
+    let skill = |name: String| {
+        // ok: what is no skill, or cannot be read, is not named.
+        let head = files.read(&format!("skills/{name}/SKILL.md"), 0, HEAD).ok().flatten()?;
+        let about = about(&String::from_utf8_lossy(&head.bytes));
+        Some(Skill { name, about })
+    };
+    names.into_iter().filter_map(skill).take(MOST).collect()
+}
+
+/// The description in a file's front matter, as one line.
+fn about(text: &str) -> String {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    if lines.next().map(str::trim_end) != Some("---") {
+        return String::new();
+    }
+    let within = lines.take_while(|line| line.trim_end() != "---");
+    let found = within.filter_map(|line| line.strip_prefix("description:")).next();
+    let words = found.unwrap_or_default().trim().trim_matches(['"', '\'']);
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_LINE, Skill, about};
+
+    #[test]
+    fn the_line_of_a_skill_stands_in_its_front_matter() {
+        let text =
+            "---\nname: brief\ndescription: \"Hand work over  so that nobody asks\"\n---\n# Brief";
+        assert_eq!(about(text), "Hand work over so that nobody asks");
+        assert_eq!(about("# Brief\ndescription: no front matter"), "");
+        assert_eq!(about("---\nname: brief\n---\ndescription: behind it"), "");
+    }
+
+    #[test]
+    fn a_line_of_the_prompt_is_short() {
+        let skill = Skill { name: "brief".to_owned(), about: "ü".repeat(300) };
+        assert!(skill.line().len() <= MAX_LINE && skill.line().starts_with("- brief: ü"));
+        let bare = Skill { name: "brief".to_owned(), about: String::new() };
+        assert_eq!(bare.line(), "- brief");
+    }
+}

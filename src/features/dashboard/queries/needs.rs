@@ -1,0 +1,587 @@
+//! What waits for a person, the most urgent first: the dashboard lists it, other pages count it.
+
+use std::borrow::Cow;
+
+use jiff::ToSpan;
+
+use crate::agents::model::{AGENTS, Agent};
+use crate::backups::queries as backups;
+use crate::connections::model::{CONNECTIONS, GRANTS, Grant};
+use crate::connections::queries::{self as connections, eligible};
+use crate::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
+use crate::inbox::model::{INBOX, Item};
+use crate::inbox::queries as inbox;
+use crate::inbox::queries::why::went_wrong;
+use crate::runs::model::{Park, RUNS, Run};
+use crate::runs::queries::{self as runs, words};
+use crate::tasks::model::{BY_STATUS, TASKS, Task};
+use crate::tasks::queries as tasks;
+use crate::tasks::queries::due::Deadline;
+use crate::tasks::queries::overdue::Passed;
+use crate::usage::model::USAGE;
+use crate::usage::queries as usage;
+use crate::workspace::model::{SETTINGS, Settings};
+use kernel::key::KeyBuf;
+use kernel::text::ellipsis;
+use kernel::{
+    AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskId, TaskStatus, Timestamp,
+    WaitFor,
+};
+use store::{Hit, Range, ReadExt, StoreError, Table};
+use web::format;
+use web::parts::{Face, Tone};
+
+use super::{Scene, face};
+
+/// How many of one kind, and of all kinds.
+const OF_A_KIND: usize = 5;
+const ALL: usize = 12;
+/// How many answers to choose from a question shows.
+const OFFERED: usize = 3;
+/// From this share on the workspace's budget is told; an agent has its own.
+const SOFT_PCT: u8 = 80;
+/// Failed work is shown for so long.
+const FAILED_HOURS: i64 = 7 * 24;
+
+/// A button of a row.
+pub struct Act {
+    /// What it says.
+    pub label: Cow<'static, str>,
+    /// Its icon; empty for none.
+    pub glyph: &'static str,
+    /// The kind of button.
+    pub kind: &'static str,
+    /// Where it leads or sends.
+    pub href: String,
+    /// The fields of a form; nothing for a link.
+    pub form: Option<Vec<(&'static str, String)>>,
+}
+
+impl Act {
+    fn go(label: &'static str, href: String) -> Self {
+        let label = Cow::Borrowed(label);
+        Self { label, glyph: "", kind: "", href, form: None }
+    }
+
+    fn post(label: &'static str, href: String, fields: Vec<(&'static str, String)>) -> Self {
+        let label = Cow::Borrowed(label);
+        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+    }
+
+    fn label(label: String, href: String, fields: Vec<(&'static str, String)>) -> Self {
+        let label = Cow::Owned(label);
+        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+    }
+
+    fn glyph(self, glyph: &'static str) -> Self {
+        Self { glyph, ..self }
+    }
+
+    fn quiet(self) -> Self {
+        Self { kind: "ghost", ..self }
+    }
+}
+
+/// One thing.
+pub struct Row {
+    /// Its colour.
+    pub tone: Tone,
+    /// Its icon.
+    pub icon: &'static str,
+    /// What it is about.
+    pub title: String,
+    /// Where it is seen.
+    pub href: String,
+    /// What is wanted, in a word or two.
+    pub word: &'static str,
+    /// Whose it is.
+    pub face: Option<Face>,
+    /// More of it, in short pieces.
+    pub facts: Vec<String>,
+    /// What can be done here.
+    pub acts: Vec<Act>,
+    /// The task that it is about: one task is one row.
+    task: Option<TaskId>,
+    /// How it is told on the row of the same task that stands before it.
+    also: String,
+}
+
+/// Tables after whose changes the rows may be others.
+pub const TABLES: [Table; 9] =
+    [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
+
+/// How many things wait for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(usize);
+
+impl Count {
+    /// The number beside a heading: "8", "12+"; empty for none.
+    #[must_use]
+    pub fn short(self) -> String {
+        match self.0 {
+            0 => String::new(),
+            n if ALL < n => format!("{ALL}+"),
+            n => n.to_string(),
+        }
+    }
+
+    /// In a sentence; nothing when nothing waits.
+    #[must_use]
+    pub fn told(self) -> Option<String> {
+        match self.0 {
+            0 => None,
+            1 => Some("One thing needs you.".to_owned()),
+            n if ALL < n => Some(format!("More than {ALL} things need you.")),
+            n => Some(format!("{n} things need you.")),
+        }
+    }
+}
+
+/// What waits for the person, at most so many rows as fit the page, and how many there are.
+///
+/// # Errors
+/// When the disk fails.
+pub fn rows(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<(Vec<Row>, Count), StoreError> {
+    let mut found = waiting(tx, scene)?;
+    found.extend(broken(tx, scene)?);
+    found.extend(to_review(tx, scene)?);
+    found.extend(failed(tx, scene)?);
+    found.extend(alone(tx, scene)?);
+    found.extend(overdue(tx, scene)?);
+    found.extend(budgets(tx, scene)?);
+    let mut rows: Vec<Row> = Vec::with_capacity(found.len());
+    for row in found {
+        let same = |other: &&mut Row| row.task.is_some() && other.task == row.task;
+        match rows.iter_mut().find(same) {
+            Some(before) if before.word == row.word => rows.push(row),
+            Some(before) => before.facts.push(row.also),
+            None => rows.push(row),
+        }
+    }
+    let count = Count(rows.len());
+    rows.truncate(ALL);
+    Ok((rows, count))
+}
+
+fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
+    let agent = agent.map(|agent| agent.name.clone());
+    let task = task.map(|task| scene.task_name(task.number));
+    agent.into_iter().chain(task).collect()
+}
+
+fn task_of(tx: &impl ReadExt, id: Option<TaskId>) -> Result<Option<Task>, StoreError> {
+    match id {
+        Some(id) => tx.get(id),
+        None => Ok(None),
+    }
+}
+
+/// A question of a run, with the answers that it offers.
+fn question(
+    scene: &Scene<'_>,
+    (agent, task): (Option<&Agent>, Option<&Task>),
+    run: &str,
+    park: Park,
+) -> Row {
+    let answer = format!("{run}/answer");
+    let may = scene.who.access.may(Can::Chat);
+    let options = park.options.into_iter().take(OFFERED).filter(|_| may);
+    let acts = options
+        .map(|option| Act::label(ellipsis(&option, 40), answer.clone(), vec![("body", option)]));
+    Row {
+        tone: Tone::Warn,
+        icon: "comment",
+        title: ellipsis(&park.question, 160),
+        word: "Asks you",
+        task: task.map(|task| task.id),
+        also: "asks you".to_owned(),
+        face: agent.map(face),
+        facts: named(scene, agent, task),
+        acts: acts.chain([Act::go("Answer", run.to_owned())]).collect(),
+        href: run.to_owned(),
+    }
+}
+
+/// Runs that wait for something that a person could help with: a moment comes, and a sub-agent ends,
+/// by itself.
+fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let by_itself = |run: &Run| {
+        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+        matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
+    };
+    let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
+    let all = all.filter(|run| !by_itself(run));
+    let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
+    for run in all.iter().take(OF_A_KIND) {
+        let Some((text, door)) = words::waits(run) else { continue };
+        let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
+        let mut facts = named(scene, agent, task.as_ref());
+        facts.push(ellipsis(&text, 140));
+        let href = scene.ws.url(&format!("runs/{}", run.name()));
+        let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+        if let Some(park) = runs::park::question_of(tx, run)? {
+            rows.push(question(scene, (agent, task.as_ref()), &href, park));
+            continue;
+        }
+        rows.push(Row {
+            tone: Tone::Warn,
+            icon: "clock",
+            title: runs::talk::title_for(tx, run, scene.who.account)?,
+            word: "Waiting",
+            task: run.task,
+            also: "waiting".to_owned(),
+            face: agent.map(face),
+            facts,
+            acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// A backup or a restore drill that failed, for who can mend it.
+fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
+    let app = &scene.ws.app;
+    if !backups::may_manage(app, scene.who.account)? {
+        return Ok(None);
+    }
+    let place = backups::usual_place(app)?;
+    let trouble = app.system.read(|snap| backups::trouble(snap, &place))?;
+    let Some(run) = trouble else { return Ok(None) };
+    let href = scene.ws.url("settings/backups");
+    let note = run.note.as_deref().unwrap_or("it was cut off");
+    Ok(Some(Row {
+        tone: Tone::Danger,
+        icon: "box",
+        title: run.words(),
+        word: "Backups",
+        task: None,
+        also: String::new(),
+        face: None,
+        facts: vec![ellipsis(note, 160), scene.time(run.started_at).text],
+        acts: vec![Act::go("Open", href.clone())],
+        href,
+    }))
+}
+
+/// Agents and connections that cannot work.
+fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let admin = scene.who.access.may(Can::Admin);
+    for connection in connections::all(tx)? {
+        if let Some(grant) = tx.get::<Grant>(connection.id)?
+            && let Some(reason) = eligible::of_account(tx, &connection)?
+        {
+            let href = scene.ws.url(&format!("settings/connections/{}/sign-in", connection.id));
+            rows.push(Row {
+                tone: Tone::Danger,
+                icon: "key",
+                title: format!("{} needs somebody to sign in again", connection.name),
+                word: "Provider",
+                task: None,
+                also: String::new(),
+                face: None,
+                facts: vec![
+                    reason.says().to_owned(),
+                    scene.time(grant.lost_at.unwrap_or(grant.renewed_at)).text,
+                ],
+                acts: admin.then(|| Act::go("Sign in", href.clone())).into_iter().collect(),
+                href,
+            });
+            continue;
+        }
+        let Some(tested) = connection.tested.as_ref().filter(|tested| !tested.ok) else { continue };
+        let href = scene.ws.url(&format!("settings/connections/{}", connection.id));
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "key",
+            title: format!("{} does not answer", connection.name),
+            word: "Provider",
+            task: None,
+            also: String::new(),
+            face: None,
+            facts: vec![ellipsis(&tested.message, 160), scene.time(tested.at).text],
+            acts: admin.then(|| Act::go("Open", href.clone())).into_iter().collect(),
+            href,
+        });
+    }
+    rows.extend(backups_trouble(scene)?);
+    for agent in scene.agents.iter().filter(|agent| agent.status == AgentStatus::Error) {
+        let href = scene.ws.url(&format!("agents/{}", agent.slug));
+        let reason = agent.status_reason.as_deref().unwrap_or("its set-up failed");
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "warn",
+            title: format!("{} cannot work", agent.name),
+            word: "Agent",
+            task: None,
+            also: String::new(),
+            face: Some(face(agent)),
+            facts: vec![ellipsis(reason, 160)],
+            acts: vec![Act::go("Open", href.clone())],
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Delivered work.
+fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(OF_A_KIND))?;
+    for piece in pieces {
+        let task = tx.get::<Task>(piece.task)?;
+        let agent = piece.submitted_by.agent().and_then(|agent| scene.agent(agent));
+        let mut facts = named(scene, agent, task.as_ref());
+        facts.push(scene.time(piece.updated_at).text);
+        let href = scene.ws.url(&format!("review?piece={}", piece.id));
+        let mut acts = Vec::new();
+        if scene.who.access.may(Can::Review) {
+            let approve = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+            let fields = vec![
+                ("verdict", "approved".to_owned()),
+                ("version", piece.version.to_string()),
+                ("from", "dashboard".to_owned()),
+            ];
+            acts.push(Act::post("Approve", approve, fields));
+        }
+        acts.push(Act::go("Open", href.clone()).quiet());
+        rows.push(Row {
+            tone: Tone::Info,
+            icon: "box",
+            title: match piece.versions {
+                0 | 1 => piece.title.clone(),
+                n => format!("{}, version {n}", piece.title),
+            },
+            word: "Review",
+            task: Some(piece.task),
+            also: "in review".to_owned(),
+            face: agent.map(face),
+            facts,
+            acts,
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Work that failed and is not tried again by itself.
+fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let since = scene.now.checked_sub(FAILED_HOURS.hours()).unwrap_or(scene.now);
+    let mut found: Vec<(Timestamp, Row)> = Vec::new();
+    for agent in &scene.agents {
+        let over: Vec<Hit<Item>> = inbox::of_agent(tx, agent.id, true, None, 20)?;
+        let mut seen = Vec::new();
+        for item in over.into_iter().map(|hit| hit.record) {
+            // Newest first: what came after it on the same task counts.
+            if seen.contains(&item.task) && item.task.is_some() {
+                continue;
+            }
+            seen.push(item.task);
+            let ended = item.ended_at.unwrap_or(item.updated_at);
+            let stopped = item.last_error.as_deref() == Some("stopped");
+            let bad = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
+            if !bad || stopped || ended < since {
+                continue;
+            }
+            let task = task_of(tx, item.task)?;
+            let open = task.as_ref().is_none_or(|t| t.status.is_open() && t.archived_at.is_none());
+            let again = match item.task {
+                Some(task) => !inbox::open_of_task(tx, task)?.is_empty(),
+                None => false,
+            };
+            if open && !again {
+                found.push((ended, failed_row(tx, scene, agent, &item, task.as_ref())?));
+            }
+        }
+    }
+    found.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
+    Ok(found.into_iter().take(OF_A_KIND).map(|(_, row)| row).collect())
+}
+
+fn failed_row(
+    tx: &impl ReadExt,
+    scene: &Scene<'_>,
+    agent: &Agent,
+    item: &Item,
+    task: Option<&Task>,
+) -> Result<Row, StoreError> {
+    let run = match item.run {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let title = task.map(|task| task.title.clone());
+    let title = title.or_else(|| item.reasons.first().map(|reason| reason.summary.clone()));
+    let reason = run.as_ref().and_then(|run| run.outcome.as_ref()).and_then(words::reason);
+    let reason =
+        reason.unwrap_or_else(|| went_wrong(item.last_error.as_deref().unwrap_or_default()));
+    let mut facts = named(scene, Some(agent), task);
+    if 1 < item.attempts {
+        facts.push(format!("{} tries", item.attempts));
+    }
+    facts.push(ellipsis(&reason, 160));
+    let href = match (&run, task) {
+        (Some(run), _) => scene.ws.url(&format!("runs/{}", run.name())),
+        (None, Some(task)) => scene.ws.url(&format!("tasks/{}", scene.task_name(task.number))),
+        (None, None) => scene.ws.url(&format!("agents/{}", agent.slug)),
+    };
+    let mut acts = Vec::new();
+    if scene.who.access.may(Can::Write) {
+        let onward = match &run {
+            Some(run) => runs::onward::of(tx, run, scene.who.account)?,
+            None => None,
+        };
+        acts.push(match onward {
+            // What broke off at a limit or by a crash need not begin anew.
+            Some(onward) => {
+                Act::label(onward.label, format!("{href}/continue"), Vec::new()).glyph("play")
+            }
+            None => {
+                let retry = scene.ws.url(&format!("inbox/{}/retry", item.id));
+                Act::post("Retry", retry, Vec::new()).glyph("repeat")
+            }
+        });
+    }
+    acts.push(Act::go("Open", href.clone()).quiet());
+    Ok(Row {
+        tone: Tone::Danger,
+        icon: "warn",
+        title: title.unwrap_or_else(|| "Work that failed".to_owned()),
+        word: "Failed",
+        task: item.task,
+        also: "failed".to_owned(),
+        face: Some(face(agent)),
+        facts,
+        acts,
+        href,
+    })
+}
+
+/// Tasks that have an agent, and nothing that will wake it.
+fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let me = Assignee::Person(scene.who.account);
+    let may = scene.who.access.may(Can::Write);
+    let found = tasks::alone(tx, me, scene.now, OF_A_KIND)?;
+    let row = |task: Task| {
+        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
+        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
+        let act = |label, act: &str| {
+            let fields = vec![("act", act.to_owned()), ("back", scene.ws.url(""))];
+            Act::post(label, format!("{href}/care"), fields)
+        };
+        let acts = vec![
+            act("Wake", "wake").glyph("play"),
+            act("Take over", "take").quiet(),
+            act("Close", "close").quiet(),
+        ];
+        let mut facts = named(scene, agent, Some(&task));
+        facts.push(format!("last changed {}", scene.time(task.updated_at).text));
+        Row {
+            tone: Tone::Warn,
+            icon: "warn",
+            word: "Nobody is on this",
+            task: Some(task.id),
+            also: "nobody is on this".to_owned(),
+            face: agent.map(face),
+            facts,
+            acts: if may { acts } else { vec![Act::go("Open", href.clone()).quiet()] },
+            title: task.title,
+            href,
+        }
+    };
+    Ok(found.into_iter().map(row).collect())
+}
+
+/// Open tasks whose due date has passed.
+fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let (midnight, passed) = (scene.midnight(), Passed::at(scene.now, &scene.zone));
+    let mut found: Vec<Task> = Vec::new();
+    for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
+        for priority in Priority::ALL {
+            let mut from = KeyBuf::new();
+            from.u8(status as u8).u8(u8::MAX - *priority as u8);
+            let today = from.clone().with(&midnight);
+            let to = from.clone().with(&(scene.now + 1.milliseconds()));
+            let before = Range::between(from, today.clone()).limit(OF_A_KIND);
+            found.extend(tx.scan::<Task>(BY_STATUS, &before)?);
+            // Of today what is due at a time of day has passed, and no day.
+            let since: Vec<Task> = tx.scan(BY_STATUS, &Range::between(today, to))?;
+            found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(OF_A_KIND));
+        }
+    }
+    found.sort_by_key(|task| task.due_at);
+    let mut rows = Vec::new();
+    for task in found.into_iter().take(OF_A_KIND) {
+        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
+        let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
+        let mut facts = named(scene, agent, Some(&task));
+        if mine {
+            facts.insert(0, "yours".to_owned());
+        }
+        let due = Deadline::of(&task).map_or_else(String::new, |due| {
+            format!("was due {}", due.words(&scene.zone, "%-d %b"))
+        });
+        facts.extend((!due.is_empty()).then(|| due.clone()));
+        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
+        rows.push(Row {
+            tone: Tone::Danger,
+            icon: "missed",
+            title: task.title.clone(),
+            word: "Overdue",
+            task: Some(task.id),
+            also: due,
+            face: agent.map(face),
+            facts,
+            acts: vec![Act::go("Open", href.clone()).quiet()],
+            href,
+        });
+    }
+    Ok(rows)
+}
+
+/// Budgets that are used up or nearly so: the workspace's, then those of agents.
+fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let settings = tx.get::<Settings>(())?;
+    if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {
+        let spent = usage::month_total(tx, scene.now)?;
+        let href = scene.ws.url("settings/usage");
+        let may = scene.who.access.may(Can::Admin);
+        rows.extend(budget("The workspace", (spent, limit, SOFT_PCT), href, may));
+    }
+    for agent in &scene.agents {
+        let Some(limit) = agent.budget_micros else { continue };
+        let spent = usage::agent_month(tx, agent.id, scene.now)?;
+        let href = scene.ws.url(&format!("agents/{}/settings", agent.slug));
+        let row = budget(&agent.name, (spent, limit, agent.budget_soft_pct), href, true);
+        rows.extend(row.map(|row| Row { face: Some(face(agent)), ..row }));
+    }
+    rows.truncate(OF_A_KIND);
+    Ok(rows)
+}
+
+/// A budget of which more than this share is spent.
+fn budget(
+    whose: &str,
+    (spent, limit, soft_pct): (i64, i64, u8),
+    href: String,
+    may_raise: bool,
+) -> Option<Row> {
+    let percent = spent.saturating_mul(100).checked_div(limit)?;
+    if percent < i64::from(soft_pct) {
+        return None;
+    }
+    Some(Row {
+        tone: if limit <= spent { Tone::Danger } else { Tone::Warn },
+        icon: "clock",
+        title: format!("{whose} has used {percent} % of this month’s budget"),
+        word: "Budget",
+        task: None,
+        also: String::new(),
+        face: None,
+        facts: vec![format!("{} of {}", format::money(spent), format::money(limit))],
+        acts: may_raise.then(|| Act::go("Raise limit", href.clone())).into_iter().collect(),
+        href,
+    })
+}
