@@ -146,6 +146,19 @@ export async function everyPage(page, ...starts) {
   return { pages: [...kinds.values()], kinds: [...kinds.keys()], dead };
 }
 
+/** A run that has asked a model: only its page leads to what filled its context. */
+async function aRunThatAsked(page, list) {
+  await page.goto(list);
+  const runs = await page
+    .locator('main a[href*="/runs/"]')
+    .evaluateAll((links) => [...new Set(links.map((link) => link.getAttribute('href')))]);
+  for (const run of runs) {
+    await page.goto(run);
+    if ((await page.locator('main a[href$="/context"]').count()) > 0) return run;
+  }
+  assert.fail(`no run of ${runs} has asked a model`);
+}
+
 export function tell(given) {
   test('every page is accessible in both themes and at two widths', async () => {
     const { browser, server, signedIn, place, task, changes } = given;
@@ -153,11 +166,10 @@ export function tell(given) {
     const walker = await newContext(browser, server, { storageState: signedIn });
     const first = await walker.newPage();
     await furnish(first, given);
-    // Of all tasks the one with a comment of one's own.
-    // And of all runs one that has asked a model.
-    await first.goto(task);
-    const run = await first.locator('main a[href*="/runs/"]').first().getAttribute('href');
-    const { pages, kinds, dead } = await everyPage(first, `${place}/`, run, task, changes);
+    const run = await aRunThatAsked(first, `${place}/runs`);
+    // Of all tasks the one with a comment of one's own, of all talks the one in which one has said something.
+    const starts = [`${place}/`, `${place}/agents/ada/chat`, run, task, changes];
+    const { pages, kinds, dead } = await everyPage(first, ...starts);
     await walker.close();
     const missing = KINDS.filter((kind) => !kinds.includes(kind));
     assert.deepEqual(missing, [], `no link leads to some pages; found were ${pages}`);
