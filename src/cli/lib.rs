@@ -16,6 +16,7 @@ mod members;
 mod models;
 mod money;
 mod notifications;
+mod onboarding;
 mod operate;
 mod search;
 mod series;

@@ -6,7 +6,8 @@ use super::door::Door;
 use super::reach::CommandError;
 use super::{
     Common, activity, agents, connections, history, inbox, jobs, labels, members, models, money,
-    notifications, prices, routines, runs, search, series, streams, tasks, templates, undo, views,
+    notifications, onboarding, prices, routines, runs, search, series, streams, tasks, templates,
+    undo, views,
 };
 
 /// What is asked of the API.
@@ -70,6 +71,9 @@ pub enum Work {
     /// Invitations: list, add, withdraw
     #[command(subcommand)]
     Invite(members::Invite),
+    /// The set-up of a workspace: show, choose, finish
+    #[command(subcommand)]
+    Onboarding(onboarding::Command),
     /// Connections to providers: list, sign in, sign out
     #[command(subcommand)]
     Connection(connections::Command),
@@ -106,6 +110,7 @@ impl Work {
             Self::Prices(command) => prices::run(common, door, command).await,
             Self::Member(command) => members::run(common, door, command).await,
             Self::Invite(command) => members::invite(common, door, command).await,
+            Self::Onboarding(command) => onboarding::run(common, door, command).await,
             Self::Connection(command) => connections::run(common, door, command).await,
             Self::Models(command) => models::run(common, door, command).await,
         }

@@ -3,6 +3,7 @@
 
 pub mod cards;
 pub mod workspace;
+pub mod onboarding;
 pub mod users;
 pub mod dashboard;
 pub mod tasks;

@@ -20,12 +20,14 @@ use crypto::password;
 use crypto::token::{Token, TokenKind};
 use doors_account::users::pages::{LinkQuery, new_sign_in};
 use doors_account::users::session;
+use features::onboarding;
 use features::users;
 use features::users::model::Purpose;
 use features::users::rules::{NewAccount, UsersError};
 use features::workspace;
-use features::workspace::rules::Founding;
+use features::workspace::rules::{Founding, WorkspaceError};
 use kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, TypedId, text};
+use store::WriteTx;
 use web::error::{Failure, PageError};
 use web::extract::{Form, Query};
 use web::form::Wrong;
@@ -36,6 +38,7 @@ use web::session::Peer;
 use web::shell::Theme;
 use web::time::zones;
 
+use super::onboarding::{Steps, first_name};
 use super::workspaces::{self, arrival};
 
 /// Wrong set-up links of one address.
@@ -82,6 +85,7 @@ struct Page {
     wrong: Wrong,
     whole: &'static str,
     zones: Vec<Choice>,
+    steps: Steps,
 }
 
 #[derive(Template)]
@@ -124,7 +128,8 @@ fn draw(
         false => "",
     };
     let zones = zones(&values.zone);
-    html::document(status, &Page { theme, token, values, wrong, whole, zones })
+    let steps = Steps::of_account();
+    html::document(status, &Page { theme, token, values, wrong, whole, zones, steps })
 }
 
 fn is_owned(app: &App) -> Result<bool, PageError> {
@@ -160,6 +165,9 @@ async fn found(
         // Four fields are enough.
         values.zone = own_zone();
     }
+    if values.workspace.trim().is_empty() {
+        values.workspace = proposed(&values.name);
+    }
     let _turn = turn.0.lock().await;
     if is_owned(&app)? {
         return Ok(Redirect::to("/login").into_response());
@@ -184,7 +192,12 @@ async fn found(
         owner_email: users::queries::normal_email(&values.email),
     };
     let by = (Actor::System(Part::Setup), Cause::Setup);
-    let (settings, owner) = ws.write(&by, move |tx| workspace::rules::found(tx, founding)).await?;
+    let found = move |tx: &mut WriteTx<'_>| {
+        let founded = workspace::rules::found(tx, founding)?;
+        onboarding::rules::begin(tx, true)?;
+        Ok::<_, WorkspaceError>(founded)
+    };
+    let (settings, owner) = ws.write(&by, found).await?;
     let listed = workspaces::row(&ws, &settings, app.clock.now());
     let account = NewAccount { id: owner.account, name: owner.name, email: owner.email, hash };
     let cookie = Token::issue(TokenKind::SignIn);
@@ -198,6 +211,14 @@ async fn found(
     arrival::take_over_all(&app).await;
     let cookie = session::cookie(&app.config, &cookie);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(&ws.url(""))).into_response())
+}
+
+/// What a workspace is called whose owner gave it no name; nothing where the owner has none, either.
+fn proposed(name: &str) -> String {
+    match first_name(name) {
+        "" => String::new(),
+        first => format!("{first}’s HQ"),
+    }
 }
 
 /// The time zone of this machine.

@@ -38,6 +38,7 @@ pub mod tasks;
 pub mod tidy;
 pub mod timers;
 pub mod transfer;
+pub mod onboarding;
 pub mod try_practice;
 mod unread;
 pub mod upgrade;

@@ -33,7 +33,7 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, doors, exports, first_boot, health, local, openapi, operate,
+    access, again, anchor, backups, doors, exports, first_boot, health, local, onboarding, openapi, operate,
     people, tasks, transfer, try_practice, workspaces,
 };
 
@@ -64,6 +64,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", doors_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", try_practice::routes()),
+        ("/w/{ws}", onboarding::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
         ("/w/{ws}", people::pages::routes()),
         ("/w/{ws}", again::pages::routes()),
@@ -72,6 +73,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/api/v1", local::api()),
         ("/api/v1", workspaces::api::routes()),
         ("/api/v1", people::api::routes()),
+        ("/api/v1", onboarding::api::routes()),
         ("/api/v1", again::api::routes()),
         ("/api/v1", openapi::routes()),
         ("/local", local::routes()),

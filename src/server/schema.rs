@@ -2,7 +2,7 @@
 
 use features::{
     agents, audit, backups, cards, comments, connections, deliverables, files, history, inbox,
-    jobs, links, notifications, routines, runs, streams, tasks, usage, users, workspace,
+    jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users, workspace,
 };
 use store::{Schema, schema};
 
@@ -20,6 +20,7 @@ pub fn workspace() -> Schema {
         tasks::model::Task,
         tasks::model::label::TaskLabel,
         tasks::model::relation::Relation,
+        onboarding::model::Onboarding,
         streams::model::Stream,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,

@@ -31,3 +31,4 @@ import "./time.js";
 import "./stay.js";
 import "./unsent.js";
 import "./zone.js";
+import "./setup.js";

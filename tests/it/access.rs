@@ -124,6 +124,7 @@ async fn the_owner_of_another_workspace_finds_nothing_in_this_one() {
         emoji: None,
         zone: "UTC".into(),
         owner: account.expect("a read").expect("Eve"),
+        guided: false,
     };
     let by = (Actor::System(Part::Setup), Cause::Setup);
     life::add(app, by, new).await.expect("a workspace");

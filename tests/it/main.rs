@@ -56,6 +56,7 @@ mod talks; // comments that are changed, quoted, answered, settled and reacted t
 mod links; // links of tasks: to addresses and to other records
 mod delivering; // work that people deliver, remarks and answers, comparisons
 mod activity; // what happened, narrowed
+mod onboarding; // the steps of a set-up, from the account to the first task
 mod notifications; // who hears of what, and how it gets to people who do not look
 mod finder; // search and the palette: what is found, by whom, and when no more
 mod files; // files on tasks: sending, fetching, what is shown

@@ -19,6 +19,7 @@ fn at(path: &str) -> String {
 async fn a_newcomer_tries_practice_and_sees_each_step() {
     let hq = TestHq::start().await;
     let mira = hq.owner();
+    mira.form(&at("onboarding/agent/skip"), &[]).await;
     let empty = mira.get(HOME).await;
     assert_eq!(empty.text_of("h1"), "Welcome, Mira");
     for way in ["Connect a provider", "Try with practice", "Create an agent"] {

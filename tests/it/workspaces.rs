@@ -470,7 +470,7 @@ async fn a_workspace_that_cannot_be_listed_leaves_nothing_behind() {
     let mira = mira.map_err(|error: StoreError| error.to_string()).expect("accounts").remove(0);
     let adding = |name: String| {
         let owner = mira.clone();
-        let new = NewWorkspace { name, emoji: None, zone: "UTC".to_owned(), owner };
+        let new = NewWorkspace { name, emoji: None, zone: "UTC".to_owned(), owner, guided: false };
         let (app, by) = (app.clone(), (Actor::System(Part::Cli), Cause::Setup));
         async move { life::add(&app, by, new).await.map(drop) }
     };

@@ -8,15 +8,29 @@ export const OWNER = {
 };
 export const TASK = 'Compare leasing prices of five cargo-bike rivals';
 
-/** Follows the one-time link and fills in the set-up page; ends on the empty dashboard. */
-export async function setUp(page, server) {
+/** Follows the one-time link and fills in the set-up page; ends on the question after the work. */
+export async function begin(page, server) {
   await page.goto(server.setupLink);
   await page.getByLabel('Your name').fill(OWNER.name);
   await page.getByLabel('Email').fill(OWNER.email);
   await page.getByLabel('Password', { exact: true }).fill(OWNER.password);
   await page.getByLabel('Workspace name').fill(OWNER.workspace);
   await page.getByRole('button', { name: 'Create and continue' }).click();
-  await page.getByRole('heading', { level: 1, name: /Mira/ }).waitFor();
+  await page.getByRole('heading', { level: 1, name: /What best describes your work, Mira/ }).waitFor();
+}
+
+/** Sets HQ up and chooses nothing on the way; ends on the empty dashboard. */
+export async function setUp(page, server) {
+  await begin(page, server);
+  for (const [press, next] of [
+    [/^Skip/, /This machine/],
+    ['Continue', 'Connect your AI provider'],
+    ['Skip for now', 'Choose your first employee'],
+    ['Skip for now', 'Welcome, Mira'],
+  ]) {
+    await page.getByRole('button', { name: press }).click();
+    await page.getByRole('heading', { level: 1, name: next }).waitFor();
+  }
 }
 
 export async function signIn(page, { email, password } = OWNER) {

@@ -3,5 +3,6 @@
 import { tellAll } from '../lib/suite.mjs';
 import * as people from '../stories/people.mjs';
 import * as places from '../stories/places.mjs';
+import * as steps from '../stories/steps.mjs';
 
-tellAll([places, people]);
+tellAll([places, people, steps]);

@@ -78,6 +78,7 @@ pub(super) async fn found(app: &App, plan: Plan, words: Words) -> Result<Founded
         emoji: Some("🚲".to_owned()),
         zone: "UTC".to_owned(),
         owner: owner.clone(),
+        guided: false,
     };
     let ws = life::add(app, setup, new).await?;
     let first = signed_in(app, &owner).await?;

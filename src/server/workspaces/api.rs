@@ -135,6 +135,7 @@ async fn add(
         emoji: body.emoji,
         zone: body.zone.unwrap_or_else(|| "UTC".to_owned()),
         owner: caller.account.clone(),
+        guided: false,
     };
     let made = life::add(&app, (caller.actor(), Cause::Request(id.0)), new).await;
     let ws = made.map_err(|error| by_name(&error))?;

@@ -13,10 +13,10 @@ use app::{App, Broken, Standing, Ws};
 use features::backups::queries::damaged;
 use features::users::model::Account;
 use features::users::rules::{UsersError, workspaces as listed};
-use features::workspace::rules::Founding;
-use features::{connections, users, workspace};
+use features::workspace::rules::{Founding, WorkspaceError};
+use features::{connections, onboarding, users, workspace};
 use kernel::{Actor, Cause, Part, WorkspaceState, text};
-use store::StoreError;
+use store::{StoreError, WriteTx};
 use web::idempotency::Once;
 
 pub use super::error::LifeError;
@@ -37,6 +37,8 @@ pub struct NewWorkspace {
     pub zone: String,
     /// Who will own it.
     pub owner: Account,
+    /// Whether its owner is led through the steps of a set-up.
+    pub guided: bool,
 }
 
 /// Adds a workspace: its folder, its settings and owner, its line in the list, its work. As all that is
@@ -97,6 +99,7 @@ async fn make(
         })
     });
     let ws = opened.await??;
+    let guided = new.guided;
     let founding = Founding {
         id: ws.id,
         name: new.name,
@@ -106,7 +109,14 @@ async fn make(
         owner_name: new.owner.name,
         owner_email: new.owner.email,
     };
-    let founded = ws.write(&by, move |tx| workspace::rules::found(tx, founding)).await;
+    let found = move |tx: &mut WriteTx<'_>| {
+        let founded = workspace::rules::found(tx, founding)?;
+        if guided {
+            onboarding::rules::begin(tx, false)?;
+        }
+        Ok::<_, WorkspaceError>(founded)
+    };
+    let founded = ws.write(&by, found).await;
     let (settings, _) = match founded {
         Ok(founded) => founded,
         Err(error) => {

@@ -130,7 +130,7 @@ pub async fn carry_out(app: &App, actor: Actor, wish: Wish) -> Result<String, Li
         Wish::Add { name, zone, email } => {
             let owner = chosen_account(app, email.as_deref())?;
             let zone = zone.unwrap_or_else(|| "UTC".to_owned());
-            let new = NewWorkspace { name, emoji: None, zone, owner };
+            let new = NewWorkspace { name, emoji: None, zone, owner, guided: false };
             Ok(life::add(app, by, new).await?.slug.clone())
         }
         Wish::Archive { slug } => {

@@ -145,6 +145,7 @@ async fn add(
         emoji: Some(values.emoji.clone()),
         zone: values.zone.clone(),
         owner: caller.account.clone(),
+        guided: true,
     };
     let mut wrong = Wrong::none();
     wrong.note(queries::checked_name(&values.workspace));

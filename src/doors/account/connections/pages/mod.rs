@@ -2,7 +2,7 @@
 
 mod edit;
 mod list;
-mod new;
+pub mod new;
 mod sign_in;
 mod turns;
 

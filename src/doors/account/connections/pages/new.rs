@@ -11,6 +11,7 @@ use features::connections::provider::{seal_key, watch_key};
 use features::connections::queries;
 use features::connections::rules::{self, ConnectionError, NewConnection};
 use features::workspace::model::Settings;
+use kernel::ConnectionId;
 use providers::base::BaseError;
 use store::{ReadExt as _, StoreError};
 use web::error::PageError;
@@ -19,10 +20,10 @@ use web::flash;
 use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
-use web::idempotency::FormOnce;
+use web::idempotency::{FormOnce, Once};
 use web::parts::colour_of;
 use web::session::Person;
-use web::shell::Shell;
+use web::shell::{Flash, Shell};
 
 use super::{HERE, MENU, sign_in};
 
@@ -83,16 +84,22 @@ impl From<&Preset> for KindView {
     }
 }
 
+/// A connection as a form sends it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Typed {
-    kind: String,
-    name: String,
-    base_url: String,
-    key: String,
-    default_model: String,
+pub struct Typed {
+    /// The word of its preset.
+    pub kind: String,
+    /// What people call it.
+    pub name: String,
+    /// Its address, where one is asked for.
+    pub base_url: String,
+    /// The key.
+    pub key: String,
+    /// The model; empty for one of the server's list.
+    pub default_model: String,
     /// Whether agents stay with Practice although this one works.
-    stays: String,
+    pub stays: String,
 }
 
 #[derive(Template)]
@@ -157,20 +164,51 @@ pub(super) async fn create(
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
-    let new = match new_connection(&app, preset, &typed) {
+    let Connected { id, told, works } =
+        match connect(&app, &ws, &who, (preset, &typed), once).await? {
+            Ok(connected) => connected,
+            Err(error) => return again(&ws, shell, preset, typed, &error),
+        };
+    let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
+    Ok(flash::say(&app, told, hx.go_to(&ws.url(&next))))
+}
+
+/// A connection that was made just now.
+#[derive(Debug)]
+pub struct Connected {
+    /// Its id.
+    pub id: ConnectionId,
+    /// What a person reads of its test.
+    pub told: Flash,
+    /// Whether it answered.
+    pub works: bool,
+}
+
+/// Makes the connection that a form describes, and tests it. The inner error is what is wrong with the form; then
+/// nothing was made.
+///
+/// # Errors
+/// When the store fails, or the connection is gone before its test.
+pub async fn connect(
+    app: &App,
+    ws: &Ws,
+    who: &Person,
+    (preset, typed): (&Preset, &Typed),
+    once: Once,
+) -> Result<Result<Connected, ConnectionError>, PageError> {
+    let new = match new_connection(app, preset, typed) {
         Ok(new) => new,
-        Err(error) => return again(&ws, shell, preset, typed, &error),
+        Err(error) => return Ok(Err(error)),
     };
-    let id = match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
+    let id = match ws.write(who, once.run(move |tx| rules::create(tx, new))).await {
         Ok(id) => id,
-        Err(error) => return again(&ws, shell, preset, typed, &error),
+        Err(error) => return Ok(Err(error)),
     };
     if !typed.key.trim().is_empty() {
-        watch_key(&app, id, &typed.key);
+        watch_key(app, id, &typed.key);
     }
-    let (flash, works) = super::try_out(&ws, &who, id, typed.stays.is_empty()).await?;
-    let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
-    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))))
+    let (told, works) = super::try_out(ws, who, id, typed.stays.is_empty()).await?;
+    Ok(Ok(Connected { id, told, works }))
 }
 
 fn new_connection(

@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use features::agents::queries as agents;
 use features::dashboard::queries::{self as dashboard, Scene, face};
+use features::onboarding::queries as onboarding;
 use features::tasks::model::BY_NUMBER;
 use kernel::{AgentStatus, Can};
 use store::{Range, ReadExt, Snap, StoreError};
@@ -77,6 +78,9 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
     let may = |can| who.access.may(can);
     let empty = ws.read(|tx| Ok::<_, StoreError>(agents::all(tx)?.is_empty()))?;
     if empty {
+        if may(Can::Own) && ws.read(|tx| onboarding::leads(tx))? {
+            return Ok(hx.go_to(&ws.url("onboarding")));
+        }
         return html::page(&Empty {
             shell,
             greeting: format!("Welcome, {}", brief::first_name(&who.name)),

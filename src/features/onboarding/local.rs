@@ -1,0 +1,103 @@
+//! Servers of models that already run on this machine.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use net::client::HttpClient;
+use net::message::{Method, Policy, Request};
+
+/// How long one may take to answer, its name included.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// The longest list of models that is read, in bytes.
+const MOST: u64 = 256 * 1024;
+/// This machine, and the machine around a container.
+const HOSTS: [&str; 2] = ["127.0.0.1", "host.docker.internal"];
+
+/// A place where such servers usually are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The preset that connects it.
+    pub kind: &'static str,
+    /// The address as a person would type it.
+    pub address: String,
+    /// Where it lists its models.
+    pub list: String,
+}
+
+impl Place {
+    /// A server that speaks Ollama's protocol.
+    #[must_use]
+    pub fn ollama(host: &str, port: u16) -> Self {
+        let address = format!("http://{host}:{port}");
+        Self { kind: "ollama", list: format!("{address}/api/tags"), address }
+    }
+
+    /// A server that speaks OpenAI's protocol.
+    #[must_use]
+    pub fn openai(kind: &'static str, host: &str, port: u16) -> Self {
+        let address = format!("http://{host}:{port}/v1");
+        Self { kind, list: format!("{address}/models"), address }
+    }
+}
+
+/// A server that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where.
+    pub place: Place,
+    /// The models that it lists.
+    pub models: Vec<String>,
+}
+
+/// The usual places: Ollama, LM Studio, vLLM and llama.cpp, SGLang.
+#[must_use]
+pub fn usual() -> Vec<Place> {
+    let at = |host: &'static str| {
+        [
+            Place::ollama(host, 11_434),
+            Place::openai("lm-studio", host, 1_234),
+            Place::openai("vllm", host, 8_000),
+            Place::openai("openai-compatible", host, 30_000),
+        ]
+    };
+    HOSTS.into_iter().flat_map(at).collect()
+}
+
+/// The servers that answer at once with a model or more, all asked at the same time; of one that is reached by two
+/// names the first.
+pub async fn look(http: &HttpClient, places: Vec<Place>) -> Vec<Found> {
+    let asked = places.into_iter().map(|place| async move {
+        let answer = tokio::time::timeout(PATIENCE, list(http, &place.list)).await;
+        let models = answer.ok().flatten().filter(|models| !models.is_empty())?;
+        Some(Found { place, models })
+    });
+    let mut found: Vec<Found> = Vec::new();
+    for one in join_all(asked).await.into_iter().flatten() {
+        if !found
+            .iter()
+            .any(|other| other.place.kind == one.place.kind && other.models == one.models)
+        {
+            found.push(one);
+        }
+    }
+    found
+}
+
+async fn list(http: &HttpClient, url: &str) -> Option<Vec<String>> {
+    let request = Request::new(Policy::Trusted, Method::Get, url).max_body(MOST);
+    // ok: who does not answer, or with something else, is no server of models.
+    let answer = http.request(request).await.ok()?;
+    if !answer.is_success() {
+        return None;
+    }
+    // ok: as above.
+    let json: Value = serde_json::from_slice(&answer.body.bytes().await.ok()?).ok()?;
+    let of = |list: &str, name: &str| {
+        let all = json.get(list)?.as_array()?;
+        let names = all.iter().filter_map(|one| one.get(name)?.as_str());
+        Some(names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    of("data", "id").or_else(|| of("models", "name"))
+}

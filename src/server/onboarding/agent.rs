@@ -1,0 +1,202 @@
+//! Who is hired first, and the first task.
+
+use askama::Template;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::Agent;
+use features::agents::provision;
+use features::agents::rules::{self as agent_rules, ModelWish, NewAgent};
+use features::agents::templates::{self, Template as Role};
+use features::connections::queries as connections;
+use features::onboarding::model::{Intent, Onboarding, Step};
+use features::onboarding::presets::{self, Hire, PRESETS};
+use features::onboarding::rules;
+use store::{ReadExt as _, StoreError, WriteTx};
+use web::error::PageError;
+use web::extract::Query;
+use web::flash;
+use web::form::Wrong;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::session::Person;
+use web::shell::{Flash, Theme};
+
+use super::{Steps, address, at, status};
+
+struct Card {
+    href: String,
+    emoji: String,
+    name: String,
+    about: String,
+    suggested: bool,
+    open: bool,
+}
+
+#[derive(Template)]
+#[template(path = "onboarding/agent.html")]
+struct Page {
+    theme: Theme,
+    steps: Steps,
+    here: String,
+    cards: Vec<Card>,
+    rest: Vec<Card>,
+    rest_open: bool,
+    role: &'static Role,
+    model: String,
+    v: Typed,
+    wrong: Wrong,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    role: String,
+    name: String,
+    emoji: String,
+}
+
+pub(super) async fn show(
+    ws: Ws,
+    headers: HeaderMap,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let open = match at(&ws, Step::Agent)? {
+        Ok(open) => open,
+        Err(elsewhere) => return Ok(elsewhere),
+    };
+    let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
+    let v = Typed {
+        role: role.slug.clone(),
+        name: called(&open, role),
+        emoji: role.manifest.emoji.clone(),
+    };
+    page(&ws, &headers, &open, (role, v), Wrong::none())
+}
+
+/// What is suggested for the work, and its role.
+fn suggested(open: &Onboarding) -> (&'static Hire, &'static Role) {
+    let hire = &presets::of(open.intent.unwrap_or(Intent::Explore)).hire;
+    let role = templates::find(hire.template);
+    (hire, role.expect("invariant: a test finds the template of each preset"))
+}
+
+/// The name that is proposed for an agent of a role.
+fn called(open: &Onboarding, role: &Role) -> String {
+    let (hire, own) = suggested(open);
+    if own.slug == role.slug {
+        return hire.name.to_owned();
+    }
+    let other = PRESETS.iter().find(|preset| preset.hire.template == role.slug);
+    other.map_or_else(|| role.manifest.name.clone(), |preset| preset.hire.name.to_owned())
+}
+
+fn page(
+    ws: &Ws,
+    headers: &HeaderMap,
+    open: &Onboarding,
+    (role, v): (&'static Role, Typed),
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    let here = address(ws, Step::Agent);
+    let own = suggested(open).1;
+    let card = |one: &Role| Card {
+        href: format!("{here}?role={}", one.slug),
+        emoji: one.manifest.emoji.clone(),
+        name: one.manifest.name.clone(),
+        about: one.manifest.description.clone(),
+        suggested: one.slug == own.slug,
+        open: one.slug == role.slug,
+    };
+    let is_known = |slug: &str| PRESETS.iter().any(|preset| preset.hire.template == slug);
+    let (mut few, rest): (Vec<&Role>, Vec<&Role>) =
+        templates::builtin().iter().partition(|one| is_known(&one.slug));
+    few.sort_by_key(|one| one.slug != own.slug);
+    let model = ws.read(|snap| connections::resolve_default(snap))?;
+    let model =
+        if model == connections::PRACTICE { "Practice, a script" } else { &model }.to_owned();
+    let page = Page {
+        theme: Theme::from_headers(headers),
+        steps: Steps::of(ws, open, Step::Agent),
+        cards: few.into_iter().map(card).collect(),
+        rest_open: rest.iter().any(|one| one.slug == role.slug),
+        rest: rest.into_iter().map(card).collect(),
+        here: here.clone(),
+        role,
+        model,
+        v,
+        wrong,
+    };
+    html::document(status(&page.wrong), &page)
+}
+
+/// `POST /onboarding/agent`: makes the agent, ends the set-up and opens the form of its first task.
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    headers: HeaderMap,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let open = match at(&ws, Step::Agent)? {
+        Ok(open) => open,
+        // A second press of the button leads where the first did.
+        Err(elsewhere) => {
+            let made = ws.read(|snap| {
+                Ok::<_, StoreError>((snap.get::<Onboarding>(())?, once.answered::<Agent>(snap)?))
+            })?;
+            return Ok(match made {
+                (Some(over), Some(agent)) => first_task(&app, &ws, &hx, &over, &agent),
+                _ => elsewhere,
+            });
+        }
+    };
+    let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
+    let mut wrong = Wrong::none();
+    wrong.note(agent_rules::good_name(&typed.name));
+    wrong.note(agent_rules::good_emoji(&typed.emoji));
+    if wrong.has_fields() {
+        return page(&ws, &headers, &open, (role, typed), wrong);
+    }
+    let new = NewAgent {
+        name: typed.name.clone(),
+        slug: String::new(),
+        emoji: typed.emoji.clone(),
+        description: role.manifest.description.clone(),
+        template: role.slug.clone(),
+        model: ModelWish::default(),
+        thinking: Some(role.manifest.thinking),
+        exec: role.manifest.exec,
+        budget_micros: None,
+        reports_to: Some(who.account.into()),
+    };
+    let make = once.run(move |tx: &mut WriteTx<'_>| {
+        agent_rules::create(tx, new, &provision::template_names())
+    });
+    let id = match ws.write(&who, make).await {
+        Ok(agent) => agent.id,
+        Err(error) => return page(&ws, &headers, &open, (role, typed), Wrong::of(&error)?),
+    };
+    let agent = provision::make(&ws, &who, id).await?;
+    ws.write(&who, rules::finish).await?;
+    Ok(first_task(&app, &ws, &hx, &open, &agent))
+}
+
+/// Opens the form of an agent's first task, with what is suggested for it.
+fn first_task(app: &App, ws: &Ws, hx: &Hx, open: &Onboarding, agent: &Agent) -> Response {
+    let (hire, own) = suggested(open);
+    let own_task = templates::find(&agent.template).map(|role| role.manifest.first_task.as_str());
+    let task = match own_task.filter(|_| agent.template != own.slug) {
+        Some(task) => task,
+        None => hire.task,
+    };
+    let task = format::query_value(task);
+    let done = Flash::ok(format!("{} {} is ready to help.", agent.emoji, agent.name));
+    let to = ws.url(&format!("tasks/new?title={task}&assignee={}", agent.slug));
+    flash::say(app, done, hx.go_to(&to))
+}

@@ -1,0 +1,154 @@
+//! What HQ finds on its machine: each check a sentence, and what to do where something is missing.
+
+use askama::Template;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::de::IgnoredAny;
+
+use app::{App, Ws};
+use features::health::queries::{self as health, How, Part};
+use features::onboarding::model::Step;
+use kernel::AccountId;
+use sandbox::policy::WithoutLandlock;
+use sandbox::posture::{Overall, SelfTest};
+use web::error::{Failure, PageError};
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::session::Person;
+use web::shell::Theme;
+
+use super::{Steps, address, at, leave};
+
+/// The parts of HQ that matter before it is used.
+const PARTS: [&str; 3] = ["storage", "disk", "key"];
+
+struct Check {
+    title: &'static str,
+    said: String,
+    word: &'static str,
+    tone: &'static str,
+    glyph: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "onboarding/machine.html")]
+struct Page {
+    theme: Theme,
+    steps: Steps,
+    here: String,
+    fine: bool,
+    checks: Vec<Check>,
+}
+
+pub(super) async fn show(
+    app: App,
+    ws: Ws,
+    who: Person,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let open = match at(&ws, Step::Machine)? {
+        Ok(open) => open,
+        Err(elsewhere) => return Ok(elsewhere),
+    };
+    let (looking, place, account) = (app, ws.clone(), who.account);
+    let parts = tokio::task::spawn_blocking(move || look(&looking, &place, account)).await;
+    let parts = parts.map_err(|error| PageError(Failure::internal(error)))??;
+    let fine = health::worst(&parts) == How::Ok;
+    html::page(&Page {
+        theme: Theme::from_headers(&headers),
+        steps: Steps::of(&ws, &open, Step::Machine),
+        here: address(&ws, Step::Machine),
+        fine,
+        checks: parts.into_iter().map(check).collect(),
+    })
+}
+
+fn check(part: Part) -> Check {
+    let (word, tone, glyph) = match part.how {
+        How::Ok => ("ready", "ok", "done"),
+        How::Degraded => ("look at this", "warn", "warn"),
+        How::Down => ("does not work", "danger", "block"),
+    };
+    Check { title: part.title, said: web::form::sentence(&part.said), word, tone, glyph }
+}
+
+/// All checks. Starts two programs in the jail, so it takes a tenth of a second; not for async code.
+fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
+    let all = health::parts(app, ws, who)?;
+    let mut found: Vec<Part> = all.into_iter().filter(|part| PARTS.contains(&part.name)).collect();
+    for part in found.iter_mut().filter(|part| part.name == "storage" && part.how == How::Ok) {
+        part.said = "what is saved is kept, also when the power fails".to_owned();
+    }
+    found.extend([files(ws), programs(app), address_of(app)]);
+    Ok(found)
+}
+
+fn files(ws: &Ws) -> Part {
+    let (how, said) = match ws.repo() {
+        Ok(_) => {
+            (How::Ok, "every change of an agent's files is kept and can be taken back".to_owned())
+        }
+        Err(error) => {
+            (How::Down, format!("the history of agents' files cannot be opened: {error}"))
+        }
+    };
+    Part { name: "files", title: "Files of agents", how, said }
+}
+
+fn programs(app: &App) -> Part {
+    let key = app.config.key_file();
+    let test = SelfTest {
+        data: app.config.data.clone(),
+        master_key: key.is_file().then_some(key),
+        without_landlock: WithoutLandlock::Refuse,
+        landlock_ceiling: None,
+    };
+    let (how, said) = match test.run(&app.sandbox) {
+        Ok(posture) => match (posture.overall, posture.starts) {
+            (Overall::Strong, _) => {
+                (How::Ok, "they run apart: each in its agent's folder, without network and secrets")
+            }
+            (Overall::Coarse, _) => (
+                How::Ok,
+                "they run apart; this kernel tells ports and signals apart less finely than a newer one",
+            ),
+            (Overall::None, false) => (
+                How::Degraded,
+                "this system cannot keep them apart, so agents run none until a newer kernel (6.2 or later) is there or an owner allows it in the settings",
+            ),
+            (Overall::None, true) => (
+                How::Degraded,
+                "this system does not keep them apart; update its kernel before agents run programs from elsewhere",
+            ),
+        },
+        Err(error) => {
+            tracing::warn!(%error, "the self-test of the jail failed");
+            (
+                How::Degraded,
+                "it could not be tried how well they are kept apart; `hq doctor sandbox` says more",
+            )
+        }
+    };
+    Part { name: "programs", title: "Programs of agents", how, said: said.to_owned() }
+}
+
+fn address_of(app: &App) -> Part {
+    let said = match &app.config.public_url {
+        Some(url) => format!("people reach HQ at {url}"),
+        None if app.config.listen.ip().is_loopback() => {
+            "only this machine reaches HQ; the README says how others do".to_owned()
+        }
+        None => format!("HQ listens on port {} for the whole network", app.config.listen.port()),
+    };
+    Part { name: "address", title: "Address", how: How::Ok, said }
+}
+
+pub(super) async fn go_on(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    FormOnce(IgnoredAny, _): FormOnce<IgnoredAny>,
+) -> Result<Response, PageError> {
+    leave(&ws, &who, &hx, Step::Machine).await
+}

@@ -1,0 +1,156 @@
+//! The steps of a set-up behind the account: what the work is, what the machine can do, what agents think with, and
+//! who is hired first. They stand here because they call the rules of streams, connections, budgets and agents.
+
+mod agent;
+pub mod api;
+mod machine;
+mod model;
+mod prepare;
+mod work;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::de::IgnoredAny;
+
+use app::Ws;
+use features::onboarding::model::{Onboarding, Step};
+use features::onboarding::{queries, rules};
+use kernel::Can;
+use web::error::PageError;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+
+/// Routes below a workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/onboarding", show.needs(Can::Own))
+        .get("/onboarding/work", work::show.needs(Can::Own))
+        .post("/onboarding/work", work::choose.needs(Can::Own))
+        .get("/onboarding/machine", machine::show.needs(Can::Own))
+        .post("/onboarding/machine", machine::go_on.needs(Can::Own))
+        .get("/onboarding/model", model::show.needs(Can::Own))
+        .post("/onboarding/model", model::connect.needs(Can::Own))
+        .post("/onboarding/model/choose", model::choose.needs(Can::Own))
+        .post("/onboarding/model/skip", model::skip.needs(Can::Own))
+        .get("/onboarding/agent", agent::show.needs(Can::Own))
+        .post("/onboarding/agent", agent::create.needs(Can::Own))
+        .post("/onboarding/agent/skip", skip.needs(Can::Own))
+}
+
+/// The first of a person's names.
+pub(super) fn first_name(name: &str) -> &str {
+    name.split_whitespace().next().unwrap_or_default()
+}
+
+/// A step in the line of steps.
+pub(super) struct StepView {
+    pub(super) number: usize,
+    pub(super) label: &'static str,
+    pub(super) is_now: bool,
+    pub(super) is_done: bool,
+    /// Where it is looked at once more.
+    pub(super) href: Option<String>,
+}
+
+/// The line of steps on top of each.
+pub(super) struct Steps {
+    pub(super) all: Vec<StepView>,
+    /// Where *Back* leads; nowhere from the first.
+    pub(super) back: String,
+}
+
+impl Steps {
+    /// The line while the account is made.
+    pub(super) fn of_account() -> Self {
+        let you = StepView { number: 1, label: "You", is_now: true, is_done: false, href: None };
+        let rest = Step::ALL.into_iter().zip(2..).map(|(step, number)| StepView {
+            number,
+            label: step.label(),
+            is_now: false,
+            is_done: false,
+            href: None,
+        });
+        Self { all: std::iter::once(you).chain(rest).collect(), back: String::new() }
+    }
+
+    fn of(ws: &Ws, open: &Onboarding, now: Step) -> Self {
+        let you = StepView { number: 1, label: "You", is_now: false, is_done: true, href: None };
+        let mut all = if open.is_first { vec![you] } else { Vec::new() };
+        let before = all.len();
+        all.extend(Step::ALL.into_iter().zip(1 + before..).map(|(step, number)| StepView {
+            number,
+            label: step.label(),
+            is_now: step == now,
+            is_done: step < open.step && step != now,
+            href: (step <= open.step && step != now).then(|| address(ws, step)),
+        }));
+        let back = now.before().map(|step| address(ws, step)).unwrap_or_default();
+        Self { all, back }
+    }
+
+    fn now(&self) -> Option<&StepView> {
+        self.all.iter().find(|step| step.is_now)
+    }
+
+    /// The number of the step that is shown.
+    pub(super) fn number(&self) -> usize {
+        self.now().map_or(0, |step| step.number)
+    }
+
+    /// Its name.
+    pub(super) fn label(&self) -> &'static str {
+        self.now().map_or("", |step| step.label)
+    }
+}
+
+fn address(ws: &Ws, step: Step) -> String {
+    ws.url(&format!("onboarding/{}", step.word()))
+}
+
+/// `GET /onboarding`: the step that is open.
+async fn show(ws: Ws) -> Result<Response, PageError> {
+    let open = ws.read(|snap| queries::open(snap))?;
+    let to = open.map_or_else(|| ws.url(""), |open| address(&ws, open.step));
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// The set-up, for a page of this step. One that lies ahead leads to the open one; a set-up that is over leads to the
+/// dashboard.
+fn at(ws: &Ws, step: Step) -> Result<Result<Onboarding, Response>, PageError> {
+    let open = ws.read(|snap| queries::open(snap))?;
+    Ok(match open {
+        None => Err(Redirect::to(&ws.url("")).into_response()),
+        Some(open) if open.step < step => {
+            Err(Redirect::to(&address(ws, open.step)).into_response())
+        }
+        Some(open) => Ok(open),
+    })
+}
+
+/// `POST /onboarding/agent/skip`: nobody is hired; the set-up is over.
+async fn skip(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    FormOnce(IgnoredAny, _): FormOnce<IgnoredAny>,
+) -> Result<Response, PageError> {
+    ws.write(&who, rules::finish).await?;
+    Ok(hx.go_to(&ws.url("")))
+}
+
+/// The answer of a form: the status says whether something is wrong with it.
+fn status(wrong: &web::form::Wrong) -> StatusCode {
+    match wrong.has_fields() || !wrong.whole().is_empty() {
+        true => StatusCode::UNPROCESSABLE_ENTITY,
+        false => StatusCode::OK,
+    }
+}
+
+/// Makes the set-up go on behind a step, and leads there.
+async fn leave(ws: &Ws, who: &Person, hx: &Hx, from: Step) -> Result<Response, PageError> {
+    let open = ws.write(who, move |tx| rules::go_on(tx, from)).await?;
+    Ok(hx.go_to(&address(ws, from.next().unwrap_or(open.step))))
+}

@@ -1,0 +1,105 @@
+//! What the workspace is for.
+
+use askama::Template;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::agents::templates;
+use features::onboarding::model::{Intent, Onboarding, Step};
+use features::onboarding::presets::{self, PRESETS};
+use features::onboarding::rules::OnboardingError;
+use web::error::PageError;
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::session::Person;
+use web::shell::Theme;
+
+use super::{Steps, address, at, first_name, prepare, status};
+
+struct Card {
+    word: &'static str,
+    title: &'static str,
+    about: &'static str,
+    glyph: &'static str,
+    colour: u8,
+    /// The streams that are made.
+    streams: Vec<&'static str>,
+    /// The role that is suggested.
+    agent: String,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "onboarding/work.html")]
+struct Page {
+    theme: Theme,
+    steps: Steps,
+    first: String,
+    cards: Vec<Card>,
+    wrong: Wrong,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    intent: String,
+}
+
+pub(super) async fn show(ws: Ws, who: Person, headers: HeaderMap) -> Result<Response, PageError> {
+    match at(&ws, Step::Work)? {
+        Ok(open) => page(&ws, &who, &headers, &open, Wrong::none()),
+        Err(elsewhere) => Ok(elsewhere),
+    }
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    headers: &HeaderMap,
+    open: &Onboarding,
+    wrong: Wrong,
+) -> Result<Response, PageError> {
+    let all = PRESETS.iter().filter(|preset| preset.intent != Intent::Explore);
+    let cards = all.map(|preset| Card {
+        word: preset.word(),
+        title: preset.title,
+        about: preset.about,
+        glyph: preset.glyph,
+        colour: preset.colour,
+        streams: preset.streams.iter().map(|stream| stream.name).collect(),
+        agent: templates::find(preset.hire.template)
+            .map(|template| template.manifest.name.clone())
+            .unwrap_or_default(),
+        chosen: open.intent == Some(preset.intent),
+    });
+    let page = Page {
+        theme: Theme::from_headers(headers),
+        steps: Steps::of(ws, open, Step::Work),
+        first: first_name(&who.name).to_owned(),
+        cards: cards.collect(),
+        wrong,
+    };
+    html::document(status(&page.wrong), &page)
+}
+
+pub(super) async fn choose(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    headers: HeaderMap,
+    FormOnce(typed, _): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let open = match at(&ws, Step::Work)? {
+        Ok(open) => open,
+        Err(elsewhere) => return Ok(elsewhere),
+    };
+    let Some(intent) = presets::meant(&typed.intent) else {
+        return page(&ws, &who, &headers, &open, Wrong::of(&OnboardingError::NoIntent)?);
+    };
+    ws.write(&who, move |tx| prepare::choose(tx, intent)).await?;
+    Ok(hx.go_to(&address(&ws, Step::Machine)))
+}

@@ -1,0 +1,285 @@
+//! The steps of a set-up: from the account to the first task, with every way to leave, come back and try twice.
+
+use features::agents::model::Agent;
+use features::agents::templates;
+use features::connections::model::Connection;
+use features::onboarding::local::{self, Place};
+use features::onboarding::presets::PRESETS;
+use features::streams::model::Stream;
+use features::workspace::model::Settings;
+use kernel::{AgentStatus, Role};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use support::hq::{OWNER, Person, Reply, TestHq};
+use support::model::{ModelServer, Turn};
+use support::work::all;
+
+const BASE: &str = "/w/marlow-cargo";
+
+fn at(step: &str) -> String {
+    format!("{BASE}/onboarding/{step}")
+}
+
+/// Sends a form of a step with the key of its page, and gives the answer.
+async fn send(who: &Person, step: &str, to: &str, fields: &[(&str, &str)]) -> Reply {
+    let key = who.get(&at(step)).await.attr("main form input[name=once]", "value");
+    let fields: Vec<_> = fields.iter().copied().chain([("once", key.as_str())]).collect();
+    who.form(&at(to), &fields).await
+}
+
+/// Takes all steps before the one that is named as somebody does who chooses nothing.
+async fn until(who: &Person, step: &str) {
+    for (from, to, fields) in [
+        ("work", "work", [("intent", "run")].as_slice()),
+        ("machine", "machine", &[]),
+        ("model", "model/skip", &[]),
+    ] {
+        if from == step {
+            return;
+        }
+        let reply = send(who, from, to, fields).await;
+        assert_eq!(reply.status, StatusCode::SEE_OTHER, "{from}: {}", reply.text);
+    }
+}
+
+/// The streams in use, in their order.
+fn streams(hq: &TestHq) -> Vec<String> {
+    let used = all::<Stream>(hq).into_iter().filter(|one| one.archived_at.is_none());
+    used.map(|one| one.name).collect()
+}
+
+#[test]
+fn each_kind_of_work_has_words_of_its_own_and_an_agent_whose_first_task_has_a_gap() {
+    let mut words: Vec<_> = PRESETS.iter().flat_map(|one| one.words).collect();
+    let count = words.len();
+    words.sort();
+    words.dedup();
+    assert_eq!(words.len(), count);
+    for preset in PRESETS {
+        assert!(templates::find(preset.hire.template).is_some(), "{}", preset.title);
+        assert!(
+            preset.hire.task.contains('[') && preset.hire.task.contains(']'),
+            "{}",
+            preset.title
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    assert_eq!(mira.get(&format!("{BASE}/")).await.location(), Some("/w/marlow-cargo/onboarding"));
+    assert_eq!(mira.get(&format!("{BASE}/onboarding")).await.location(), Some(&*at("work")));
+    // A step that lies ahead leads to the open one.
+    assert_eq!(mira.get(&at("agent")).await.location(), Some(&*at("work")));
+
+    let page = mira.get(&at("work")).await;
+    assert!(page.text_of("h1").contains("Mira"), "{}", page.text);
+    assert_eq!(page.texts(".paths b").len(), PRESETS.len() - 1);
+    assert_eq!(page.attr(".stepper", "aria-label"), "Set-up, step 2 of 5");
+    let nothing = send(&mira, "work", "work", &[]).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(nothing.text.contains("hoose one of the kinds of work"), "{}", nothing.text);
+    let chosen = send(&mira, "work", "work", &[("intent", "run")]).await;
+    assert_eq!(chosen.location(), Some(&*at("machine")), "{}", chosen.text);
+    assert_eq!(streams(&hq), ["Operations", "Content"]);
+
+    let page = mira.get(&at("machine")).await;
+    for check in ["Storage", "Disk", "Files of agents", "Programs of agents", "Address"] {
+        assert!(
+            page.texts(".checks b").iter().any(|title| title == check),
+            "{check}: {}",
+            page.text
+        );
+    }
+    assert_eq!(send(&mira, "machine", "machine", &[]).await.location(), Some(&*at("model")));
+    assert_eq!(send(&mira, "model", "model/skip", &[]).await.location(), Some(&*at("agent")));
+
+    let page = mira.get(&at("agent")).await;
+    assert_eq!(page.text_of(".roster-pick a[aria-current] b"), "Chief of Staff");
+    assert_eq!(page.attr("#f-name", "value"), "Chief");
+    assert!(page.text.contains("Practice"), "it says what it thinks with");
+    let wrong = [("role", "chief-of-staff"), ("name", " "), ("emoji", "x")];
+    let refused = send(&mira, "agent", "agent", &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(all::<Agent>(&hq).is_empty());
+    let fields = [("role", "chief-of-staff"), ("name", "Chief"), ("emoji", "🪢")];
+    let made = send(&mira, "agent", "agent", &fields).await;
+    let to = made.location().expect("the first task").to_owned();
+    assert!(to.starts_with("/w/marlow-cargo/tasks/new?title="), "{to}");
+    let form = mira.get(&to).await;
+    assert!(form.attr("#f-title", "value").contains("[client]"), "{}", form.text);
+    assert_eq!(form.attr("#new-task select[name=assignee] option[selected]", "value"), "chief");
+    let agents = all::<Agent>(&hq);
+    assert_eq!((agents.len(), agents[0].status), (1, AgentStatus::Ready));
+
+    // It is over: every step leads to the dashboard, which shows who was hired.
+    assert_eq!(mira.get(&format!("{BASE}/onboarding")).await.location(), Some("/w/marlow-cargo/"));
+    assert_eq!(mira.get(&at("work")).await.location(), Some("/w/marlow-cargo/"));
+    let again = mira.form(&at("work"), &[("intent", "publish")]).await;
+    assert_eq!(again.location(), Some("/w/marlow-cargo/"));
+    assert_eq!(streams(&hq), ["Operations", "Content"]);
+    let home = mira.get(&format!("{BASE}/")).await;
+    assert_eq!(home.status, StatusCode::OK);
+    assert!(home.text.contains("Chief"), "{}", home.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_browser_and_another_start_go_on_where_the_set_up_was_left() {
+    let mut hq = TestHq::start().await;
+    until(&hq.owner(), "model").await;
+    hq.restart().await;
+    let other = hq.nobody();
+    let (_, email, password) = OWNER;
+    let signed = other.form("/login", &[("email", email), ("password", password)]).await;
+    assert_eq!(signed.status, StatusCode::SEE_OTHER, "{}", signed.text);
+    assert_eq!(other.get("/onboarding").await.location(), Some("/"));
+    assert_eq!(other.get(&format!("{BASE}/onboarding")).await.location(), Some(&*at("model")));
+    // What is done is looked at once more, and stays as it is.
+    let page = other.get(&at("work")).await;
+    assert_eq!(page.attr(".paths input[checked]", "value"), "run");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_answer_takes_away_what_nobody_has_touched_and_nothing_else() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let own = mira.post("/api/v1/streams", &json!({ "name": "operations", "goal": "Mine" })).await;
+    assert_eq!(own.status, StatusCode::CREATED, "{}", own.text);
+    send(&mira, "work", "work", &[("intent", "reach")]).await;
+    assert_eq!(streams(&hq), ["operations", "Marketing"], "a name that is taken stays its owner's");
+    send(&mira, "work", "work", &[("intent", "publish")]).await;
+    assert_eq!(streams(&hq), ["operations", "Content"]);
+    let content =
+        mira.json("PATCH", "/api/v1/streams/Content", &json!({ "goal": "One a week" })).await;
+    assert_eq!(content.status, StatusCode::OK, "{}", content.text);
+    send(&mira, "work", "work", &[("intent", "hire")]).await;
+    assert_eq!(streams(&hq), ["operations", "Content"], "what somebody changed is theirs");
+    // Who skips the question gets nothing new.
+    let skipped = send(&mira, "work", "work", &[("intent", "explore")]).await;
+    assert_eq!(skipped.location(), Some(&*at("machine")), "{}", skipped.text);
+    assert_eq!(streams(&hq), ["operations", "Content"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_button_that_is_pressed_twice_hires_one_agent_and_both_lead_to_its_task() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    until(&mira, "agent").await;
+    let key = mira.get(&at("agent")).await.attr("main form.panel input[name=once]", "value");
+    let fields = [("role", "assistant"), ("name", "Ada"), ("emoji", "🧭"), ("once", key.as_str())];
+    let to = at("agent");
+    let (first, second) = tokio::join!(mira.form(&to, &fields), mira.form(&to, &fields));
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.text);
+    assert_eq!(first.location(), second.location(), "{}", second.text);
+    assert!(first.location().is_some_and(|to| to.contains("assignee=ada")));
+    assert_eq!(all::<Agent>(&hq).len(), 1);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_is_tested_and_one_that_does_not_answer_is_not_kept() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    let mira = hq.owner();
+    until(&mira, "model").await;
+    let page = mira.get(&format!("{}?all=1", at("model"))).await;
+    assert_eq!(page.texts(".providers .choice > b").len(), 13, "{}", page.text);
+    let nobody = [("kind", "openai-compatible"), ("base_url", "http://127.0.0.1:9/v1")];
+    let refused = send(&mira, "model", "model", &nobody).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.attr("#f-base_url", "aria-invalid"), "true", "{}", refused.text);
+    assert!(all::<Connection>(&hq).is_empty(), "what does not answer is not kept");
+
+    model.usually(Turn::text("pong"));
+    let url = model.openai_url();
+    let good = [("kind", "openai-compatible"), ("base_url", url.as_str())];
+    let made = send(&mira, "model", "model", &good).await;
+    assert_eq!(made.location(), Some(&*at("model")), "{}", made.text);
+    let page = mira.get(&at("model")).await;
+    assert!(page.text_of(".result b").contains("works"), "{}", page.text);
+    let pick = page.attr("select[name=pick] option[selected]", "value");
+    let wrong = send(&mira, "model", "model/choose", &[("pick", &pick), ("limit", "7")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let chosen = send(&mira, "model", "model/choose", &[("pick", &pick), ("limit", "40")]).await;
+    assert_eq!(chosen.location(), Some(&*at("agent")), "{}", chosen.text);
+    let settings = all::<Settings>(&hq).remove(0);
+    assert_eq!(settings.default_model.as_deref(), Some("mock"));
+    assert_eq!(settings.budget_micros, Some(40_000_000));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_of_models_that_run_here_are_found_and_nothing_else_is() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    let own = model.own_url();
+    let port =
+        own.rsplit_once(':').expect("a port").1.trim_end_matches('/').parse().expect("a number");
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mute = silent.local_addr().expect("bound").port();
+    let places = vec![
+        Place::openai("vllm", "127.0.0.1", mute),
+        Place::openai("lm-studio", "127.0.0.1", port),
+        Place::openai("lm-studio", "localhost", port),
+        Place::ollama("127.0.0.1", 9),
+    ];
+    let found = local::look(&hq.running().app.http, places).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].place.kind, found[0].models.as_slice()),
+        ("lm-studio", ["mock".to_owned()].as_slice())
+    );
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_owner_is_led_through_the_steps() {
+    let hq = TestHq::start().await;
+    let tom = hq.another("Tom", Some(Role::Member)).await;
+    assert_eq!(tom.get(&format!("{BASE}/")).await.status, StatusCode::OK);
+    assert_eq!(tom.get(&at("work")).await.status, StatusCode::FORBIDDEN);
+    let refused = tom.json("PATCH", "/api/v1/onboarding", &json!({ "done": true })).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let seen = tom.get("/api/v1/onboarding").await.json();
+    assert_eq!(seen["step"], "work");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_says_what_the_work_is_and_ends_the_set_up() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let wrong = mira.json("PATCH", "/api/v1/onboarding", &json!({ "intent": "world peace" })).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    let chosen = mira.json("PATCH", "/api/v1/onboarding", &json!({ "intent": "outreach" })).await;
+    assert_eq!(chosen.json()["intent"], "reach", "{}", chosen.text);
+    assert_eq!(chosen.json()["step"], "machine");
+    assert_eq!(chosen.json()["streams"][1]["name"], "Marketing");
+    let done = mira.json("PATCH", "/api/v1/onboarding", &json!({ "done": true })).await;
+    assert_eq!(done.json()["open"], false, "{}", done.text);
+    assert_eq!(mira.get(&format!("{BASE}/")).await.text_of("h1"), "Welcome, Mira");
+    let late = mira.json("PATCH", "/api/v1/onboarding", &json!({ "intent": "hire" })).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    assert_eq!(late.json()["code"], "setup_over", "{}", late.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_is_added_on_a_page_has_four_steps_and_one_of_a_program_none() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let form = [("workspace", "Second"), ("emoji", "🏡"), ("zone", "UTC")];
+    let added = mira.form("/workspaces/new", &form).await;
+    assert_eq!(added.location(), Some("/w/second/"), "{}", added.text);
+    assert_eq!(mira.get("/w/second/").await.location(), Some("/w/second/onboarding"));
+    let page = mira.get("/w/second/onboarding/work").await;
+    assert_eq!(page.attr(".stepper", "aria-label"), "Set-up, step 1 of 4");
+    let made = mira.post("/api/v1/workspaces", &json!({ "name": "Third" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    assert_eq!(mira.get("/w/third/").await.status, StatusCode::OK);
+    hq.finish().await;
+}

@@ -1,0 +1,84 @@
+// The steps of a set-up, by keys alone and without script; a workspace that is added takes the same ones.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { assertAccessible } from '../lib/axe.mjs';
+import { newContext, PHONE, WIDE } from '../lib/browser.mjs';
+import { tabTo } from '../lib/story.mjs';
+
+/** Adds a workspace; ends on its first step. */
+async function add(page, name) {
+  await page.goto('/workspaces/new');
+  await page.getByLabel('Name', { exact: true }).fill(name);
+  await page.getByRole('button', { name: 'Add workspace' }).click();
+  await page.getByRole('heading', { level: 1, name: /What best describes your work/ }).waitFor();
+}
+
+export function tell(given) {
+  test('a set-up leads with keys alone to a first task whose gap is selected', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { size: WIDE, theme: 'dark', storageState: signedIn });
+    const page = await context.newPage();
+    await add(page, 'By keys');
+    const step = async (next) => {
+      await assertAccessible(page, next);
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { level: 1, name: next }).waitFor();
+    };
+    await page.keyboard.press('4');
+    await tabTo(page, page.getByRole('button', { name: 'Continue' }));
+    await step(/This machine/);
+    await tabTo(page, page.getByRole('button', { name: 'Continue' }));
+    await step('Connect your AI provider');
+    await tabTo(page, page.getByRole('button', { name: 'Skip for now' }));
+    await step('Choose your first employee');
+    const name = page.getByLabel('Name', { exact: true });
+    assert.equal(await name.inputValue(), 'Ghost');
+    await name.press('Control+a');
+    await page.keyboard.type('Inka');
+    await page.getByRole('button', { name: 'Create Inka' }).waitFor();
+    await assertAccessible(page, 'the first agent');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    await page.keyboard.type('cargo bikes');
+    const title = page.getByLabel('Title', { exact: true });
+    assert.equal(await title.inputValue(), 'Draft three ideas for posts about cargo bikes');
+    await page.keyboard.press('Control+Enter');
+    await page.getByRole('heading', { level: 1, name: /Draft three ideas/ }).waitFor();
+    await page.getByLabel('Properties').getByText('Inka').first().waitFor();
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('a set-up works without script on a phone, and goes on in another browser', async () => {
+    const { browser, server, signedIn } = given;
+    const plain = { size: PHONE, theme: 'light', storageState: signedIn, script: false };
+    const context = await newContext(browser, server, plain);
+    const page = await context.newPage();
+    await add(page, 'Without script');
+    await page.getByText('Managing clients', { exact: true }).click();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('heading', { level: 1, name: /This machine/ }).waitFor();
+    await page.getByText('Step 2 of 4').waitFor();
+
+    const elsewhere = await newContext(browser, server, { size: PHONE, storageState: signedIn });
+    const other = await elsewhere.newPage();
+    await other.goto('/w/without-script/');
+    await other.getByRole('heading', { level: 1, name: /This machine/ }).waitFor();
+    for (const next of ['Connect your AI provider', 'Choose your first employee']) {
+      await assertAccessible(other, `before ${next} on a phone`);
+      await other.getByRole('button', { name: /^Continue|^Skip for now/ }).click();
+      await other.getByRole('heading', { level: 1, name: next }).waitFor();
+    }
+    await assertAccessible(other, 'the first agent on a phone');
+    await elsewhere.close();
+
+    await page.goto('/w/without-script/');
+    await page.getByRole('link', { name: /Assistant/ }).click();
+    await page.getByRole('button', { name: /^Create/ }).click();
+    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    assert.deepEqual([...context.faults(), ...elsewhere.faults()], []);
+    await context.close();
+  });
+}
