@@ -21,6 +21,7 @@ pub fn workspace() -> Schema {
         tasks::model::label::TaskLabel,
         tasks::model::relation::Relation,
         onboarding::model::Onboarding,
+        onboarding::model::MissionAway,
         streams::model::Stream,
         tasks::model::series::Series,
         tasks::model::series::Occurrence,

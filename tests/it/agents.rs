@@ -403,3 +403,36 @@ async fn held(hq: &TestHq) {
         more.expect("it is held in time").expect("the store is open");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fleet_is_grouped_by_team_once_there_are_two_and_a_role_is_found_by_what_it_does() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let hire = async |name: &str, template: &str| {
+        let made =
+            mira.post("/api/v1/agents", &json!({ "name": name, "template": template })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    };
+    hire("Ada", "assistant").await;
+    hire("Vera", "chief-of-staff").await;
+    let fleet = mira.get("/w/marlow-cargo/agents").await;
+    assert!(fleet.texts("tr.band").is_empty(), "one team needs no heading");
+    hire("Ghost", "ghostwriter").await;
+    hire("Otto", "script-writer").await;
+    let fleet = mira.get("/w/marlow-cargo/agents").await;
+    assert_eq!(fleet.texts("tr.band"), ["Operations 2", "Content 2"]);
+    let names = fleet.texts(".roster .agent b");
+    assert_eq!(names, ["Ada", "Vera", "Ghost", "Otto"]);
+
+    let found = mira.get("/w/marlow-cargo/agents/new?search=VOICE").await;
+    assert!(found.texts(".roles .card b").iter().any(|name| name.contains("Ghostwriter")));
+    assert!(found.texts(".roles .card").len() < 5, "{}", found.text);
+    let none = mira.get("/w/marlow-cargo/agents/new?search=%3Cb%3Eplumbing").await;
+    assert!(none.texts(".roles .card").is_empty());
+    assert!(
+        none.text_of(".roles").contains("No role has to do with “<b>plumbing”"),
+        "{}",
+        none.text
+    );
+    hq.finish().await;
+}

@@ -127,7 +127,7 @@ async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
     assert!(anew.stop().await);
     fs::rename(&aside, &system).expect("it comes back");
     hq.start_again().await;
-    assert_eq!(hq.owner().get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    assert_eq!(hq.owner().get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     hq.finish().await;
 }
 

@@ -14,7 +14,7 @@ async fn rename(hq: &TestHq, name: &str) {
 }
 
 async fn cursor(person: &Person) -> String {
-    person.get("/w/marlow-cargo/").await.attr("body", "data-cursor")
+    person.get("/w/marlow-cargo/tasks").await.attr("body", "data-cursor")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -283,3 +283,44 @@ async fn a_workspace_that_is_added_on_a_page_has_four_steps_and_one_of_a_program
     assert_eq!(mira.get("/w/third/").await.status, StatusCode::OK);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_person() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let tom = hq.another("Tom", Some(Role::Member)).await;
+    let home = format!("{BASE}/");
+    assert!(tom.get(&home).await.texts("#mission").is_empty(), "the set-up is not over");
+    until(&mira, "agent").await;
+    let fields = [("role", "assistant"), ("name", "Ada"), ("emoji", "🧭")];
+    send(&mira, "agent", "agent", &fields).await;
+    let lines = async |who: &Person| {
+        let page = who.get(&home).await;
+        (page.texts("#mission li[data-done] b"), page.texts("#mission li:not([data-done]) b"))
+    };
+    let (done, open) = lines(&mira).await;
+    assert_eq!(done, ["Hire an agent"]);
+    assert_eq!(open, ["Connect a model", "Give an agent a task", "Review a piece of work"]);
+    // Who may not connect a model is not asked to.
+    assert_eq!(lines(&tom).await.1, ["Give an agent a task", "Review a piece of work"]);
+
+    let task = json!({ "title": "Say hello", "assignee": "ada" });
+    assert_eq!(mira.post("/api/v1/tasks", &task).await.status, StatusCode::CREATED);
+    hq.settle().await;
+    assert_eq!(lines(&mira).await.0, ["Hire an agent", "Give an agent a task"]);
+    let waits = mira.get("/api/v1/deliverables").await;
+    assert_eq!(waits.status, StatusCode::OK, "{}", waits.text);
+    let id = waits.json()["items"][0]["id"].as_str().expect("a piece of work").to_owned();
+    let approved = json!({ "verdict": "approved" });
+    let reviewed = tom.post(&format!("/api/v1/deliverables/{id}/reviews"), &approved).await;
+    assert!(reviewed.status.is_success(), "{}", reviewed.text);
+    // Tom has done all that he may do of the first round; Mira has reviewed nothing herself.
+    assert_eq!(lines(&tom).await.1, ["Switch a routine on", "Hire a second agent"]);
+    assert_eq!(lines(&mira).await.1, ["Connect a model", "Review a piece of work"]);
+
+    let away = mira.form(&format!("{BASE}/mission/away"), &[]).await;
+    assert_eq!(away.location(), Some(&*home), "{}", away.text);
+    assert!(mira.get(&home).await.texts("#mission").is_empty());
+    assert_eq!(lines(&tom).await.1.len(), 2, "for Tom it stays");
+    hq.finish().await;
+}

@@ -79,6 +79,20 @@ pub struct Manifest {
     pub routines: Vec<Starter>,
 }
 
+impl Manifest {
+    /// Whether each of these words begins one of what the template says about itself.
+    #[must_use]
+    pub fn fits(&self, words: &str) -> bool {
+        let own = [&self.name, &self.role, &self.description].into_iter();
+        let own = own.chain(&self.domains).chain(&self.capabilities);
+        let own: Vec<String> = own.map(|text| format!(" {}", text.to_lowercase())).collect();
+        words.to_lowercase().split_whitespace().all(|word| {
+            let word = format!(" {word}");
+            own.iter().any(|text| text.contains(&word))
+        })
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -105,6 +119,15 @@ pub const TEAMS: [(&str, &str); 7] = [
     ("content", "Content"),
     ("design", "Design"),
 ];
+
+/// The team of agents that are made from a template: its place in the order of lists, and what people call it.
+/// Templates of people's own belong to the first.
+#[must_use]
+pub fn team_of(template: &str) -> (usize, &'static str) {
+    let team = find(template).map_or("", |one| one.manifest.team.as_str());
+    let place = TEAMS.iter().position(|(word, _)| *word == team).unwrap_or_default();
+    (place, TEAMS.get(place).map_or("", |(_, label)| label))
+}
 
 /// A template that comes with HQ.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! What all parts of the first page know.
 
+pub mod mission;
 pub mod needs;
 
 use jiff::tz::TimeZone;

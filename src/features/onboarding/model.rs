@@ -3,7 +3,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use kernel::{StreamId, Timestamp, TypedId};
+use kernel::{AccountId, StreamId, Timestamp, TypedId};
 use store::{Class, Record, Table};
 
 /// How far the set-up of the workspace is (one row).
@@ -128,5 +128,31 @@ impl Record for Onboarding {
             begun_at: at,
             done_at: Some(at),
         }
+    }
+}
+
+/// People who have put away what is worth a try after the set-up.
+pub const MISSIONS_AWAY: Table = Table::new(281, "missions_away");
+
+/// Somebody has put away what is worth a try after the set-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissionAway {
+    /// Who.
+    pub account: AccountId,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for MissionAway {
+    type Id = AccountId;
+    const TABLE: Table = MISSIONS_AWAY;
+    const CLASS: Class = Class::Local;
+    fn id(&self) -> AccountId {
+        self.account
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self { account: AccountId::from_bytes([3; 16]), at }
     }
 }

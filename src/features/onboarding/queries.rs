@@ -1,9 +1,10 @@
 //! Reads of a set-up.
 
-use super::model::Onboarding;
+use super::model::{MissionAway, Onboarding};
 use crate::agents::queries as agents;
 use crate::tasks::model::BY_NUMBER;
-use store::{Range, ReadExt, StoreError};
+use kernel::AccountId;
+use store::{Range, Read, ReadExt, StoreError};
 
 /// The set-up of the workspace while it is not over.
 ///
@@ -19,6 +20,15 @@ pub fn open(tx: &impl ReadExt) -> Result<Option<Onboarding>, StoreError> {
 /// When the store fails.
 pub fn leads(tx: &impl ReadExt) -> Result<bool, StoreError> {
     Ok(open(tx)?.is_some() && agents::all(tx)?.is_empty())
+}
+
+/// Whether somebody is shown what is worth a try: after a set-up in steps, until they put it away.
+///
+/// # Errors
+/// When the store fails.
+pub fn shows_mission(read: &dyn Read, who: AccountId) -> Result<bool, StoreError> {
+    let is_over = read.get::<Onboarding>(())?.is_some_and(|one| one.done_at.is_some());
+    Ok(is_over && read.get::<MissionAway>(who)?.is_none())
 }
 
 /// Whether the workspace has no task at all.

@@ -1,9 +1,9 @@
 //! All writes to a set-up.
 
-use super::model::{Intent, Onboarding, Step};
+use super::model::{Intent, MissionAway, Onboarding, Step};
 use super::queries;
 use crate::streams::queries::StreamError;
-use kernel::{FieldError, Problem, ProblemKind, StreamId};
+use kernel::{AccountId, FieldError, Problem, ProblemKind, StreamId};
 use store::{ReadExt as _, StoreError, WriteTx};
 
 /// The word for streams in what was prepared.
@@ -113,4 +113,13 @@ pub fn finish(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     };
     let at = tx.now();
     tx.put(&Onboarding { done_at: Some(at), ..now })
+}
+
+/// Puts away for ever what is worth a try after the set-up, for one person.
+///
+/// # Errors
+/// When the store fails.
+pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
+    let at = tx.now();
+    tx.put(&MissionAway { account, at })
 }

@@ -12,15 +12,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::de::IgnoredAny;
 
-use app::Ws;
+use app::{App, Ws};
+use doors_looking::dashboard::pages::mission::GONE;
 use features::onboarding::model::{Onboarding, Step};
 use features::onboarding::{queries, rules};
 use kernel::Can;
 use web::error::PageError;
+use web::flash;
+use web::html;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::routes::{Needs, Routes};
 use web::session::Person;
+use web::shell::Flash;
 
 /// Routes below a workspace.
 #[must_use]
@@ -38,6 +42,7 @@ pub fn routes() -> Routes {
         .get("/onboarding/agent", agent::show.needs(Can::Own))
         .post("/onboarding/agent", agent::create.needs(Can::Own))
         .post("/onboarding/agent/skip", skip.needs(Can::Own))
+        .post("/mission/away", put_away.needs(Can::Read))
 }
 
 /// The first of a person's names.
@@ -139,6 +144,17 @@ async fn skip(
 ) -> Result<Response, PageError> {
     ws.write(&who, rules::finish).await?;
     Ok(hx.go_to(&ws.url("")))
+}
+
+/// `POST /mission/away`: what is worth a try after the set-up is shown to this person no more.
+async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
+    let account = who.account;
+    ws.write(&who, move |tx| rules::put_away(tx, account)).await?;
+    if hx.is_partial() {
+        return Ok(html::answer(StatusCode::OK, GONE.to_owned()));
+    }
+    let done = Flash::ok("The list is put away for good.");
+    Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
 }
 
 /// The answer of a form: the status says whether something is wrong with it.

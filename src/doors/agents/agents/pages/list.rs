@@ -8,6 +8,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::{self, Activity, Group};
+use features::agents::templates;
 use features::connections::queries::PRACTICE;
 use features::dashboard::queries::{Scene, needs};
 use features::runs::queries as runs;
@@ -53,6 +54,9 @@ struct Row {
     unread: u64,
     dim: bool,
     group: Group,
+    team: (usize, &'static str),
+    /// The band above it, where its team begins: the name, and how many there are.
+    band: Option<(&'static str, usize)>,
 }
 
 /// The one thing to do about an agent, beside what it does.
@@ -186,8 +190,9 @@ fn fleet(
     if let Some(wanted) = wanted {
         rows.retain(|row| row.group == wanted);
     }
-    // Who works comes first, who is off comes last; names keep their order within.
-    rows.sort_by_key(|row| row.group);
+    // Within a team who works comes first, who is off comes last; names keep their order within.
+    rows.sort_by_key(|row| (row.team, row.group));
+    band(&mut rows);
     let at = match asked.state.as_str() {
         "" => list_href.clone(),
         word => format!("{list_href}?state={word}"),
@@ -208,6 +213,22 @@ fn fleet(
         switch: switch(&list_href, false),
         list_href,
     })
+}
+
+/// Notes where teams begin; where all belong to one there is nothing to tell apart.
+fn band(rows: &mut [Row]) {
+    let teams: Vec<_> = rows.iter().map(|row| row.team).collect();
+    if teams.first() == teams.last() {
+        return;
+    }
+    let mut before = None;
+    for row in rows {
+        if before != Some(row.team) {
+            let count = teams.iter().filter(|team| **team == row.team).count();
+            row.band = Some((row.team.1, count));
+        }
+        before = Some(row.team);
+    }
 }
 
 /// The list and the chart, to go from one to the other.
@@ -285,6 +306,8 @@ fn row(
         unread: 0,
         dim: group == Group::Off,
         group,
+        team: templates::team_of(&agent.template),
+        band: None,
         href,
     })
 }

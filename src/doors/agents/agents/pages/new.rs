@@ -52,6 +52,8 @@ pub(super) struct Typed {
     exec: String,
     /// The handle of its manager, or `none`; whoever makes it when nothing is sent.
     reports_to: String,
+    /// What the role should have to do with.
+    search: String,
 }
 
 /// A role to choose.
@@ -87,7 +89,7 @@ pub(super) async fn form(
     shell: Shell,
     Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
-    let choosing = typed.template.is_empty();
+    let choosing = typed.template.is_empty() || !typed.search.is_empty();
     let template = templates::find(&typed.template).or_else(|| templates::find("default"));
     let manifest = template.map(|template| &template.manifest);
     let v = Typed {
@@ -115,13 +117,15 @@ fn page(ws: &Ws, who: &Person, shell: Shell, v: Typed, wrong: Wrong) -> Result<N
         chosen: template.slug == v.template,
     };
     let of_team = |(team, label): &(&str, &'static str)| {
-        let all = templates::builtin().iter();
+        let all = templates::builtin().iter().filter(|one| one.manifest.fits(&v.search));
         let cards = all.filter(|template| template.manifest.team == *team).map(card);
         (*label, cards.collect::<Vec<_>>())
     };
+    let mut teams: Vec<_> = templates::TEAMS.iter().map(of_team).collect();
+    teams.retain(|(_, cards)| !cards.is_empty());
     Ok(NewPage {
         shell,
-        teams: templates::TEAMS.iter().map(of_team).collect(),
+        teams,
         role: templates::find(&v.template).map(|template| &template.manifest),
         choosing: false,
         emojis: emoji::choices(&v.emoji),

@@ -6,6 +6,7 @@
 mod brief;
 mod fleet;
 mod happened;
+pub mod mission;
 mod needs;
 mod spend;
 
@@ -50,6 +51,7 @@ struct Show {
     needs: needs::Needs,
     fleet: fleet::Fleet,
     spend: spend::Spend,
+    mission: Option<mission::Mission>,
     happened: happened::Happened,
     starter: Option<Starter>,
     /// Whether agents have no model but Practice.
@@ -97,6 +99,7 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
             needs: needs::draw(&scene, waiting),
             fleet: fleet::read(tx, &scene)?,
             spend: spend::read(tx, &scene)?,
+            mission: mission::read(tx, &scene)?,
             happened: happened::read(&scene)?,
             starter: starter(tx, &scene)?,
             on_practice: scene.settings.as_ref().is_none_or(|one| one.default_model.is_none()),
@@ -119,6 +122,10 @@ fn region_of(
         "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::rows(tx, scene)?))),
         "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
         "spend" => Some(html::render(&spend::read(tx, scene)?)),
+        "mission" => match mission::read(tx, scene)? {
+            Some(mission) => Some(html::render(&mission)),
+            None => Some(Ok(mission::GONE.to_owned())),
+        },
         "happened" => Some(html::render(&happened::read(scene)?)),
         _ => None,
     })
