@@ -1,7 +1,8 @@
-//! `hq agent …`: ask an agent, talk with it, stop it.
+//! `hq agent …`: ask an agent, talk with it, look into its files, stop it.
 
 mod ask;
 mod chat;
+mod files;
 
 use std::io::Read as _;
 
@@ -36,6 +37,9 @@ pub enum Command {
     /// Begin a further conversation; name one, share it, archive it, bring it back or begin it anew
     #[command(subcommand)]
     Session(OnSession),
+    /// What an agent has written: read it, change it, bring it back
+    #[command(subcommand)]
+    Files(files::Command),
     /// Cut off what an agent does and let it stand still, or all of them
     Stop(Stop),
     /// Let an agent, or all of them, go on from where they stopped
@@ -189,6 +193,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Chat(named) => chat::chat(common, door, &named).await,
         Command::Sessions(flags) => sessions(common, door, &flags).await,
         Command::Session(act) => session(common, door, &act).await,
+        Command::Files(command) => files::run(common, door, command).await,
         Command::Stop(Stop { which, gently }) => {
             let how = if gently { "after_step" } else { "now" };
             halt(common, door, &which, Some(how)).await

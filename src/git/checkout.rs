@@ -43,6 +43,6 @@ fn put(root: &Folder, path: &str, bytes: &[u8], executable: bool) -> std::io::Re
     {
         return Ok(false);
     }
-    folder.write(name, bytes, executable)?;
+    folder.write(name, &mut &*bytes, executable)?;
     Ok(true)
 }

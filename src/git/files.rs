@@ -2,7 +2,8 @@
 //! is opened from the folder before, never through a link; a path that would leave the folder is refused.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::folder::{Folder, Kind, Mark};
@@ -122,20 +123,54 @@ impl AgentFiles {
         }
     }
 
+    /// A file, opened to be read from its beginning; none when there is no such file.
+    pub fn file(&self, path: &str) -> Result<Option<fs::File>, GitError> {
+        let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
+        let folder = folder.as_ref().unwrap_or(&self.root);
+        match folder.kind(name).map_err(self.failed(path))? {
+            None => Ok(None),
+            Some(Kind::File { .. }) => folder.file(name).map(Some).map_err(self.failed(path)),
+            Some(Kind::Folder) => Err(refused(path, "it is a folder; list it")),
+            Some(Kind::Other) => {
+                Err(refused(path, "it is a link or no file; those are not followed"))
+            }
+        }
+    }
+
+    /// What a path stands for; none when there is nothing.
+    pub fn kind(&self, path: &str) -> Result<Option<Kind>, GitError> {
+        let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
+        folder.as_ref().unwrap_or(&self.root).kind(name).map_err(self.failed(path))
+    }
+
     /// Writes a file as a whole; its folders are made. What was a link is replaced by the file.
     pub fn write(&self, file: &File) -> Result<(), GitError> {
-        check_path(&file.path)?;
-        let (folders, name) = split(&file.path);
+        self.write_from(&file.path, &mut file.bytes.as_slice(), file.executable)
+    }
+
+    /// The same from something that is read piece by piece.
+    pub fn write_from(
+        &self,
+        path: &str,
+        from: &mut dyn Read,
+        executable: bool,
+    ) -> Result<(), GitError> {
+        check_path(path)?;
+        let (folders, name) = split(path);
         let mut folder = None;
         for part in folders {
             let here: &Folder = folder.as_ref().unwrap_or(&self.root);
-            folder = Some(here.enter_or_make(part).map_err(self.failed(&file.path))?);
+            let kind = here.kind(part).map_err(self.failed(path))?;
+            if let Some(Kind::File { .. } | Kind::Other) = kind {
+                return Err(refused(path, "a file or a link stands where its folder would be"));
+            }
+            folder = Some(here.enter_or_make(part).map_err(self.failed(path))?);
         }
         let folder = folder.as_ref().unwrap_or(&self.root);
-        if folder.kind(name).map_err(self.failed(&file.path))? == Some(Kind::Folder) {
-            return Err(refused(&file.path, "it is a folder; choose another name"));
+        if folder.kind(name).map_err(self.failed(path))? == Some(Kind::Folder) {
+            return Err(refused(path, "it is a folder; choose another name"));
         }
-        folder.write(name, &file.bytes, file.executable).map_err(self.failed(&file.path))
+        folder.write(name, from, executable).map_err(self.failed(path))
     }
 
     /// Removes a file or a link (never what it points to); false when there was none.
@@ -153,7 +188,7 @@ impl AgentFiles {
     }
 
     /// Removes the folders on the way to a path that are empty now, from the inside out.
-    pub(crate) fn remove_empty_above(&self, path: &str) -> Result<(), GitError> {
+    pub fn remove_empty_above(&self, path: &str) -> Result<(), GitError> {
         let mut at = path;
         while let Some((above, _)) = at.rsplit_once('/') {
             let Some((folder, name)) = self.parent(above)? else { return Ok(()) };

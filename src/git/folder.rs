@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -134,7 +134,12 @@ impl Folder {
     }
 
     /// Writes a file beside and moves it into its place.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8], executable: bool) -> io::Result<()> {
+    pub(crate) fn write(
+        &self,
+        name: &str,
+        from: &mut dyn Read,
+        executable: bool,
+    ) -> io::Result<()> {
         let mode = if executable { 0o755 } else { 0o644 };
         let new =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -146,7 +151,7 @@ impl Folder {
         }
         let file = rustix::fs::openat(&self.0, &beside, new, Mode::from_raw_mode(mode))?;
         let mut file: fs::File = file.into();
-        file.write_all(bytes)?;
+        io::copy(from, &mut file)?;
         rustix::fs::renameat(&self.0, &beside, &self.0, name)?;
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod moment;
 pub mod names;
 pub mod revert;
 pub mod snapshot;
+pub mod standing;
 
 use std::collections::BTreeMap;
 use std::fs;

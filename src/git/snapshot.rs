@@ -233,6 +233,17 @@ impl Taking<'_> {
     }
 }
 
+/// Whether a file with this path gets into the branch: what is for working in or secret by habit does not.
+#[must_use]
+pub fn is_kept(path: &str) -> bool {
+    let mut at = String::new();
+    path.split('/').all(|name| {
+        let kept = !is_ignored(&at, name);
+        at = join(&at, name);
+        kept
+    })
+}
+
 /// Whether a name is never taken.
 pub(crate) fn is_ignored(at: &str, name: &str) -> bool {
     (at.is_empty() && SCRATCH.contains(&name))

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::prompted::{self, MAX_NOTE};
 use features::agents::queries::lines;
 use features::agents::skills;
 use features::runs::model::PromptPart;
@@ -26,15 +27,6 @@ const RULES: &str = include_str!("prompts/rules.md");
 const WORK: &str = include_str!("prompts/work.md");
 const CHAT: &str = include_str!("prompts/chat.md");
 const CHILD: &str = include_str!("prompts/child.md");
-
-/// The most characters of one file.
-const FILE_CAP: usize = 20_000;
-/// The most of USER.md.
-const USER_CAP: usize = 4_000;
-/// The most of MEMORY.md.
-const MEMORY_CAP: usize = 24 * 1024;
-/// The most of a daily note.
-const NOTE_CAP: usize = 8 * 1024;
 
 /// The most that is said of what somebody is for, in characters.
 const MAX_ABOUT: usize = 80;
@@ -122,17 +114,18 @@ impl Facts {
 pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     // ok: an agent without a folder still knows the rules and who it is.
     let files = AgentFiles::open(folder).ok();
-    let file = |name: &str, most: usize| section(files.as_ref()?, name, facts.cap(most));
+    let some = |name: &str, most: usize| section(files.as_ref()?, name, facts.cap(most));
+    let file = |name: &str| some(name, prompted::most_of(name));
     let mut stable = vec![RULES.trim().to_owned()];
     // A sub-agent does one thing: it needs neither who the agent is nor whom it knows.
     let part = facts.trigger == RunTrigger::Child;
     let all: &[&str] = &["IDENTITY.md", "SOUL.md", "AGENTS.md", "TOOLS.md"];
     for name in if part { &["AGENTS.md"] } else { all } {
-        stable.extend(file(name, FILE_CAP));
+        stable.extend(file(name));
     }
     if !part {
         stable.extend(files.as_ref().and_then(skills_of));
-        stable.extend(file("USER.md", USER_CAP));
+        stable.extend(file("USER.md"));
     }
     if !part {
         stable.push(lines_of(facts));
@@ -145,9 +138,9 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     });
     let mut changing = Vec::new();
     if !part {
-        changing.extend(file("MEMORY.md", MEMORY_CAP));
+        changing.extend(file("MEMORY.md"));
         for note in files.as_ref().map(last_notes).unwrap_or_default() {
-            changing.extend(file(&note, NOTE_CAP));
+            changing.extend(some(&note, MAX_NOTE));
         }
     }
     changing.push(day(facts));

@@ -33,6 +33,26 @@ pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
     KEY.is_match(&decoded).then_some("it holds what looks like a key")
 }
 
+/// A secret in a text of several lines: where, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The line in which it ends, from 1.
+    pub line: usize,
+    /// Why the text must not go out.
+    pub why: &'static str,
+}
+
+/// The first secret of a text.
+#[must_use]
+pub fn first(redactor: &Redactor, text: &str) -> Option<Leak> {
+    of(redactor, text)?;
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
+    // With each further line a beginning holds no fewer secrets.
+    let at = ends.partition_point(|end| of(redactor, &text[..*end]).is_none());
+    let whole = ends.get(at).map_or(text, |end| &text[..*end]);
+    of(redactor, whole).map(|why| Leak { line: at + 1, why })
+}
+
 /// Without percent signs, so that none hides what they stand for.
 fn decoded(text: &str) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
@@ -54,7 +74,7 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Redactor, decoded, of};
+    use super::{Leak, Redactor, decoded, first, of};
     use crypto::keyring::Secret;
 
     #[test]
@@ -76,6 +96,19 @@ mod tests {
         ] {
             assert!(!leaks(fine), "{fine}");
         }
+    }
+
+    #[test]
+    fn the_first_secret_of_a_text_is_told_with_its_line() {
+        let redactor = Redactor::new();
+        redactor.add("mail", Secret::new("correct-horse-battery"));
+        let line = |text: &str| first(&redactor, text).map(|leak| leak.line);
+        assert_eq!(line("a\nb\n"), None);
+        assert_eq!(line("correct-horse-battery"), Some(1));
+        let key = "sk-abcdefghijklmnopqrstuvwx";
+        assert_eq!(line(&format!("a\r\nb {key}\r\nc {key}")), Some(2));
+        let why = "it holds what looks like a key";
+        assert_eq!(first(&redactor, &format!("\n\n{key}\n")), Some(Leak { line: 3, why }));
     }
 
     #[test]

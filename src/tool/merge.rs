@@ -45,6 +45,53 @@ pub struct Place {
     pub theirs: String,
 }
 
+/// A mark that some programs put in front of a text.
+const MARK: char = '\u{feff}';
+
+/// A text that came through a form, with the ends of lines and the mark at the beginning that the text had from
+/// which it was made. A line that was typed ends as most do there.
+#[must_use]
+pub fn dressed(base: &str, typed: &str) -> String {
+    let typed = typed.replace("\r\n", "\n");
+    let (marked, plain) = match base.strip_prefix(MARK) {
+        Some(plain) => (true, plain),
+        None => (false, base),
+    };
+    let typed = typed.strip_prefix(MARK).unwrap_or(&typed);
+    let ends = plain.matches('\n').count();
+    let long = plain.matches("\r\n").count();
+    let text = match (long, long == ends) {
+        (0, _) => typed.to_owned(),
+        (_, true) => typed.replace('\n', "\r\n"),
+        (_, false) => each_dressed(plain, typed, ends < 2 * long),
+    };
+    if marked { format!("{MARK}{text}") } else { text }
+}
+
+/// The same where lines end differently: those that stay keep their ends.
+fn each_dressed(base: &str, typed: &str, mostly_long: bool) -> String {
+    let old: Vec<&str> = base.split('\n').collect();
+    let bare = |line: &'_ str| line.strip_suffix('\r').unwrap_or(line).to_owned();
+    let bares: Vec<String> = old.iter().map(|line| bare(line)).collect();
+    let bares: Vec<&str> = bares.iter().map(String::as_str).collect();
+    let new: Vec<&str> = typed.split('\n').collect();
+    let mut long = vec![mostly_long; new.len()];
+    for op in capture_diff_slices(Algorithm::Myers, &bares, &new) {
+        let (tag, from, to) = op.as_tag_tuple();
+        if tag == DiffTag::Equal {
+            from.zip(to).for_each(|(old_at, at)| long[at] = old[old_at].ends_with('\r'));
+        }
+    }
+    let mut text = String::with_capacity(typed.len() + new.len());
+    for (at, line) in new.iter().enumerate() {
+        text.push_str(line);
+        if at + 1 < new.len() {
+            text.push_str(if long[at] { "\r\n" } else { "\n" });
+        }
+    }
+    text
+}
+
 /// Lines that one of them has put in the place of others.
 #[derive(Clone, Debug)]
 struct Edit {
@@ -223,7 +270,7 @@ fn told(pieces: &[Piece<'_>], now: &str) -> Merged {
 mod tests {
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Clash, Merged, Place, lines};
+    use super::{Clash, Merged, Place, dressed, lines};
 
     fn clean(base: &str, mine: &str, theirs: &str) -> String {
         match lines(base, mine, theirs) {
@@ -276,6 +323,18 @@ mod tests {
         let whole = clash(&long("a"), &long("b"), &long("c"));
         assert_eq!((whole.mine, whole.theirs), (long("b"), long("c")));
         assert_eq!(clean(&long("a"), &long("a"), &long("c")), long("c"));
+    }
+
+    #[test]
+    fn what_came_through_a_form_ends_its_lines_as_the_text_did() {
+        assert_eq!(dressed("a\nb\n", "a\r\nB\r\n"), "a\nB\n");
+        assert_eq!(dressed("a\r\nb\r\n", "a\r\nnew\r\nb\r\n"), "a\r\nnew\r\nb\r\n");
+        assert_eq!(dressed("\u{feff}a\r\n", "A\r\n"), "\u{feff}A\r\n");
+        assert_eq!(dressed("\u{feff}a", "\u{feff}A"), "\u{feff}A", "the mark stands there once");
+        let mixed = "a\r\nb\nc\r\nd";
+        assert_eq!(dressed(mixed, "a\r\nb\r\nc\r\nd"), mixed, "lines that stay keep their ends");
+        assert_eq!(dressed(mixed, "a\nb\nnew\nc\nd"), "a\r\nb\nnew\r\nc\r\nd");
+        assert_eq!(dressed("", "a\r\nb"), "a\nb");
     }
 
     fn text(lines: &[u8]) -> String {

@@ -4,7 +4,7 @@
 //! in place; everything else, SVG and HTML above all, is a download of unknown kind. The content
 //! policy of such an answer allows nothing, so that what is opened in a tab of its own runs nothing.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::SeekFrom;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -14,7 +14,8 @@ use axum::http::header::{
     IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse as _, Response};
-use tokio::io::AsyncReadExt as _;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use crate::error::{Failure, PageError};
@@ -97,17 +98,35 @@ pub async fn serve(
         return Ok(response);
     }
     let own = ws.clone();
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut file = own.blobs.open_blob(blob)?;
-        let mut head = Vec::with_capacity(TELLING);
-        file.by_ref().take(TELLING as u64).read_to_end(&mut head)?;
-        Ok((file.metadata()?.len(), Kind::of(&head), file))
-    });
-    let opened: std::io::Result<_> = match opened.await {
-        Ok(opened) => opened,
-        Err(error) => return Err(PageError(Failure::internal(format!("a file: {error}")))),
-    };
-    let (len, kind, mut file) = opened.map_err(|error| missing(&error))?;
+    let opened = tokio::task::spawn_blocking(move || own.blobs.open_blob(blob)).await;
+    let opened =
+        opened.map_err(|error| PageError(Failure::internal(format!("a file: {error}"))))?;
+    let file = File::from_std(opened.map_err(|error| missing(&error))?);
+    hand_out((name, &tag), file, show, asked).await
+}
+
+/// Answers with a file that lies open, as it is at this moment; another time it may be another.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn serve_open(
+    name: &str,
+    file: File,
+    show: Show,
+    asked: &HeaderMap,
+) -> Result<Response, PageError> {
+    hand_out((name, ""), file, show, asked).await
+}
+
+/// The tag is empty where nobody can tell one state of the file from another.
+async fn hand_out(
+    (name, tag): (&str, &str),
+    mut file: File,
+    show: Show,
+    asked: &HeaderMap,
+) -> Result<Response, PageError> {
+    let looked = look(&mut file).await;
+    let (len, kind) = looked.map_err(|error| missing(&error))?;
     let ranged = asked.get(IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
     let range = asked.get(RANGE).filter(|_| ranged).and_then(|text| text.to_str().ok());
     let (status, from, to) = match range.map_or(Wanted::All, |text| wanted(text, len)) {
@@ -115,19 +134,28 @@ pub async fn serve(
         Wanted::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
         Wanted::Nothing => return Ok(out_of_range(len)),
     };
-    file.seek(SeekFrom::Start(from)).map_err(|error| missing(&error))?;
-    let part = tokio::fs::File::from_std(file).take(to - from);
+    file.seek(SeekFrom::Start(from)).await.map_err(|error| missing(&error))?;
+    let part = file.take(to - from);
     let body = Body::from_stream(ReaderStream::with_capacity(part, PIECE));
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     describe(headers, name, kind, show);
-    put(headers, ETAG, &tag);
+    if !tag.is_empty() {
+        put(headers, ETAG, tag);
+    }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(to - from));
     if status == StatusCode::PARTIAL_CONTENT {
         put(headers, CONTENT_RANGE, &format!("bytes {from}-{}/{len}", to - 1));
     }
     Ok(response)
+}
+
+/// How long a file is, and what its beginning says.
+async fn look(file: &mut File) -> std::io::Result<(u64, Kind)> {
+    let mut head = Vec::with_capacity(TELLING);
+    file.take(TELLING as u64).read_to_end(&mut head).await?;
+    Ok((file.metadata().await?.len(), Kind::of(&head)))
 }
 
 /// Kind, name and what may be done with it.

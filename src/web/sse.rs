@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The first change goes out at once, further ones are gathered, the longer the more follow each other; more
-//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`, which is no table.
+//! than 64 ids of one table become the table. A disk that fills up, or has room again, is told as a change of `disk`, and
+//! files of an agent that changed as one of `agent_files`, with the agent's id; neither is a table.
 //! A stream that resumes is told what changed meanwhile, up to 1,000 entries.
 //! It ends with the program, with the sign-in that opened it, or after half an hour.
 
@@ -32,7 +33,7 @@ use crate::session::Alive;
 use app::Ws;
 use app::limits::Place;
 use app::live::Piece;
-use kernel::RunId;
+use kernel::{Event, RunId};
 use store::{Cursor, Entry, Schema, StoreError};
 
 /// How long changes are gathered after the first message, after the second and after each further one of those
@@ -105,17 +106,26 @@ impl Topics {
         let roots = entry.roots.iter().map(|root| (root.table, root.key.as_slice()));
         for (table, key) in changes.chain(roots) {
             let Some(info) = schema.table(table) else { continue };
-            let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(key));
-            let named = self.0.entry(info.name).or_insert_with(|| Named::Ids(BTreeSet::new()));
-            match (&mut *named, id) {
-                (Named::Ids(ids), Some(id)) => {
-                    ids.insert(id);
-                    if MAX_IDS < ids.len() {
-                        *named = Named::All;
-                    }
-                }
-                (_, _) => *named = Named::All,
+            self.name(info.name, info.ops.as_ref().and_then(|ops| (ops.key_text)(key)));
+        }
+        for event in &entry.events {
+            // A run that ends has committed its files; their records are its steps.
+            if let Event::AgentFilesChanged { agent, .. } | Event::RunEnded { agent, .. } = event {
+                self.name(AGENT_FILES, Some(agent.to_string()));
             }
+        }
+    }
+
+    fn name(&mut self, table: &'static str, id: Option<String>) {
+        let named = self.0.entry(table).or_insert_with(|| Named::Ids(BTreeSet::new()));
+        match (&mut *named, id) {
+            (Named::Ids(ids), Some(id)) => {
+                ids.insert(id);
+                if MAX_IDS < ids.len() {
+                    *named = Named::All;
+                }
+            }
+            (_, _) => *named = Named::All,
         }
     }
 
@@ -192,6 +202,8 @@ pub struct PageStream {
 
 /// What is named when the disk fills up or has room again.
 pub const DISK: &str = "disk";
+/// What is named, with the agent's id, when files of an agent have changed.
+pub const AGENT_FILES: &str = "agent_files";
 
 impl PageStream {
     /// Begins after a place in the feed; without one, now.

@@ -2,14 +2,17 @@
 //! the folder: the leaf that opens them sees to that.
 
 use app::Ws;
-use git::GitError;
 use git::files::AgentFiles;
 use git::folder::Kind;
+use git::standing::Standing;
+use git::{Branch, GitError};
 use kernel::text::of_bytes;
 use kernel::{Problem, ProblemKind};
 use store::StoreError;
+use web::file::{self, TELLING};
 
 use super::model::Agent;
+use super::prompted;
 
 /// The most of one file that is shown, in bytes.
 pub const MAX_SHOWN: u64 = 512 * 1024;
@@ -76,6 +79,8 @@ pub struct Node {
     pub is_folder: bool,
     /// Its size, if it is a file.
     pub bytes: Option<u64>,
+    /// How it stands to the newest commit, if it is a file.
+    pub standing: Option<Standing>,
 }
 
 /// The files of an agent.
@@ -85,6 +90,29 @@ pub struct Tree {
     pub nodes: Vec<Node>,
     /// Whether there are more than are listed.
     pub is_cut: bool,
+    /// Those that each prompt holds, as it reads them.
+    pub prompted: Vec<Prompted>,
+}
+
+/// A file that each prompt of the agent holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompted {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it a prompt holds at most.
+    pub most: u64,
+    /// How it stands to the newest commit.
+    pub standing: Standing,
+}
+
+impl Prompted {
+    /// How many bytes of it a prompt holds.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.bytes.min(self.most)
+    }
 }
 
 /// What is in a file.
@@ -98,13 +126,16 @@ pub struct Content {
     pub is_cut: bool,
     /// Whether it is a program.
     pub executable: bool,
+    /// What its bytes say it is.
+    pub kind: file::Kind,
 }
 
 impl Content {
     /// The beginning of a file that has `total` bytes.
     pub(super) fn of(bytes: Vec<u8>, total: u64, executable: bool) -> Self {
         let is_cut = (bytes.len() as u64) < total;
-        Self { text: of_bytes(bytes, is_cut), total, is_cut, executable }
+        let kind = file::Kind::of(&bytes[..bytes.len().min(TELLING)]);
+        Self { text: of_bytes(bytes, is_cut), total, is_cut, executable, kind }
     }
 }
 
@@ -113,11 +144,42 @@ impl Content {
 /// # Errors
 /// When there is no folder or the disk fails.
 pub async fn tree(ws: &Ws, agent: &Agent, path: &str) -> Result<Tree, FilesError> {
-    let path = path.to_owned();
+    let (own, path, branch) = (ws.clone(), path.to_owned(), Branch::agent(&agent.slug)?);
     in_folder(ws, agent, move |files| {
         let mut tree = Tree::default();
         walk(files, "", 0, &path, &mut tree)?;
+        let is_file = |node: &&mut Node| !node.is_folder;
+        let paths: Vec<String> =
+            tree.nodes.iter_mut().filter(is_file).map(|node| node.path.clone()).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let standings = own.repo()?.standings(&branch, files, &paths)?;
+        for (node, standing) in tree.nodes.iter_mut().filter(is_file).zip(standings) {
+            node.standing = Some(standing);
+        }
+        tree.prompted = prompted_of(&tree.nodes);
         Ok(tree)
+    })
+    .await
+}
+
+fn prompted_of(nodes: &[Node]) -> Vec<Prompted> {
+    let one = |file: &prompted::File| {
+        let node = nodes.iter().find(|node| node.path == file.name)?;
+        let (bytes, standing) = (node.bytes?, node.standing?);
+        Some(Prompted { name: file.name, bytes, most: file.most as u64, standing })
+    };
+    prompted::FILES.iter().filter_map(one).collect()
+}
+
+/// How a file stands to the newest commit.
+///
+/// # Errors
+/// When there is no folder or the disk fails.
+pub async fn standing(ws: &Ws, agent: &Agent, path: &str) -> Result<Standing, FilesError> {
+    let (own, path, branch) = (ws.clone(), path.to_owned(), Branch::agent(&agent.slug)?);
+    in_folder(ws, agent, move |files| {
+        let all = own.repo()?.standings(&branch, files, &[&path])?;
+        Ok(all.first().copied().unwrap_or(Standing::Same))
     })
     .await
 }
@@ -143,7 +205,12 @@ fn walk(
         };
         match item.kind {
             Kind::Folder => {
-                tree.nodes.push(Node { path: at.clone(), is_folder: true, bytes: None });
+                tree.nodes.push(Node {
+                    path: at.clone(),
+                    is_folder: true,
+                    bytes: None,
+                    standing: None,
+                });
                 let on_the_way = path == at || path.starts_with(&format!("{at}/"));
                 if depth + 1 < OPEN_DEPTH || on_the_way {
                     walk(files, &at, depth + 1, path, tree)?;
@@ -152,7 +219,8 @@ fn walk(
             // Kept so that git keeps the folder; nothing for people.
             Kind::File { .. } if item.name == ".keep" => {}
             Kind::File { bytes, .. } => {
-                tree.nodes.push(Node { path: at, is_folder: false, bytes: Some(bytes) });
+                let bytes = Some(bytes);
+                tree.nodes.push(Node { path: at, is_folder: false, bytes, standing: None });
             }
             Kind::Other => {}
         }
@@ -160,18 +228,31 @@ fn walk(
     Ok(())
 }
 
-/// The beginning of a file as text.
+/// The beginning of a file as text: at most `most` bytes of it.
 ///
 /// # Errors
 /// When there is no such file or the path leaves the folder.
-pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Content, FilesError> {
+pub async fn read(ws: &Ws, agent: &Agent, path: &str, most: u64) -> Result<Content, FilesError> {
     let path = path.to_owned();
     in_folder(ws, agent, move |files| {
         let path = files.relative(&path)?;
-        let part = files.read(&path, 0, MAX_SHOWN)?.ok_or(FilesError::NotFound(path))?;
+        let part = files.read(&path, 0, most)?.ok_or(FilesError::NotFound(path))?;
         Ok(Content::of(part.bytes, part.total, part.executable))
     })
     .await
+}
+
+/// A file, opened to be handed out.
+///
+/// # Errors
+/// When there is no such file or the path leaves the folder.
+pub async fn open(ws: &Ws, agent: &Agent, path: &str) -> Result<tokio::fs::File, FilesError> {
+    let path = path.to_owned();
+    let opened = in_folder(ws, agent, move |files| {
+        let path = files.relative(&path)?;
+        files.file(&path)?.ok_or(FilesError::NotFound(path))
+    });
+    Ok(tokio::fs::File::from_std(opened.await?))
 }
 
 async fn in_folder<T: Send + 'static>(

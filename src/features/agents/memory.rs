@@ -2,22 +2,19 @@
 //! days. Plain files of the agent; there is no other memory.
 
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
 
 use crate::runs::model::Session;
 use crate::runs::queries::search;
 use app::Ws;
+use git::GitError;
 use git::files::AgentFiles;
 use git::folder::Kind;
-use git::snapshot::Paths;
-use git::{Author, Branch, CommitId, Entry, File, GitError};
 use kernel::{AccountId, FieldError, Problem, ProblemKind};
 use store::StoreError;
 use tool::rank::{Query, Ranking};
-use web::session::Person;
 
+use super::editing::{self, Base, EditError, Ends, Hand, Written};
 use super::model::Agent;
-use super::rules;
 
 /// What stays true.
 pub const LASTING: &str = "MEMORY.md";
@@ -80,6 +77,12 @@ pub fn is_memory(path: &str) -> bool {
         || path
             .strip_prefix("memory/")
             .is_some_and(|name| name.ends_with(".md") && !name.contains('/'))
+}
+
+/// How much a person writes into a file of memory at most, in bytes; none for other files.
+#[must_use]
+pub fn most_of(path: &str) -> Option<usize> {
+    is_memory(path).then_some(if path == LASTING { MAX_LASTING } else { MAX_WRITTEN })
 }
 
 /// The files of memory: what stays true, then the days, newest first.
@@ -179,19 +182,9 @@ pub enum MemoryError {
     /// The path is none of memory.
     #[error("{0} is no file of memory; MEMORY.md and the notes in memory/ are")]
     NotMemory(String),
-    /// It has changed since it was read.
-    #[error("{0} was changed meanwhile; read it again and put your change on top")]
-    Changed(String),
-    /// It is longer than an agent reads.
-    #[error("{path} may have at most {most} KB; this has {has} KB")]
-    TooLong {
-        /// The file.
-        path: String,
-        /// So much is read.
-        most: usize,
-        /// So much it has.
-        has: usize,
-    },
+    /// It could not be changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// The agent has no files.
     #[error("the agent has no files yet; set it up first")]
     NoFolder,
@@ -210,8 +203,7 @@ impl Problem for MemoryError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotMemory(_) => "not_memory",
-            Self::Changed(_) => "memory_changed",
-            Self::TooLong { .. } => "memory_too_long",
+            Self::Edit(error) => error.code(),
             Self::NoFolder => "agent_files_missing",
             Self::Git(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -221,8 +213,7 @@ impl Problem for MemoryError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::NotMemory(_) => ProblemKind::Invalid,
-            Self::Changed(_) => ProblemKind::Conflict,
-            Self::TooLong { .. } => ProblemKind::TooLarge,
+            Self::Edit(error) => error.kind(),
             Self::NoFolder => ProblemKind::NotFound,
             Self::Git(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -232,7 +223,7 @@ impl Problem for MemoryError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::NotMemory(_) => vec![FieldError::new("path", self.to_string())],
-            Self::TooLong { .. } => vec![FieldError::new("text", self.to_string())],
+            Self::Edit(error) => error.fields(),
             _ => Vec::new(),
         }
     }
@@ -249,7 +240,7 @@ pub struct Read {
 
 impl Read {
     fn of(text: String) -> Self {
-        let hash = hex::encode(&Sha256::digest(&text)[..8]);
+        let hash = editing::hash(&text);
         Self { text, hash }
     }
 }
@@ -282,73 +273,21 @@ pub async fn read(ws: &Ws, agent: &Agent, path: &str) -> Result<Read, MemoryErro
     in_folder(ws, agent, move |files| Ok(Read::of(text(files, &path)?.unwrap_or_default()))).await
 }
 
-/// A person's change of a file of memory, as one commit on the agent's branch, which the feed tells of. `hash` is that
-/// of the text as it was read.
+/// A person's change of a file of memory, with the hash of the text as it was read.
 ///
 /// # Errors
 /// `Changed` when somebody else was faster.
 pub async fn write(
-    ws: &Ws,
-    agent: &Agent,
-    who: &Person,
+    hand: Hand<'_>,
     path: &str,
-    (new, hash): (String, &str),
+    (text, hash): (String, &str),
 ) -> Result<Read, MemoryError> {
     if !is_memory(path) {
         return Err(MemoryError::NotMemory(path.to_owned()));
     }
-    let most = if path == LASTING { MAX_LASTING } else { MAX_WRITTEN };
-    if most < new.len() {
-        let (path, has) = (path.to_owned(), new.len().div_ceil(1024));
-        return Err(MemoryError::TooLong { path, most: most / 1024, has });
-    }
-    let folder = ws.agent_folder(&agent.slug);
-    let _turn = ws.paths.hold(&folder.join(path)).await;
-    let (path, hash) = (path.to_owned(), hash.to_owned());
-    let (own, branch, now) = (ws.clone(), Branch::agent(&agent.slug)?, ws.app.clock.now());
-    let message = format!("memory: Change {path} by hand");
-    let (author, file) = (Author::new(&who.name, &who.email), path.clone());
-    let (read, commit) = in_folder(ws, agent, move |files| {
-        let old = Read::of(text(files, &path)?.unwrap_or_default());
-        if old.hash != hash {
-            return Err(MemoryError::Changed(path));
-        }
-        // A form sends lines as the web does.
-        let new = new.replace("\r\n", "\n");
-        files.write(&File {
-            path: path.clone(),
-            bytes: new.clone().into_bytes(),
-            executable: false,
-        })?;
-        let entry = Entry { author: &author, message: &message, time: now };
-        let only = [path];
-        let commit = own.repo()?.commit_paths(&branch, &folder, Paths::Only(&only), &entry)?.commit;
-        Ok((Read::of(new), commit))
-    })
-    .await?;
-    if let Some(commit) = commit {
-        tell(ws, agent, who, file, commit).await?;
-    }
-    Ok(read)
-}
-
-/// Tells the feed of a person's commit.
-///
-/// # Errors
-/// When the store refuses; the commit stays.
-pub(super) async fn tell(
-    ws: &Ws,
-    agent: &Agent,
-    who: &Person,
-    path: String,
-    commit: CommitId,
-) -> Result<(), StoreError> {
-    let id = agent.id;
-    let told = ws.write(who, move |tx| {
-        rules::files_changed(tx, id, path, commit);
-        Ok(())
-    });
-    told.await
+    let base = Base::Hash(hash.to_owned());
+    let written = Written { text, base, ends: Ends::AsBefore };
+    Ok(Read::of(editing::save(hand, path, written).await?.text))
 }
 
 /// Looks through an agent's memory and through what was said in the conversations that a person may

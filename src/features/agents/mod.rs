@@ -2,9 +2,11 @@
 //!
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
+pub mod editing;
 pub mod files;
 pub mod memory;
 pub mod model;
+pub mod prompted;
 pub mod provision;
 pub mod queries;
 pub mod reactions;

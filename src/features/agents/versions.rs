@@ -14,8 +14,8 @@ use kernel::{AccountId, Role, Timestamp};
 use store::{ReadExt, StoreError};
 use web::session::Person;
 
+use super::editing::{self, Hand};
 use super::files::{Content, FilesError, MAX_SHOWN};
-use super::memory;
 use super::model::Agent;
 
 /// How many files of one commit are compared.
@@ -153,7 +153,7 @@ pub async fn bring_back(
     })
     .await?;
     if let Some(commit) = commit {
-        memory::tell(ws, agent, who, file, commit).await?;
+        editing::tell(Hand { ws, agent, who }, file, commit).await?;
     }
     Ok(commit)
 }

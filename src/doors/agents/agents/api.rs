@@ -1,11 +1,11 @@
 //! Agents over the API.
 
+mod files;
 mod memory;
 mod reach;
 mod versions;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use web::session::Person;
 use features::agents::model::Agent;
 use features::agents::queries::lines;
 use features::agents::rules::{self, AgentError, Changes, ModelWish, NewAgent};
-use features::agents::{files, provision, queries, templates};
+use features::agents::{provision, queries, templates};
 
 use super::heirs;
 
@@ -96,22 +96,7 @@ pub fn routes() -> Routes {
                 .needs(Can::Agents)
                 .doc(|| Doc::new("Take it out of the archive").returns::<View>()),
         )
-        .get(
-            "/agents/{agent}/files",
-            list_files.needs(Can::Read).doc(|| {
-                Doc::new("Its files, two folders deep and along the path")
-                    .query::<FileAsked>()
-                    .returns::<FileListing>()
-            }),
-        )
-        .get(
-            "/agents/{agent}/file",
-            read_file.needs(Can::Read).doc(|| {
-                Doc::new("The beginning of one file, as text")
-                    .query::<FileAsked>()
-                    .returns::<FileView>()
-            }),
-        )
+        .merge(files::routes())
         .merge(memory::routes())
         .merge(reach::routes())
         .merge(versions::routes())
@@ -244,36 +229,6 @@ struct PatchBody {
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     reports_to: Option<Option<String>>,
-}
-
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(default, deny_unknown_fields)]
-struct FileAsked {
-    path: String,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct FileListing {
-    items: Vec<NodeView>,
-    is_cut: bool,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct NodeView {
-    path: String,
-    is_folder: bool,
-    bytes: Option<u64>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct FileView {
-    path: String,
-    bytes: u64,
-    executable: bool,
-    /// None when it is no text.
-    text: Option<String>,
-    /// Whether only the beginning is given.
-    is_cut: bool,
 }
 
 fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
@@ -504,36 +459,4 @@ async fn restore(
     let id = ws.read(|snap| find(snap, &name))?.id;
     ws.write(&who, once.run(move |tx| rules::restore(tx, id).map(drop))).await?;
     tagged(&ws, id)
-}
-
-async fn list_files(
-    ws: Ws,
-    Path(name): Path<String>,
-    Query(asked): Query<FileAsked>,
-) -> Result<Json<FileListing>, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
-    let nodes = tree.nodes.into_iter().map(|node| NodeView {
-        path: node.path,
-        is_folder: node.is_folder,
-        bytes: node.bytes,
-    });
-    Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut }))
-}
-
-async fn read_file(
-    ws: Ws,
-    Path(name): Path<String>,
-    Query(asked): Query<FileAsked>,
-) -> Result<Response, ApiError> {
-    let agent = ws.read(|snap| find(snap, &name))?;
-    let content = files::read(&ws, &agent, &asked.path).await?;
-    let view = FileView {
-        path: asked.path,
-        bytes: content.total,
-        executable: content.executable,
-        text: content.text,
-        is_cut: content.is_cut,
-    };
-    Ok(Json(view).into_response())
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::agents::editing::Hand;
 use features::agents::memory::{self, Searched};
 use kernel::{Can, RunId, SessionId};
 use tool::rank::Query as Words;
@@ -171,8 +172,8 @@ async fn write(
 ) -> Result<Json<NoteOut>, ApiError> {
     let agent = ws.read(|snap| super::find(snap, &name))?;
     let NoteBody { path, text, hash } = body;
-    let memory::Read { text, hash } =
-        memory::write(&ws, &agent, &who, &path, (text, &hash)).await?;
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let memory::Read { text, hash } = memory::write(hand, &path, (text, &hash)).await?;
     Ok(Json(NoteOut { path, text, hash }))
 }
 

@@ -1,48 +1,97 @@
-//! The files of one agent, as they lie on the disk: the tree and one file, to read.
+//! The files of one agent, as they lie on the disk: the tree with what is new and changed in it, one file to look at,
+//! and its bytes.
 
 use askama::Template;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
-use features::agents::files::{self, Content, Node};
+use features::agents::editing;
+use features::agents::files::{self, Content, FilesError, Node, Prompted, Tree};
 use features::agents::model::Agent;
+use features::agents::prompted;
 use features::agents::queries::head::{self, Head, Place};
+use git::standing::Standing;
+use kernel::Can;
 use web::error::PageError;
 use web::extract::{Path, Query};
-use web::format;
+use web::file::{self, Kind, Show};
+use web::format::{self, query_value};
 use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::live::Live;
 use web::md;
 use web::session::Person;
 use web::shell::Shell;
+use web::sse::AGENT_FILES;
 
+use super::editing::{self as sheets, Sheet, What};
 use super::{When, find};
 
+/// The tree as a region of its own.
+const TREE: &str = "agent-tree";
+/// The file as one.
+const FILE: &str = "agent-file";
+
+/// A file or folder in the tree.
 struct Row {
     name: String,
     href: String,
     glyph: &'static str,
     depth: usize,
+    /// How large it is, or how much of a prompt it is.
     size: String,
+    mark: &'static str,
     is_folder: bool,
     current: bool,
 }
 
-struct FileView {
+/// The tree.
+pub(super) struct TreeView {
+    live: Live,
+    agent: String,
+    history: String,
+    /// Where a file is made and where one is sent; empty for who changes nothing.
+    new: String,
+    send: String,
+    /// The files that stand in each prompt, with their shares.
+    prompted: Vec<Row>,
+    rows: Vec<Row>,
+    is_cut: bool,
+}
+
+/// A file that is looked at.
+pub(super) struct FileView {
+    live: Live,
     path: String,
     size: String,
+    mark: &'static str,
     /// Where it says what became of it.
     history: String,
     notice: String,
     is_markdown: bool,
     html: SafeHtml,
     text: String,
+    /// Where a picture comes from; empty for what is none.
+    picture: String,
+    download: String,
+    /// Where it is changed and renamed; empty where that is not done.
+    edit: String,
+    rename: String,
+    remove: String,
 }
 
-struct View {
-    rows: Vec<Row>,
-    is_cut: bool,
-    file: Option<FileView>,
+/// What lies beside the tree.
+pub(super) enum Paper {
+    /// Nothing is chosen.
+    Empty,
+    /// A file to look at.
+    File(Box<FileView>),
+    /// One that was looked at and is not there any more: what became of it.
+    Gone(Live, String),
+    /// A form.
+    Sheet(Box<Sheet>),
 }
 
 #[derive(Template)]
@@ -50,7 +99,26 @@ struct View {
 struct FilesPage {
     shell: Shell,
     head: Head,
-    view: View,
+    tree: TreeView,
+    paper: Paper,
+}
+
+impl FilesPage {
+    fn is_open(&self) -> bool {
+        !matches!(self.paper, Paper::Empty)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "agents/_tree.html")]
+struct TreePart {
+    tree: TreeView,
+}
+
+#[derive(Template)]
+#[template(path = "agents/_file.html")]
+struct FilePart {
+    paper: Paper,
 }
 
 #[derive(Deserialize, Default)]
@@ -58,6 +126,28 @@ struct FilesPage {
 pub(super) struct Asked {
     /// A file or folder.
     path: String,
+    /// What a person does with it: `edit`, `rename`, `new`, `send`.
+    act: String,
+}
+
+/// A person on the pages of an agent's files.
+pub(super) struct Visit {
+    pub ws: Ws,
+    pub who: Person,
+    pub agent: Agent,
+    pub head: Head,
+}
+
+impl Visit {
+    /// Whether this person changes files here.
+    fn may(&self) -> bool {
+        self.who.access.may(Can::Agents) && self.agent.archived_at.is_none()
+    }
+
+    /// Where a file or folder is shown.
+    pub(super) fn href(&self, path: &str) -> String {
+        format!("{}/files?path={}", self.head.base, query_value(path))
+    }
 }
 
 /// An agent, and the top of its pages about files.
@@ -74,33 +164,123 @@ pub(super) fn top(
     })
 }
 
-pub(super) async fn tree(
+/// Begins a visit.
+pub(super) fn visit(ws: Ws, who: Person, slug: &str) -> Result<Visit, PageError> {
+    let (agent, head) = top(&ws, &who, &When::of(&ws, &who), slug)?;
+    Ok(Visit { ws, who, agent, head })
+}
+
+/// `GET /agents/{slug}/files`
+pub(super) async fn show(
     ws: Ws,
     who: Person,
     shell: Shell,
+    hx: Hx,
     Path(slug): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let when = When::of(&ws, &who);
-    let (agent, head) = top(&ws, &who, &when, &slug)?;
+    let visit = visit(ws, who, &slug)?;
     let path = asked.path.trim_matches('/').to_owned();
-    let tree = files::tree(&ws, &agent, &path).await?;
-    let content = if path.is_empty() || tree.nodes.iter().any(|n| n.path == path && n.is_folder) {
-        None
-    } else {
-        Some(files::read(&ws, &agent, &path).await?)
+    if hx.wants(FILE) {
+        let paper = match looked_at(&visit, &path).await {
+            Err(FilesError::NotFound(_)) => {
+                let history = format!("{}/history?path={}", visit.head.base, query_value(&path));
+                Paper::Gone(live(&visit, &path), history)
+            }
+            file => Paper::File(Box::new(file?)),
+        };
+        return html::fragment(&FilePart { paper });
+    }
+    let tree = files::tree(&visit.ws, &visit.agent, &path).await?;
+    if hx.wants(TREE) {
+        return html::fragment(&TreePart { tree: tree_view(&visit, &tree, &path) });
+    }
+    if !asked.act.is_empty() {
+        if !visit.may() {
+            return Err(PageError::forbidden(Can::Agents));
+        }
+        let sheet = sheets::begin(&visit, &asked.act, &path).await?;
+        return page(visit, shell, &path, (StatusCode::OK, Paper::Sheet(Box::new(sheet)))).await;
+    }
+    let is_folder = tree.nodes.iter().any(|node| node.path == path && node.is_folder);
+    let paper = match path.is_empty() || is_folder {
+        true => Paper::Empty,
+        false => Paper::File(Box::new(looked_at(&visit, &path).await?)),
     };
-    let base = format!("{}/files", head.base);
-    let rows = tree.nodes.iter().map(|node| row(&base, node, &path)).collect();
-    let file = content.map(|content| file_view(&head.base, path, content));
-    let view = View { rows, is_cut: tree.is_cut, file };
-    html::page(&FilesPage { shell, head, view })
+    let tree = tree_view(&visit, &tree, &path);
+    html::page(&FilesPage { shell, head: visit.head, tree, paper })
 }
 
-fn row(base: &str, node: &Node, open: &str) -> Row {
+/// The whole page with something beside the tree.
+pub(super) async fn page(
+    visit: Visit,
+    shell: Shell,
+    path: &str,
+    (status, paper): (StatusCode, Paper),
+) -> Result<Response, PageError> {
+    let tree = files::tree(&visit.ws, &visit.agent, path).await?;
+    let tree = tree_view(&visit, &tree, path);
+    html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Wanted {
+    path: String,
+    /// Whether it is to be kept, not shown.
+    download: String,
+}
+
+/// `GET /agents/{slug}/files/raw`: the bytes of a file. Only pictures and PDF are shown in place.
+pub(super) async fn raw(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let open = files::open(&ws, &agent, &wanted.path).await?;
+    let name = file::clean_name(&wanted.path);
+    let show = if wanted.download.is_empty() { Show::InPlace } else { Show::Download };
+    file::serve_open(&name, open, show, &headers).await
+}
+
+fn live(visit: &Visit, path: &str) -> Live {
+    Live::new(visit.href(path)).record(AGENT_FILES, visit.agent.id)
+}
+
+fn tree_view(visit: &Visit, tree: &Tree, path: &str) -> TreeView {
+    let act = |act: &str| match visit.may() {
+        true => format!("{}&act={act}", visit.href(folder_of(tree, path))),
+        false => String::new(),
+    };
+    let held: u64 = tree.prompted.iter().map(Prompted::held).sum();
+    let prompted = tree.prompted.iter();
+    let is_other = |node: &&Node| prompted::most_of(&node.path) == 0;
+    TreeView {
+        live: live(visit, path),
+        agent: visit.head.name.clone(),
+        history: format!("{}/history", visit.head.base),
+        new: act("new"),
+        send: act("send"),
+        prompted: prompted.map(|file| prompted_row(visit, file, held, path)).collect(),
+        rows: tree.nodes.iter().filter(is_other).map(|node| row(visit, node, path)).collect(),
+        is_cut: tree.is_cut,
+    }
+}
+
+/// The folder in which a new file would lie: the one that is open, or that of the open file.
+fn folder_of<'p>(tree: &Tree, path: &'p str) -> &'p str {
+    match tree.nodes.iter().any(|node| node.path == path && node.is_folder) {
+        true => path,
+        false => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+    }
+}
+
+fn row(visit: &Visit, node: &Node, open: &str) -> Row {
     Row {
         name: node.path.rsplit('/').next().unwrap_or(&node.path).to_owned(),
-        href: format!("{base}?path={}", web::format::query_value(&node.path)),
+        href: visit.href(&node.path),
         glyph: match (node.is_folder, is_markdown(&node.path)) {
             (true, _) => "folder",
             (false, true) => "doc",
@@ -108,8 +288,31 @@ fn row(base: &str, node: &Node, open: &str) -> Row {
         },
         depth: node.path.matches('/').count().min(8),
         size: node.bytes.map_or_else(String::new, format::size),
+        mark: node.standing.map_or("", mark),
         is_folder: node.is_folder,
         current: node.path == open,
+    }
+}
+
+fn prompted_row(visit: &Visit, file: &Prompted, all: u64, open: &str) -> Row {
+    Row {
+        name: file.name.to_owned(),
+        href: visit.href(file.name),
+        glyph: "doc",
+        depth: 0,
+        size: format!("{} %", (file.held() * 100 + all / 2) / all.max(1)),
+        mark: mark(file.standing),
+        is_folder: false,
+        current: file.name == open,
+    }
+}
+
+/// What differs from the newest commit, in a word.
+fn mark(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Same | Standing::Apart => "",
+        Standing::Changed => "changed",
+        Standing::New => "new",
     }
 }
 
@@ -117,20 +320,59 @@ fn is_markdown(path: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("md"))
 }
 
-fn file_view(base: &str, path: String, content: Content) -> FileView {
+/// A file as it is looked at.
+async fn looked_at(visit: &Visit, path: &str) -> Result<FileView, FilesError> {
+    let Visit { ws, agent, .. } = visit;
+    let content = files::read(ws, agent, path, files::MAX_SHOWN).await?;
+    let standing = files::standing(ws, agent, path).await?;
+    Ok(file_view(visit, path, content, standing))
+}
+
+fn file_view(visit: &Visit, path: &str, content: Content, standing: Standing) -> FileView {
+    let base = &visit.head.base;
+    let of = query_value(path);
+    let changes = visit.may() && editing::is_editable(path);
+    let edits = changes && content.text.is_some() && content.total <= editing::MAX_TEXT as u64;
+    let act = |may: bool, act: &str| match may {
+        true => format!("{}&act={act}", visit.href(path)),
+        false => String::new(),
+    };
+    let raw = format!("{base}/files/raw?path={of}");
+    let picture = if matches!(content.kind, Kind::Image(_)) { raw.clone() } else { String::new() };
     let size = format::size(content.total);
-    let markdown = is_markdown(&path);
+    let most = prompted::most_of(path);
     let (text, notice) = match content.text {
+        None if !picture.is_empty() => (String::new(), String::new()),
         None => (String::new(), "This is no text, so it is not shown.".to_owned()),
         Some(text) if content.is_cut => {
             let shown = format::size(files::MAX_SHOWN);
             (text, format!("Only the first {shown} are shown."))
         }
         Some(text) if text.trim().is_empty() => (String::new(), "This file is empty.".to_owned()),
+        Some(text) if 0 < most && most < text.len() => {
+            let most = format::grouped(most as u64);
+            (text, format!("A prompt holds its beginning and its end, {most} characters in all."))
+        }
+        Some(text) if path == "agent.json" => {
+            (text, "This follows the agent's settings, so it is changed there.".to_owned())
+        }
         Some(text) => (text, String::new()),
     };
-    let html = if markdown { md::plain(&text) } else { SafeHtml::default() };
-    let is_markdown = markdown && !html.is_empty();
-    let history = format!("{base}/history?path={}", format::query_value(&path));
-    FileView { path, size, history, notice, is_markdown, html, text }
+    let html = if is_markdown(path) { md::plain(&text) } else { SafeHtml::default() };
+    FileView {
+        live: live(visit, path),
+        path: path.to_owned(),
+        size,
+        mark: mark(standing),
+        history: format!("{base}/history?path={of}"),
+        notice,
+        is_markdown: !html.is_empty(),
+        html,
+        text,
+        picture,
+        download: format!("{raw}&download=1"),
+        edit: act(edits, "edit"),
+        rename: act(changes, "rename"),
+        remove: if changes { format!("{base}/files/remove") } else { String::new() },
+    }
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use features::agents::editing::{EditError, Hand};
 use features::agents::memory::{self, LASTING, MemoryError, Note, Searched};
 use features::agents::queries::head::{self, Head, Place};
 use features::runs::model::Run;
@@ -221,12 +222,15 @@ pub(super) async fn save(
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| find(snap, &slug))?;
     let Typed { path, hash, text } = typed;
-    match memory::write(&ws, &agent, &who, &path, (text.clone(), &hash)).await {
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    match memory::write(hand, &path, (text.clone(), &hash)).await {
         Ok(_) => {
             let url = ws.url(&format!("agents/{slug}/memory?path={}", query_value(&path)));
             Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
         }
-        Err(error @ (MemoryError::Changed(_) | MemoryError::TooLong { .. })) => {
+        Err(MemoryError::Edit(
+            error @ (EditError::Changed(_) | EditError::TooLong { .. } | EditError::Key(_)),
+        )) => {
             let asked = Asked { path, edit: "1".to_owned(), ..Asked::default() };
             page(&ws, &who, shell, &slug, asked, Some((text, error.to_string()))).await
         }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod chart;
+mod editing;
 mod files;
 mod line;
 mod list;
@@ -13,6 +14,7 @@ mod runs;
 mod settings;
 mod versions;
 
+use axum::extract::DefaultBodyLimit;
 use jiff::tz::TimeZone;
 
 use app::Ws;
@@ -29,6 +31,9 @@ use features::agents::model::Agent;
 use features::agents::queries;
 use features::agents::rules::ModelWish;
 
+/// The largest form of text, in bytes: two texts of the largest size, as forms write them.
+const MAX_TEXTS: usize = 8 << 20;
+
 /// Routes below the workspace. `/agents/{slug}/chat` belongs to the
 /// runs, `/agents/{slug}/inbox` to the inbox.
 #[must_use]
@@ -41,7 +46,12 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/head", overview::head.needs(Can::Read))
         .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
         .post("/agents/{slug}/memory", memory::save.needs(Can::Agents))
-        .get("/agents/{slug}/files", files::tree.needs(Can::Read))
+        .get("/agents/{slug}/files", files::show.needs(Can::Read))
+        .get("/agents/{slug}/files/raw", files::raw.needs(Can::Read))
+        .merge(texts())
+        .post("/agents/{slug}/files/rename", editing::rename.needs(Can::Agents))
+        .post("/agents/{slug}/files/remove", editing::remove.needs(Can::Agents))
+        .post("/agents/{slug}/files/send", editing::send.needs(Can::Agents))
         .get("/agents/{slug}/history", versions::show.needs(Can::Read))
         .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
         .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
@@ -55,6 +65,14 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/retry", acts::retry.needs(Can::Agents))
         .post("/agents/{slug}/archive", acts::archive.needs(Can::Agents))
         .post("/agents/{slug}/restore", acts::restore.needs(Can::Agents))
+}
+
+/// The forms that send a whole text, and with it the one from which it was made.
+fn texts() -> Routes {
+    Routes::new()
+        .post("/agents/{slug}/files", editing::save.needs(Can::Agents))
+        .post("/agents/{slug}/files/new", editing::create.needs(Can::Agents))
+        .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_TEXTS)))
 }
 
 /// The agent that an address names.

@@ -1,0 +1,249 @@
+//! `hq agent files …`: what an agent has written, read and changed at the terminal.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::Common;
+use crate::commands::{or_none, print};
+use crate::door::{Ask, Door};
+use crate::operate::Place;
+use crate::reach::CommandError;
+use crate::show::{moment, part, query, table};
+use web::format::size;
+
+use super::{items, word};
+
+/// The largest file that is sent, in bytes: HQ takes no larger one.
+const MOST: u64 = 25 << 20;
+
+/// `hq agent files …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Its files, two folders deep and along the path, with what is new or changed since the newest commit
+    List {
+        #[command(flatten)]
+        agent: OfAgent,
+        /// A folder that is shown in full
+        #[arg(default_value = "")]
+        path: String,
+    },
+    /// One file, as it is
+    Read(OfFile),
+    /// Save a file, or make it
+    Write(Write),
+    /// The commits of its files, newest first
+    History(History),
+    /// Bring a file back to what it was after a commit
+    Restore {
+        #[command(flatten)]
+        of: OfFile,
+        /// The commit, as the history shows it
+        commit: String,
+    },
+}
+
+/// Whose files.
+#[derive(Args)]
+pub struct OfAgent {
+    /// The agent's slug or id
+    agent: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which file.
+#[derive(Args)]
+pub struct OfFile {
+    #[command(flatten)]
+    agent: OfAgent,
+    /// The file in the agent's folder, such as notes/harbour.md
+    path: String,
+}
+
+/// Flags of `hq agent files write`.
+#[derive(Args)]
+pub struct Write {
+    #[command(flatten)]
+    of: OfFile,
+    /// What it should hold; - reads what is piped in
+    #[arg(value_name = "FILE")]
+    from: PathBuf,
+    /// What it held when you began: what the agent wrote since in other lines stays then
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+}
+
+/// Flags of `hq agent files history`.
+#[derive(Args)]
+pub struct History {
+    #[command(flatten)]
+    agent: OfAgent,
+    /// A file or folder; all files when it is left out
+    #[arg(default_value = "")]
+    path: String,
+    /// Commits at most, up to 100
+    #[arg(long, default_value_t = 25)]
+    limit: u32,
+    /// Go on before this commit, as the list before says
+    #[arg(long, value_name = "COMMIT")]
+    before: Option<String>,
+}
+
+impl OfAgent {
+    /// An address below the agent's.
+    fn at(&self, below: &str) -> String {
+        format!("/api/v1/agents/{}/{below}", part(&self.agent))
+    }
+
+    /// A question about this agent.
+    fn within(&self, ask: Ask) -> Ask {
+        ask.within(self.place.workspace.as_ref())
+    }
+}
+
+impl OfFile {
+    /// Where the file is.
+    fn address(&self) -> String {
+        let parts: Vec<String> = self.path.split('/').map(part).collect();
+        self.agent.at(&format!("files/{}", parts.join("/")))
+    }
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List { agent, path } => list(common, door, &agent, &path).await,
+        Command::Read(of) => read(common, door, &of).await,
+        Command::Write(flags) => write(common, door, &flags).await,
+        Command::History(flags) => history(common, door, &flags).await,
+        Command::Restore { of, commit } => restore(common, door, &of, &commit).await,
+    }
+}
+
+async fn list(
+    common: &Common,
+    door: &Door,
+    agent: &OfAgent,
+    path: &str,
+) -> Result<u8, CommandError> {
+    let address = agent.at(&format!("files{}", query(&[("path", Some(path))])));
+    let all = door.call(agent.within(Ask::get(address))).await?;
+    let rows: Vec<Vec<String>> = items(&all).iter().map(row).collect();
+    let mut lines = or_none(table(&rows), "No files.");
+    if all["is_cut"] == true {
+        lines.push("There are more: name a folder.".to_owned());
+    }
+    print(common, &all, &lines)
+}
+
+fn row(node: &Value) -> Vec<String> {
+    let (path, is_folder) = (word(node, "path"), node["is_folder"] == true);
+    let mark = match word(node, "standing") {
+        mark @ ("new" | "changed") => mark,
+        _ => "",
+    };
+    let size = node["bytes"].as_u64().map_or_else(String::new, size);
+    let name = if is_folder { format!("{path}/") } else { path.to_owned() };
+    vec![size, mark.to_owned(), name]
+}
+
+async fn read(common: &Common, door: &Door, of: &OfFile) -> Result<u8, CommandError> {
+    if common.json {
+        let file = door.call(of.agent.within(Ask::get(of.address()))).await?;
+        return print(common, &file, &[]);
+    }
+    let raw = Ask::get(format!("{}?raw=1", of.address()));
+    door.open(of.agent.within(raw)).await?.print().await?;
+    Ok(crate::OK)
+}
+
+async fn write(common: &Common, door: &Door, flags: &Write) -> Result<u8, CommandError> {
+    let of = &flags.of;
+    let bytes = content(&flags.from)?;
+    let now = door.call(of.agent.within(Ask::get(of.address()))).await;
+    let done = match (now, String::from_utf8(bytes)) {
+        (Ok(now), Ok(text)) => {
+            let base = flags.base.as_deref().map(content).transpose()?;
+            let body = match base.map(String::from_utf8) {
+                Some(Ok(base)) => json!({ "text": text, "base": base }),
+                Some(Err(_)) => return Err(CommandError::Failed("--base: no text".to_owned())),
+                None => json!({ "text": text, "hash": now["hash"] }),
+            };
+            door.call(of.agent.within(Ask::put(of.address(), &body))).await?
+        }
+        (Ok(_), Err(_)) => {
+            let why = "this is no text, and what is there already is only changed as text";
+            return Err(CommandError::Failed(format!("{}: {why}", flags.from.display())));
+        }
+        (Err(error), sent) if error.kind() == "file_not_found" => {
+            let new = match sent {
+                Ok(text) => Ask::post(of.address(), &json!({ "text": text })),
+                Err(error) => Ask::file(of.address(), error.into_bytes()),
+            };
+            let made = door.call(of.agent.within(new)).await?;
+            return print(common, &made, &[format!("{} is made.", of.path)]);
+        }
+        (Err(error), _) => return Err(error),
+    };
+    let told = match (done["commit"].is_null(), done["joined"] == true) {
+        (true, _) => format!("{} says that already.", of.path),
+        (false, false) => format!("{} is saved.", of.path),
+        (false, true) => {
+            format!("{} is saved, together with what was written there meanwhile.", of.path)
+        }
+    };
+    print(common, &done, &[told])
+}
+
+/// A file of this machine, or what is piped in.
+fn content(from: &Path) -> Result<Vec<u8>, CommandError> {
+    let mut bytes = Vec::new();
+    let read = match from == Path::new("-") {
+        true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
+        false => std::fs::File::open(from).and_then(|f| f.take(MOST + 1).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| CommandError::Failed(format!("{}: {error}", from.display())))?;
+    Ok(bytes)
+}
+
+async fn history(common: &Common, door: &Door, flags: &History) -> Result<u8, CommandError> {
+    let limit = flags.limit.to_string();
+    let asked = query(&[
+        ("path", Some(flags.path.as_str())),
+        ("before", flags.before.as_deref()),
+        ("limit", Some(limit.as_str())),
+    ]);
+    let ask = Ask::get(flags.agent.at(&format!("history{asked}")));
+    let page = door.call(flags.agent.within(ask)).await?;
+    let line = |one: &Value| {
+        let words = [word(one, "commit"), word(one, "author"), word(one, "subject")];
+        let [commit, author, subject] = words.map(str::to_owned);
+        vec![commit, moment(one, "at"), author, subject]
+    };
+    let rows: Vec<Vec<String>> = items(&page).iter().map(line).collect();
+    let mut lines = or_none(table(&rows), "Nothing so far.");
+    lines.extend(page["next"].as_str().map(|next| format!("There is more: --before {next}")));
+    print(common, &page, &lines)
+}
+
+async fn restore(
+    common: &Common,
+    door: &Door,
+    of: &OfFile,
+    commit: &str,
+) -> Result<u8, CommandError> {
+    let address = of.agent.at(&format!("history/{}/restore", part(commit)));
+    let ask = Ask::post(address, &json!({ "path": of.path }));
+    let done = door.call(of.agent.within(ask)).await?;
+    let told = match done["commit"].is_null() {
+        true => format!("{} is that already.", of.path),
+        false => format!("{} is as it was. What it was before stays in its history.", of.path),
+    };
+    print(common, &done, &[told])
+}

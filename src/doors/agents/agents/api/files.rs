@@ -1,0 +1,406 @@
+//! The files of agents over the API: looked at, changed, made, renamed and removed.
+
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use features::agents::editing::{self, Base, EditError, Ends, Hand, MAX_TEXT, Written};
+use features::agents::files::{self, Prompted};
+use git::snapshot::MAX_FILE;
+use git::standing::Standing;
+use kernel::Can;
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Path2, Query};
+use web::file::{self, Show};
+use web::format::query_value;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+use web::upload;
+
+use super::find;
+
+/// The largest body with texts, in bytes: two of the largest size, as JSON writes them.
+const MAX_TEXTS: usize = 8 << 20;
+/// The media type of a file's own bytes.
+const BYTES: &str = "application/octet-stream";
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/agents/{agent}/files",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Its files, two folders deep and along the path")
+                    .query::<FileAsked>()
+                    .returns::<FileListing>()
+            }),
+        )
+        .get(
+            "/agents/{agent}/file",
+            beginning.needs(Can::Read).doc(|| {
+                Doc::new("The beginning of one file, as text")
+                    .query::<FileAsked>()
+                    .returns::<FileView>()
+            }),
+        )
+        .merge(one())
+}
+
+/// The routes of one file, which may take a whole text and the one from which it was made.
+fn one() -> Routes {
+    let path = "/agents/{agent}/files/{*path}";
+    Routes::new()
+        .get(
+            path,
+            read.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "One file with its text; its bytes with raw=1 or when application/octet-stream \
+                     is accepted",
+                )
+                .query::<ReadAsked>()
+                .returns::<FileOut>()
+                .media(BYTES)
+            }),
+        )
+        .put(
+            path,
+            write.needs(Can::Agents).doc(|| {
+                Doc::new(
+                    "Save a text, in a commit of yours. With `base` what others wrote in other lines \
+                     meanwhile stays, and 409 with `clash` tells the ways out where they wrote in the \
+                     same",
+                )
+                .body::<WriteBody>()
+                .no_key("the text before says what is changed")
+                .returns::<SavedOut>()
+            }),
+        )
+        .post(
+            path,
+            create.needs(Can::Agents).doc(|| {
+                Doc::new(
+                    "Make a file of a text, or of the body as it is when that is \
+                     application/octet-stream",
+                )
+                .body::<NewBody>()
+                .no_key("a file of that name is made once")
+                .returns::<DoneOut>()
+                .status(201)
+            }),
+        )
+        .patch(
+            path,
+            rename.needs(Can::Agents).doc(|| {
+                Doc::new("Give a file another name, which may be in another folder")
+                    .body::<NameBody>()
+                    .no_key("the file has its old name once")
+                    .returns::<DoneOut>()
+            }),
+        )
+        .delete(
+            path,
+            remove.needs(Can::Agents).doc(|| {
+                Doc::new("Remove a file; its history stays, and with it the way back").status(204)
+            }),
+        )
+        .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_TEXTS)))
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct FileAsked {
+    path: String,
+}
+
+/// How a file stands to the newest commit of its agent.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum StandingOut {
+    /// As the commit has it.
+    Same,
+    /// The commit has it, and it is different now.
+    Changed,
+    /// The commit does not have it.
+    New,
+    /// It is never committed.
+    Apart,
+}
+
+impl From<Standing> for StandingOut {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Same => Self::Same,
+            Standing::Changed => Self::Changed,
+            Standing::New => Self::New,
+            Standing::Apart => Self::Apart,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileListing {
+    items: Vec<NodeView>,
+    is_cut: bool,
+    /// The files that each prompt holds.
+    prompted: Vec<PromptedOut>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct NodeView {
+    path: String,
+    is_folder: bool,
+    bytes: Option<u64>,
+    /// How it stands to the newest commit; none for a folder.
+    standing: Option<StandingOut>,
+}
+
+/// A file that each prompt holds.
+#[derive(Serialize, JsonSchema)]
+struct PromptedOut {
+    path: String,
+    /// How much of it stands in a prompt.
+    held: u64,
+    /// How much at most.
+    most: u64,
+}
+
+impl From<&Prompted> for PromptedOut {
+    fn from(file: &Prompted) -> Self {
+        Self { path: file.name.to_owned(), held: file.held(), most: file.most }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileView {
+    path: String,
+    bytes: u64,
+    executable: bool,
+    /// None when it is no text.
+    text: Option<String>,
+    /// Whether only the beginning is given.
+    is_cut: bool,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+struct ReadAsked {
+    /// `1` for its bytes.
+    raw: String,
+}
+
+/// A file.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFile")]
+struct FileOut {
+    path: String,
+    bytes: u64,
+    executable: bool,
+    standing: StandingOut,
+    /// None when it is no text.
+    text: Option<String>,
+    /// Whether only the beginning is given: such a text is not changed here.
+    is_cut: bool,
+    /// Of the text, to be given back with a change; none when it is no whole text.
+    hash: Option<String>,
+    /// Where its commits are, and with them the way back.
+    history: String,
+}
+
+/// A text as it should be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "AgentFileBody")]
+struct WriteBody {
+    /// All of it.
+    text: String,
+    /// The text from which it was made; empty for a file that was not there.
+    #[serde(default)]
+    base: Option<String>,
+    /// The hash of that text, in its place: whatever else lies there is not written over.
+    #[serde(default)]
+    hash: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "AgentFileNew")]
+struct NewBody {
+    /// What it says.
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "AgentFileName")]
+struct NameBody {
+    /// What it is called now, with its folders.
+    path: String,
+}
+
+/// What came of a save.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFileSaved")]
+struct SavedOut {
+    path: String,
+    /// What it says now.
+    text: String,
+    hash: String,
+    /// The commit; null when nothing differed.
+    commit: Option<String>,
+    /// Whether others had changed it meanwhile, and it says that, too.
+    joined: bool,
+}
+
+/// What came of it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AgentFileDone")]
+struct DoneOut {
+    path: String,
+    commit: String,
+}
+
+async fn list(
+    ws: Ws,
+    Path(name): Path<String>,
+    Query(asked): Query<FileAsked>,
+) -> Result<Json<FileListing>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
+    let prompted = tree.prompted.iter().map(PromptedOut::from).collect();
+    let nodes = tree.nodes.into_iter().map(|node| NodeView {
+        path: node.path,
+        is_folder: node.is_folder,
+        bytes: node.bytes,
+        standing: node.standing.map(StandingOut::from),
+    });
+    Ok(Json(FileListing { items: nodes.collect(), is_cut: tree.is_cut, prompted }))
+}
+
+async fn beginning(
+    ws: Ws,
+    Path(name): Path<String>,
+    Query(asked): Query<FileAsked>,
+) -> Result<Json<FileView>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let content = files::read(&ws, &agent, &asked.path, files::MAX_SHOWN).await?;
+    Ok(Json(FileView {
+        path: asked.path,
+        bytes: content.total,
+        executable: content.executable,
+        text: content.text,
+        is_cut: content.is_cut,
+    }))
+}
+
+async fn read(
+    ws: Ws,
+    headers: HeaderMap,
+    Path2(name, path): Path2<String, String>,
+    Query(asked): Query<ReadAsked>,
+) -> Result<Response, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let accepts = headers.get(ACCEPT).is_some_and(|media| media.as_bytes() == BYTES.as_bytes());
+    if accepts || !matches!(asked.raw.as_str(), "" | "0") {
+        let open = files::open(&ws, &agent, &path).await?;
+        let name = file::clean_name(&path);
+        let served = file::serve_open(&name, open, Show::Download, &headers).await;
+        return served.map_err(|PageError(failure)| ApiError(failure));
+    }
+    let content = files::read(&ws, &agent, &path, MAX_TEXT as u64).await?;
+    let standing = files::standing(&ws, &agent, &path).await?.into();
+    let whole = content.text.as_deref().filter(|_| !content.is_cut);
+    Ok(Json(FileOut {
+        bytes: content.total,
+        executable: content.executable,
+        standing,
+        hash: whole.map(editing::hash),
+        text: content.text,
+        is_cut: content.is_cut,
+        history: format!("/api/v1/agents/{}/history?path={}", agent.slug, query_value(&path)),
+        path,
+    })
+    .into_response())
+}
+
+async fn write(
+    ws: Ws,
+    who: Person,
+    Path2(name, path): Path2<String, String>,
+    Json(body): Json<WriteBody>,
+) -> Result<Json<SavedOut>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let base = match (body.base, body.hash) {
+        (Some(base), _) => Base::Text(base),
+        (None, Some(hash)) => Base::Hash(hash),
+        (None, None) => {
+            let why = "say what the text was made from: `base` is that text, `hash` its hash";
+            return Err(ApiError::invalid("base", why));
+        }
+    };
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let written = Written { text: body.text, base, ends: Ends::Given };
+    match editing::save(hand, &path, written).await {
+        Ok(saved) => Ok(Json(SavedOut {
+            path,
+            hash: editing::hash(&saved.text),
+            text: saved.text,
+            commit: saved.commit.map(|commit| commit.to_string()),
+            joined: saved.joined,
+        })),
+        Err(EditError::Clash { path, clash }) => {
+            let told = (*clash).clone();
+            Err(ApiError::from(EditError::Clash { path, clash }).with("clash", &told))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path2(name, path): Path2<String, String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let media = request.headers().get(CONTENT_TYPE);
+    let commit = if media.is_some_and(|media| media.as_bytes() == BYTES.as_bytes()) {
+        let (parts, body) = request.into_parts();
+        let limit = app.config.limits.upload_bytes().min(MAX_FILE);
+        let arrived = upload::body(&ws, (&parts.headers, body), &path, limit).await;
+        let arrived = arrived.map_err(|PageError(failure)| ApiError(failure))?;
+        editing::upload(hand, &path, arrived).await?
+    } else {
+        let Json(new) = Json::<NewBody>::from_request(request, &app).await?;
+        editing::create(hand, &path, new.text).await?
+    };
+    let done = DoneOut { path, commit: commit.to_string() };
+    Ok((StatusCode::CREATED, Json(done)).into_response())
+}
+
+async fn rename(
+    ws: Ws,
+    who: Person,
+    Path2(name, path): Path2<String, String>,
+    Json(body): Json<NameBody>,
+) -> Result<Json<DoneOut>, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let commit = editing::rename(hand, &path, &body.path).await?;
+    Ok(Json(DoneOut { path: body.path, commit: commit.to_string() }))
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    Path2(name, path): Path2<String, String>,
+) -> Result<StatusCode, ApiError> {
+    let agent = ws.read(|snap| find(snap, &name))?;
+    editing::remove(Hand { ws: &ws, agent: &agent, who: &who }, &path).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,333 @@
+//! The forms beside the tree of an agent's files: a text that is changed, a file that is made, renamed or sent, and
+//! what becomes of them. All of them work without script.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::editing::{self, Base, EditError, Ends, Hand, MAX_TEXT, Written};
+use features::agents::files;
+use git::snapshot::MAX_FILE;
+use kernel::{Problem as _, ProblemKind};
+use tool::merge::{Clash, Place};
+use web::error::{Failure, PageError};
+use web::extract::{Form, Path};
+use web::flash;
+use web::form::Wrong;
+use web::hx::Hx;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::upload;
+
+use super::files::{Paper, Visit, page, visit};
+
+/// How many files a form may send at once.
+const AT_ONCE: usize = 20;
+
+/// A text that is changed.
+pub(super) struct EditSheet {
+    pub path: String,
+    /// As it stands in the field: behind an empty line, which a browser leaves out.
+    pub text: String,
+    /// The text as it was opened, in a form that comes back as it went out.
+    pub rev: String,
+    pub clash: Option<ClashView>,
+}
+
+/// What two have written in the same lines, and the ways out.
+pub(super) struct ClashView {
+    pub places: Vec<Place>,
+    pub ways: [Way; 3],
+}
+
+/// A way out.
+pub(super) struct Way {
+    pub label: &'static str,
+    pub text: String,
+}
+
+/// What a form beside the tree is about.
+pub(super) enum What {
+    Edit(Box<EditSheet>),
+    /// A file that is made: its path and its text.
+    New(String, String),
+    /// A file that gets another name: the one that it has and the new one.
+    Rename(String, String),
+    /// Files that are sent into a folder.
+    Send(String),
+}
+
+/// A form beside the tree.
+pub(super) struct Sheet {
+    pub what: What,
+    /// Where the forms lead.
+    pub base: String,
+    /// Where it is as it was.
+    pub back: String,
+    /// Under which name what is typed is kept.
+    pub keeps: String,
+    pub wrong: Wrong,
+}
+
+impl Sheet {
+    fn of(visit: &Visit, path: &str, what: What, wrong: Wrong) -> Self {
+        let base = format!("{}/files", visit.head.base);
+        let keeps = format!("{} {base} {path}", visit.who.account);
+        Self { what, back: visit.href(path), base, keeps, wrong }
+    }
+
+    /// What is wrong with a text as a whole, or with its file.
+    pub(super) fn said(&self) -> &str {
+        if self.wrong.whole().is_empty() { self.wrong.at("path") } else { self.wrong.whole() }
+    }
+}
+
+/// The form that an address asks for.
+pub(super) async fn begin(visit: &Visit, act: &str, path: &str) -> Result<Sheet, PageError> {
+    let below = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let what = match act {
+        "edit" => {
+            let text = editing_text(visit, path).await?;
+            What::Edit(Box::new(EditSheet::of(path, &text, &text)?))
+        }
+        "rename" => What::Rename(path.to_owned(), path.to_owned()),
+        "new" => What::New(below, String::new()),
+        "send" => What::Send(path.to_owned()),
+        _ => return Err(PageError::not_found("What this address names")),
+    };
+    Ok(Sheet::of(visit, path, what, Wrong::none()))
+}
+
+async fn editing_text(visit: &Visit, path: &str) -> Result<String, PageError> {
+    let content = files::read(&visit.ws, &visit.agent, path, MAX_TEXT as u64).await?;
+    match content.text {
+        Some(text) if !content.is_cut => Ok(text),
+        Some(_) => {
+            let (path, most) = (path.to_owned(), MAX_TEXT as u64 / 1024);
+            Err(EditError::TooLong { path, most, has: content.total.div_ceil(1024) }.into())
+        }
+        None => Err(EditError::NoText(path.to_owned()).into()),
+    }
+}
+
+impl EditSheet {
+    fn of(path: &str, text: &str, base: &str) -> Result<Self, PageError> {
+        let rev = serde_json::to_string(base);
+        let rev = rev.map_err(|error| PageError(Failure::internal(error)))?;
+        let text = format!("\n{}", text.trim_start_matches('\u{feff}'));
+        Ok(Self { path: path.to_owned(), text, rev, clash: None })
+    }
+
+    /// Both texts, and what can be done: nothing is saved until somebody chooses.
+    fn clashed(path: &str, clash: Clash) -> Result<Self, PageError> {
+        let mut sheet = Self::of(path, &clash.mine, &clash.now)?;
+        let way = |label, text: &str| Way { label, text: text.to_owned() };
+        let ways = [
+            way("Keep mine", &clash.mine),
+            way("Take theirs", &clash.theirs),
+            way("Keep both", &clash.both),
+        ];
+        sheet.clash = Some(ClashView { places: clash.places, ways });
+        Ok(sheet)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Typed {
+    path: String,
+    /// The text as it was opened.
+    rev: String,
+    text: String,
+}
+
+/// `POST /agents/{slug}/files`: saves a text.
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let visit = visit(ws, who, &slug)?;
+    let Typed { path, rev, text } = typed;
+    let base: String = serde_json::from_str(&rev).map_err(|_| {
+        let why = "the form does not say what it began with; open it again";
+        PageError(Failure::new(ProblemKind::Invalid, "bad_form", why))
+    })?;
+    let given = Base::Text(base.clone());
+    let written = Written { text: text.clone(), base: given, ends: Ends::AsBefore };
+    let error = match editing::save(hand(&visit), &path, written).await {
+        Ok(saved) => {
+            let said = match (saved.commit, saved.joined) {
+                (None, _) => format!("{path} says that already."),
+                (Some(_), false) => format!("{path} is saved."),
+                (Some(_), true) => {
+                    format!("{path} is saved, together with what was written there meanwhile.")
+                }
+            };
+            return Ok(flash::say(&app, Flash::ok(said), hx.go_to(&visit.href(&path))));
+        }
+        Err(error) => error,
+    };
+    let status = status_of(&error);
+    let (sheet, wrong) = match error {
+        EditError::Clash { clash, .. } => (EditSheet::clashed(&path, *clash)?, Wrong::none()),
+        EditError::Gone(_) => (EditSheet::of(&path, &text, "")?, Wrong::of(&error)?),
+        error => (EditSheet::of(&path, &text, &base)?, Wrong::of(&error)?),
+    };
+    refuse(visit, shell, &path, (status, What::Edit(Box::new(sheet)), wrong)).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewFile {
+    path: String,
+    text: String,
+}
+
+/// `POST /agents/{slug}/files/new`
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(new): Form<NewFile>,
+) -> Result<Response, PageError> {
+    let visit = visit(ws, who, &slug)?;
+    let (path, text) = (new.path.trim().to_owned(), new.text.replace("\r\n", "\n"));
+    match editing::create(hand(&visit), &path, text.clone()).await {
+        Ok(_) => {
+            let said = Flash::ok(format!("{path} is made."));
+            Ok(flash::say(&app, said, hx.go_to(&visit.href(&path))))
+        }
+        Err(error) => {
+            let refused = (status_of(&error), What::New(path, text), Wrong::of(&error)?);
+            refuse(visit, shell, "", refused).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewName {
+    path: String,
+    to: String,
+}
+
+/// `POST /agents/{slug}/files/rename`
+pub(super) async fn rename(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(new): Form<NewName>,
+) -> Result<Response, PageError> {
+    let visit = visit(ws, who, &slug)?;
+    let (path, to) = (new.path, new.to.trim().to_owned());
+    match editing::rename(hand(&visit), &path, &to).await {
+        Ok(_) => {
+            let said = Flash::ok(format!("{path} is called {to} now."));
+            Ok(flash::say(&app, said, hx.go_to(&visit.href(&to))))
+        }
+        Err(error) => {
+            let what = What::Rename(path.clone(), to);
+            let refused = (status_of(&error), what, Wrong::of(&error)?);
+            refuse(visit, shell, &path, refused).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    path: String,
+}
+
+/// `POST /agents/{slug}/files/remove`
+pub(super) async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(Named { path }): Form<Named>,
+) -> Result<Response, PageError> {
+    let visit = visit(ws, who, &slug)?;
+    editing::remove(hand(&visit), &path).await?;
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let said =
+        Flash::ok(format!("{path} is removed. Its history stays, and with it the way back."));
+    Ok(flash::say(&app, said, hx.go_to(&visit.href(folder))))
+}
+
+/// `POST /agents/{slug}/files/send`: files go to the disk piece by piece, and then among the agent's.
+pub(super) async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let visit = visit(ws, who, &slug)?;
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes().min(MAX_FILE);
+    let sent = (&parts.headers, body);
+    let (fields, arrived) = upload::form_with_fields(&visit.ws, sent, AT_ONCE, limit).await?;
+    let folder = fields.into_iter().find(|(name, _)| name == "folder");
+    let folder = folder.map(|(_, folder)| folder.trim().trim_matches('/').to_owned());
+    let folder = folder.unwrap_or_default();
+    let mut names = Vec::with_capacity(arrived.len());
+    for one in arrived {
+        let path = match folder.as_str() {
+            "" => one.name.clone(),
+            folder => format!("{folder}/{}", one.name),
+        };
+        let name = one.name.clone();
+        if let Err(error) = editing::upload(hand(&visit), &path, one).await {
+            let mut said = format!("“{name}” was not added: {error}.");
+            if !names.is_empty() {
+                said.push_str(&format!(" Added before it: {}.", names.join(", ")));
+            }
+            // What nobody can mend in the form is no answer of the form.
+            Wrong::of(&error)?;
+            let refused = (status_of(&error), What::Send(folder), Wrong::said(said));
+            return refuse(visit, shell, "", refused).await;
+        }
+        names.push(name);
+    }
+    let said = match names.as_slice() {
+        [] => "No file was chosen.".to_owned(),
+        [one] => format!("{one} is added."),
+        many => format!("{} files are added.", many.len()),
+    };
+    let back = Hx::from_headers(&parts.headers).go_to(&visit.href(&folder));
+    Ok(flash::say(&app, Flash::ok(said), back))
+}
+
+fn hand(visit: &Visit) -> Hand<'_> {
+    Hand { ws: &visit.ws, agent: &visit.agent, who: &visit.who }
+}
+
+fn status_of(error: &EditError) -> StatusCode {
+    match error.kind() {
+        ProblemKind::Conflict => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// The form once more, with what is wrong.
+async fn refuse(
+    visit: Visit,
+    shell: Shell,
+    path: &str,
+    (status, what, wrong): (StatusCode, What, Wrong),
+) -> Result<Response, PageError> {
+    let sheet = Sheet::of(&visit, path, what, wrong);
+    page(visit, shell, path, (status, Paper::Sheet(Box::new(sheet)))).await
+}

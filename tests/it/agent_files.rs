@@ -1,0 +1,527 @@
+//! Files of agents that people change by hand: what two write at once, whose commit is whose, what is refused, and
+//! the pages and the API that lead there.
+
+use std::path::PathBuf;
+
+use kernel::Role;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use support::hq::{Person, Reply, Setup, TestHq};
+
+use crate::cli_agents::{Terminal, out};
+
+const PAGES: &str = "/w/marlow-cargo/agents/ada";
+const API: &str = "/api/v1/agents/ada/files";
+const BYTES: &str = "application/octet-stream";
+const KEY: &str = "sk-abcdefghijklmnopqrstuvwx";
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n only its beginning counts here";
+
+async fn made() -> (TestHq, Person) {
+    made_with(Setup::default()).await
+}
+
+async fn made_with(setup: Setup) -> (TestHq, Person) {
+    let hq = setup.start().await;
+    let api = hq.api().await;
+    let made = api.post("/api/v1/agents", &json!({ "name": "Ada" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    (hq, api)
+}
+
+/// A file in the agent's folder.
+fn place(hq: &TestHq, path: &str) -> PathBuf {
+    hq.ws().agent_folder("ada").join(path)
+}
+
+fn on_disk(hq: &TestHq, path: &str) -> String {
+    String::from_utf8(std::fs::read(place(hq, path)).expect("a file")).expect("text")
+}
+
+/// Writes a file as the agent does: past everything, and without a commit.
+fn agent_writes(hq: &TestHq, path: &str, text: &str) {
+    let file = place(hq, path);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    std::fs::write(file, text).expect("a file");
+}
+
+async fn create(api: &Person, path: &str, text: &str) -> Reply {
+    api.post(&format!("{API}/{path}"), &json!({ "text": text })).await
+}
+
+async fn put(api: &Person, path: &str, base: &str, text: &str) -> Reply {
+    api.json("PUT", &format!("{API}/{path}"), &json!({ "text": text, "base": base })).await
+}
+
+/// The commits of a path as authors and subjects, newest first.
+async fn log(api: &Person, path: &str) -> Vec<(String, String)> {
+    let reply = api.get(&format!("/api/v1/agents/ada/history?path={path}")).await;
+    let word = |one: &Value, key: &str| one[key].as_str().expect("a word").to_owned();
+    let items = reply.json()["items"].as_array().expect("a list").clone();
+    items.iter().map(|one| (word(one, "author"), word(one, "subject"))).collect()
+}
+
+fn refused(reply: &Reply, status: u16, code: &str) -> String {
+    let problem = reply.json();
+    assert_eq!((reply.status.as_u16(), &problem["code"]), (status, &json!(code)), "{problem}");
+    problem["detail"].as_str().expect("words").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_agent_wrote_in_other_lines_stays_and_is_its_own_commit() {
+    let (hq, api) = made().await;
+    let opened = "one\ntwo\nthree\n";
+    assert_eq!(create(&api, "notes/plan.md", opened).await.status, StatusCode::CREATED);
+    agent_writes(&hq, "notes/plan.md", "one\ntwo\nTHREE\n");
+    let read = api.get(&format!("{API}/notes/plan.md")).await.json();
+    assert_eq!(
+        (&read["standing"], &read["text"]),
+        (&json!("changed"), &json!("one\ntwo\nTHREE\n"))
+    );
+
+    let saved = put(&api, "notes/plan.md", opened, "ONE\ntwo\nthree\n").await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
+    let saved = saved.json();
+    let joined = "ONE\ntwo\nTHREE\n";
+    assert_eq!((&saved["text"], &saved["joined"]), (&json!(joined), &json!(true)));
+    assert_eq!(on_disk(&hq, "notes/plan.md"), joined);
+    let all = log(&api, "notes/plan.md").await;
+    let by = |who: &str, what: &str| (who.to_owned(), what.to_owned());
+    assert_eq!(
+        all,
+        [
+            by("Mira Lindqvist", "files: Change notes/plan.md by hand"),
+            by("Ada", "Keep notes/plan.md as Ada left it"),
+            by("Mira Lindqvist", "files: Create notes/plan.md by hand"),
+        ]
+    );
+    let newest = api.get("/api/v1/agents/ada/history?path=notes/plan.md&limit=1").await.json();
+    assert_eq!(newest["items"][0]["commit"], saved["commit"]);
+    // Mira's commit has her line alone.
+    let commit = saved["commit"].as_str().expect("a commit");
+    let change = api.get(&format!("/api/v1/agents/ada/history/{commit}")).await.json();
+    assert_eq!((&change["files"][0]["added"], &change["more"]), (&json!(1), &json!(0)));
+
+    // Sent once more, nothing changes.
+    let again = put(&api, "notes/plan.md", joined, joined).await.json();
+    assert_eq!(again["commit"], Value::Null, "{again}");
+    assert_eq!(log(&api, "notes/plan.md").await, all);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_lines_are_a_clash_with_three_ways_out() {
+    let (hq, api) = made().await;
+    create(&api, "plan.md", "one\ntwo\nthree\n").await;
+    agent_writes(&hq, "plan.md", "one\ntheirs\nthree\n");
+    let mine = "ONE\nmine\nthree\n";
+    let clash = put(&api, "plan.md", "one\ntwo\nthree\n", mine).await;
+    let why = refused(&clash, 409, "text_clash");
+    assert!(why.contains("plan.md"), "{why}");
+    let told = clash.json()["clash"].clone();
+    assert_eq!(told["places"], json!([{ "mine": "mine", "theirs": "theirs" }]));
+    assert_eq!(told["mine"], json!(mine));
+    assert_eq!(told["now"], json!("one\ntheirs\nthree\n"));
+    assert_eq!(told["both"], json!("ONE\nmine\ntheirs\nthree\n"));
+    assert_eq!(on_disk(&hq, "plan.md"), "one\ntheirs\nthree\n", "nothing is saved");
+    assert_eq!(log(&api, "plan.md").await.len(), 1, "and nothing is committed");
+
+    let both = told["both"].as_str().expect("a text");
+    let now = told["now"].as_str().expect("a text");
+    assert_eq!(put(&api, "plan.md", now, both).await.status, StatusCode::OK);
+    assert_eq!(on_disk(&hq, "plan.md"), both);
+
+    // By its hash alone nothing is made one.
+    let hash = api.get(&format!("{API}/plan.md")).await.json()["hash"].clone();
+    agent_writes(&hq, "plan.md", "all new\n");
+    let body = json!({ "text": "mine", "hash": hash });
+    refused(&api.json("PUT", &format!("{API}/plan.md"), &body).await, 409, "file_changed");
+    let unsaid = api.json("PUT", &format!("{API}/plan.md"), &json!({ "text": "mine" })).await;
+    assert_eq!(unsaid.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    // What was removed meanwhile does not come back by itself.
+    std::fs::remove_file(place(&hq, "plan.md")).expect("gone");
+    refused(&put(&api, "plan.md", both, "mine\n").await, 409, "file_gone");
+    assert_eq!(put(&api, "plan.md", "", "mine\n").await.status, StatusCode::OK);
+    assert_eq!(on_disk(&hq, "plan.md"), "mine\n");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_settings_and_paths_that_lead_elsewhere_are_refused() {
+    let (hq, api) = made().await;
+    let why =
+        refused(&create(&api, "a.md", &format!("one\n\n{KEY}\n")).await, 422, "file_holds_key");
+    assert!(why.starts_with("line 3: ") && !why.contains(KEY), "{why}");
+    assert!(!place(&hq, "a.md").exists());
+    create(&api, "a.md", "one\n").await;
+    let why =
+        refused(&put(&api, "a.md", "one\n", &format!("one\n{KEY}")).await, 422, "file_holds_key");
+    assert!(why.starts_with("line 2: "), "{why}");
+    let sent = format!("k\n{KEY}").into_bytes();
+    let reply = api.bytes("POST", &format!("{API}/k.txt"), BYTES, sent).await;
+    assert!(refused(&reply, 422, "file_holds_key").starts_with("line 2: "));
+
+    let manifest = on_disk(&hq, "agent.json");
+    refused(&put(&api, "agent.json", &manifest, "{}").await, 422, "file_of_settings");
+    let gone = api.call("DELETE", &format!("{API}/agent.json")).await;
+    refused(&gone, 422, "file_of_settings");
+    let named = json!({ "path": "agent.json" });
+    let over = api.json("PATCH", &format!("{API}/a.md"), &named).await;
+    refused(&over, 422, "file_of_settings");
+    assert_eq!(on_disk(&hq, "agent.json"), manifest);
+
+    let deep = vec!["a"; 33].join("/");
+    let long = format!("{}/{}/{}.md", "x".repeat(250), "y".repeat(250), "z".repeat(20));
+    for bad in ["a%2F..%2F..%2Fx", ".git/config", "%2Fetc%2Fpasswd", "a%0Ab", "a%00b", &deep, &long]
+    {
+        refused(&create(&api, bad, "x").await, 422, "path_invalid");
+        let to = bad.replace("%2F", "/").replace("%0A", "\n").replace("%00", "\0");
+        let renamed = api.json("PATCH", &format!("{API}/a.md"), &json!({ "path": to })).await;
+        refused(&renamed, 422, "path_invalid");
+    }
+    for apart in ["scratch/x.md", ".env", "node_modules/x"] {
+        refused(&create(&api, apart, "x").await, 422, "file_not_kept");
+    }
+    refused(&create(&api, "a.md/b.md", "x").await, 422, "path_invalid");
+
+    let outside = hq.data().join("outside.txt");
+    std::fs::write(&outside, "theirs\n").expect("a file");
+    std::os::unix::fs::symlink(&outside, place(&hq, "link.md")).expect("a link");
+    std::os::unix::fs::symlink(hq.data(), place(&hq, "folder")).expect("a link");
+    for way in ["link.md", "folder/outside.txt"] {
+        refused(&put(&api, way, "theirs\n", "mine\n").await, 422, "path_invalid");
+        assert_ne!(create(&api, way, "mine\n").await.status, StatusCode::CREATED);
+        assert_ne!(api.get(&format!("{API}/{way}?raw=1")).await.status, StatusCode::OK);
+        assert_ne!(
+            api.call("DELETE", &format!("{API}/{way}")).await.status,
+            StatusCode::NO_CONTENT
+        );
+    }
+    assert_eq!(std::fs::read_to_string(outside).expect("a file"), "theirs\n");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_text_or_too_long_is_not_changed_as_text() {
+    let (hq, api) = made_with(Setup::default().config(|config| config.limits.upload_mb = 1)).await;
+    let latin = b"caf\xe9\n".to_vec();
+    let sent = api.bytes("POST", &format!("{API}/latin.txt"), BYTES, latin.clone()).await;
+    assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
+    let read = api.get(&format!("{API}/latin.txt")).await.json();
+    assert_eq!((&read["text"], &read["hash"]), (&Value::Null, &Value::Null));
+    refused(&put(&api, "latin.txt", "", "x").await, 422, "file_no_text");
+    let page = hq.owner().get(&format!("{PAGES}/files?path=latin.txt")).await;
+    assert!(page.text.contains("This is no text") && !page.text.contains("act=edit"));
+    let raw = api.get(&format!("{API}/latin.txt?raw=1")).await;
+    assert!(raw.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));
+    assert_eq!(api.download(&format!("{API}/latin.txt?raw=1")).await, latin);
+
+    let long = "x".repeat((1 << 20) + 1);
+    refused(&create(&api, "long.txt", &long).await, 413, "file_too_long");
+    let most = "y\n".repeat(1 << 19);
+    assert_eq!(create(&api, "most.txt", &most).await.status, StatusCode::CREATED);
+    let more = format!("z{}", &most[1..]);
+    assert_eq!(put(&api, "most.txt", &most, &more).await.status, StatusCode::OK);
+    let large = api.bytes("POST", &format!("{API}/large.bin"), BYTES, vec![0; (1 << 20) + 1]).await;
+    refused(&large, 413, "file_too_large");
+    assert!(!place(&hq, "large.bin").exists() && !place(&hq, "long.txt").exists());
+    let twice = api.bytes("POST", &format!("{API}/latin.txt"), BYTES, b"x".to_vec()).await;
+    refused(&twice, 409, "file_exists");
+    // Of memory a person writes no more than a prompt shows.
+    let memory = api.get(&format!("{API}/MEMORY.md")).await.json()["text"].clone();
+    let memory = memory.as_str().unwrap_or_default().to_owned();
+    refused(&put(&api, "MEMORY.md", &memory, &"z".repeat(25_000)).await, 413, "file_too_long");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_renamed_and_removed_and_their_history_has_the_way_back() {
+    let (hq, api) = made().await;
+    create(&api, "notes/a.md", "one\n").await;
+    agent_writes(&hq, "notes/a.md", "two\n");
+    let moved = json!({ "path": "kept/b.md" });
+    let done = api.json("PATCH", &format!("{API}/notes/a.md"), &moved).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    assert!(!place(&hq, "notes").exists(), "an empty folder is nothing");
+    assert_eq!(on_disk(&hq, "kept/b.md"), "two\n");
+    let old = log(&api, "notes/a.md").await;
+    assert_eq!(old[0].1, "files: Rename notes/a.md to kept/b.md by hand");
+    assert_eq!(old[1].0, "Ada");
+    assert_eq!(log(&api, "kept/b.md").await, [old[0].clone()], "one commit for both names");
+    create(&api, "c.md", "c\n").await;
+    let over = api.json("PATCH", &format!("{API}/c.md"), &moved).await;
+    refused(&over, 409, "file_exists");
+    refused(&api.json("PATCH", &format!("{API}/none.md"), &moved).await, 404, "file_not_found");
+
+    let url = format!("{API}/kept/b.md");
+    assert_eq!(api.call("DELETE", &url).await.status, StatusCode::NO_CONTENT);
+    assert!(!place(&hq, "kept").exists());
+    refused(&api.call("DELETE", &url).await, 404, "file_not_found");
+    refused(&api.get(&url).await, 404, "file_not_found");
+    let items = api.get("/api/v1/agents/ada/history?path=kept/b.md").await.json();
+    assert_eq!(items["items"][0]["subject"], "files: Remove kept/b.md by hand");
+    let before = items["items"][1]["commit"].as_str().expect("a commit");
+    let back = format!("/api/v1/agents/ada/history/{before}/restore");
+    api.post(&back, &json!({ "path": "kept/b.md" })).await;
+    assert_eq!(on_disk(&hq, "kept/b.md"), "two\n");
+
+    api.post("/api/v1/agents/ada/archive", &json!({})).await;
+    refused(&put(&api, "c.md", "c\n", "d\n").await, 409, "agent_archived");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_of_lines_and_the_mark_at_the_beginning_stay_as_they_were() {
+    let (hq, api) = made().await;
+    let opened = "\u{feff}one\r\ntwo\r\n";
+    agent_writes(&hq, "dos.txt", opened);
+    let mira = hq.owner();
+    let page = mira.get(&format!("{PAGES}/files?path=dos.txt&act=edit")).await;
+    let rev = page.attr("form.sheet input[name=rev]", "value");
+    let action = page.attr("form.sheet", "action");
+    // The agent writes meanwhile, and the form ends its lines as forms do.
+    agent_writes(&hq, "dos.txt", "\u{feff}one\r\ntwo\r\nthree\r\n");
+    let form = [("path", "dos.txt"), ("rev", rev.as_str()), ("text", "ONE\r\ntwo\r\n")];
+    let saved = mira.form(&action, &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    assert_eq!(on_disk(&hq, "dos.txt"), "\u{feff}ONE\r\ntwo\r\nthree\r\n");
+
+    create(&api, "unix.txt", "\n one\n").await;
+    let page = mira.get(&format!("{PAGES}/files?path=unix.txt&act=edit")).await;
+    let rev = page.attr("form.sheet input[name=rev]", "value");
+    assert!(page.text.contains(">\n\n one\n</textarea>"), "an empty first line is not lost");
+    let form = [("path", "unix.txt"), ("rev", rev.as_str()), ("text", "\r\n ONE\r\n")];
+    mira.form(&action, &form).await;
+    assert_eq!(on_disk(&hq, "unix.txt"), "\n ONE\n");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_works_with_files_on_pages_without_script() {
+    let (hq, _) = made().await;
+    let mira = hq.owner();
+    let page = mira.get(&format!("{PAGES}/files")).await;
+    let acts = page.attrs("#agent-tree .acts a", "href");
+    assert_eq!(acts.len(), 2, "{acts:?}");
+    assert!(page.texts("#agent-tree h2").contains(&"In every prompt".to_owned()));
+    assert!(page.texts("#agent-tree a span").contains(&"SOUL.md".to_owned()));
+    let shares = page.texts("#agent-tree a small");
+    assert!(shares.iter().any(|share| share.ends_with(" %")), "{shares:?}");
+
+    let new = mira.get(&acts[0]).await;
+    let action = new.attr("form.sheet", "action");
+    let wrong = mira.form(&action, &[("path", "../x.md"), ("text", "hello")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text_of("form.sheet").contains("it leaves its folder"), "{}", wrong.text);
+    assert!(wrong.text_of("form.sheet textarea").contains("hello"), "what was typed stays");
+    let done = mira.form(&action, &[("path", "notes/a.md"), ("text", "# One\r\ntwo\r\n")]).await;
+    let shown = format!("{PAGES}/files?path=notes/a.md");
+    assert_eq!(done.location(), Some(shown.as_str()), "{}", done.text);
+    assert_eq!(on_disk(&hq, "notes/a.md"), "# One\ntwo\n");
+    let page = mira.get(&shown).await;
+    assert!(page.text_of("#agent-file .md").contains("One"), "{}", page.text);
+
+    // The agent writes in the same line while Mira does.
+    let edit = mira.get(&format!("{shown}&act=edit")).await;
+    let (to, rev) =
+        (edit.attr("form.sheet", "action"), edit.attr("form.sheet [name=rev]", "value"));
+    agent_writes(&hq, "notes/a.md", "# One\ntheirs\n");
+    let form = [("path", "notes/a.md"), ("rev", &*rev), ("text", "# One\r\nmine\r\n")];
+    let clash = mira.form(&to, &form).await;
+    assert_eq!(clash.status, StatusCode::CONFLICT, "{}", clash.text);
+    assert_eq!(clash.texts(".clash blockquote p"), ["theirs", "mine"]);
+    assert_eq!(clash.texts(".clash .acts button"), ["Keep mine", "Take theirs", "Keep both"]);
+    let texts = clash.attrs(".clash form [name=text]", "value");
+    assert_eq!(texts, ["# One\nmine\n", "# One\ntheirs\n", "# One\nmine\ntheirs\n"]);
+    let marked = mira.get(&shown).await;
+    assert!(marked.text_of("#agent-file header").contains("changed"), "{}", marked.text);
+    let rev = clash.attr(".clash form [name=rev]", "value");
+    let form = [("path", "notes/a.md"), ("rev", &*rev), ("text", &*texts[2])];
+    assert_eq!(mira.form(&to, &form).await.location(), Some(shown.as_str()));
+    assert_eq!(on_disk(&hq, "notes/a.md"), "# One\nmine\ntheirs\n");
+    let key = [("path", "notes/a.md"), ("rev", "\"\""), ("text", KEY)];
+    let held = mira.form(&to, &key).await;
+    assert_eq!(held.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        held.text_of("form.sheet").to_lowercase().contains("line 1: it holds"),
+        "{}",
+        held.text
+    );
+
+    let rename = mira.get(&format!("{shown}&act=rename")).await;
+    let form = [("path", "notes/a.md"), ("to", "notes/b.md")];
+    let renamed = mira.form(&rename.attr("form.sheet", "action"), &form).await;
+    let shown = format!("{PAGES}/files?path=notes/b.md");
+    assert_eq!(renamed.location(), Some(shown.as_str()), "{}", renamed.text);
+    let page = mira.get(&shown).await;
+    let history = page.attrs("#agent-file header a", "href");
+    assert!(history.contains(&format!("{PAGES}/history?path=notes/b.md")), "{history:?}");
+    assert_eq!(page.attr("#agent-file form", "data-confirm"), "Delete notes/b.md?");
+    let to = page.attr("#agent-file form", "action");
+    let gone = mira.form(&to, &[("path", "notes/b.md")]).await;
+    assert_eq!(gone.location(), Some(&*format!("{PAGES}/files?path=notes")));
+    assert!(!place(&hq, "notes").exists());
+    let region = mira.clone().htmx("agent-file").get(&shown).await;
+    assert!(region.text.contains("not there any more"), "{}", region.text);
+    let manifest = mira.get(&format!("{PAGES}/files?path=agent.json")).await;
+    assert!(manifest.text.contains("the agent's settings") || manifest.text.contains("settings"));
+    assert!(!manifest.text.contains("act=edit") && !manifest.text.contains("/files/remove"));
+    hq.finish().await;
+}
+
+fn upload(folder: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let head = "--x\r\nContent-Disposition: form-data; name=";
+    let mut body = format!("{head}\"folder\"\r\n\r\n{folder}\r\n").into_bytes();
+    for (name, content) in files {
+        body.extend_from_slice(format!("{head}\"file\"; filename=\"{name}\"\r\n\r\n").as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--x--\r\n");
+    body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_sent_and_only_pictures_are_shown_in_place() {
+    let (hq, api) = made().await;
+    let mira = hq.owner();
+    let page = mira.get(&format!("{PAGES}/files?path=&act=send")).await;
+    let action = page.attr("form.sheet", "action");
+    assert_eq!(page.attr("form.sheet", "enctype"), "multipart/form-data");
+    let evil = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let form = "multipart/form-data; boundary=x";
+    let files: [(&str, &[u8]); 3] = [("C:\\a\\logo.png", PNG), ("x.svg", evil), ("p.html", b"<b>")];
+    let sent = mira.bytes("POST", &action, form, upload("pictures", &files)).await;
+    assert_eq!(sent.location(), Some(&*format!("{PAGES}/files?path=pictures")), "{}", sent.text);
+    assert_eq!(std::fs::read(place(&hq, "pictures/logo.png")).expect("a file"), PNG);
+    let (author, subject) = log(&api, "pictures/logo.png").await.remove(0);
+    assert_eq!((&*author, &*subject), ("Mira Lindqvist", "files: Add pictures/logo.png by hand"));
+
+    let raw = format!("{PAGES}/files/raw?path=pictures/logo.png");
+    let page = mira.get(&format!("{PAGES}/files?path=pictures/logo.png")).await;
+    assert_eq!(page.attr("#agent-file img", "src"), raw);
+    let picture = mira.get(&raw).await;
+    assert_eq!(picture.header("content-type"), Some("image/png"));
+    assert_eq!(picture.header("x-content-type-options"), Some("nosniff"));
+    let kept = mira.get(&format!("{raw}&download=1")).await;
+    assert!(kept.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));
+    for name in ["x.svg", "p.html"] {
+        let page = mira.get(&format!("{PAGES}/files?path=pictures/{name}")).await;
+        assert!(page.attrs("#agent-file img", "src").is_empty());
+        let drawn = mira.get(&format!("{PAGES}/files/raw?path=pictures/{name}")).await;
+        assert_eq!(drawn.header("content-type"), Some(BYTES));
+        assert!(drawn.header("content-disposition").is_some_and(|h| h.starts_with("attachment")));
+    }
+
+    let twice = mira.bytes("POST", &action, form, upload("pictures", &files[..1])).await;
+    assert_eq!(twice.status, StatusCode::CONFLICT);
+    assert!(twice.text_of("form.sheet").contains("“logo.png” was not added"), "{}", twice.text);
+    let out = mira.bytes("POST", &action, form, upload("../..", &files[..1])).await;
+    assert_eq!(out.status, StatusCode::UNPROCESSABLE_ENTITY);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_only_look_changes_nothing_and_is_offered_nothing() {
+    let (hq, api) = made().await;
+    create(&api, "a.md", "one\n").await;
+    let tom = hq.another("Tom", Some(Role::Viewer)).await;
+    let page = tom.get(&format!("{PAGES}/files?path=a.md")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.attrs("#agent-tree .acts a", "href").is_empty());
+    for offered in ["act=edit", "act=rename", "files/remove", "act=new"] {
+        assert!(!page.text.contains(offered), "{offered}");
+    }
+    assert!(page.text.contains("download=1"));
+    for act in ["edit", "rename", "new", "send"] {
+        let form = tom.get(&format!("{PAGES}/files?path=a.md&act={act}")).await;
+        assert_eq!(form.status, StatusCode::FORBIDDEN, "{act}");
+    }
+    let fields = [("path", "a.md"), ("rev", "\"one\\n\""), ("text", "two"), ("to", "b.md")];
+    for to in ["files", "files/new", "files/rename", "files/remove", "files/send"] {
+        let reply = tom.form(&format!("{PAGES}/{to}"), &fields).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{to}");
+    }
+    let reads = hq.token(&["read"]).await;
+    assert_eq!(put(&reads, "a.md", "one\n", "two\n").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(create(&reads, "b.md", "two\n").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(reads.get(&format!("{API}/a.md")).await.status, StatusCode::OK);
+    assert_eq!(on_disk(&hq, "a.md"), "one\n");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_open_page_hears_of_a_save_and_the_tree_marks_what_is_not_committed() {
+    let (hq, api) = made().await;
+    let mira = hq.owner();
+    create(&api, "a.md", "one\n").await;
+    agent_writes(&hq, "a.md", "two\n");
+    agent_writes(&hq, "b.md", "new\n");
+    agent_writes(&hq, "scratch/c.md", "apart\n");
+    let items = api.get(&format!("{API}?path=scratch")).await.json()["items"].clone();
+    let standing = |path: &str| {
+        let all = items.as_array().expect("a list");
+        all.iter().find(|one| one["path"] == path).expect("it is there")["standing"].clone()
+    };
+    let all = ["a.md", "b.md", "scratch/c.md", "SOUL.md", "scratch"].map(standing);
+    assert_eq!(json!(all), json!(["changed", "new", "apart", "same", null]));
+    let page = mira.get(&format!("{PAGES}/files?path=a.md")).await;
+    assert_eq!(page.texts("#agent-tree [data-mark]"), ["changed", "new"]);
+
+    let id = api.get("/api/v1/agents/ada").await.json()["id"].clone();
+    let heard = page.attr("#agent-file", "hx-trigger");
+    let id = id.as_str().expect("an id");
+    assert!(heard.contains(&format!("hq:agent_files:{id} from:body")), "{heard}");
+    let cursor = page.attr("body", "data-cursor");
+    let mut stream = mira.stream(&format!("/w/marlow-cargo/events?after={cursor}")).await;
+    put(&api, "a.md", "two\n", "three\n").await;
+    let message = stream.next_of("hq").await;
+    assert_eq!(message.json(), json!({ "t": [["agent_files", id]] }));
+    let region = mira.clone().htmx("agent-tree").get(&format!("{PAGES}/files?path=a.md")).await;
+    assert_eq!(region.texts("#agent-tree [data-mark]"), ["new"]);
+    let region = mira.clone().htmx("agent-file").get(&format!("{PAGES}/files?path=a.md")).await;
+    assert!(region.text.contains("three") && region.text.trim_start().starts_with("<section"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_read_changed_and_brought_back_at_the_terminal() {
+    let terminal = Terminal::with(&[]).await;
+    let files = terminal.folder.path().join("mine");
+    std::fs::create_dir(&files).expect("a folder");
+    let at = |name: &str| files.join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(files.join(name), text).expect("a file");
+    let hq = async |words: &[&str]| out(&terminal.hq(&[&["agent", "files"], words].concat()).await);
+
+    write("plan.md", "one\ntwo\nthree\n");
+    let made = hq(&["write", "ada", "notes/plan.md", &at("plan.md")]).await;
+    assert_eq!(made, "notes/plan.md is made.\n");
+    let listed = hq(&["list", "ada", "notes"]).await;
+    assert!(listed.lines().any(|line| line.ends_with("notes/plan.md")), "{listed}");
+    assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
+    write("theirs.md", "one\ntwo\nTHREE\n");
+    let saved = hq(&["write", "ada", "notes/plan.md", &at("theirs.md")]).await;
+    assert_eq!(saved, "notes/plan.md is saved.\n");
+    write("mine.md", "ONE\ntwo\nthree\n");
+    let base = at("plan.md");
+    let joined =
+        hq(&["write", "ada", "notes/plan.md", &at("mine.md"), "--base", base.as_str()]).await;
+    assert!(joined.contains("together with what was written there meanwhile"), "{joined}");
+    assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "ONE\ntwo\nTHREE\n");
+    write("clash.md", "one\nmine\nthree!\n");
+    let words = ["agent", "files", "write", "ada", "notes/plan.md", &at("clash.md")];
+    let clash = terminal.hq(&[&words[..], &["--base", base.as_str()]].concat()).await;
+    assert_eq!(clash.status.code(), Some(1), "{clash:?}");
+    assert!(String::from_utf8_lossy(&clash.stderr).contains("in the same lines"), "{clash:?}");
+
+    let told = hq(&["history", "ada", "notes/plan.md", "--json"]).await;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let first = told["items"].as_array().and_then(|all| all.last()).expect("a commit");
+    let commit = first["commit"].as_str().expect("its name");
+    let lines = hq(&["history", "ada", "notes/plan.md"]).await;
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    let back = hq(&["restore", "ada", "notes/plan.md", commit]).await;
+    assert!(back.starts_with("notes/plan.md is as it was."), "{back}");
+    assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
+}
