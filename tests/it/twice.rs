@@ -130,6 +130,7 @@ async fn a_routine_is_made_once_and_runs_once() {
 async fn agents_and_what_they_try_are_made_once() {
     let hq = TestHq::start().await;
     let mira = hq.owner();
+    mira.form(&format!("{BASE}/onboarding/agent/skip"), &[]).await;
     pressed_twice(&mira, "", "try", &[]).await;
     assert_eq!((count::<Agent>(&hq), count::<Task>(&hq)), (1, 1));
     let form = [

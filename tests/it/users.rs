@@ -101,7 +101,7 @@ async fn sign_ins_end_by_themselves_after_a_day_without_use() {
     let owner = hq.owner();
     for _ in 0..3 {
         hq.advance(Duration::from_secs(20 * 3600)).await;
-        assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
+        assert_eq!(owner.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
         seen_now(&hq).await;
     }
     hq.advance(Duration::from_secs(25 * 3600)).await;

@@ -44,14 +44,14 @@ async fn an_owner_adds_a_workspace_and_switches_between_the_two() {
     let form = owner.get("/workspaces/new").await;
     assert_eq!(form.attr("#f-zone option[selected]", "value"), "Europe/Berlin");
     northwind(&hq).await;
-    let page = owner.get("/w/northwind/").await;
+    let page = owner.get("/w/northwind/tasks").await;
     assert_eq!(page.texts("#toasts .toast p"), ["Your workspace is ready."]);
     let lines = page.texts("#places a[href^='/w/']");
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("Marlow Cargo") && lines[1].contains("Northwind"));
     assert_eq!(page.attr("#places a[aria-current]", "href"), "/w/northwind/");
     assert_eq!(owner.get("/").await.location(), Some("/w/northwind/"), "the last one");
-    owner.get("/w/marlow-cargo/").await;
+    owner.get("/w/marlow-cargo/tasks").await;
     assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
     assert_eq!(owner.get("/dashboard/tasks").await.location(), Some("/w/marlow-cargo/tasks"));
     // Each has its own tasks.
@@ -200,7 +200,7 @@ async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
     }
     let owner = sign_in(&hq).await;
     assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    assert_eq!(owner.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     let refused = program.get("/api/v1/me").await.status;
     assert_eq!(refused, StatusCode::UNAUTHORIZED, "its tokens went with it");
     let owner = owner.with("x-hq-workspace", "marlow-cargo");
@@ -394,7 +394,7 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     fs::write(&file, b"not a database").expect("damaged");
     hq.start_again().await;
     let owner = sign_in(&hq).await;
-    assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    assert_eq!(owner.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::SERVICE_UNAVAILABLE);
     let page = owner.get("/workspaces").await;
     assert!(page.text.contains("Cannot be opened") && page.text.contains("northwind"));
@@ -417,7 +417,7 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     assert!(file.with_file_name("agents").join("ada/files/note.md").exists());
     fs::write(&file, before).expect("mended");
     hq.start_again().await;
-    assert_eq!(sign_in(&hq).await.get("/w/northwind/").await.status, StatusCode::OK);
+    assert_eq!(sign_in(&hq).await.get("/w/northwind/tasks").await.status, StatusCode::OK);
     hq.finish().await;
 }
 

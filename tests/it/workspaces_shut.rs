@@ -89,7 +89,7 @@ async fn one_of_a_newer_version_or_that_cannot_be_read_is_not_called_damaged() {
     fs::remove_dir_all(&file).expect("it is gone");
     fs::rename(&aside, &file).expect("put back");
     hq.start_again().await;
-    assert_eq!(hq.owner().get("/w/marlow-cargo/").await.status, StatusCode::OK);
+    assert_eq!(hq.owner().get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     hq.finish().await;
 }
 

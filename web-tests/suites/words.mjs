@@ -2,6 +2,7 @@
 
 import { tellAll } from '../lib/suite.mjs';
 import * as history from '../stories/history.mjs';
+import * as shelf from '../stories/shelf.mjs';
 import * as writer from '../stories/writer.mjs';
 
-tellAll([writer, history]);
+tellAll([writer, history, shelf]);

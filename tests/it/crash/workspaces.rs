@@ -53,8 +53,8 @@ fn slug_of(name: &str) -> String {
 
 /// Whether there is a workspace of this address.
 async fn is_there(api: &Api<'_>, slug: &str) -> bool {
-    let answer = api.ask(&Ask::get(format!("/w/{slug}/")).by(Door::Owner)).await;
-    assert!(matches!(answer.status, 200 | 404), "/w/{slug}/ answers {}", answer.status);
+    let answer = api.ask(&Ask::get(format!("/w/{slug}/tasks")).by(Door::Owner)).await;
+    assert!(matches!(answer.status, 200 | 404), "/w/{slug}/tasks answers {}", answer.status);
     answer.status == 200
 }
 

@@ -80,7 +80,7 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
     let may = |can| who.access.may(can);
     let empty = ws.read(|tx| Ok::<_, StoreError>(agents::all(tx)?.is_empty()))?;
     if empty {
-        if may(Can::Own) && ws.read(|tx| onboarding::leads(tx))? {
+        if may(Can::Own) && ws.is_active() && ws.read(|tx| onboarding::leads(tx))? {
             return Ok(hx.go_to(&ws.url("onboarding")));
         }
         return html::page(&Empty {
