@@ -238,3 +238,39 @@ async fn a_person_groups_and_ties_tasks_on_their_pages() {
     assert!(!looked.text.contains("Restore"));
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dashboard_shows_the_streams_with_the_most_open_work_and_what_of_it_is_late() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let agent = json!({ "name": "Ada", "template": "assistant" });
+    ok(&mira.post("/api/v1/agents", &agent).await);
+    let home = "/w/marlow-cargo/";
+    assert!(mira.get(home).await.texts(".pulse li").is_empty());
+    for name in ["Launch", "Money", "Quiet"] {
+        ok(&mira.post("/api/v1/streams", &json!({ "name": name })).await);
+    }
+    let task = async |title: &str, stream: &str, due: Option<&str>| {
+        let body = json!({ "title": title, "stream": stream, "due_at": due });
+        ok(&mira.post("/api/v1/tasks", &body).await)
+    };
+    task("One", "Launch", None).await;
+    task("Late", "Money", Some("2020-01-01")).await;
+    task("Two", "Money", None).await;
+    task("Under way", "Money", None).await;
+    let moving = json!({ "status": "in_progress" });
+    ok(&mira.json("PATCH", "/api/v1/tasks/MC-4", &moving).await);
+    let page = mira.get(home).await;
+    assert_eq!(page.texts(".pulse .num"), ["3 open · 1 overdue", "1 open"], "{}", page.text);
+    assert_eq!(
+        page.attrs(".pulse svg", "aria-label"),
+        ["Money: 1 overdue, 1 under way, 1 to do", "Launch: 0 overdue, 0 under way, 1 to do"]
+    );
+    let list = mira.get(&page.attr(".pulse li a", "href")).await;
+    assert!(list.text.contains("Under way") && !list.text.contains(">One<"), "{}", list.text);
+    // What is done leaves; a stream without open work is not shown.
+    ok(&mira.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "status": "done" })).await);
+    let part = mira.clone().htmx("stream-load").get(home).await;
+    assert_eq!(part.texts(".pulse .num"), ["3 open · 1 overdue"], "{}", part.text);
+    hq.finish().await;
+}

@@ -296,10 +296,10 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
     send(&mira, "agent", "agent", &fields).await;
     let lines = async |who: &Person| {
         let page = who.get(&home).await;
-        (page.texts("#mission li[data-done] b"), page.texts("#mission li:not([data-done]) b"))
+        (page.texts("#mission li[data-state] > span"), page.texts("#mission li > a"))
     };
     let (done, open) = lines(&mira).await;
-    assert_eq!(done, ["Hire an agent"]);
+    assert_eq!(done, ["Hire an agent, done"]);
     assert_eq!(open, ["Connect a model", "Give an agent a task", "Review a piece of work"]);
     // Who may not connect a model is not asked to.
     assert_eq!(lines(&tom).await.1, ["Give an agent a task", "Review a piece of work"]);
@@ -307,7 +307,7 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
     let task = json!({ "title": "Say hello", "assignee": "ada" });
     assert_eq!(mira.post("/api/v1/tasks", &task).await.status, StatusCode::CREATED);
     hq.settle().await;
-    assert_eq!(lines(&mira).await.0, ["Hire an agent", "Give an agent a task"]);
+    assert_eq!(lines(&mira).await.0, ["Hire an agent, done", "Give an agent a task, done"]);
     let waits = mira.get("/api/v1/deliverables").await;
     assert_eq!(waits.status, StatusCode::OK, "{}", waits.text);
     let id = waits.json()["items"][0]["id"].as_str().expect("a piece of work").to_owned();

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::Row;
 use super::list;
+use super::overdue::Passed;
 use super::taskset::TaskSet;
 use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::TaskLabel;
@@ -119,6 +120,41 @@ pub fn in_stream(
             *counts.entry(row.status).or_default() += 1;
         }
         counts
+    })
+}
+
+/// The open tasks of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// All of them.
+    pub all: usize,
+    /// Those under way that are not overdue.
+    pub moving: usize,
+    /// Those that are overdue.
+    pub overdue: usize,
+}
+
+/// The open tasks of each stream that has some, in one walk over all tasks.
+///
+/// # Errors
+/// When the store fails.
+pub fn open_by_stream(
+    read: &dyn Read,
+    passed: Passed,
+) -> Result<HashMap<StreamId, Open>, StoreError> {
+    columns::with(read, |rows: &[Row]| {
+        let mut all: HashMap<StreamId, Open> = HashMap::new();
+        for row in rows.iter().filter(|row| !row.archived && row.status.is_open()) {
+            let Some(stream) = row.stream() else { continue };
+            let open = all.entry(stream).or_default();
+            open.all += 1;
+            if row.is_overdue(passed) {
+                open.overdue += 1;
+            } else if row.status == TaskStatus::InProgress {
+                open.moving += 1;
+            }
+        }
+        all
     })
 }
 

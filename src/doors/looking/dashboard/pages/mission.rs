@@ -13,6 +13,8 @@ struct Line {
     hint: &'static str,
     href: String,
     done: bool,
+    /// Whether it is the first that is open.
+    is_next: bool,
 }
 
 #[derive(Template)]
@@ -20,7 +22,9 @@ struct Line {
 pub(super) struct Mission {
     live: Live,
     title: &'static str,
-    done: usize,
+    /// "2/4", and the same in words.
+    done: String,
+    said: String,
     percent: u8,
     lines: Vec<Line>,
     away: String,
@@ -28,8 +32,10 @@ pub(super) struct Mission {
 
 pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>, StoreError> {
     let Some(found) = mission::read(read, scene)? else { return Ok(None) };
-    let done = found.done();
-    let line = |line: &mission::Line| Line {
+    let (done, all) = (found.done(), found.lines.len());
+    let next = found.lines.iter().position(|line| !line.done);
+    let line = |(n, line): (usize, &mission::Line)| Line {
+        is_next: next == Some(n),
         label: line.label,
         hint: line.hint,
         href: scene.ws.url(line.path),
@@ -38,9 +44,10 @@ pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Option<Mission>
     Ok(Some(Mission {
         live: TABLES.iter().fold(Live::new(scene.ws.url("")), |live, table| live.table(table.name)),
         title: if found.round == 1 { "Getting started" } else { "Go further" },
-        done,
-        percent: percent(done as u64, found.lines.len() as u64),
-        lines: found.lines.iter().map(line).collect(),
+        done: format!("{done}/{all}"),
+        said: format!("{done} of {all} done"),
+        percent: percent(done as u64, all as u64),
+        lines: found.lines.iter().enumerate().map(line).collect(),
         away: scene.ws.url("mission/away"),
     }))
 }

@@ -9,6 +9,7 @@ mod happened;
 pub mod mission;
 mod needs;
 mod spend;
+mod streams;
 
 use app::Ws;
 use askama::Template;
@@ -52,6 +53,7 @@ struct Show {
     fleet: fleet::Fleet,
     spend: spend::Spend,
     mission: Option<mission::Mission>,
+    streams: streams::Streams,
     happened: happened::Happened,
     starter: Option<Starter>,
     /// Whether agents have no model but Practice.
@@ -100,6 +102,7 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
             fleet: fleet::read(tx, &scene)?,
             spend: spend::read(tx, &scene)?,
             mission: mission::read(tx, &scene)?,
+            streams: streams::read(tx, &scene)?,
             happened: happened::read(&scene)?,
             starter: starter(tx, &scene)?,
             on_practice: scene.settings.as_ref().is_none_or(|one| one.default_model.is_none()),
@@ -122,6 +125,7 @@ fn region_of(
         "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::rows(tx, scene)?))),
         "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
         "spend" => Some(html::render(&spend::read(tx, scene)?)),
+        "stream-load" => Some(html::render(&streams::read(tx, scene)?)),
         "mission" => match mission::read(tx, scene)? {
             Some(mission) => Some(html::render(&mission)),
             None => Some(Ok(mission::GONE.to_owned())),
