@@ -33,8 +33,8 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, gallery, headers, idempotency, shell, slow, week};
 
 use super::{
-    access, again, anchor, backups, doors, exports, first_boot, health, local, onboarding, openapi, operate,
-    people, tasks, transfer, try_practice, workspaces,
+    access, again, anchor, backups, doors, exports, first_boot, health, local, onboarding, openapi,
+    operate, people, tasks, transfer, try_practice, workspaces,
 };
 
 /// The largest body of a request.

@@ -2,7 +2,8 @@
 
 use features::{
     agents, audit, backups, cards, comments, connections, deliverables, files, history, inbox,
-    jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users, workspace,
+    jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users,
+    workspace,
 };
 use store::{Schema, schema};
 
