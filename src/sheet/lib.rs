@@ -1,0 +1,119 @@
+//! Tables out of what a person sends: CSV, pasted text, JSON, XLSX; and CSV out.
+//!
+//! Every cell comes out as text, as its author would write it: dates as `2026-11-26` or
+//! `2026-11-26 14:30`, numbers plain. Nothing is lost in silence: what does not fit is an error that names
+//! row and column, what was odd is a note. A file is foreign, so each size that it claims is counted
+//! instead, and all work and memory stay within the limits below.
+
+mod delimited;
+mod json;
+mod place;
+mod problem;
+mod table;
+mod text;
+mod write;
+mod xlsx;
+
+pub use problem::SheetError;
+pub use write::CsvWriter;
+
+/// The largest file, in bytes.
+pub const MAX_INPUT: usize = 20 << 20;
+/// The most rows below the header.
+pub const MAX_ROWS: usize = 50_000;
+/// The most columns.
+pub const MAX_COLUMNS: usize = 500;
+/// The most cells: rows times columns.
+pub const MAX_CELLS: usize = 2_000_000;
+/// The longest cell, in bytes.
+pub const MAX_CELL: usize = 64 << 10;
+/// The longest name of a column, in bytes.
+pub const MAX_HEADER: usize = 1 << 10;
+/// The most that is inflated of a workbook, and the most text in all its cells, in bytes.
+pub const MAX_INFLATED: u64 = 200 << 20;
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Lines of cells with a delimiter between them.
+    Csv,
+    /// A list of objects, or an object that holds one.
+    Json,
+    /// A workbook of sheets.
+    Xlsx,
+}
+
+impl Format {
+    /// What the bytes are; the name decides only where they could be two things.
+    ///
+    /// # Errors
+    /// If they are none of the formats; the error says what to save them as.
+    pub fn guess(name: &str, bytes: &[u8]) -> Result<Self, SheetError> {
+        if bytes.starts_with(b"PK\x03\x04") {
+            return xlsx::is_workbook(bytes).map(|()| Self::Xlsx);
+        }
+        text::refuse_binary(bytes)?;
+        let (_, end) = name.rsplit_once('.').unwrap_or_default();
+        match end.to_ascii_lowercase().as_str() {
+            "json" => Ok(Self::Json),
+            "csv" | "tsv" | "tab" => Ok(Self::Csv),
+            _ => Ok(text::first_sign(bytes).map_or(Self::Csv, |sign| match sign {
+                b'[' | b'{' => Self::Json,
+                _ => Self::Csv,
+            })),
+        }
+    }
+}
+
+/// What a person chose; what is left open is guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What stands between the cells of a CSV.
+    pub delimiter: Option<char>,
+    /// The row that names the columns, counted from 1; 0 if there is none and they go by their letters.
+    pub header_row: Option<usize>,
+    /// The sheet of a workbook, counted from 0.
+    pub sheet: Option<usize>,
+}
+
+/// A table: each row has as many cells as there are headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// What it was read from.
+    pub format: Format,
+    /// What stood between the cells of a CSV.
+    pub delimiter: Option<char>,
+    /// The names of the columns: trimmed, none empty, none twice.
+    pub headers: Vec<String>,
+    /// Which row of the file named the columns; 0 if none did.
+    pub header_row: usize,
+    /// The cells. Rows without any are left out.
+    pub rows: Vec<Vec<String>>,
+    /// For each row its number in the file, from 1, as a spreadsheet counts; in JSON its place in the list.
+    pub numbers: Vec<usize>,
+    /// The names of all sheets of a workbook.
+    pub sheets: Vec<String>,
+    /// Which of them was read.
+    pub sheet: usize,
+    /// What was odd, each with its row: for people.
+    pub notes: Vec<String>,
+}
+
+/// Reads the table that a file or a pasted text holds; pasted text has no name. It may take seconds, so it
+/// belongs on a thread that may block.
+///
+/// # Errors
+/// If there is no table in it, or more than the limits allow; each error is one sentence for people.
+pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
+    if bytes.len() > MAX_INPUT {
+        return Err(SheetError::TooLarge);
+    }
+    match Format::guess(name, bytes)? {
+        Format::Csv => delimited::read(bytes, options),
+        Format::Json => json::read(bytes),
+        Format::Xlsx => xlsx::read(bytes, options),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Rows made a table: which row names the columns, what they are called, what each row holds of them.
+
+use std::collections::HashSet;
+
+use super::place::{Notes, letters};
+use super::{
+    Format, MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_HEADER, MAX_ROWS, Options, SheetError, Table,
+    write,
+};
+
+/// How far down the row that names the columns is looked for, and how many rows may stand above it.
+pub(crate) const ABOVE: usize = 30;
+/// How many rows below tell how wide the table is.
+const BELOW: usize = 50;
+
+/// A row that is not empty.
+struct Row {
+    number: usize,
+    /// How many cells the file has in it; 0 if its format does not tell.
+    width: usize,
+    /// Without the empty ones at the end.
+    cells: Vec<String>,
+}
+
+impl Row {
+    fn filled(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+    }
+
+    /// The place behind the last filled cell.
+    fn extent(&self) -> usize {
+        self.cells.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1)
+    }
+}
+
+/// The rows of a file, before it is known which of them names the columns.
+#[derive(Default)]
+pub(crate) struct Grid {
+    rows: Vec<Row>,
+    cells: usize,
+}
+
+impl Grid {
+    /// Takes one more row, unless it is empty; `width` is how many cells it has in the file, 0 if unknown.
+    pub(crate) fn push(
+        &mut self,
+        number: usize,
+        width: usize,
+        mut cells: Vec<String>,
+    ) -> Result<(), SheetError> {
+        cells.iter_mut().for_each(write::unguard);
+        let end = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+        cells.truncate(end);
+        let row = Row { number, width, cells };
+        if row.extent() == 0 {
+            return Ok(());
+        }
+        if end > MAX_COLUMNS {
+            return Err(SheetError::TooManyColumns { row: number, column: letters(end - 1) });
+        }
+        if self.rows.len() > MAX_ROWS + ABOVE {
+            return Err(SheetError::TooManyRows { row: number });
+        }
+        self.cells += end;
+        if self.cells > MAX_CELLS {
+            return Err(SheetError::TooManyCells { rows: self.rows.len(), columns: end });
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Whether there is no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table.
+    pub(crate) fn into_table(
+        self,
+        format: Format,
+        options: &Options,
+        mut notes: Notes,
+    ) -> Result<Table, SheetError> {
+        if self.is_empty() {
+            return Err(SheetError::Empty);
+        }
+        let header = match options.header_row {
+            Some(0) => None,
+            Some(number) => {
+                let at = self.rows.iter().position(|row| row.number == number);
+                Some(at.ok_or(SheetError::NoHeader { row: number })?)
+            }
+            None => Some(guess_header(&self.rows)),
+        };
+        let mut rows = self.rows;
+        let header = header
+            .map(|at| rows.drain(..=at).next_back().expect("invariant: the range ends with it"));
+        if let Some(row) = rows.get(MAX_ROWS) {
+            return Err(SheetError::TooManyRows { row: row.number });
+        }
+        let columns = Columns::of(header.as_ref(), &rows, &mut notes)?;
+        if rows.len() * columns.kept.len() > MAX_CELLS {
+            let columns = columns.kept.len();
+            return Err(SheetError::TooManyCells { rows: rows.len(), columns });
+        }
+        if let Some(header) = &header {
+            note_ragged(header, &rows, &mut notes);
+        }
+        let mut table = Table {
+            format,
+            delimiter: None,
+            header_row: header.map_or(0, |row| row.number),
+            rows: Vec::with_capacity(rows.len()),
+            numbers: rows.iter().map(|row| row.number).collect(),
+            headers: Vec::new(),
+            sheets: Vec::new(),
+            sheet: 0,
+            notes: notes.into_lines(),
+        };
+        for row in rows {
+            table.rows.push(columns.cells(row)?);
+        }
+        table.headers = columns.names;
+        Ok(table)
+    }
+}
+
+/// The columns that are more than empty.
+struct Columns {
+    /// Their places in the file.
+    kept: Vec<usize>,
+    /// Their names.
+    names: Vec<String>,
+}
+
+impl Columns {
+    fn of(header: Option<&Row>, rows: &[Row], notes: &mut Notes) -> Result<Self, SheetError> {
+        // For each column the first row that has something in it.
+        let mut used: Vec<Option<usize>> = Vec::new();
+        for row in rows {
+            let extent = row.extent();
+            used.resize(used.len().max(extent), None);
+            for (first, cell) in used.iter_mut().zip(&row.cells[..extent]) {
+                if first.is_none() && !cell.trim().is_empty() {
+                    *first = Some(row.number);
+                }
+            }
+        }
+        let named = header.map_or(0, Row::extent);
+        used.resize(used.len().max(named), None);
+        let mut columns = Self { kept: Vec::new(), names: Vec::new() };
+        let mut taken = HashSet::new();
+        for (at, first) in used.into_iter().enumerate() {
+            let own =
+                header.and_then(|row| row.cells.get(at)).map(String::as_str).unwrap_or_default();
+            let own = own.split_whitespace().collect::<Vec<_>>().join(" ");
+            if own.len() > MAX_HEADER {
+                let row = header.map_or(0, |row| row.number);
+                return Err(SheetError::LongHeader { row, column: letters(at) });
+            }
+            let wanted = match (own.is_empty(), first) {
+                (false, _) => own,
+                (true, None) => continue,
+                (true, Some(row)) => {
+                    let name = format!("Column {}", letters(at));
+                    if header.is_some() {
+                        notes.add(|| {
+                            format!("row {row}: a column without a name is called \"{name}\"")
+                        });
+                    }
+                    name
+                }
+            };
+            let name = unique(&wanted, &taken);
+            if name != wanted {
+                let row = header.map_or(0, |row| row.number);
+                notes.add(|| {
+                    let column = letters(at);
+                    format!(
+                        "row {row}, column {column}: a second \"{wanted}\" is called \"{name}\""
+                    )
+                });
+            }
+            taken.insert(name.clone());
+            columns.kept.push(at);
+            columns.names.push(name);
+        }
+        Ok(columns)
+    }
+
+    /// What a row holds of these columns.
+    fn cells(&self, mut row: Row) -> Result<Vec<String>, SheetError> {
+        let mut cells = Vec::with_capacity(self.kept.len());
+        for (at, name) in self.kept.iter().zip(&self.names) {
+            let cell = row.cells.get_mut(*at).map(std::mem::take).unwrap_or_default();
+            if cell.len() > MAX_CELL {
+                let column = format!("{} ({name})", letters(*at));
+                return Err(SheetError::LongCell { row: row.number, column });
+            }
+            cells.push(cell);
+        }
+        Ok(cells)
+    }
+}
+
+/// The name with the first number that nobody else has.
+pub(crate) fn unique(wanted: &str, taken: &HashSet<String>) -> String {
+    if !taken.contains(wanted) {
+        return wanted.to_owned();
+    }
+    let numbered = (2..).map(|number| format!("{wanted} {number}"));
+    numbered.into_iter().find(|name| !taken.contains(name)).expect("invariant: numbers do not end")
+}
+
+/// Rows that end early are filled with empty cells; a delimiter inside of a cell or a torn quote makes such rows, so
+/// each is named.
+fn note_ragged(header: &Row, rows: &[Row], notes: &mut Notes) {
+    for row in rows.iter().filter(|row| row.width < header.width && row.width > 0) {
+        notes.add(|| {
+            let (cells, columns) = (row.width, header.width);
+            let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+            format!("row {} has {cells}, but there are {columns} columns", row.number)
+        });
+    }
+}
+
+/// Which row names the columns: the first with words that is as wide as what follows. Exports put a title or remarks
+/// above it, which are narrower.
+fn guess_header(rows: &[Row]) -> usize {
+    let fits = |at: usize| {
+        let row = &rows[at];
+        let below = &rows[at + 1..rows.len().min(at + 1 + BELOW)];
+        let mut extents: Vec<usize> = below.iter().map(Row::extent).collect();
+        extents.sort_unstable();
+        let wanted = extents.get(extents.len() / 2).copied().unwrap_or(1);
+        let Some((words, others)) = words(row) else { return false };
+        // A last column without a name is forgiven at the top, where all others have one.
+        let missing = wanted.saturating_sub(row.extent());
+        let wide = missing == 0 || (missing == 1 && at == 0 && others == 0);
+        wide && words + others >= wanted.min(2) && words > 0 && words >= others
+    };
+    (0..rows.len().min(ABOVE)).find(|at| fits(*at)).unwrap_or(0)
+}
+
+/// How many cells look like names of columns, and how many do not; nothing if one is a value beyond doubt.
+fn words(row: &Row) -> Option<(usize, usize)> {
+    let (mut words, mut others) = (0, 0);
+    for cell in row.filled() {
+        let digits = cell.bytes().filter(u8::is_ascii_digit).count();
+        if cell.contains('@') || cell.contains("://") || cell.len() > 200 {
+            return None;
+        }
+        match cell.chars().any(char::is_alphabetic) && digits * 2 <= cell.len() {
+            true => words += 1,
+            false => others += 1,
+        }
+    }
+    Some((words, others))
+}

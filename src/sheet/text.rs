@@ -1,0 +1,191 @@
+//! Bytes made text: which of the common encodings they are in, and what is no text at all.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::SheetError;
+use super::place::Notes;
+
+/// How much of the beginning is looked at.
+const HEAD: usize = 8 << 10;
+
+/// How formats begin that are neither text nor a workbook.
+const SIGNS: &[(&[u8], &str)] = &[
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"\x1f\x8b", "a packed file"),
+    (b"PK\x05\x06", "a packed file"),
+    (b"Rar!", "a packed file"),
+    (b"7z\xbc\xaf", "a packed file"),
+    (b"SQLite format 3", "a database"),
+    (b"\x09\x08\x10\x00\x00\x06", "an old Excel file (.xls)"),
+];
+
+/// How the text of a web page or of Excel's XML of 2003 begins, which some programs name `.xls`.
+const MARKUP: &[&str] = &["<!doctype", "<html", "<table", "<?xml", "<meta", "<head"];
+
+/// The first bytes of the container that old Office files and locked new ones have.
+const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
+
+/// Refuses what is no text, and says what it is.
+pub(crate) fn refuse_binary(bytes: &[u8]) -> Result<(), SheetError> {
+    if bytes.starts_with(COMPOUND) {
+        let locked: Vec<u8> =
+            "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        return Err(match memchr::memmem::find(bytes, &locked) {
+            Some(_) => SheetError::Locked,
+            None => SheetError::OtherFormat { what: "an old Excel file (.xls)" },
+        });
+    }
+    if let Some((_, what)) = SIGNS.iter().find(|(sign, _)| bytes.starts_with(sign)) {
+        return Err(SheetError::OtherFormat { what });
+    }
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if encoding(bytes) == Some(UTF_8) || encoding(bytes).is_none() {
+        let odd = head.iter().filter(|byte| **byte < b' ' && !b"\t\n\r\x0c\x1a\x1b".contains(byte));
+        if odd.count() * 20 > head.len() {
+            return Err(SheetError::OtherFormat { what: "this binary file" });
+        }
+    }
+    let start = String::from_utf8_lossy(&head[..head.len().min(64)]).trim_start().to_lowercase();
+    let start = start.trim_start_matches('\u{feff}');
+    if MARKUP.iter().any(|sign| start.starts_with(sign)) {
+        return Err(SheetError::OtherFormat { what: "a web page or XML" });
+    }
+    Ok(())
+}
+
+/// The first byte that is neither blank nor part of a mark of the encoding.
+pub(crate) fn first_sign(bytes: &[u8]) -> Option<u8> {
+    let skipped =
+        |byte: &u8| byte.is_ascii_whitespace() || b"\0\xef\xbb\xbf\xff\xfe".contains(byte);
+    bytes.iter().copied().find(|byte| !skipped(byte))
+}
+
+/// The encoding that the first bytes tell, by their mark or by the zeros between Latin letters.
+fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+        return Some(encoding);
+    }
+    let head = &bytes[..bytes.len().min(1 << 10) & !1];
+    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    match (zeros(0), zeros(1)) {
+        (0, odd) if odd * 10 > head.len() * 3 => Some(UTF_16LE),
+        (even, 0) if even * 10 > head.len() * 3 => Some(UTF_16BE),
+        _ => None,
+    }
+}
+
+/// The text that the bytes hold, without the mark of its encoding.
+pub(crate) fn decode(bytes: &[u8], notes: &mut Notes) -> Result<String, SheetError> {
+    let text = match encoding(bytes) {
+        Some(encoding) => marked(bytes, encoding, notes),
+        None => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => unmarked(bytes, notes),
+        },
+    };
+    match memchr::memchr(0, text.as_bytes()) {
+        Some(at) => Err(SheetError::NotText { row: row_at(&text, at) }),
+        None => Ok(text),
+    }
+}
+
+fn marked(bytes: &[u8], encoding: &'static Encoding, notes: &mut Notes) -> String {
+    let (text, torn) = encoding.decode_with_bom_removal(bytes);
+    if torn {
+        note_torn(&text, encoding.name(), notes);
+    }
+    text.into_owned()
+}
+
+/// Not UTF-8, at least not all of it: with many good letters for each bad one it was cut or patched, else it is what
+/// Western European machines wrote before.
+fn unmarked(bytes: &[u8], notes: &mut Notes) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let bad = text.matches(char::REPLACEMENT_CHARACTER).count();
+    let good = text.chars().filter(|sign| !sign.is_ascii()).count() - bad;
+    if good > bad * 4 {
+        note_torn(&text, UTF_8.name(), notes);
+        return text.into_owned();
+    }
+    notes.add(|| "the text was read as Windows-1252 (Western European)".to_owned());
+    WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
+}
+
+fn note_torn(text: &str, encoding: &str, notes: &mut Notes) {
+    let row = text.find(char::REPLACEMENT_CHARACTER).map_or(1, |at| row_at(text, at));
+    notes.add(|| format!("row {row}: a letter is not valid {encoding} and shows as \u{fffd}"));
+}
+
+/// The line that a byte stands in, from 1.
+fn row_at(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at];
+    1 + memchr::memchr_iter(b'\n', before).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Notes;
+    use super::{SheetError, decode, first_sign, refuse_binary};
+
+    fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    fn text(bytes: &[u8]) -> (String, Vec<String>) {
+        let mut notes = Notes::default();
+        let text = decode(bytes, &mut notes).expect("a text");
+        (text, notes.into_lines())
+    }
+
+    #[test]
+    fn the_common_encodings_are_read_with_and_without_their_mark() {
+        let wanted = "Name,Ort\nZoë,Köln\n李,東京\n";
+        assert_eq!(text(wanted.as_bytes()), (wanted.to_owned(), vec![]));
+        for mark in ["", "\u{feff}"] {
+            let whole = format!("{mark}Name,Ort,Land\nZoë,Köln,Germany\n");
+            let plain = whole.trim_start_matches('\u{feff}');
+            assert_eq!(text(whole.as_bytes()).0, plain);
+            assert_eq!(text(&utf16(&whole, u16::to_le_bytes)).0, plain);
+            assert_eq!(text(&utf16(&whole, u16::to_be_bytes)).0, plain);
+        }
+        let (western, notes) = text(b"Name;Preis\nZo\xeb;5 \x80\n");
+        assert_eq!(western, "Name;Preis\nZoë;5 €\n");
+        assert!(notes[0].contains("Windows-1252"), "{notes:?}");
+    }
+
+    #[test]
+    fn one_torn_letter_does_not_change_all_others() {
+        let mut bytes = "Name\nZoë\nJosé\nKöln\nÅsa\nRené\n".as_bytes().to_vec();
+        bytes.extend(b"Torn \xc3");
+        let (text, notes) = text(&bytes);
+        assert!(text.contains("José") && text.ends_with("Torn \u{fffd}"), "{text}");
+        assert_eq!(notes, ["row 7: a letter is not valid UTF-8 and shows as \u{fffd}"]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_by_its_name() {
+        let why = |bytes: &[u8]| refuse_binary(bytes).expect_err("no text").to_string();
+        let mut old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+        assert!(why(&old).contains(".xls") && why(&old).contains("save it as XLSX or CSV"));
+        old.extend(utf16("EncryptedPackage", u16::to_le_bytes));
+        assert_eq!(refuse_binary(&old), Err(SheetError::Locked));
+        assert!(why(b"%PDF-1.7").contains("PDF"));
+        assert!(why(b"\n <HTML><table>").contains("web page"));
+        assert!(why(&(0..=255).collect::<Vec<u8>>()).contains("binary"));
+        assert_eq!(refuse_binary(b""), Ok(()));
+        assert_eq!(refuse_binary("a\tb\r\n".as_bytes()), Ok(()));
+        let torn = decode(b"a,b\nc,\0d\n", &mut Notes::default());
+        assert_eq!(torn, Err(SheetError::NotText { row: 2 }));
+    }
+
+    #[test]
+    fn the_first_sign_is_found_behind_marks_and_blanks() {
+        assert_eq!(first_sign("\u{feff} \n[1]".as_bytes()), Some(b'['));
+        assert_eq!(first_sign(&utf16("\u{feff}{", u16::to_le_bytes)), Some(b'{'));
+        assert_eq!(first_sign("Ü[".as_bytes()), Some(0xc3));
+        assert_eq!(first_sign(b"  "), None);
+    }
+}

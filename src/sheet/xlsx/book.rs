@@ -1,0 +1,160 @@
+//! The workbook: which sheets it has and where they are, its texts, styles and calendar.
+
+use std::collections::HashMap;
+
+use quick_xml::events::Event;
+
+use super::super::SheetError;
+use super::package::{Package, attribute, damaged};
+use super::strings::Strings;
+use super::styles::{self, Style};
+
+const LIST: &str = "the list of its sheets";
+
+/// The most sheets, and the most that a part refers to: each costs more memory than it takes in the file.
+const MOST_SHEETS: usize = 4_096;
+const MOST_RELATIONS: usize = 65_536;
+/// The longest path in a zip; many sheets may name the same.
+const LONGEST_PATH: usize = 1 << 10;
+
+/// One sheet of cells.
+pub(super) struct Sheet {
+    pub(super) name: String,
+    pub(super) visible: bool,
+    pub(super) path: String,
+}
+
+/// All but the cells.
+pub(super) struct Book {
+    pub(super) sheets: Vec<Sheet>,
+    pub(super) strings: Strings,
+    pub(super) styles: Vec<Style>,
+    /// Whether days are counted from 1904.
+    pub(super) from_1904: bool,
+}
+
+impl Book {
+    pub(super) fn open(package: &mut Package<'_>) -> Result<Self, SheetError> {
+        let root = relations(package, "_rels/.rels", "")?;
+        let path = of_kind(&root, "/officeDocument").unwrap_or("xl/workbook.xml").to_owned();
+        let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
+        let relations = relations(package, &format!("{folder}/_rels/{file}.rels"), folder)?;
+        let strings = match of_kind(&relations, "/sharedStrings") {
+            Some(path) => Strings::read(package, path)?,
+            None => Strings::default(),
+        };
+        let styles = match of_kind(&relations, "/styles") {
+            Some(path) => styles::read(package, path)?,
+            None => Vec::new(),
+        };
+        let mut book = Self { sheets: Vec::new(), strings, styles, from_1904: false };
+        book.list(package, &path, &relations)?;
+        Ok(book)
+    }
+
+    fn list(
+        &mut self,
+        package: &mut Package<'_>,
+        path: &str,
+        relations: &HashMap<String, Relation>,
+    ) -> Result<(), SheetError> {
+        let mut part = package.part(path, LIST)?.ok_or_else(|| damaged(LIST, "it is missing"))?;
+        loop {
+            match part.next()? {
+                Event::Start(element) => match element.local_name().as_ref() {
+                    "sheet" => {
+                        let Some(id) = attribute(&element, "id") else { continue };
+                        let Some(relation) = relations.get(id.as_ref()) else { continue };
+                        // Charts and dialogs have no cells.
+                        if !relation.kind.ends_with("/worksheet") {
+                            continue;
+                        }
+                        if self.sheets.len() == MOST_SHEETS || relation.path.len() > LONGEST_PATH {
+                            return Err(damaged(LIST, "it is too long"));
+                        }
+                        self.sheets.push(Sheet {
+                            name: attribute(&element, "name").unwrap_or_default().into_owned(),
+                            visible: attribute(&element, "state")
+                                .is_none_or(|state| state == "visible"),
+                            path: relation.path.clone(),
+                        });
+                    }
+                    // An extension of the same name has no such attribute.
+                    "workbookPr" => {
+                        if let Some(from) = attribute(&element, "date1904") {
+                            self.from_1904 = from == "1" || from == "true";
+                        }
+                    }
+                    _ => (),
+                },
+                Event::End(element) if element.local_name().as_ref() == "sheets" => return Ok(()),
+                Event::Eof => return Err(damaged(LIST, "it ends early")),
+                _ => (),
+            }
+        }
+    }
+}
+
+/// What a part refers to.
+struct Relation {
+    kind: String,
+    path: String,
+}
+
+/// The relations of a part, by their id; paths are made whole.
+fn relations(
+    package: &mut Package<'_>,
+    path: &str,
+    folder: &str,
+) -> Result<HashMap<String, Relation>, SheetError> {
+    let mut found = HashMap::new();
+    let Some(mut part) = package.part(path, LIST)? else { return Ok(found) };
+    loop {
+        match part.next()? {
+            Event::Start(element) if element.local_name().as_ref() == "Relationship" => {
+                let of = |name: &str| attribute(&element, name).unwrap_or_default().into_owned();
+                let path = joined(folder, &of("Target"));
+                if found.len() == MOST_RELATIONS {
+                    return Err(damaged(LIST, "it is too long"));
+                }
+                found.insert(of("Id"), Relation { kind: of("Type"), path });
+            }
+            Event::Eof => return Ok(found),
+            _ => (),
+        }
+    }
+}
+
+fn of_kind<'r>(relations: &'r HashMap<String, Relation>, kind: &str) -> Option<&'r str> {
+    let found = relations.values().find(|relation| relation.kind.ends_with(kind));
+    found.map(|relation| relation.path.as_str())
+}
+
+/// A target as seen from a folder.
+fn joined(folder: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => (),
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn targets_are_seen_from_their_folder() {
+        assert_eq!(joined("xl", "worksheets/sheet1.xml"), "xl/worksheets/sheet1.xml");
+        assert_eq!(joined("xl", "/xl/sheet1.xml"), "/xl/sheet1.xml");
+        assert_eq!(joined("a/b", "../c/./d.xml"), "a/c/d.xml");
+        assert_eq!(joined("", "xl/workbook.xml"), "xl/workbook.xml");
+    }
+}

@@ -1,0 +1,319 @@
+//! The cells of one sheet, in whatever order they come.
+
+use std::collections::BTreeMap;
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::super::place::{Notes, letters};
+use super::super::table::{ABOVE, Grid};
+use super::super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_INFLATED, MAX_ROWS, SheetError};
+use super::book::Book;
+use super::package::{Package, attribute, damaged, resolve};
+use super::shown;
+use super::strings::{RichText, unescaped};
+use super::styles::Style;
+
+/// How many rows and columns a sheet can have in any program.
+const LAST_ROW: usize = 1 << 20;
+const LAST_COLUMN: usize = 1 << 14;
+
+/// Reads the rows that have something in them.
+pub(super) fn read(
+    package: &mut Package<'_>,
+    book: &Book,
+    sheet: usize,
+    notes: &mut Notes,
+) -> Result<Grid, SheetError> {
+    let sheet = &book.sheets[sheet];
+    let what = format!("sheet \"{}\"", sheet.name);
+    let mut part =
+        package.part(&sheet.path, &what)?.ok_or_else(|| damaged(&what, "it is missing"))?;
+    let mut reader = Reader::new(book, &what, notes);
+    loop {
+        let event = part.next().map_err(|fault| reader.placed(fault))?;
+        match event {
+            Event::Eof => return Err(reader.damaged()),
+            Event::End(element) if element.local_name().as_ref() == "sheetData" => break,
+            event => reader.take(&event)?,
+        }
+    }
+    reader.into_grid()
+}
+
+/// A cell while it is read.
+#[derive(Default)]
+struct Open {
+    kind: String,
+    style: usize,
+    value: String,
+    /// Whether the value is being read.
+    within: bool,
+    formula: bool,
+}
+
+struct Reader<'r> {
+    book: &'r Book,
+    what: &'r str,
+    notes: &'r mut Notes,
+    rows: BTreeMap<usize, Vec<String>>,
+    /// The row and column that are read, from 0.
+    row: usize,
+    column: usize,
+    /// The last cell that could be read.
+    last: Option<(usize, usize)>,
+    /// Of which row these are the cells, and they.
+    current: (usize, Vec<String>),
+    open: Option<Open>,
+    rich: RichText,
+    /// Whether a row begins without saying which.
+    next_row: usize,
+    cells: usize,
+    text: u64,
+}
+
+impl<'r> Reader<'r> {
+    fn new(book: &'r Book, what: &'r str, notes: &'r mut Notes) -> Self {
+        Self {
+            book,
+            what,
+            notes,
+            rows: BTreeMap::new(),
+            row: 0,
+            column: 0,
+            last: None,
+            current: (0, Vec::new()),
+            open: None,
+            rich: RichText::default(),
+            next_row: 0,
+            cells: 0,
+            text: 0,
+        }
+    }
+
+    fn take(&mut self, event: &Event<'_>) -> Result<(), SheetError> {
+        match event {
+            Event::Start(element) => self.start(element)?,
+            Event::End(element) => match element.local_name().as_ref() {
+                "c" => {
+                    if let Some(open) = self.open.take() {
+                        self.close(open)?;
+                    }
+                    self.column += 1;
+                }
+                "v" => {
+                    if let Some(open) = &mut self.open {
+                        open.within = false;
+                    }
+                }
+                _ => (),
+            },
+            Event::Text(text) => self.append(&text.xml10_content())?,
+            Event::CData(text) => self.append(&text.xml10_content())?,
+            Event::GeneralRef(reference) => {
+                let mut text = String::new();
+                resolve(reference, &mut text);
+                self.append(&text)?;
+            }
+            _ => (),
+        }
+        if self.open.is_some() {
+            self.rich.take(event);
+            self.check_length(self.rich.text.len())?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, element: &BytesStart<'_>) -> Result<(), SheetError> {
+        match element.local_name().as_ref() {
+            "row" => {
+                let told = attribute(element, "r").map(|row| row.trim().parse::<usize>());
+                self.row = match told {
+                    None if self.next_row < LAST_ROW => self.next_row,
+                    Some(Ok(row)) if (1..=LAST_ROW).contains(&row) => row - 1,
+                    _ => return Err(self.damaged()),
+                };
+                self.next_row = self.row + 1;
+                self.column = 0;
+            }
+            "c" => {
+                if let Some(place) = attribute(element, "r") {
+                    (self.row, self.column) = place_of(&place).ok_or_else(|| self.damaged())?;
+                }
+                if self.column >= LAST_COLUMN {
+                    return Err(self.damaged());
+                }
+                self.rich.clear();
+                self.open = Some(Open {
+                    kind: attribute(element, "t").unwrap_or_default().into_owned(),
+                    style: attribute(element, "s")
+                        .and_then(|style| style.parse().ok())
+                        .unwrap_or(0),
+                    ..Open::default()
+                });
+            }
+            name @ ("v" | "f") => {
+                if let Some(open) = &mut self.open {
+                    open.within = name == "v";
+                    open.formula |= name == "f";
+                }
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, text: &str) -> Result<(), SheetError> {
+        let Some(open) = self.open.as_mut().filter(|open| open.within) else { return Ok(()) };
+        open.value.push_str(text);
+        let length = open.value.len();
+        self.check_length(length)
+    }
+
+    fn check_length(&self, length: usize) -> Result<(), SheetError> {
+        match length > MAX_CELL {
+            true => Err(SheetError::LongCell { row: self.row + 1, column: letters(self.column) }),
+            false => Ok(()),
+        }
+    }
+
+    /// Puts a cell into its row.
+    fn close(&mut self, open: Open) -> Result<(), SheetError> {
+        let (row, at) = (self.row + 1, self.column);
+        let text = match open.kind.as_str() {
+            "s" if open.value.is_empty() => String::new(),
+            "s" => {
+                let at = open.value.trim().parse().ok();
+                let text =
+                    at.and_then(|at| self.book.strings.get(at)).ok_or_else(|| self.damaged())?;
+                self.check_length(text.len())?;
+                text.to_owned()
+            }
+            "b" => match open.value.trim() {
+                "" => String::new(),
+                value => (value == "1" || value.eq_ignore_ascii_case("true")).to_string(),
+            },
+            "e" => {
+                let value = &open.value;
+                self.notes.add(|| {
+                    let column = letters(at);
+                    format!("row {row}, column {column}: {value} counts as empty")
+                });
+                String::new()
+            }
+            "inlineStr" => unescaped(&self.rich.text).into_owned(),
+            "d" => shown::iso(&open.value),
+            "n" | "" => {
+                let style = self.book.styles.get(open.style).copied().unwrap_or(Style::Number);
+                match open.value.is_empty() {
+                    true => String::new(),
+                    false => shown::number(&open.value, style, self.book.from_1904),
+                }
+            }
+            _ => unescaped(&open.value).into_owned(),
+        };
+        if open.formula && open.value.is_empty() && text.is_empty() && open.kind != "str" {
+            self.notes.add(|| {
+                let column = letters(at);
+                format!("row {row}, column {column}: a formula without its result counts as empty")
+            });
+        }
+        self.last = Some((self.row, self.column));
+        self.put(text)
+    }
+
+    fn put(&mut self, text: String) -> Result<(), SheetError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let (row, column) = (self.row + 1, self.column);
+        if column >= MAX_COLUMNS {
+            return Err(SheetError::TooManyColumns { row, column: letters(column) });
+        }
+        // One text may stand in all cells, so the texts are counted, too.
+        self.text += text.len() as u64;
+        if self.text > MAX_INFLATED {
+            return Err(SheetError::Inflated { row });
+        }
+        if self.current.0 != self.row {
+            let other = self.rows.remove(&self.row).unwrap_or_default();
+            let (row, cells) = std::mem::replace(&mut self.current, (self.row, other));
+            self.rows.insert(row, cells);
+            if self.rows.len() > MAX_ROWS + ABOVE {
+                return Err(SheetError::TooManyRows { row: self.row + 1 });
+            }
+        }
+        let cells = &mut self.current.1;
+        if cells.len() <= column {
+            self.cells += column + 1 - cells.len();
+            cells.resize(column + 1, String::new());
+        }
+        cells[column] = text;
+        match self.cells > MAX_CELLS {
+            true => Err(SheetError::TooManyCells { rows: self.rows.len(), columns: column + 1 }),
+            false => Ok(()),
+        }
+    }
+
+    fn into_grid(mut self) -> Result<Grid, SheetError> {
+        self.rows.insert(self.current.0, self.current.1);
+        let mut grid = Grid::default();
+        for (row, cells) in self.rows {
+            grid.push(row + 1, 0, cells)?;
+        }
+        Ok(grid)
+    }
+
+    /// The fault with the place that was reached.
+    fn placed(&self, fault: SheetError) -> SheetError {
+        match fault {
+            SheetError::Inflated { .. } => SheetError::Inflated { row: self.row + 1 },
+            SheetError::Damaged { part, cause, .. } => {
+                SheetError::Damaged { part, place: self.place(), cause }
+            }
+            fault => fault,
+        }
+    }
+
+    fn damaged(&self) -> SheetError {
+        let (part, cause) = (self.what.to_owned(), String::new());
+        SheetError::Damaged { part, place: self.place(), cause }
+    }
+
+    /// Where the last cell was that could be read.
+    fn place(&self) -> Option<String> {
+        self.last.map(|(row, column)| format!("{}{}", letters(column), row + 1))
+    }
+}
+
+/// The row and column, from 0, of a place such as `AB12`.
+fn place_of(place: &str) -> Option<(usize, usize)> {
+    let place = place.trim();
+    let digits = place.find(|sign: char| sign.is_ascii_digit())?;
+    let mut column = 0;
+    for letter in place[..digits].bytes() {
+        let letter = letter.to_ascii_uppercase();
+        column = column * 26 + usize::from(letter.is_ascii_uppercase().then(|| letter - b'A' + 1)?);
+        if column > LAST_COLUMN {
+            return None;
+        }
+    }
+    let row: usize = place[digits..].parse().ok().filter(|row| *row <= LAST_ROW)?;
+    Some((row.checked_sub(1)?, column.checked_sub(1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    #[test]
+    fn places_are_read_or_refused() {
+        assert_eq!(place_of("A1"), Some((0, 0)));
+        assert_eq!(place_of("ab12"), Some((11, 27)));
+        assert_eq!(place_of("XFD1048576"), Some((1_048_575, 16_383)));
+        for place in
+            ["", "A", "1", "A0", "XFE1", "A1048577", "ZZZZZZZZZZZZZZZZ1", "A-1", "Ä1", "A1:B2"]
+        {
+            assert_eq!(place_of(place), None, "{place}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! XLSX: a zip of XML parts, read as a stream.
+//!
+//! Read by hand on `zip` and `quick-xml`: what a file claims of itself (how many texts, how large a sheet) is never
+//! reserved, and nothing is copied once for each cell or style that names it, because memory that cannot be had ends
+//! the whole process.
+
+use std::panic::catch_unwind;
+
+use super::place::Notes;
+use super::{Format, Options, SheetError, Table};
+use book::Book;
+use package::{Package, damaged};
+
+mod book;
+mod cells;
+mod package;
+mod shown;
+mod strings;
+mod styles;
+
+/// What other formats have in their zip, and what they are.
+const OTHERS: &[(&str, &str)] = &[
+    ("mimetype", "an OpenDocument file (.ods)"),
+    ("xl/workbook.bin", "a binary Excel file (.xlsb)"),
+    ("word/document.xml", "a Word document"),
+    ("ppt/presentation.xml", "a file of slides"),
+    ("index/document.iwa", "an Apple Numbers file"),
+    ("index.zip", "an Apple Numbers file"),
+];
+
+/// Refuses zips that are something else.
+pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
+    caught(|| {
+        let package = Package::open(bytes)?;
+        if let Some((_, what)) = OTHERS.iter().find(|(name, _)| package.has(name)) {
+            return Err(SheetError::OtherFormat { what });
+        }
+        match package.has("_rels/.rels") {
+            true => Ok(()),
+            false => Err(SheetError::OtherFormat { what: "a packed file" }),
+        }
+    })
+}
+
+/// Reads one sheet: the one that is asked for, else the first visible one that is not empty.
+pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
+    caught(|| {
+        let mut package = Package::open(bytes)?;
+        let book = Book::open(&mut package)?;
+        let sheets: Vec<String> = book.sheets.iter().map(|sheet| sheet.name.clone()).collect();
+        let count = sheets.len();
+        let (candidates, fallback) = match options.sheet {
+            Some(asked) if asked >= count => return Err(SheetError::NoSheet { asked, count }),
+            Some(asked) => (Vec::new(), asked),
+            None => {
+                let visible: Vec<usize> =
+                    (0..count).filter(|at| book.sheets[*at].visible).collect();
+                let first = visible.first().copied().unwrap_or(0);
+                (visible, first)
+            }
+        };
+        let (mut sheet, mut found) = (fallback, None);
+        for at in candidates {
+            let mut notes = Notes::default();
+            let grid = cells::read(&mut package, &book, at, &mut notes)?;
+            if !grid.is_empty() {
+                (sheet, found) = (at, Some((grid, notes)));
+                break;
+            }
+        }
+        let (grid, notes) = match found {
+            Some(found) => found,
+            None if count == 0 => return Err(SheetError::Empty),
+            None => {
+                let mut notes = Notes::default();
+                (cells::read(&mut package, &book, sheet, &mut notes)?, notes)
+            }
+        };
+        let table = grid.into_table(Format::Xlsx, options, notes)?;
+        Ok(Table { sheets, sheet, ..table })
+    })
+}
+
+/// A panic of a library is a fault of the file, not the end of whoever asked.
+fn caught<T>(
+    work: impl FnOnce() -> Result<T, SheetError> + std::panic::UnwindSafe,
+) -> Result<T, SheetError> {
+    catch_unwind(work).unwrap_or_else(|_| Err(damaged("its content", "a panic")))
+}
+
+#[cfg(test)]
+mod tests;

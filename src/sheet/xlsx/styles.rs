@@ -1,0 +1,133 @@
+//! What the formats of cells say of their numbers: which are days, which are hours.
+
+use std::collections::HashMap;
+
+use quick_xml::events::Event;
+
+use super::super::SheetError;
+use super::package::{Package, attribute, damaged};
+
+/// The most formats; Excel has 65,490.
+const MOST: usize = 1 << 17;
+const WHAT: &str = "the list of its formats";
+
+/// What a number is shown as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// A number.
+    Number,
+    /// A number with zeros in front, up to so many digits: a postal code.
+    Padded(usize),
+    /// A day, a time of day, or both.
+    Date,
+    /// So many hours and minutes.
+    Duration,
+}
+
+/// The style of each cell format, in the order in which cells count them.
+pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Style>, SheetError> {
+    let Some(mut part) = package.part(path, WHAT)? else {
+        return Ok(Vec::new());
+    };
+    let mut own: HashMap<u32, Style> = HashMap::new();
+    let mut styles = Vec::new();
+    let mut within = false;
+    loop {
+        match part.next()? {
+            Event::Start(element) => {
+                let id = || attribute(&element, "numFmtId")?.parse().ok();
+                match element.local_name().as_ref() {
+                    "numFmt" => {
+                        if own.len() == MOST {
+                            return Err(damaged(WHAT, "it is too long"));
+                        }
+                        if let (Some(id), Some(code)) = (id(), attribute(&element, "formatCode")) {
+                            own.insert(id, of_code(&code));
+                        }
+                    }
+                    "cellXfs" => within = true,
+                    "xf" if within => {
+                        if styles.len() == MOST {
+                            return Err(damaged(WHAT, "it is too long"));
+                        }
+                        let id = id().unwrap_or(0);
+                        styles.push(own.get(&id).copied().unwrap_or_else(|| built_in(id)));
+                    }
+                    _ => (),
+                }
+            }
+            Event::End(element) if element.local_name().as_ref() == "cellXfs" => within = false,
+            Event::Eof => return Ok(styles),
+            _ => (),
+        }
+    }
+}
+
+/// The formats that every program knows by number.
+fn built_in(id: u32) -> Style {
+    match id {
+        14..=22 | 27..=36 | 45 | 47 | 50..=58 => Style::Date,
+        46 => Style::Duration,
+        _ => Style::Number,
+    }
+}
+
+/// The style of a format that is spelled out, such as `[$-409]d. mmm yyyy;@`.
+fn of_code(code: &str) -> Style {
+    // Only the part for numbers above zero.
+    let mut plain = String::new();
+    let mut signs = code.chars();
+    while let Some(sign) = signs.next() {
+        match sign {
+            ';' => break,
+            '"' => drop(signs.find(|sign| *sign == '"')),
+            '\\' | '_' | '*' => drop(signs.next()),
+            '[' => {
+                let inner: String = signs.by_ref().take_while(|sign| *sign != ']').collect();
+                let letters = inner.to_ascii_lowercase();
+                let first = letters.chars().next().filter(|first| "hms".contains(*first));
+                if first.is_some_and(|first| letters.chars().all(|letter| letter == first)) {
+                    return Style::Duration;
+                }
+            }
+            sign => plain.push(sign.to_ascii_lowercase()),
+        }
+    }
+    if plain.len() > 1 && plain.bytes().all(|sign| sign == b'0') {
+        return Style::Padded(plain.len());
+    }
+    match plain != "general" && plain.contains(['d', 'm', 'y', 'h', 's']) {
+        true => Style::Date,
+        false => Style::Number,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Style, of_code};
+
+    #[test]
+    fn dates_are_told_from_numbers_by_the_code_of_their_format() {
+        for code in ["yyyy-mm-dd", "DD/MM/YY;@", "[$-409]h:mm AM/PM", "[Red]d\\.m", "mmm", "ss.0"] {
+            assert_eq!(of_code(code), Style::Date, "{code}");
+        }
+        for code in [
+            "General",
+            "#,##0.00\\ \"days\"",
+            "0.00E+00",
+            "[Red]0",
+            "0_d",
+            "\"y\"0;d",
+            "@",
+            "[$USD]0",
+            "0%",
+            "*d0",
+        ] {
+            assert_eq!(of_code(code), Style::Number, "{code}");
+        }
+        for code in ["[h]:mm", "[HH]:mm:ss", "[mm]", "[Blue][s]"] {
+            assert_eq!(of_code(code), Style::Duration, "{code}");
+        }
+        assert_eq!(of_code("00000"), Style::Padded(5));
+    }
+}
