@@ -29,6 +29,7 @@ mod progress;
 mod reach;
 mod rollback;
 mod routines;
+mod rows;
 mod runs;
 mod seed;
 mod serve;

@@ -6,8 +6,8 @@ use super::door::Door;
 use super::reach::CommandError;
 use super::{
     Common, activity, agents, connections, history, inbox, jobs, labels, members, models, money,
-    notifications, onboarding, prices, routines, runs, search, series, streams, tasks, templates,
-    undo, views,
+    notifications, onboarding, prices, routines, rows, runs, search, series, streams, tasks,
+    templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -28,6 +28,21 @@ pub enum Work {
     /// Streams, groups of tasks with one goal: list, show, add, edit, archive
     #[command(subcommand)]
     Stream(streams::Command),
+    /// Contacts: list, show, add, edit, log, archive, remove
+    #[command(subcommand)]
+    Contact(rows::Command),
+    /// Organizations: list, show, add, edit, log, archive, remove
+    #[command(subcommand)]
+    Org(rows::Command),
+    /// Collections, tables of your own: list, show, add, remove
+    #[command(subcommand)]
+    Collection(rows::CollectionCommand),
+    /// Records of collections: list, show, add, edit, archive, remove
+    #[command(subcommand)]
+    Record(rows::RecordCommand),
+    /// Fields of contacts, organizations and collections: list, add, remove
+    #[command(subcommand)]
+    Field(rows::FieldCommand),
     /// Labels of tasks: list, add, edit, remove
     #[command(subcommand)]
     Label(labels::Command),
@@ -94,6 +109,11 @@ impl Work {
             Self::Jobs(command) => jobs::run(common, door, command).await,
             Self::Task(command) => tasks::run(common, door, command).await,
             Self::Stream(command) => streams::run(common, door, command).await,
+            Self::Contact(command) => rows::run(common, door, rows::CONTACTS, command).await,
+            Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
+            Self::Collection(command) => rows::run_collection(common, door, command).await,
+            Self::Record(command) => rows::run_record(common, door, command).await,
+            Self::Field(command) => rows::run_field(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,
             Self::Series(command) => series::run(common, door, command).await,
             Self::Template(command) => templates::run(common, door, command).await,

@@ -5,7 +5,10 @@
 //!
 //! The cards of a program are listed in `features::cards`.
 
+mod cell;
+mod column;
 mod field;
+mod value;
 
 use kernel::key::{Key, KeyBuf};
 use kernel::{AccountId, Can, Event, Problem, RowAct};
@@ -16,7 +19,12 @@ use store::{
     Range, ReactionError, Read, ReadExt as _, Record, Schema, StoreError, WriteTx, record,
 };
 
+pub use cell::{Cell, Cells, MAX_SOURCE, MAX_SOURCES, Origin, Source, value_in};
+pub use column::{
+    AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, key_of,
+};
 pub use field::{Field, Meaning, Type};
+pub use value::{Decimal, FieldValue, Target, digits, plain_url};
 
 /// A record as JSON, field by field.
 pub type Fields = Map<String, Value>;
@@ -26,6 +34,8 @@ pub type Fields = Map<String, Value>;
 pub enum Area {
     /// Tasks, comments, delivered work.
     Work,
+    /// Contacts, organizations, collections.
+    Customers,
     /// Agents and their runs.
     Agents,
     /// Members, settings, connections.
@@ -34,13 +44,14 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Work, Self::Agents, Self::Workspace];
+    pub const ALL: [Self; 4] = [Self::Work, Self::Customers, Self::Agents, Self::Workspace];
 
     /// The word in addresses.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Work => "work",
+            Self::Customers => "customers",
             Self::Agents => "agents",
             Self::Workspace => "workspace",
         }
@@ -51,6 +62,7 @@ impl Area {
     pub fn label(self) -> &'static str {
         match self {
             Self::Work => "Work",
+            Self::Customers => "Customers",
             Self::Agents => "Agents",
             Self::Workspace => "Workspace",
         }
@@ -100,6 +112,9 @@ pub struct Finds {
 /// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
 
+/// What people read of a field, of its name and its JSON.
+pub type Told = fn(&dyn Read, &str, &Value) -> Value;
+
 /// A kind of record that people know by a name.
 ///
 /// All of it is plain data; [`Noun::of`] gives the usual values.
@@ -141,6 +156,8 @@ pub struct Noun {
     pub react: Option<React>,
     /// Doctor's question to its records.
     pub check: Option<Check>,
+    /// What history shows of a field, where the record's JSON says more than people want to read there.
+    pub told: Option<Told>,
 }
 
 impl std::fmt::Debug for Noun {
@@ -184,6 +201,7 @@ impl Noun {
             linked: false,
             react: None,
             check: None,
+            told: None,
         }
     }
 

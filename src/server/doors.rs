@@ -11,6 +11,7 @@ pub fn routes() -> Routes {
         .merge(doors_agents::routes())
         .merge(doors_account::routes())
         .merge(doors_looking::routes())
+        .merge(crm::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -21,6 +22,7 @@ pub fn api() -> Routes {
         .merge(doors_agents::api())
         .merge(doors_looking::api())
         .merge(doors_work::api())
+        .merge(crm::api::routes())
 }
 
 /// The tools that agents have of all nouns.
@@ -30,4 +32,5 @@ pub fn tools() -> Registry {
         .merge(doors_work::tools())
         .merge(doors_agents::tools())
         .merge(doors_account::tools())
+        .merge(crm::tools::tools())
 }

@@ -10,6 +10,7 @@ use store::{Schema, schema};
 /// The tables of a workspace's store.
 #[must_use]
 pub fn workspace() -> Schema {
+    cards::install(&crm::NOUNS);
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,

@@ -81,6 +81,8 @@ pub enum Effect {
 pub enum Group {
     /// Tasks, comments, deliverables.
     Tasks,
+    /// Contacts, organizations, collections.
+    Customers,
     /// Colleagues.
     Agents,
     /// The run itself.

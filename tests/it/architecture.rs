@@ -7,7 +7,7 @@ use std::path::Path;
 use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox backup search server cli";
-const SURFACE: &str = "app/extract web server cli doors";
+const SURFACE: &str = "app/extract web server cli doors crm";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
@@ -30,6 +30,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("tantivy", "search"),
     ("lettre", "net"),
     ("croner", "kernel/cadence"),
+    ("csv", "sheet"),
+    ("quick_xml", "sheet/xlsx"),
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),

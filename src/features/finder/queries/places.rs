@@ -79,6 +79,9 @@ const PAGES: &[Place] = &[
     page("Inbox of agents", "inbox", "items queue waiting given up dead letter", "Pages", "inbox"),
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
+    page("Contacts", "contacts", "crm customers people pipeline leads deals", "Pages", "users"),
+    page("Organizations", "organizations", "crm companies customers accounts", "Pages", "org"),
+    page("Collections", "collections", "tables records database", "Pages", "box"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
     setting("Notification settings", "settings/notifications", "push email digest quiet")
         .needs(Can::Account),
@@ -90,6 +93,7 @@ const PAGES: &[Place] = &[
     setting("Members", "settings/members", "people invite roles team"),
     setting("Tasks", "settings/tasks", "delegation agents give work missed overdue days"),
     setting("Labels", "settings/labels", "tags colours tasks"),
+    setting("Fields and pipeline", "settings/fields", "custom columns stages crm contacts collections"),
     setting("Task templates", "settings/task-templates", "spawn plan"),
     setting("Mail", "settings/mail", "smtp email server").needs(Can::Admin),
     setting("Connections", "settings/connections", "models providers keys api openai anthropic"),
@@ -104,6 +108,10 @@ const PAGES: &[Place] = &[
 const ACTIONS: &[Place] = &[
     page("New task", "tasks/new", "create add todo issue", "Create", "plus").needs(Can::Write),
     page("Tasks from a template", "tasks/from-template", "spawn plan", "Create", "plus")
+        .needs(Can::Write),
+    page("New contact", "contacts/new", "create add customer person lead", "Create", "plus")
+        .needs(Can::Write),
+    page("New organization", "organizations/new", "create add company", "Create", "plus")
         .needs(Can::Write),
     page("New routine", "routines/new", "create schedule automation", "Create", "plus")
         .needs(Can::Agents),

@@ -54,6 +54,8 @@ const LABELS: &[(&str, &str)] = &[
     ("budget_micros", "Monthly budget"),
     ("budget_soft_pct", "Warns at (percent)"),
     ("max_output", "Longest answer (tokens)"),
+    ("template_commit", "Version of the template"),
+    ("template_passed", "Declined version"),
     ("wire", "Speaks"),
     ("base_url", "Address"),
     ("key_hint", "Key"),
@@ -166,7 +168,11 @@ impl Speaker<'_> {
         let mut found = Vec::new();
         for name in names.into_iter().filter(|name| !is_quiet(table, name)) {
             let value = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_default();
-            let raw = (value(old), value(new));
+            let told = |value: Value| match cards::of_table(table).and_then(|noun| noun.told) {
+                Some(told) if !value.is_null() => told(self.names.read(), name, &value),
+                _ => value,
+            };
+            let raw = (told(value(old)), told(value(new)));
             if raw.0 == raw.1 {
                 continue;
             }

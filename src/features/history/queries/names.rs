@@ -73,6 +73,12 @@ pub struct Names<'r> {
 }
 
 impl<'r> Names<'r> {
+    /// The snapshot in which names are looked up.
+    #[must_use]
+    pub fn read(&self) -> &'r dyn Read {
+        self.read
+    }
+
     /// Reads everybody.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::{self as agents_of, Activity, Called, Group};
+use features::cards;
 use features::deliverables::queries as deliverables;
 use features::notifications::model::CHOICES;
 use features::notifications::queries as notifications;
@@ -172,6 +173,18 @@ struct Numbers {
     unread: u64,
     tasks: u64,
     agents: Vec<(Agent, Activity)>,
+    /// Name and page of each collection in use.
+    collections: Vec<(String, String)>,
+}
+
+/// Name and page of each collection in use, as its card tells them.
+fn collections(snap: &Snap<'_>) -> Result<Vec<(String, String)>, StoreError> {
+    /// Collections in the sidebar; the page of all of them has the rest.
+    const MOST: usize = 20;
+    let Some(noun) = cards::of_word("collection") else { return Ok(Vec::new()) };
+    let all = (noun.rows.list)(snap, MOST)?;
+    let in_use = all.iter().filter(|(_, fields)| fields["archived_at"].is_null());
+    Ok(in_use.map(|(_, fields)| ((noun.title)(fields), (noun.path)(fields))).collect())
 }
 
 impl Numbers {
@@ -189,6 +202,7 @@ impl Numbers {
             reviews: u64::try_from(reviews).unwrap_or(u64::MAX),
             tasks: tasks::open_count(snap)?,
             agents,
+            collections: collections(snap)?,
         })
     }
 }
@@ -210,6 +224,14 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Routines", ws.url("routines"), "repeat"),
         NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];
+    let mut customers = vec![
+        NavItem::new("Contacts", ws.url("contacts"), "users").key("g c"),
+        NavItem::new("Organizations", ws.url("organizations"), "org"),
+    ];
+    customers.push(NavItem::new("Collections", ws.url("collections"), "box"));
+    customers.extend(numbers.collections.iter().map(|(name, path)| {
+        NavItem::new(name, ws.url(path), "list")
+    }));
     let chats = numbers.chats;
     let called = Called::among(numbers.agents.iter().map(|(agent, _)| agent));
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
@@ -223,7 +245,12 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
     if who.access.may(Can::Agents) {
         fleet = fleet.add("New agent", ws.url("agents/new"));
     }
-    vec![NavGroup::new("", places), NavGroup::new("Work", work), fleet]
+    vec![
+        NavGroup::new("", places),
+        NavGroup::new("Work", work),
+        NavGroup::new("Customers", customers),
+        fleet,
+    ]
 }
 
 fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {

@@ -1,0 +1,499 @@
+//! `hq contact …`, `hq org …`, `hq record …`, `hq collection …`, `hq field …`: records of cells. One function does what
+//! the three kinds of records have in common; values are given as `key=value`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::agents::{items, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{listed, one_of, part, query, quoted};
+
+/// `hq contact …`, `hq org …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Those that fit words and conditions, such as stage:lead -tag:vip created:<7d
+    List(Which),
+    /// One, by its name, address of mail or id, with where each value comes from
+    Show(One),
+    /// Make one: name=… and other values
+    Add(Values),
+    /// Change values: key=value; key= takes a value away
+    Edit {
+        /// Its name, address of mail, or id
+        which: String,
+        #[command(flatten)]
+        values: Values,
+    },
+    /// Put one out of the way
+    Archive(One),
+    /// Bring an archived one back, by its id
+    Restore(One),
+    /// Delete one; an undo brings it back
+    Remove(One),
+    /// Write down a talk or a note
+    Log(Log),
+}
+
+/// `hq record …`
+#[derive(Subcommand)]
+pub enum RecordCommand {
+    /// Records of a collection that fit words and conditions
+    List {
+        /// The collection's name or id
+        collection: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// One record, by its id, with where each value comes from
+    Show(One),
+    /// Add a record: name=… and other values
+    Add {
+        /// The collection's name or id
+        collection: String,
+        #[command(flatten)]
+        values: Values,
+    },
+    /// Change values: key=value; key= takes a value away
+    Edit {
+        /// Its id
+        which: String,
+        #[command(flatten)]
+        values: Values,
+    },
+    /// Put a record out of the way
+    Archive(One),
+    /// Bring an archived record back
+    Restore(One),
+    /// Delete a record; an undo brings it back
+    Remove(One),
+}
+
+/// `hq collection …`
+#[derive(Subcommand)]
+pub enum CollectionCommand {
+    /// Collections with how many records each has
+    List(At),
+    /// One collection with its fields
+    Show(One),
+    /// Make a collection
+    Add {
+        /// What it is called
+        name: String,
+        /// One emoji
+        #[arg(long)]
+        icon: Option<String>,
+        /// What it holds, in one line
+        #[arg(long)]
+        description: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Delete a collection with its records; an undo brings them back
+    Remove(One),
+}
+
+/// `hq field …`
+#[derive(Subcommand)]
+pub enum FieldCommand {
+    /// The fields of contacts, organizations or a collection
+    List(Of),
+    /// Make a field
+    Add {
+        /// What it is called
+        label: String,
+        /// The kind of its values
+        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.map(|(_, word, _)| word)))]
+        kind: String,
+        /// Its choices, with commas between
+        #[arg(long)]
+        choices: Option<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Remove a field that people made
+    Remove {
+        /// Its key
+        key: String,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Whose fields.
+#[derive(Args)]
+pub struct Of {
+    /// contacts, organizations, or a collection's name
+    #[arg(long, default_value = "contacts")]
+    of: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where.
+#[derive(Args)]
+pub struct At {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which rows.
+#[derive(Args)]
+pub struct Which {
+    /// Words and conditions
+    q: Option<String>,
+    /// The key of a field, with - in front from the largest
+    #[arg(long, allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// The archived ones in place of the others
+    #[arg(long)]
+    archived: bool,
+    /// How many, at most 500
+    #[arg(long)]
+    limit: Option<usize>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// One row.
+#[derive(Args)]
+pub struct One {
+    /// Its name, address of mail, or id
+    which: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Values of a row.
+#[derive(Args)]
+pub struct Values {
+    /// key=value
+    #[arg(value_name = "KEY=VALUE")]
+    values: Vec<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Values {
+    fn body(&self) -> Result<Map<String, Value>, CommandError> {
+        let mut body = Map::new();
+        for pair in &self.values {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                CommandError::Failed(format!("write key=value in place of {}", quoted(pair)))
+            })?;
+            let value = if value.is_empty() { Value::Null } else { Value::from(value) };
+            body.insert(key.trim().to_owned(), value);
+        }
+        match body.is_empty() {
+            true => Err(CommandError::Failed(
+                "say at least one key=value; `hq field list` has the keys".to_owned(),
+            )),
+            false => Ok(body),
+        }
+    }
+}
+
+/// A talk to be written down.
+#[derive(Args)]
+pub struct Log {
+    /// With whom: a name, an address of mail, or an id
+    which: String,
+    /// What was said
+    text: String,
+    /// email, call, meeting, note and others
+    #[arg(long, default_value = "note")]
+    kind: String,
+    /// In one line
+    #[arg(long)]
+    subject: Option<String>,
+    /// What is to follow
+    #[arg(long, requires = "on")]
+    next: Option<String>,
+    /// By which day (2026-12-24)
+    #[arg(long, value_name = "DAY")]
+    on: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A kind of rows.
+#[derive(Clone, Copy)]
+pub struct Book {
+    path: &'static str,
+    none: &'static str,
+    /// The field of a talk that names one.
+    whose: &'static str,
+}
+
+/// Contacts.
+pub const CONTACTS: Book = Book { path: "contacts", none: "No contacts.", whose: "contact" };
+/// Organizations.
+pub const ORGANIZATIONS: Book =
+    Book { path: "organizations", none: "No organizations.", whose: "organization" };
+const RECORDS: Book = Book { path: "records", none: "No records.", whose: "" };
+
+impl Book {
+    fn one(self, which: &str) -> String {
+        format!("/api/v1/{}/{}", self.path, part(which))
+    }
+}
+
+/// Runs a command of contacts or organizations.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(
+    common: &Common,
+    door: &Door,
+    book: Book,
+    command: Command,
+) -> Result<u8, CommandError> {
+    match command {
+        Command::List(which) => {
+            list(common, door, (book, format!("/api/v1/{}", book.path)), &which).await
+        }
+        Command::Show(one) => show(common, door, book, &one).await,
+        Command::Add(values) => add(common, door, format!("/api/v1/{}", book.path), &values).await,
+        Command::Edit { which, values } => edit(common, door, (book, &which), &values).await,
+        Command::Archive(one) => set_archived(common, door, (book, &one), true).await,
+        Command::Restore(one) => set_archived(common, door, (book, &one), false).await,
+        Command::Remove(one) => remove(common, door, book.one(&one.which), &one).await,
+        Command::Log(log) => write_down(common, door, book, &log).await,
+    }
+}
+
+/// Runs a command of records.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run_record(
+    common: &Common,
+    door: &Door,
+    command: RecordCommand,
+) -> Result<u8, CommandError> {
+    let of = |collection: &str| format!("/api/v1/collections/{}/records", part(collection));
+    match command {
+        RecordCommand::List { collection, which } => {
+            list(common, door, (RECORDS, of(&collection)), &which).await
+        }
+        RecordCommand::Show(one) => show(common, door, RECORDS, &one).await,
+        RecordCommand::Add { collection, values } => {
+            add(common, door, of(&collection), &values).await
+        }
+        RecordCommand::Edit { which, values } => {
+            edit(common, door, (RECORDS, &which), &values).await
+        }
+        RecordCommand::Archive(one) => set_archived(common, door, (RECORDS, &one), true).await,
+        RecordCommand::Restore(one) => set_archived(common, door, (RECORDS, &one), false).await,
+        RecordCommand::Remove(one) => remove(common, door, RECORDS.one(&one.which), &one).await,
+    }
+}
+
+/// Runs a command of collections.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run_collection(
+    common: &Common,
+    door: &Door,
+    command: CollectionCommand,
+) -> Result<u8, CommandError> {
+    let at = |which: &str| format!("/api/v1/collections/{}", part(which));
+    match command {
+        CollectionCommand::List(here) => {
+            let ask = Ask::get("/api/v1/collections").within(here.place.workspace.as_ref());
+            let all = door.call(ask).await?;
+            print(common, &all, &listed(&all, collection_row, "No collections."))
+        }
+        CollectionCommand::Show(one) => {
+            let ask = Ask::get(at(&one.which)).within(one.place.workspace.as_ref());
+            let shown = door.call(ask).await?;
+            let mut lines = vec![collection_row(&shown).join("  ")];
+            let fields = shown["fields"].as_array().into_iter().flatten();
+            lines.extend(fields.map(|field| field_row(field).join("  ")));
+            print(common, &shown, &lines)
+        }
+        CollectionCommand::Add { name, icon, description, place } => {
+            let body = json!({ "name": name, "icon": icon, "description": description });
+            let ask = Ask::post("/api/v1/collections", &body).within(place.workspace.as_ref());
+            let made = door.call(ask).await?;
+            print(common, &made, &[collection_row(&made).join("  ")])
+        }
+        CollectionCommand::Remove(one) => remove(common, door, at(&one.which), &one).await,
+    }
+}
+
+/// Runs a command of fields.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run_field(
+    common: &Common,
+    door: &Door,
+    command: FieldCommand,
+) -> Result<u8, CommandError> {
+    let asked = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
+    match command {
+        FieldCommand::List(of) => {
+            let ask = Ask::get(format!("/api/v1/fields{}", asked(&of)));
+            let all = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &all, &listed(&all, field_row, "No fields."))
+        }
+        FieldCommand::Add { label, kind, choices, of } => {
+            let choices = choices.map(|text| {
+                let labels = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+                labels.map(|label| json!({ "label": label })).collect::<Vec<_>>()
+            });
+            let body = json!({ "label": label, "kind": kind, "choices": choices });
+            let ask = Ask::post(format!("/api/v1/fields{}", asked(&of)), &body);
+            let made = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &made, &[field_row(&made).join("  ")])
+        }
+        FieldCommand::Remove { key, of } => {
+            let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), asked(&of)));
+            let gone = door.call(ask.within(of.place.workspace.as_ref())).await?;
+            print(common, &gone, &[format!("Removed {key}.")])
+        }
+    }
+}
+
+async fn list(
+    common: &Common,
+    door: &Door,
+    (book, path): (Book, String),
+    which: &Which,
+) -> Result<u8, CommandError> {
+    let limit = which.limit.map(|limit| limit.to_string());
+    let asked = query(&[
+        ("q", which.q.as_deref()),
+        ("sort", which.sort.as_deref()),
+        ("archived", which.archived.then_some("true")),
+        ("limit", limit.as_deref()),
+    ]);
+    let ask = Ask::get(format!("{path}{asked}")).within(which.place.workspace.as_ref());
+    let all = door.call(ask).await?;
+    let mut lines = listed(&all, row, book.none);
+    if all["next"].is_string() {
+        lines.push(format!("{} of {}; --limit shows more", items(&all).len(), all["total"]));
+    }
+    print(common, &all, &lines)
+}
+
+async fn show(common: &Common, door: &Door, book: Book, one: &One) -> Result<u8, CommandError> {
+    let ask = Ask::get(book.one(&one.which)).within(one.place.workspace.as_ref());
+    let shown = door.call(ask).await?;
+    print(common, &shown, &whole(&shown))
+}
+
+async fn add(
+    common: &Common,
+    door: &Door,
+    path: String,
+    values: &Values,
+) -> Result<u8, CommandError> {
+    let body = Value::Object(values.body()?);
+    let ask = Ask::post(path, &body).within(values.place.workspace.as_ref());
+    let made = door.call(ask).await?;
+    print(common, &made, &whole(&made))
+}
+
+async fn edit(
+    common: &Common,
+    door: &Door,
+    (book, which): (Book, &str),
+    values: &Values,
+) -> Result<u8, CommandError> {
+    let body = Value::Object(values.body()?);
+    let ask = Ask::patch(book.one(which), &body).within(values.place.workspace.as_ref());
+    let changed = door.call(ask).await?;
+    print(common, &changed, &whole(&changed))
+}
+
+async fn set_archived(
+    common: &Common,
+    door: &Door,
+    (book, one): (Book, &One),
+    archived: bool,
+) -> Result<u8, CommandError> {
+    let body = json!({ "archived": archived });
+    let ask = Ask::patch(book.one(&one.which), &body).within(one.place.workspace.as_ref());
+    let changed = door.call(ask).await?;
+    let verb = if archived { "Archived" } else { "Restored" };
+    print(common, &changed, &[format!("{verb} {}.", quoted(word(&changed, "name")))])
+}
+
+async fn remove(common: &Common, door: &Door, path: String, one: &One) -> Result<u8, CommandError> {
+    let gone = door.call(Ask::delete(path).within(one.place.workspace.as_ref())).await?;
+    print(common, &gone, &[format!("Deleted {}.", quoted(&one.which))])
+}
+
+async fn write_down(
+    common: &Common,
+    door: &Door,
+    book: Book,
+    log: &Log,
+) -> Result<u8, CommandError> {
+    let mut body = Map::new();
+    let given = [
+        (book.whose, Some(&log.which)),
+        ("body", Some(&log.text)),
+        ("kind", Some(&log.kind)),
+        ("subject", log.subject.as_ref()),
+        ("next_action", log.next.as_ref()),
+        ("next_on", log.on.as_ref()),
+    ];
+    for (key, value) in given {
+        body.extend(value.map(|value| (key.to_owned(), Value::from(value.as_str()))));
+    }
+    let body = Value::Object(body);
+    let ask = Ask::post("/api/v1/interactions", &body).within(log.place.workspace.as_ref());
+    let talk = door.call(ask).await?;
+    print(common, &talk, &[format!("Wrote down a talk with {}.", quoted(&log.which))])
+}
+
+/// Name, stage or type, address, and the id.
+fn row(one: &Value) -> Vec<String> {
+    let first = |keys: &[&str]| {
+        let found = keys.iter().map(|key| word(one, key)).find(|text| !text.is_empty());
+        found.unwrap_or("-").to_owned()
+    };
+    vec![
+        word(one, "id").to_owned(),
+        first(&["stage", "type"]),
+        first(&["email", "phone", "website"]),
+        quoted(word(one, "name")),
+    ]
+}
+
+/// All values, each with who put it there.
+fn whole(one: &Value) -> Vec<String> {
+    let mut lines = vec![format!("{}  {}", word(one, "id"), quoted(word(one, "name")))];
+    let origins = one["origins"].as_object();
+    for (key, origin) in origins.into_iter().flatten().filter(|(key, _)| *key != "name") {
+        let value = match &one[key] {
+            Value::String(text) => text.clone(),
+            Value::Object(other) => {
+                other.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
+            other => other.to_string(),
+        };
+        lines.push(format!("{key}: {value}  (by {})", word(origin, "by")));
+    }
+    for suggestion in one["suggestions"].as_array().into_iter().flatten() {
+        let by = word(suggestion, "by");
+        lines.push(format!("{by} suggests {}: {}", word(suggestion, "field"), suggestion["value"]));
+    }
+    lines
+}
+
+fn collection_row(one: &Value) -> Vec<String> {
+    let count = one["records"].as_u64().unwrap_or_default();
+    vec![word(one, "id").to_owned(), format!("{count} records"), quoted(word(one, "name"))]
+}
+
+fn field_row(one: &Value) -> Vec<String> {
+    vec![word(one, "key").to_owned(), word(one, "kind").to_owned(), quoted(word(one, "label"))]
+}

@@ -1,0 +1,507 @@
+//! `/api/v1/contacts`, `organizations`, `collections` with their records, `fields` and `interactions`.
+
+mod collections;
+mod fields;
+mod talks;
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use app::Ws;
+use kernel::{Actor, Assignee, Can, Timestamp};
+use noun::{Column, Names as _, Origin, Source};
+use store::{Read, ReadExt as _, WriteTx};
+use web::error::ApiError;
+use web::etag::{IfMatch, Tagged};
+use web::extract::{Json, Path, Path2, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+use collections::{
+    CollectionBody, CollectionView, Collections, change_collection, collections, make_collection,
+    remove_collection, show_collection,
+};
+use talks::{Talks, talks};
+
+pub(crate) use fields::schema;
+pub(crate) use talks::{TalkBody, talk_view};
+
+use crate::columns;
+use crate::error::CrmError;
+use crate::list::{self, Around};
+use crate::model::{
+    Book, CollectionId, Contacts, Home, Organizations, Records, Row, Suggestion, SuggestionId,
+};
+use crate::names::{Known, person};
+use crate::queries;
+use crate::rules::{self, Sent};
+
+/// Rows on a page of the API when nothing else is asked for, and at most.
+const PAGE: usize = 50;
+const MOST: usize = 500;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let routes = book::<Contacts>(Routes::new(), "/contacts");
+    let routes = book::<Organizations>(routes, "/organizations");
+    one::<Records>(routes, "/records/{id}")
+        .post(
+            "/suggestions/{id}/{decision}",
+            decide.needs(Can::Write).doc(|| {
+                Doc::new("Take an agent's suggestion over (`take`), or drop it (`drop`)")
+                    .returns::<RowView>()
+            }),
+        )
+        .merge(collection_routes())
+        .merge(fields::routes())
+        .merge(talks::routes())
+}
+
+/// Collections and their records.
+fn collection_routes() -> Routes {
+    Routes::new()
+        .get(
+            "/collections",
+            collections
+                .needs(Can::Read)
+                .doc(|| Doc::new("Collections, by name").returns::<Collections>()),
+        )
+        .post(
+            "/collections",
+            make_collection.needs(Can::Write).doc(|| {
+                Doc::new("Make a collection: a table with fields of its own")
+                    .body::<CollectionBody>()
+                    .returns::<CollectionView>()
+                    .status(201)
+            }),
+        )
+        .get(
+            "/collections/{id}",
+            show_collection.needs(Can::Read).doc(|| {
+                Doc::new("A collection, by its name or id, with its fields")
+                    .returns::<CollectionView>()
+            }),
+        )
+        .patch(
+            "/collections/{id}",
+            change_collection.needs(Can::Write).doc(|| {
+                Doc::new("Change a collection").body::<CollectionBody>().returns::<CollectionView>()
+            }),
+        )
+        .delete(
+            "/collections/{id}",
+            remove_collection
+                .needs(Can::Write)
+                .doc(|| Doc::new("Delete a collection with its records")),
+        )
+        .get(
+            "/collections/{id}/records",
+            records
+                .needs(Can::Read)
+                .doc(|| Doc::new("Records of a collection").query::<Asked>().returns::<Rows>()),
+        )
+        .post(
+            "/collections/{id}/records",
+            add_record.needs(Can::Write).doc(|| {
+                Doc::new("Add a record: values by the keys of fields")
+                    .body::<Map<String, Value>>()
+                    .returns::<RowView>()
+                    .status(201)
+            }),
+        )
+}
+
+fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
+    let routes = routes
+        .get(
+            at,
+            list::<B>
+                .needs(Can::Read)
+                .doc(|| Doc::new(B::noun().many).query::<Asked>().returns::<Rows>()),
+        )
+        .post(
+            at,
+            create::<B>.needs(Can::Write).doc(|| {
+                Doc::new("Make one: values by the keys of fields, `sources` by key")
+                    .body::<Map<String, Value>>()
+                    .returns::<RowView>()
+                    .status(201)
+            }),
+        );
+    one::<B>(routes, format!("{at}/{{id}}").leak())
+}
+
+fn one<B: Book>(routes: Routes, at: &'static str) -> Routes {
+    routes
+        .get(
+            at,
+            show::<B>.needs(Can::Read).doc(|| {
+                Doc::new("One, by its id, its name or its address of mail, with where each value comes from")
+                    .returns::<RowView>()
+            }),
+        )
+        .patch(
+            at,
+            change::<B>.needs(Can::Write).doc(|| {
+                Doc::new("Change cells; what is absent stays, `null` takes a value away")
+                    .if_match()
+                    .body::<Map<String, Value>>()
+                    .returns::<RowView>()
+            }),
+        )
+        .delete(at, remove::<B>.needs(Can::Write).doc(|| Doc::new("Delete it; an undo brings it back")))
+        .get(
+            format!("{at}/interactions").leak(),
+            talks::<B>.needs(Can::Read).doc(|| Doc::new("Talks, newest first").returns::<Talks>()),
+        )
+        .post(
+            format!("{at}/right").leak(),
+            right::<B>.needs(Can::Write).doc(|| {
+                Doc::new("Call an agent's value right: a person stands for it from now on")
+                    .body::<RightBody>()
+                    .returns::<RowView>()
+            }),
+        )
+}
+
+/// Which rows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// Words and conditions: `stage:lead -tag:vip created:<7d rosa`.
+    q: String,
+    /// The key of a field, `created`, `updated` or `due`, with `-` in front from the largest.
+    sort: String,
+    /// The archived ones in place of the others.
+    archived: bool,
+    /// How many, at most 500.
+    limit: Option<usize>,
+    /// What the page before gave as `next`.
+    cursor: Option<String>,
+}
+
+/// Rows of a page.
+#[derive(Serialize, JsonSchema)]
+struct Rows {
+    items: Vec<RowView>,
+    /// How many there are in all.
+    total: usize,
+    /// The cursor of the next page.
+    next: Option<String>,
+}
+
+/// A contact, an organization or a record: its values by the keys of fields.
+#[derive(Serialize, JsonSchema)]
+struct RowView {
+    id: String,
+    #[serde(flatten)]
+    values: Map<String, Value>,
+    /// Where each value comes from: who, when, through what, on which grounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origins: Option<Map<String, Value>>,
+    /// What agents suggest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<Value>,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    #[schemars(with = "String")]
+    updated_at: Timestamp,
+    #[schemars(with = "Option<String>")]
+    archived_at: Option<Timestamp>,
+}
+
+/// Where a value comes from, for programs.
+pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
+    let mut told = json!({
+        "by": known.people.actor_handle(origin.by),
+        "kind": match origin.by {
+            Actor::Person { .. } => "person",
+            Actor::Agent { .. } => "agent",
+            _ => "system",
+        },
+        "at": origin.at.to_string(),
+    });
+    if !origin.sources.is_empty() {
+        told["sources"] = json!(origin.sources);
+    }
+    if let Some(account) = origin.right {
+        told["called_right_by"] = json!(known.handle_of(Assignee::Person(account)));
+    }
+    if let Some(row) = origin.row {
+        told["row"] = json!(row);
+    }
+    if let kernel::Cause::Import(import) = origin.cause {
+        told["import"] = json!(import.to_string());
+    }
+    if let Some(run) = origin.by.run() {
+        told["run"] = json!(run.to_string());
+    }
+    told
+}
+
+/// The values of a row for programs.
+pub(crate) fn values_json<B: Book>(
+    row: &Row<B>,
+    columns: &[Column],
+    known: &Known<'_>,
+) -> Map<String, Value> {
+    let filled = columns.iter().filter_map(|column| {
+        let value = row.value(&column.key)?;
+        Some((column.key.clone(), column.json(value, known)))
+    });
+    filled.collect()
+}
+
+fn view<B: Book>(
+    read: &dyn Read,
+    (columns, known): (&[Column], &Known<'_>),
+    row: &Row<B>,
+    whole: bool,
+) -> Result<RowView, CrmError> {
+    let suggestions = if whole { queries::suggestions::<B>(read, row.id)? } else { Vec::new() };
+    let suggested = |one: &Suggestion| {
+        let column = columns.iter().find(|column| column.key == one.field);
+        let value = one.value.as_ref().and_then(|value| Some(column?.json(value, known)));
+        json!({
+            "id": one.id.to_string(),
+            "field": one.field,
+            "value": value,
+            "by": known.people.actor_handle(one.by),
+            "sources": one.sources,
+        })
+    };
+    let origins = row.cells.iter().filter(|(_, cell)| cell.value.is_some());
+    Ok(RowView {
+        id: row.id.to_string(),
+        values: values_json(row, columns, known),
+        origins: whole.then(|| {
+            origins.map(|(key, cell)| (key.clone(), origin_json(&cell.origin, known))).collect()
+        }),
+        suggestions: suggestions.iter().map(suggested).collect(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        archived_at: row.archived_at,
+    })
+}
+
+/// A page of rows.
+fn page<B: Book>(
+    ws: &Ws,
+    who: &Person,
+    collection: Option<CollectionId>,
+    asked: Asked,
+) -> Result<Rows, CrmError> {
+    let zone = features::tasks::queries::due::zone(&who.zone);
+    let today = features::tasks::queries::due::day(ws.app.clock.now(), &zone);
+    ws.read(|snap| {
+        let home = B::home(collection);
+        let columns = columns::of(snap, home)?;
+        let known = Known::new(snap, person(who.account))?;
+        let due = match home {
+            Home::Contacts => queries::follow_ups(snap)?,
+            _ => std::collections::BTreeMap::new(),
+        };
+        let around = Around { columns: &columns, names: &known, today, zone, due };
+        let wish =
+            list::Asked { q: asked.q, sort: asked.sort, collection, archived: asked.archived };
+        let found = list::find::<B>(snap, &wish, &around)?;
+        if let Some(problem) = found.problems.first() {
+            return Err(CrmError::field("q", problem));
+        }
+        let from: usize = match asked.cursor.as_deref() {
+            Some(text) => text
+                .parse()
+                .map_err(|_| CrmError::field("cursor", "This cursor is none of HQ's."))?,
+            None => 0,
+        };
+        let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
+        let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
+        let rows = list::rows::<B>(snap, &ids)?;
+        let items = rows
+            .iter()
+            .map(|row| view(snap, (&columns, &known), row, false))
+            .collect::<Result<_, _>>()?;
+        let next = from + limit;
+        Ok(Rows {
+            items,
+            total: found.ids.len(),
+            next: (next < found.ids.len()).then(|| next.to_string()),
+        })
+    })
+}
+
+async fn list<B: Book>(
+    ws: Ws,
+    who: Person,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Rows>, ApiError> {
+    let rows = ws.look(move |ws| page::<B>(ws, &who, None, asked)).await?;
+    Ok(Json(rows))
+}
+
+async fn records(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Rows>, ApiError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let rows = ws.look(move |ws| page::<Records>(ws, &who, Some(id), asked)).await?;
+    Ok(Json(rows))
+}
+
+fn tagged<B: Book>(ws: &Ws, who: &Person, id: B::Id) -> Result<Tagged<RowView>, ApiError> {
+    let (rev, view) = ws.read(|snap| {
+        let (row, rev) = queries::get_rev::<B>(snap, id)?;
+        let columns = columns::of(snap, B::home(row.collection))?;
+        let known = Known::new(snap, person(who.account))?;
+        Ok::<_, CrmError>((rev, view(snap, (&columns, &known), &row, true)?))
+    })?;
+    Ok(Tagged::ok(rev, view))
+}
+
+async fn show<B: Book>(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    tagged::<B>(&ws, &who, id)
+}
+
+/// What a body says: values, and sources by key.
+fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> {
+    let sources = match body.remove("sources") {
+        Some(value) => {
+            serde_json::from_value::<std::collections::BTreeMap<String, Vec<Source>>>(value)
+                .map_err(|_| {
+                    CrmError::field("sources", "Give a list of {at, quote} for each field.")
+                })?
+        }
+        None => std::collections::BTreeMap::new(),
+    };
+    let archived = match body.remove("archived") {
+        Some(Value::Bool(archived)) => Some(archived),
+        Some(_) => return Err(CrmError::field("archived", "Give true or false.")),
+        None => None,
+    };
+    Ok((Sent { values: body, sources, row: None }, archived))
+}
+
+async fn create<B: Book>(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<Tagged<RowView>, ApiError> {
+    add::<B>(ws, who, once, (None, body)).await
+}
+
+async fn add_record(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(said): Path<String>,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    add::<Records>(ws, who, once, (Some(id), body)).await
+}
+
+async fn add<B: Book>(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    (collection, body): (Option<CollectionId>, Map<String, Value>),
+) -> Result<Tagged<RowView>, ApiError> {
+    let (sent, _) = sent(body)?;
+    let made = once.run(move |tx: &mut WriteTx<'_>| {
+        rules::create::<B>(tx, collection, &sent).map(|row| row.id)
+    });
+    let id = ws.write(&who, made).await?;
+    Ok(Tagged { status: StatusCode::CREATED, ..tagged::<B>(&ws, &who, id)? })
+}
+
+async fn change<B: Book>(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    IfMatch(rev): IfMatch,
+    Path(said): Path<String>,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let (sent, archived) = sent(body)?;
+    let changed = once.run(move |tx: &mut WriteTx<'_>| {
+        rules::expect_rev::<B>(tx, id, rev)?;
+        if archived == Some(false) {
+            rules::set_archived::<B>(tx, id, false)?;
+        }
+        if !sent.values.is_empty() {
+            rules::change::<B>(tx, id, &sent)?;
+        }
+        if archived == Some(true) {
+            rules::set_archived::<B>(tx, id, true)?;
+        }
+        Ok::<_, CrmError>(())
+    });
+    ws.write(&who, changed).await?;
+    tagged::<B>(&ws, &who, id)
+}
+
+async fn remove<B: Book>(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::remove::<B>(tx, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which value.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RightBody {
+    /// The key of the field.
+    field: String,
+}
+
+async fn right<B: Book>(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Json(body): Json<RightBody>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    ws.write(&who, move |tx| rules::call_right::<B>(tx, id, &body.field)).await?;
+    tagged::<B>(&ws, &who, id)
+}
+
+async fn decide(
+    ws: Ws,
+    who: Person,
+    Path2(id, decision): Path2<SuggestionId, String>,
+) -> Result<Tagged<RowView>, ApiError> {
+    let take = match decision.as_str() {
+        "take" => true,
+        "drop" => false,
+        _ => return Err(CrmError::no("decision", &decision).into()),
+    };
+    let one: Option<Suggestion> = ws.read(|snap| snap.get(id)).map_err(CrmError::from)?;
+    let table = one.map_or(0, |one| one.row.table);
+    if table == Organizations::TABLE.number {
+        let row = ws.write(&who, move |tx| rules::decide::<Organizations>(tx, id, take)).await?;
+        return tagged::<Organizations>(&ws, &who, row.id);
+    }
+    if table == Records::TABLE.number {
+        let row = ws.write(&who, move |tx| rules::decide::<Records>(tx, id, take)).await?;
+        return tagged::<Records>(&ws, &who, row.id);
+    }
+    let row = ws.write(&who, move |tx| rules::decide::<Contacts>(tx, id, take)).await?;
+    tagged::<Contacts>(&ws, &who, row.id)
+}

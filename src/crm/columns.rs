@@ -1,0 +1,182 @@
+//! The columns of contacts, organizations and collections: those that HQ brings along, what people made of them, and
+//! those that people made.
+
+use kernel::Hue;
+use noun::{Choice, Column, Kind, Stands};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::model::{BY_KEY, FieldDef, Home, NAME, ORGANIZATIONS};
+
+/// The key of the pipeline.
+pub const STAGE: &str = "stage";
+/// The key of whoever looks after a record.
+pub const OWNER: &str = "owner";
+/// The key of the tags: choices that come into being when somebody writes them.
+pub const TAGS: &str = "tags";
+/// The key of a contact's organization.
+pub const ORGANIZATION: &str = "organization";
+
+/// All columns of a home, in order.
+///
+/// # Errors
+/// When the store fails.
+pub fn of(read: &dyn Read, home: Home) -> Result<Vec<Column>, StoreError> {
+    let mut columns = own(home);
+    let mut made: Vec<FieldDef> = read.scan(BY_KEY, &Range::prefix(home.key()))?;
+    made.sort_by(|a, b| a.rank.cmp(&b.rank));
+    for def in made {
+        match columns.iter_mut().find(|column| column.key == def.key) {
+            Some(column) => over(column, def),
+            None => columns.push(column_of(def)),
+        }
+    }
+    Ok(columns)
+}
+
+/// What people made of a column that HQ brings along.
+fn over(column: &mut Column, def: FieldDef) {
+    column.label = def.label;
+    column.look = def.look;
+    column.choices = def.choices;
+    column.about = def.about;
+    column.agents = def.agents;
+    column.required = def.required || column.key == NAME;
+}
+
+fn column_of(def: FieldDef) -> Column {
+    Column {
+        key: def.key,
+        label: def.label,
+        kind: def.kind,
+        look: def.look,
+        group: def.group,
+        choices: def.choices,
+        required: def.required,
+        to: def.to,
+        about: def.about,
+        agents: def.agents,
+        own: false,
+    }
+}
+
+/// The columns that HQ brings along.
+#[must_use]
+pub fn own(home: Home) -> Vec<Column> {
+    let name = Column { required: true, ..Column::new(NAME, "Name", Kind::Text) };
+    match home {
+        Home::Contacts => contacts(name),
+        Home::Organizations => organizations(name),
+        Home::Collection(_) => vec![name],
+    }
+}
+
+fn contacts(name: Column) -> Vec<Column> {
+    let column = |key, label, kind, group: &str| Column::new(key, label, kind).under(group);
+    let organization = Column {
+        to: ORGANIZATIONS.number,
+        ..column(ORGANIZATION, "Organization", Kind::Relation, "Details")
+    };
+    vec![
+        name,
+        Column { choices: stages(SALES), ..column(STAGE, "Stage", Kind::Select, "Deal") },
+        column(OWNER, "Owner", Kind::Person, "Deal"),
+        Column { choices: priorities(), ..column("priority", "Priority", Kind::Select, "Deal") },
+        organization,
+        column("title", "Role", Kind::Text, "Details"),
+        column("email", "Email", Kind::Email, "Details"),
+        column("email_2", "Second email", Kind::Email, "Details"),
+        column("phone", "Phone", Kind::Phone, "Details"),
+        column("phone_2", "Second phone", Kind::Phone, "Details"),
+        column("company", "Company", Kind::Text, "Details"),
+        column("location", "Location", Kind::Text, "Details"),
+        column("website_url", "Website", Kind::Url, "Details"),
+        column("linkedin_url", "LinkedIn", Kind::Url, "Details"),
+        column("twitter_url", "X", Kind::Url, "Details"),
+        column("handle", "Handle", Kind::Text, "Details"),
+        Column {
+            choices: choices(&["Stranger", "Acquaintance", "Warm", "Strong"]),
+            ..column("relationship_strength", "Relationship", Kind::Select, "Background")
+        },
+        column("source", "Source", Kind::Text, "Background"),
+        column("how_we_met", "How we met", Kind::Text, "Background"),
+        column("last_contact_date", "Last contact before HQ", Kind::Date, "Background"),
+        column("do_not_contact", "Do not contact", Kind::Boolean, "Background"),
+        column(TAGS, "Tags", Kind::MultiSelect, "Background"),
+        column("notes", "Notes", Kind::LongText, "Background"),
+    ]
+}
+
+fn organizations(name: Column) -> Vec<Column> {
+    let column = |key, label, kind, group: &str| Column::new(key, label, kind).under(group);
+    let types = ["Company", "Agency", "VC firm", "Community", "Recruiting firm", "Other"];
+    vec![
+        name,
+        Column { choices: choices(&types), ..column("type", "Type", Kind::Select, "Details") },
+        column("website", "Website", Kind::Url, "Details"),
+        column("industry", "Industry", Kind::Text, "Details"),
+        Column { choices: sizes(), ..column("size", "People", Kind::Select, "Details") },
+        column("location", "Location", Kind::Text, "Details"),
+        column("phone", "Phone", Kind::Phone, "Details"),
+        column(OWNER, "Owner", Kind::Person, "Details"),
+        column("description", "Description", Kind::LongText, "Background"),
+        column(TAGS, "Tags", Kind::MultiSelect, "Background"),
+        column("notes", "Notes", Kind::LongText, "Background"),
+    ]
+}
+
+fn choices(labels: &[&str]) -> Vec<Choice> {
+    labels.iter().map(|label| Choice::called(label)).collect()
+}
+
+fn sizes() -> Vec<Choice> {
+    let sizes = ["1-10", "11-50", "51-200", "201-1000", "1000+"];
+    let sized = |size: &&str| Choice { key: (*size).to_owned(), ..Choice::called(size) };
+    sizes.iter().map(sized).collect()
+}
+
+fn priorities() -> Vec<Choice> {
+    let all = [("Urgent", Hue::C1), ("High", Hue::C2), ("Medium", Hue::C4), ("Low", Hue::C9)];
+    all.map(|(label, colour)| Choice { colour, ..Choice::called(label) }).to_vec()
+}
+
+/// Label, colour, what it means for a deal, and the chance of one.
+pub type StageRow = (&'static str, Hue, Stands, u8);
+
+/// The stages of a sale.
+pub const SALES: &[StageRow] = &[
+    ("Lead", Hue::C9, Stands::Open, 10),
+    ("Qualified", Hue::C10, Stands::Open, 25),
+    ("Proposal", Hue::C11, Stands::Open, 50),
+    ("Negotiation", Hue::C3, Stands::Open, 75),
+    ("Won", Hue::C6, Stands::Won, 100),
+    ("Lost", Hue::C1, Stands::Lost, 0),
+];
+
+/// Stages as choices.
+#[must_use]
+pub fn stages(rows: &[StageRow]) -> Vec<Choice> {
+    let stage = |(label, colour, stands, chance): &StageRow| Choice {
+        colour: *colour,
+        stands: *stands,
+        chance: *chance,
+        ..Choice::called(label)
+    };
+    rows.iter().map(stage).collect()
+}
+
+/// The columns that a list shows when nobody chose others.
+#[must_use]
+pub fn shown_first(home: Home, columns: &[Column]) -> Vec<String> {
+    let own: &[&str] = match home {
+        Home::Contacts => &[STAGE, ORGANIZATION, "title", "email", OWNER],
+        Home::Organizations => &["type", "industry", "location", "website", OWNER],
+        Home::Collection(_) => &[],
+    };
+    let made = columns.iter().filter(|column| !column.own && column.kind != Kind::LongText);
+    let mut keys: Vec<String> = own.iter().map(|key| (*key).to_owned()).collect();
+    // A person's own fields are what the list is about; the last of HQ's own stands at its end.
+    let at = keys.len().saturating_sub(usize::from(!own.is_empty()));
+    let made: Vec<String> = made.take(6).map(|column| column.key.clone()).collect();
+    keys.splice(at..at, made);
+    keys
+}

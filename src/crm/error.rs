@@ -1,0 +1,70 @@
+//! Why something about contacts, organizations or collections is as it was.
+
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum CrmError {
+    /// No such record.
+    #[error("there is no {what} \"{said}\"")]
+    NotFound {
+        /// The word for one.
+        what: &'static str,
+        /// What was asked for.
+        said: String,
+    },
+    /// It is out of the way.
+    #[error("\"{0}\" is archived; restore it first")]
+    Archived(String),
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Refused(String),
+    /// Something in the input is wrong.
+    #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
+    Invalid(Vec<FieldError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CrmError {
+    /// One field is wrong.
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn no(what: &'static str, said: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    }
+}
+
+impl Problem for CrmError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "record_not_found",
+            Self::Archived(_) => "record_archived",
+            Self::Refused(_) => "refused",
+            Self::Invalid(_) => "invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound { .. } => ProblemKind::NotFound,
+            Self::Archived(_) | Self::Refused(_) => ProblemKind::Conflict,
+            Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(fields) => fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+}

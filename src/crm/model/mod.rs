@@ -1,0 +1,44 @@
+//! Records of contacts, organizations and collections, the fields that people make for them, what was talked, and what
+//! agents suggest.
+
+mod collection;
+mod field;
+mod row;
+mod suggestion;
+mod talk;
+
+use kernel::ids;
+
+pub use collection::{BY_NAME, COLLECTIONS, Collection};
+pub use field::{BY_KEY, FIELDS, FieldDef, Home};
+pub use row::{
+    Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
+    ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,
+    Records, Row, STAMPS, identity_key, name_key,
+};
+pub use suggestion::{BY_ROW, SUGGESTIONS, Suggestion, row_key};
+pub use talk::{BY_CONTACT, BY_DUE, BY_ORGANIZATION, TALKS, Talk, TalkKind, Way};
+
+ids! {
+    /// A contact.
+    ContactId,
+    /// An organization.
+    OrganizationId,
+    /// A record of a collection.
+    EntryId,
+    /// A collection.
+    CollectionId,
+    /// A field that people made, or changed.
+    FieldId,
+    /// A talk with a contact, or a note about one.
+    TalkId,
+    /// A value that an agent suggests.
+    SuggestionId,
+}
+
+/// Contacts as rows.
+pub type Contact = Row<Contacts>;
+/// Organizations as rows.
+pub type Organization = Row<Organizations>;
+/// Records of collections as rows.
+pub type EntryRow = Row<Records>;

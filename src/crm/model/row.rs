@@ -1,0 +1,311 @@
+//! A record of cells. Contacts, organizations and records of collections are one type with tables of their own.
+//!
+//! At rest a row is its stamps and its cells; as JSON each cell is a field at the top, so that conflicts, history and
+//! undo go cell by cell.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::key::{Key, KeyBuf};
+use kernel::{Timestamp, TypedId};
+use noun::{Cell, Cells, FieldValue, Noun, value_in};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{Collection, CollectionId, ContactId, EntryId, Home, OrganizationId};
+
+/// Contacts.
+pub const CONTACTS: Table = Table::new(300, "contacts");
+/// Each address of mail of a contact, in small letters.
+pub const CONTACTS_BY_EMAIL: Index = Index::unique(301, "contacts_by_email");
+/// What tells a contact apart: [`FieldValue::identity`], and the name.
+pub const CONTACTS_BY_IDENTITY: Index = Index::multi(302, "contacts_by_identity");
+/// Organizations.
+pub const ORGANIZATIONS: Table = Table::new(303, "organizations");
+/// What tells an organization apart.
+pub const ORGANIZATIONS_BY_IDENTITY: Index = Index::multi(304, "organizations_by_identity");
+/// Records of collections.
+pub const RECORDS: Table = Table::new(306, "records");
+/// The collection.
+pub const RECORDS_BY_HOME: Index = Index::multi(307, "records_by_collection");
+/// The collection, and what tells a record apart in it.
+pub const RECORDS_BY_IDENTITY: Index = Index::multi(308, "records_by_identity");
+
+/// The key of the cell that a record is called by.
+pub const NAME: &str = "name";
+
+/// The table of a kind of rows, and what it is to the rest of HQ.
+pub trait Book: Clone + Copy + Debug + PartialEq + Eq + Send + Sync + 'static {
+    /// The id of a row.
+    type Id: TypedId
+        + Key
+        + Ord
+        + Copy
+        + Display
+        + Debug
+        + FromStr
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync;
+    /// The table.
+    const TABLE: Table;
+    /// Its indexes.
+    const INDEXES: &'static [Index];
+    /// The index of what tells rows apart.
+    const IDENTITY: Index;
+    /// The index of addresses of mail, where no two rows may share one.
+    const EMAIL: Option<Index>;
+    /// The card.
+    fn noun() -> &'static Noun;
+    /// The fields that its rows have; of records those of their collection.
+    fn home(collection: Option<CollectionId>) -> Home;
+    /// The word in addresses of pages and of the API.
+    const PATH: &'static str;
+}
+
+macro_rules! book {
+    ($(#[$doc:meta])* $name:ident, $id:ty, $table:ident, $indexes:expr, $identity:ident, $email:expr, $card:ident, $path:literal, $home:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Book for $name {
+            type Id = $id;
+            const TABLE: Table = $table;
+            const INDEXES: &'static [Index] = $indexes;
+            const IDENTITY: Index = $identity;
+            const EMAIL: Option<Index> = $email;
+            const PATH: &'static str = $path;
+            fn noun() -> &'static Noun {
+                &crate::cards::$card
+            }
+            fn home(collection: Option<CollectionId>) -> Home {
+                let home: fn(Option<CollectionId>) -> Home = $home;
+                home(collection)
+            }
+        }
+    };
+}
+
+book!(
+    /// People that the workspace deals with.
+    Contacts, ContactId, CONTACTS, &[CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY], CONTACTS_BY_IDENTITY,
+    Some(CONTACTS_BY_EMAIL), CONTACT, "contacts", |_| Home::Contacts
+);
+book!(
+    /// Companies and other groups of people.
+    Organizations, OrganizationId, ORGANIZATIONS, &[ORGANIZATIONS_BY_IDENTITY], ORGANIZATIONS_BY_IDENTITY,
+    None, ORGANIZATION, "organizations", |_| Home::Organizations
+);
+book!(
+    /// Records of collections.
+    Records, EntryId, RECORDS, &[RECORDS_BY_HOME, RECORDS_BY_IDENTITY], RECORDS_BY_IDENTITY,
+    None, RECORD, "records", |collection| collection.map_or(Home::Contacts, Home::Collection)
+);
+
+/// A record of cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<B: Book> {
+    /// Its id.
+    pub id: B::Id,
+    /// The collection that it belongs to; of a record alone.
+    pub collection: Option<CollectionId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Since when it is out of the way.
+    pub archived_at: Option<Timestamp>,
+    /// Its cells.
+    pub cells: Cells,
+}
+
+impl<B: Book> Row<B> {
+    /// The name that it is called by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        value_in(&self.cells, NAME).and_then(FieldValue::text).unwrap_or_default()
+    }
+
+    /// The value of a cell.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&FieldValue> {
+        value_in(&self.cells, key)
+    }
+
+    /// The words of a cell; empty when it has none.
+    #[must_use]
+    pub fn text(&self, key: &str) -> &str {
+        self.value(key).and_then(FieldValue::text).unwrap_or_default()
+    }
+}
+
+/// The stamps of a row, and its cells at rest.
+#[derive(Serialize, Deserialize)]
+struct Plain<I> {
+    id: I,
+    collection: Option<CollectionId>,
+    #[serde(with = "millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    updated_at: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    archived_at: Option<Timestamp>,
+    cells: Cells,
+}
+
+/// Names of fields that no cell has.
+pub const STAMPS: [&str; 5] = ["id", "collection", "created_at", "updated_at", "archived_at"];
+
+impl<B: Book> Serialize for Row<B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            let plain = Plain {
+                id: self.id,
+                collection: self.collection,
+                created_at: self.created_at,
+                updated_at: self.updated_at,
+                archived_at: self.archived_at,
+                cells: self.cells.clone(),
+            };
+            return plain.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(Some(STAMPS.len() + self.cells.len()))?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("collection", &self.collection)?;
+        map.serialize_entry("created_at", &self.created_at.as_millisecond())?;
+        map.serialize_entry("updated_at", &self.updated_at.as_millisecond())?;
+        map.serialize_entry("archived_at", &self.archived_at.map(Timestamp::as_millisecond))?;
+        for (key, cell) in &self.cells {
+            map.serialize_entry(key, cell)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de, B: Book> Deserialize<'de> for Row<B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let plain: Plain<B::Id> = match deserializer.is_human_readable() {
+            false => Plain::deserialize(deserializer)?,
+            true => {
+                let mut map =
+                    serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+                let stamps = STAMPS.iter().filter_map(|key| map.remove_entry(*key));
+                let mut stamps: serde_json::Map<_, _> = stamps.collect();
+                stamps.insert("cells".to_owned(), serde_json::Value::Object(map));
+                serde_json::from_value(stamps.into()).map_err(D::Error::custom)?
+            }
+        };
+        Ok(Self {
+            id: plain.id,
+            collection: plain.collection,
+            created_at: plain.created_at,
+            updated_at: plain.updated_at,
+            archived_at: plain.archived_at,
+            cells: plain.cells,
+        })
+    }
+}
+
+/// The key of what tells a row apart, in [`Book::IDENTITY`].
+#[must_use]
+pub fn identity_key(collection: Option<CollectionId>, (kind, words): &(u8, String)) -> KeyBuf {
+    let mut key = KeyBuf::new();
+    if let Some(collection) = collection {
+        key.part(collection);
+    }
+    key.u8(*kind).text(kernel::text::cut(words, 300));
+    key
+}
+
+/// The key of a name in [`Book::IDENTITY`].
+#[must_use]
+pub fn name_key(collection: Option<CollectionId>, name: &str) -> KeyBuf {
+    identity_key(collection, &(0, name.trim().to_lowercase()))
+}
+
+impl<B: Book> Record for Row<B> {
+    type Id = B::Id;
+    const TABLE: Table = B::TABLE;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = B::INDEXES;
+    fn id(&self) -> B::Id {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        let mut told = vec![(0, self.name().trim().to_lowercase())];
+        told.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
+        told.sort();
+        told.dedup();
+        for one in &told {
+            keys.entry(B::IDENTITY).raw(identity_key(self.collection, one).bytes());
+            if let (Some(index), (1, address)) = (B::EMAIL, one) {
+                keys.entry(index).text(address);
+            }
+        }
+        if let Some(collection) = self.collection {
+            keys.entry(RECORDS_BY_HOME).part(collection);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Collection>(255, self.collection, OnDelete::Cascade);
+        for (n, cell) in self.cells.values().enumerate() {
+            if let (Some(FieldValue::Refers(target)), Ok(n)) = (&cell.value, u8::try_from(n)) {
+                let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
+                refs.to_root(n, Root { table: target.table, key }, OnDelete::Clear);
+            }
+        }
+    }
+    fn clear(&mut self, field: u8) {
+        if let Some(cell) = self.cells.values_mut().nth(usize::from(field)) {
+            cell.value = None;
+        }
+    }
+    fn root(&self) -> Root {
+        Root::of::<Self>(self.id)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        let origin = noun::Origin {
+            by: kernel::Actor::System(kernel::Part::Setup),
+            cause: kernel::Cause::Setup,
+            at,
+            row: Some(7),
+            sources: vec![noun::Source { at: "https://example.com".into(), quote: "Rosa".into() }],
+            right: None,
+        };
+        let cell = |value| Cell { value: Some(value), origin: origin.clone() };
+        let values = [
+            (NAME, FieldValue::Text("Rosa Ü".into())),
+            ("email", FieldValue::Email("Rosa@example.com".into())),
+            ("bikes", FieldValue::Number(noun::Decimal::of_millionths(2_500_000))),
+        ];
+        Self {
+            id: B::Id::from_bytes([60; 16]),
+            collection: None,
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+            cells: values.into_iter().map(|(key, value)| (key.to_owned(), cell(value))).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Record as _;
+
+    use super::{Contacts, Row};
+
+    #[test]
+    fn a_row_is_the_same_after_json_and_has_its_cells_at_the_top() {
+        let row = Row::<Contacts>::sample();
+        let json = serde_json::to_value(&row).unwrap_or_default();
+        assert_eq!(json["email"]["value"], serde_json::json!({ "Email": "Rosa@example.com" }));
+        assert_eq!(serde_json::from_value::<Row<Contacts>>(json).ok(), Some(row));
+    }
+}

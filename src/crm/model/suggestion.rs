@@ -1,0 +1,77 @@
+//! Values that agents suggest where a person's stands. Each is gone once the cell changes or somebody decides.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::key::KeyBuf;
+use kernel::{Actor, Part, Timestamp, TypedId as _};
+use noun::{FieldValue, Source, Target};
+use serde::{Deserialize, Serialize};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{CONTACTS, ContactId, SuggestionId};
+
+/// Suggestions.
+pub const SUGGESTIONS: Table = Table::new(318, "suggestions");
+/// The row, and the key of the cell.
+pub const BY_ROW: Index = Index::unique(319, "suggestions_by_cell");
+
+/// A value that an agent suggests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// Its id.
+    pub id: SuggestionId,
+    /// The row.
+    pub row: Target,
+    /// The key of the cell.
+    pub field: String,
+    /// The value; none to take it away.
+    pub value: Option<FieldValue>,
+    /// What it stands on.
+    pub sources: Vec<Source>,
+    /// Who suggests it.
+    pub by: Actor,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+/// The beginning of a row's keys in [`BY_ROW`].
+#[must_use]
+pub fn row_key(row: Target) -> KeyBuf {
+    let mut key = KeyBuf::of(&row.table);
+    key.part(ContactId::from_uuid(row.id));
+    key
+}
+
+impl Record for Suggestion {
+    type Id = SuggestionId;
+    const TABLE: Table = SUGGESTIONS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_ROW];
+    fn id(&self) -> SuggestionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_ROW).raw(row_key(self.row).bytes()).text(&self.field);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to_root(1, self.root(), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        let key = KeyBuf::of(&ContactId::from_uuid(self.row.id)).into_bytes();
+        Root { table: self.row.table, key }
+    }
+    fn sample() -> Self {
+        Self {
+            id: SuggestionId::from_bytes([64; 16]),
+            row: Target { table: CONTACTS.number, id: uuid::Uuid::from_bytes([60; 16]) },
+            field: "email".into(),
+            value: Some(FieldValue::Email("rosa@example.org".into())),
+            sources: vec![Source {
+                at: "https://example.org".into(),
+                quote: "Write to Rosa".into(),
+            }],
+            by: Actor::System(Part::Setup),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

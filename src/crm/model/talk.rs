@@ -1,0 +1,205 @@
+//! Talks with contacts and organizations, notes about them, and what follows from each.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{Contact, ContactId, Organization, OrganizationId, TalkId};
+
+/// Talks.
+pub const TALKS: Table = Table::new(312, "interactions");
+/// The contact, and when.
+pub const BY_CONTACT: Index = Index::multi(313, "interactions_by_contact");
+/// The organization, and when.
+pub const BY_ORGANIZATION: Index = Index::multi(314, "interactions_by_organization");
+/// The day of a follow-up that nobody has done yet.
+pub const BY_DUE: Index = Index::multi(315, "interactions_by_due");
+
+/// The kind of a talk. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TalkKind {
+    /// Mail.
+    Email,
+    /// A call.
+    Call,
+    /// A meeting.
+    Meeting,
+    /// A message on LinkedIn.
+    LinkedinMessage,
+    /// Another message.
+    Dm,
+    /// An introduction.
+    Intro,
+    /// A coffee.
+    Coffee,
+    /// An event.
+    Event,
+    /// A note: nobody talked.
+    Note,
+    /// Something else.
+    Other,
+}
+
+impl TalkKind {
+    /// All of them, with the word on the wire, the word for people and the icon.
+    pub const ALL: [(Self, &'static str, &'static str, &'static str); 10] = [
+        (Self::Email, "email", "Email", "mail"),
+        (Self::Call, "call", "Call", "phone"),
+        (Self::Meeting, "meeting", "Meeting", "users"),
+        (Self::LinkedinMessage, "linkedin_message", "LinkedIn message", "chat"),
+        (Self::Dm, "dm", "Direct message", "chat"),
+        (Self::Intro, "intro", "Introduction", "users"),
+        (Self::Coffee, "coffee", "Coffee", "users"),
+        (Self::Event, "event", "Event", "calendar"),
+        (Self::Note, "note", "Note", "note"),
+        (Self::Other, "other", "Other", "chat"),
+    ];
+
+    fn row(self) -> (Self, &'static str, &'static str, &'static str) {
+        Self::ALL.into_iter().find(|(one, ..)| *one == self).unwrap_or(Self::ALL[9])
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Its icon.
+    #[must_use]
+    pub fn glyph(self) -> &'static str {
+        self.row().3
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, one, ..)| *one == word).map(|(one, ..)| *one)
+    }
+
+    /// Whether somebody was in touch: a note alone is none.
+    #[must_use]
+    pub fn is_touch(self) -> bool {
+        self != Self::Note
+    }
+}
+
+/// Who spoke to whom. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// They to us.
+    Inbound,
+    /// We to them.
+    Outbound,
+}
+
+/// A talk, or a note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// Its id.
+    pub id: TalkId,
+    /// The contact.
+    pub contact: Option<ContactId>,
+    /// The organization, when no contact is known.
+    pub organization: Option<OrganizationId>,
+    /// Its kind.
+    pub kind: TalkKind,
+    /// Who spoke to whom, if that is known.
+    pub way: Option<Way>,
+    /// What it was about, in one line.
+    pub subject: String,
+    /// What was said, in Markdown.
+    pub body: String,
+    /// When it was.
+    #[serde(with = "millisecond::required")]
+    pub occurred_at: Timestamp,
+    /// What is to follow.
+    pub next_action: String,
+    /// By which day.
+    pub next_on: Option<Date>,
+    /// When that was done.
+    #[serde(with = "millisecond::optional")]
+    pub next_done_at: Option<Timestamp>,
+    /// Who wrote it down.
+    pub by: Actor,
+    /// When it was written down.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Talk {
+    /// Whether something is still to follow.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.next_on.is_some() && self.next_done_at.is_none()
+    }
+}
+
+impl Record for Talk {
+    type Id = TalkId;
+    const TABLE: Table = TALKS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_CONTACT, BY_ORGANIZATION, BY_DUE];
+    fn id(&self) -> TalkId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if let Some(contact) = self.contact {
+            keys.entry(BY_CONTACT).part(contact).part(self.occurred_at);
+        }
+        if let Some(organization) = self.organization {
+            keys.entry(BY_ORGANIZATION).part(organization).part(self.occurred_at);
+        }
+        if let (Some(day), None) = (self.next_on, self.next_done_at) {
+            keys.entry(BY_DUE).text(&day.to_string());
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Contact>(1, self.contact, OnDelete::Cascade);
+        // Without a contact there would be nobody left whom it is about.
+        let alone = if self.contact.is_some() { OnDelete::Clear } else { OnDelete::Cascade };
+        refs.to::<Organization>(2, self.organization, alone);
+    }
+    fn clear(&mut self, _field: u8) {
+        self.organization = None;
+    }
+    fn root(&self) -> Root {
+        match (self.contact, self.organization) {
+            (Some(contact), _) => Root::of::<Contact>(contact),
+            (None, Some(organization)) => Root::of::<Organization>(organization),
+            (None, None) => Root::of::<Self>(self.id),
+        }
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: TalkId::from_bytes([63; 16]),
+            contact: Some(ContactId::from_bytes([60; 16])),
+            organization: None,
+            kind: TalkKind::Call,
+            way: Some(Way::Inbound),
+            subject: "The hitch".into(),
+            body: "It broke on a **kerb**.".into(),
+            occurred_at: at,
+            next_action: "Say when the new one arrives".into(),
+            next_on: Some(Date::constant(2026, 5, 1)),
+            next_done_at: None,
+            by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

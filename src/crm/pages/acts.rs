@@ -1,0 +1,489 @@
+//! What people do on these pages: make, change a cell, several rows at once, archive, write down a talk, decide.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use app::{App, Ws};
+use kernel::{Problem as _, ProblemKind, TypedId as _};
+use noun::Names as _;
+use store::{ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2};
+use web::flash;
+use web::hx::{Ask, Hx};
+use web::idempotency::FormOnce;
+use web::parts::Tone;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::list_url;
+use super::show::{new_form, refused, scene};
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{
+    Book, CONTACTS, CollectionId, ContactId, Contacts, OrganizationId, Organizations, Records, Row,
+    Suggestion, SuggestionId, Talk, TalkId, TalkKind, Way,
+};
+use crate::names::{Known, person};
+use crate::queries;
+use crate::rules::{self, Sent, TalkPatch};
+
+/// The most rows that one press changes.
+pub(super) const MOST: usize = 1_000;
+
+type Typed = Map<String, Value>;
+
+fn text<'t>(typed: &'t Typed, key: &str) -> &'t str {
+    typed.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
+fn values(typed: &Typed) -> Typed {
+    let own = |key: &str| key == "once" || key == "was" || key == "back" || key.starts_with("was:");
+    typed
+        .iter()
+        .filter(|(key, _)| !own(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Makes a contact or an organization.
+pub(super) async fn create<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    make::<B>((app, ws, who), (hx, shell), None, (typed, once)).await
+}
+
+/// Makes a row of a book.
+pub(super) async fn make<B: Book>(
+    (app, ws, who): (App, Ws, Person),
+    (hx, shell): (Hx, Shell),
+    collection: Option<CollectionId>,
+    (typed, once): (Typed, web::idempotency::Once),
+) -> Result<Response, PageError> {
+    let mut filled = values(&typed);
+    filled.retain(|_, value| value.as_str() != Some(""));
+    let sent = Sent::of(filled);
+    let made = ws
+        .write(
+            &who,
+            once.run(move |tx: &mut WriteTx<'_>| {
+                rules::create::<B>(tx, collection, &sent).map(|row| row.id)
+            }),
+        )
+        .await;
+    match made {
+        Ok(id) => {
+            let at = ws.url(&format!("{}/{id}", B::PATH));
+            let words = format!("Created {}", text(&typed, "name"));
+            Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
+            let scene = scene(&ws, &who, snap)?;
+            new_form::<B>(&scene, snap, shell, (collection, &typed, &error.fields()))
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Changes cells. One that somebody else changed since it was read is refused with what stands there now.
+pub(super) async fn save<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::resolve::<B>(snap, &said))?.id;
+    let me = person(who.account);
+    let sent = typed.clone();
+    let saved = ws
+        .write(&who, move |tx| {
+            unchanged::<B>(tx, id, &sent, me)?;
+            rules::change::<B>(tx, id, &Sent::of(values(&sent)))
+        })
+        .await;
+    let error = match saved {
+        Ok(changed) => {
+            if hx.is_partial() {
+                return Ok((Ask::new().changed(B::TABLE.name, id), "").into_response());
+            }
+            let at = ws.url(&format!("{}/{}", B::PATH, changed.row.id));
+            return Ok(flash::say(&app, Flash::ok("Saved"), hx.go_to(&at)));
+        }
+        Err(error) => error,
+    };
+    if !matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) {
+        return Err(error.into());
+    }
+    let told = web::form::sentence(&error.to_string());
+    if hx.is_partial() {
+        let status = match error.kind() {
+            ProblemKind::Conflict => StatusCode::CONFLICT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        return Ok((status, Ask::new().toast(Tone::Danger, &told), "").into_response());
+    }
+    ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        refused::<B>(&scene, snap, shell, (id, &told, typed))
+    })
+}
+
+/// Refuses when a cell is not what the form was filled in from.
+fn unchanged<B: Book>(
+    tx: &WriteTx<'_>,
+    id: B::Id,
+    typed: &Typed,
+    me: kernel::Assignee,
+) -> Result<(), CrmError> {
+    let row = queries::get_rev::<B>(tx, id)?.0;
+    let known = Known::new(tx, me)?;
+    for column in columns::of(tx, B::home(row.collection))? {
+        let Some(was) = typed.get(&format!("was:{}", column.key)).and_then(Value::as_str) else {
+            continue;
+        };
+        let now =
+            row.value(&column.key).map_or_else(String::new, |value| column.written(value, &known));
+        let same = |one: &str| kernel::text::one_line(one) == kernel::text::one_line(&now);
+        if !same(was) && !same(text(typed, &column.key)) {
+            let by = row.cells.get(&column.key).map_or_else(String::new, |cell| {
+                known.name_of(features::tasks::queries::people::assignee_of(cell.origin.by))
+            });
+            return Err(CrmError::Refused(format!(
+                "{by} changed {} to \"{}\" meanwhile; yours was not saved",
+                column.label,
+                kernel::text::ellipsis(&now, 80)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is done with one press to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verb {
+    Archive,
+    Restore,
+    Remove,
+    Right,
+    Move,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        serde_json::from_value(Value::from(text)).map_err(|_| ())
+    }
+}
+
+/// Archives, restores, removes a record, calls a value right, or moves a card to another stage.
+pub(super) async fn act<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(said, verb): Path2<String, Verb>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let (id, list) = ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        let row = queries::resolve::<B>(snap, &said)?;
+        Ok::<_, CrmError>((row.id, list_url::<B>(&scene, row.collection)))
+    })?;
+    let row = ws
+        .write(&who, move |tx| match verb {
+            Verb::Archive => rules::set_archived::<B>(tx, id, true),
+            Verb::Restore => rules::set_archived::<B>(tx, id, false),
+            Verb::Remove => rules::remove::<B>(tx, id),
+            Verb::Right => rules::call_right::<B>(tx, id, text(&typed, "field")),
+            Verb::Move => {
+                let sent = Sent::one(columns::STAGE, text(&typed, "stage"));
+                rules::change::<B>(tx, id, &sent).map(|changed| changed.row)
+            }
+        })
+        .await?;
+    let at = match verb {
+        Verb::Remove => list,
+        _ => ws.url(&format!("{}/{id}", B::PATH)),
+    };
+    if matches!(verb, Verb::Right | Verb::Move) && hx.is_partial() {
+        return Ok((Ask::new().changed(B::TABLE.name, id), "").into_response());
+    }
+    let words = match verb {
+        Verb::Archive => format!("Archived {}", row.name()),
+        Verb::Restore => format!("Restored {}", row.name()),
+        Verb::Remove => format!("Deleted {}", row.name()),
+        Verb::Right | Verb::Move => "Saved".to_owned(),
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}
+
+/// Changes several rows at once: one piece of work, one undo.
+pub(super) async fn bulk<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let ids: Vec<B::Id> =
+        text(&typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect();
+    if ids.is_empty() || MOST < ids.len() {
+        let told = format!("choose between one and {MOST} {}", B::noun().many);
+        return Err(CrmError::Refused(told).into());
+    }
+    let count = ids.len();
+    let archived = match text(&typed, "archived") {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    let mut sent = Typed::new();
+    for key in [columns::STAGE, columns::OWNER] {
+        if let Some(value) = typed.get(key) {
+            sent.insert(key.to_owned(), value.clone());
+        }
+    }
+    let tag = text(&typed, "tag").trim().to_owned();
+    ws.write(&who, move |tx| {
+        for id in ids {
+            if let Some(archived) = archived {
+                rules::set_archived::<B>(tx, id, archived)?;
+                continue;
+            }
+            let mut sent = sent.clone();
+            if !tag.is_empty() {
+                let row = queries::get_rev::<B>(tx, id)?.0;
+                let mut tags = match row.value(columns::TAGS) {
+                    Some(noun::FieldValue::Choices(keys)) => keys.clone(),
+                    _ => Vec::new(),
+                };
+                tags.push(tag.clone());
+                sent.insert(columns::TAGS.to_owned(), Value::from(tags));
+            }
+            rules::change::<B>(tx, id, &Sent::of(sent))?;
+        }
+        Ok::<_, CrmError>(())
+    })
+    .await?;
+    let words = format!(
+        "{} {}",
+        if archived == Some(true) { "Archived" } else { "Changed" },
+        web::format::count(count as u64, B::noun().one, B::noun().many)
+    );
+    let back = ws.url(B::PATH);
+    if hx.is_partial() {
+        let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
+        return Ok((ask, "").into_response());
+    }
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// A day in a form; none when it is empty.
+fn day(text: &str) -> Result<Option<Date>, CrmError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| CrmError::field("next_on", "Write the day as 2026-12-24.")),
+    }
+}
+
+/// Writes a talk down.
+pub(super) async fn log<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let row = ws.read(|snap| queries::resolve::<B>(snap, &said))?;
+    let id = row.id;
+    let with = match B::TABLE == CONTACTS {
+        true => (Some(ContactId::from_uuid(id.uuid())), None),
+        false => (None, Some(OrganizationId::from_uuid(id.uuid()))),
+    };
+    let patch = patch_of(&typed, &who);
+    let logged = match patch {
+        Ok(patch) => {
+            ws.write(
+                &who,
+                once.run(move |tx: &mut WriteTx<'_>| {
+                    rules::log(tx, with, patch).map(|talk| talk.id)
+                }),
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match logged {
+        Ok(_) => Ok(flash::say(
+            &app,
+            Flash::ok("Written down"),
+            hx.go_to(&ws.url(&format!("{}/{id}", B::PATH))),
+        )),
+        Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
+            let scene = scene(&ws, &who, snap)?;
+            let told = web::form::sentence(&error.to_string());
+            refused::<B>(&scene, snap, shell, (id, &told, typed))
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn patch_of(typed: &Typed, who: &Person) -> Result<TalkPatch, CrmError> {
+    let given = |key: &str| typed.get(key).and_then(Value::as_str).map(str::to_owned);
+    let occurred_at = match text(typed, "occurred_on") {
+        "" => None,
+        on => {
+            let day = day(on)?.unwrap_or_default();
+            let zone = features::tasks::queries::due::zone(&who.zone);
+            let noon = day
+                .at(12, 0, 0, 0)
+                .to_zoned(zone)
+                .map_err(|_| CrmError::field("occurred_on", "There is no such day."))?;
+            Some(kernel::time::from_ms(noon.timestamp().as_millisecond()))
+        }
+    };
+    Ok(TalkPatch {
+        kind: TalkKind::of(text(typed, "kind")),
+        way: Some(match text(typed, "way") {
+            "inbound" => Some(Way::Inbound),
+            "outbound" => Some(Way::Outbound),
+            _ => None,
+        }),
+        subject: given("subject"),
+        body: given("body"),
+        occurred_at,
+        next_action: given("next_action"),
+        next_on: Some(day(text(typed, "next_on"))?),
+        next_done: None,
+    })
+}
+
+/// What is done with one press to a talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TalkVerb {
+    Done,
+    Snooze,
+    Remove,
+}
+
+impl std::str::FromStr for TalkVerb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        serde_json::from_value(Value::from(text)).map_err(|_| ())
+    }
+}
+
+/// Calls a follow-up done, puts it off, or removes a talk.
+pub(super) async fn talk(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, verb): Path2<TalkId, TalkVerb>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let until = day(text(&typed, "until"))?;
+    let today = features::tasks::queries::due::day(
+        ws.app.clock.now(),
+        &features::tasks::queries::due::zone(&who.zone),
+    );
+    let talk = ws
+        .write(&who, move |tx| match verb {
+            TalkVerb::Done => rules::change_talk(
+                tx,
+                id,
+                TalkPatch { next_done: Some(true), ..TalkPatch::default() },
+            ),
+            TalkVerb::Snooze => {
+                let later =
+                    until.unwrap_or_else(|| today.saturating_add(jiff::Span::new().days(7)));
+                rules::change_talk(
+                    tx,
+                    id,
+                    TalkPatch { next_on: Some(Some(later)), ..TalkPatch::default() },
+                )
+            }
+            TalkVerb::Remove => rules::remove_talk(tx, id),
+        })
+        .await?;
+    let words = match verb {
+        TalkVerb::Done => "Done".to_owned(),
+        TalkVerb::Snooze => talk
+            .next_on
+            .map_or_else(String::new, |day| format!("Put off until {}", day.strftime("%-d %b"))),
+        TalkVerb::Remove => "Deleted".to_owned(),
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&talk_place(&talk)))))
+}
+
+fn talk_place(talk: &Talk) -> String {
+    match (talk.contact, talk.organization) {
+        (Some(id), _) => format!("contacts/{id}"),
+        (None, Some(id)) => format!("organizations/{id}"),
+        (None, None) => "contacts".to_owned(),
+    }
+}
+
+/// Takes a suggestion over, or drops it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Decision {
+    Take,
+    Drop,
+}
+
+impl std::str::FromStr for Decision {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        serde_json::from_value(Value::from(text)).map_err(|_| ())
+    }
+}
+
+/// Takes a suggestion over, or drops it.
+pub(super) async fn decide(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, decision): Path2<SuggestionId, Decision>,
+) -> Result<Response, PageError> {
+    let take = decision == Decision::Take;
+    let place = ws
+        .write(&who, move |tx| {
+            let one: Option<Suggestion> = tx.get(id)?;
+            let table = one.map_or(0, |one| one.row.table);
+            let at = |path: &str, id: uuid::Uuid| format!("{path}/{id}");
+            Ok::<_, CrmError>(if table == Contacts::TABLE.number {
+                let row: Row<Contacts> = rules::decide(tx, id, take)?;
+                at(Contacts::PATH, row.id.uuid())
+            } else if table == Organizations::TABLE.number {
+                let row: Row<Organizations> = rules::decide(tx, id, take)?;
+                at(Organizations::PATH, row.id.uuid())
+            } else {
+                let row: Row<Records> = rules::decide(tx, id, take)?;
+                at(Records::PATH, row.id.uuid())
+            })
+        })
+        .await?;
+    let words = if take { "Taken over" } else { "Dropped" };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&place))))
+}

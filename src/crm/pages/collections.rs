@@ -1,0 +1,272 @@
+//! Pages of collections: all of them, one as a list of its records, its name.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use app::{App, Ws};
+use features::tasks::queries::scene::Scene;
+use kernel::key::KeyBuf;
+use kernel::{Can, FieldError, Problem as _, ProblemKind};
+use store::{Range, Read, ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Path2, Query};
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::acts;
+use super::list::{Wish, answer, page};
+use super::show::{new_form, scene};
+use crate::error::CrmError;
+use crate::model::{Collection, RECORDS_BY_HOME, Records};
+use crate::queries;
+use crate::rules::{self, CollectionPatch};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/collections", index.needs(Can::Read))
+        .post("/collections", create.needs(Can::Write))
+        .get("/collections/{id}", show.needs(Can::Read))
+        .post("/collections/{id}", add.needs(Can::Write))
+        .get("/collections/{id}/new", new.needs(Can::Write))
+        .post("/collections/{id}/bulk", acts::bulk::<Records>.needs(Can::Write))
+        .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
+}
+
+/// The form that names a collection.
+pub(super) struct Editing {
+    pub action: String,
+    pub name: String,
+    pub icon: String,
+    pub description: String,
+    pub history: String,
+    pub archived: bool,
+}
+
+impl Editing {
+    pub fn of(scene: &Scene, collection: &Collection) -> Self {
+        Self {
+            action: scene.ws.url(&format!("collections/{}/as", collection.id)),
+            name: collection.name.clone(),
+            icon: collection.icon.clone(),
+            description: collection.description.clone(),
+            history: scene.ws.url(&format!("history/collections/{}", collection.id)),
+            archived: collection.archived_at.is_some(),
+        }
+    }
+}
+
+struct Line {
+    name: String,
+    icon: String,
+    href: String,
+    about: String,
+    count: usize,
+}
+
+#[derive(Template)]
+#[template(path = "crm/collections.html", blocks = ["rows"])]
+struct IndexPage {
+    shell: Shell,
+    live: Live,
+    url: String,
+    rows: Vec<Line>,
+    may_write: bool,
+    name: String,
+    icon: String,
+    description: String,
+    error: String,
+}
+
+fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmError> {
+    let mut rows = Vec::new();
+    for collection in queries::collections(read)? {
+        let count = read.len(RECORDS_BY_HOME, &Range::prefix(KeyBuf::of(&collection.id)))?;
+        rows.push(Line {
+            href: scene.ws.url(&format!("collections/{}", collection.id)),
+            name: collection.name,
+            icon: collection.icon,
+            about: collection.description,
+            count,
+        });
+    }
+    Ok(IndexPage {
+        shell,
+        url: scene.ws.url("collections"),
+        live: Live::new(scene.ws.url("collections")).table("collections").table("records").calm(),
+        rows,
+        may_write: scene.may_write,
+        name: String::new(),
+        icon: String::new(),
+        description: String::new(),
+        error: String::new(),
+    })
+}
+
+async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let page = ws.read(|snap| all(&scene(&ws, &who, snap)?, snap, shell))?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn patch(typed: &Map<String, Value>) -> CollectionPatch {
+    let given = |key: &str| typed.get(key).and_then(Value::as_str).map(str::to_owned);
+    CollectionPatch {
+        name: given("name"),
+        icon: given("icon"),
+        description: given("description"),
+        archived: None,
+    }
+}
+
+async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    FormOnce(typed, once): FormOnce<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let wanted = patch(&typed);
+    let made = ws
+        .write(
+            &who,
+            once.run(move |tx: &mut WriteTx<'_>| {
+                rules::make_collection(tx, wanted).map(|one| one.id)
+            }),
+        )
+        .await;
+    match made {
+        Ok(id) => {
+            let words = Flash::ok("Created. Now add the fields that its records have.");
+            let at = ws.url(&format!("settings/fields?of={id}"));
+            Ok(flash::say(&app, words, hx.go_to(&at)))
+        }
+        Err(error) if error.kind() == ProblemKind::Invalid => {
+            let page = ws.read(|snap| all(&scene(&ws, &who, snap)?, snap, shell))?;
+            let again = patch(&typed);
+            let page = IndexPage {
+                name: again.name.unwrap_or_default(),
+                icon: again.icon.unwrap_or_default(),
+                description: again.description.unwrap_or_default(),
+                error: error.to_string(),
+                ..page
+            };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    Query(wish): Query<Wish>,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let collection = queries::collection(snap, &said)?;
+                page::<Records>(&scene(ws, &who, snap)?, snap, shell, (Some(&collection), &wish))
+            })
+        })
+        .await?;
+    answer(&hx, &page)
+}
+
+async fn new(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(said): Path<String>,
+    Query(typed): Query<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    ws.read(|snap| {
+        let id = queries::collection(snap, &said)?.id;
+        let none: &[FieldError] = &[];
+        new_form::<Records>(&scene(&ws, &who, snap)?, snap, shell, (Some(id), &typed, none))
+    })
+}
+
+async fn add(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    FormOnce(typed, once): FormOnce<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    acts::make::<Records>((app, ws, who), (hx, shell), Some(id), (typed, once)).await
+}
+
+/// What is done to a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Rename,
+    Archive,
+    Restore,
+    Remove,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "rename" => Ok(Self::Rename),
+            "archive" => Ok(Self::Archive),
+            "restore" => Ok(Self::Restore),
+            "remove" => Ok(Self::Remove),
+            _ => Err(()),
+        }
+    }
+}
+
+async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(said, verb): Path2<String, Verb>,
+    Form(typed): Form<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let one = ws
+        .write(&who, move |tx| match verb {
+            Verb::Rename => rules::change_collection(tx, id, patch(&typed)),
+            Verb::Remove => rules::remove_collection(tx, id),
+            Verb::Archive | Verb::Restore => {
+                let archived = Some(verb == Verb::Archive);
+                rules::change_collection(
+                    tx,
+                    id,
+                    CollectionPatch { archived, ..CollectionPatch::default() },
+                )
+            }
+        })
+        .await?;
+    let words = match verb {
+        Verb::Rename => "Saved".to_owned(),
+        Verb::Archive => format!("Archived {}", one.name),
+        Verb::Restore => format!("Restored {}", one.name),
+        Verb::Remove => format!("Deleted {}", one.name),
+    };
+    let at = match verb {
+        Verb::Remove | Verb::Archive => ws.url("collections"),
+        _ => ws.url(&format!("collections/{id}")),
+    };
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+}

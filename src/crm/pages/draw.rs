@@ -1,0 +1,291 @@
+//! Cells and fields of forms as templates draw them.
+
+use features::tasks::queries::scene::Scene;
+use kernel::{Actor, Cause, FieldError, TypedId as _};
+use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
+use store::{Range, Read, ReadExt as _, StoreError};
+use web::parts::{Choice, Face};
+use web::time::RelTime;
+
+use super::Look;
+use crate::model::{
+    Book, CONTACTS, Contacts, ORGANIZATIONS, Organizations, RECORDS, Records, Row, Suggestion,
+};
+
+/// How many names a field offers.
+const OFFERS: usize = 200;
+
+/// A value in a cell.
+#[derive(Clone, Default)]
+pub(super) struct Shown {
+    /// The words; empty when there is nothing.
+    pub text: String,
+    /// The page that it leads to.
+    pub href: String,
+    /// Whether that is outside of HQ.
+    pub out: bool,
+    /// A choice's colour.
+    pub colour: &'static str,
+    /// Somebody.
+    pub face: Option<Face>,
+    /// Tags and other choices: colour and label.
+    pub tags: Vec<(&'static str, String)>,
+    /// A bar of a hundred.
+    pub share: Option<u8>,
+    /// Whether an agent wrote it and nobody has checked it yet.
+    pub unchecked: bool,
+}
+
+/// A value as a list or a page shows it.
+pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Option<&Cell>) -> Shown {
+    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.value.as_ref()?))) else {
+        return Shown::default();
+    };
+    let mut shown = Shown {
+        text: column.shown(value, &look.known),
+        unchecked: cell.origin.is_unchecked(),
+        ..Shown::default()
+    };
+    let hue = |key: &str| {
+        column.choices.iter().find(|choice| choice.key == key).map_or("", |one| one.colour.word())
+    };
+    match value {
+        FieldValue::Choice(key) => shown.colour = hue(key),
+        FieldValue::Choices(keys) => {
+            shown.tags = keys.iter().map(|key| (hue(key), column.label_of(key))).collect();
+        }
+        FieldValue::Who(who) => shown.face = Some(look.known.people.face(*who)),
+        FieldValue::Email(address) => shown.href = format!("mailto:{address}"),
+        FieldValue::Phone(number) => {
+            let plain: String =
+                number.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+            shown.href = format!("tel:{plain}");
+        }
+        FieldValue::Url(address) => {
+            shown.href.clone_from(address);
+            shown.out = true;
+            shown.text = noun::plain_url(address);
+        }
+        FieldValue::Refers(target) => {
+            let id = crate::model::ContactId::from_uuid(target.id);
+            let at = match target.table {
+                table if table == CONTACTS.number => Contacts::PATH,
+                table if table == ORGANIZATIONS.number => Organizations::PATH,
+                _ => Records::PATH,
+            };
+            shown.href = scene.ws.url(&format!("{at}/{id}"));
+        }
+        FieldValue::At(at) => {
+            shown.text =
+                at.to_zoned(scene.today.zone.clone()).strftime("%-d %b %Y, %H:%M").to_string()
+        }
+        FieldValue::Number(number) if column.look == noun::Look::Bar => {
+            let whole = (number.millionths() / 1_000_000).clamp(0, 100);
+            shown.share = u8::try_from(whole).ok();
+        }
+        _ => {}
+    }
+    shown
+}
+
+/// Where a value comes from: "by Ada", and the rest of the sentence.
+#[derive(Clone)]
+pub(super) struct From {
+    /// Who.
+    pub face: Face,
+    /// Through what: "from a file, row 7"; empty when by hand.
+    pub through: String,
+    /// When.
+    pub at: RelTime,
+    /// What it stands on: address or record, quote, and the link when it is an address.
+    pub sources: Vec<(String, String, String)>,
+    /// The page of the run, or empty.
+    pub run: String,
+}
+
+/// Where a value comes from.
+pub(super) fn origin(scene: &Scene, look: &Look<'_>, origin: &Origin) -> From {
+    let through = match (origin.cause, origin.row) {
+        (Cause::Import(_), Some(row)) => format!("from a file, row {row}"),
+        (Cause::Import(_), None) => "from a file".to_owned(),
+        (Cause::Undo(_), _) => "by an undo".to_owned(),
+        (Cause::Routine(..), _) => "by a routine".to_owned(),
+        (Cause::Setup, _) => "at the set-up".to_owned(),
+        _ => match origin.by {
+            Actor::Person { via: kernel::Via::Token(_), .. } => "by the API".to_owned(),
+            _ => String::new(),
+        },
+    };
+    let link = |at: &str| match at.starts_with("https://") || at.starts_with("http://") {
+        true => at.to_owned(),
+        false => String::new(),
+    };
+    let sources = origin.sources.iter().map(|one| {
+        let told = if link(&one.at).is_empty() { one.at.clone() } else { noun::plain_url(&one.at) };
+        (told, one.quote.clone(), link(&one.at))
+    });
+    From {
+        face: look.known.people.actor(origin.by),
+        through,
+        at: scene.time(origin.at),
+        sources: sources.collect(),
+        run: match origin.cause {
+            Cause::Step(run, _) => scene.ws.url(&format!("runs/{run}")),
+            _ => String::new(),
+        },
+    }
+}
+
+/// A value that an agent suggests.
+pub(super) struct Suggested {
+    /// Its id.
+    pub id: String,
+    /// The value in words.
+    pub text: String,
+    /// Where it comes from.
+    pub from: From,
+}
+
+/// A value that an agent suggests.
+pub(super) fn suggested(
+    scene: &Scene,
+    look: &Look<'_>,
+    (column, one): (&Column, &Suggestion),
+) -> Suggested {
+    let as_origin = Origin {
+        by: one.by,
+        cause: Cause::Timer,
+        at: one.created_at,
+        row: None,
+        sources: one.sources.clone(),
+        right: None,
+    };
+    Suggested {
+        id: one.id.to_string(),
+        text: one.value.as_ref().map_or_else(String::new, |value| column.shown(value, &look.known)),
+        from: origin(scene, look, &as_origin),
+    }
+}
+
+/// A field of a form.
+#[derive(Clone, Default)]
+pub(super) struct Input {
+    /// The key of the field.
+    pub name: String,
+    /// What people read.
+    pub label: String,
+    /// The control: `text`, `area`, `select`, or the type of an input.
+    pub control: &'static str,
+    /// What was typed, or what stands there.
+    pub value: String,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+    /// Names that can be typed.
+    pub offers: Vec<String>,
+    /// What is wrong with it.
+    pub error: String,
+    /// What it is for.
+    pub hint: String,
+    /// Whether it must be filled in.
+    pub required: bool,
+}
+
+/// The field of a form for a column.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn input(
+    scene: &Scene,
+    (look, read): (&Look<'_>, &dyn Read),
+    column: &Column,
+    value: Option<&FieldValue>,
+) -> Result<Input, StoreError> {
+    let written = value.map_or_else(String::new, |value| column.written(value, &look.known));
+    let mut input = Input {
+        name: column.key.clone(),
+        label: column.label.clone(),
+        control: control(column.kind),
+        hint: column.about.clone(),
+        required: column.required,
+        value: written,
+        ..Input::default()
+    };
+    match column.kind {
+        Kind::Select => {
+            let chosen = value.and_then(FieldValue::text).unwrap_or_default();
+            input.choices.push(Choice::new("", "None", chosen.is_empty()));
+            let all = column.choices.iter();
+            input
+                .choices
+                .extend(all.map(|one| Choice::new(&one.key, &one.label, one.key == chosen)));
+        }
+        Kind::Boolean => {
+            input.choices = [("", "Not said"), ("yes", "Yes"), ("no", "No")]
+                .map(|(word, label)| Choice::new(word, label, word == input.value))
+                .to_vec();
+        }
+        Kind::Person => {
+            let who = match value {
+                Some(FieldValue::Who(who)) => Some(*who),
+                _ => None,
+            };
+            input.choices = look.known.people.choices(who, scene.me);
+        }
+        Kind::MultiSelect => {
+            input.offers = column.choices.iter().map(|choice| choice.label.clone()).collect();
+            if input.hint.is_empty() {
+                input.hint = "Several with commas between.".to_owned();
+            }
+        }
+        Kind::Relation => input.offers = offers(read, column.to)?,
+        _ => {}
+    }
+    Ok(input)
+}
+
+fn control(kind: Kind) -> &'static str {
+    match kind {
+        Kind::LongText => "area",
+        Kind::Select | Kind::Boolean | Kind::Person => "select",
+        Kind::Date => "date",
+        Kind::Email => "email",
+        Kind::Phone => "tel",
+        _ => "text",
+    }
+}
+
+/// Names of records that a relation can lead to.
+fn offers(read: &dyn Read, table: u16) -> Result<Vec<String>, StoreError> {
+    fn names<B: Book>(read: &dyn Read) -> Result<Vec<String>, StoreError> {
+        let newest: Vec<Row<B>> = read.list(&Range::all().reverse().limit(OFFERS))?;
+        let here = newest.into_iter().filter(|row| row.archived_at.is_none());
+        Ok(here.map(|row| row.name().to_owned()).collect())
+    }
+    match table {
+        t if t == CONTACTS.number => names::<Contacts>(read),
+        t if t == ORGANIZATIONS.number => names::<Organizations>(read),
+        t if t == RECORDS.number => names::<Records>(read),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Puts what is wrong beside its field; gives what belongs to none.
+pub(super) fn refused(inputs: &mut [Input], wrong: &[FieldError]) -> String {
+    let mut others = Vec::new();
+    for one in wrong {
+        match inputs.iter_mut().find(|input| input.name == one.field) {
+            Some(input) => input.error.clone_from(&one.message),
+            None => others.push(one.message.clone()),
+        }
+    }
+    others.join(" ")
+}
+
+/// The word of a stage's meaning as a state of the style sheet.
+pub(super) fn tone(stands: Stands) -> &'static str {
+    match stands {
+        Stands::Open => "info",
+        Stands::Won => "ok",
+        Stands::Lost => "neutral",
+    }
+}

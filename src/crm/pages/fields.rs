@@ -1,0 +1,413 @@
+//! The page of fields: what records have, the stages of the pipeline, sets to start with.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use app::{App, Ws};
+use features::tasks::queries::scene::Scene;
+use kernel::{Can, Hue, Problem as _, ProblemKind};
+use noun::{AgentsMay, Choice, Column, Kind, Look, Stands};
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path2, Query};
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{self, Tab};
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::show::scene;
+use crate::columns::{self, STAGE};
+use crate::error::CrmError;
+use crate::model::{CONTACTS, Home, ORGANIZATIONS, RECORDS};
+use crate::queries;
+use crate::rules::{self, FieldPatch};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/fields", show.needs(Can::Read))
+        .post("/settings/fields", make.needs(Can::Write))
+        .post("/settings/fields/start", start.needs(Can::Write))
+        .post("/settings/fields/{key}/{verb}", act.needs(Can::Write))
+}
+
+/// Which records.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    of: String,
+}
+
+/// The home that a word or the id of a collection means.
+pub(crate) fn home_of(read: &dyn Read, word: &str) -> Result<Home, CrmError> {
+    match word {
+        "" | "contacts" => Ok(Home::Contacts),
+        "organizations" => Ok(Home::Organizations),
+        said => Ok(Home::Collection(queries::collection(read, said)?.id)),
+    }
+}
+
+/// The word of a home in addresses.
+pub(super) fn word_of(home: Home) -> String {
+    match home {
+        Home::Contacts => "contacts".to_owned(),
+        Home::Organizations => "organizations".to_owned(),
+        Home::Collection(id) => id.to_string(),
+    }
+}
+
+/// A stage of the pipeline in its form.
+struct StageView {
+    key: String,
+    label: String,
+    colours: Vec<parts::Choice>,
+    stands: Vec<parts::Choice>,
+    chance: String,
+    colour: &'static str,
+}
+
+struct FieldView {
+    key: String,
+    label: String,
+    kind: &'static str,
+    about: String,
+    group: String,
+    own: bool,
+    required: bool,
+    fixed: bool,
+    has_choices: bool,
+    choices: String,
+    choice_labels: Vec<(&'static str, String)>,
+    is_number: bool,
+    look: String,
+    agents: Vec<parts::Choice>,
+    agents_label: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "crm/fields.html", blocks = ["rows"])]
+struct FieldsPage {
+    shell: Shell,
+    live: Live,
+    url: String,
+    of: String,
+    tabs: Vec<Tab>,
+    list_url: String,
+    stages: Vec<StageView>,
+    fields: Vec<FieldView>,
+    kinds: Vec<parts::Choice>,
+    targets: Vec<parts::Choice>,
+    may_write: bool,
+    error: String,
+    typed: Map<String, Value>,
+}
+
+impl FieldsPage {
+    fn typed(&self, key: &str) -> &str {
+        self.typed.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<FieldsPage, CrmError> {
+    let columns = columns::of(read, home)?;
+    let url = scene.ws.url("settings/fields");
+    let of = word_of(home);
+    let mut tabs = vec![
+        Tab::new("Contacts", url.clone(), home == Home::Contacts),
+        Tab::new("Organizations", format!("{url}?of=organizations"), home == Home::Organizations),
+    ];
+    for one in queries::collections(read)? {
+        let here = home == Home::Collection(one.id);
+        tabs.push(Tab::new(one.name, format!("{url}?of={}", one.id), here));
+    }
+    let stage = columns.iter().find(|column| column.key == STAGE);
+    let kinds = Kind::ALL.iter();
+    Ok(FieldsPage {
+        live: Live::new(format!("{url}?of={of}")).table("fields"),
+        list_url: scene.ws.url(&match home {
+            Home::Contacts => "contacts".to_owned(),
+            Home::Organizations => "organizations".to_owned(),
+            Home::Collection(id) => format!("collections/{id}"),
+        }),
+        stages: stage.map_or_else(Vec::new, |stage| {
+            let mut all: Vec<StageView> =
+                stage.choices.iter().map(|one| stage_view(Some(one))).collect();
+            all.push(stage_view(None));
+            all
+        }),
+        fields: columns.iter().filter(|column| column.key != STAGE).map(field_view).collect(),
+        kinds: kinds
+            .map(|(kind, word, label)| parts::Choice::new(*word, *label, *kind == Kind::Text))
+            .collect(),
+        targets: vec![
+            parts::Choice::new("contacts", "Contacts", true),
+            parts::Choice::new("organizations", "Organizations", false),
+            parts::Choice::new("records", "Records of collections", false),
+        ],
+        may_write: scene.may_write,
+        error: String::new(),
+        typed: Map::new(),
+        shell,
+        url,
+        of,
+        tabs,
+    })
+}
+
+fn stage_view(choice: Option<&Choice>) -> StageView {
+    let stands = choice.map_or(Stands::Open, |choice| choice.stands);
+    let colour = choice.map_or(Hue::C9, |choice| choice.colour);
+    StageView {
+        key: choice.map_or_else(String::new, |choice| choice.key.clone()),
+        label: choice.map_or_else(String::new, |choice| choice.label.clone()),
+        colours: Hue::ALL
+            .iter()
+            .map(|hue| parts::Choice::new(hue.word(), hue.label(), *hue == colour))
+            .collect(),
+        stands: Stands::ALL
+            .map(|(one, word, label)| parts::Choice::new(word, label, one == stands))
+            .to_vec(),
+        chance: choice.map_or_else(String::new, |choice| choice.chance.to_string()),
+        colour: colour.word(),
+    }
+}
+
+fn field_view(column: &Column) -> FieldView {
+    let labels: Vec<&str> = column.choices.iter().map(|choice| choice.label.as_str()).collect();
+    let agents = AgentsMay::ALL.iter();
+    FieldView {
+        kind: column.kind.label(),
+        about: column.about.clone(),
+        group: column.group.clone(),
+        own: column.own,
+        required: column.required,
+        fixed: column.key == crate::model::NAME,
+        has_choices: column.kind.has_choices(),
+        choices: labels.join("\n"),
+        choice_labels: column
+            .choices
+            .iter()
+            .map(|one| (one.colour.word(), one.label.clone()))
+            .collect(),
+        is_number: column.kind.is_number(),
+        look: column.look.word(),
+        agents_label: agents
+            .clone()
+            .find(|(one, ..)| *one == column.agents)
+            .map_or("", |(.., label)| *label),
+        agents: agents
+            .map(|(one, word, label)| parts::Choice::new(*word, *label, *one == column.agents))
+            .collect(),
+        key: column.key.clone(),
+        label: column.label.clone(),
+    }
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page =
+        ws.read(|snap| page(&scene(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?))?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn text<'t>(typed: &'t Map<String, Value>, key: &str) -> &'t str {
+    typed.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What a form says of a field.
+fn patch(typed: &Map<String, Value>) -> Result<FieldPatch, CrmError> {
+    let given = |key: &str| typed.get(key).and_then(Value::as_str);
+    let look = match given("look").map(str::trim) {
+        Some(word) => {
+            Some(Look::of(&word.to_lowercase()).or_else(|| Look::of(word)).ok_or_else(|| {
+                CrmError::field(
+                    "look",
+                    "Write plain, percent, bar or the three letters of a currency.",
+                )
+            })?)
+        }
+        None => None,
+    };
+    Ok(FieldPatch {
+        label: given("label").map(str::to_owned),
+        kind: given("kind").and_then(Kind::of),
+        look,
+        group: given("group").map(str::to_owned),
+        choices: None,
+        required: given("form").map(|_| given("required").is_some()),
+        to: match given("to") {
+            Some("organizations") => Some(ORGANIZATIONS.number),
+            Some("records") => Some(RECORDS.number),
+            Some(_) => Some(CONTACTS.number),
+            None => None,
+        },
+        about: given("about").map(str::to_owned),
+        agents: given("agents").and_then(AgentsMay::of),
+    })
+}
+
+fn labels(text: &str) -> Vec<String> {
+    let lines = text.split(['\n', ',', ';']).map(kernel::text::one_line);
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+async fn make(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
+    let made = match patch(&typed) {
+        Ok(patch) => {
+            let choices =
+                labels(text(&typed, "choices")).iter().map(|label| Choice::called(label)).collect();
+            let patch = FieldPatch { choices: Some(choices), ..patch };
+            ws.write(&who, move |tx| rules::make_field(tx, home, patch)).await
+        }
+        Err(error) => Err(error),
+    };
+    let done = made.map(|def| format!("Added {}", def.label));
+    finish((app, ws, who), (hx, shell), (home, typed), done)
+}
+
+/// Says what was done, or shows the page again with what is wrong.
+fn finish(
+    (app, ws, who): (App, Ws, Person),
+    (hx, shell): (Hx, Shell),
+    (home, typed): (Home, Map<String, Value>),
+    done: Result<String, CrmError>,
+) -> Result<Response, PageError> {
+    match done {
+        Ok(words) => {
+            let at = ws.url(&format!("settings/fields?of={}", word_of(home)));
+            Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
+        }
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
+            let page = ws.read(|snap| page(&scene(&ws, &who, snap)?, snap, shell, home))?;
+            let page = FieldsPage { error: web::form::sentence(&error.to_string()), typed, ..page };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is done to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Save,
+    Stages,
+    Remove,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "save" => Ok(Self::Save),
+            "stages" => Ok(Self::Stages),
+            "remove" => Ok(Self::Remove),
+            _ => Err(()),
+        }
+    }
+}
+
+async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path2(key, verb): Path2<String, Verb>,
+    Form(typed): Form<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
+    let sent = typed.clone();
+    let done = ws
+        .write(&who, move |tx| {
+            let at = (home, key.as_str());
+            let replaced = Some(text(&sent, "replaced"));
+            let def = match verb {
+                Verb::Remove => {
+                    return rules::remove_field(tx, at).map(|def| format!("Removed {}", def.label));
+                }
+                Verb::Stages => {
+                    let patch =
+                        FieldPatch { choices: Some(stages(&sent)), ..FieldPatch::default() };
+                    rules::change_field(tx, at, patch, replaced)?
+                }
+                Verb::Save => {
+                    let def = rules::change_field(tx, at, patch(&sent)?, replaced)?;
+                    match sent.contains_key("choices") {
+                        true => {
+                            rules::set_choices(tx, at, &labels(text(&sent, "choices")), replaced)?
+                        }
+                        false => def,
+                    }
+                }
+            };
+            Ok(format!("Saved {}", def.label))
+        })
+        .await;
+    finish((app, ws, who), (hx, shell), (home, typed), done)
+}
+
+/// The stages of the form, in the order of its numbers; a stage without a name goes.
+fn stages(typed: &Map<String, Value>) -> Vec<Choice> {
+    let mut all = Vec::new();
+    for n in 0..200 {
+        let field = |name: &str| text(typed, &format!("{name}.{n}"));
+        if !typed.contains_key(&format!("label.{n}")) {
+            break;
+        }
+        let label = kernel::text::one_line(field("label"));
+        if label.is_empty() {
+            continue;
+        }
+        let choice = Choice::called(&label);
+        all.push((
+            field("at").parse::<u32>().unwrap_or(n + 1),
+            Choice {
+                key: match field("key") {
+                    "" => choice.key.clone(),
+                    key => key.to_owned(),
+                },
+                colour: field("colour").parse().unwrap_or(choice.colour),
+                stands: Stands::of(field("stands")).unwrap_or_default(),
+                chance: field("chance").parse::<u8>().unwrap_or(0).min(100),
+                ..choice
+            },
+        ));
+    }
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, choice)| choice).collect()
+}
+
+async fn start(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let key = text(&typed, "preset").to_owned();
+    ws.write(&who, move |tx| rules::start_with(tx, &key)).await?;
+    let words = Flash::ok("The stages and fields are there. Change them whenever you like.");
+    Ok(flash::say(&app, words, hx.go_to(&ws.url("contacts"))))
+}

@@ -1,0 +1,522 @@
+//! Lists of rows: a table whose cells are edited in place, and a board by stages.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::tasks::queries::due as days;
+use features::tasks::queries::scene::Scene;
+use kernel::TypedId as _;
+use noun::{Column, Decimal, FieldValue, Stands};
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::Query;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Face, Tab};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::draw::{self, Shown, shown};
+use super::fields::word_of;
+use super::{Look, list_url, row_url};
+use crate::columns::{self, STAGE};
+use crate::error::CrmError;
+use crate::list;
+use crate::model::{Book, Collection, ContactId, Home, NAME, Row};
+use crate::queries;
+use crate::rules::PRESETS;
+
+/// Rows of a table at once.
+const PAGE: usize = 100;
+/// Cards of a column at once.
+const CARDS: usize = 50;
+
+/// What stands behind the question mark.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wish {
+    pub q: String,
+    pub sort: String,
+    pub layout: String,
+    pub cols: String,
+    pub archived: String,
+    pub from: usize,
+    pub part: String,
+}
+
+/// The head of a column.
+pub(super) struct Head {
+    key: String,
+    label: String,
+    sort: String,
+    /// `ascending`, `descending`, or nothing.
+    sorted: &'static str,
+    number: bool,
+}
+
+/// A row of the table, or a card.
+pub(super) struct Line {
+    id: String,
+    href: String,
+    face: Face,
+    name: String,
+    cells: Vec<(String, Shown, bool)>,
+    due: Option<(String, &'static str)>,
+    last: Option<(&'static str, &'static str, RelTime)>,
+    second: String,
+}
+
+/// A column of the board.
+pub(super) struct Lane {
+    value: String,
+    label: String,
+    colour: &'static str,
+    tone: &'static str,
+    total: usize,
+    sum: String,
+    cards: Vec<Line>,
+    more: String,
+}
+
+/// A number above the board.
+pub(super) struct Figure {
+    label: &'static str,
+    value: String,
+    note: String,
+}
+
+#[derive(Template)]
+#[template(path = "crm/list.html", blocks = ["rows"])]
+pub(super) struct ListPage {
+    shell: Shell,
+    live: Live,
+    title: String,
+    about: String,
+    icon: String,
+    one: &'static str,
+    many: &'static str,
+    base: String,
+    new_url: String,
+    bulk_url: String,
+    fields_url: String,
+    edit: Option<super::collections::Editing>,
+    may_write: bool,
+    tabs: Vec<Tab>,
+    layouts: Vec<Tab>,
+    choosing: Vec<Tab>,
+    hidden: Vec<(&'static str, String)>,
+    q: String,
+    problems: Vec<String>,
+    heads: Vec<Head>,
+    rows: Vec<Line>,
+    with_talks: bool,
+    foot: Vec<String>,
+    total: usize,
+    all: usize,
+    more: String,
+    lanes: Vec<Lane>,
+    board: bool,
+    figures: Vec<Figure>,
+    stages: Vec<(String, String, &'static str)>,
+    presets: Vec<(&'static str, &'static str, &'static str)>,
+    preset_url: String,
+    untouched: bool,
+    clear: String,
+}
+
+/// The list of a book.
+pub(super) async fn list<B: Book>(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(wish): Query<Wish>,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)
+                    .map_err(|error| CrmError::Refused(error.to_string()))?;
+                page::<B>(&scene, snap, shell, (None, &wish))
+            })
+        })
+        .await?;
+    answer(&hx, &page)
+}
+
+pub(super) fn answer(hx: &Hx, page: &ListPage) -> Result<Response, PageError> {
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(page),
+    }
+}
+
+/// The address of a list with another wish.
+fn address(base: &str, wish: &Wish) -> String {
+    let mut pairs = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        if !value.is_empty() {
+            pairs.push(format!("{name}={}", format::query_value(value)));
+        }
+    };
+    add("q", &wish.q);
+    add("sort", &wish.sort);
+    add("layout", &wish.layout);
+    add("cols", &wish.cols);
+    add("archived", &wish.archived);
+    if 0 < wish.from {
+        add("from", &wish.from.to_string());
+    }
+    match pairs.is_empty() {
+        true => base.to_owned(),
+        false => format!("{base}?{}", pairs.join("&")),
+    }
+}
+
+/// The page of a list: of contacts, organizations, or a collection.
+pub(super) fn page<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (collection, wish): (Option<&Collection>, &Wish),
+) -> Result<ListPage, CrmError> {
+    let id = collection.map(|one| one.id);
+    let home = B::home(id);
+    let look = Look::new(scene, read, home)?;
+    let around = look.around(scene, read, home)?;
+    let asked = list::Asked {
+        q: wish.q.clone(),
+        sort: wish.sort.clone(),
+        collection: id,
+        archived: !wish.archived.is_empty(),
+    };
+    let found = list::find::<B>(read, &asked, &around)?;
+    let base = list_url::<B>(scene, id);
+    let board = wish.layout == "board" && look.columns.iter().any(|column| column.key == STAGE);
+    let keys = keys(home, &look.columns, &wish.cols);
+    let line = |row: Row<B>| drawn(scene, read, (&look, &around.due, &keys), row);
+    let (mut rows, mut lanes, mut more) = (Vec::new(), Vec::new(), String::new());
+    if board {
+        lanes = lanes_of::<B>(
+            read,
+            (&look, &found),
+            &line,
+            &address(&base, &Wish { layout: String::new(), ..wish.clone() }),
+        )?;
+    } else {
+        let ids: Vec<B::Id> = found.ids.iter().skip(wish.from).take(PAGE).copied().collect();
+        rows = list::rows::<B>(read, &ids)?.into_iter().map(line).collect::<Result<_, _>>()?;
+        if wish.from + PAGE < found.ids.len() {
+            more = address(&base, &Wish { from: wish.from + PAGE, ..wish.clone() });
+        }
+    }
+    let noun = B::noun();
+    let with = |q: &str| Wish { q: q.to_owned(), from: 0, archived: String::new(), ..wish.clone() };
+    let is_contacts = home == Home::Contacts;
+    let stage = look.columns.iter().find(|column| column.key == STAGE);
+    Ok(ListPage {
+        live: Live::new(address(&base, wish))
+            .table(B::TABLE.name)
+            .table("interactions")
+            .table("fields")
+            .calm(),
+        title: collection
+            .map_or_else(|| kernel::text::capitalized(noun.many), |one| one.name.clone()),
+        about: collection.map_or_else(String::new, |one| one.description.clone()),
+        icon: collection.map_or_else(String::new, |one| one.icon.clone()),
+        one: noun.one,
+        many: noun.many,
+        new_url: match id {
+            Some(id) => scene.ws.url(&format!("collections/{id}/new")),
+            None => format!("{base}/new"),
+        },
+        bulk_url: format!("{base}/bulk"),
+        fields_url: scene.ws.url(&format!("settings/fields?of={}", word_of(home))),
+        edit: collection.map(|one| super::collections::Editing::of(scene, one)),
+        may_write: scene.may_write,
+        tabs: tabs(&base, wish, (is_contacts, found.all), &with),
+        layouts: layouts(&base, wish, stage.is_some()),
+        choosing: choosing(&base, wish, &look.columns, &keys),
+        hidden: vec![
+            ("sort", wish.sort.clone()),
+            ("layout", wish.layout.clone()),
+            ("cols", wish.cols.clone()),
+        ],
+        q: wish.q.clone(),
+        heads: heads(&base, wish, &look.columns, &keys),
+        foot: foot(&look.columns, &keys, &found.sums),
+        with_talks: is_contacts,
+        total: found.ids.len(),
+        all: found.all,
+        figures: if board { figures(stage, &look.columns, &found.stages) } else { Vec::new() },
+        stages: stage.map_or_else(Vec::new, stages),
+        untouched: found.all == 0 && asked.q.is_empty() && !asked.archived,
+        presets: match is_contacts && found.all == 0 && look.columns.iter().all(|column| column.own)
+        {
+            true => PRESETS.iter().map(|one| (one.key, one.label, one.about)).collect(),
+            false => Vec::new(),
+        },
+        preset_url: scene.ws.url("settings/fields/start"),
+        clear: address(&base, &with("")),
+        problems: found.problems,
+        shell,
+        base,
+        rows,
+        more,
+        lanes,
+        board,
+    })
+}
+
+/// Table and board.
+fn layouts(base: &str, wish: &Wish, has_stages: bool) -> Vec<Tab> {
+    if !has_stages {
+        return Vec::new();
+    }
+    let tab = |layout: &str, label: &str, icon| {
+        let at = address(base, &Wish { layout: layout.to_owned(), from: 0, ..wish.clone() });
+        Tab::new(label, at, layout == wish.layout).icon(icon)
+    };
+    vec![tab("", "Table", "list"), tab("board", "Board", "board")]
+}
+
+/// Key, label and colour of each stage.
+fn stages(column: &Column) -> Vec<(String, String, &'static str)> {
+    let all = column.choices.iter();
+    all.map(|one| (one.key.clone(), one.label.clone(), one.colour.word())).collect()
+}
+
+fn tabs(
+    base: &str,
+    wish: &Wish,
+    (contacts, all): (bool, usize),
+    with: &dyn Fn(&str) -> Wish,
+) -> Vec<Tab> {
+    let archived = !wish.archived.is_empty();
+    let tab =
+        |label: &str, q: &str| Tab::new(label, address(base, &with(q)), !archived && wish.q == q);
+    let mut tabs = vec![tab("All", "")];
+    if !archived && let Some(first) = tabs.first_mut() {
+        first.count = Some(u64::try_from(all).unwrap_or_default());
+    }
+    if contacts {
+        tabs.push(tab("Follow-up due", "due:<1d"));
+    }
+    tabs.push(tab("To check", "is:unchecked"));
+    let away = Wish { archived: "1".to_owned(), q: String::new(), from: 0, ..wish.clone() };
+    tabs.push(Tab::new("Archived", address(base, &away), archived));
+    tabs
+}
+
+/// The keys of the columns that are shown.
+fn keys(home: Home, columns: &[Column], wish: &str) -> Vec<String> {
+    match wish.is_empty() {
+        true => columns::shown_first(home, columns),
+        false => {
+            let known =
+                |key: &&str| columns.iter().any(|column| column.key == **key && column.key != NAME);
+            wish.split(',').filter(known).map(str::to_owned).collect()
+        }
+    }
+}
+
+/// A line a column: whether it is shown, and the list with or without it.
+fn choosing(base: &str, wish: &Wish, columns: &[Column], keys: &[String]) -> Vec<Tab> {
+    let others = columns.iter().filter(|column| column.key != NAME);
+    others
+        .map(|column| {
+            let is_shown = keys.contains(&column.key);
+            let mut cols: Vec<&str> = keys.iter().map(String::as_str).collect();
+            match is_shown {
+                true => cols.retain(|key| *key != column.key),
+                false => cols.push(&column.key),
+            }
+            let cols = if cols.is_empty() { "-".to_owned() } else { cols.join(",") };
+            Tab::new(&column.label, address(base, &Wish { cols, ..wish.clone() }), is_shown)
+        })
+        .collect()
+}
+
+fn heads(base: &str, wish: &Wish, columns: &[Column], keys: &[String]) -> Vec<Head> {
+    let head = |key: &str, label: &str, number: bool| {
+        let down = format!("-{key}");
+        let (sorted, next) = match wish.sort.as_str() {
+            sort if sort == key => ("ascending", down),
+            sort if sort == down => ("descending", String::new()),
+            _ if number => ("", down),
+            _ => ("", key.to_owned()),
+        };
+        let sort = address(base, &Wish { sort: next, from: 0, ..wish.clone() });
+        Head { key: key.to_owned(), label: label.to_owned(), sort, sorted, number }
+    };
+    let mut heads = vec![head(NAME, columns.first().map_or("Name", |column| &column.label), false)];
+    for key in keys {
+        if let Some(column) = columns.iter().find(|column| column.key == *key) {
+            heads.push(head(key, &column.label, column.kind.is_number()));
+        }
+    }
+    heads
+}
+
+/// The sum below each column of numbers.
+fn foot(
+    columns: &[Column],
+    keys: &[String],
+    sums: &BTreeMap<String, (usize, Decimal)>,
+) -> Vec<String> {
+    let sum = |key: &String| {
+        let column = columns.iter().find(|column| column.key == *key)?;
+        sums.get(key).map(|(_, sum)| column.look.shown(*sum))
+    };
+    let all: Vec<String> = keys.iter().map(|key| sum(key).unwrap_or_default()).collect();
+    if all.iter().all(String::is_empty) { Vec::new() } else { all }
+}
+
+fn drawn<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    (look, due, keys): (&Look<'_>, &BTreeMap<ContactId, jiff::civil::Date>, &[String]),
+    row: Row<B>,
+) -> Result<Line, CrmError> {
+    let cell = |key: &String| {
+        let column = look.columns.iter().find(|column| column.key == *key)?;
+        Some((key.clone(), shown(scene, look, column, row.cells.get(key)), column.kind.is_number()))
+    };
+    let contact = ContactId::from_uuid(row.id.uuid());
+    let is_contact = B::TABLE == crate::model::CONTACTS;
+    let today = days::day(scene.today.now, &scene.today.zone);
+    let day = |day: &jiff::civil::Date| {
+        let tone = match day.cmp(&today) {
+            std::cmp::Ordering::Less => "danger",
+            std::cmp::Ordering::Equal => "warn",
+            std::cmp::Ordering::Greater => "neutral",
+        };
+        let text =
+            if *day == today { "Today".to_owned() } else { day.strftime("%-d %b").to_string() };
+        (text, tone)
+    };
+    let last = if is_contact { queries::last_touch(read, contact)? } else { None };
+    Ok(Line {
+        id: row.id.to_string(),
+        href: row_url::<B>(scene, row.id),
+        face: Face::person(row.name()),
+        name: row.name().to_owned(),
+        cells: keys.iter().filter_map(cell).collect(),
+        due: if is_contact { due.get(&contact).map(day) } else { None },
+        last: last.map(|(kind, at)| (kind.glyph(), kind.label(), scene.time(at))),
+        second: second(look, &row),
+    })
+}
+
+/// The second line of a card: the organization, and the role there.
+fn second<B: Book>(look: &Look<'_>, row: &Row<B>) -> String {
+    let of = |key: &str| {
+        let column = look.columns.iter().find(|column| column.key == key)?;
+        row.value(key).map(|value| column.shown(value, &look.known))
+    };
+    let organization = of(columns::ORGANIZATION).or_else(|| of("company"));
+    [of("title"), organization].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn lanes_of<B: Book>(
+    read: &dyn Read,
+    (look, found): (&Look<'_>, &list::Found<B::Id>),
+    line: &dyn Fn(Row<B>) -> Result<Line, CrmError>,
+    list: &str,
+) -> Result<Vec<Lane>, CrmError> {
+    let Some(stage) = look.columns.iter().find(|column| column.key == STAGE) else {
+        return Ok(Vec::new());
+    };
+    let money = look.columns.iter().find(|column| column.kind.is_number());
+    let mut by_stage: BTreeMap<&str, Vec<Row<B>>> = BTreeMap::new();
+    let mut full = 0;
+    for id in &found.ids {
+        if full == stage.choices.len() {
+            break;
+        }
+        let Some(row) = read.get::<Row<B>>(*id)? else { continue };
+        let Some(FieldValue::Choice(at)) = row.value(STAGE) else { continue };
+        let Some(choice) = stage.choices.iter().find(|choice| choice.key == *at) else { continue };
+        let cards = by_stage.entry(&choice.key).or_default();
+        if cards.len() < CARDS {
+            cards.push(row);
+            full += usize::from(cards.len() == CARDS);
+        }
+    }
+    let mut lanes = Vec::new();
+    for choice in &stage.choices {
+        let (total, sum) = found.stages.get(&choice.key).copied().unwrap_or_default();
+        let cards = by_stage.remove(choice.key.as_str()).unwrap_or_default();
+        let joint = if list.contains('?') { '&' } else { '?' };
+        lanes.push(Lane {
+            more: match cards.len() < total {
+                true => format!(
+                    "{list}{joint}q={}",
+                    format::query_value(&format!("stage:{}", choice.key))
+                ),
+                false => String::new(),
+            },
+            value: choice.key.clone(),
+            label: choice.label.clone(),
+            colour: choice.colour.word(),
+            tone: draw::tone(choice.stands),
+            total,
+            sum: money
+                .filter(|_| sum != Decimal::default())
+                .map_or_else(String::new, |one| one.look.shown(sum)),
+            cards: cards.into_iter().map(line).collect::<Result<_, _>>()?,
+        });
+    }
+    Ok(lanes)
+}
+
+/// What is open, what it is worth, what is likely to come of it, what was won.
+fn figures(
+    stage: Option<&Column>,
+    columns: &[Column],
+    stages: &BTreeMap<String, (usize, Decimal)>,
+) -> Vec<Figure> {
+    let Some(stage) = stage else { return Vec::new() };
+    let money = columns.iter().find(|column| column.kind.is_number());
+    let (mut open, mut won) = ((0, 0), (0, 0));
+    let mut likely = 0_i128;
+    for choice in &stage.choices {
+        let (count, sum) = stages.get(&choice.key).copied().unwrap_or_default();
+        let sum = sum.millionths();
+        match choice.stands {
+            Stands::Open => {
+                open = (open.0 + count, open.1 + sum);
+                likely += i128::from(sum) * i128::from(choice.chance) / 100;
+            }
+            Stands::Won => won = (won.0 + count, won.1 + sum),
+            Stands::Lost => {}
+        }
+    }
+    let shown = |millionths: i64| {
+        money
+            .map(|column| column.look.shown(Decimal::of_millionths(millionths)))
+            .unwrap_or_default()
+    };
+    let note = money.map_or_else(String::new, |column| column.label.clone());
+    let mut figures =
+        vec![Figure { label: "Open", value: open.0.to_string(), note: String::new() }];
+    if money.is_some() {
+        figures.push(Figure { label: "Value", value: shown(open.1), note: note.clone() });
+        let likely = i64::try_from(likely).unwrap_or(i64::MAX);
+        figures.push(Figure {
+            label: "Likely",
+            value: shown(likely),
+            note: "by the chance of each stage".to_owned(),
+        });
+    }
+    let worth = if money.is_some() && won.1 != 0 { shown(won.1) } else { String::new() };
+    figures.push(Figure { label: "Won", value: won.0.to_string(), note: worth });
+    figures
+}

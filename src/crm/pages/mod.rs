@@ -1,0 +1,97 @@
+//! Pages of contacts, organizations and collections: lists as table and board, the page of one record, its fields.
+
+mod acts;
+mod collections;
+mod draw;
+mod fields;
+mod list;
+mod show;
+
+pub(crate) use fields::home_of;
+
+use features::tasks::queries::scene::Scene;
+use kernel::Can;
+use noun::Column;
+use store::Read;
+use web::routes::{Needs as _, Routes};
+
+use crate::columns;
+use crate::error::CrmError;
+use crate::list::Around;
+use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records};
+use crate::names::Known;
+use crate::queries;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    book::<Contacts>(Routes::new(), "/contacts")
+        .merge(book::<Organizations>(Routes::new(), "/organizations"))
+        .merge(record::<Records>(Routes::new(), "/records/{id}"))
+        .merge(collections::routes())
+        .merge(fields::routes())
+        .post("/suggestions/{id}/{verb}", acts::decide.needs(Can::Write))
+        .post("/talks/{id}/{verb}", acts::talk.needs(Can::Write))
+}
+
+/// The list of a book, and the pages of its records.
+fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
+    let routes = routes
+        .get(at, list::list::<B>.needs(Can::Read))
+        .post(at, acts::create::<B>.needs(Can::Write))
+        .get(path(at, "/new"), show::new::<B>.needs(Can::Write))
+        .post(path(at, "/bulk"), acts::bulk::<B>.needs(Can::Write));
+    record::<B>(routes, path(at, "/{id}"))
+}
+
+fn record<B: Book>(routes: Routes, at: &'static str) -> Routes {
+    routes
+        .get(at, show::show::<B>.needs(Can::Read))
+        .post(at, acts::save::<B>.needs(Can::Write))
+        .get(path(at, "/cell"), show::cell::<B>.needs(Can::Write))
+        .post(path(at, "/talks"), acts::log::<B>.needs(Can::Write))
+        .post(path(at, "/{verb}"), acts::act::<B>.needs(Can::Write))
+}
+
+/// A path below another; made once, for the life of the process.
+fn path(at: &str, below: &str) -> &'static str {
+    format!("{at}{below}").leak()
+}
+
+/// The columns of rows and who is named in them, as somebody sees them.
+struct Look<'r> {
+    columns: Vec<Column>,
+    known: Known<'r>,
+}
+
+impl<'r> Look<'r> {
+    fn new(scene: &Scene, read: &'r dyn Read, home: Home) -> Result<Self, CrmError> {
+        Ok(Self { columns: columns::of(read, home)?, known: Known::new(read, scene.myself())? })
+    }
+
+    fn around(&self, scene: &Scene, read: &dyn Read, home: Home) -> Result<Around<'_>, CrmError> {
+        Ok(Around {
+            columns: &self.columns,
+            names: &self.known,
+            today: scene.today.now.to_zoned(scene.today.zone.clone()).date(),
+            zone: scene.today.zone.clone(),
+            due: match home {
+                Home::Contacts => queries::follow_ups(read)?,
+                _ => std::collections::BTreeMap::new(),
+            },
+        })
+    }
+}
+
+/// The address of the list that rows belong to.
+fn list_url<B: Book>(scene: &Scene, collection: Option<CollectionId>) -> String {
+    match collection {
+        Some(id) => scene.ws.url(&format!("collections/{id}")),
+        None => scene.ws.url(B::PATH),
+    }
+}
+
+/// The address of a row's page.
+fn row_url<B: Book>(scene: &Scene, id: B::Id) -> String {
+    scene.ws.url(&format!("{}/{id}", B::PATH))
+}

@@ -1,0 +1,513 @@
+//! The page of one record: its cells with where each comes from, its talks, its tasks, who belongs to it; the form of a
+//! new one; the editor of one cell of a table.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::links::model::Target as LinkTarget;
+use features::links::queries as links;
+use features::tasks::model::Task;
+use features::tasks::queries::scene::Scene;
+use kernel::key::KeyBuf;
+use kernel::{FieldError, TypedId as _};
+use noun::{Kind, value_in};
+use serde_json::{Map, Value};
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::format;
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Face};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::draw::{self, From, Input, Shown, Suggested};
+use super::{Look, list_url, row_url};
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{
+    Book, CONTACTS, Collection, CollectionId, ContactId, Home, ORGANIZATIONS, OrganizationId, Row,
+    Talk, TalkKind,
+};
+use crate::queries;
+
+/// Talks on a page.
+const TALKS: usize = 200;
+
+/// A cell of the page.
+pub(super) struct CellView {
+    input: Input,
+    shown: Shown,
+    from: Option<From>,
+    suggested: Option<Suggested>,
+    /// What was read, so that a save tells whether somebody else was faster.
+    was: String,
+    long: Option<SafeHtml>,
+}
+
+/// Cells under a heading.
+pub(super) struct Group {
+    label: String,
+    cells: Vec<CellView>,
+}
+
+/// A talk of the timeline.
+pub(super) struct TalkLine {
+    id: String,
+    glyph: &'static str,
+    kind: &'static str,
+    way: &'static str,
+    subject: String,
+    body: SafeHtml,
+    at: RelTime,
+    by: Face,
+    next: String,
+    due: String,
+    tone: &'static str,
+    done: bool,
+    with: Option<(String, String)>,
+}
+
+/// A task about the record.
+pub(super) struct TaskLine {
+    name: String,
+    title: String,
+    href: String,
+    state: (&'static str, &'static str),
+    face: Face,
+}
+
+#[derive(Template)]
+#[template(path = "crm/show.html", blocks = ["head", "cells", "talks"])]
+pub(super) struct ShowPage {
+    shell: Shell,
+    base: String,
+    list_url: String,
+    list_label: String,
+    talk_url: String,
+    suggestion_url: String,
+    one: &'static str,
+    head_live: Live,
+    cells_live: Live,
+    talks_live: Live,
+    name: String,
+    face: Face,
+    second: String,
+    archived: bool,
+    may_write: bool,
+    talks_with: bool,
+    groups: Vec<Group>,
+    to_check: usize,
+    due: Option<usize>,
+    talks: Vec<TalkLine>,
+    kinds: Vec<Choice>,
+    people: Vec<(String, String, Face, String)>,
+    tasks: Vec<TaskLine>,
+    ask_url: String,
+    history: String,
+    wrong: String,
+    typed: Map<String, Value>,
+    new_contact: String,
+}
+
+impl ShowPage {
+    /// What was typed into a field of a form that came back.
+    fn typed(&self, field: &str) -> &str {
+        self.typed.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    part: String,
+    key: String,
+}
+
+/// The page of a record.
+pub(super) async fn show<B: Book>(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        let row = queries::resolve::<B>(snap, &said)?;
+        page(&scene, snap, shell, &row)
+    })?;
+    match (hx.is_partial(), asked.part.as_str()) {
+        (true, "head") => html::fragment(&page.as_head()),
+        (true, "cells") => html::fragment(&page.as_cells()),
+        (true, "talks") => html::fragment(&page.as_talks()),
+        _ => html::page(&page),
+    }
+}
+
+/// Who looks at what.
+pub(super) fn scene(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Scene, CrmError> {
+    Scene::new(ws, who, read).map_err(|error| CrmError::Refused(error.to_string()))
+}
+
+/// The page with what is wrong with a form that came back.
+pub(super) fn refused<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (id, wrong, typed): (B::Id, &str, Map<String, Value>),
+) -> Result<Response, PageError> {
+    let row = queries::get_rev::<B>(read, id)?.0;
+    let page = ShowPage { wrong: wrong.to_owned(), typed, ..page(scene, read, shell, &row)? };
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+fn page<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    row: &Row<B>,
+) -> Result<ShowPage, CrmError> {
+    let look = Look::new(scene, read, B::home(row.collection))?;
+    let base = row_url::<B>(scene, row.id);
+    let live = |part: &str| Live::new(format!("{base}?part={part}")).record(B::TABLE.name, row.id);
+    let (is_contact, is_organization) = (B::TABLE == CONTACTS, B::TABLE == ORGANIZATIONS);
+    let talks = match (is_contact, is_organization) {
+        (true, _) => queries::talks_with(read, ContactId::from_uuid(row.id.uuid()), TALKS)?,
+        (_, true) => queries::talks_of(read, OrganizationId::from_uuid(row.id.uuid()), TALKS)?,
+        _ => Vec::new(),
+    };
+    let talks: Vec<TalkLine> = talks
+        .into_iter()
+        .map(|talk| talk_line(scene, read, (&look, is_organization), talk))
+        .collect::<Result<_, _>>()?;
+    let people = match is_organization {
+        true => people(scene, read, OrganizationId::from_uuid(row.id.uuid()))?,
+        false => Vec::new(),
+    };
+    let home: Option<Collection> = row.collection.map(|id| read.get(id)).transpose()?.flatten();
+    let groups = groups(scene, read, &look, row)?;
+    let list_label =
+        home.map_or_else(|| kernel::text::capitalized(B::noun().many), |home| home.name);
+    Ok(ShowPage {
+        shell,
+        list_url: list_url::<B>(scene, row.collection),
+        list_label,
+        talk_url: scene.ws.url("talks"),
+        suggestion_url: scene.ws.url("suggestions"),
+        one: B::noun().one,
+        head_live: live("head").table("interactions"),
+        cells_live: live("cells").table("suggestions").table("fields"),
+        talks_live: live("talks").table("interactions"),
+        name: row.name().to_owned(),
+        face: Face::person(row.name()),
+        second: second(&look, row),
+        archived: row.archived_at.is_some(),
+        may_write: scene.may_write,
+        talks_with: is_contact || is_organization,
+        to_check: groups
+            .iter()
+            .flat_map(|group| &group.cells)
+            .filter(|cell| cell.shown.unchecked || cell.suggested.is_some())
+            .count(),
+        groups,
+        due: talks.iter().rposition(|talk| !talk.due.is_empty() && !talk.done),
+        talks,
+        kinds: TalkKind::ALL
+            .map(|(kind, word, label, _)| Choice::new(word, label, kind == TalkKind::Note))
+            .to_vec(),
+        people,
+        tasks: tasks(scene, read, row)?,
+        ask_url: ask_url(scene, row, &base),
+        history: scene.ws.url(&format!("history/{}/{}", B::TABLE.name, row.id)),
+        wrong: String::new(),
+        typed: Map::new(),
+        new_contact: match is_organization {
+            true => scene
+                .ws
+                .url(&format!("contacts/new?organization={}", format::query_value(row.name()))),
+            false => String::new(),
+        },
+        base,
+    })
+}
+
+/// A new task about the record.
+fn ask_url<B: Book>(scene: &Scene, row: &Row<B>, base: &str) -> String {
+    let about = format!(
+        "About [{}]({base}) ({} `{}`).\n\n",
+        row.name().replace(['[', ']'], ""),
+        B::noun().word,
+        row.id
+    );
+    scene.ws.url(&format!("tasks/new?description={}", format::query_value(&about)))
+}
+
+fn second<B: Book>(look: &Look<'_>, row: &Row<B>) -> String {
+    let of = |key: &str| {
+        let column = look.columns.iter().find(|column| column.key == key)?;
+        row.value(key).map(|value| column.shown(value, &look.known))
+    };
+    let organization = of(columns::ORGANIZATION).or_else(|| of("company"));
+    let parts = [of("title"), organization, of("type"), of("industry"), of("location")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn groups<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    look: &Look<'_>,
+    row: &Row<B>,
+) -> Result<Vec<Group>, CrmError> {
+    let suggestions = queries::suggestions::<B>(read, row.id)?;
+    let mut groups: Vec<Group> = Vec::new();
+    for column in &look.columns {
+        let cell = row.cells.get(&column.key);
+        let value = value_in(&row.cells, &column.key);
+        let input = draw::input(scene, (look, read), column, value)?;
+        let suggestion = suggestions.iter().find(|one| one.field == column.key);
+        let view = CellView {
+            was: input.value.clone(),
+            input,
+            shown: draw::shown(scene, look, column, cell),
+            from: cell
+                .filter(|cell| cell.value.is_some())
+                .map(|cell| draw::origin(scene, look, &cell.origin)),
+            suggested: suggestion.map(|one| draw::suggested(scene, look, (column, one))),
+            long: match (column.kind, value) {
+                (Kind::LongText, Some(value)) => {
+                    Some(scene.md(read, value.text().unwrap_or_default()))
+                }
+                _ => None,
+            },
+        };
+        let label = match column.group.as_str() {
+            "" => "Details",
+            group => group,
+        };
+        match groups.iter_mut().find(|group| group.label == label) {
+            Some(group) => group.cells.push(view),
+            None => groups.push(Group { label: label.to_owned(), cells: vec![view] }),
+        }
+    }
+    Ok(groups)
+}
+
+fn talk_line(
+    scene: &Scene,
+    read: &dyn Read,
+    (look, of_organization): (&Look<'_>, bool),
+    talk: Talk,
+) -> Result<TalkLine, CrmError> {
+    let today = features::tasks::queries::due::day(scene.today.now, &scene.today.zone);
+    let with = match talk.contact.filter(|_| of_organization) {
+        Some(id) => read
+            .get::<crate::model::Contact>(id)?
+            .map(|contact| (contact.name().to_owned(), scene.ws.url(&format!("contacts/{id}")))),
+        None => None,
+    };
+    let (due, tone) = match talk.next_on {
+        Some(day) if day == today => ("today".to_owned(), "warn"),
+        Some(day) if day < today => (format!("since {}", day.strftime("%-d %b")), "danger"),
+        Some(day) => (format!("on {}", day.strftime("%-d %b %Y")), "neutral"),
+        None => (String::new(), "neutral"),
+    };
+    Ok(TalkLine {
+        id: talk.id.to_string(),
+        glyph: talk.kind.glyph(),
+        kind: talk.kind.label(),
+        way: match talk.way {
+            Some(crate::model::Way::Inbound) => "received",
+            Some(crate::model::Way::Outbound) => "sent",
+            None => "",
+        },
+        body: scene.md(read, &talk.body),
+        subject: talk.subject,
+        at: scene.time(talk.occurred_at),
+        by: look.known.people.actor(talk.by),
+        next: talk.next_action,
+        due,
+        tone,
+        done: talk.next_done_at.is_some(),
+        with,
+    })
+}
+
+fn people(
+    scene: &Scene,
+    read: &dyn Read,
+    organization: OrganizationId,
+) -> Result<Vec<(String, String, Face, String)>, CrmError> {
+    let all = queries::contacts_of(read, organization)?;
+    let line = |contact: crate::model::Contact| {
+        let href = scene.ws.url(&format!("contacts/{}", contact.id));
+        (
+            contact.name().to_owned(),
+            href,
+            Face::person(contact.name()),
+            contact.text("title").to_owned(),
+        )
+    };
+    Ok(all.into_iter().filter(|contact| contact.archived_at.is_none()).map(line).collect())
+}
+
+/// The tasks that link to the record.
+fn tasks<B: Book>(scene: &Scene, read: &dyn Read, row: &Row<B>) -> Result<Vec<TaskLine>, CrmError> {
+    let target = LinkTarget::Row(B::TABLE.number, KeyBuf::of(&row.id).into_bytes());
+    let mut lines = Vec::new();
+    for link in links::to(read, &target)? {
+        let Some(task) = read.get::<Task>(link.task)? else { continue };
+        lines.push(TaskLine {
+            name: scene.name(&task),
+            href: scene.href(&task),
+            state: (task.status.word(), task.status.label()),
+            face: scene.people.face_or_nobody(task.assignee),
+            title: task.title,
+        });
+    }
+    Ok(lines)
+}
+
+#[derive(Template)]
+#[template(path = "crm/new.html", blocks = [])]
+struct NewPage {
+    shell: Shell,
+    title: String,
+    action: String,
+    list_url: String,
+    list_label: String,
+    inputs: Vec<Input>,
+    more: Vec<Input>,
+    summary: String,
+    verb: String,
+}
+
+/// The form of a new record; what stands in the address is filled in.
+pub(super) async fn new<B: Book>(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(typed): Query<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        new_form::<B>(&scene, snap, shell, (None, &typed, &[]))
+    })
+}
+
+/// The form of a new record with what was typed, and what is wrong with it.
+pub(super) fn new_form<B: Book>(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (collection, typed, wrong): (Option<CollectionId>, &Map<String, Value>, &[FieldError]),
+) -> Result<Response, PageError> {
+    /// Fields of HQ that a new record rarely has.
+    const LATER: [&str; 12] = [
+        "email_2",
+        "phone_2",
+        "company",
+        "website_url",
+        "linkedin_url",
+        "twitter_url",
+        "handle",
+        "relationship_strength",
+        "how_we_met",
+        "last_contact_date",
+        "do_not_contact",
+        "source",
+    ];
+    let home = B::home(collection);
+    let look = Look::new(scene, read, home)?;
+    let (mut inputs, mut more) = (Vec::new(), Vec::new());
+    for column in &look.columns {
+        let mut input = draw::input(scene, (&look, read), column, None).map_err(CrmError::from)?;
+        if let Some(text) = typed.get(&column.key).and_then(Value::as_str) {
+            text.clone_into(&mut input.value);
+        }
+        let first = column.key == columns::STAGE && !typed.contains_key(&column.key);
+        for (n, choice) in input.choices.iter_mut().enumerate() {
+            choice.chosen = match first {
+                true => n == 1,
+                false => choice.value == input.value,
+            };
+        }
+        if column.key == columns::STAGE {
+            input.choices.retain(|choice| !choice.value.is_empty());
+        }
+        match column.own && LATER.contains(&column.key.as_str()) && home == Home::Contacts {
+            true => more.push(input),
+            false => inputs.push(input),
+        }
+    }
+    let others = draw::refused(&mut inputs, wrong);
+    let summary = match others.is_empty() {
+        true => String::new(),
+        false => {
+            let of_more: Vec<FieldError> = wrong
+                .iter()
+                .filter(|one| more.iter().any(|input| input.name == one.field))
+                .cloned()
+                .collect();
+            draw::refused(&mut more, &of_more);
+            others
+        }
+    };
+    let base = list_url::<B>(scene, collection);
+    let name: Option<Collection> =
+        collection.map(|id| read.get(id)).transpose().map_err(CrmError::from)?.flatten();
+    let page = NewPage {
+        shell,
+        title: format!("New {}", B::noun().one),
+        list_label: name.map_or_else(|| kernel::text::capitalized(B::noun().many), |one| one.name),
+        action: base.clone(),
+        list_url: base,
+        inputs,
+        more,
+        summary,
+        verb: format!("Create {}", B::noun().one),
+    };
+    match wrong.is_empty() {
+        true => html::page(&page),
+        false => html::document(StatusCode::UNPROCESSABLE_ENTITY, &page),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "crm/_cell_edit.html")]
+struct CellEdit {
+    action: String,
+    input: Input,
+    was: String,
+}
+
+/// The editor of one cell of a table.
+pub(super) async fn cell<B: Book>(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let edit = ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        let row = queries::resolve::<B>(snap, &said)?;
+        let look = Look::new(&scene, snap, B::home(row.collection))?;
+        let column = look.columns.iter().find(|column| column.key == asked.key);
+        let column = column.ok_or_else(|| CrmError::no("field", &asked.key))?;
+        let input = draw::input(&scene, (&look, snap), column, row.value(&column.key))?;
+        Ok::<_, CrmError>(CellEdit {
+            action: row_url::<B>(&scene, row.id),
+            was: input.value.clone(),
+            input,
+        })
+    })?;
+    html::fragment(&edit)
+}

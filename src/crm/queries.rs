@@ -1,0 +1,161 @@
+//! Reads of contacts, organizations, collections, their talks and what is suggested for them.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use kernel::key::KeyBuf;
+use kernel::{Timestamp, TypedId as _};
+use noun::Target;
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::error::CrmError;
+use crate::model::{
+    BY_CONTACT, BY_DUE, BY_NAME, BY_ORGANIZATION, BY_ROW, Book, Collection, CollectionId, Contact,
+    ContactId, Contacts, OrganizationId, Row, Suggestion, Talk, TalkKind, identity_key, row_key,
+};
+use crate::names::row_called;
+
+/// A row by its id, with its rev.
+///
+/// # Errors
+/// When there is none.
+pub fn get_rev<B: Book>(read: &dyn Read, id: B::Id) -> Result<(Row<B>, u64), CrmError> {
+    read.get_rev::<Row<B>>(id)?.ok_or_else(|| CrmError::no(B::noun().one, &id.to_string()))
+}
+
+/// A row by its id, by its name, or by an address of mail.
+///
+/// # Errors
+/// When there is none, or several have that name.
+pub fn resolve<B: Book>(read: &dyn Read, said: &str) -> Result<Row<B>, CrmError> {
+    if let Some(row) = row_called::<B>(read, said)? {
+        return Ok(row);
+    }
+    if let Some(index) = B::EMAIL {
+        let mut key = KeyBuf::new();
+        key.text(&said.trim().to_lowercase());
+        if let Some(row) = read.find::<Row<B>>(index, &key)? {
+            return Ok(row);
+        }
+    }
+    let named = crate::model::name_key(None, said);
+    match read.ids::<Row<B>>(B::IDENTITY, &Range::prefix(named).limit(2))?.len() {
+        2 => Err(CrmError::Refused(format!(
+            "several {} are called \"{}\"; name one by its id",
+            B::noun().many,
+            kernel::text::ellipsis(said, 60)
+        ))),
+        _ => Err(CrmError::no(B::noun().one, said)),
+    }
+}
+
+/// A collection by its id or its name.
+///
+/// # Errors
+/// When there is none.
+pub fn collection(read: &dyn Read, said: &str) -> Result<Collection, CrmError> {
+    let found = match said.trim().parse::<CollectionId>() {
+        Ok(id) => read.get(id)?,
+        Err(_) => {
+            let mut key = KeyBuf::new();
+            key.text(&said.trim().to_lowercase());
+            read.find(BY_NAME, &key)?
+        }
+    };
+    found.ok_or_else(|| CrmError::no("collection", said))
+}
+
+/// All collections in use by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn collections(read: &dyn Read) -> Result<Vec<Collection>, StoreError> {
+    read.scan(BY_NAME, &Range::all())
+}
+
+/// The talks with a contact, newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn talks_with(
+    read: &dyn Read,
+    contact: ContactId,
+    most: usize,
+) -> Result<Vec<Talk>, StoreError> {
+    read.scan(BY_CONTACT, &Range::prefix(KeyBuf::of(&contact)).reverse().limit(most))
+}
+
+/// The talks with an organization that name no contact, and those with its contacts; newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn talks_of(
+    read: &dyn Read,
+    organization: OrganizationId,
+    most: usize,
+) -> Result<Vec<Talk>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&organization)).reverse().limit(most);
+    let mut all: Vec<Talk> = read.scan(BY_ORGANIZATION, &range)?;
+    for contact in contacts_of(read, organization)? {
+        all.extend(talks_with(read, contact.id, most)?);
+    }
+    all.sort_by_key(|talk| std::cmp::Reverse((talk.occurred_at, talk.id)));
+    all.dedup_by_key(|talk| talk.id);
+    all.truncate(most);
+    Ok(all)
+}
+
+/// The contacts of an organization, by name.
+///
+/// # Errors
+/// When the store fails.
+pub fn contacts_of(
+    read: &dyn Read,
+    organization: OrganizationId,
+) -> Result<Vec<Contact>, StoreError> {
+    let key = identity_key(None, &(4, organization.uuid().to_string()));
+    let mut all: Vec<Contact> = read.scan(Contacts::IDENTITY, &Range::prefix(key))?;
+    all.sort_by_key(|contact| contact.name().to_lowercase());
+    Ok(all)
+}
+
+/// The newest talk with a contact that was more than a note.
+///
+/// # Errors
+/// When the store fails.
+pub fn last_touch(
+    read: &dyn Read,
+    contact: ContactId,
+) -> Result<Option<(TalkKind, Timestamp)>, StoreError> {
+    /// Notes before the newest talk that are passed over.
+    const MOST: usize = 20;
+    let newest = talks_with(read, contact, MOST)?;
+    Ok(newest
+        .into_iter()
+        .find(|talk| talk.kind.is_touch())
+        .map(|talk| (talk.kind, talk.occurred_at)))
+}
+
+/// The day of the next follow-up of each contact that has one.
+///
+/// # Errors
+/// When the store fails.
+pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreError> {
+    let mut days = BTreeMap::new();
+    for talk in read.scan::<Talk>(BY_DUE, &Range::all())? {
+        if let (Some(contact), Some(day)) = (talk.contact, talk.next_on) {
+            let first = days.entry(contact).or_insert(day);
+            *first = (*first).min(day);
+        }
+    }
+    Ok(days)
+}
+
+/// What is suggested for a row, by field.
+///
+/// # Errors
+/// When the store fails.
+pub fn suggestions<B: Book>(read: &dyn Read, id: B::Id) -> Result<Vec<Suggestion>, StoreError> {
+    let row = Target { table: B::TABLE.number, id: id.uuid() };
+    read.scan(BY_ROW, &Range::prefix(row_key(row)))
+}

@@ -1,0 +1,476 @@
+//! Fields: made, changed, removed; stages and other choices; sets to start with.
+
+use kernel::text::one_line;
+use kernel::{FieldError, RowAct, rank};
+use noun::{AgentsMay, Choice, Column, FieldValue, Kind, Look, Stands, key_of};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
+
+use crate::cards::FIELD;
+use crate::columns::{self, STAGE, StageRow};
+use crate::error::CrmError;
+use crate::model::{
+    BY_KEY, Book, CONTACTS, CollectionId, Contacts, FieldDef, Home, Organizations, RECORDS_BY_HOME,
+    Records, Row, STAMPS,
+};
+
+/// The most fields that people make for one home.
+const MOST: usize = 200;
+/// The most choices of a field.
+const MOST_CHOICES: usize = 200;
+/// The longest label, in characters.
+const MAX_LABEL: usize = 60;
+
+/// What is to change in a field; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct FieldPatch {
+    /// What people read.
+    pub label: Option<String>,
+    /// The kind of its values; of a new field alone.
+    pub kind: Option<Kind>,
+    /// The look of its numbers.
+    pub look: Option<Look>,
+    /// The heading that it stands under.
+    pub group: Option<String>,
+    /// Its choices.
+    pub choices: Option<Vec<Choice>>,
+    /// Whether a record without it is refused.
+    pub required: Option<bool>,
+    /// The table of the records that it leads to; of a new field alone.
+    pub to: Option<u16>,
+    /// What it is for.
+    pub about: Option<String>,
+    /// What agents may do with it.
+    pub agents: Option<AgentsMay>,
+}
+
+/// Makes a field behind the others.
+///
+/// # Errors
+/// When the input is wrong, or there are enough.
+pub fn make_field(
+    tx: &mut WriteTx<'_>,
+    home: Home,
+    patch: FieldPatch,
+) -> Result<FieldDef, CrmError> {
+    let all: Vec<FieldDef> = tx.scan(BY_KEY, &Range::prefix(home.key()))?;
+    if MOST <= all.len() {
+        return Err(CrmError::Refused(format!("there are {MOST} fields already")));
+    }
+    let label = patch.label.clone().unwrap_or_default();
+    let key = key_of(&label);
+    let taken = |key: &str| {
+        all.iter().any(|def| def.key == key)
+            || columns::own(home).iter().any(|column| column.key == key)
+            || STAMPS.contains(&key)
+    };
+    if label.trim().is_empty() || key.is_empty() {
+        return Err(CrmError::field("label", "Give the field a name."));
+    }
+    if taken(&key) {
+        return Err(CrmError::field(
+            "label",
+            format!("There is a field \"{}\" already.", label.trim()),
+        ));
+    }
+    let last = all.iter().map(|def| def.rank.as_str()).max();
+    let now = tx.now();
+    let def = FieldDef {
+        id: tx.new_id(),
+        home,
+        key,
+        label,
+        kind: patch.kind.unwrap_or(Kind::Text),
+        look: Look::Plain,
+        group: String::new(),
+        choices: Vec::new(),
+        required: false,
+        to: patch.to.unwrap_or(CONTACTS.number),
+        about: String::new(),
+        agents: AgentsMay::Write,
+        rank: rank::after(last),
+        created_at: now,
+        updated_at: now,
+    };
+    let def = checked(with(def, patch))?;
+    tx.put(&def)?;
+    tx.emit(FIELD.event(&def.id, RowAct::Created));
+    Ok(def)
+}
+
+/// Changes a field, also one that HQ brings along. A choice that goes gives its records to the one that `replaced`
+/// names; without one they are refused while a record has it.
+///
+/// # Errors
+/// When the input is wrong, or a choice that is in use would go.
+pub fn change_field(
+    tx: &mut WriteTx<'_>,
+    (home, key): (Home, &str),
+    patch: FieldPatch,
+    replaced: Option<&str>,
+) -> Result<FieldDef, CrmError> {
+    let columns = columns::of(tx, home)?;
+    let column = columns.iter().find(|column| column.key == key);
+    let column = column.ok_or_else(|| CrmError::no("field", key))?.clone();
+    let old = def_of(tx, home, &column)?;
+    let is_new = tx.get::<FieldDef>(old.id)?.is_none();
+    let mut def = checked(with(old.clone(), FieldPatch { kind: None, to: None, ..patch }))?;
+    let kept = |choice: &Choice| def.choices.iter().any(|one| one.key == choice.key);
+    let gone: Vec<String> = old
+        .choices
+        .iter()
+        .filter(|choice| !kept(choice))
+        .map(|choice| choice.key.clone())
+        .collect();
+    if key == STAGE && def.choices.is_empty() {
+        return Err(CrmError::field("choices", "A pipeline has one stage at least."));
+    }
+    if !gone.is_empty() {
+        let to = replaced.filter(|to| !to.is_empty());
+        if let Some(to) = to
+            && !def.choices.iter().any(|choice| choice.key == to)
+        {
+            return Err(CrmError::field("replaced", "Choose one that stays."));
+        }
+        replace(tx, home, (key, &gone), to)?;
+    }
+    if def == old && !is_new {
+        return Ok(def);
+    }
+    def.updated_at = tx.now();
+    tx.put(&def)?;
+    tx.emit(match is_new {
+        true => FIELD.event(&def.id, RowAct::Created),
+        false => FIELD.changed(&old, &def),
+    });
+    Ok(def)
+}
+
+/// Sets the choices of a field by their labels alone: those that are there keep their keys.
+///
+/// # Errors
+/// As [`change_field`].
+pub fn set_choices(
+    tx: &mut WriteTx<'_>,
+    (home, key): (Home, &str),
+    labels: &[String],
+    replaced: Option<&str>,
+) -> Result<FieldDef, CrmError> {
+    let columns = columns::of(tx, home)?;
+    let column = columns.iter().find(|column| column.key == key);
+    let column = column.ok_or_else(|| CrmError::no("field", key))?;
+    let choice = |label: &String| {
+        column.choice(label).cloned().map_or_else(
+            || Choice::called(label.trim()),
+            |old| Choice { label: label.trim().to_owned(), ..old },
+        )
+    };
+    let choices = labels.iter().filter(|label| !label.trim().is_empty()).map(choice).collect();
+    let patch = FieldPatch { choices: Some(choices), ..FieldPatch::default() };
+    change_field(tx, (home, key), patch, replaced)
+}
+
+/// Removes a field that people made. Its values stay in the records and in their history, and come back with a field of
+/// the same name.
+///
+/// # Errors
+/// When there is none, or HQ brings it along.
+pub fn remove_field(tx: &mut WriteTx<'_>, (home, key): (Home, &str)) -> Result<FieldDef, CrmError> {
+    let mut at = home.key();
+    at.text(key);
+    let def: FieldDef = tx.find(BY_KEY, &at)?.ok_or_else(|| CrmError::no("field", key))?;
+    if columns::own(home).iter().any(|column| column.key == key) {
+        return Err(CrmError::Refused(format!("\"{}\" is a part of HQ and stays", def.label)));
+    }
+    tx.delete::<FieldDef>(def.id)?;
+    tx.emit(FIELD.event(&def.id, RowAct::Deleted));
+    Ok(def)
+}
+
+/// The stored field of a column; a new one for a column that nobody has changed yet.
+pub(super) fn def_of(
+    tx: &WriteTx<'_>,
+    home: Home,
+    column: &Column,
+) -> Result<FieldDef, StoreError> {
+    let mut key = home.key();
+    key.text(&column.key);
+    let found: Option<FieldDef> = tx.find(BY_KEY, &key)?;
+    if let Some(def) = found {
+        return Ok(FieldDef { choices: column.choices.clone(), ..def });
+    }
+    let now = tx.now();
+    Ok(FieldDef {
+        id: tx.new_id(),
+        home,
+        key: column.key.clone(),
+        label: column.label.clone(),
+        kind: column.kind,
+        look: column.look,
+        group: column.group.clone(),
+        choices: column.choices.clone(),
+        required: column.required,
+        to: column.to,
+        about: column.about.clone(),
+        agents: column.agents,
+        rank: rank::nth(0),
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+fn with(def: FieldDef, patch: FieldPatch) -> FieldDef {
+    FieldDef {
+        label: patch.label.map_or(def.label, |label| one_line(&label)),
+        look: patch.look.unwrap_or(def.look),
+        group: patch.group.map_or(def.group, |group| one_line(&group)),
+        choices: patch.choices.unwrap_or(def.choices),
+        required: patch.required.unwrap_or(def.required),
+        about: patch.about.map_or(def.about, |about| one_line(&about)),
+        agents: patch.agents.unwrap_or(def.agents),
+        ..def
+    }
+}
+
+/// The field as it is kept; all that is wrong at once.
+fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
+    let mut wrong = Vec::new();
+    if def.label.is_empty() {
+        wrong.push(FieldError::new("label", "Give the field a name."));
+    }
+    for (field, text, most) in [
+        ("label", &def.label, MAX_LABEL),
+        ("group", &def.group, MAX_LABEL),
+        ("about", &def.about, 300),
+    ] {
+        if most < text.chars().count() {
+            wrong.push(FieldError::new(field, format!("At most {most} characters.")));
+        }
+    }
+    if !def.kind.has_choices() {
+        def.choices.clear();
+    } else if def.choices.is_empty() && def.key != columns::TAGS {
+        wrong.push(FieldError::new("choices", "Write the choices, one on a line."));
+    }
+    let mut keys = Vec::new();
+    for choice in &mut def.choices {
+        choice.label = one_line(&choice.label);
+        choice.chance = choice.chance.min(100);
+        if choice.key.is_empty() {
+            choice.key = key_of(&choice.label);
+        }
+        let label = &choice.label;
+        if label.is_empty() || choice.key.is_empty() || MAX_LABEL < label.chars().count() {
+            wrong.push(FieldError::new("choices", format!("\"{label}\" cannot be a choice.")));
+        } else if label.contains([',', ';']) {
+            wrong.push(FieldError::new(
+                "choices",
+                format!("\"{label}\" has a comma; choices cannot."),
+            ));
+        } else if keys.contains(&choice.key) {
+            wrong.push(FieldError::new("choices", format!("\"{label}\" is there twice.")));
+        }
+        keys.push(choice.key.clone());
+    }
+    if MOST_CHOICES < def.choices.len() {
+        wrong.push(FieldError::new("choices", format!("At most {MOST_CHOICES} choices.")));
+    }
+    if wrong.is_empty() { Ok(def) } else { Err(CrmError::Invalid(wrong)) }
+}
+
+/// Moves all records from choices that go to another, or refuses while a record has one of them.
+fn replace(
+    tx: &mut WriteTx<'_>,
+    home: Home,
+    gone: (&str, &[String]),
+    to: Option<&str>,
+) -> Result<(), CrmError> {
+    match home {
+        Home::Contacts => replace_in::<Contacts>(tx, tx.list(&Range::all())?, gone, to),
+        Home::Organizations => replace_in::<Organizations>(tx, tx.list(&Range::all())?, gone, to),
+        Home::Collection(id) => replace_in::<Records>(tx, of_collection(tx, id)?, gone, to),
+    }
+}
+
+/// The records of a collection.
+fn of_collection(tx: &WriteTx<'_>, id: CollectionId) -> Result<Vec<Row<Records>>, StoreError> {
+    let mut key = kernel::key::KeyBuf::new();
+    key.part(id);
+    tx.scan(RECORDS_BY_HOME, &Range::prefix(key))
+}
+
+fn replace_in<B: Book>(
+    tx: &mut WriteTx<'_>,
+    rows: Vec<Row<B>>,
+    (key, gone): (&str, &[String]),
+    to: Option<&str>,
+) -> Result<(), CrmError> {
+    let has = |row: &Row<B>| match row.value(key) {
+        Some(FieldValue::Choice(one)) => gone.contains(one),
+        Some(FieldValue::Choices(all)) => all.iter().any(|one| gone.contains(one)),
+        _ => false,
+    };
+    let rows: Vec<Row<B>> = rows.into_iter().filter(has).collect();
+    let (Some(to), false) = (to, rows.is_empty()) else {
+        return match rows.len() {
+            0 => Ok(()),
+            n => Err(CrmError::field(
+                "replaced",
+                format!(
+                    "{n} of the {} have a choice that would go; choose what they get instead.",
+                    B::noun().many
+                ),
+            )),
+        };
+    };
+    for old in rows {
+        let mut row = old.clone();
+        if let Some(cell) = row.cells.get_mut(key) {
+            cell.value = match cell.value.take() {
+                Some(FieldValue::Choices(all)) => {
+                    let mut left: Vec<String> =
+                        all.into_iter().filter(|one| !gone.contains(one)).collect();
+                    if !left.iter().any(|one| one == to) {
+                        left.push(to.to_owned());
+                    }
+                    Some(FieldValue::Choices(left))
+                }
+                _ => Some(FieldValue::Choice(to.to_owned())),
+            };
+        }
+        row.updated_at = tx.now();
+        tx.put(&row)?;
+        tx.emit(B::noun().changed(&old, &row));
+    }
+    Ok(())
+}
+
+/// Stages and fields to start with.
+#[derive(Debug)]
+pub struct Preset {
+    /// The word in forms.
+    pub key: &'static str,
+    /// What people read.
+    pub label: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// The stages.
+    pub stages: &'static [StageRow],
+    /// The fields of contacts: label, kind, choices.
+    pub fields: &'static [(&'static str, Kind, &'static [&'static str])],
+}
+
+/// What a workspace can start with.
+pub const PRESETS: [Preset; 5] = [
+    Preset {
+        key: "sales",
+        label: "Sales",
+        about: "Lead, qualified, proposal, negotiation, won, lost; what a deal is worth and when it closes.",
+        stages: columns::SALES,
+        fields: &[
+            ("Deal value", Kind::Number, &[]),
+            ("Close date", Kind::Date, &[]),
+            ("Next step", Kind::Text, &[]),
+        ],
+    },
+    Preset {
+        key: "clients",
+        label: "Clients",
+        about: "Prospect, pitched, onboarding, active, paused; what kind of work it is and what it brings a month.",
+        stages: &[
+            ("Prospect", kernel::Hue::C9, Stands::Open, 10),
+            ("Pitched", kernel::Hue::C10, Stands::Open, 40),
+            ("Onboarding", kernel::Hue::C11, Stands::Open, 90),
+            ("Active", kernel::Hue::C6, Stands::Won, 100),
+            ("Paused", kernel::Hue::C3, Stands::Lost, 0),
+        ],
+        fields: &[
+            ("Engagement", Kind::Select, &["Retainer", "Project", "Hourly", "One-off"]),
+            ("Start date", Kind::Date, &[]),
+            ("Monthly value", Kind::Number, &[]),
+        ],
+    },
+    Preset {
+        key: "recruiting",
+        label: "Hiring",
+        about: "Sourced, screened, interview, offer, hired, rejected; experience, seniority and the CV.",
+        stages: &[
+            ("Sourced", kernel::Hue::C9, Stands::Open, 5),
+            ("Screened", kernel::Hue::C10, Stands::Open, 15),
+            ("Interview", kernel::Hue::C11, Stands::Open, 40),
+            ("Offer", kernel::Hue::C3, Stands::Open, 80),
+            ("Hired", kernel::Hue::C6, Stands::Won, 100),
+            ("Rejected", kernel::Hue::C1, Stands::Lost, 0),
+        ],
+        fields: &[
+            ("Years of experience", Kind::Number, &[]),
+            ("Seniority", Kind::Select, &["Junior", "Mid", "Senior", "Staff", "Principal"]),
+            ("CV", Kind::Url, &[]),
+        ],
+    },
+    Preset {
+        key: "outreach",
+        label: "Outreach to creators",
+        about: "Identified, researched, contacted, replied, active; platform, audience and the hook.",
+        stages: &[
+            ("Identified", kernel::Hue::C9, Stands::Open, 5),
+            ("Researched", kernel::Hue::C10, Stands::Open, 10),
+            ("Contacted", kernel::Hue::C11, Stands::Open, 25),
+            ("Replied", kernel::Hue::C3, Stands::Open, 60),
+            ("Active", kernel::Hue::C6, Stands::Won, 100),
+        ],
+        fields: &[
+            ("Subscribers", Kind::Number, &[]),
+            (
+                "Platform",
+                Kind::Select,
+                &["YouTube", "TikTok", "Instagram", "X", "LinkedIn", "Newsletter"],
+            ),
+            ("Hook", Kind::Text, &[]),
+        ],
+    },
+    Preset {
+        key: "personal",
+        label: "People I know",
+        about: "New, known, close; birthdays.",
+        stages: &[
+            ("New", kernel::Hue::C9, Stands::Open, 0),
+            ("Known", kernel::Hue::C10, Stands::Open, 0),
+            ("Close", kernel::Hue::C6, Stands::Won, 100),
+        ],
+        fields: &[("Birthday", Kind::Date, &[])],
+    },
+];
+
+/// Lays down the stages and fields of a preset for contacts. Stages that people have changed stay, and so does every
+/// field that is there. Gives how many fields it made.
+///
+/// # Errors
+/// When there is no such preset.
+pub fn start_with(tx: &mut WriteTx<'_>, key: &str) -> Result<usize, CrmError> {
+    let preset = PRESETS.iter().find(|preset| preset.key == key);
+    let preset = preset.ok_or_else(|| CrmError::no("set to start with", key))?;
+    let mut at = Home::Contacts.key();
+    at.text(STAGE);
+    if !tx.taken(BY_KEY, &at)? && tx.list::<Row<Contacts>>(&Range::all().limit(1))?.is_empty() {
+        let patch =
+            FieldPatch { choices: Some(columns::stages(preset.stages)), ..FieldPatch::default() };
+        change_field(tx, (Home::Contacts, STAGE), patch, None)?;
+    }
+    let mut made = 0;
+    let there = columns::of(tx, Home::Contacts)?;
+    for (label, kind, choices) in preset.fields {
+        if there.iter().any(|column| column.key == key_of(label)) {
+            continue;
+        }
+        let patch = FieldPatch {
+            label: Some((*label).to_owned()),
+            kind: Some(*kind),
+            group: Some("Deal".to_owned()),
+            choices: Some(choices.iter().map(|one| Choice::called(one)).collect()),
+            ..FieldPatch::default()
+        };
+        make_field(tx, Home::Contacts, patch)?;
+        made += 1;
+    }
+    Ok(made)
+}

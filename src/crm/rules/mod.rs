@@ -1,0 +1,15 @@
+//! All writes to contacts, organizations, collections, their fields, talks and suggestions.
+
+mod collections;
+mod fields;
+mod rows;
+mod suggestions;
+mod talks;
+
+pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
+pub use fields::{
+    FieldPatch, PRESETS, Preset, change_field, make_field, remove_field, set_choices, start_with,
+};
+pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived};
+pub use suggestions::{call_right, decide};
+pub use talks::{TalkPatch, change_talk, log, remove_talk};

@@ -1,0 +1,387 @@
+//! Contacts, organizations and collections as people, programs and agents use them.
+
+use kernel::Outcome;
+use serde_json::{Value, json};
+use support::hq::{Person, Reply, TestHq};
+use support::model::Turn;
+use support::office::Office;
+
+const HERE: &str = "/w/marlow-cargo";
+
+async fn made(api: &Person, path: &str, body: Value) -> Value {
+    let made = api.post(&format!("/api/v1/{path}"), &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
+}
+
+async fn patched(api: &Person, path: &str, body: Value) -> Reply {
+    api.json("PATCH", &format!("/api/v1/{path}"), &body).await
+}
+
+/// The names that a list finds, in order.
+async fn names(api: &Person, path: &str) -> Vec<String> {
+    let found = api.get(&format!("/api/v1/{path}")).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    let items = found.json()["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_is_made_changed_archived_and_deleted_and_an_undo_brings_it_back() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa", "email": "Rosa@Example.com" })).await;
+    assert_eq!(rosa["stage"], "lead", "the first stage is where a contact begins");
+    assert_eq!(rosa["origins"]["email"]["kind"], "person");
+
+    let twice = api
+        .post("/api/v1/contacts", &json!({ "name": "Other", "email_2": "rosa@EXAMPLE.com" }))
+        .await;
+    assert_eq!(twice.status, 422, "{}", twice.text);
+    assert!(twice.text.contains("the address of Rosa already"), "{}", twice.text);
+    for (body, says) in [
+        (json!({ "name": "X", "email": "nobody" }), "is no email address"),
+        (json!({ "name": "X", "stge": "lead" }), "do you mean \\\"stage\\\""),
+        (json!({ "name": "X", "stage": "Leed" }), "do you mean \\\"Lead\\\""),
+        (json!({ "email": "a@example.com" }), "Name is missing"),
+        (json!({ "name": "X", "website_url": "javascript:alert(1)" }), "is no web address"),
+        (json!({ "name": { "a": 1 } }), "An object cannot stand in this field"),
+    ] {
+        let refused = api.post("/api/v1/contacts", &body).await;
+        assert_eq!(refused.status, 422, "{body}: {}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
+
+    let at = format!("contacts/{}", id(&rosa));
+    let shown = api.get(&format!("/api/v1/{at}")).await;
+    let tag = shown.header("etag").expect("a revision").to_owned();
+    let done = patched(
+        &api,
+        &at,
+        json!({ "organization": "Pastelaria Rosa", "title": "Owner", "stage": "Qualified" }),
+    )
+    .await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(done.json()["organization"]["name"], "Pastelaria Rosa", "made, as it was not there");
+    assert_eq!(done.json()["stage"], "qualified");
+    let late = api
+        .clone()
+        .with("If-Match", &tag)
+        .json("PATCH", &format!("/api/v1/{at}"), &json!({ "title": "Boss" }))
+        .await;
+    assert_eq!(late.status, 412, "{}", late.text);
+    assert_eq!(names(&api, "organizations").await, ["Pastelaria Rosa"]);
+
+    assert_eq!(patched(&api, &at, json!({ "archived": true })).await.status, 200);
+    assert!(names(&api, "contacts").await.is_empty());
+    assert_eq!(names(&api, "contacts?archived=true").await, ["Rosa"]);
+    assert_eq!(patched(&api, &at, json!({ "phone": "040 555" })).await.status, 409);
+    assert_eq!(
+        patched(&api, &at, json!({ "archived": false, "phone": "040 555" })).await.status,
+        200
+    );
+
+    assert_eq!(api.call("DELETE", &format!("/api/v1/{at}")).await.status, 204);
+    assert_eq!(api.get(&format!("/api/v1/{at}")).await.status, 404);
+    let history = api.get(&format!("/api/v1/history/{at}")).await.json();
+    let seq = history["items"][0]["seq"].clone();
+    let undo = json!({ "change": { "seq": seq, "table": "contacts", "id": id(&rosa) } });
+    let back = api.post("/api/v1/undo", &undo).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["phone"], "040 555");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_filter_sort_and_sum_by_fields_that_people_made() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let field =
+        made(&api, "fields?of=contacts", json!({ "label": "Bikes wanted", "kind": "number" }))
+            .await;
+    assert_eq!(field["key"], "bikes_wanted");
+    let sector = json!({ "label": "Sector", "kind": "select", "choices": [{ "label": "Bakery" }, { "label": "Florist" }] });
+    made(&api, "fields?of=contacts", sector).await;
+    for (name, bikes, sector, phone) in [
+        ("Rosa", json!(2), "Bakery", "+49 40 555 01"),
+        ("Jana", json!("4.5"), "Florist", "040/555-02"),
+        ("Piet", json!(12), "bakery", ""),
+    ] {
+        let body = json!({ "name": name, "bikes_wanted": bikes, "sector": sector, "phone": phone, "tags": "VIP, new" });
+        made(&api, "contacts", body).await;
+    }
+    assert_eq!(
+        names(&api, "contacts?q=bikes_wanted:%3E2&sort=-bikes_wanted").await,
+        ["Piet", "Jana"]
+    );
+    assert_eq!(names(&api, "contacts?q=sector:Bakery&sort=name").await, ["Piet", "Rosa"]);
+    assert_eq!(names(&api, "contacts?q=-sector:Bakery").await, ["Jana"]);
+    assert_eq!(names(&api, "contacts?q=4055501").await, ["Rosa"], "a phone is found by its digits");
+    assert_eq!(names(&api, "contacts?q=tag:vip%20phone:none").await, ["Piet"]);
+    assert_eq!(names(&api, "contacts?sort=created&limit=1&cursor=1").await, ["Jana"]);
+    let wrong = api.get("/api/v1/contacts?q=sectr:x").await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text.contains("do you mean"), "{}", wrong.text);
+
+    let page = hq.owner().get(&format!("{HERE}/contacts?sort=-bikes_wanted")).await;
+    assert_eq!(page.texts("tbody th .title"), ["Piet", "Jana", "Rosa"]);
+    assert!(page.text_of("tfoot").contains("18.50"), "{}", page.text_of("tfoot"));
+    let board = hq.owner().get(&format!("{HERE}/contacts?layout=board")).await;
+    assert_eq!(board.texts(".board h2")[0], "Lead");
+    assert_eq!(board.texts(".board-cards .title").len(), 3);
+
+    // A choice that is in use goes only when its records get another.
+    let left = json!({ "choices": [{ "label": "Florist" }] });
+    let refused = patched(&api, "fields/sector?of=contacts", left).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("2 of the contacts"), "{}", refused.text);
+    let moved = json!({ "choices": [{ "label": "Florist" }], "replaced": "florist" });
+    assert_eq!(patched(&api, "fields/sector?of=contacts", moved).await.status, 200);
+    assert_eq!(names(&api, "contacts?q=sector:florist&sort=name").await, ["Jana", "Piet", "Rosa"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let hq = &office.hq;
+    let api = hq.api().await;
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa", "email": "rosa@example.com" })).await;
+    let source = json!([{ "at": "https://rosa.example/imprint", "quote": "Call 040 5550 1824" }]);
+    let call = json!({ "items": [{
+        "id": "rosa@example.com",
+        "values": { "phone": "040 5550 1824", "email": "info@rosa.example" },
+        "sources": { "phone": source, "email": source },
+    }] });
+    let add = json!({ "items": [{ "values": { "name": "Jana", "organization": "Brandt" } }, { "values": { "email": "x" } }] });
+    let turn = Turn::call("contact_update", call)
+        .and_call("contact_create", add.clone())
+        .and_call("contact_list", json!({ "q": "phone:any" }))
+        .and_call("schema_get", json!({}))
+        .and_call("interaction_log", json!({ "contact": "Rosa", "kind": "call", "body": "She calls back.", "next_action": "Call", "next_on": "2026-12-01" }))
+        .and_call("contact_get", json!({ "id": "Rosa" }));
+    office.model.push(turn);
+    let run = office.say(&ada, "Fill in").await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    let results = office.results(run);
+    assert_eq!(results.len(), 6, "{results:?}");
+    let said = &results[0].2;
+    assert!(
+        said.contains("\"written\":[\"phone\"]") && said.contains("\"suggested\":[\"email\"]"),
+        "{said}"
+    );
+    assert!(
+        results[1].2.contains("Jana") && results[1].2.contains("is no email address"),
+        "{}",
+        results[1].2
+    );
+    assert!(results[2].2.contains("Rosa") && !results[2].2.contains("Jana"), "{}", results[2].2);
+    assert!(results[2].2.contains("EXTERNAL_UNTRUSTED_CONTENT"), "{}", results[2].2);
+    assert!(
+        results[3].2.contains("Qualified") || results[3].2.contains("qualified"),
+        "{}",
+        results[3].2
+    );
+    assert!(results[5].2.contains("She calls back."), "{}", results[5].2);
+
+    let shown = api.get(&format!("/api/v1/contacts/{}", id(&rosa))).await.json();
+    assert_eq!(shown["email"], "rosa@example.com", "the person's value stays");
+    assert_eq!(shown["phone"], "040 5550 1824");
+    assert_eq!(shown["origins"]["phone"]["kind"], "agent");
+    assert_eq!(shown["origins"]["phone"]["sources"][0]["quote"], "Call 040 5550 1824");
+    assert_eq!(names(&api, "contacts?q=is:unchecked").await.len(), 2);
+    let page = hq.owner().get(&format!("{HERE}/contacts/{}", id(&rosa))).await;
+    assert!(page.text_of("#crm-cells").contains("info@rosa.example"), "{}", page.text);
+    assert!(page.text.contains("rosa.example/imprint"), "the source is told");
+
+    let right = api
+        .post(&format!("/api/v1/contacts/{}/right", id(&rosa)), &json!({ "field": "phone" }))
+        .await;
+    assert_eq!(right.status, 200, "{}", right.text);
+    let suggestion = shown["suggestions"][0]["id"].as_str().expect("a suggestion");
+    let taken = api.post(&format!("/api/v1/suggestions/{suggestion}/take"), &json!({})).await;
+    assert_eq!(taken.json()["email"], "info@rosa.example", "{}", taken.text);
+    assert_eq!(taken.json()["suggestions"], Value::Null);
+    assert_eq!(
+        api.post(&format!("/api/v1/suggestions/{suggestion}/take"), &json!({})).await.status,
+        409
+    );
+
+    // What a person called right is a person's now.
+    office.model.push(Turn::call(
+        "contact_update",
+        json!({ "items": [{ "id": "Rosa", "values": { "phone": "1234" } }] }),
+    ));
+    let run = office.say(&ada, "Again").await;
+    office.ended(run).await;
+    assert!(
+        office.results(run)[0].2.contains("\"suggested\":[\"phone\"]"),
+        "{:?}",
+        office.results(run)
+    );
+
+    // The run's work goes back cell by cell; what the person decided since stays.
+    let dry = json!({ "items": [{ "values": { "name": "Nobody" } }], "dry_run": true });
+    office.model.push(Turn::call("contact_create", dry));
+    let run = office.say(&ada, "Dry").await;
+    office.ended(run).await;
+    assert!(office.results(run)[0].2.contains("dry_run"), "{:?}", office.results(run));
+    assert!(!names(&api, "contacts").await.contains(&"Nobody".to_owned()));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_tells_a_cell_in_words_and_an_undo_takes_back_that_cell_alone() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa", "phone": "1111" })).await;
+    let at = format!("contacts/{}", id(&rosa));
+    patched(&api, &at, json!({ "phone": "2222" })).await;
+    let history = api.get(&format!("/api/v1/history/{at}")).await.json();
+    let seq = history["items"][0]["seq"].clone();
+    patched(&api, &at, json!({ "title": "Owner" })).await;
+
+    let page = hq.owner().get(&format!("{HERE}/history/{at}")).await;
+    for words in ["Phone", "1111", "2222", "Owner"] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    assert!(!page.text.contains("origin"), "who wrote it stands in the line, not in the value");
+    let undo = json!({ "change": { "seq": seq, "table": "contacts", "id": id(&rosa) } });
+    let back = api.post("/api/v1/undo", &undo).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert_eq!((&now["phone"], &now["title"]), (&json!("1111"), &json!("Owner")));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_make_change_and_log_and_say_who_was_faster() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    let empty = owner.get(&format!("{HERE}/contacts")).await;
+    assert!(
+        empty.text.contains("No contacts yet") && empty.text.contains("Start with Sales"),
+        "{}",
+        empty.text
+    );
+    let started =
+        owner.form(&format!("{HERE}/settings/fields/start"), &[("preset", "clients")]).await;
+    assert_eq!(started.status, 303, "{}", started.text);
+
+    let refused =
+        owner.form(&format!("{HERE}/contacts"), &[("name", ""), ("email", "x@example.com")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.text.contains("Name is missing") && refused.text.contains("x@example.com"),
+        "{}",
+        refused.text
+    );
+    let sent = [
+        ("name", "Nils <b>Petersen</b>"),
+        ("email", "nils@example.com"),
+        ("organization", "Nordkorn"),
+        ("monthly_value", "954"),
+    ];
+    let done = owner.form(&format!("{HERE}/contacts"), &sent).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    let at = done.location().expect("its page").to_owned();
+    let page = owner.get(&at).await;
+    assert!(
+        page.text.contains("Nils &lt;b&gt;Petersen")
+            || page.text.contains("Nils &#60;b&#62;Petersen"),
+        "words are no markup"
+    );
+    assert!(page.text_of("#crm-cells").contains("Prospect"), "{}", page.text_of("#crm-cells"));
+
+    // Two people at one cell: the second is told, and nothing is overwritten.
+    let first = owner.form(&at, &[("was:title", ""), ("title", "Buyer")]).await;
+    assert_eq!(first.status, 303, "{}", first.text);
+    let second = owner.form(&at, &[("was:title", ""), ("title", "Boss")]).await;
+    assert_eq!(second.status, 422, "{}", second.text);
+    assert!(second.text.contains("changed Role to"), "{}", second.text);
+
+    let log = [
+        ("kind", "call"),
+        ("way", "inbound"),
+        ("body", "The hitch **broke**."),
+        ("next_action", "Send the new one"),
+        ("next_on", "2020-01-01"),
+    ];
+    let logged = owner.form(&format!("{at}/talks"), &log).await;
+    assert_eq!(logged.status, 303, "{}", logged.text);
+    let page = owner.get(&at).await;
+    assert!(
+        page.text.contains("<strong>broke</strong>") && page.text.contains("Send the new one"),
+        "{}",
+        page.text
+    );
+    assert_eq!(names(&api, "contacts?q=due:overdue").await.len(), 1);
+    let done = page.attr("#crm-head form[action$='/done']", "action");
+    assert_eq!(owner.form(&done, &[]).await.status, 303);
+    assert!(names(&api, "contacts?q=due:any").await.is_empty());
+
+    let organization = api.get("/api/v1/organizations/Nordkorn").await.json();
+    let page = owner.get(&format!("{HERE}/organizations/{}", id(&organization))).await;
+    assert!(page.text.contains("Nils"), "its people stand there");
+    for place in [
+        "organizations",
+        "collections",
+        "settings/fields",
+        "contacts/new",
+        "contacts?layout=board",
+        "contacts?q=nope:1",
+    ] {
+        assert_eq!(owner.get(&format!("{HERE}/{place}")).await.status, 200, "{place}");
+    }
+    let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
+    assert_eq!(viewer.get(&at).await.status, 200);
+    assert_eq!(viewer.form(&at, &[("title", "X")]).await.status, 403);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_has_fields_of_its_own_and_comes_back_whole() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let bikes = made(&api, "collections", json!({ "name": "Bikes", "icon": "🚲" })).await;
+    let of = format!("fields?of={}", id(&bikes));
+    made(&api, &of, json!({ "label": "Frame", "kind": "select", "choices": [{ "label": "Steel" }, { "label": "Carbon" }] })).await;
+    made(&api, &of, json!({ "label": "Rented to", "kind": "relation", "to": "contacts" })).await;
+    made(&api, "contacts", json!({ "name": "Rosa" })).await;
+    let one = made(
+        &api,
+        "collections/Bikes/records",
+        json!({ "name": "31", "frame": "Steel", "rented_to": "Rosa" }),
+    )
+    .await;
+    made(&api, "collections/Bikes/records", json!({ "name": "32", "frame": "carbon" })).await;
+    assert_eq!(names(&api, "collections/bikes/records?q=frame:steel").await, ["31"]);
+    assert_eq!(one["rented_to"]["name"], "Rosa");
+    let taken = api.post("/api/v1/collections", &json!({ "name": "bikes" })).await;
+    assert_eq!(taken.status, 422, "{}", taken.text);
+
+    let page = hq.owner().get(&format!("{HERE}/collections/{}", id(&bikes))).await;
+    assert_eq!(page.texts("tbody th .title"), ["32", "31"]);
+    assert!(page.text_of(".side").contains("Bikes"), "it stands in the sidebar");
+    let page = hq.owner().get(&format!("{HERE}/records/{}", id(&one))).await;
+    assert!(page.text_of("#crm-cells").contains("Rosa"));
+
+    assert_eq!(
+        api.call("DELETE", &format!("/api/v1/collections/{}", id(&bikes))).await.status,
+        204
+    );
+    assert_eq!(api.get(&format!("/api/v1/records/{}", id(&one))).await.status, 404);
+    let seq = api.get(&format!("/api/v1/history/collections/{}", id(&bikes))).await.json()["items"]
+        [0]["seq"]
+        .clone();
+    let back = api.post("/api/v1/undo", &json!({ "entry": seq })).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    assert_eq!(names(&api, "collections/bikes/records?sort=name").await, ["31", "32"]);
+    hq.finish().await;
+}

@@ -1,0 +1,580 @@
+//! What agents do with contacts, organizations and collections: ask, read, add, change cell by cell with sources. An
+//! agent never takes a person's value away: it becomes a suggestion, and the answer says so. No tool deletes.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use features::tasks::queries::due;
+use kernel::{Assignee, Can, TypedId as _};
+use noun::Source;
+use store::{Read, WriteTx};
+use tool::{
+    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+    untrusted,
+};
+
+use crate::api::{TalkBody, origin_json, schema, talk_view, values_json};
+use crate::columns;
+use crate::error::CrmError;
+use crate::list::{self, Around};
+use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records};
+use crate::names::Known;
+use crate::pages::home_of;
+use crate::queries;
+use crate::rules::{self, Sent};
+
+/// Rows of an answer when nothing else is asked for, and at most.
+const PAGE: usize = 20;
+const MOST: usize = 100;
+/// Talks of an answer.
+const TALKS: usize = 20;
+
+/// The tools of these nouns.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new()
+        .read(List::<Contacts>(PhantomData))
+        .read(Get::<Contacts>(PhantomData))
+        .write(Create::<Contacts>(PhantomData))
+        .write(Update::<Contacts>(PhantomData))
+        .write(LinkOrganization)
+        .read(List::<Organizations>(PhantomData))
+        .read(Get::<Organizations>(PhantomData))
+        .write(Create::<Organizations>(PhantomData))
+        .write(Update::<Organizations>(PhantomData))
+        .write(InteractionLog)
+        .read(SchemaGet)
+        .read(CollectionList)
+        .read(RecordQuery)
+        .write(Create::<Records>(PhantomData))
+        .write(Update::<Records>(PhantomData))
+}
+
+/// The names of the tools of a book.
+trait Tooled: Book {
+    const LIST: (&'static str, &'static str);
+    const GET: (&'static str, &'static str);
+    const CREATE: (&'static str, &'static str);
+    const UPDATE: (&'static str, &'static str);
+}
+
+impl Tooled for Contacts {
+    const LIST: (&'static str, &'static str) = (
+        "contact_list",
+        "Find contacts. q has words and conditions such as stage:lead, -tag:vip, bikes:>3, due:<7d, owner:me, \
+         email:none. schema_get tells the fields.",
+    );
+    const GET: (&'static str, &'static str) =
+        ("contact_get", "Read one contact: its values, where each comes from, the newest talks.");
+    const CREATE: (&'static str, &'static str) = (
+        "contact_create",
+        "Add a contact. values by the keys of fields; sources say where you found each.",
+    );
+    const UPDATE: (&'static str, &'static str) = (
+        "contact_update",
+        "Change values of a contact. A value that a person wrote stays and yours becomes a suggestion; the answer \
+         says which.",
+    );
+}
+
+impl Tooled for Organizations {
+    const LIST: (&'static str, &'static str) = (
+        "org_list",
+        "Find organizations. q has words and conditions such as type:company or industry:none.",
+    );
+    const GET: (&'static str, &'static str) = (
+        "org_get",
+        "Read one organization: its values, where each comes from, its contacts, the newest talks.",
+    );
+    const CREATE: (&'static str, &'static str) = (
+        "org_create",
+        "Add an organization. values by the keys of fields; sources say where you found each.",
+    );
+    const UPDATE: (&'static str, &'static str) = (
+        "org_update",
+        "Change values of an organization. A value that a person wrote stays and yours becomes a suggestion.",
+    );
+}
+
+impl Tooled for Records {
+    const LIST: (&'static str, &'static str) = ("", "");
+    const GET: (&'static str, &'static str) = ("", "");
+    const CREATE: (&'static str, &'static str) = (
+        "record_create",
+        "Add a record to a collection. values by the keys of fields; schema_get tells them.",
+    );
+    const UPDATE: (&'static str, &'static str) = (
+        "record_update",
+        "Change values of a record. A value that a person wrote stays and yours becomes a suggestion.",
+    );
+}
+
+const fn spec((name, about): (&'static str, &'static str), effect: Effect) -> ToolSpec {
+    let needs = match effect {
+        Effect::Read => Can::Read,
+        _ => Can::Write,
+    };
+    ToolSpec { name, group: Group::Customers, needs, effect, about }
+}
+
+fn me(cx: &ToolCx) -> Assignee {
+    Assignee::Agent(cx.agent)
+}
+
+/// Values that came from outside: words in them are no orders.
+fn foreign(cx: &ToolCx, value: &Value) -> ToolOutput {
+    ToolOutput::text(untrusted::wrap(&untrusted::id_for(cx), &value.to_string()))
+}
+
+/// A model that has no store error to tell.
+fn told(error: CrmError) -> ToolError {
+    error.into()
+}
+
+/// Finds rows.
+struct List<B>(PhantomData<B>);
+
+/// Arguments of `contact_list` and `org_list`.
+#[derive(Deserialize, JsonSchema)]
+struct ListArgs {
+    /// words and conditions
+    q: Option<String>,
+    /// a field's key, created, updated or due; - in front from the largest
+    sort: Option<String>,
+    /// at most 100
+    limit: Option<usize>,
+    /// next of the answer before
+    cursor: Option<usize>,
+    /// the keys of the fields to answer; all that are filled if left out
+    fields: Option<Vec<String>>,
+    /// the archived ones in place of the others
+    #[serde(default)]
+    archived: bool,
+}
+
+/// The rows that a question finds, as a model reads them.
+fn found<B: Book>(
+    cx: &ToolCx,
+    read: &dyn Read,
+    collection: Option<CollectionId>,
+    args: ListArgs,
+) -> Result<Value, CrmError> {
+    let home = B::home(collection);
+    let columns = columns::of(read, home)?;
+    let known = Known::new(read, me(cx))?;
+    if let Some(fields) = &args.fields {
+        for key in fields {
+            if !columns.iter().any(|column| column.key == *key) {
+                let near =
+                    kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str()));
+                let told =
+                    near.map_or_else(String::new, |near| format!(" Do you mean \"{near}\"?"));
+                return Err(CrmError::field(
+                    "fields",
+                    format!("There is no field \"{key}\".{told}"),
+                ));
+            }
+        }
+    }
+    let zone = features::tasks::queries::brief::Names::read(read)?.zone;
+    let around = Around {
+        columns: &columns,
+        names: &known,
+        today: due::day(cx.ws.app.clock.now(), &zone),
+        zone,
+        due: match home {
+            Home::Contacts => queries::follow_ups(read)?,
+            _ => BTreeMap::new(),
+        },
+    };
+    let asked = list::Asked {
+        q: args.q.unwrap_or_default(),
+        sort: args.sort.unwrap_or_default(),
+        collection,
+        archived: args.archived,
+    };
+    let found = list::find::<B>(read, &asked, &around)?;
+    if let Some(problem) = found.problems.first() {
+        return Err(CrmError::field("q", problem));
+    }
+    let (from, limit) = (args.cursor.unwrap_or(0), args.limit.unwrap_or(PAGE).clamp(1, MOST));
+    let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
+    let rows = list::rows::<B>(read, &ids)?;
+    let line = |row: &crate::model::Row<B>| {
+        let mut values = values_json(row, &columns, &known);
+        if let Some(fields) = &args.fields {
+            values.retain(|key, _| key == crate::model::NAME || fields.contains(key));
+        }
+        values.insert("id".to_owned(), json!(row.id.to_string()));
+        Value::Object(values)
+    };
+    let mut answer = json!({
+        "items": rows.iter().map(line).collect::<Vec<_>>(),
+        "total": found.ids.len(),
+    });
+    if from + limit < found.ids.len() {
+        answer["next"] = json!(from + limit);
+    }
+    Ok(answer)
+}
+
+impl<B: Tooled> ReadTool for List<B> {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = spec(B::LIST, Effect::Read);
+
+    async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let answer = cx.ws.read(|snap| found::<B>(cx, snap, None, args)).map_err(told)?;
+        Ok(foreign(cx, &answer))
+    }
+}
+
+/// Reads one row.
+struct Get<B>(PhantomData<B>);
+
+/// Arguments of `contact_get` and `org_get`.
+#[derive(Deserialize, JsonSchema)]
+struct GetArgs {
+    /// its id, its name, or an address of mail
+    id: String,
+}
+
+impl<B: Tooled> ReadTool for Get<B> {
+    type Args = GetArgs;
+    const SPEC: ToolSpec = spec(B::GET, Effect::Read);
+
+    async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
+        let answer = cx
+            .ws
+            .read(|snap| {
+                let row = queries::resolve::<B>(snap, &args.id)?;
+                let columns = columns::of(snap, B::home(row.collection))?;
+                let known = Known::new(snap, me(cx))?;
+                let filled = row.cells.iter().filter(|(_, cell)| cell.value.is_some());
+                let origins: Map<String, Value> =
+                    filled.map(|(key, cell)| (key.clone(), origin_json(&cell.origin, &known))).collect();
+                let mut answer = json!({
+                    "id": row.id.to_string(),
+                    "values": values_json(&row, &columns, &known),
+                    "origins": origins,
+                    "archived": row.archived_at.is_some(),
+                });
+                let id = row.id.uuid();
+                let talks = if B::TABLE == Contacts::TABLE {
+                    queries::talks_with(snap, crate::model::ContactId::from_uuid(id), TALKS)?
+                } else {
+                    let organization = crate::model::OrganizationId::from_uuid(id);
+                    let people = queries::contacts_of(snap, organization)?;
+                    let line = |one: crate::model::Contact| json!({ "id": one.id.to_string(), "name": one.name(), "role": one.text("title") });
+                    answer["contacts"] = people.into_iter().map(line).collect();
+                    queries::talks_of(snap, organization, TALKS)?
+                };
+                answer["interactions"] =
+                    talks.into_iter().map(|talk| json!(talk_view(&known, talk))).collect();
+                Ok::<_, CrmError>(answer)
+            })
+            .map_err(told)?;
+        Ok(foreign(cx, &answer))
+    }
+}
+
+/// Adds rows.
+struct Create<B>(PhantomData<B>);
+/// Changes rows.
+struct Update<B>(PhantomData<B>);
+
+/// A row to be made or changed.
+#[derive(Deserialize, JsonSchema)]
+struct Item {
+    /// of one to change: its id, name or address of mail
+    id: Option<String>,
+    /// of a new record: its collection's name or id
+    collection: Option<String>,
+    /// values by the keys of fields; null takes one away
+    values: Map<String, Value>,
+    /// where you found each value: up to three {at: address, quote: the words there} by field
+    #[serde(default)]
+    sources: BTreeMap<String, Vec<SourceArg>>,
+}
+
+/// Where a value was found.
+#[derive(Deserialize, JsonSchema)]
+struct SourceArg {
+    /// an address of the web, or a record in words
+    at: String,
+    /// the words there
+    #[serde(default)]
+    quote: String,
+}
+
+/// Arguments of tools that make or change rows.
+#[derive(Deserialize, JsonSchema)]
+struct ItemsArgs {
+    /// at most 100; each is answered for itself
+    items: Vec<Item>,
+    /// says what would happen and changes nothing
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Does each item for itself: one that is wrong says so and leaves the others alone.
+fn each(
+    tx: &mut WriteTx<'_>,
+    args: &ItemsArgs,
+    mut act: impl FnMut(&mut WriteTx<'_>, &Item) -> Result<Value, CrmError>,
+) -> Result<ToolOutput, ToolError> {
+    if args.items.is_empty() || MOST < args.items.len() {
+        return Err(told(CrmError::field("items", format!("Give between one and {MOST} items."))));
+    }
+    let mut answers = Vec::new();
+    for item in &args.items {
+        let mut dry = None;
+        let done = tx.attempt(|tx| {
+            let answer = act(tx, item)?;
+            if args.dry_run {
+                dry = Some(answer);
+                return Err(CrmError::Refused("nothing was changed".to_owned()));
+            }
+            Ok(answer)
+        });
+        answers.push(match (done, dry) {
+            (_, Some(answer)) | (Ok(answer), None) => answer,
+            (Err(CrmError::Store(error)), None) => return Err(error.into()),
+            (Err(error), None) => json!({ "error": error.to_string() }),
+        });
+    }
+    let failed = answers.iter().all(|answer| answer.get("error").is_some());
+    let mut told = json!({ "items": answers });
+    if args.dry_run {
+        told["dry_run"] = json!(true);
+    }
+    Ok(match failed {
+        true => ToolOutput::error(told.to_string()),
+        false => ToolOutput::of(&told),
+    })
+}
+
+fn sent(item: &Item) -> Sent {
+    let sources = item.sources.iter().map(|(key, all)| {
+        let all = all.iter().map(|one| Source { at: one.at.clone(), quote: one.quote.clone() });
+        (key.clone(), all.collect())
+    });
+    Sent { values: item.values.clone(), sources: sources.collect(), row: None }
+}
+
+impl<B: Tooled> WriteTool for Create<B> {
+    type Args = ItemsArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(B::CREATE, Effect::Add);
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ItemsArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        each(tx, &args, |tx, item| {
+            let collection = match (B::TABLE == Records::TABLE, item.collection.as_deref()) {
+                (true, Some(said)) => Some(queries::collection(tx, said)?.id),
+                (true, None) => return Err(CrmError::field("collection", "Name the collection.")),
+                (false, _) => None,
+            };
+            let row = rules::create::<B>(tx, collection, &sent(item))?;
+            Ok(json!({ "id": row.id.to_string(), "name": row.name() }))
+        })
+    }
+}
+
+impl<B: Tooled> WriteTool for Update<B> {
+    type Args = ItemsArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(B::UPDATE, Effect::Change);
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: ItemsArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        each(tx, &args, |tx, item| {
+            let said = item.id.as_deref().unwrap_or_default();
+            let id = queries::resolve::<B>(tx, said)?.id;
+            let changed = rules::change::<B>(tx, id, &sent(item))?;
+            let mut answer = json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });
+            if !changed.suggested.is_empty() {
+                answer["suggested"] = json!(changed.suggested);
+                answer["note"] = json!(
+                    "A person stands for these values: they stay, and yours wait for a person."
+                );
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// Ties a contact to an organization.
+struct LinkOrganization;
+
+/// Arguments of `contact_link_org`.
+#[derive(Deserialize, JsonSchema)]
+struct LinkArgs {
+    /// the contact's id, name or address of mail
+    contact: String,
+    /// the organization's name or id; made if there is none of that name
+    organization: String,
+    /// what the contact does there
+    role: Option<String>,
+}
+
+impl WriteTool for LinkOrganization {
+    type Args = LinkArgs;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        ("contact_link_org", "Say for which organization a contact works, and as what."),
+        Effect::Change,
+    );
+
+    fn commit(
+        &self,
+        _: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: LinkArgs,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let id = queries::resolve::<Contacts>(tx, &args.contact).map_err(told)?.id;
+        let mut values = Map::new();
+        values.insert(columns::ORGANIZATION.to_owned(), json!(args.organization));
+        if let Some(role) = args.role {
+            values.insert("title".to_owned(), json!(role));
+        }
+        let changed = rules::change::<Contacts>(tx, id, &Sent::of(values)).map_err(told)?;
+        Ok(ToolOutput::of(&json!({
+            "id": id.to_string(), "written": changed.written, "suggested": changed.suggested,
+        })))
+    }
+}
+
+/// Writes a talk down.
+struct InteractionLog;
+
+impl WriteTool for InteractionLog {
+    type Args = TalkBody;
+    type Ready = ();
+    const SPEC: ToolSpec = spec(
+        (
+            "interaction_log",
+            "Write down a talk with a contact or an organization, or a note, and what is to follow.",
+        ),
+        Effect::Add,
+    );
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: TalkBody,
+        (): (),
+    ) -> Result<ToolOutput, ToolError> {
+        let with = args.with(tx).map_err(told)?;
+        let talk = rules::log(tx, with, args.patch().map_err(told)?).map_err(told)?;
+        let known = Known::new(tx, me(cx))?;
+        Ok(ToolOutput::of(&talk_view(&known, talk)))
+    }
+}
+
+/// Tells the fields of records.
+struct SchemaGet;
+
+/// Arguments of `schema_get`.
+#[derive(Deserialize, JsonSchema)]
+struct SchemaArgs {
+    /// contacts, organizations, or a collection's name
+    #[serde(default)]
+    of: String,
+}
+
+impl ReadTool for SchemaGet {
+    type Args = SchemaArgs;
+    const SPEC: ToolSpec = spec(
+        (
+            "schema_get",
+            "The fields of contacts, organizations or a collection as a JSON schema, with stages and choices.",
+        ),
+        Effect::Read,
+    );
+
+    async fn read(&self, cx: &ToolCx, args: SchemaArgs) -> Result<ToolOutput, ToolError> {
+        let columns = cx
+            .ws
+            .read(|snap| columns::of(snap, home_of(snap, &args.of)?).map_err(CrmError::from))
+            .map_err(told)?;
+        let mut answer = schema(&columns);
+        let closed = columns.iter().filter(|column| column.agents != noun::AgentsMay::Write);
+        let closed: Map<String, Value> =
+            closed.map(|column| (column.key.clone(), json!(column.agents.word()))).collect();
+        if !closed.is_empty() {
+            answer["agents_may"] = Value::Object(closed);
+        }
+        Ok(ToolOutput::of(&answer))
+    }
+}
+
+/// Lists collections.
+struct CollectionList;
+
+/// Arguments of `collection_list`.
+#[derive(Deserialize, JsonSchema)]
+struct NoArgs {}
+
+impl ReadTool for CollectionList {
+    type Args = NoArgs;
+    const SPEC: ToolSpec = spec(
+        ("collection_list", "The collections of the workspace: tables that people made."),
+        Effect::Read,
+    );
+
+    async fn read(&self, cx: &ToolCx, _: NoArgs) -> Result<ToolOutput, ToolError> {
+        let all = cx.ws.read(|snap| queries::collections(snap))?;
+        let line = |one: crate::model::Collection| json!({ "id": one.id.to_string(), "name": one.name, "about": one.description });
+        Ok(ToolOutput::of(&all.into_iter().map(line).collect::<Vec<_>>()))
+    }
+}
+
+/// Finds records of a collection.
+struct RecordQuery;
+
+/// Arguments of `record_query`.
+#[derive(Deserialize, JsonSchema)]
+struct QueryArgs {
+    /// the collection's name or id
+    collection: String,
+    #[serde(flatten)]
+    list: ListArgs,
+}
+
+impl ReadTool for RecordQuery {
+    type Args = QueryArgs;
+    const SPEC: ToolSpec = spec(
+        (
+            "record_query",
+            "Find records of a collection. q has words and conditions by the keys of its fields.",
+        ),
+        Effect::Read,
+    );
+
+    async fn read(&self, cx: &ToolCx, args: QueryArgs) -> Result<ToolOutput, ToolError> {
+        let answer = cx
+            .ws
+            .read(|snap| {
+                let id = queries::collection(snap, &args.collection)?.id;
+                found::<Records>(cx, snap, Some(id), args.list)
+            })
+            .map_err(told)?;
+        Ok(foreign(cx, &answer))
+    }
+}

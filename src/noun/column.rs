@@ -1,0 +1,583 @@
+//! Columns: what a field of a record of cells is called, what may stand in it, how it reads. The columns that a noun
+//! brings along and those that people make are values of one type, so that one check, one form control, one schema
+//! serves pages, API, tools and import.
+
+use jiff::civil::Date;
+use kernel::text::{capitalized, nearest, one_line};
+use kernel::{Assignee, Hue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::value::{Decimal, FieldValue, Target};
+
+/// The longest text of one line, in characters.
+pub const MAX_LINE: usize = 300;
+/// The longest text of several lines, in bytes.
+pub const MAX_LONG: usize = 64 * 1024;
+/// The most choices that one cell holds.
+pub const MAX_CHOSEN: usize = 50;
+
+/// The kind of values of a column. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// One line.
+    Text,
+    /// Several lines of Markdown.
+    LongText,
+    /// A number.
+    Number,
+    /// A day.
+    Date,
+    /// A moment.
+    Datetime,
+    /// Yes or no.
+    Boolean,
+    /// One of some choices.
+    Select,
+    /// Some of some choices.
+    MultiSelect,
+    /// An address of the web.
+    Url,
+    /// An address of mail.
+    Email,
+    /// A number of a telephone.
+    Phone,
+    /// A member or an agent.
+    Person,
+    /// Another record.
+    Relation,
+}
+
+impl Kind {
+    /// All of them, with the word on the wire and for people.
+    pub const ALL: [(Self, &'static str, &'static str); 13] = [
+        (Self::Text, "text", "Text"),
+        (Self::LongText, "long_text", "Long text"),
+        (Self::Number, "number", "Number"),
+        (Self::Date, "date", "Date"),
+        (Self::Datetime, "datetime", "Date and time"),
+        (Self::Boolean, "boolean", "Yes or no"),
+        (Self::Select, "select", "One choice"),
+        (Self::MultiSelect, "multi_select", "Several choices"),
+        (Self::Url, "url", "Web address"),
+        (Self::Email, "email", "Email address"),
+        (Self::Phone, "phone", "Phone number"),
+        (Self::Person, "person", "Person"),
+        (Self::Relation, "relation", "Link to a record"),
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("text", |(_, word, _)| *word)
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("Text", |(.., label)| *label)
+    }
+
+    /// Reads a word, also those of other products.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        let word = match word {
+            "textarea" | "rich_text" => "long_text",
+            "multiselect" => "multi_select",
+            word => word,
+        };
+        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(kind, ..)| *kind)
+    }
+
+    /// Whether it has choices.
+    #[must_use]
+    pub fn has_choices(self) -> bool {
+        matches!(self, Self::Select | Self::MultiSelect)
+    }
+
+    /// Whether its values are shown at the end of a cell, as numbers are.
+    #[must_use]
+    pub fn is_number(self) -> bool {
+        self == Self::Number
+    }
+}
+
+/// What a stage of a pipeline means for a deal. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stands {
+    /// It goes on.
+    #[default]
+    Open,
+    /// It was won.
+    Won,
+    /// It was lost.
+    Lost,
+}
+
+impl Stands {
+    /// Word and label of all of them.
+    pub const ALL: [(Self, &'static str, &'static str); 3] =
+        [(Self::Open, "open", "Open"), (Self::Won, "won", "Won"), (Self::Lost, "lost", "Lost")];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("open", |(_, word, _)| *word)
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(one, ..)| *one)
+    }
+}
+
+/// A choice of a column. Its key stays when people call it something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What cells keep.
+    pub key: String,
+    /// What people read.
+    pub label: String,
+    /// Its colour.
+    pub colour: Hue,
+    /// What it means for a deal; of a stage alone.
+    pub stands: Stands,
+    /// How likely the deal is won from here, in percent; of a stage alone.
+    pub chance: u8,
+}
+
+impl Choice {
+    /// A choice with the key and the colour that follow from its label.
+    #[must_use]
+    pub fn called(label: &str) -> Self {
+        Self {
+            key: key_of(label),
+            label: label.to_owned(),
+            colour: Hue::of(label),
+            stands: Stands::Open,
+            chance: 0,
+        }
+    }
+}
+
+/// The look of numbers. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Look {
+    /// As it is.
+    #[default]
+    Plain,
+    /// With a percent sign.
+    Percent,
+    /// As a bar of a hundred.
+    Bar,
+    /// Money: the letters of the currency.
+    Currency([u8; 3]),
+}
+
+impl Look {
+    /// The word on the wire: `plain`, `percent`, `bar`, or the letters of a currency.
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Self::Plain => "plain".to_owned(),
+            Self::Percent => "percent".to_owned(),
+            Self::Bar => "bar".to_owned(),
+            Self::Currency(code) => String::from_utf8_lossy(&code).into_owned(),
+        }
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        match word {
+            "" | "plain" => Some(Self::Plain),
+            "percent" => Some(Self::Percent),
+            "bar" => Some(Self::Bar),
+            code if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                let upper = code.to_ascii_uppercase();
+                upper.as_bytes().try_into().ok().map(Self::Currency)
+            }
+            _ => None,
+        }
+    }
+
+    /// A number as people read it.
+    #[must_use]
+    pub fn shown(self, number: Decimal) -> String {
+        match self {
+            Self::Plain => number.grouped(),
+            Self::Percent | Self::Bar => format!("{} %", number.grouped()),
+            Self::Currency(code) => match &code {
+                b"EUR" => format!("€{}", number.grouped()),
+                b"USD" => format!("${}", number.grouped()),
+                b"GBP" => format!("£{}", number.grouped()),
+                code => format!("{} {}", String::from_utf8_lossy(code), number.grouped()),
+            },
+        }
+    }
+}
+
+/// What agents may do with the cells of a column. Stored by position: only ever appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AgentsMay {
+    /// Write into cells where no person has; suggest in others.
+    #[default]
+    Write,
+    /// Suggest.
+    Suggest,
+    /// Read.
+    Read,
+}
+
+impl AgentsMay {
+    /// Word and label of all of them.
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Write, "write", "Agents write"),
+        (Self::Suggest, "suggest", "Agents suggest"),
+        (Self::Read, "read", "Agents only read"),
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("write", |(_, word, _)| *word)
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(one, ..)| *one)
+    }
+}
+
+/// A field of a record of cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name in JSON, filters and files.
+    pub key: String,
+    /// What people read above it.
+    pub label: String,
+    /// The kind of its values.
+    pub kind: Kind,
+    /// The look of its numbers.
+    pub look: Look,
+    /// The heading that it stands under on a record's page.
+    pub group: String,
+    /// Its choices.
+    pub choices: Vec<Choice>,
+    /// Whether a record without it is refused.
+    pub required: bool,
+    /// The table of the records that it leads to; of a relation alone.
+    pub to: u16,
+    /// What it is for, in a sentence.
+    pub about: String,
+    /// What agents may do with it.
+    pub agents: AgentsMay,
+    /// Whether its noun brings it along.
+    pub own: bool,
+}
+
+/// Names that mean somebody or another record.
+pub trait Names {
+    /// Who is meant by a name, a handle or an id.
+    ///
+    /// # Errors
+    /// A sentence that says why nobody is.
+    fn who(&self, name: &str) -> Result<Assignee, String>;
+    /// The record of a table that a title or an id means.
+    ///
+    /// # Errors
+    /// A sentence that says why none is.
+    fn record(&self, table: u16, name: &str) -> Result<Uuid, String>;
+    /// What somebody is called.
+    fn name_of(&self, who: Assignee) -> String;
+    /// What somebody is called in tools and addresses.
+    fn handle_of(&self, who: Assignee) -> String;
+    /// The title of a record; empty when it is gone.
+    fn title_of(&self, target: Target) -> String;
+}
+
+impl Column {
+    /// A column with a key, a label and a kind.
+    #[must_use]
+    pub fn new(key: &str, label: &str, kind: Kind) -> Self {
+        Self {
+            key: key.to_owned(),
+            label: label.to_owned(),
+            kind,
+            look: Look::Plain,
+            group: String::new(),
+            choices: Vec::new(),
+            required: false,
+            to: 0,
+            about: String::new(),
+            agents: AgentsMay::Write,
+            own: true,
+        }
+    }
+
+    /// The same under a heading.
+    #[must_use]
+    pub fn under(mut self, group: &str) -> Self {
+        group.clone_into(&mut self.group);
+        self
+    }
+
+    /// The choice with this key or label.
+    #[must_use]
+    pub fn choice(&self, said: &str) -> Option<&Choice> {
+        let same = |one: &str| one.eq_ignore_ascii_case(said.trim());
+        let by_key = self.choices.iter().find(|choice| choice.key == said.trim());
+        by_key
+            .or_else(|| self.choices.iter().find(|choice| same(&choice.label) || same(&choice.key)))
+    }
+
+    /// A value as it was typed; none when nothing was.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn read(&self, text: &str, names: &dyn Names) -> Result<Option<FieldValue>, String> {
+        let text = match self.kind {
+            Kind::LongText => text.replace("\r\n", "\n").trim().to_owned(),
+            _ => one_line(text),
+        };
+        let chooses = matches!(self.kind, Kind::Select | Kind::Person | Kind::Relation);
+        if text.is_empty() || (chooses && text.eq_ignore_ascii_case("none")) {
+            return Ok(None);
+        }
+        let value = match self.kind {
+            Kind::Text => FieldValue::Text(short(text)?),
+            Kind::LongText if MAX_LONG < text.len() => {
+                return Err(format!("At most {} KiB of text.", MAX_LONG / 1024));
+            }
+            Kind::LongText => FieldValue::Text(text),
+            Kind::Number => FieldValue::Number(text.parse()?),
+            Kind::Date => FieldValue::Day(day(&text)?),
+            Kind::Datetime => FieldValue::At(moment(&text)?),
+            Kind::Boolean => FieldValue::YesNo(yes_no(&text)?),
+            Kind::Select => FieldValue::Choice(self.chosen(&text)?),
+            Kind::MultiSelect => {
+                let mut keys = Vec::new();
+                for one in text.split([',', ';']).map(str::trim).filter(|one| !one.is_empty()) {
+                    let key = self.chosen(one)?;
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+                if MAX_CHOSEN < keys.len() {
+                    return Err(format!("At most {MAX_CHOSEN} choices."));
+                }
+                FieldValue::Choices(keys)
+            }
+            Kind::Url => FieldValue::Url(web_address(&text)?),
+            Kind::Email => FieldValue::Email(mail_address(&text)?),
+            Kind::Phone => FieldValue::Phone(phone(&text)?),
+            Kind::Person => FieldValue::Who(names.who(&text)?),
+            Kind::Relation => {
+                FieldValue::Refers(Target { table: self.to, id: names.record(self.to, &text)? })
+            }
+        };
+        Ok(Some(value))
+    }
+
+    /// A value as a program or an agent sent it; none for `null` and the empty text.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn read_json(
+        &self,
+        value: &Value,
+        names: &dyn Names,
+    ) -> Result<Option<FieldValue>, String> {
+        let text = match value {
+            Value::Null => return Ok(None),
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Array(all) => {
+                let one =
+                    |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                all.iter().map(one).collect::<Vec<_>>().join(",")
+            }
+            Value::Object(_) => return Err("An object cannot stand in this field.".to_owned()),
+        };
+        self.read(&text, names)
+    }
+
+    fn chosen(&self, text: &str) -> Result<String, String> {
+        if let Some(choice) = self.choice(text) {
+            return Ok(choice.key.clone());
+        }
+        let labels = self.choices.iter().map(|choice| choice.label.as_str());
+        Err(match nearest(text, labels.clone()) {
+            Some(near) => {
+                format!("\"{text}\" is no choice of {}; do you mean \"{near}\"?", self.label)
+            }
+            None if self.choices.is_empty() => format!("{} has no choices yet.", self.label),
+            None => {
+                let some: Vec<&str> = labels.take(12).collect();
+                format!("\"{text}\" is no choice of {}; there are {}.", self.label, some.join(", "))
+            }
+        })
+    }
+
+    /// A value as people read it.
+    #[must_use]
+    pub fn shown(&self, value: &FieldValue, names: &dyn Names) -> String {
+        match value {
+            FieldValue::Number(number) => self.look.shown(*number),
+            FieldValue::Day(day) => day.strftime("%-d %b %Y").to_string(),
+            FieldValue::YesNo(yes) => (if *yes { "Yes" } else { "No" }).to_owned(),
+            FieldValue::Choice(key) => self.label_of(key),
+            FieldValue::Choices(keys) => {
+                keys.iter().map(|key| self.label_of(key)).collect::<Vec<_>>().join(", ")
+            }
+            FieldValue::Who(who) => names.name_of(*who),
+            other => self.written(other, names),
+        }
+    }
+
+    /// A value as it would be typed, so that [`Self::read`] gives the same again.
+    #[must_use]
+    pub fn written(&self, value: &FieldValue, names: &dyn Names) -> String {
+        match value {
+            FieldValue::Text(text)
+            | FieldValue::Email(text)
+            | FieldValue::Phone(text)
+            | FieldValue::Url(text) => text.clone(),
+            FieldValue::Number(number) => number.to_string(),
+            FieldValue::Day(day) => day.to_string(),
+            FieldValue::At(at) => at.to_string(),
+            FieldValue::YesNo(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
+            FieldValue::Choice(key) => self.label_of(key),
+            FieldValue::Choices(keys) => {
+                keys.iter().map(|key| self.label_of(key)).collect::<Vec<_>>().join(", ")
+            }
+            FieldValue::Who(who) => names.handle_of(*who),
+            FieldValue::Refers(target) => names.title_of(*target),
+        }
+    }
+
+    /// What people call a choice; its key when it is gone.
+    #[must_use]
+    pub fn label_of(&self, key: &str) -> String {
+        let found = self.choices.iter().find(|choice| choice.key == key);
+        found.map_or_else(|| capitalized(&key.replace('_', " ")), |choice| choice.label.clone())
+    }
+
+    /// A value for programs.
+    #[must_use]
+    pub fn json(&self, value: &FieldValue, names: &dyn Names) -> Value {
+        match value {
+            FieldValue::Number(number) => number.json(),
+            FieldValue::YesNo(yes) => json!(yes),
+            FieldValue::Choice(key) => json!(key),
+            FieldValue::Choices(keys) => json!(keys),
+            FieldValue::Refers(target) => {
+                json!({ "id": target.id, "name": names.title_of(*target) })
+            }
+            other => json!(self.written(other, names)),
+        }
+    }
+
+    /// The JSON schema of what may be sent.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        let keys: Vec<&str> = self.choices.iter().map(|choice| choice.key.as_str()).collect();
+        let mut schema = match self.kind {
+            Kind::Number => json!({ "type": ["number", "string", "null"] }),
+            Kind::Boolean => json!({ "type": ["boolean", "null"] }),
+            Kind::Select => json!({ "type": ["string", "null"], "enum": keys }),
+            Kind::MultiSelect => {
+                json!({ "type": "array", "items": { "type": "string", "enum": keys } })
+            }
+            Kind::Date => json!({ "type": ["string", "null"], "format": "date" }),
+            Kind::Datetime => json!({ "type": ["string", "null"], "format": "date-time" }),
+            Kind::Email => json!({ "type": ["string", "null"], "format": "email" }),
+            Kind::Url => json!({ "type": ["string", "null"], "format": "uri" }),
+            _ => json!({ "type": ["string", "null"] }),
+        };
+        schema["title"] = json!(self.label);
+        if !self.about.is_empty() {
+            schema["description"] = json!(self.about);
+        }
+        schema
+    }
+}
+
+/// The key of a label: small letters, digits and low lines, at most 40.
+#[must_use]
+pub fn key_of(label: &str) -> String {
+    kernel::text::slug(label, 40).replace('-', "_")
+}
+
+fn short(text: String) -> Result<String, String> {
+    match text.chars().count() <= MAX_LINE {
+        true => Ok(text),
+        false => Err(format!("At most {MAX_LINE} characters.")),
+    }
+}
+
+/// Reads `2026-11-26`, also at the head of a moment.
+fn day(text: &str) -> Result<Date, String> {
+    let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
+    head.parse().map_err(|_| "Write the day as 2026-12-24.".to_owned())
+}
+
+/// Reads a moment; a day alone is its beginning in UTC.
+fn moment(text: &str) -> Result<kernel::Timestamp, String> {
+    let wrong = || "Write the moment as 2026-12-24T14:30Z.".to_owned();
+    if let Ok(at) = text.parse::<kernel::Timestamp>() {
+        return Ok(kernel::time::from_ms(at.as_millisecond()));
+    }
+    let local: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
+    let at = local.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?.timestamp();
+    Ok(kernel::time::from_ms(at.as_millisecond()))
+}
+
+fn yes_no(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "yes" | "y" | "true" | "1" | "on" | "x" => Ok(true),
+        "no" | "n" | "false" | "0" | "off" => Ok(false),
+        _ => Err("Write yes or no.".to_owned()),
+    }
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let wrong = || format!("\"{}\" is no web address.", kernel::text::ellipsis(text, 80));
+    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let url = url::Url::parse(&whole).map_err(|_| wrong())?;
+    let is_web = matches!(url.scheme(), "http" | "https");
+    let host = url.host_str().unwrap_or_default();
+    if !is_web || !host.contains('.') || host.contains(' ') || 2_000 < whole.len() {
+        return Err(wrong());
+    }
+    Ok(whole)
+}
+
+fn mail_address(text: &str) -> Result<String, String> {
+    let fits = text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty()
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.ends_with('.')
+            && !host.contains('@')
+    });
+    let plain =
+        !text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"'));
+    match fits && plain && text.len() <= 254 {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{}\" is no email address.", kernel::text::ellipsis(text, 80))),
+    }
+}
+
+fn phone(text: &str) -> Result<String, String> {
+    let fits = text.chars().all(|c| c.is_ascii_digit() || " +-()/.x#".contains(c));
+    let count = text.chars().filter(char::is_ascii_digit).count();
+    match fits && (3..=20).contains(&count) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{}\" is no phone number.", kernel::text::ellipsis(text, 80))),
+    }
+}

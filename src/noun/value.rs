@@ -1,0 +1,267 @@
+//! Values of fields: what may stand in a cell of a contact, an organization or a record of a collection.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Assignee, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// Millionths in one.
+const ONE: i64 = 1_000_000;
+
+/// A decimal number of six places, so that sums are exact: millionths in an `i64`.
+///
+/// For programs it is a text such as `12.5`; at rest it is the whole number of millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Decimal(i64);
+
+impl Decimal {
+    /// From millionths.
+    #[must_use]
+    pub const fn of_millionths(millionths: i64) -> Self {
+        Self(millionths)
+    }
+
+    /// Its millionths.
+    #[must_use]
+    pub const fn millionths(self) -> i64 {
+        self.0
+    }
+
+    /// Reads a number with this decimal sign. Marks of thousands, spaces, a currency and a percent sign are passed over.
+    #[must_use]
+    pub fn parse(text: &str, sign: char) -> Option<Self> {
+        let thousands = if sign == ',' { '.' } else { ',' };
+        let is_noise = |c: char| {
+            c.is_whitespace()
+                || matches!(c, '\'' | '’' | '€' | '$' | '£' | '¥' | '%')
+                || c == thousands
+        };
+        let plain: String = text.trim().chars().filter(|c| !is_noise(*c)).collect();
+        let (minus, digits) = match plain.strip_prefix(['-', '−']) {
+            Some(rest) => (true, rest),
+            None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+        };
+        let (whole, part) = digits.split_once(sign).unwrap_or((digits, ""));
+        let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if (whole.is_empty() && part.is_empty()) || !all_digits(whole) || !all_digits(part) {
+            return None;
+        }
+        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        // What lies behind the sixth place is cut, as a person who types it would see.
+        let part: i64 = format!("{part:0<6}").get(..6)?.parse().ok()?;
+        let sum = whole.checked_mul(ONE)?.checked_add(part)?;
+        Some(Self(if minus { -sum } else { sum }))
+    }
+
+    /// The sum; the largest there is when it would be larger.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// With marks between thousands, and two places at least when there are any: `1,234.50`.
+    #[must_use]
+    pub fn grouped(self) -> String {
+        let text = self.to_string();
+        let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let mut shown = String::new();
+        for (n, digit) in whole.chars().enumerate() {
+            if 0 < n && (whole.len() - n).is_multiple_of(3) {
+                shown.push(',');
+            }
+            shown.push(digit);
+        }
+        match part {
+            "" => format!("{sign}{shown}"),
+            part => format!("{sign}{shown}.{part:0<2}"),
+        }
+    }
+
+    /// As a number of a program.
+    #[must_use]
+    pub fn json(self) -> serde_json::Value {
+        if self.0 % ONE == 0 {
+            return (self.0 / ONE).into();
+        }
+        self.to_string().parse::<f64>().map_or(serde_json::Value::Null, Into::into)
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let (whole, part) = (size / ONE.unsigned_abs(), size % ONE.unsigned_abs());
+        if part == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        write!(f, "{sign}{whole}.{}", format!("{part:06}").trim_end_matches('0'))
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text, '.').ok_or_else(|| "Write a number, such as 12 or 12.5.".to_owned())
+    }
+}
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => serializer.serialize_i64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom),
+            false => i64::deserialize(deserializer).map(Self),
+        }
+    }
+}
+
+/// A record that a cell leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The number of its table.
+    pub table: u16,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// What stands in a cell. Stored by position: only ever appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldValue {
+    /// Words.
+    Text(String),
+    /// A number.
+    Number(Decimal),
+    /// A day.
+    Day(Date),
+    /// A moment.
+    At(#[serde(with = "millisecond::required")] Timestamp),
+    /// Yes or no.
+    YesNo(bool),
+    /// The key of one choice.
+    Choice(String),
+    /// The keys of some choices.
+    Choices(Vec<String>),
+    /// An address of mail.
+    Email(String),
+    /// A number of a telephone, as it was written.
+    Phone(String),
+    /// An address of the web.
+    Url(String),
+    /// A member or an agent.
+    Who(Assignee),
+    /// Another record.
+    Refers(Target),
+}
+
+impl FieldValue {
+    /// The words of a value that is made of them.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Email(text) | Self::Phone(text) | Self::Url(text) => {
+                Some(text)
+            }
+            Self::Choice(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The order of two values of one field: numbers by size, days and moments by time, words by letters in any case.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a.cmp(b),
+            (Self::Day(a), Self::Day(b)) => a.cmp(b),
+            (Self::At(a), Self::At(b)) => a.cmp(b),
+            (Self::YesNo(a), Self::YesNo(b)) => a.cmp(b),
+            (Self::Refers(a), Self::Refers(b)) => a.cmp(b),
+            (a, b) => match (a.text(), b.text()) {
+                (Some(a), Some(b)) => {
+                    let lower =
+                        |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
+                    lower(a).cmp(&lower(b))
+                }
+                _ => Ordering::Equal,
+            },
+        }
+    }
+
+    /// What two records share that mean the same, or lead to the same: the kind and the words without what differs in
+    /// writing alone. None for what tells nobody apart.
+    #[must_use]
+    pub fn identity(&self) -> Option<(u8, String)> {
+        let (kind, words) = match self {
+            Self::Email(address) => (1, address.trim().to_lowercase()),
+            Self::Phone(number) => (2, digits(number)),
+            Self::Url(address) => (3, plain_url(address)),
+            Self::Refers(target) => (4, target.id.to_string()),
+            _ => return None,
+        };
+        (!words.is_empty()).then_some((kind, words))
+    }
+}
+
+/// The digits of a number of a telephone; two zeros in front are a plus.
+#[must_use]
+pub fn digits(number: &str) -> String {
+    let all: String = number.chars().filter(char::is_ascii_digit).collect();
+    match number.trim_start().starts_with('+') {
+        true => all,
+        false => all.strip_prefix("00").map_or(all.clone(), str::to_owned),
+    }
+}
+
+/// An address of the web without its scheme, `www.` and the last stroke.
+#[must_use]
+pub fn plain_url(address: &str) -> String {
+    let lower = address.trim().to_lowercase();
+    let rest = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+    let rest = rest.strip_prefix("www.").unwrap_or(rest);
+    rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decimal, FieldValue, digits, plain_url};
+
+    #[test]
+    fn numbers_are_read_as_people_write_them_and_written_as_they_are() {
+        let shown = |text: &str, sign| Decimal::parse(text, sign).map(|number| number.to_string());
+        assert_eq!(shown("1,234.50", '.').as_deref(), Some("1234.5"));
+        assert_eq!(shown("1.234,5 €", ',').as_deref(), Some("1234.5"));
+        assert_eq!(shown("-0.000001", '.').as_deref(), Some("-0.000001"));
+        assert_eq!(shown("12 %", '.').as_deref(), Some("12"));
+        assert_eq!(shown("twelve", '.'), None);
+        assert_eq!(shown("", '.'), None);
+        assert_eq!(shown("99999999999999999999", '.'), None);
+        assert_eq!(Decimal::parse("1234567.5", '.').unwrap_or_default().grouped(), "1,234,567.50");
+    }
+
+    #[test]
+    fn a_number_is_the_same_after_json_and_after_bytes() {
+        let value = FieldValue::Number(Decimal::of_millionths(-1_500_000));
+        let json = serde_json::to_value(&value).unwrap_or_default();
+        assert_eq!(json, serde_json::json!({ "Number": "-1.5" }));
+        assert_eq!(serde_json::from_value::<FieldValue>(json).ok(), Some(value));
+    }
+
+    #[test]
+    fn the_same_address_in_other_writing_is_the_same() {
+        assert_eq!(digits("0049 40-555"), digits("+49 (40) 555"));
+        assert_eq!(plain_url("https://www.Example.com/in/Rosa/?x=1"), "example.com/in/rosa");
+    }
+}
