@@ -3,6 +3,8 @@
 mod ask;
 mod chat;
 mod files;
+mod profile;
+mod upgrade;
 
 use std::io::Read as _;
 
@@ -25,6 +27,13 @@ pub enum Command {
     List(Place),
     /// Make an agent from a template
     Create(Create),
+    /// What is known of one agent
+    Show(Named),
+    /// Change what an agent is called, is for, may do and costs
+    Edit(Box<profile::Edit>),
+    /// What agents could take over from their templates, and taking it over
+    #[command(subcommand)]
+    Upgrade(upgrade::Command),
     /// Let an agent report to another agent or to a person
     ReportsTo(ReportsTo),
     /// Ask an agent one thing and print its answer; ends with 1 when there is none, with 4 when a limit cut it
@@ -188,6 +197,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => list(common, door, &place).await,
         Command::Create(flags) => create(common, door, &flags).await,
+        Command::Show(named) => profile::show(common, door, &named).await,
+        Command::Edit(flags) => profile::edit(common, door, &flags).await,
+        Command::Upgrade(command) => upgrade::run(common, door, command).await,
         Command::ReportsTo(flags) => reports_to(common, door, &flags).await,
         Command::Run(flags) => ask::run(common, door, &flags).await,
         Command::Chat(named) => chat::chat(common, door, &named).await,

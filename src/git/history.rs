@@ -1,6 +1,6 @@
 //! Reads branches: their files, their history, and what a commit has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -149,6 +149,12 @@ impl AgentsRepo {
         logged(&repo, find(&repo, id)?)
     }
 
+    /// The commit before a commit; none before the first.
+    pub fn parent(&self, id: CommitId) -> Result<Option<CommitId>, GitError> {
+        let repo = self.repo();
+        Ok(parent(&repo, find(&repo, id)?)?.map(CommitId::from))
+    }
+
     /// What a commit has changed.
     pub fn diff(&self, id: CommitId) -> Result<Vec<FileDiff>, GitError> {
         Ok(self.diff_below(id, "", usize::MAX)?.0)
@@ -178,6 +184,24 @@ impl AgentsRepo {
             next = parent(&repo, at)?;
         }
         Ok(next.is_some())
+    }
+
+    /// The newest commit that two branches share; none when they share none, or one of them is not there.
+    pub fn fork(&self, one: &Branch, other: &Branch) -> Result<Option<CommitId>, GitError> {
+        let repo = self.repo();
+        let mut known = HashSet::new();
+        let mut next = head(&repo, other)?;
+        while let Some(at) = next {
+            known.insert(at);
+            next = parent(&repo, at)?;
+        }
+        let mut next = head(&repo, one)?;
+        while let Some(at) = next
+            && !known.contains(&at)
+        {
+            next = parent(&repo, at)?;
+        }
+        Ok(next.map(CommitId::from))
     }
 
     /// What differs between two commits.

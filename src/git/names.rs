@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use gix::ObjectId;
+use serde::{Deserialize, Serialize};
 
 use super::GitError;
 
@@ -72,10 +73,17 @@ impl FromStr for Branch {
 }
 
 /// The name of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CommitId(ObjectId);
 
 impl CommitId {
+    /// The commit with these bytes as its name.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(ObjectId::Sha1(bytes))
+    }
+
     /// Reads the 40 digits.
     pub fn parse(text: &str) -> Result<Self, GitError> {
         let digits = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -105,6 +113,20 @@ impl From<ObjectId> for CommitId {
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.to_hex().fmt(f)
+    }
+}
+
+impl TryFrom<String> for CommitId {
+    type Error = GitError;
+
+    fn try_from(text: String) -> Result<Self, GitError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CommitId> for String {
+    fn from(id: CommitId) -> Self {
+        id.to_string()
     }
 }
 

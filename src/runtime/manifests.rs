@@ -1,5 +1,5 @@
 //! What the files of an agent say of it, made to agree with its record again where the record changed
-//! without them: after an undo, and at the start for what a kill came in between.
+//! without them: after an undo, where whom they work for changed, and at the start for what a kill came in between.
 //!
 //! Nothing is ordered and nothing remembered: the record is the truth, and a manifest that says something
 //! else is behind.
@@ -9,6 +9,8 @@ use tokio::sync::broadcast::error::RecvError;
 use app::Ws;
 use features::agents::model::{AGENTS, Agent};
 use features::agents::provision;
+use features::users::model::ACCOUNTS;
+use features::workspace::model::{MEMBERS, SETTINGS};
 use git::Author;
 use kernel::key;
 use kernel::{AgentId, AgentStatus, Cause};
@@ -16,15 +18,17 @@ use store::{Entry, Range, ReadExt as _, StoreError};
 
 /// Looks after manifests until the program ends.
 pub(super) async fn run(ws: Ws) {
-    let mut feed = ws.store.subscribe();
+    let (mut feed, mut people) = (ws.store.subscribe(), ws.app.system.subscribe());
     let halt = ws.halt();
     check(&ws, None).await;
     loop {
         let next = tokio::select! {
             () = halt.cancelled() => return,
             next = feed.recv() => next,
+            next = people.recv() => next,
         };
         match next {
+            Ok(entry) if is_of_owners(&entry) => check(&ws, None).await,
             Ok(entry) => {
                 let ids = undone(&entry);
                 if !ids.is_empty() {
@@ -35,6 +39,12 @@ pub(super) async fn run(ws: Ws) {
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// Whether what agents are told of whom they work for may have changed: a name, a time zone, the workspace's.
+fn is_of_owners(entry: &Entry) -> bool {
+    let tables = [ACCOUNTS, MEMBERS, SETTINGS].map(|table| table.number);
+    entry.changes.iter().any(|change| tables.contains(&change.table))
 }
 
 /// The agents that an undo changed. Who changes an agent directly tells its files, too.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 /// Texts of more lines are not compared: a change of both is a clash of the whole.
@@ -43,6 +43,16 @@ pub struct Place {
     pub mine: String,
     /// What the other wrote there.
     pub theirs: String,
+}
+
+/// Which of two words stays in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What the first one wrote.
+    Mine,
+    /// What the other wrote.
+    Theirs,
 }
 
 /// A mark that some programs put in front of a text.
@@ -102,19 +112,37 @@ struct Edit {
 /// Makes one text of what two people made of `base`.
 #[must_use]
 pub fn lines(base: &str, mine: &str, theirs: &str) -> Merged {
+    told(&taken_apart(base, mine, theirs), theirs)
+}
+
+/// The same with a side chosen for each place in which they exclude each other; nothing when there are more of them
+/// than choices, or fewer.
+#[must_use]
+pub fn picked(base: &str, mine: &str, theirs: &str, sides: &[Side]) -> Option<String> {
+    let pieces = taken_apart(base, mine, theirs);
+    let places = pieces.iter().filter(|piece| matches!(piece, Piece::Place(_))).count();
+    if places != sides.len() {
+        return None;
+    }
+    let mut sides = sides.iter();
+    Some(joined(&pieces, &mut |place| match sides.next() {
+        Some(Side::Theirs) => vec![place.theirs.clone()],
+        Some(Side::Mine) | None => vec![place.mine.clone()],
+    }))
+}
+
+fn taken_apart<'a>(base: &'a str, mine: &'a str, theirs: &'a str) -> Vec<Piece<'a>> {
     if mine == base || mine == theirs {
-        return Merged::Clean(theirs.to_owned());
+        return vec![Piece::Lines(split(theirs))];
     }
     if theirs == base {
-        return Merged::Clean(mine.to_owned());
+        return vec![Piece::Lines(split(mine))];
     }
     let (base, one, other) = (split(base), split(mine), split(theirs));
     if [&base, &one, &other].iter().any(|lines| MAX_LINES < lines.len()) {
-        let place = Place { mine: mine.to_owned(), theirs: theirs.to_owned() };
-        return told(&[Piece::Place(place)], theirs);
+        return vec![Piece::Place(Place { mine: mine.to_owned(), theirs: theirs.to_owned() })];
     }
-    let pieces = pieces(&base, (&one, &edits(&base, &one)), (&other, &edits(&base, &other)));
-    told(&pieces, theirs)
+    pieces(&base, (&one, &edits(&base, &one)), (&other, &edits(&base, &other)))
 }
 
 /// The lines of a text, each without its end.
@@ -242,18 +270,7 @@ fn told(pieces: &[Piece<'_>], now: &str) -> Merged {
             Piece::Lines(_) => None,
         })
         .collect();
-    let text = |choice: &dyn Fn(&Place) -> Vec<String>| {
-        let mut all: Vec<String> = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Lines(lines) => all.extend(lines.iter().map(|line| (*line).to_owned())),
-                Piece::Place(place) => {
-                    all.extend(choice(place).into_iter().filter(|words| !words.is_empty()));
-                }
-            }
-        }
-        all.join("\n")
-    };
+    let text = |choice: &dyn Fn(&Place) -> Vec<String>| joined(pieces, &mut |place| choice(place));
     if places.is_empty() {
         return Merged::Clean(text(&|_| Vec::new()));
     }
@@ -266,11 +283,25 @@ fn told(pieces: &[Piece<'_>], now: &str) -> Merged {
     })
 }
 
+/// The text with these words in each place.
+fn joined(pieces: &[Piece<'_>], words: &mut dyn FnMut(&Place) -> Vec<String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Lines(lines) => all.extend(lines.iter().map(|line| (*line).to_owned())),
+            Piece::Place(place) => {
+                all.extend(words(place).into_iter().filter(|words| !words.is_empty()));
+            }
+        }
+    }
+    all.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Clash, Merged, Place, dressed, lines};
+    use super::{Clash, Merged, Place, Side, dressed, lines, picked};
 
     fn clean(base: &str, mine: &str, theirs: &str) -> String {
         match lines(base, mine, theirs) {
@@ -315,6 +346,16 @@ mod tests {
         assert_eq!(gone.both, "a\nB\nc");
         // Both put something into the same gap.
         assert_eq!(clash("a", "a\none", "a\ntwo").both, "a\none\ntwo");
+    }
+
+    #[test]
+    fn each_place_takes_the_side_that_is_chosen_for_it() {
+        let (base, mine, theirs) = ("a\nb\nc\nd", "a1\nb\nc1\nd", "a2\nb\nc2\nD");
+        let pick = |sides: &[Side]| picked(base, mine, theirs, sides);
+        assert_eq!(pick(&[Side::Mine, Side::Theirs]).as_deref(), Some("a1\nb\nc2\nD"));
+        assert_eq!(pick(&[Side::Theirs, Side::Mine]).as_deref(), Some("a2\nb\nc1\nD"));
+        assert_eq!((pick(&[Side::Mine]), pick(&[])), (None, None));
+        assert_eq!(picked(base, base, theirs, &[]).as_deref(), Some(theirs));
     }
 
     #[test]

@@ -3,16 +3,15 @@
 //! own, so nothing is lost; what it wrote in other lines stays, and nobody's words go over another's unseen.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use app::Ws;
-use git::files::{AgentFiles, Part};
+use git::files::Part;
 use git::folder::Kind;
 use git::names::check_path;
-use git::snapshot::{MAX_BYTES, MAX_FILE, MAX_FILES, Paths, is_kept};
-use git::{Author, Branch, CommitId, Entry, File, GitError};
+use git::snapshot::{MAX_BYTES, MAX_FILE, MAX_FILES, is_kept};
+use git::{Author, CommitId, File, GitError};
 use kernel::text::of_bytes;
-use kernel::{FieldError, Problem, ProblemKind, Timestamp};
+use kernel::{FieldError, Problem, ProblemKind};
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use tool::leaks::{self, Leak};
@@ -20,6 +19,7 @@ use tool::merge::{self, Clash, Merged};
 use web::session::Person;
 use web::upload::Arrived;
 
+use super::desk::{self, Desk};
 use super::files::FilesError;
 use super::model::Agent;
 use super::templates::MANIFEST;
@@ -239,7 +239,7 @@ pub async fn save(hand: Hand<'_>, path: &str, written: Written) -> Result<Saved,
         desk.keep(&[&path])?;
         let bytes = text.clone().into_bytes();
         desk.files.write(&File { path: path.clone(), bytes, executable })?;
-        let commit = desk.commit(Verb::Change, &[&path])?;
+        let commit = desk.commit_by_hand(Verb::Change, &[&path])?;
         Ok((Saved { text, commit, joined }, commit.map(|id| (path, id))))
     })
     .await
@@ -303,7 +303,7 @@ pub async fn rename(hand: Hand<'_>, from: &str, to: &str) -> Result<CommitId, Ed
         desk.files.write(&File { path: to.clone(), bytes: part.bytes, executable })?;
         desk.files.remove(&from)?;
         desk.files.remove_empty_above(&from)?;
-        let commit = desk.commit(Verb::Rename, &[&from, &to])?;
+        let commit = desk.commit_by_hand(Verb::Rename, &[&from, &to])?;
         let commit = commit.ok_or(EditError::Full)?;
         Ok((commit, Some((to, commit))))
     })
@@ -321,7 +321,7 @@ pub async fn remove(hand: Hand<'_>, path: &str) -> Result<Option<CommitId>, Edit
         desk.keep(&[&path])?;
         desk.files.remove(&path)?;
         desk.files.remove_empty_above(&path)?;
-        let commit = desk.commit(Verb::Remove, &[&path])?;
+        let commit = desk.commit_by_hand(Verb::Remove, &[&path])?;
         Ok((commit, commit.map(|id| (path, id))))
     })
     .await
@@ -365,19 +365,7 @@ struct Now {
     executable: bool,
 }
 
-/// An agent's folder and branch, with the files that are changed held.
-struct Desk {
-    ws: Ws,
-    files: AgentFiles,
-    folder: PathBuf,
-    branch: Branch,
-    slug: String,
-    person: Author,
-    agent: Author,
-    agent_name: String,
-    time: Timestamp,
-}
-
+/// What people ask of a desk.
 impl Desk {
     /// A file as a whole; none when there is none. Of one that is larger than `most` only its size.
     fn whole(&self, path: &str, most: u64) -> Result<Option<Part>, EditError> {
@@ -417,39 +405,15 @@ impl Desk {
         Ok(())
     }
 
-    /// Commits what the agent has written there and nobody has committed.
-    fn keep(&self, paths: &[&str]) -> Result<(), EditError> {
-        let message = format!(
-            "Keep {} as {} left it\n\nAgent: {}\n",
-            paths.join(" and "),
-            self.agent_name,
-            self.slug
-        );
-        self.take(paths, &self.agent, &message).map(drop)
-    }
-
-    fn commit(&self, verb: Verb, paths: &[&str]) -> Result<Option<CommitId>, EditError> {
+    fn commit_by_hand(&self, verb: Verb, paths: &[&str]) -> Result<Option<CommitId>, EditError> {
         let (verb, what) = (verb.word(), paths.join(" to "));
-        let subject = format!("{}: {verb} {what} by hand", kind_of(paths[0]));
-        self.take(paths, &self.person, &subject)
+        Ok(self.commit(paths, &format!("{}: {verb} {what} by hand", kind_of(paths[0])))?)
     }
 
     /// Commits a new file, which the limits of a branch have room for.
     fn made(&self, verb: Verb, path: String) -> Result<(CommitId, Told), EditError> {
-        let commit = self.commit(verb, &[&path])?.ok_or(EditError::Full)?;
+        let commit = self.commit_by_hand(verb, &[&path])?.ok_or(EditError::Full)?;
         Ok((commit, Some((path, commit))))
-    }
-
-    fn take(
-        &self,
-        paths: &[&str],
-        author: &Author,
-        message: &str,
-    ) -> Result<Option<CommitId>, EditError> {
-        let only: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        let entry = Entry { author, message, time: self.time };
-        let repo = self.ws.repo()?;
-        Ok(repo.commit_paths(&self.branch, &self.folder, Paths::Only(&only), &entry)?.commit)
     }
 }
 
@@ -463,37 +427,9 @@ async fn at_desk<T: Send + 'static, const N: usize>(
     body: impl FnOnce(&Desk, [String; N]) -> Result<(T, Told), EditError> + Send + 'static,
 ) -> Result<T, EditError> {
     let Hand { ws, agent, who } = hand;
-    let folder = ws.agent_folder(&agent.slug);
-    // In the order of names, so that two that want the same do not wait for each other.
-    let mut turns = Vec::with_capacity(N);
-    for path in BTreeSet::from_iter(&paths) {
-        turns.push(ws.paths.hold(&folder.join(path)).await);
-    }
-    let branch = Branch::agent(&agent.slug)?;
-    let person = Author::new(&who.name, &who.email);
-    let (own, slug, name) = (ws.clone(), agent.slug.clone(), agent.name.clone());
-    let by = Author::new(&name, &format!("{slug}@agents.hq"));
-    let time = ws.app.clock.now();
-    let done = tokio::task::spawn_blocking(move || {
-        if !folder.is_dir() {
-            return Err(FilesError::NoFolder.into());
-        }
-        let files = AgentFiles::open(&folder)?;
-        let desk = Desk {
-            ws: own,
-            files,
-            folder,
-            branch,
-            slug,
-            person,
-            agent: by,
-            agent_name: name,
-            time,
-        };
-        body(&desk, paths)
-    });
-    let (came, told) = done.await.map_err(|_| FilesError::CutOff)??;
-    drop(turns);
+    let author = Author::new(&who.name, &who.email);
+    let held = BTreeSet::from(paths.clone());
+    let (came, told) = desk::at(ws, agent, author, held, move |desk| body(desk, paths)).await?;
     if let Some((path, commit)) = told {
         tell(hand, path, commit).await?;
     }

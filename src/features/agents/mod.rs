@@ -2,6 +2,7 @@
 //!
 //! The record is the truth for name, emoji, description and model; the files on disk for all else.
 
+mod desk;
 pub mod editing;
 pub mod files;
 pub mod memory;
@@ -13,6 +14,7 @@ pub mod reactions;
 pub mod rules;
 pub mod skills;
 pub mod templates;
+pub mod upgrade;
 pub mod versions;
 
 pub use provision::complete_provisioning;

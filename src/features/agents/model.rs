@@ -6,6 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::model::Connection;
+use git::CommitId;
 use kernel::key::{Key, KeyBuf};
 use kernel::{
     AccountId, AgentId, AgentStatus, ConnectionId, Manager, Thinking, Timestamp, TypedId,
@@ -33,8 +34,20 @@ pub struct Agent {
     pub emoji: String,
     /// What it is for.
     pub description: String,
-    /// The template that it was made from.
+    /// What it is, in a few words.
+    pub role: String,
+    /// Which team it belongs to; may be empty.
+    pub team: String,
+    /// What it answers for.
+    pub domains: Vec<String>,
+    /// What it does.
+    pub capabilities: Vec<String>,
+    /// The template that its files come from.
     pub template: String,
+    /// The version of that template; none for an agent from before they were noted.
+    pub template_commit: Option<CommitId>,
+    /// The version of a template that somebody has declined.
+    pub template_passed: Option<CommitId>,
     /// What is stored of its state.
     pub status: AgentStatus,
     /// Why, when the status is `error`.
@@ -72,10 +85,10 @@ impl Record for Agent {
     type Id = AgentId;
     const TABLE: Table = AGENTS;
     const CLASS: Class = Class::Tracked;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const INDEXES: &'static [Index] = &[BY_SLUG];
     const TOGETHER: &'static [&'static [&'static str]] =
-        &[&["connection", "model"], &["status", "status_reason"]];
+        &[&["connection", "model"], &["status", "status_reason"], &["template", "template_commit"]];
     fn id(&self) -> AgentId {
         self.id
     }
@@ -95,19 +108,27 @@ impl Record for Agent {
     }
     fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
         match version {
-            1 => old::agent(body),
+            1 => old::first(body),
+            2 => old::second(body),
             _ => Err(DecodeError::UnknownVersion { table: Self::TABLE.name, version }),
         }
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
+        let commit = CommitId::from_bytes([9; 20]);
         Self {
             id: AgentId::from_bytes([5; 16]),
             name: "Ada".into(),
             slug: "ada".into(),
             emoji: "🔭".into(),
             description: "Research".into(),
+            role: "researcher".into(),
+            team: "research".into(),
+            domains: vec!["prices".into(), "rivals".into()],
+            capabilities: vec!["compare offers".into()],
             template: "default".into(),
+            template_commit: Some(commit),
+            template_passed: None,
             status: AgentStatus::Ready,
             status_reason: None,
             connection: Some(ConnectionId::from_bytes([7; 16])),

@@ -3,7 +3,9 @@
 
 mod error;
 pub mod manager;
+pub mod profile;
 pub mod reach;
+pub mod version;
 
 pub use error::AgentError;
 
@@ -17,7 +19,7 @@ use kernel::{AgentId, AgentStatus, Assignee, ConnectionId, Event, Manager, TaskI
 use store::{ReadExt, StoreError, WriteTx};
 
 use super::model::Agent;
-use super::queries;
+use super::{queries, templates};
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 60;
@@ -34,7 +36,7 @@ const MAX_BUDGET: i64 = 1_000_000_000_000;
 /// Words that mean something else in addresses, mentions, branches or models.
 const RESERVED: &[&str] = &[
     "all", "default", "everyone", "here", "hq", "main", "master", "me", "new", "nobody",
-    "openclaw", "practice", "system", "template",
+    "openclaw", "practice", "system", "template", "upgrades",
 ];
 
 /// Which model an agent uses.
@@ -88,6 +90,9 @@ pub fn create(
     if !templates.contains(&new.template.as_str()) {
         return Err(AgentError::NoTemplate(new.template));
     }
+    let said = templates::find(&new.template).map(|template| template.manifest.clone());
+    let said = said.map(|one| (one.role, one.team, one.domains, one.capabilities));
+    let (role, team, domains, capabilities) = said.unwrap_or_default();
     let now = tx.now();
     manager::usable(tx, new.reports_to)?;
     let mut agent = Agent {
@@ -96,7 +101,13 @@ pub fn create(
         slug,
         emoji: good_emoji(&new.emoji)?,
         description: good_description(&new.description)?,
+        role,
+        team,
+        domains,
+        capabilities,
         template: new.template,
+        template_commit: None,
+        template_passed: None,
         status: AgentStatus::Provisioning,
         status_reason: None,
         connection: None,
@@ -127,6 +138,12 @@ pub struct Changes {
     pub emoji: Option<String>,
     /// What it is for.
     pub description: Option<String>,
+    /// What it is, in a few words.
+    pub role: Option<String>,
+    /// What it answers for.
+    pub domains: Option<Vec<String>>,
+    /// What it does.
+    pub capabilities: Option<Vec<String>>,
     /// Which model it uses.
     pub model: Option<ModelWish>,
     /// How much it thinks; `Some(None)` for the least.
@@ -169,6 +186,15 @@ pub fn update(
     }
     if let Some(description) = changes.description {
         agent.description = good_description(&description)?;
+    }
+    if let Some(role) = changes.role {
+        agent.role = profile::good_role(&role)?;
+    }
+    if let Some(domains) = changes.domains {
+        agent.domains = profile::good_domains(&domains)?;
+    }
+    if let Some(capabilities) = changes.capabilities {
+        agent.capabilities = profile::good_capabilities(&capabilities)?;
     }
     if let Some(model) = changes.model {
         set_model(tx, &mut agent, model)?;
@@ -220,15 +246,22 @@ pub fn files_changed(tx: &mut WriteTx<'_>, agent: AgentId, path: String, commit:
     tx.emit(Event::AgentFilesChanged { agent, path, commit: commit.to_string() });
 }
 
-/// Its files are there: it takes work from now on. An agent that is not being set up stays as it
-/// is.
+/// Its files are there, from this version of its template: it takes work from now on. An agent that is not being set
+/// up stays as it is.
 ///
 /// # Errors
 /// `NotFound`.
-pub fn provisioned(tx: &mut WriteTx<'_>, id: AgentId) -> Result<Agent, AgentError> {
-    let agent = load(tx, id)?;
+pub fn provisioned(
+    tx: &mut WriteTx<'_>,
+    id: AgentId,
+    version: Option<CommitId>,
+) -> Result<Agent, AgentError> {
+    let mut agent = load(tx, id)?;
     match agent.status {
-        AgentStatus::Provisioning => set_status(tx, agent, AgentStatus::Ready, None),
+        AgentStatus::Provisioning => {
+            agent.template_commit = version;
+            set_status(tx, agent, AgentStatus::Ready, None)
+        }
         _ => Ok(agent),
     }
 }

@@ -3,6 +3,7 @@
 mod files;
 mod memory;
 mod reach;
+mod upgrade;
 mod versions;
 
 use axum::http::StatusCode;
@@ -99,6 +100,7 @@ pub fn routes() -> Routes {
         .merge(files::routes())
         .merge(memory::routes())
         .merge(reach::routes())
+        .merge(upgrade::routes())
         .merge(versions::routes())
 }
 
@@ -110,7 +112,16 @@ struct View {
     name: String,
     emoji: String,
     description: String,
+    /// What it is, in a few words.
+    role: String,
+    team: String,
+    /// What it answers for.
+    domains: Vec<String>,
+    /// What it does.
+    capabilities: Vec<String>,
     template: String,
+    /// The version of its template, a commit of `template/<slug>`.
+    template_commit: Option<String>,
     status: AgentStatus,
     status_reason: Option<String>,
     /// `working`, `waiting`, `queued`, `idle`, `over_budget`, `stalled`, `unreachable`, or the status.
@@ -206,6 +217,12 @@ struct PatchBody {
     name: Option<String>,
     emoji: Option<String>,
     description: Option<String>,
+    /// What it is, in a few words.
+    role: Option<String>,
+    /// What it answers for: at most 12.
+    domains: Option<Vec<String>>,
+    /// What it does: at most 12.
+    capabilities: Option<Vec<String>>,
     /// With `connection`; null takes the workspace's.
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
@@ -244,7 +261,12 @@ fn view(ws: &Ws, tx: &impl ReadExt, agent: Agent) -> Result<View, StoreError> {
         name: agent.name,
         emoji: agent.emoji,
         description: agent.description,
+        role: agent.role,
+        team: agent.team,
+        domains: agent.domains,
+        capabilities: agent.capabilities,
         template: agent.template,
+        template_commit: agent.template_commit.map(|commit| commit.to_string()),
         status: agent.status,
         status_reason: agent.status_reason,
         activity: activity.state,
@@ -384,6 +406,9 @@ async fn patch(
         name: body.name,
         emoji: body.emoji,
         description: body.description,
+        role: body.role,
+        domains: body.domains,
+        capabilities: body.capabilities,
         model,
         thinking: body.thinking,
         exec: body.exec,

@@ -32,10 +32,10 @@ struct Line {
     slug: String,
     name: String,
     does: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    role: &'static str,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    domains: &'static [String],
+    #[serde(skip_serializing_if = "String::is_empty")]
+    role: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<String>,
     now: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reports_to: Option<String>,
@@ -66,15 +66,14 @@ impl ReadTool for AgentList {
         let lines = cx.ws.read(|snap| {
             let mut lines = Vec::new();
             for agent in queries::all(snap)? {
-                let role = queries::role(&agent);
-                let (role, domains) =
-                    role.map_or(("", &[][..]), |one| (one.role.as_str(), one.domains.as_slice()));
                 let text = format!(
-                    "{} {} {} {role} {}",
+                    "{} {} {} {} {} {}",
                     agent.name,
                     agent.slug,
                     agent.description,
-                    domains.join(" ")
+                    agent.role,
+                    agent.domains.join(" "),
+                    agent.capabilities.join(" ")
                 );
                 let text = text.to_lowercase();
                 if !words.split_whitespace().all(|word| text.contains(word)) {
@@ -92,8 +91,8 @@ impl ReadTool for AgentList {
                     reports_to: manager.map(|manager| manager.handle),
                     you: agent.id == cx.agent,
                     does: ellipsis(&agent.description, 160),
-                    role,
-                    domains,
+                    role: agent.role,
+                    domains: agent.domains,
                     now: format!("{label}{on}"),
                     waiting_items: open,
                     slug: agent.slug,

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{Agent, BY_SLUG};
-use super::templates::{self, Manifest, Starter};
+use super::templates::{self, Starter};
 
 /// How many of the last items are looked at to see how the last work ended.
 const LAST_ITEMS: usize = 5;
@@ -83,12 +83,6 @@ pub fn reporting_to<R: ReadExt + ?Sized>(
     agents.retain(|agent| agent.reports_to == Some(manager));
     agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
     Ok(agents)
-}
-
-/// What the template of an agent says of its role; nothing of one that is no more.
-#[must_use]
-pub fn role(agent: &Agent) -> Option<&'static Manifest> {
-    templates::find(&agent.template).map(|template| &template.manifest)
 }
 
 /// The routines that come with a template.

@@ -3,6 +3,7 @@
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
+use super::profile::{MAX_LINES, MAX_WORDS};
 use super::{MAX_DESCRIPTION, MAX_MESSAGE, MAX_NAME, MAX_SLUG, OUTPUT};
 
 /// What a rule of agents refuses.
@@ -31,6 +32,19 @@ pub enum AgentError {
     /// Too long.
     #[error("a description has at most {MAX_DESCRIPTION} characters")]
     BadDescription,
+    /// Too long, or more than a line.
+    #[error("a role is one line of at most {MAX_WORDS} characters")]
+    BadRole,
+    /// Too many, or one of them too long.
+    #[error(
+        "name at most {MAX_LINES} domains, each of at most {MAX_WORDS} characters and without a comma"
+    )]
+    BadDomains,
+    /// Too many, or one of them too long.
+    #[error(
+        "name at most {MAX_LINES} capabilities, each of at most {MAX_WORDS} characters and without a comma"
+    )]
+    BadCapabilities,
     /// No such template.
     #[error("there is no template \"{0}\"; the page for new agents shows those that are")]
     NoTemplate(String),
@@ -107,6 +121,9 @@ impl Problem for AgentError {
             Self::SlugTaken(_) => "slug_taken",
             Self::BadEmoji => "emoji_invalid",
             Self::BadDescription => "description_invalid",
+            Self::BadRole => "role_invalid",
+            Self::BadDomains => "domains_invalid",
+            Self::BadCapabilities => "capabilities_invalid",
             Self::NoTemplate(_) => "template_not_found",
             Self::NoConnection => "connection_not_found",
             Self::BadModel => "model_invalid",
@@ -141,6 +158,9 @@ impl Problem for AgentError {
             Self::BadSlug | Self::ReservedSlug(_) | Self::SlugTaken(_) => "slug",
             Self::BadEmoji => "emoji",
             Self::BadDescription => "description",
+            Self::BadRole => "role",
+            Self::BadDomains => "domains",
+            Self::BadCapabilities => "capabilities",
             Self::NoTemplate(_) => "template",
             Self::NoConnection | Self::BadModel => "model",
             Self::BadBudget => "budget",

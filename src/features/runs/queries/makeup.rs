@@ -185,6 +185,23 @@ pub fn of_run(tx: &impl ReadExt, run: &Run) -> Result<Option<Makeup>, StoreError
     }))
 }
 
+/// What the prompt of a run held before anything was said in it, about; nothing of a run that has not asked yet.
+///
+/// # Errors
+/// When the disk fails.
+pub fn known(tx: &impl ReadExt, run: &Run) -> Result<Vec<Share>, StoreError> {
+    let events = super::steps::events_of(tx, run)?;
+    let parts = events.into_iter().find_map(|event| match event.kind {
+        EventKind::Prompted { parts } => Some(parts),
+        _ => None,
+    });
+    let share = |part: &PromptPart| {
+        let Weighed { group, name, weight, stable } = Weighed::of(part);
+        Share { group, name, tokens: weight, stable }
+    };
+    Ok(parts.iter().flatten().map(share).collect())
+}
+
 fn share_of(tokens: u64, weight: u64, sum: u64) -> u64 {
     let share = u128::from(tokens) * u128::from(weight) / u128::from(sum.max(1));
     u64::try_from(share).unwrap_or(u64::MAX)

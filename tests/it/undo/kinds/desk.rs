@@ -275,7 +275,7 @@ fn agent(name: String) -> agents::NewAgent {
 fn new_agent(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
     let made = agents::create(tx, agent(format!("Agent {c}")), &["default"]);
     let made = made.map_err(|error| Refused(error.to_string()))?;
-    if a % 2 == 0 { by_rule(agents::provisioned(tx, made.id)) } else { Ok(()) }
+    if a % 2 == 0 { by_rule(agents::provisioned(tx, made.id, None)) } else { Ok(()) }
 }
 
 fn change_agent(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
@@ -302,7 +302,7 @@ fn change_agent(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
 fn agent_state(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     let agent = one::<Agent>(tx, a)?;
     by_rule(match (agent.status, b % 4) {
-        (AgentStatus::Provisioning, _) => agents::provisioned(tx, agent.id),
+        (AgentStatus::Provisioning, _) => agents::provisioned(tx, agent.id, None),
         (_, 0) => agents::pause(tx, agent.id),
         (_, 1) => agents::resume(tx, agent.id),
         (_, 2) => agents::archive(tx, agent.id),
@@ -530,7 +530,7 @@ impl Desk {
             by_rule(tasks::create(tx, NewTask::titled("First")))?;
             let made = agents::create(tx, agent("Ada".to_owned()), &["default"]);
             let made = made.map_err(|error| Refused(error.to_string()))?;
-            by_rule(agents::provisioned(tx, made.id))
+            by_rule(agents::provisioned(tx, made.id, None))
         });
         founded.expect("it is founded");
         desk

@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
+use features::agents::provision;
 use features::agents::queries::{self, lines};
 use features::agents::rules::{self, AgentError, Changes};
 use features::workspace::model::Member;
+use git::Author;
 use kernel::{AccountId, AgentId, Manager};
 use store::{Range, ReadExt, Snap, StoreError};
 use web::error::PageError;
@@ -134,10 +136,13 @@ pub(super) async fn save(
     Path(slug): Path<String>,
     Form(asked): Form<Asked>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| find(snap, &slug))?.id;
+    let before = ws.read(|snap| find(snap, &slug))?;
+    let id = before.id;
     let to = ws.read(|snap| lines::meant(snap, &asked.to))?.map_err(AgentError::NoManager)?;
     let changes = Changes { reports_to: Some(to), ..Changes::default() };
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
+    let author = Author::new(&who.name, &who.email);
+    provision::tell_change(&ws, author, &before, &agent).await;
     let said = match ws.read(|snap| lines::named(snap, agent.reports_to))? {
         Some(manager) => format!("{} reports to {}.", agent.name, manager.name),
         None => format!("{} reports to nobody.", agent.name),

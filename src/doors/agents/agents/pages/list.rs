@@ -8,7 +8,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::{self, Activity, Group};
-use features::agents::templates;
+use features::agents::{templates, upgrade};
 use features::connections::queries::PRACTICE;
 use features::dashboard::queries::{Scene, needs};
 use features::runs::queries as runs;
@@ -116,6 +116,9 @@ struct Fleet {
     list_href: String,
     new_href: String,
     archive_href: String,
+    /// What is said of templates that have moved on; empty when none has.
+    upgrades: String,
+    upgrades_href: String,
     switch: Vec<Tab>,
 }
 
@@ -210,9 +213,24 @@ fn fleet(
         manages: who.access.may(Can::Agents),
         new_href: ws.url("agents/new"),
         archive_href: format!("{list_href}?state=archived"),
+        upgrades: behind(ws, &agents),
+        upgrades_href: format!("{list_href}/upgrades"),
         switch: switch(&list_href, false),
         list_href,
     })
+}
+
+/// How many agents have a template with a newer version.
+fn behind(ws: &Ws, agents: &[Agent]) -> String {
+    let behind = upgrade::behind(ws, agents).unwrap_or_else(|error| {
+        tracing::warn!("versions of templates cannot be told: {error}");
+        0
+    });
+    match behind {
+        0 => String::new(),
+        1 => "The template of an agent has a newer version.".to_owned(),
+        many => format!("The templates of {many} agents have newer versions."),
+    }
 }
 
 /// Notes where teams begin; where all belong to one there is nothing to tell apart.
@@ -306,7 +324,7 @@ fn row(
         unread: 0,
         dim: group == Group::Off,
         group,
-        team: templates::team_of(&agent.template),
+        team: templates::team(&agent.team),
         band: None,
         href,
     })

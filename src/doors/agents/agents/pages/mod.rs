@@ -4,14 +4,18 @@ mod acts;
 mod chart;
 mod editing;
 mod files;
+mod knows;
 mod line;
 mod list;
 mod memory;
 mod new;
 pub(crate) mod overview;
+mod profile;
 mod reach;
 mod runs;
 mod settings;
+mod spent;
+mod upgrade;
 mod versions;
 
 use axum::extract::DefaultBodyLimit;
@@ -42,6 +46,8 @@ pub fn routes() -> Routes {
         .get("/agents", list::show.needs(Can::Read))
         .post("/agents", new::create.needs(Can::Agents))
         .get("/agents/new", new::form.needs(Can::Agents))
+        .get("/agents/upgrades", upgrade::list.needs(Can::Read))
+        .post("/agents/upgrades", upgrade::take_clean.needs(Can::Agents))
         .get("/agents/{slug}", overview::show.needs(Can::Read))
         .get("/agents/{slug}/head", overview::head.needs(Can::Read))
         .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
@@ -54,11 +60,16 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/files/send", editing::send.needs(Can::Agents))
         .get("/agents/{slug}/history", versions::show.needs(Can::Read))
         .post("/agents/{slug}/history", versions::bring_back.needs(Can::Agents))
+        .get("/agents/{slug}/upgrade", upgrade::show.needs(Can::Read))
+        .post("/agents/{slug}/upgrade", upgrade::take.needs(Can::Agents))
+        .post("/agents/{slug}/upgrade/dismiss", upgrade::pass.needs(Can::Agents))
+        .post("/agents/{slug}/upgrade/undo", upgrade::undo.needs(Can::Agents))
         .get("/agents/{slug}/runs", runs::show.needs(Can::Read))
         .get("/agents/{slug}/settings", settings::form.needs(Can::Agents))
         .post("/agents/{slug}/settings", settings::save.needs(Can::Agents))
         .post("/agents/{slug}/reach", reach::save.needs(Can::Agents))
         .post("/settings/reach", reach::save_opened.needs(Can::Admin))
+        .post("/agents/{slug}/profile", profile::save.needs(Can::Agents))
         .post("/agents/{slug}/manager", line::save.needs(Can::Agents))
         .post("/agents/{slug}/pause", acts::pause.needs(Can::Agents))
         .post("/agents/{slug}/resume", acts::resume.needs(Can::Agents))

@@ -2,14 +2,14 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::civil::Date;
 use serde::Deserialize;
 
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
-use features::agents::queries::{self as agents, Activity, Group};
+use features::agents::queries::{Activity, Group};
 use features::connections::model::Connection;
 use features::connections::queries::{PRACTICE, PRACTICE_LABEL};
 use features::inbox::queries as inbox;
@@ -22,10 +22,9 @@ use features::runs::queries::doing::doing;
 use features::runs::queries::steps::{CallState, Step, Steps, What};
 use features::tasks::model::Task;
 use features::tasks::queries::{self as tasks, list, overdue};
-use features::usage::model::day_of;
 use features::usage::queries as usage;
 use kernel::text::ellipsis;
-use kernel::{Assignee, Can, ItemState, Outcome, Role, RunState, Timestamp};
+use kernel::{Assignee, Can, ItemState, Outcome, Role, RunState};
 use store::{ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Query};
@@ -35,13 +34,17 @@ use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::md;
-use web::parts::{Dot, Tone};
+use web::parts::Dot;
 use web::session::Person;
 use web::shell::Shell;
 use web::time::{Due, RelTime};
 
+use super::knows::{self, Knows, SkillRow};
 use super::line::{self, LineView};
-use super::list::{budget, took};
+use super::list::took;
+use super::profile::Profile;
+use super::spent::{BudgetView, budget_view};
+use super::upgrade::{self, TemplateView};
 use super::{When, chosen, find};
 
 /// How many tasks, items and runs stand on the overview.
@@ -85,28 +88,6 @@ struct TaskRow {
     due: Option<Due>,
 }
 
-struct Day {
-    at: u32,
-    top: u32,
-    height: u32,
-    is_now: bool,
-}
-
-struct BudgetView {
-    title: String,
-    spent: String,
-    limit: String,
-    percent: u8,
-    text: String,
-    label: String,
-    tone: Tone,
-    pace: String,
-    days: Vec<Day>,
-    days_label: String,
-    from: String,
-    today: String,
-}
-
 pub(super) struct LastRun {
     pub title: String,
     pub href: String,
@@ -117,6 +98,8 @@ pub(super) struct LastRun {
 
 struct View {
     live: Live,
+    /// Where its pages lie.
+    base: String,
     name: String,
     slug: String,
     about: String,
@@ -137,8 +120,15 @@ struct View {
     thinking: &'static str,
     line: LineView,
     programs: &'static str,
-    /// What its role answers for; empty when that says nothing.
-    domains: String,
+    role: String,
+    domains: Vec<String>,
+    /// What it can do, in a line; may be empty.
+    capabilities: String,
+    profile: Profile,
+    /// What its last run was told first; none before it has run.
+    knows: Option<Knows>,
+    skills: Vec<SkillRow>,
+    template: TemplateView,
     /// Where its files lie on the server; empty for who does not own it.
     folder: String,
     created: RelTime,
@@ -237,6 +227,24 @@ pub(super) async fn show(
     html::page(&OverviewPage { shell, head, view })
 }
 
+/// The whole page with the form of the profile as it was sent.
+pub(super) fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    agent: &Agent,
+    (status, profile): (StatusCode, Profile),
+) -> Result<Response, PageError> {
+    let when = When::of(ws, who);
+    let (head, view) = ws.read(|snap| {
+        let head = head::head(ws, snap, agent, Place::Overview, who.access, when.now)?;
+        let view = view(ws, who, snap, &when, agent, &head)?;
+        Ok::<_, PageError>((head, view))
+    })?;
+    let view = View { profile, ..view };
+    html::document(status, &OverviewPage { shell, head, view })
+}
+
 fn routine_rows(
     ws: &Ws,
     snap: &Snap<'_>,
@@ -306,6 +314,7 @@ fn view(
             .table("routines")
             .table("routine_clocks")
             .table("usage"),
+        base: head.base.clone(),
         name: agent.name.clone(),
         slug: agent.slug.clone(),
         about: agent.description.clone(),
@@ -339,7 +348,13 @@ fn view(
             (true, false) => "in the jail, without network",
             (true, true) => "in the jail, with network",
         },
-        domains: agents::role(agent).map_or_else(String::new, |role| role.domains.join(", ")),
+        role: agent.role.clone(),
+        domains: agent.domains.clone(),
+        capabilities: agent.capabilities.join(", "),
+        profile: Profile::of(agent),
+        knows: knows::of(snap, agent.id)?,
+        skills: knows::skills(ws, agent, &head.base),
+        template: upgrade::template(ws, when, agent),
         folder: match who.role {
             Role::Owner => ws.agent_folder(&agent.slug).display().to_string(),
             _ => String::new(),
@@ -495,67 +510,4 @@ pub(super) fn outcome_marks(outcome: Option<&Outcome>) -> (&'static str, &'stati
         Some(Outcome::Failed { .. } | Outcome::CrashLoop) => ("missed", "failed"),
         None => ("clock", "queued"),
     }
-}
-
-fn budget_view(snap: &Snap<'_>, when: &When, agent: &Agent) -> Result<BudgetView, StoreError> {
-    let spent = usage::agent_month(snap, agent.id, when.now)?;
-    let today = usage::agent_day(snap, agent.id, when.now)?;
-    let (limit, percent, tone) = budget(agent, spent);
-    // Months and days of money are those of UTC: a budget ends at one moment for all.
-    let date = when.now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let days = days(snap, agent, date, day_of(when.now))?;
-    Ok(BudgetView {
-        title: format!("Spent in {}", date.strftime("%B")),
-        spent: format::money(spent),
-        text: match agent.budget_micros {
-            Some(_) => format!("{percent} %"),
-            None => String::new(),
-        },
-        label: match agent.budget_micros {
-            Some(_) => format!("{percent} percent of the budget used"),
-            None => "No budget".to_owned(),
-        },
-        limit,
-        percent,
-        tone,
-        pace: pace(agent, spent, date),
-        days,
-        days_label: format!("Spent by day, 1 to {} {}", date.day(), date.strftime("%B")),
-        from: date.first_of_month().strftime("%-d %b").to_string(),
-        today: format!("today {}", format::money(today)),
-    })
-}
-
-/// Where the month ends at this pace.
-fn pace(agent: &Agent, spent: i64, date: Date) -> String {
-    if spent <= 0 {
-        return "Nothing spent yet.".to_owned();
-    }
-    let (day, days) = (i64::from(date.day()), i64::from(date.days_in_month()));
-    let end = spent / day * days;
-    let at_pace = format!("At this pace {}.", format::money(end));
-    match agent.budget_micros {
-        Some(limit) if limit <= spent => "The limit is reached.".to_owned(),
-        Some(limit) if limit < end => {
-            let on = (limit * day / spent).min(days);
-            format!("{at_pace} Stops around the {on}.")
-        }
-        _ => at_pace,
-    }
-}
-
-fn days(snap: &Snap<'_>, agent: &Agent, date: Date, today: u32) -> Result<Vec<Day>, StoreError> {
-    let first = today + 1 - u32::from(date.day().unsigned_abs());
-    let mut sums = Vec::new();
-    for day in first..=today {
-        let at = Timestamp::from_second(i64::from(day) * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);
-        sums.push(usage::agent_day(snap, agent.id, at)?);
-    }
-    let most = sums.iter().copied().max().unwrap_or(0).max(1);
-    let bars = sums.into_iter().enumerate().map(|(n, sum)| {
-        let height = u32::try_from(22 * sum.max(0) / most).unwrap_or(0).max(2);
-        let n = u32::try_from(n).unwrap_or(0);
-        Day { at: n * 20, top: 24 - height, height, is_now: first + n == today }
-    });
-    Ok(bars.collect())
 }

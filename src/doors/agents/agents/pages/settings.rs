@@ -288,8 +288,8 @@ fn changes(typed: &Typed) -> Result<Changes, Wrong> {
         budget_micros: Some(budget),
         budget_soft_pct: share,
         max_output: tokens,
-        // The page of the agent has the picker.
-        reports_to: None,
+        // Its profile and whom it reports to are changed on its page.
+        ..Changes::default()
     })
 }
 

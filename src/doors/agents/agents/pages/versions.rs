@@ -9,6 +9,7 @@ use ::git::history::{self as git, FileDiff};
 use app::{App, Ws};
 use features::agents::files::{Content, MAX_SHOWN};
 use features::agents::queries::head::Head;
+use features::agents::upgrade::apply;
 use features::agents::versions::{self, Told};
 use kernel::Can;
 use web::error::PageError;
@@ -50,7 +51,7 @@ struct Row {
 
 /// A line of a comparison.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     Same(String),
     New(String),
     Old(String),
@@ -87,6 +88,8 @@ struct Open {
     at: RelTime,
     run: String,
     run_href: String,
+    /// Whether it took an upgrade over, which can be taken back as a whole.
+    is_upgrade: bool,
     files: Vec<DiffView>,
     more: usize,
     then: Option<ThenView>,
@@ -171,6 +174,7 @@ fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, told: Told
     let then = change.then.map(|then| then_view(then, change.is_now));
     let run_href = told.run.as_ref().map(|run| ws.url(&format!("runs/{run}"))).unwrap_or_default();
     Open {
+        is_upgrade: apply::is_upgrade(&told.message),
         id: told.id.to_string(),
         short: told.id.short(),
         subject: told.subject,
@@ -211,7 +215,7 @@ fn diff_view(base: &str, diff: FileDiff) -> DiffView {
 }
 
 /// The lines of a comparison in the usual form.
-fn lines(hunks: &str) -> Vec<Line> {
+pub(super) fn lines(hunks: &str) -> Vec<Line> {
     let mut all = Vec::new();
     for line in hunks.lines() {
         let mut rest = line.chars();

@@ -1,0 +1,429 @@
+//! What an agent could take over from its template, file by file, and the list of all agents that could.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::editing::Hand;
+use features::agents::model::Agent;
+use features::agents::queries::head::{self, Head, Place};
+use features::agents::templates;
+use features::agents::upgrade::apply::{self, Wish};
+use features::agents::upgrade::compare::{Change, Choice as Chosen, Fate};
+use features::agents::upgrade::{self, Offer, UpgradeError, Version, Word};
+use git::{CommitId, GitError};
+use kernel::Can;
+use kernel::text::capitalized;
+use tool::diff;
+use tool::merge::Side;
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::flash;
+use web::form::sentence;
+use web::format::{self, query_value};
+use web::html;
+use web::hx::Hx;
+use web::parts::{Choice, Face};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::versions::{Line, lines};
+use super::{When, find};
+
+/// The template of an agent, as its page names it.
+pub(super) struct TemplateView {
+    pub name: String,
+    /// When its version was made; empty when that is not known.
+    pub of: String,
+    pub href: String,
+    /// Whether there is a newer one that nobody declined.
+    pub is_behind: bool,
+}
+
+/// What the page of an agent says of its template.
+pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
+    let agents = std::slice::from_ref(agent);
+    let told = || {
+        let version = upgrade::version(ws, agent)?;
+        Ok::<_, GitError>((version, 0 < upgrade::behind(ws, agents)?))
+    };
+    let (version, is_behind) = told().unwrap_or_else(|error| {
+        tracing::warn!(agent.id = %agent.id, "the version of its template cannot be told: {error}");
+        (None, false)
+    });
+    TemplateView {
+        name: called(&agent.template),
+        of: version.map(|version| day(when, &version)).unwrap_or_default(),
+        href: ws.url(&format!("agents/{}/upgrade", agent.slug)),
+        is_behind,
+    }
+}
+
+/// A template by the name that people know.
+fn called(template: &str) -> String {
+    templates::find(template).map_or(template, |one| &one.manifest.name).to_owned()
+}
+
+fn day(when: &When, version: &Version) -> String {
+    version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y").to_string()
+}
+
+/// A place in which somebody chooses.
+struct PlaceView {
+    name: String,
+    mine: String,
+    theirs: String,
+}
+
+/// A file in which somebody chooses.
+struct ClashView {
+    path: String,
+    is_text: bool,
+    places: Vec<PlaceView>,
+}
+
+/// A file and what becomes of it.
+struct FileView {
+    path: String,
+    href: String,
+    lines: Vec<Line>,
+}
+
+/// Files of which the same becomes.
+struct Group {
+    title: &'static str,
+    about: &'static str,
+    files: Vec<FileView>,
+}
+
+struct WordView {
+    label: String,
+    before: String,
+    after: String,
+}
+
+/// An offer as its page shows it.
+struct View {
+    name: String,
+    template: String,
+    slug: String,
+    from: String,
+    to: String,
+    mark: String,
+    is_any: bool,
+    is_move: bool,
+    is_passed: bool,
+    clashes: Vec<ClashView>,
+    groups: Vec<Group>,
+    words: Vec<WordView>,
+    /// Other templates to move to.
+    templates: Vec<Choice>,
+    manages: bool,
+}
+
+#[derive(Template)]
+#[template(path = "agents/upgrade.html")]
+struct UpgradePage {
+    shell: Shell,
+    head: Head,
+    view: View,
+}
+
+/// What a file that changes is called, and what it means for it.
+const GROUPS: [(&[Fate], &str, &str); 5] = [
+    (
+        &[Fate::Merged, Fate::Clash],
+        "Made one with what the agent has",
+        "Lines of both stand in them.",
+    ),
+    (&[Fate::Added, Fate::Taken], "Taken over", "Nobody had changed them."),
+    (&[Fate::Removed], "Removed", "The template has them no more, and nobody had changed them."),
+    (&[Fate::Kept], "Kept", "The template has them no more; they were changed, so they stay."),
+    (&[Fate::Gone], "Left away", "They were removed here, and stay away."),
+];
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Asked {
+    template: String,
+}
+
+impl Asked {
+    fn template(&self) -> Option<&str> {
+        Some(self.template.trim()).filter(|template| !template.is_empty())
+    }
+}
+
+/// `GET /agents/{slug}/upgrade`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let when = When::of(&ws, &who);
+    let (agent, head) = ws.read(|snap| {
+        let agent = find(snap, &slug)?;
+        let head = head::head(&ws, snap, &agent, Place::Overview, who.access, when.now)?;
+        Ok::<_, PageError>((agent, head))
+    })?;
+    let offer = upgrade::offer(&ws, &agent, asked.template()).await?;
+    let view = view(&when, &agent, &head, &offer);
+    html::page(&UpgradePage { shell, head, view })
+}
+
+fn view(when: &When, agent: &Agent, head: &Head, offer: &Offer) -> View {
+    let clash = |(n, change): (usize, &Change)| {
+        let place = |(m, place): (usize, &tool::merge::Place)| PlaceView {
+            name: field(n, m),
+            mine: place.mine.clone(),
+            theirs: place.theirs.clone(),
+        };
+        ClashView {
+            path: change.path.clone(),
+            is_text: change.is_text,
+            places: change.places.iter().enumerate().map(place).collect(),
+        }
+    };
+    let is_clash = |(_, change): &(usize, &Change)| change.fate == Fate::Clash;
+    let group = |(fates, title, about): (&[Fate], &'static str, &'static str)| Group {
+        title,
+        about,
+        files: offer
+            .changes
+            .iter()
+            .filter(|change| fates.contains(&change.fate))
+            .map(|change| file(head, change))
+            // A clash is shown once more where lines of the template come beside it.
+            .filter(|file| !file.lines.is_empty() || !fates.contains(&Fate::Clash))
+            .collect(),
+    };
+    let word = |word: &Word| WordView {
+        label: match word.field {
+            "description" => "What it is for".to_owned(),
+            field => capitalized(field),
+        },
+        before: word.before.clone(),
+        after: word.after.clone(),
+    };
+    let others = templates::builtin()
+        .iter()
+        .map(|one| Choice::new(&one.slug, &one.manifest.name, one.slug == offer.to.template));
+    View {
+        name: agent.name.clone(),
+        template: called(&offer.to.template),
+        slug: offer.to.template.clone(),
+        from: offer.from.as_ref().map(|from| day(when, from)).unwrap_or_default(),
+        to: day(when, &offer.to),
+        mark: offer.mark.clone(),
+        is_any: offer.is_any(),
+        is_move: offer.is_move(),
+        is_passed: offer.is_passed,
+        clashes: offer.changes.iter().enumerate().filter(is_clash).map(clash).collect(),
+        groups: GROUPS.into_iter().map(group).filter(|group| !group.files.is_empty()).collect(),
+        words: offer.words.iter().map(word).collect(),
+        templates: others.collect(),
+        manages: head.manages,
+    }
+}
+
+/// The field for a place of a file, by their numbers: the mark of the form says what they are numbers of.
+fn field(file: usize, place: usize) -> String {
+    format!("place-{file}-{place}")
+}
+
+fn file(head: &Head, change: &Change) -> FileView {
+    let (now, then) = change.texts();
+    let told = diff::unified(&change.path, &now, &then);
+    // The two lines above the first place name the file.
+    let told = told.splitn(3, '\n').nth(2).unwrap_or_default();
+    FileView {
+        href: format!("{}/files?path={}", head.base, query_value(&change.path)),
+        path: change.path.clone(),
+        lines: if change.is_text { lines(told) } else { Vec::new() },
+    }
+}
+
+/// `POST /agents/{slug}/upgrade`: takes it over as it was chosen.
+pub(super) async fn take(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<BTreeMap<String, String>>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let word = |name: &str| typed.get(name).map(String::as_str).unwrap_or_default();
+    let template = Some(word("template")).filter(|one| !one.is_empty()).map(str::to_owned);
+    let offer = upgrade::offer(&ws, &agent, template.as_deref()).await?;
+    let side = |n, m| match word(&field(n, m)) {
+        "template" => Side::Theirs,
+        _ => Side::Mine,
+    };
+    let clashes = offer.changes.iter().enumerate().filter(|(_, one)| one.fate == Fate::Clash);
+    let chosen = clashes.map(|(n, change)| {
+        let sides = (0..change.places.len()).map(|m| side(n, m)).collect();
+        (change.path.clone(), Chosen::Each(sides))
+    });
+    let wish = Wish {
+        template,
+        mark: Some(word("mark").to_owned()),
+        choices: chosen.collect(),
+        rest: None,
+    };
+    let base = ws.url(&format!("agents/{}", agent.slug));
+    let (told, to) = match apply::apply(Hand { ws: &ws, agent: &agent, who: &who }, wish).await {
+        Ok(applied) => {
+            let told = Flash::ok(format!(
+                "{} has taken over {} of its template.",
+                agent.name,
+                format::count(applied.paths.len() as u64, "file", "files")
+            ));
+            let to = applied.commit.map(|commit| format!("{base}/history?commit={commit}"));
+            (told, to.unwrap_or(base))
+        }
+        Err(error) => (refused(error)?, format!("{base}/upgrade")),
+    };
+    Ok(flash::say(&app, told, hx.go_to(&to)))
+}
+
+/// What a person can do something about stands on the page; all else is an error.
+fn refused(error: UpgradeError) -> Result<Flash, PageError> {
+    match error {
+        error @ (UpgradeError::Working(_)
+        | UpgradeError::Moved
+        | UpgradeError::Undecided(_)
+        | UpgradeError::Key { .. }
+        | UpgradeError::NotLast
+        | UpgradeError::Nothing(_)) => Ok(Flash::danger(sentence(&error.to_string()))),
+        error => Err(error.into()),
+    }
+}
+
+/// `POST /agents/{slug}/upgrade/dismiss`
+pub(super) async fn pass(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    apply::pass(Hand { ws: &ws, agent: &agent, who: &who }).await?;
+    let told = format!("{} stays as it is until its template changes again.", agent.name);
+    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    commit: String,
+}
+
+/// `POST /agents/{slug}/upgrade/undo`: takes an upgrade back.
+pub(super) async fn undo(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(Which { commit }): Form<Which>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| find(snap, &slug))?;
+    let id = CommitId::parse(&commit)?;
+    let hand = Hand { ws: &ws, agent: &agent, who: &who };
+    let told = match apply::take_back(hand, id).await {
+        Ok(back) if back.kept.is_empty() => {
+            Flash::ok(format!("{} is as it was before the upgrade.", agent.name))
+        }
+        Ok(back) => {
+            let kept: Vec<&str> = back.kept.iter().map(|(path, _)| path.as_str()).collect();
+            Flash::ok(format!("Taken back. Changed since, and so kept: {}.", kept.join(", ")))
+        }
+        Err(error) => refused(error)?,
+    };
+    Ok(flash::say(&app, told, hx.go_to(&ws.url(&format!("agents/{}/upgrade", agent.slug)))))
+}
+
+/// An agent in the list of those that could take something over.
+struct Row {
+    face: Face,
+    name: String,
+    href: String,
+    template: String,
+    to: String,
+    about: String,
+    is_clean: bool,
+}
+
+#[derive(Template)]
+#[template(path = "agents/upgrades.html")]
+struct UpgradesPage {
+    shell: Shell,
+    rows: Vec<Row>,
+    /// What the button for those says that need no choice; empty when there are none.
+    take: String,
+    all_href: String,
+}
+
+/// `GET /agents/upgrades`
+pub(super) async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    let when = When::of(&ws, &who);
+    let all = upgrade::offers(&ws).await?;
+    let rows: Vec<Row> = all.iter().map(|(agent, offer)| row(&ws, &when, agent, offer)).collect();
+    let clean = rows.iter().filter(|row| row.is_clean).count();
+    let take = match clean {
+        0 => String::new(),
+        _ if !who.access.may(Can::Agents) => String::new(),
+        1 => "Upgrade the one without a choice".to_owned(),
+        many => format!("Upgrade all {many} without a choice"),
+    };
+    html::page(&UpgradesPage { shell, rows, take, all_href: ws.url("agents/upgrades") })
+}
+
+fn row(ws: &Ws, when: &When, agent: &Agent, offer: &Offer) -> Row {
+    let work = offer.changes.iter().filter(|change| change.fate.is_work()).count();
+    let clash = offer.count(Fate::Clash);
+    let mut about = match work {
+        0 => "what it is said to be".to_owned(),
+        work => format::count(work as u64, "file", "files"),
+    };
+    if 0 < clash {
+        about.push_str(&format!(", {clash} to choose in"));
+    }
+    Row {
+        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+        name: agent.name.clone(),
+        href: ws.url(&format!("agents/{}/upgrade", agent.slug)),
+        template: called(&offer.to.template),
+        to: day(when, &offer.to),
+        about,
+        is_clean: offer.is_clean(),
+    }
+}
+
+/// `POST /agents/upgrades`: takes over what needs no choice, for all of them.
+pub(super) async fn take_clean(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+) -> Result<Response, PageError> {
+    let (mut done, mut refused) = (0, Vec::new());
+    for each in apply::apply_clean(&ws, &who).await? {
+        match each.came {
+            Ok(_) => done += 1,
+            Err(error) => refused.push(format!("{} stays as it is: {error}.", each.agent.name)),
+        }
+    }
+    let told = format!("{} upgraded.", format::count(done, "agent is", "agents are"));
+    let told = match refused.is_empty() {
+        true => Flash::ok(told),
+        false => Flash::danger(format!("{told} {}", refused.join(" "))),
+    };
+    Ok(flash::say(&app, told, hx.go_to(&ws.url("agents/upgrades"))))
+}

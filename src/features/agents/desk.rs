@@ -1,0 +1,97 @@
+//! Work at an agent's folder and its branch: nobody else writes these files meanwhile, and what the agent left there
+//! without a commit is committed first, as its own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use app::Ws;
+use git::files::AgentFiles;
+use git::snapshot::Paths;
+use git::{Author, Branch, CommitId, Entry, GitError};
+use kernel::Timestamp;
+
+use super::files::FilesError;
+use super::model::Agent;
+
+/// So many files are named in the subject of a commit.
+const NAMED: usize = 2;
+
+/// An agent's folder and branch, with the files that are changed held.
+pub(super) struct Desk {
+    /// The workspace.
+    pub ws: Ws,
+    /// The folder, opened.
+    pub files: AgentFiles,
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// The branch.
+    pub branch: Branch,
+    slug: String,
+    author: Author,
+    agent: Author,
+    agent_name: String,
+    time: Timestamp,
+}
+
+impl Desk {
+    /// Commits what the agent has written there and nobody has committed.
+    pub fn keep(&self, paths: &[&str]) -> Result<(), GitError> {
+        let what = match paths.len() {
+            0 => return Ok(()),
+            few if few <= NAMED => paths.join(" and "),
+            many => format!("{many} files"),
+        };
+        let message =
+            format!("Keep {what} as {} left it\n\nAgent: {}\n", self.agent_name, self.slug);
+        self.take(paths, &self.agent, &message).map(drop)
+    }
+
+    /// Commits these files as they are now; none when nothing differs.
+    pub fn commit(&self, paths: &[&str], message: &str) -> Result<Option<CommitId>, GitError> {
+        self.take(paths, &self.author, message)
+    }
+
+    fn take(
+        &self,
+        paths: &[&str],
+        author: &Author,
+        message: &str,
+    ) -> Result<Option<CommitId>, GitError> {
+        let only: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let entry = Entry { author, message, time: self.time };
+        let repo = self.ws.repo()?;
+        Ok(repo.commit_paths(&self.branch, &self.folder, Paths::Only(&only), &entry)?.commit)
+    }
+}
+
+/// Works at an agent's folder while nobody else writes these files.
+///
+/// # Errors
+/// What the work refuses, or that there is no folder.
+pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
+    ws: &Ws,
+    agent: &Agent,
+    author: Author,
+    paths: BTreeSet<String>,
+    work: impl FnOnce(&Desk) -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    let folder = ws.agent_folder(&agent.slug);
+    // In the order of names, so that two that want the same do not wait for each other.
+    let mut turns = Vec::with_capacity(paths.len());
+    for path in &paths {
+        turns.push(ws.paths.hold(&folder.join(path)).await);
+    }
+    let (own, slug, agent_name) = (ws.clone(), agent.slug.clone(), agent.name.clone());
+    let time = ws.app.clock.now();
+    let done = tokio::task::spawn_blocking(move || {
+        if !folder.is_dir() {
+            return Err(FilesError::NoFolder.into());
+        }
+        let opened = || Ok((AgentFiles::open(&folder)?, Branch::agent(&slug)?));
+        let (files, branch) = opened().map_err(|error: GitError| FilesError::from(error))?;
+        let agent = Author::new(&agent_name, &format!("{slug}@agents.hq"));
+        let desk = Desk { ws: own, files, folder, branch, slug, author, agent, agent_name, time };
+        work(&desk)
+    });
+    done.await.map_err(|_| FilesError::CutOff)?
+}

@@ -1,0 +1,60 @@
+//! Which version of its template an agent has, and which was declined.
+
+use git::CommitId;
+use kernel::AgentId;
+use store::WriteTx;
+
+use super::AgentError;
+use crate::agents::model::Agent;
+
+/// Notes that its files follow another version of a template now, or another template. What that says of the agent
+/// is taken from `said`; all else stays as it is.
+///
+/// # Errors
+/// `NotFound`.
+pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, said: Agent) -> Result<Agent, AgentError> {
+    let before = super::load(tx, id)?;
+    let agent = Agent {
+        description: said.description,
+        role: said.role,
+        team: said.team,
+        domains: said.domains,
+        capabilities: said.capabilities,
+        template: said.template,
+        template_commit: said.template_commit,
+        template_passed: said.template_passed,
+        ..before.clone()
+    };
+    save(tx, &before, agent)
+}
+
+/// Notes which version an agent has that was made before that was noted.
+///
+/// # Errors
+/// `NotFound`.
+pub fn known(tx: &mut WriteTx<'_>, id: AgentId, version: CommitId) -> Result<(), AgentError> {
+    let before = super::load(tx, id)?;
+    if before.template_commit.is_none() {
+        tx.put(&Agent { template_commit: Some(version), ..before })?;
+    }
+    Ok(())
+}
+
+/// Notes that a version was declined.
+///
+/// # Errors
+/// `NotFound`.
+pub fn passed(tx: &mut WriteTx<'_>, id: AgentId, version: CommitId) -> Result<Agent, AgentError> {
+    let before = super::load(tx, id)?;
+    let agent = Agent { template_passed: Some(version), ..before.clone() };
+    save(tx, &before, agent)
+}
+
+fn save(tx: &mut WriteTx<'_>, before: &Agent, agent: Agent) -> Result<Agent, AgentError> {
+    if agent == *before {
+        return Ok(agent);
+    }
+    let agent = Agent { updated_at: tx.now(), ..agent };
+    tx.put(&agent)?;
+    Ok(agent)
+}

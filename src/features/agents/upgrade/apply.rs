@@ -1,0 +1,390 @@
+//! Takes an upgrade over, declines it, and takes it back. One upgrade is one commit, and one step back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::runs::queries as runs;
+use app::{Who, Ws};
+use git::history::At;
+use git::revert::Revert;
+use git::{Author, Branch, CommitId, Entry, File, GitError};
+use kernel::RunState;
+use kernel::text::of_bytes;
+use store::{ReadExt, Snap};
+use tool::leaks;
+use tool::merge::Side;
+use web::session::Person;
+
+use super::compare::{Choice, Outcome};
+use super::{Offer, Shelf, UpgradeError, made, offer, offers, usable};
+use crate::agents::desk::{self, Desk};
+use crate::agents::editing::Hand;
+use crate::agents::files::FilesError;
+use crate::agents::model::Agent;
+use crate::agents::provision;
+use crate::agents::queries;
+use crate::agents::rules::{self, AgentError};
+use crate::agents::templates::{self, MANIFEST, Persona};
+
+/// The line of a commit's last paragraph that names the version that was taken over.
+const VERSION: &str = "Version: ";
+/// The one that names the version before.
+const BEFORE: &str = "Before: ";
+
+/// What is to be taken over.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Another template than the agent's own.
+    pub template: Option<String>,
+    /// The mark of the offer that was looked at; without one, whatever it is now.
+    pub mark: Option<String>,
+    /// What was chosen, by path.
+    pub choices: BTreeMap<String, Choice>,
+    /// What is chosen for all other places.
+    pub rest: Option<Side>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The commit; none when only the record changed.
+    pub commit: Option<CommitId>,
+    /// The files that changed.
+    pub paths: Vec<String>,
+}
+
+/// Takes the newest version of a template over.
+///
+/// # Errors
+/// When somebody has still to choose, the agent is at work, or the offer is another by now.
+pub async fn apply(hand: Hand<'_>, wish: Wish) -> Result<Applied, UpgradeError> {
+    let Hand { ws, agent, who } = hand;
+    let seen = offer(ws, agent, wish.template.as_deref()).await?;
+    let mut held: BTreeSet<String> = seen.changes.iter().map(|one| one.path.clone()).collect();
+    held.insert(MANIFEST.to_owned());
+    let (id, paths) = (agent.id, held.clone());
+    let author = Author::new(&who.name, &who.email);
+    let (applied, said) = desk::at(ws, agent, author, held, move |desk| {
+        // Others may have written until the files were held: what counts is what lies there now.
+        let agent = desk.ws.read(|snap| snap.get::<Agent>(id))?;
+        let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
+        usable(&agent)?;
+        at_rest(desk, &agent)?;
+        let template = wish.template.as_deref().unwrap_or(&agent.template);
+        let offer = made(&desk.ws, &agent, template, &mut Shelf::default())?;
+        let is_other = wish.mark.as_ref().is_some_and(|mark| *mark != offer.mark);
+        if is_other || !offer.changes.iter().all(|change| paths.contains(&change.path)) {
+            return Err(UpgradeError::Moved);
+        }
+        if !offer.is_any() && !offer.is_move() {
+            return Err(UpgradeError::Nothing(agent.name));
+        }
+        take(desk, &agent, &offer, &wish)
+    })
+    .await?;
+    let (told, commit) = (applied.paths.clone(), applied.commit);
+    ws.write(who, move |tx| {
+        if let Some(commit) = commit {
+            told.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
+        }
+        rules::version::taken(tx, id, said).map(drop)
+    })
+    .await?;
+    Ok(applied)
+}
+
+/// Writes and commits what was chosen.
+fn take(
+    desk: &Desk,
+    agent: &Agent,
+    offer: &Offer,
+    wish: &Wish,
+) -> Result<(Applied, Agent), UpgradeError> {
+    let rest = wish.rest.map(Choice::All);
+    let (mut outcomes, mut undecided) = (Vec::new(), Vec::new());
+    for change in &offer.changes {
+        match change.outcome(wish.choices.get(&change.path).or(rest.as_ref())) {
+            None => undecided.push(change.path.clone()),
+            Some(Outcome::Stays) => {}
+            Some(outcome) => outcomes.push((change.path.as_str(), outcome)),
+        }
+    }
+    if !undecided.is_empty() {
+        return Err(UpgradeError::Undecided(undecided));
+    }
+    for (path, outcome) in &outcomes {
+        if let Outcome::Written(file) = outcome
+            && let Some(text) = of_bytes(file.bytes.clone(), false)
+            && let Some(leak) = leaks::first(&desk.ws.app.redactor, &text)
+        {
+            return Err(UpgradeError::Key { path: (*path).to_owned(), leak });
+        }
+    }
+    let manifest = provision::persona(&desk.ws, &offer.said)?.manifest();
+    let mut paths: Vec<&str> = outcomes.iter().map(|(path, _)| *path).collect();
+    paths.push(MANIFEST);
+    desk.keep(&paths)?;
+    for (path, outcome) in &outcomes {
+        match outcome {
+            Outcome::Written(file) => desk.files.write(file)?,
+            Outcome::Removed => {
+                desk.files.remove(path)?;
+                desk.files.remove_empty_above(path)?;
+            }
+            Outcome::Stays => {}
+        }
+    }
+    desk.files.write(&File::new(MANIFEST, manifest))?;
+    let commit = desk.commit(&paths, &message(agent, offer))?;
+    paths.pop();
+    let paths = paths.into_iter().map(str::to_owned).collect();
+    Ok((Applied { commit, paths }, offer.said.clone()))
+}
+
+/// What a commit says: the versions stand in its last paragraph, for the way back.
+fn message(agent: &Agent, offer: &Offer) -> String {
+    let to = &offer.to;
+    let name = templates::find(&to.template).map_or(&to.template, |one| &one.manifest.name);
+    let day = to.at.strftime("%-d %B %Y");
+    let before = match &offer.from {
+        Some(from) => format!("{BEFORE}{} {}\n", from.template, from.commit),
+        None => String::new(),
+    };
+    format!(
+        "template: Take over {name} of {day}\n\n{VERSION}{} {}\n{before}Agent: {}\n",
+        to.template, to.commit, agent.slug
+    )
+}
+
+/// Refuses while the agent works: its run reads and writes these files.
+fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
+    let live = desk.ws.read(|snap| runs::live_of_agent(snap, agent.id))?;
+    match live.iter().any(|run| run.state == RunState::Running) {
+        true => Err(UpgradeError::Working(agent.name.clone())),
+        false => Ok(()),
+    }
+}
+
+/// Notes what a kill kept from being noted: the newest commit of an agent took an upgrade over, and its record does not
+/// know of it. Called once when a workspace is opened.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
+    let agents = ws.read(|snap| queries::all(snap))?;
+    if agents.is_empty() {
+        return Ok(());
+    }
+    let own = ws.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut behind = Vec::new();
+        for agent in agents {
+            match unnoted(&own, &agent) {
+                Ok(said) => behind.extend(said),
+                Err(error) => {
+                    tracing::warn!(agent.id = %agent.id, "its newest commit cannot be read: {error}");
+                }
+            }
+        }
+        behind
+    });
+    let behind = looked.await.unwrap_or_else(|error| {
+        tracing::error!("looking for upgrades that are not noted failed: {error}");
+        Vec::new()
+    });
+    if behind.is_empty() {
+        return Ok(());
+    }
+    ws.write(who, move |tx| {
+        behind.into_iter().try_for_each(|said| rules::version::taken(tx, said.id, said).map(drop))
+    })
+    .await
+}
+
+/// What the newest commit of an agent says of it, if that is an upgrade that the record does not know of.
+fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
+    let (repo, branch) = (ws.repo()?, Branch::agent(&agent.slug)?);
+    let Some(head) = repo.head(&branch)? else { return Ok(None) };
+    let message = repo.commit(head)?.message;
+    let Some((template, version)) =
+        trailer(&message, VERSION).and_then(|line| line.split_once(' '))
+    else {
+        return Ok(None);
+    };
+    let version = Some(CommitId::parse(version)?);
+    let manifest = repo.read_file(&At::Commit(head), MANIFEST)?;
+    let (Some(manifest), false) = (manifest, agent.template_commit == version) else {
+        return Ok(None);
+    };
+    let now = Persona::of(agent).told(&manifest.bytes);
+    let team = templates::find(template).map(|one| one.manifest.team.clone());
+    Ok(Some(Agent {
+        description: now.description,
+        role: now.role,
+        team: team.unwrap_or_else(|| agent.team.clone()),
+        domains: now.domains,
+        capabilities: now.capabilities,
+        template: template.to_owned(),
+        template_commit: version,
+        template_passed: None,
+        ..agent.clone()
+    }))
+}
+
+/// What became of the offer to one agent.
+#[derive(Debug)]
+pub struct Each {
+    /// The agent.
+    pub agent: Agent,
+    /// What came of it.
+    pub came: Result<Applied, UpgradeError>,
+}
+
+/// Takes over what needs no choice, for all agents whose offer does not need any.
+///
+/// # Errors
+/// When the store or the repository fails; what one agent has against it stands with that agent.
+pub async fn apply_clean(ws: &Ws, who: &Person) -> Result<Vec<Each>, UpgradeError> {
+    let mut all = Vec::new();
+    for (agent, offer) in offers(ws).await? {
+        if offer.is_clean() {
+            let wish = Wish { mark: Some(offer.mark), ..Wish::default() };
+            let came = apply(Hand { ws, agent: &agent, who }, wish).await;
+            all.push(Each { agent, came });
+        }
+    }
+    Ok(all)
+}
+
+/// Declines the version that a template has now: it is not offered any more, the next one is.
+///
+/// # Errors
+/// `Nothing` when there is none.
+pub async fn pass(hand: Hand<'_>) -> Result<(), UpgradeError> {
+    let Hand { ws, agent, who } = hand;
+    let offer = offer(ws, agent, None).await?;
+    let (id, to) = (agent.id, offer.to.commit);
+    ws.write(who, move |tx| rules::version::passed(tx, id, to).map(drop)).await?;
+    Ok(())
+}
+
+/// Whether a commit took an upgrade over, by its message.
+#[must_use]
+pub fn is_upgrade(message: &str) -> bool {
+    trailer(message, VERSION).is_some()
+}
+
+fn trailer<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    let (_, last) = message.trim_end().rsplit_once("\n\n")?;
+    last.lines().find_map(|line| line.strip_prefix(name))
+}
+
+/// What went back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// The commit; none when no file went back.
+    pub commit: Option<CommitId>,
+    /// The files that went back.
+    pub paths: Vec<String>,
+    /// The files that stayed, and why.
+    pub kept: Vec<(String, &'static str)>,
+}
+
+/// Takes an upgrade back: its files, where nobody has changed them since, and what it made of the record.
+///
+/// # Errors
+/// `NoUpgrade` when the commit is none of this agent's; when the agent is at work.
+pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, UpgradeError> {
+    let Hand { ws, agent, who } = hand;
+    let (own, slug) = (ws.clone(), agent.slug.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let (repo, branch) = (own.repo()?, Branch::agent(&slug)?);
+        if !repo.is_on(&branch, commit)? {
+            return Err(UpgradeError::NoUpgrade);
+        }
+        let message = repo.commit(commit)?.message;
+        let version = |name| trailer(&message, name).and_then(|line| line.split_once(' '));
+        let before = version(BEFORE).ok_or(UpgradeError::NoUpgrade)?;
+        let (_, taken) = version(VERSION).ok_or(UpgradeError::NoUpgrade)?;
+        let mut paths: Vec<String> = repo.changed_by(&[commit])?;
+        paths.retain(|path| path != MANIFEST);
+        paths.sort();
+        Ok((before.0.to_owned(), CommitId::parse(before.1)?, CommitId::parse(taken)?, paths))
+    });
+    let (template, version, taken, paths) = looked.await.map_err(|_| FilesError::CutOff)??;
+    let id = agent.id;
+    let held = paths.iter().cloned().collect();
+    let author = Author::new(&who.name, &who.email);
+    let (back, said) = desk::at(ws, agent, author.clone(), held, move |desk| {
+        let agent = desk.ws.read(|snap: &Snap<'_>| snap.get::<Agent>(id))?;
+        let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
+        usable(&agent)?;
+        at_rest(desk, &agent)?;
+        if agent.template_commit != Some(taken) {
+            return Err(UpgradeError::NotLast);
+        }
+        let kept: Vec<&str> = paths.iter().map(String::as_str).collect();
+        desk.keep(&kept)?;
+        let mark = format!("Undoes: {commit}");
+        let message =
+            format!("template: Go back to before an upgrade\n\n{mark}\nAgent: {}\n", agent.slug);
+        let what = Revert {
+            branch: &desk.branch,
+            dir: &desk.folder,
+            commits: &[commit],
+            noted: &[],
+            only: Some(&paths),
+            mark: &mark,
+        };
+        let entry = Entry { author: &author, message: &message, time: desk.ws.app.clock.now() };
+        let done = desk.ws.repo()?.revert(&what, &entry)?;
+        let said =
+            Agent { template, template_commit: Some(version), ..unsaid(desk, agent, commit)? };
+        Ok::<_, UpgradeError>((
+            Back { commit: done.commit, paths: done.restored, kept: done.kept },
+            said,
+        ))
+    })
+    .await?;
+    let (told, commit) = (back.paths.clone(), back.commit);
+    let now = ws.write(who, move |tx| {
+        if let Some(commit) = commit {
+            told.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
+        }
+        rules::version::taken(tx, id, said)
+    });
+    let now: Agent = now.await?;
+    provision::tell_files(ws, &now, Author::new(&who.name, &who.email)).await?;
+    Ok(back)
+}
+
+/// The record with what an upgrade said in it as it was before, where nobody has changed that since.
+fn unsaid(desk: &Desk, agent: Agent, commit: CommitId) -> Result<Agent, UpgradeError> {
+    let repo = desk.ws.repo()?;
+    let now = provision::persona(&desk.ws, &agent)?;
+    let told = |at: &At| {
+        Ok::<_, UpgradeError>(repo.read_file(at, MANIFEST)?.map(|file| now.told(&file.bytes)))
+    };
+    let Some(parent) = repo.parent(commit)? else { return Ok(agent) };
+    let (Some(before), Some(after)) = (told(&At::Commit(parent))?, told(&At::Commit(commit))?)
+    else {
+        return Ok(agent);
+    };
+    let mut agent = agent;
+    if agent.description == after.description {
+        agent.description = before.description;
+    }
+    if agent.role == after.role {
+        agent.role = before.role;
+    }
+    if agent.domains == after.domains {
+        agent.domains = before.domains;
+    }
+    if agent.capabilities == after.capabilities {
+        agent.capabilities = before.capabilities;
+    }
+    let team = |template: &str| templates::find(template).map(|one| one.manifest.team.clone());
+    if team(&after.template).is_some_and(|team| team == agent.team) {
+        agent.team = team(&before.template).unwrap_or_default();
+    }
+    Ok(agent)
+}

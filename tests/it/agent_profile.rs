@@ -1,0 +1,178 @@
+//! What an agent is said to be and to do: taken from its role, changed by people, and told to the lines of its files
+//! that are still as HQ wrote them.
+
+use git::Branch;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
+
+use crate::cli_agents::{Terminal, out};
+
+const PAGE: &str = "/w/marlow-cargo/agents/ada";
+const ADA: &str = "/api/v1/agents/ada";
+
+async fn made(template: &str) -> (TestHq, Person) {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let made = api.post("/api/v1/agents", &json!({ "name": "Ada", "template": template })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    (hq, api)
+}
+
+fn file(hq: &TestHq, path: &str) -> String {
+    let place = hq.ws().agent_folder("ada").join(path);
+    String::from_utf8(std::fs::read(place).expect("a file")).expect("text")
+}
+
+async fn patch(api: &Person, body: &Value) -> Value {
+    let reply = api.json("PATCH", ADA, body).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    reply.json()
+}
+
+/// Waits until a file of the agent holds some words.
+async fn says(hq: &TestHq, path: &str, words: &str) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !file(hq, path).contains(words) {
+        assert!(std::time::Instant::now() < end, "{path}: {}", file(hq, path));
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_says_what_the_agent_is_and_which_version_it_was_made_from() {
+    let (hq, api) = made("analytics").await;
+    let ada = api.get(ADA).await.json();
+    assert_eq!((&ada["role"], &ada["team"]), (&json!("analyst"), &json!("analytics")));
+    assert_eq!(ada["domains"][0], "metrics");
+    assert_eq!(ada["capabilities"][0], "take a snapshot");
+    let template = Branch::template("analytics").expect("a name");
+    let head = hq.ws().repo().expect("files").head(&template).expect("a read").expect("a commit");
+    assert_eq!(ada["template_commit"], json!(head.to_string()));
+    assert!(
+        file(&hq, "USER.md").contains("- Time zone: Europe/Berlin\n"),
+        "{}",
+        file(&hq, "USER.md")
+    );
+
+    let page = hq.owner().get(PAGE).await;
+    assert!(page.texts("#agent-now .chip").contains(&"metrics".to_owned()), "{}", page.text);
+    assert!(page.text.contains("Can take a snapshot, find drop-offs"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_follows_in_the_lines_that_are_still_as_hq_wrote_them() {
+    let (hq, api) = made("analytics").await;
+    let body = json!({ "role": "chief analyst", "domains": ["money", " money ", "growth"] });
+    let now = patch(&api, &body).await;
+    assert_eq!(now["domains"], json!(["money", "growth"]));
+    assert!(file(&hq, "IDENTITY.md").contains("- Role: chief analyst\n"));
+    assert!(file(&hq, "agent.json").contains("\"chief analyst\""));
+
+    // The agent has its own words for its heading, and more to say.
+    let own =
+        file(&hq, "IDENTITY.md").replace("# 📊 Ada", "# Ada, who counts") + "\nI count twice.\n";
+    std::fs::write(hq.ws().agent_folder("ada").join("IDENTITY.md"), &own).expect("written");
+    patch(&api, &json!({ "name": "Eva", "role": "counter" })).await;
+    assert_eq!(file(&hq, "IDENTITY.md"), own.replace("chief analyst", "counter"));
+    let log = api.get(&format!("{ADA}/history?path=IDENTITY.md&limit=2")).await.json();
+    let subject = |n: usize| log["items"][n]["subject"].as_str().expect("words").to_owned();
+    assert_eq!(subject(0), "agent: Describe Eva");
+    assert!(subject(1).starts_with("Keep "), "what it wrote is its own commit: {}", subject(1));
+    assert_eq!(log["items"][1]["author"], "Eva");
+
+    let many: Vec<String> = (0..13).map(|n| n.to_string()).collect();
+    for (body, code) in [
+        (json!({ "role": "a\nb" }), "role_invalid"),
+        (json!({ "domains": ["x".repeat(81)] }), "domains_invalid"),
+        (json!({ "capabilities": many }), "capabilities_invalid"),
+    ] {
+        let refused = api.json("PATCH", ADA, &body).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(refused.json()["code"], code);
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_it_works_for_is_told_when_that_changes() {
+    let (hq, _) = made("default").await;
+    let mira = hq.owner();
+    let settings = "/w/marlow-cargo/settings";
+    let saved = mira.form(&format!("{settings}/profile"), &[("zone", "Asia/Tokyo")]).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    says(&hq, "USER.md", "- Time zone: Asia/Tokyo\n").await;
+    let saved = mira.form(&format!("{settings}/name"), &[("name", "Mira")]).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    says(&hq, "USER.md", "- Name: Mira\n").await;
+    let nobody = mira.form(&format!("{PAGE}/manager"), &[("to", "none")]).await;
+    assert_eq!(nobody.status, StatusCode::SEE_OTHER, "{}", nobody.text);
+    assert!(file(&hq, "USER.md").contains("- Name: \n"), "{}", file(&hq, "USER.md"));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_profile_is_edited_where_it_stands() {
+    let (hq, api) = made("analytics").await;
+    let mira = hq.owner();
+    let form = [
+        ("description", "Counts what counts"),
+        ("role", "counter"),
+        ("domains", "money, growth"),
+        ("capabilities", "count\nadd up\n"),
+    ];
+    let saved = mira.form(&format!("{PAGE}/profile"), &form).await;
+    assert_eq!(saved.location(), Some(PAGE), "{}", saved.text);
+    let ada = api.get(ADA).await.json();
+    assert_eq!(ada["description"], "Counts what counts");
+    assert_eq!(
+        (&ada["domains"], &ada["capabilities"]),
+        (&json!(["money", "growth"]), &json!(["count", "add up"]))
+    );
+    let long = "x".repeat(81);
+    let wrong = mira.form(&format!("{PAGE}/profile"), &[("role", &long), ("domains", "a")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.attr("#profile [name=role]", "value"), long, "what was typed stays");
+    assert!(wrong.text.contains("at most 80 characters"), "{}", wrong.text);
+    assert_eq!(api.get(ADA).await.json()["role"], "counter");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let fresh = owner.get(PAGE).await;
+    assert!(!fresh.text.contains("knows before it starts"), "nothing was asked yet");
+    assert!(fresh.texts("#agent-now .sec[aria-label=Skills] b").contains(&"humanize".to_owned()));
+    office.model.push(Turn::text("Hello."));
+    let run = office.say(&ada, "Hello").await;
+    office.ended(run).await;
+    let page = owner.get(PAGE).await;
+    let parts = page.texts("#agent-now .sec[aria-label='What it knows'] b");
+    assert!(parts.contains(&"Tools".to_owned()), "{parts:?}");
+    assert!(page.text.contains("What Ada knows before it starts"), "{}", page.text);
+    assert!(page.text.contains("% of them the same in each call"), "{}", page.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_shown_and_edited_at_the_terminal() {
+    let terminal = Terminal::with(&[]).await;
+    let edit =
+        ["agent", "edit", "ada", "--role", "scout", "--domains", "prices,rivals", "--budget", "40"];
+    let told = out(&terminal.hq(&edit).await);
+    assert!(told.contains("scout") && told.contains("prices, rivals"), "{told}");
+    let shown = out(&terminal.hq(&["agent", "show", "ada"]).await);
+    assert_eq!(shown, told);
+    for words in ["(@ada)", "$40.00 a month", "default at "] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let none = terminal.hq(&["agent", "edit", "ada"]).await;
+    assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("say what"));
+}
