@@ -2,7 +2,7 @@
 //! those that people made.
 
 use kernel::Hue;
-use noun::{Choice, Column, Kind, Stands};
+use noun::{Choice, Column, Kind, Look, Stands};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{BY_KEY, FieldDef, Home, NAME, ORGANIZATIONS};
@@ -31,6 +31,14 @@ pub fn of(read: &dyn Read, home: Home) -> Result<Vec<Column>, StoreError> {
         }
     }
     Ok(columns)
+}
+
+/// The column that says what a deal is worth: money, else the first number.
+#[must_use]
+pub fn money(columns: &[Column]) -> Option<&Column> {
+    let is_money = |column: &&Column| matches!(column.look, Look::Currency(_));
+    let first = || columns.iter().find(|column| column.kind.is_number());
+    columns.iter().find(is_money).or_else(first)
 }
 
 /// What people made of a column that HQ brings along.

@@ -12,7 +12,7 @@ use noun::{Column, Decimal, FieldValue, Kind, Names};
 use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 
-use crate::columns::{ORGANIZATION, OWNER, STAGE, TAGS};
+use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
 use crate::model::{Book, CollectionId, ContactId, Row};
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
@@ -190,11 +190,14 @@ fn gather<B: Book>(
         .collect();
     let (mut stages, mut sums) = (BTreeMap::new(), BTreeMap::new());
     let stage = keys.find(STAGE);
+    let money = columns::money(around.columns).map(|column| &column.key);
     for row in &found {
-        for (n, (column, key)) in numbers.iter().enumerate() {
+        for (column, key) in &numbers {
             let Some(FieldValue::Number(number)) = row.value(*key) else { continue };
             add(&mut sums, &column.key, Some(*number));
-            if let (0, Some(FieldValue::Choice(at))) = (n, row.value(stage)) {
+            if money == Some(&column.key)
+                && let Some(FieldValue::Choice(at)) = row.value(stage)
+            {
                 let sum: &mut (usize, Decimal) = stages.entry(at.clone()).or_default();
                 sum.1 = sum.1.plus(*number);
             }

@@ -25,6 +25,7 @@ import "./drag.js";
 import "./swipe.js";
 import "./ahead.js";
 import "./gantt.js";
+import "./grid.js";
 import "./news.js";
 import "./push.js";
 import "./time.js";

@@ -49,13 +49,13 @@ impl TalkKind {
         (Self::Email, "email", "Email", "mail"),
         (Self::Call, "call", "Call", "phone"),
         (Self::Meeting, "meeting", "Meeting", "users"),
-        (Self::LinkedinMessage, "linkedin_message", "LinkedIn message", "chat"),
-        (Self::Dm, "dm", "Direct message", "chat"),
+        (Self::LinkedinMessage, "linkedin_message", "LinkedIn message", "comment"),
+        (Self::Dm, "dm", "Direct message", "comment"),
         (Self::Intro, "intro", "Introduction", "users"),
         (Self::Coffee, "coffee", "Coffee", "users"),
         (Self::Event, "event", "Event", "calendar"),
-        (Self::Note, "note", "Note", "note"),
-        (Self::Other, "other", "Other", "chat"),
+        (Self::Note, "note", "Note", "doc"),
+        (Self::Other, "other", "Other", "comment"),
     ];
 
     fn row(self) -> (Self, &'static str, &'static str, &'static str) {

@@ -1,7 +1,7 @@
 //! Cells and fields of forms as templates draw them.
 
 use features::tasks::queries::scene::Scene;
-use kernel::{Actor, Cause, FieldError, TypedId as _};
+use kernel::{Actor, Cause, FieldError, Hue, TypedId as _};
 use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::parts::{Choice, Face};
@@ -36,6 +36,27 @@ pub(super) struct Shown {
     pub unchecked: bool,
 }
 
+impl Shown {
+    /// What a bar means: much, some, or little.
+    pub fn tone(&self) -> &'static str {
+        match self.share {
+            Some(..30) => "danger",
+            Some(..70) => "warn",
+            _ => "ok",
+        }
+    }
+}
+
+/// A colour as the style sheet calls it.
+pub(super) fn hue(colour: Hue) -> &'static str {
+    const WORDS: [&str; 12] = [
+        "red", "orange", "amber", "yellow", "lime", "green", "teal", "cyan", "blue", "indigo",
+        "violet", "pink",
+    ];
+    let found = Hue::ALL.iter().zip(WORDS).find(|(one, _)| **one == colour);
+    found.map_or("", |(_, word)| word)
+}
+
 /// A value as a list or a page shows it.
 pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Option<&Cell>) -> Shown {
     let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.value.as_ref()?))) else {
@@ -47,7 +68,7 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
         ..Shown::default()
     };
     let hue = |key: &str| {
-        column.choices.iter().find(|choice| choice.key == key).map_or("", |one| one.colour.word())
+        column.choices.iter().find(|choice| choice.key == key).map_or("", |one| hue(one.colour))
     };
     match value {
         FieldValue::Choice(key) => shown.colour = hue(key),

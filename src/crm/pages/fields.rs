@@ -174,7 +174,7 @@ fn stage_view(choice: Option<&Choice>) -> StageView {
             .map(|(one, word, label)| parts::Choice::new(word, label, one == stands))
             .to_vec(),
         chance: choice.map_or_else(String::new, |choice| choice.chance.to_string()),
-        colour: colour.word(),
+        colour: super::draw::hue(colour),
     }
 }
 
@@ -193,7 +193,7 @@ fn field_view(column: &Column) -> FieldView {
         choice_labels: column
             .choices
             .iter()
-            .map(|one| (one.colour.word(), one.label.clone()))
+            .map(|one| (super::draw::hue(one.colour), one.label.clone()))
             .collect(),
         is_number: column.kind.is_number(),
         look: column.look.word(),

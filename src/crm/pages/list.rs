@@ -10,7 +10,7 @@ use app::Ws;
 use features::tasks::queries::due as days;
 use features::tasks::queries::scene::Scene;
 use kernel::TypedId as _;
-use noun::{Column, Decimal, FieldValue, Stands};
+use noun::{Column, Decimal, FieldValue, Look as Shows, Stands};
 use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::Query;
@@ -71,6 +71,8 @@ pub(super) struct Line {
     due: Option<(String, &'static str)>,
     last: Option<(&'static str, &'static str, RelTime)>,
     second: String,
+    /// What a deal is worth.
+    worth: String,
 }
 
 /// A column of the board.
@@ -117,7 +119,7 @@ pub(super) struct ListPage {
     heads: Vec<Head>,
     rows: Vec<Line>,
     with_talks: bool,
-    foot: Vec<String>,
+    foot: Vec<(&'static str, String)>,
     total: usize,
     all: usize,
     more: String,
@@ -290,7 +292,7 @@ fn layouts(base: &str, wish: &Wish, has_stages: bool) -> Vec<Tab> {
 /// Key, label and colour of each stage.
 fn stages(column: &Column) -> Vec<(String, String, &'static str)> {
     let all = column.choices.iter();
-    all.map(|one| (one.key.clone(), one.label.clone(), one.colour.word())).collect()
+    all.map(|one| (one.key.clone(), one.label.clone(), draw::hue(one.colour))).collect()
 }
 
 fn tabs(
@@ -365,18 +367,27 @@ fn heads(base: &str, wish: &Wish, columns: &[Column], keys: &[String]) -> Vec<He
     heads
 }
 
-/// The sum below each column of numbers.
+/// What stands below each column of numbers: its sum, or the average of shares.
 fn foot(
     columns: &[Column],
     keys: &[String],
     sums: &BTreeMap<String, (usize, Decimal)>,
-) -> Vec<String> {
-    let sum = |key: &String| {
+) -> Vec<(&'static str, String)> {
+    let below = |key: &String| {
         let column = columns.iter().find(|column| column.key == *key)?;
-        sums.get(key).map(|(_, sum)| column.look.shown(*sum))
+        let (count, sum) = sums.get(key)?;
+        match column.look {
+            Shows::Percent | Shows::Bar => {
+                let count = i64::try_from(*count).unwrap_or(i64::MAX).max(1);
+                // Whole hundredths are enough for an average.
+                let each = sum.millionths() / count / 10_000 * 10_000;
+                Some(("average", column.look.shown(Decimal::of_millionths(each))))
+            }
+            _ => Some(("sum", column.look.shown(*sum))),
+        }
     };
-    let all: Vec<String> = keys.iter().map(|key| sum(key).unwrap_or_default()).collect();
-    if all.iter().all(String::is_empty) { Vec::new() } else { all }
+    let all: Vec<_> = keys.iter().map(|key| below(key).unwrap_or_default()).collect();
+    if all.iter().all(|(_, text)| text.is_empty()) { Vec::new() } else { all }
 }
 
 fn drawn<B: Book>(
@@ -412,6 +423,9 @@ fn drawn<B: Book>(
         due: if is_contact { due.get(&contact).map(day) } else { None },
         last: last.map(|(kind, at)| (kind.glyph(), kind.label(), scene.time(at))),
         second: second(look, &row),
+        worth: columns::money(&look.columns)
+            .and_then(|column| Some(column.shown(row.value(&column.key)?, &look.known)))
+            .unwrap_or_default(),
     })
 }
 
@@ -434,7 +448,7 @@ fn lanes_of<B: Book>(
     let Some(stage) = look.columns.iter().find(|column| column.key == STAGE) else {
         return Ok(Vec::new());
     };
-    let money = look.columns.iter().find(|column| column.kind.is_number());
+    let money = columns::money(&look.columns);
     let mut by_stage: BTreeMap<&str, Vec<Row<B>>> = BTreeMap::new();
     let mut full = 0;
     for id in &found.ids {
@@ -465,7 +479,7 @@ fn lanes_of<B: Book>(
             },
             value: choice.key.clone(),
             label: choice.label.clone(),
-            colour: choice.colour.word(),
+            colour: draw::hue(choice.colour),
             tone: draw::tone(choice.stands),
             total,
             sum: money
@@ -484,7 +498,7 @@ fn figures(
     stages: &BTreeMap<String, (usize, Decimal)>,
 ) -> Vec<Figure> {
     let Some(stage) = stage else { return Vec::new() };
-    let money = columns.iter().find(|column| column.kind.is_number());
+    let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
     let mut likely = 0_i128;
     for choice in &stage.choices {

@@ -40,6 +40,22 @@ use crate::queries;
 /// Talks on a page.
 const TALKS: usize = 200;
 
+/// Fields of HQ that a new record rarely has.
+const LATER: [&str; 12] = [
+    "email_2",
+    "phone_2",
+    "company",
+    "website_url",
+    "linkedin_url",
+    "twitter_url",
+    "handle",
+    "relationship_strength",
+    "how_we_met",
+    "last_contact_date",
+    "do_not_contact",
+    "source",
+];
+
 /// A cell of the page.
 pub(super) struct CellView {
     input: Input,
@@ -49,12 +65,20 @@ pub(super) struct CellView {
     /// What was read, so that a save tells whether somebody else was faster.
     was: String,
     long: Option<SafeHtml>,
+    /// Whether it is empty, as it is in most records.
+    is_rare: bool,
 }
 
 /// Cells under a heading.
 pub(super) struct Group {
     label: String,
     cells: Vec<CellView>,
+}
+
+impl Group {
+    fn is_shown(&self) -> bool {
+        !self.cells.iter().all(|cell| cell.is_rare)
+    }
 }
 
 /// A talk of the timeline.
@@ -65,6 +89,7 @@ pub(super) struct TalkLine {
     way: &'static str,
     subject: String,
     body: SafeHtml,
+    has_body: bool,
     at: RelTime,
     by: Face,
     next: String,
@@ -120,6 +145,10 @@ impl ShowPage {
     /// What was typed into a field of a form that came back.
     fn typed(&self, field: &str) -> &str {
         self.typed.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn has_rare(&self) -> bool {
+        self.groups.iter().flat_map(|group| &group.cells).any(|cell| cell.is_rare)
     }
 }
 
@@ -274,7 +303,9 @@ fn groups<B: Book>(
         let value = value_in(&row.cells, &column.key);
         let input = draw::input(scene, (look, read), column, value)?;
         let suggestion = suggestions.iter().find(|one| one.field == column.key);
+        let has_nothing = value.is_none() && suggestion.is_none();
         let view = CellView {
+            is_rare: has_nothing && column.own && LATER.contains(&column.key.as_str()),
             was: input.value.clone(),
             input,
             shown: draw::shown(scene, look, column, cell),
@@ -298,6 +329,7 @@ fn groups<B: Book>(
             None => groups.push(Group { label: label.to_owned(), cells: vec![view] }),
         }
     }
+    groups.sort_by_key(|group| group.label != "Deal");
     Ok(groups)
 }
 
@@ -329,6 +361,7 @@ fn talk_line(
             Some(crate::model::Way::Outbound) => "sent",
             None => "",
         },
+        has_body: !talk.body.is_empty(),
         body: scene.md(read, &talk.body),
         subject: talk.subject,
         at: scene.time(talk.occurred_at),
@@ -410,21 +443,6 @@ pub(super) fn new_form<B: Book>(
     shell: Shell,
     (collection, typed, wrong): (Option<CollectionId>, &Map<String, Value>, &[FieldError]),
 ) -> Result<Response, PageError> {
-    /// Fields of HQ that a new record rarely has.
-    const LATER: [&str; 12] = [
-        "email_2",
-        "phone_2",
-        "company",
-        "website_url",
-        "linkedin_url",
-        "twitter_url",
-        "handle",
-        "relationship_strength",
-        "how_we_met",
-        "last_contact_date",
-        "do_not_contact",
-        "source",
-    ];
     let home = B::home(collection);
     let look = Look::new(scene, read, home)?;
     let (mut inputs, mut more) = (Vec::new(), Vec::new());

@@ -1,0 +1,154 @@
+// A table whose cells are edited in place (table[data-grid]). It is one stop of Tab; the arrow keys go from cell to
+// cell. Enter or F2 opens the editor of a cell: Enter saves and goes down, Tab saves and goes on, Escape leaves the
+// cell as it was, and so does leaving it with nothing changed. What HQ refuses stays in the editor as it was typed.
+import { send } from "./send.js";
+
+const stops = "a.cell, .who, .tick";
+const boxOf = (one) => one?.closest?.("table[data-grid] tbody :is(td, th)");
+const stopIn = (box) => box?.querySelector(stops);
+const isSeen = (box) => stopIn(box)?.checkVisibility();
+
+/** What Tab leads to: the cell that had the focus last, or the first name. */
+let last;
+function dress(now) {
+  for (const table of document.querySelectorAll("table[data-grid]")) {
+    const all = [...table.tBodies[0].querySelectorAll(stops)];
+    const box = last && document.getElementById(last.row)?.cells[last.at];
+    const one = [now, stopIn(box), table.querySelector(".who")].find((stop) => stop && all.includes(stop));
+    for (const stop of all) stop.tabIndex = stop === one ? 0 : -1;
+  }
+}
+dress();
+document.addEventListener("htmx:after:swap", () => dress());
+
+document.addEventListener("focusin", ({ target }) => {
+  const box = boxOf(target);
+  if (!box || !target.matches(stops)) return;
+  last = { row: box.parentElement.id, at: box.cellIndex };
+  dress(target);
+  for (const row of document.querySelectorAll("[data-cursor]:not(body)")) row.removeAttribute("data-cursor");
+  box.parentElement.setAttribute("data-cursor", "");
+});
+
+/** The next cell in a direction that can have the focus. */
+function next(box, [x, y]) {
+  let [row, at] = [box.parentElement, box.cellIndex];
+  do {
+    if (y) row = y < 0 ? row.previousElementSibling : row.nextElementSibling;
+    else at += x;
+  } while (row?.cells[at] && !isSeen(row.cells[at]));
+  return row?.cells[at];
+}
+
+const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ends = (row) => [...row.cells].filter(isSeen);
+
+/* ── The editor ── */
+const fieldOf = (form) => form.querySelector(".input");
+const wasOf = (form) => form.querySelector("[type=hidden]").value;
+const isOpen = (form) => form.isConnected && !("sending" in form.dataset);
+
+function close(form) {
+  form.remove();
+  document.body.dispatchEvent(new CustomEvent("hq:settled", { bubbles: true }));
+}
+
+/** Shows what was typed until HQ's answer draws the cell anew. */
+function guess(box, field) {
+  const words = field.selectedOptions?.[0]?.label ?? field.value;
+  const text = box.querySelector(".cell > .chip > span:last-child, .cell > span:not([class])");
+  if (text && field.value) text.textContent = words;
+  else box.querySelector(".cell").textContent = field.value && words;
+}
+
+async function save(form, to) {
+  const [box, field] = [form.parentElement, fieldOf(form)];
+  if (!isOpen(form)) return;
+  const isSame = field.value.trim() === wasOf(form);
+  const body = new URLSearchParams(new FormData(form));
+  form.dataset.sending = "";
+  delete form.dataset.refused;
+  if (to) stopIn(next(box, to) ?? box).focus();
+  if (isSame) return close(form);
+  let isRefused = false;
+  field.disabled = true;
+  await send({ url: form.action, body, undo: () => (isRefused = true) });
+  field.disabled = false;
+  delete form.dataset.sending;
+  if (isRefused) {
+    form.dataset.refused = "";
+    return field.focus();
+  }
+  guess(box, field);
+  close(form);
+}
+
+document.addEventListener("htmx:after:swap", () => {
+  for (const form of document.querySelectorAll("[data-cell-edit]:not([data-keep])")) {
+    if (form.previousElementSibling.matches("form")) return form.remove();
+    form.dataset.keep = "";
+    fieldOf(form).focus();
+    fieldOf(form).select?.();
+  }
+});
+
+const ownKeys = (form, event) => {
+  const { key, shiftKey, target } = event;
+  if (key === "Enter" && !(shiftKey && target.matches("textarea"))) save(form, [0, 1]);
+  else if (key === "Tab") save(form, [shiftKey ? -1 : 1, 0]);
+  else if (key === "Escape") {
+    form.dataset.sending = "";
+    stopIn(form.parentElement).focus();
+    close(form);
+  } else return;
+  event.preventDefault();
+  event.stopPropagation();
+};
+
+document.addEventListener(
+  "keydown",
+  (event) => {
+    const { key, target } = event;
+    const box = boxOf(target);
+    if (!box || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const form = target.closest("[data-cell-edit]");
+    if (form) return ownKeys(form, event);
+    if (!target.matches(stops)) return;
+    const row = ends(box.parentElement);
+    const to = ways[key] ? next(box, ways[key]) : { Home: row[0], End: row.at(-1) }[key];
+    if (to) stopIn(to).focus();
+    else if (key === "F2" && target.matches(".cell")) target.click();
+    else if (!ways[key]) return;
+    event.preventDefault();
+    event.stopPropagation();
+  },
+  true,
+);
+
+// Also by a key of a phone's keyboard.
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (!event.target.matches("[data-cell-edit]")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    save(event.target, [0, 1]);
+  },
+  true,
+);
+
+document.addEventListener("focusout", ({ target, relatedTarget }) => {
+  const form = target.closest?.("[data-cell-edit]");
+  // A window that is left is come back to.
+  if (form && isOpen(form) && !form.contains(relatedTarget) && document.hasFocus()) save(form);
+});
+
+/* ── A link to a form that is folded opens it ── */
+document.addEventListener("click", (event) => {
+  const field = document.getElementById(event.target.closest?.("[data-focus]")?.dataset.focus);
+  if (!field) return;
+  event.preventDefault();
+  const fold = field.closest("details");
+  if (fold) fold.open = true;
+  field.focus();
+});
