@@ -150,10 +150,19 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     let fresh = owner.get(PAGE).await;
     assert!(!fresh.text.contains("knows before it starts"), "nothing was asked yet");
     assert!(fresh.texts("#agent-now .sec[aria-label=Skills] b").contains(&"humanize".to_owned()));
+    for (path, text) in
+        [("humanize", "changed"), ("ledger", "---\ndescription: Use for sums\n---\n")]
+    {
+        let file = office.ws().agent_folder("ada").join(format!("skills/{path}/SKILL.md"));
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, text).expect("written");
+    }
     office.model.push(Turn::text("Hello."));
     let run = office.say(&ada, "Hello").await;
     office.ended(run).await;
     let page = owner.get(PAGE).await;
+    let marks = page.texts("#agent-now .sec[aria-label=Skills] .chip");
+    assert_eq!(marks, ["Changed here", "Its own"]);
     let parts = page.texts("#agent-now .sec[aria-label='What it knows'] b");
     assert!(parts.contains(&"Tools".to_owned()), "{parts:?}");
     assert!(page.text.contains("What Ada knows before it starts"), "{}", page.text);

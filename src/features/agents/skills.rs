@@ -2,13 +2,21 @@
 //! when it is used (the front matter of the open SKILL.md format). The prompt names them; the agent reads a file
 //! before it follows it.
 
+use app::Ws;
+use git::GitError;
 use git::files::AgentFiles;
+use git::history::At;
 use kernel::text::cut;
+
+use super::model::Agent;
+use super::templates::{self, Persona};
 
 /// How many are named.
 const MOST: usize = 40;
 /// The most of a file that is read for its front matter, in bytes.
 const HEAD: u64 = 2_048;
+/// The largest file of one that is compared, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 220;
 
@@ -22,6 +30,12 @@ pub struct Skill {
 }
 
 impl Skill {
+    /// Where its file lies in the agent's folder.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("skills/{}/SKILL.md", self.name)
+    }
+
     /// As the prompt names it: `- name: when it is used`, at most [`MAX_LINE`] bytes.
     #[must_use]
     pub fn line(&self) -> String {
@@ -31,6 +45,48 @@ impl Skill {
         };
         cut(&line, MAX_LINE).to_owned()
     }
+}
+
+/// Where a skill comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is as the template has it.
+    Template,
+    /// The template has it, and somebody has changed it here.
+    Changed,
+    /// The template does not have it.
+    Own,
+}
+
+/// The skills of an agent, each with where it comes from. Blocks on the disk.
+///
+/// # Errors
+/// When the disk or the repository fails.
+pub fn with_origins(ws: &Ws, agent: &Agent) -> Result<Vec<(Skill, Origin)>, GitError> {
+    let folder = ws.agent_folder(&agent.slug);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let (files, repo) = (AgentFiles::open(&folder)?, ws.repo()?);
+    let mut all = Vec::new();
+    for skill in of(&files) {
+        let path = skill.path();
+        let template = match agent.template_commit {
+            Some(version) => repo.read_file(&At::Commit(version), &path)?,
+            None => None,
+        };
+        let origin = match template {
+            None => Origin::Own,
+            Some(file) => {
+                let has = files.read_up_to(&path, MAX_FILE)?.map(|part| part.bytes);
+                // Skills of templates are the same for all whom they work for.
+                let wants = templates::filled(&file, &Persona::of(agent)).bytes;
+                if has == Some(wants) { Origin::Template } else { Origin::Changed }
+            }
+        };
+        all.push((skill, origin));
+    }
+    Ok(all)
 }
 
 /// The skills in an agent's folder, in the order of their names. Blocks on the disk.

@@ -2,11 +2,9 @@
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::skills;
+use features::agents::skills::{self, Origin, Skill};
 use features::runs::queries as runs;
 use features::runs::queries::makeup::{self, Group};
-use git::GitError;
-use git::files::AgentFiles;
 use kernel::AgentId;
 use kernel::text::ellipsis;
 use store::{Snap, StoreError};
@@ -40,6 +38,8 @@ pub(super) struct SkillRow {
     pub name: String,
     pub about: String,
     pub href: String,
+    /// Where it does not come from its template as it is; may be empty.
+    pub mark: &'static str,
 }
 
 /// What the newest run that asked a model was told before anything else.
@@ -86,23 +86,19 @@ pub(super) fn of(snap: &Snap<'_>, agent: AgentId) -> Result<Option<Knows>, Store
 
 /// The skills in the agent's folder; none while that cannot be read.
 pub(super) fn skills(ws: &Ws, agent: &Agent, base: &str) -> Vec<SkillRow> {
-    let folder = ws.agent_folder(&agent.slug);
-    let found = || {
-        let files = AgentFiles::open(&folder)?;
-        Ok::<_, GitError>(skills::of(&files))
-    };
-    let all = if folder.is_dir() { found() } else { Ok(Vec::new()) };
-    let all = all.unwrap_or_else(|error| {
+    let all = skills::with_origins(ws, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its skills cannot be read: {error}");
         Vec::new()
     });
-    let row = |skill: skills::Skill| {
-        let path = format!("skills/{}/SKILL.md", skill.name);
-        SkillRow {
-            about: ellipsis(&skill.about, 120),
-            href: format!("{base}/files?path={}", query_value(&path)),
-            name: skill.name,
-        }
+    let row = |(skill, origin): (Skill, Origin)| SkillRow {
+        about: ellipsis(&skill.about, 120),
+        href: format!("{base}/files?path={}", query_value(&skill.path())),
+        mark: match origin {
+            Origin::Template => "",
+            Origin::Changed => "Changed here",
+            Origin::Own => "Its own",
+        },
+        name: skill.name,
     };
     all.into_iter().map(row).collect()
 }

@@ -38,6 +38,7 @@ pub(super) struct TemplateView {
     pub name: String,
     /// When its version was made; empty when that is not known.
     pub of: String,
+    /// Empty for one that is archived.
     pub href: String,
     /// Whether there is a newer one that nobody declined.
     pub is_behind: bool,
@@ -57,7 +58,11 @@ pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
     TemplateView {
         name: called(&agent.template),
         of: version.map(|version| day(when, &version)).unwrap_or_default(),
-        href: ws.url(&format!("agents/{}/upgrade", agent.slug)),
+        href: match agent.archived_at {
+            // Nobody works with its files.
+            Some(_) => String::new(),
+            None => ws.url(&format!("agents/{}/upgrade", agent.slug)),
+        },
         is_behind,
     }
 }
@@ -277,6 +282,7 @@ pub(super) async fn take(
         rest: None,
     };
     let base = ws.url(&format!("agents/{}", agent.slug));
+    let back = query_value(word("template"));
     let (told, to) = match apply::apply(Hand { ws: &ws, agent: &agent, who: &who }, wish).await {
         Ok(applied) => {
             let told = Flash::ok(format!(
@@ -287,7 +293,7 @@ pub(super) async fn take(
             let to = applied.commit.map(|commit| format!("{base}/history?commit={commit}"));
             (told, to.unwrap_or(base))
         }
-        Err(error) => (refused(error)?, format!("{base}/upgrade")),
+        Err(error) => (refused(error)?, format!("{base}/upgrade?template={back}")),
     };
     Ok(flash::say(&app, told, hx.go_to(&to)))
 }
