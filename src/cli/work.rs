@@ -40,6 +40,9 @@ pub enum Work {
     /// Records of collections: list, show, add, edit, archive, remove
     #[command(subcommand)]
     Record(rows::RecordCommand),
+    /// Imports of files: list, show, undo
+    #[command(subcommand)]
+    Imports(rows::ImportsCommand),
     /// Fields of contacts, organizations and collections: list, add, remove
     #[command(subcommand)]
     Field(rows::FieldCommand),
@@ -113,6 +116,7 @@ impl Work {
             Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
+            Self::Imports(command) => rows::run_imports(common, door, command).await,
             Self::Field(command) => rows::run_field(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,
             Self::Series(command) => series::run(common, door, command).await,

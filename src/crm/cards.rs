@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use store::Read;
 
 use crate::model::{
-    Book, Collection, Contacts, FieldDef, NAME, Organizations, Records, Row, Suggestion, Talk,
+    Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, Records, Row, Suggestion,
+    Talk,
 };
 
 /// All of them.
@@ -47,7 +48,7 @@ pub static CONTACT: Noun = Noun {
         document: |row| noun::typed::<Row<Contacts>>(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
     }),
-    tables: |schema| schema.with::<Row<Contacts>>().with::<Suggestion>(),
+    tables: |schema| schema.with::<Row<Contacts>>().with::<Suggestion>().with::<Import>(),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 

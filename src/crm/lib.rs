@@ -8,6 +8,7 @@ pub mod api;
 pub mod cards;
 pub mod columns;
 pub mod error;
+pub mod import;
 pub mod list;
 pub mod model;
 pub mod names;

@@ -2,7 +2,7 @@
 //! kept in memory by the store's columns; a page decodes only the rows that it shows.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -11,9 +11,13 @@ use kernel::filter::{self, Days, Numbers, Query, Term};
 use noun::{Column, Decimal, FieldValue, Kind, Names};
 use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
+use uuid::Uuid;
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
-use crate::model::{Book, CollectionId, ContactId, Row};
+use crate::model::{
+    Book, CONTACTS, CollectionId, ContactId, Contacts, NAME, ORGANIZATIONS, Organizations, Records,
+    Row,
+};
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
 const KEPT: usize = 400;
@@ -159,14 +163,50 @@ pub fn find<B: Book>(
             sums: BTreeMap::new(),
         });
     };
-    columns.with::<Slim<B>, _>(|rows, keys| gather(rows, keys, (asked, &query), around))
+    let titles = titles(read, (asked, &query), around.columns)?;
+    columns.with::<Slim<B>, _>(|rows, keys| gather(rows, keys, (asked, &query), (around, &titles)))
+}
+
+/// Names of records that cells lead to, in small letters.
+type Titles = HashMap<Uuid, String>;
+
+/// The names that words and the order ask for; none where neither does.
+fn titles(
+    read: &dyn Read,
+    (asked, query): (&Asked, &Query),
+    columns: &[Column],
+) -> Result<Titles, StoreError> {
+    let by = asked.sort.trim_start_matches('-');
+    let has_words = query.terms.iter().any(Term::is_words);
+    let asked_for = |column: &&Column| has_words || column.key == by;
+    let mut all = HashMap::new();
+    for column in columns.iter().filter(|column| column.kind == Kind::Relation).filter(asked_for) {
+        match column.to {
+            to if to == CONTACTS.number => names::<Contacts>(read, &mut all)?,
+            to if to == ORGANIZATIONS.number => names::<Organizations>(read, &mut all)?,
+            _ => names::<Records>(read, &mut all)?,
+        }
+    }
+    Ok(all)
+}
+
+fn names<B: Book>(read: &dyn Read, all: &mut Titles) -> Result<(), StoreError> {
+    let Some(columns) = read.columns() else { return Ok(()) };
+    columns.with::<Slim<B>, _>(|rows, keys| {
+        let name = keys.find(NAME);
+        let named = |row: &Slim<B>| {
+            let text = row.value(name).and_then(FieldValue::text).unwrap_or_default();
+            (row.id.uuid(), text.to_lowercase())
+        };
+        all.extend(rows.iter().map(named));
+    })
 }
 
 fn gather<B: Book>(
     rows: &[Slim<B>],
     keys: &Keys,
     (asked, query): (&Asked, &Query),
-    around: &Around<'_>,
+    (around, titles): (&Around<'_>, &Titles),
 ) -> Found<B::Id> {
     let mut problems = Vec::new();
     let mut tests = Vec::new();
@@ -179,9 +219,10 @@ fn gather<B: Book>(
     let here =
         |row: &&Slim<B>| row.collection == asked.collection && row.archived == asked.archived;
     let all = rows.iter().filter(here).count();
-    let fits = |row: &&Slim<B>| tests.iter().all(|(not, test)| holds(test, row, around) != *not);
+    let fits =
+        |row: &&Slim<B>| tests.iter().all(|(not, test)| holds(test, row, (around, titles)) != *not);
     let mut found: Vec<&Slim<B>> = rows.iter().filter(here).filter(fits).collect();
-    sort(&mut found, keys, &asked.sort, around);
+    sort(&mut found, keys, &asked.sort, (around, titles));
     let numbers: Vec<(&Column, Option<u16>)> = around
         .columns
         .iter()
@@ -310,7 +351,7 @@ fn plain(value: &FieldValue) -> String {
     }
 }
 
-fn holds<B: Book>(test: &Test, row: &Slim<B>, around: &Around<'_>) -> bool {
+fn holds<B: Book>(test: &Test, row: &Slim<B>, (around, titles): (&Around<'_>, &Titles)) -> bool {
     match test {
         Test::Nothing => false,
         Test::Unchecked => row.unchecked,
@@ -322,7 +363,7 @@ fn holds<B: Book>(test: &Test, row: &Slim<B>, around: &Around<'_>) -> bool {
                             && noun::digits(number).contains(&noun::digits(word)))
                 }
                 FieldValue::Refers(target) => {
-                    around.names.title_of(*target).to_lowercase().contains(word)
+                    titles.get(&target.id).is_some_and(|title| title.contains(word))
                 }
                 value => plain(value).contains(word),
             })
@@ -377,7 +418,12 @@ fn due_of<B: Book>(row: &Slim<B>, around: &Around<'_>) -> Option<Date> {
 /// The key under which lists sort by the next follow-up.
 pub const DUE: &str = "due";
 
-fn sort<B: Book>(rows: &mut [&Slim<B>], keys: &Keys, by: &str, around: &Around<'_>) {
+fn sort<B: Book>(
+    rows: &mut [&Slim<B>],
+    keys: &Keys,
+    by: &str,
+    (around, titles): (&Around<'_>, &Titles),
+) {
     let (down, key) = by.strip_prefix('-').map_or((false, by), |key| (true, key));
     let turned = |order: Ordering| if down { order.reverse() } else { order };
     match key {
@@ -396,7 +442,7 @@ fn sort<B: Book>(rows: &mut [&Slim<B>], keys: &Keys, by: &str, around: &Around<'
                 _ => None,
             };
             let named = |value: &FieldValue| match value {
-                FieldValue::Refers(target) => Some(around.names.title_of(*target).to_lowercase()),
+                FieldValue::Refers(target) => titles.get(&target.id).cloned(),
                 FieldValue::Who(who) => Some(around.names.name_of(*who).to_lowercase()),
                 _ => None,
             };

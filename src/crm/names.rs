@@ -1,5 +1,7 @@
 //! Names of people, agents and records in cells.
 
+use std::sync::Arc;
+
 use features::cards;
 use features::tasks::queries::people::People;
 use kernel::key::KeyBuf;
@@ -16,7 +18,7 @@ use crate::model::{
 /// Everybody and everything that a cell may name, read from one snapshot.
 pub struct Known<'r> {
     /// Members and agents.
-    pub people: People,
+    pub people: Arc<People>,
     read: &'r dyn Read,
     me: Assignee,
 }
@@ -27,7 +29,13 @@ impl<'r> Known<'r> {
     /// # Errors
     /// When the store fails.
     pub fn new(read: &'r dyn Read, me: Assignee) -> Result<Self, StoreError> {
-        Ok(Self { people: People::read(read)?, read, me })
+        Ok(Self::with(Arc::new(People::read(read)?), read, me))
+    }
+
+    /// The same with people who were read before.
+    #[must_use]
+    pub fn with(people: Arc<People>, read: &'r dyn Read, me: Assignee) -> Self {
+        Self { people, read, me }
     }
 }
 

@@ -362,7 +362,7 @@ fn sent(item: &Item) -> Sent {
         let all = all.iter().map(|one| Source { at: one.at.clone(), quote: one.quote.clone() });
         (key.clone(), all.collect())
     });
-    Sent { values: item.values.clone(), sources: sources.collect(), row: None }
+    Sent { values: item.values.clone(), sources: sources.collect(), ..Sent::default() }
 }
 
 impl<B: Tooled> WriteTool for Create<B> {

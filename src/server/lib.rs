@@ -433,6 +433,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         consumers::begin(ws);
         indexer::begin(ws);
         due::begin(ws);
+        crm::import::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use app::Ws;
 use kernel::Can;
 use noun::{AgentsMay, Choice, Column, Kind, Look};
+use store::WriteTx;
 use web::error::ApiError;
 use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
@@ -238,13 +240,16 @@ pub(super) fn shown_field(ws: &Ws, home: Home, key: &str) -> Result<FieldView, C
 pub(super) async fn make_field(
     ws: Ws,
     who: Person,
+    once: Once,
     Query(of): Query<Of>,
     Json(body): Json<FieldBody>,
 ) -> Result<(StatusCode, Json<FieldView>), ApiError> {
     let home = ws.read(|snap| home_of(snap, &of.of))?;
     let (patch, _) = body.read()?;
-    let def = ws.write(&who, move |tx| rules::make_field(tx, home, patch)).await?;
-    Ok((StatusCode::CREATED, Json(shown_field(&ws, home, &def.key)?)))
+    let made =
+        once.run(move |tx: &mut WriteTx<'_>| rules::make_field(tx, home, patch).map(|def| def.key));
+    let key = ws.write(&who, made).await?;
+    Ok((StatusCode::CREATED, Json(shown_field(&ws, home, &key)?)))
 }
 
 pub(super) async fn change_field(

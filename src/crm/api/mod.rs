@@ -59,6 +59,7 @@ pub fn routes() -> Routes {
         .merge(collection_routes())
         .merge(fields::routes())
         .merge(talks::routes())
+        .merge(crate::import::api::routes())
 }
 
 /// Collections and their records.
@@ -389,7 +390,7 @@ fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> 
         Some(_) => return Err(CrmError::field("archived", "Give true or false.")),
         None => None,
     };
-    Ok((Sent { values: body, sources, row: None }, archived))
+    Ok((Sent { values: body, sources, ..Sent::default() }, archived))
 }
 
 async fn create<B: Book>(

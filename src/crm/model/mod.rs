@@ -3,6 +3,7 @@
 
 mod collection;
 mod field;
+mod import;
 mod row;
 mod suggestion;
 mod talk;
@@ -11,6 +12,9 @@ use kernel::ids;
 
 pub use collection::{BY_NAME, COLLECTIONS, Collection};
 pub use field::{BY_KEY, FIELDS, FieldDef, Home};
+pub use import::{
+    Clash, Counts, Goes, IMPORTS, Import, ImportState, MAX_PROBLEMS, Mapped, RowProblem,
+};
 pub use row::{
     Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
     ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,

@@ -21,9 +21,9 @@ use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::acts;
 use super::list::{Wish, answer, page};
 use super::show::{new_form, scene};
+use super::{acts, export};
 use crate::error::CrmError;
 use crate::model::{Collection, RECORDS_BY_HOME, Records};
 use crate::queries;
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Routes {
         .post("/collections/{id}", add.needs(Can::Write))
         .get("/collections/{id}/new", new.needs(Can::Write))
         .post("/collections/{id}/bulk", acts::bulk::<Records>.needs(Can::Write))
+        .get("/collections/{id}/export.csv", export::collection.needs(Can::Read))
         .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
 }
 

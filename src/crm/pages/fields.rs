@@ -54,7 +54,7 @@ pub(crate) fn home_of(read: &dyn Read, word: &str) -> Result<Home, CrmError> {
 }
 
 /// The word of a home in addresses.
-pub(super) fn word_of(home: Home) -> String {
+pub(crate) fn word_of(home: Home) -> String {
     match home {
         Home::Contacts => "contacts".to_owned(),
         Home::Organizations => "organizations".to_owned(),

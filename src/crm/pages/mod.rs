@@ -3,11 +3,12 @@
 mod acts;
 mod collections;
 mod draw;
+mod export;
 mod fields;
 mod list;
 mod show;
 
-pub(crate) use fields::home_of;
+pub(crate) use fields::{home_of, word_of};
 
 use features::tasks::queries::scene::Scene;
 use kernel::Can;
@@ -30,6 +31,7 @@ pub fn routes() -> Routes {
         .merge(record::<Records>(Routes::new(), "/records/{id}"))
         .merge(collections::routes())
         .merge(fields::routes())
+        .merge(crate::import::pages::routes())
         .post("/suggestions/{id}/{verb}", acts::decide.needs(Can::Write))
         .post("/talks/{id}/{verb}", acts::talk.needs(Can::Write))
 }
@@ -40,6 +42,7 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
         .get(at, list::list::<B>.needs(Can::Read))
         .post(at, acts::create::<B>.needs(Can::Write))
         .get(path(at, "/new"), show::new::<B>.needs(Can::Write))
+        .get(path(at, "/export.csv"), export::book::<B>.needs(Can::Read))
         .post(path(at, "/bulk"), acts::bulk::<B>.needs(Can::Write));
     record::<B>(routes, path(at, "/{id}"))
 }

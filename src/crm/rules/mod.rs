@@ -2,6 +2,7 @@
 
 mod collections;
 mod fields;
+mod imports;
 mod rows;
 mod suggestions;
 mod talks;
@@ -9,6 +10,10 @@ mod talks;
 pub use collections::{CollectionPatch, change_collection, make_collection, remove_collection};
 pub use fields::{
     FieldPatch, PRESETS, Preset, change_field, make_field, remove_field, set_choices, start_with,
+};
+pub use imports::{
+    Came, ImportPatch, NewImport, Numbered, begin_import, bring, cancel_import, change_import,
+    fail_import, import_of, import_rows, make_import, taken_back,
 };
 pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived};
 pub use suggestions::{call_right, decide};

@@ -1,8 +1,10 @@
 //! Rows: made, changed cell by cell, put out of the way, removed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use features::tasks::queries::people::assignee_of;
+use features::tasks::queries::people::{People, assignee_of};
 use kernel::{FieldError, RowAct, TypedId as _};
 use noun::{AgentsMay, Cell, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use serde_json::{Map, Value};
@@ -15,7 +17,7 @@ use crate::model::{Book, CollectionId, FieldDef, Home, NAME, Organizations, Row}
 use crate::names::Known;
 
 /// What somebody sends for a row: values by the keys of fields, and what each stands on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sent {
     /// Values as JSON; `null` takes one away.
     pub values: Map<String, Value>,
@@ -23,6 +25,8 @@ pub struct Sent {
     pub sources: BTreeMap<String, Vec<Source>>,
     /// The row of the file that it comes from.
     pub row: Option<u32>,
+    /// Members and agents, when they were read before: an import makes thousands of rows.
+    pub people: Option<Arc<People>>,
 }
 
 impl Sent {
@@ -199,6 +203,7 @@ fn read(
 ) -> Result<Vec<(String, Option<FieldValue>)>, CrmError> {
     let by_agent = tx.by().agent().is_some();
     let (mut values, mut wrong) = (Vec::new(), Vec::new());
+    let mut open: Vec<(Cow<'_, Column>, &Value)> = Vec::new();
     for (key, value) in &sent.values {
         let Some(column) = columns.iter().find(|column| column.key == *key) else {
             wrong.push(FieldError::new(key, unknown(key, columns)));
@@ -209,18 +214,24 @@ fn read(
             wrong.push(FieldError::new(key, told));
             continue;
         }
-        let grown = match (key.as_str(), column.kind) {
-            (TAGS, _) => Some(with_tags(tx, home, column, value)?),
+        open.push(match (key.as_str(), column.kind) {
+            (TAGS, _) => (Cow::Owned(with_tags(tx, home, column, value)?), value),
             (ORGANIZATION, Kind::Relation) => {
                 found_or_made(tx, value)?;
-                None
+                (Cow::Borrowed(column), value)
             }
-            _ => None,
-        };
-        let known = Known::new(tx, assignee_of(tx.by()))?;
-        match grown.as_ref().unwrap_or(column).read_json(value, &known) {
-            Ok(value) => values.push((key.clone(), value)),
-            Err(message) => wrong.push(FieldError::new(key, message)),
+            _ => (Cow::Borrowed(column), value),
+        });
+    }
+    let me = assignee_of(tx.by());
+    let known = match &sent.people {
+        Some(people) => Known::with(Arc::clone(people), tx, me),
+        None => Known::new(tx, me)?,
+    };
+    for (column, value) in open {
+        match column.read_json(value, &known) {
+            Ok(value) => values.push((column.key.clone(), value)),
+            Err(message) => wrong.push(FieldError::new(&column.key, message)),
         }
     }
     if wrong.is_empty() { Ok(values) } else { Err(CrmError::Invalid(wrong)) }

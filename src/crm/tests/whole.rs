@@ -130,6 +130,11 @@ async fn lists_filter_sort_and_sum_by_fields_that_people_made() {
     let page = hq.owner().get(&format!("{HERE}/contacts?sort=-bikes_wanted")).await;
     assert_eq!(page.texts("tbody th .title"), ["Piet", "Jana", "Rosa"]);
     assert!(page.text_of("tfoot").contains("18.50"), "{}", page.text_of("tfoot"));
+    let file =
+        hq.owner().get(&format!("{HERE}/contacts/export.csv?q=sector:Bakery&sort=name")).await;
+    let lines: Vec<&str> = file.text.lines().collect();
+    assert!(lines[0].starts_with("Name,Stage,Owner"), "{}", lines[0]);
+    assert!(lines[1].starts_with("Piet,Lead") && lines.len() == 3, "{}", file.text);
     let board = hq.owner().get(&format!("{HERE}/contacts?layout=board")).await;
     assert_eq!(board.texts(".board h2")[0], "Lead");
     assert_eq!(board.texts(".board-cards .title").len(), 3);

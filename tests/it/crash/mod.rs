@@ -16,6 +16,7 @@ mod backups;
 mod chats;
 mod connections;
 mod covers;
+mod customers;
 mod desk;
 mod dice;
 mod follower;
@@ -131,6 +132,7 @@ async fn one(round: Round, limit: &Limit) -> Done {
         Box::new(series::Series::default()),
         Box::new(groups::Groups::default()),
         Box::new(plans::Plans::default()),
+        Box::new(customers::Customers::default()),
         Box::new(routines::Routines::default()),
         Box::new(notices),
         Box::new(agents::Agents::default()),

@@ -93,7 +93,11 @@ const PAGES: &[Place] = &[
     setting("Members", "settings/members", "people invite roles team"),
     setting("Tasks", "settings/tasks", "delegation agents give work missed overdue days"),
     setting("Labels", "settings/labels", "tags colours tasks"),
-    setting("Fields and pipeline", "settings/fields", "custom columns stages crm contacts collections"),
+    setting(
+        "Fields and pipeline",
+        "settings/fields",
+        "custom columns stages crm contacts collections",
+    ),
     setting("Task templates", "settings/task-templates", "spawn plan"),
     setting("Mail", "settings/mail", "smtp email server").needs(Can::Admin),
     setting("Connections", "settings/connections", "models providers keys api openai anthropic"),

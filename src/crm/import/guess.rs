@@ -1,0 +1,306 @@
+//! Where the columns of a file go, by their headings: those of HQ, of Google Contacts, LinkedIn, HubSpot, Pipedrive and
+//! Outlook.
+
+use noun::{Column, Kind};
+
+use crate::columns::ORGANIZATION;
+use crate::model::{Goes, Home, Mapped};
+
+/// Headings by the key of a field; the field's own key and label are known without a line here.
+const ALIASES: &[(&str, &[&str])] = &[
+    (
+        "name",
+        &[
+            "full name",
+            "contact name",
+            "display name",
+            "person",
+            "first name",
+            "given name",
+            "last name",
+            "family name",
+            "surname",
+            "middle name",
+            "additional name",
+            "person name",
+            "organization name",
+            "org name",
+            "company name",
+            "account name",
+            "name of company",
+        ],
+    ),
+    (
+        "email",
+        &[
+            "email address",
+            "e mail",
+            "mail",
+            "e mail address",
+            "e mail 1 value",
+            "email 1 value",
+            "person email work",
+            "primary email",
+            "work email",
+        ],
+    ),
+    (
+        "email_2",
+        &[
+            "e mail 2 value",
+            "email 2 value",
+            "e mail 2 address",
+            "person email home",
+            "personal email",
+            "additional email addresses",
+        ],
+    ),
+    (
+        "phone",
+        &[
+            "phone number",
+            "telephone",
+            "mobile",
+            "cell",
+            "phone 1 value",
+            "mobile phone",
+            "business phone",
+            "person phone work",
+            "primary phone",
+            "telephone number",
+        ],
+    ),
+    (
+        "phone_2",
+        &[
+            "phone 2 value",
+            "home phone",
+            "mobile phone number",
+            "person phone mobile",
+            "other phone",
+        ],
+    ),
+    (
+        "organization",
+        &[
+            "company",
+            "org",
+            "company name",
+            "organization 1 name",
+            "person organization",
+            "associated company",
+            "employer",
+            "organisation",
+            "account",
+        ],
+    ),
+    ("title", &["job title", "position", "organization 1 title", "role", "job position"]),
+    ("linkedin_url", &["linkedin", "linkedin profile", "url", "profile url", "linkedin bio"]),
+    ("twitter_url", &["twitter", "x", "x url", "twitter username", "twitter profile"]),
+    (
+        "website_url",
+        &["website", "web", "web page", "website 1 value", "homepage", "personal web page"],
+    ),
+    (
+        "website",
+        &["domain", "url", "web", "website url", "company domain name", "homepage", "web site"],
+    ),
+    (
+        "location",
+        &[
+            "city",
+            "address",
+            "region",
+            "country",
+            "address 1 formatted",
+            "business city",
+            "address 1 city",
+        ],
+    ),
+    ("source", &["lead source", "origin", "original source"]),
+    ("how_we_met", &["meeting context", "intro"]),
+    ("notes", &["comments", "memo", "note", "description"]),
+    ("tags", &["labels", "categories", "group membership", "person labels", "tag"]),
+    ("priority", &["urgency"]),
+    ("relationship_strength", &["relationship", "strength", "relationship strength"]),
+    ("stage", &["status", "pipeline stage", "lifecycle stage", "lead status", "deal stage"]),
+    (
+        "last_contact_date",
+        &[
+            "last contact",
+            "last contacted",
+            "last activity date",
+            "connected on",
+            "last contact date",
+        ],
+    ),
+    ("owner", &["contact owner", "person owner", "account owner", "company owner"]),
+    ("type", &["org type", "company type", "entity type"]),
+    ("industry", &["sector", "vertical"]),
+    ("size", &["company size", "headcount", "employees", "number of employees"]),
+    ("description", &["about", "bio", "summary", "about us"]),
+];
+
+/// Fields that take several columns, one after the other.
+const JOINED: [&str; 3] = ["name", "notes", "tags"];
+
+/// A heading in small letters with single blanks.
+fn plain(header: &str) -> String {
+    let spaced: String = header
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
+        .collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where each column goes. The first that fits a field has it, but for names, notes and tags, which take several. In a
+/// collection, whose fields may not be there yet, what fits nothing becomes a new field.
+#[must_use]
+pub fn columns(
+    headers: &[String],
+    rows: &[Vec<String>],
+    fields: &[Column],
+    home: Home,
+) -> Vec<Mapped> {
+    let mut taken: Vec<String> = Vec::new();
+    let mut mapped = Vec::new();
+    for (n, header) in headers.iter().enumerate() {
+        let words = plain(header);
+        let by_name =
+            fields.iter().find(|field| plain(&field.key) == words || plain(&field.label) == words);
+        let by_alias = || {
+            fields.iter().find(|field| {
+                let alias = ALIASES.iter().find(|(key, _)| *key == field.key);
+                let is_free = !taken.contains(&field.key) || JOINED.contains(&field.key.as_str());
+                is_free && alias.is_some_and(|(_, words_of)| words_of.contains(&words.as_str()))
+            })
+        };
+        let free =
+            |field: &&Column| !taken.contains(&field.key) || JOINED.contains(&field.key.as_str());
+        // A company of a contact is an organization of its own, where it can be.
+        let organization = fields.iter().find(|field| {
+            field.key == ORGANIZATION && ["company", "company name"].contains(&words.as_str())
+        });
+        let goes = match organization.filter(free).or(by_name.filter(free)).or_else(by_alias) {
+            Some(field) => {
+                taken.push(field.key.clone());
+                Goes::Field(field.key.clone())
+            }
+            None if home.collection().is_some() => Goes::New(kind(rows, n)),
+            None => Goes::Nowhere,
+        };
+        mapped.push(Mapped { header: header.clone(), goes });
+    }
+    // A table of one's own is called by its first column when none is called a name.
+    let has_name = mapped.iter().any(|one| one.goes == Goes::Field("name".to_owned()));
+    if home.collection().is_some()
+        && !has_name
+        && let Some(first) = mapped.first_mut()
+    {
+        first.goes = Goes::Field("name".to_owned());
+    }
+    mapped
+}
+
+/// The kind of field that all values of a column fit.
+#[must_use]
+pub fn kind(rows: &[Vec<String>], n: usize) -> Kind {
+    /// Rows that are looked at.
+    const MOST: usize = 500;
+    let values = rows.iter().take(MOST).filter_map(|row| row.get(n)).map(|text| text.trim());
+    let filled: Vec<&str> = values.filter(|text| !text.is_empty()).collect();
+    let all =
+        |fits: &dyn Fn(&str) -> bool| !filled.is_empty() && filled.iter().all(|text| fits(text));
+    let is_day = |text: &str| text.parse::<jiff::civil::Date>().is_ok();
+    // A number with zeros in front is a mark, such as a postcode.
+    let is_number = |text: &str| {
+        !(text.len() > 1 && text.starts_with('0') && !text.contains(['.', ',']))
+            && noun::Decimal::parse(text, '.').is_some()
+    };
+    match () {
+        () if all(&|text| {
+            matches!(text.to_lowercase().as_str(), "yes" | "no" | "true" | "false")
+        }) =>
+        {
+            Kind::Boolean
+        }
+        () if all(&is_number) => Kind::Number,
+        () if all(&is_day) => Kind::Date,
+        () if all(&|text| text.contains('@') && text.contains('.')) => Kind::Email,
+        () if all(&|text| text.starts_with("http://") || text.starts_with("https://")) => Kind::Url,
+        () if filled
+            .iter()
+            .any(|text| noun::MAX_LINE < text.chars().count() || text.contains('\n')) =>
+        {
+            Kind::LongText
+        }
+        () => Kind::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noun::Kind;
+
+    use super::{columns, kind};
+    use crate::columns::own;
+    use crate::model::{Goes, Home};
+
+    fn of(headers: &[&str]) -> Vec<String> {
+        let headers: Vec<String> = headers.iter().map(|one| (*one).to_owned()).collect();
+        let all = columns(&headers, &[], &own(Home::Contacts), Home::Contacts);
+        let goes = |goes: Goes| match goes {
+            Goes::Field(key) => key,
+            _ => "-".to_owned(),
+        };
+        all.into_iter().map(|one| goes(one.goes)).collect()
+    }
+
+    #[test]
+    fn the_headings_of_other_products_are_known() {
+        assert_eq!(
+            of(&[
+                "First Name",
+                "Last Name",
+                "URL",
+                "Email Address",
+                "Company",
+                "Position",
+                "Connected On"
+            ]),
+            ["name", "name", "linkedin_url", "email", "organization", "title", "last_contact_date"]
+        );
+        assert_eq!(
+            of(&[
+                "Given Name",
+                "Family Name",
+                "E-mail 1 - Value",
+                "Phone 1 - Value",
+                "Organization 1 - Name",
+                "Labels"
+            ]),
+            ["name", "name", "email", "phone", "organization", "tags"]
+        );
+        assert_eq!(
+            of(&[
+                "Person - Name",
+                "Person - Email - Work",
+                "Person - Organization",
+                "Person - Owner",
+                "Nonsense"
+            ]),
+            ["name", "email", "organization", "owner", "-"]
+        );
+    }
+
+    #[test]
+    fn the_kind_of_a_column_is_that_of_all_its_values() {
+        let rows = |all: &[&str]| all.iter().map(|one| vec![(*one).to_owned()]).collect::<Vec<_>>();
+        assert_eq!(kind(&rows(&["1", "2.5", ""]), 0), Kind::Number);
+        assert_eq!(kind(&rows(&["01234", "20095"]), 0), Kind::Text);
+        assert_eq!(kind(&rows(&["2026-01-02"]), 0), Kind::Date);
+        assert_eq!(kind(&rows(&["yes", "No"]), 0), Kind::Boolean);
+        assert_eq!(kind(&rows(&[""]), 0), Kind::Text);
+    }
+}

@@ -1,0 +1,94 @@
+//! The page of all imports, and how far one is in a sentence.
+
+use askama::Template;
+use axum::response::Response;
+
+use app::Ws;
+use store::{Range, ReadExt as _};
+use web::error::PageError;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::pages::{place, scene};
+use crate::error::CrmError;
+use crate::model::{Counts, Import, ImportState};
+
+struct ImportLine {
+    name: String,
+    href: String,
+    what: String,
+    said: String,
+    by: Face,
+    at: RelTime,
+}
+
+#[derive(Template)]
+#[template(path = "crm/imports.html", blocks = ["rows"])]
+struct IndexPage {
+    shell: Shell,
+    live: Live,
+    rows: Vec<ImportLine>,
+}
+
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+) -> Result<Response, PageError> {
+    /// Imports on the page.
+    const MOST: usize = 200;
+    let page = ws.read(|snap| {
+        let scene = scene(&ws, &who, snap)?;
+        let mut rows = Vec::new();
+        for import in snap.list::<Import>(&Range::all().reverse().limit(MOST))? {
+            rows.push(ImportLine {
+                href: ws.url(&format!("imports/{}", import.id)),
+                what: place(snap, import.home)?.1,
+                said: said(&import),
+                by: scene.people.actor(import.by),
+                at: scene.time(import.created_at),
+                name: title(&import),
+            });
+        }
+        Ok::<_, CrmError>(IndexPage {
+            shell,
+            live: Live::new(ws.url("imports")).table("imports").calm(),
+            rows,
+        })
+    })?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+pub(super) fn title(import: &Import) -> String {
+    if import.name.is_empty() { "Pasted text".to_owned() } else { import.name.clone() }
+}
+
+/// How far an import is, in a sentence.
+pub(super) fn said(import: &Import) -> String {
+    let Counts { made, changed, skipped, wrong } = import.counts;
+    let came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");
+    match &import.state {
+        ImportState::Draft => format!("{} rows, not imported yet", import.rows),
+        ImportState::Running => format!("{} of {} rows: {came}", import.next, import.rows),
+        ImportState::Done => came,
+        ImportState::Cancelled if import.next == 0 => "Cancelled".to_owned(),
+        ImportState::Cancelled => {
+            format!("Stopped after {} of {} rows: {came}", import.next, import.rows)
+        }
+        ImportState::Undoing => format!("Being taken back: {came}"),
+        ImportState::Undone if 0 < import.kept => {
+            format!("Taken back; {} stayed, as they were changed since", import.kept)
+        }
+        ImportState::Undone => "Taken back".to_owned(),
+        ImportState::Failed(why) => why.clone(),
+    }
+}

@@ -1,0 +1,532 @@
+//! Pages of imports: the file, its columns with a preview, how far it is, what was wrong, the way back.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value};
+
+use app::{App, Ws};
+use features::tasks::queries::scene::Scene;
+use kernel::{Can, ImportId, Problem as _, ProblemKind};
+use noun::Kind;
+use sheet::Table;
+use store::Read;
+use web::error::PageError;
+use web::extract::{Form, Path, Path2};
+use web::flash;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::routes::{Needs as _, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::upload;
+
+use super::listing::{self, said, title};
+use super::{MAX_BYTES, look_at, preview, start, table, take_back};
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{Clash, Counts, Goes, Home, Import, ImportState, Mapped};
+use crate::queries;
+use crate::rules::{self, Came, ImportPatch};
+
+/// Samples of a column.
+const SAMPLES: usize = 3;
+/// Problems on the page.
+const SHOWN: usize = 50;
+/// An import that has not moved for so long rests.
+const RESTS_MS: i64 = 20_000;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/contacts/import", of_contacts.needs(Can::Write))
+        .post("/contacts/import", send_contacts.needs(Can::Write))
+        .get("/organizations/import", of_organizations.needs(Can::Write))
+        .post("/organizations/import", send_organizations.needs(Can::Write))
+        .get("/collections/{id}/import", of_collection.needs(Can::Write))
+        .post("/collections/{id}/import", send_collection.needs(Can::Write))
+        .get("/imports", listing::index.needs(Can::Read))
+        .get("/imports/{id}", show.needs(Can::Read))
+        .post("/imports/{id}", save.needs(Can::Write))
+        .get("/imports/{id}/problems.csv", problems.needs(Can::Read))
+        .post("/imports/{id}/{verb}", act.needs(Can::Write))
+}
+
+#[derive(Template)]
+#[template(path = "crm/import_new.html")]
+struct NewPage {
+    shell: Shell,
+    action: String,
+    list_url: String,
+    list_label: String,
+    many: String,
+    imports_url: String,
+    error: String,
+    pasted: String,
+}
+
+fn new_page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<NewPage, CrmError> {
+    let (at, label) = place(read, home)?;
+    Ok(NewPage {
+        shell,
+        action: scene.ws.url(&format!("{at}/import")),
+        list_url: scene.ws.url(&at),
+        many: match home {
+            Home::Contacts => "contacts".to_owned(),
+            Home::Organizations => "organizations".to_owned(),
+            Home::Collection(_) => format!("records of {label}"),
+        },
+        list_label: label,
+        imports_url: scene.ws.url("imports"),
+        error: String::new(),
+        pasted: String::new(),
+    })
+}
+
+/// The page of a home below the workspace, and its name.
+pub(super) fn place(read: &dyn Read, home: Home) -> Result<(String, String), CrmError> {
+    Ok(match home {
+        Home::Contacts => ("contacts".to_owned(), "Contacts".to_owned()),
+        Home::Organizations => ("organizations".to_owned(), "Organizations".to_owned()),
+        Home::Collection(id) => {
+            (format!("collections/{id}"), queries::collection(read, &id.to_string())?.name)
+        }
+    })
+}
+
+pub(super) fn scene(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Scene, CrmError> {
+    Scene::new(ws, who, read).map_err(|error| CrmError::Refused(error.to_string()))
+}
+
+fn ask(ws: &Ws, who: &Person, shell: Shell, home: Home) -> Result<Response, PageError> {
+    let page = ws.read(|snap| new_page(&scene(ws, who, snap)?, snap, shell, home))?;
+    html::page(&page)
+}
+
+async fn of_contacts(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    ask(&ws, &who, shell, Home::Contacts)
+}
+
+async fn of_organizations(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    ask(&ws, &who, shell, Home::Organizations)
+}
+
+async fn of_collection(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(said): Path<String>,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    ask(&ws, &who, shell, Home::Collection(id))
+}
+
+async fn send_contacts(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    request: Request,
+) -> Result<Response, PageError> {
+    send((ws, who, shell), Home::Contacts, request).await
+}
+
+async fn send_organizations(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    request: Request,
+) -> Result<Response, PageError> {
+    send((ws, who, shell), Home::Organizations, request).await
+}
+
+async fn send_collection(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(said): Path<String>,
+    request: Request,
+) -> Result<Response, PageError> {
+    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    send((ws, who, shell), Home::Collection(id), request).await
+}
+
+/// Takes a file, or text that was pasted.
+async fn send(
+    (ws, who, shell): (Ws, Person, Shell),
+    home: Home,
+    request: Request,
+) -> Result<Response, PageError> {
+    let (parts, body) = request.into_parts();
+    let (fields, mut files) =
+        upload::form_with_fields(&ws, (&parts.headers, body), 1, MAX_BYTES).await?;
+    let pasted = fields.into_iter().find(|(name, _)| name == "pasted").map(|(_, text)| text);
+    let pasted = pasted.unwrap_or_default();
+    let looked = match files.pop() {
+        Some(file) => ws.look(move |ws| look_at(ws, home, (file.blob, &file.name))).await,
+        None if pasted.trim().is_empty() => {
+            Err(CrmError::field("file", "Choose a file, or paste a table."))
+        }
+        None => {
+            let text = pasted.clone();
+            ws.look(move |ws| {
+                let blob = ws.blobs.put(text.as_bytes()).map_err(|error| {
+                    CrmError::Store(store::StoreError::Failed(error.to_string()))
+                })?;
+                look_at(ws, home, (blob, ""))
+            })
+            .await
+        }
+    };
+    let made = match looked {
+        Ok((new, _)) => ws.write(&who, move |tx| rules::make_import(tx, new)).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(import) => {
+            Ok(Hx::from_headers(&parts.headers).go_to(&ws.url(&format!("imports/{}", import.id))))
+        }
+        Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::TooLarge) => {
+            let page = ws.read(|snap| new_page(&scene(&ws, &who, snap)?, snap, shell, home))?;
+            let page = NewPage { error: error.to_string(), pasted, ..page };
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A column of the file on the page.
+struct ColumnView {
+    n: usize,
+    header: String,
+    samples: Vec<String>,
+    targets: Vec<Choice>,
+}
+
+struct ProblemLine {
+    row: u32,
+    column: String,
+    says: String,
+}
+
+#[derive(Template)]
+#[template(path = "crm/import.html", blocks = ["state"])]
+struct ShowPage {
+    shell: Shell,
+    live: Live,
+    base: String,
+    title: String,
+    list_url: String,
+    list_label: String,
+    state: &'static str,
+    said: String,
+    share: u8,
+    rests: bool,
+    rows: u32,
+    columns: Vec<ColumnView>,
+    notes: Vec<String>,
+    sheets: Vec<Choice>,
+    header_row: String,
+    clashes: Vec<Choice>,
+    decimal_comma: bool,
+    month_first: bool,
+    add_choices: bool,
+    /// What the preview says; nothing when it cannot be made.
+    seen: Option<(Counts, usize)>,
+    problems: Vec<ProblemLine>,
+    more_problems: usize,
+    error: String,
+    may_write: bool,
+    can_undo: bool,
+}
+
+impl ShowPage {
+    /// Whether the preview looked at the first rows alone.
+    fn is_part(&self, looked: &usize) -> bool {
+        u32::try_from(*looked).is_ok_and(|looked| looked < self.rows)
+    }
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<ImportId>,
+) -> Result<Response, PageError> {
+    let page = shown(&ws, &who, shell, (id, String::new())).await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_state()),
+        false => html::page(&page),
+    }
+}
+
+async fn shown(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    (id, error): (ImportId, String),
+) -> Result<ShowPage, CrmError> {
+    let who = who.clone();
+    ws.look(move |ws| {
+        ws.read(|snap| {
+            let import = super::found(snap, id)?;
+            let scene = scene(ws, &who, snap)?;
+            let is_draft = import.state == ImportState::Draft;
+            let table = if is_draft { Some(table(ws, &import)?) } else { None };
+            let seen = table.as_ref().map(|table| preview(ws, snap, (&import, table), &who));
+            page((&scene, shell), snap, &import, (table.as_ref(), seen, error))
+        })
+    })
+    .await
+}
+
+type Seen = Option<Result<(Came, usize), CrmError>>;
+
+fn page(
+    (scene, shell): (&Scene, Shell),
+    read: &dyn Read,
+    import: &Import,
+    (table, seen, mut error): (Option<&Table>, Seen, String),
+) -> Result<ShowPage, CrmError> {
+    let base = scene.ws.url(&format!("imports/{}", import.id));
+    let (at, list_label) = place(read, import.home)?;
+    let mut problems = import.problems.clone();
+    let seen = match seen {
+        Some(Ok((came, of))) => {
+            problems = came.problems;
+            Some((came.counts, of))
+        }
+        Some(Err(why)) => {
+            if error.is_empty() {
+                error = why.to_string();
+            }
+            None
+        }
+        None => None,
+    };
+    let waits = scene.today.now.as_millisecond() - import.updated_at.as_millisecond();
+    let share = import.next.saturating_mul(100).checked_div(import.rows).unwrap_or(100);
+    Ok(ShowPage {
+        live: Live::new(base.clone()).record("imports", import.id),
+        title: title(import),
+        list_url: scene.ws.url(&at),
+        list_label,
+        state: import.state.word(),
+        said: said(import),
+        share: u8::try_from(share).unwrap_or(100),
+        rests: import.state == ImportState::Running && RESTS_MS < waits,
+        rows: import.rows,
+        columns: match table {
+            Some(table) => columns_of(read, import, table)?,
+            None => Vec::new(),
+        },
+        notes: table.map_or_else(Vec::new, |table| table.notes.clone()),
+        sheets: table.map_or_else(Vec::new, |table| {
+            let all = table.sheets.iter().enumerate();
+            all.map(|(n, name)| Choice::new((n + 1).to_string(), name, n == table.sheet)).collect()
+        }),
+        header_row: table.map_or_else(String::new, |table| table.header_row.to_string()),
+        clashes: Clash::ALL
+            .map(|(one, word, label)| Choice::new(word, label, one == import.clash))
+            .to_vec(),
+        decimal_comma: import.decimal_comma,
+        month_first: import.month_first,
+        add_choices: import.add_choices,
+        more_problems: problems.len().saturating_sub(SHOWN),
+        problems: problems
+            .into_iter()
+            .take(SHOWN)
+            .map(|one| ProblemLine { row: one.row, column: one.column, says: one.says })
+            .collect(),
+        seen,
+        error,
+        may_write: scene.may_write,
+        can_undo: !import.entries.is_empty()
+            && !matches!(import.state, ImportState::Running | ImportState::Draft),
+        shell,
+        base,
+    })
+}
+
+fn columns_of(
+    read: &dyn Read,
+    import: &Import,
+    table: &Table,
+) -> Result<Vec<ColumnView>, CrmError> {
+    let fields = columns::of(read, import.home)?;
+    let mut all = Vec::new();
+    for (n, mapped) in import.columns.iter().enumerate() {
+        let filled =
+            table.rows.iter().filter_map(|row| row.get(n)).filter(|text| !text.trim().is_empty());
+        let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
+        for field in &fields {
+            let chosen = mapped.goes == Goes::Field(field.key.clone());
+            targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
+        }
+        for (kind, word, label) in Kind::ALL {
+            if kind != Kind::Relation {
+                let chosen = mapped.goes == Goes::New(kind);
+                targets.push(Choice::new(
+                    format!("new:{word}"),
+                    format!("New field: {label}"),
+                    chosen,
+                ));
+            }
+        }
+        all.push(ColumnView {
+            n,
+            header: mapped.header.clone(),
+            samples: filled.take(SAMPLES).map(|text| kernel::text::ellipsis(text, 60)).collect(),
+            targets,
+        });
+    }
+    Ok(all)
+}
+
+fn text<'t>(typed: &'t Map<String, Value>, key: &str) -> &'t str {
+    typed.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Where a column goes, by the word of a form or of the API.
+pub(super) fn goes(word: &str) -> Goes {
+    match word.split_once(':') {
+        Some(("field", key)) => Goes::Field(key.to_owned()),
+        Some(("new", kind)) => Kind::of(kind).map_or(Goes::Nowhere, Goes::New),
+        _ => Goes::Nowhere,
+    }
+}
+
+/// Saves where columns go, then shows the preview anew, or begins.
+async fn save(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<ImportId>,
+    Form(typed): Form<Map<String, Value>>,
+) -> Result<Response, PageError> {
+    let import = ws.read(|snap| super::found(snap, id))?;
+    let sheet: u32 = text(&typed, "sheet").parse().unwrap_or(import.sheet);
+    let header_row = text(&typed, "header_row").parse().ok().or(import.header_row);
+    let is_other = import.state == ImportState::Draft
+        && (sheet != import.sheet && 0 < sheet
+            || header_row != import.header_row
+                && text(&typed, "header_row") != text(&typed, "was_header_row"));
+    let patch = if is_other {
+        other(&ws, import, (sheet, header_row)).await?
+    } else {
+        let mapped = import.columns.iter().enumerate().map(|(n, mapped)| Mapped {
+            header: mapped.header.clone(),
+            goes: typed
+                .get(&format!("goes.{n}"))
+                .and_then(Value::as_str)
+                .map_or_else(|| mapped.goes.clone(), goes),
+        });
+        ImportPatch {
+            columns: Some(mapped.collect()),
+            clash: Clash::of(text(&typed, "clash")),
+            decimal_comma: Some(typed.contains_key("decimal_comma")),
+            month_first: Some(typed.contains_key("month_first")),
+            add_choices: Some(typed.contains_key("add_choices")),
+            read: None,
+        }
+    };
+    ws.write(&who, move |tx| rules::change_import(tx, id, patch)).await?;
+    let at = ws.url(&format!("imports/{id}"));
+    if text(&typed, "then") == "begin" && !is_other {
+        return match start(&ws, &who, id).await {
+            Ok(()) => Ok(hx.go_to(&at)),
+            Err(error) if error.kind() == ProblemKind::Invalid => {
+                let page = shown(&ws, &who, shell, (id, error.to_string())).await?;
+                html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    Ok(hx.go_to(&at))
+}
+
+/// The columns of another sheet, or below another row of headings.
+async fn other(
+    ws: &Ws,
+    import: Import,
+    (sheet, header_row): (u32, Option<u32>),
+) -> Result<ImportPatch, CrmError> {
+    ws.look(move |ws| {
+        let import = Import { sheet, header_row, ..import };
+        let table = table(ws, &import)?;
+        let fields = ws.read(|snap| columns::of(snap, import.home))?;
+        let columns = super::guess::columns(&table.headers, &table.rows, &fields, import.home);
+        Ok(ImportPatch {
+            columns: Some(columns),
+            read: Some((sheet, header_row, table.rows.len())),
+            ..ImportPatch::default()
+        })
+    })
+    .await
+}
+
+/// What is done to an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Cancel,
+    Undo,
+    GoOn,
+}
+
+impl std::str::FromStr for Verb {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "cancel" => Ok(Self::Cancel),
+            "undo" => Ok(Self::Undo),
+            "on" => Ok(Self::GoOn),
+            _ => Err(()),
+        }
+    }
+}
+
+async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(id, verb): Path2<ImportId, Verb>,
+) -> Result<Response, PageError> {
+    let import = match verb {
+        Verb::Cancel => ws.write(&who, move |tx| rules::cancel_import(tx, id)).await?,
+        Verb::Undo => take_back(&ws, &who, id).await?,
+        Verb::GoOn => {
+            super::go_on(&ws, id);
+            ws.read(|snap| super::found(snap, id))?
+        }
+    };
+    let at = ws.url(&format!("imports/{id}"));
+    Ok(flash::say(&app, Flash::ok(said(&import)), hx.go_to(&at)))
+}
+
+/// What was wrong, as a table.
+async fn problems(ws: Ws, Path(id): Path<ImportId>) -> Result<Response, PageError> {
+    let import = ws.read(|snap| super::found(snap, id))?;
+    let failed = |error: std::io::Error| {
+        PageError::from(CrmError::Store(store::StoreError::Failed(error.to_string())))
+    };
+    let mut csv = sheet::CsvWriter::new(Vec::new());
+    csv.row(["Row", "Column", "Problem"]).map_err(failed)?;
+    for one in &import.problems {
+        csv.row([one.row.to_string().as_str(), &one.column, &one.says]).map_err(failed)?;
+    }
+    let mut answer = csv.finish().map_err(failed)?.into_response();
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(
+        CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"problems.csv\""),
+    );
+    Ok(answer)
+}

@@ -1,0 +1,239 @@
+//! Files that become contacts, organizations and records: by page, by API, after a restart, and back.
+
+use serde_json::{Value, json};
+use support::hq::{Person, TestHq};
+
+const HERE: &str = "/w/marlow-cargo";
+
+async fn sent(api: &Person, of: &str, name: &str, text: &str) -> Value {
+    let path = format!("/api/v1/imports?of={of}&name={name}");
+    let sent = api.bytes("POST", &path, "application/octet-stream", text.as_bytes().to_vec()).await;
+    assert_eq!(sent.status, 201, "{}", sent.text);
+    sent.json()
+}
+
+async fn act(api: &Person, import: &Value, verb: &str) -> Value {
+    let at = format!("/api/v1/imports/{}/{verb}", import["id"].as_str().expect("an id"));
+    let done = api.post(&at, &json!({})).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    done.json()
+}
+
+/// An import when its rows are in.
+async fn done(api: &Person, import: &Value) -> Value {
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    loop {
+        let now = api.get(&at).await.json();
+        if now["state"] != "running" {
+            return now;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn contact(api: &Person, said: &str) -> Value {
+    let shown = api.get(&format!("/api/v1/contacts/{said}")).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    shown.json()
+}
+
+async fn count(api: &Person, path: &str) -> u64 {
+    api.get(&format!("/api/v1/{path}")).await.json()["total"].as_u64().expect("a number")
+}
+
+const LIST: &str = "First Name,Last Name,Email Address,Company,Position,Stage,Bikes wanted,Since\n\
+    Rosa,Teixeira,rosa@example.com,Pastelaria Rosa,Owner,Qualified,\"1.200,5\",24.12.2025\n\
+    Jana,Brandt,jana@example,Brandt Bakery,Owner,Talks,4,2026-01-02\n\
+    ,,nobody@example.com,Nobody,,,,\n\
+    Rosa,Teixeira,ROSA@example.com,Pastelaria Rosa,Boss,Won,7,\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let import = sent(&api, "contacts", "list.csv", LIST).await;
+    let goes = |n: usize| import["columns"][n]["goes"].as_str().expect("words").to_owned();
+    assert_eq!(
+        (goes(0), goes(2), goes(3), goes(6)),
+        ("field:name".into(), "field:email".into(), "field:organization".into(), String::new())
+    );
+
+    let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+    let body = json!({ "columns": { "Bikes wanted": "new:number", "Since": "new:date" }, "decimal_comma": true });
+    assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
+    let seen = act(&api, &import, "preview").await;
+    assert_eq!(count(&api, "contacts").await, 0, "a preview changes nothing");
+    act(&api, &import, "begin").await;
+    let now = done(&api, &import).await;
+    assert_eq!(now["state"], "done", "{now}");
+    for key in ["made", "changed", "skipped", "wrong", "problems"] {
+        assert_eq!(seen[key], now[key], "{key}: the preview runs the function that imports");
+    }
+    assert_eq!(
+        (&now["made"], &now["skipped"], &now["wrong"]),
+        (&json!(2), &json!(1), &json!(1)),
+        "{now}"
+    );
+    let problems = now["problems"].to_string();
+    assert!(
+        problems.contains("is no email address") && problems.contains("Name is missing"),
+        "{problems}"
+    );
+
+    let rosa = contact(&api, "rosa@example.com").await;
+    assert_eq!((&rosa["name"], &rosa["title"]), (&json!("Rosa Teixeira"), &json!("Owner")));
+    assert_eq!((&rosa["bikes_wanted"], &rosa["since"]), (&json!(1200.5), &json!("2025-12-24")));
+    assert_eq!(rosa["organization"]["name"], "Pastelaria Rosa");
+    assert_eq!(rosa["origins"]["email"]["row"], 2, "each value knows its row");
+    assert_eq!(
+        contact(&api, "Jana%20Brandt").await["stage"],
+        "talks",
+        "a stage of the file is added"
+    );
+    assert_eq!(count(&api, "organizations").await, 2);
+
+    // Somebody works on with it; then it is taken back.
+    let jana = contact(&api, "Jana%20Brandt").await;
+    let path = format!("/api/v1/contacts/{}", jana["id"].as_str().expect("an id"));
+    assert_eq!(api.json("PATCH", &path, &json!({ "phone": "040 555" })).await.status, 200);
+    let back = act(&api, &import, "undo").await;
+    assert_eq!(back["state"], "undone", "{back}");
+    assert_ne!(back["kept"], 0, "who was worked on stays");
+    assert_eq!(count(&api, "contacts").await, 1);
+    assert_eq!(contact(&api, "Jana%20Brandt").await["phone"], "040 555");
+    let again = api.post(&format!("{at}/undo"), &json!({})).await;
+    assert_eq!(again.status, 409, "{}", again.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_here_already_is_left_filled_or_overwritten_and_goes_back_cell_by_cell() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let body = json!({ "name": "Rosa", "email": "rosa@example.com", "phone": "040 111" });
+    assert_eq!(api.post("/api/v1/contacts", &body).await.status, 201);
+    let file = "name,email,phone,location\nRosa T.,rosa@example.com,040 222,Hamburg\n";
+    for (clash, name, phone, location) in [
+        ("skip", "Rosa", "040 111", Value::Null),
+        ("fill", "Rosa", "040 111", json!("Hamburg")),
+        ("overwrite", "Rosa T.", "040 222", json!("Hamburg")),
+    ] {
+        let import = sent(&api, "contacts", "x.csv", file).await;
+        let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
+        assert_eq!(api.json("PATCH", &at, &json!({ "clash": clash })).await.status, 200);
+        act(&api, &import, "begin").await;
+        done(&api, &import).await;
+        let rosa = contact(&api, "rosa@example.com").await;
+        assert_eq!(
+            (&rosa["name"], &rosa["phone"], &rosa["location"]),
+            (&json!(name), &json!(phone), &location),
+            "{clash}"
+        );
+        if clash == "overwrite" {
+            act(&api, &import, "undo").await;
+            let rosa = contact(&api, "rosa@example.com").await;
+            assert_eq!((&rosa["name"], &rosa["phone"]), (&json!("Rosa"), &json!("040 111")));
+        }
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_rows_go_on_after_a_restart_and_none_comes_twice() {
+    let mut hq = TestHq::start().await;
+    let mut file = "name,email,tags\n".to_owned();
+    for n in 0..2_300 {
+        file.push_str(&format!("Person {n},p{n}@example.com,\"imported,batch {}\"\n", n % 7));
+    }
+    let import = {
+        let api = hq.api().await;
+        let import = sent(&api, "contacts", "many.csv", &file).await;
+        act(&api, &import, "begin").await;
+        import
+    };
+    hq.restart().await;
+    let api = hq.api().await;
+    let now = done(&api, &import).await;
+    assert_eq!((&now["made"], &now["wrong"]), (&json!(2_300), &json!(0)), "{now}");
+    assert_eq!(count(&api, "contacts").await, 2_300);
+    assert_eq!(count(&api, "contacts?q=tag:%22batch%203%22").await, 329);
+    let back = act(&api, &import, "undo").await;
+    assert_eq!((&back["state"], &back["kept"]), (&json!("undone"), &json!(0)), "{back}");
+    assert_eq!(count(&api, "contacts").await, 0);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
+    let hq = TestHq::start().await;
+    let (owner, api) = (hq.owner(), hq.api().await);
+    assert_eq!(api.post("/api/v1/collections", &json!({ "name": "Bikes" })).await.status, 201);
+    let import = sent(
+        &api,
+        "Bikes",
+        "bikes.json",
+        r#"[{"Number": "31", "Frame": "Steel", "Price": 1200.5, "Sold": true}]"#,
+    )
+    .await;
+    act(&api, &import, "begin").await;
+    assert_eq!(done(&api, &import).await["made"], 1);
+    let found = api.get("/api/v1/collections/Bikes/records?q=price:%3E1000").await.json();
+    assert_eq!(
+        (&found["items"][0]["name"], &found["items"][0]["sold"]),
+        (&json!("31"), &json!(true)),
+        "{found}"
+    );
+
+    assert_eq!(owner.get(&format!("{HERE}/contacts/import")).await.status, 200);
+    let boundary = "xyz";
+    let form = |name: &str, text: &str| {
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n--{boundary}--\r\n").into_bytes()
+    };
+    let kind = format!("multipart/form-data; boundary={boundary}");
+    let at = format!("{HERE}/contacts/import");
+    let refused = owner.bytes("POST", &at, &kind, form("pasted", "")).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let pasted =
+        owner.bytes("POST", &at, &kind, form("pasted", "Name;Mail\nÄnne;anne@example.com\n")).await;
+    assert_eq!(pasted.status, 303, "{}", pasted.text);
+    let at = pasted.location().expect("its page").to_owned();
+    let page = owner.get(&at).await;
+    assert!(
+        page.text.contains("Import 1 rows") || page.text.contains("Import 1 row"),
+        "{}",
+        page.text
+    );
+    assert_eq!(
+        owner
+            .form(
+                &at,
+                &[
+                    ("goes.0", "field:name"),
+                    ("goes.1", "field:email"),
+                    ("then", "begin"),
+                    ("header_row", "1"),
+                    ("was_header_row", "1")
+                ]
+            )
+            .await
+            .status,
+        303
+    );
+    done(&api, &json!({ "id": at.rsplit('/').next() })).await;
+    assert_eq!(contact(&api, "anne@example.com").await["name"], "Änne");
+    let page = owner.get(&at).await;
+    assert!(page.text.contains("1 new"), "{}", page.text);
+    assert_eq!(owner.get(&format!("{HERE}/imports")).await.status, 200);
+    assert_eq!(owner.get(&format!("{at}/problems.csv")).await.status, 200);
+
+    let broken = api
+        .bytes(
+            "POST",
+            "/api/v1/imports?of=contacts&name=a.xls",
+            "application/octet-stream",
+            b"\xd0\xcf\x11\xe0".to_vec(),
+        )
+        .await;
+    assert_eq!(broken.status, 422, "{}", broken.text);
+    hq.finish().await;
+}
