@@ -28,15 +28,22 @@ const KINDS = [
   '/agents/*/runs',
   '/agents/*/settings',
   '/agents/new',
+  '/collections',
+  '/contacts',
+  '/contacts/*',
+  '/contacts/new',
   '/inbox',
   '/inbox?show=over',
   '/agents?view=chart',
+  '/history/contacts/*',
   '/history/entry/*',
   '/history/prices/*',
   '/history/routines/*',
   '/history/task_rules/*',
   '/history/tasks/*',
   '/notifications',
+  '/organizations',
+  '/organizations/new',
   '/review',
   '/review?changes',
   '/routines',
@@ -53,6 +60,7 @@ const KINDS = [
   '/settings/connections/*/sign-in',
   '/settings/connections/new',
   '/settings/connections/new?kind',
+  '/settings/fields',
   '/settings/general',
   '/settings/labels',
   '/settings/labels?edit',
@@ -97,7 +105,7 @@ export function kindOf(path) {
   const name = pathname
     .replace(/^\/w\/[^/]+/, '')
     .replace(/\/history\/(\w+)\/[^/]+/, '/history/$1/*')
-    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members|streams)\/(?!(new|recurring|from-template)(\/|$))[^/]+/g, '/$1/*')
+    .replace(/(?<!history)\/(tasks|agents|runs|connections|comments|members|streams|contacts|organizations|collections|records)\/(?!(new|recurring|from-template|import)(\/|$))[^/]+/g, '/$1/*')
     .replace(/\/(recurring|from-template|task-templates)\/(?!new(\/|$))[^/]+/, '/$1/*');
   const turns = TURNS.filter((turn) => searchParams.has(turn));
   if (searchParams.has('path')) return `${name}/*`;
@@ -122,7 +130,8 @@ async function furnish(page, { server, place, task }) {
   const rules = await send(`${place}/settings/tasks`, { delegation: 'reports', missed_after_days: '7' });
   const steps = { name: 'Two steps', title_1: 'The first', title_2: 'The second', after_2: '1', role_2: 'ada' };
   const template = await send(`${place}/settings/task-templates`, steps);
-  for (const answer of [comment, connected, added, series, stream, label, rules, template]) assert.equal(answer.status(), 303, await answer.text());
+  const contact = await send(`${place}/contacts`, { name: 'Jana Brandt', notes: 'Calls **early**.' });
+  for (const answer of [contact, comment, connected, added, series, stream, label, rules, template]) assert.equal(answer.status(), 303, await answer.text());
 }
 
 /** The pages behind links from `starts`, each kind once, and what was behind links that lead nowhere. */
