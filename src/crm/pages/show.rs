@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::history::queries as history;
 use features::links::model::Target as LinkTarget;
 use features::links::queries as links;
 use features::tasks::model::Task;
@@ -256,7 +257,7 @@ fn page<B: Book>(
         people,
         tasks: tasks(scene, read, row)?,
         ask_url: ask_url(scene, row, &base),
-        history: scene.ws.url(&format!("history/{}/{}", B::TABLE.name, row.id)),
+        history: history::href::<Row<B>>(&scene.ws, row.id),
         wrong: String::new(),
         typed: Map::new(),
         new_contact: match is_organization {

@@ -16,5 +16,5 @@ pub use imports::{
     fail_import, import_of, import_rows, make_import, taken_back,
 };
 pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived};
-pub use suggestions::{call_right, decide};
+pub use suggestions::{call_right, decide, suggest};
 pub use talks::{TalkPatch, change_talk, log, remove_talk};

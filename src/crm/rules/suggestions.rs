@@ -16,7 +16,10 @@ fn cell_key(row: Target, field: &str) -> KeyBuf {
 }
 
 /// Keeps a value as a suggestion, in place of an earlier one for the same cell.
-pub(super) fn suggest(
+///
+/// # Errors
+/// When the row is gone or the store fails.
+pub fn suggest(
     tx: &mut WriteTx<'_>,
     row: Target,
     (field, value): (&str, Option<FieldValue>),

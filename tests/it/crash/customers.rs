@@ -68,7 +68,9 @@ impl Customers {
             let open = self.kept[at].iter().filter(|one| !one.gone).count();
             let fits = match kind.split_once(' ') {
                 // Records stand in the first collection, talks with the first contact.
-                None => open < MOST && (*kind != "records" || has(2)) && (*kind != "talks" || has(0)),
+                None => {
+                    open < MOST && (*kind != "records" || has(2)) && (*kind != "talks" || has(0))
+                }
                 Some(("changed", _)) => 0 < open,
                 // The first of each stays, as others belong to it.
                 Some(_) => 3 < open,
@@ -141,7 +143,9 @@ impl Customers {
 
     async fn check_kept(&self, api: &Api<'_>, latest: usize) {
         let listed = |all: &[Value], key: &str| -> Vec<(String, Value)> {
-            all.iter().map(|one| (one[key].as_str().unwrap_or_default().to_owned(), one.clone())).collect()
+            all.iter()
+                .map(|one| (one[key].as_str().unwrap_or_default().to_owned(), one.clone()))
+                .collect()
         };
         let fields = api.get("/api/v1/fields?of=contacts").await;
         let fields = listed(fields["items"].as_array().expect("fields"), "key");
@@ -155,8 +159,12 @@ impl Customers {
         for (noun, kept) in self.kept.iter().enumerate() {
             for one in kept.iter().rev().take(latest) {
                 let found = match NOUNS[noun] {
-                    "fields" => fields.iter().find(|(key, _)| *key == one.id).map(|(_, json)| json.clone()),
-                    "talks" => talks.iter().find(|(id, _)| *id == one.id).map(|(_, json)| json.clone()),
+                    "fields" => {
+                        fields.iter().find(|(key, _)| *key == one.id).map(|(_, json)| json.clone())
+                    }
+                    "talks" => {
+                        talks.iter().find(|(id, _)| *id == one.id).map(|(_, json)| json.clone())
+                    }
                     _ => {
                         let answer = api.ask(&Ask::get(self.one(noun, &one.id))).await;
                         (answer.status == 200).then_some(answer.json)

@@ -48,7 +48,8 @@ pub fn routes() -> Routes {
                 Doc::new(
                     "What became of a record, newest first. Tables: tasks, comments, reactions, task_links, streams, labels, \
                      task_labels, task_relations, series, occurrences, task_templates, views, \
-                     deliverables, deliverable_versions, reviews, task_files, agents, agent_reach, inbox_paces, \
+                     deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
+                     collections, records, fields, interactions, suggestions, agents, agent_reach, inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
                      run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \

@@ -46,7 +46,7 @@ use store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
-use super::{groups, supply};
+use super::{customers, groups, supply};
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -102,6 +102,13 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     groups::template,
     groups::task_rules,
     groups::links,
+    customers::contact,
+    customers::organization,
+    customers::collection,
+    customers::record,
+    customers::field,
+    customers::talk,
+    customers::suggestion,
     comment,
     reword,
     answer,

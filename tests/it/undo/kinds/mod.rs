@@ -2,6 +2,7 @@
 //! two people do, an undo changes nothing that somebody else wrote last, and leaves the store in order.
 
 mod circles;
+mod customers;
 mod desk;
 mod groups;
 mod supply;

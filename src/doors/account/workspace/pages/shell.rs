@@ -229,9 +229,9 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Organizations", ws.url("organizations"), "org"),
     ];
     customers.push(NavItem::new("Collections", ws.url("collections"), "box"));
-    customers.extend(numbers.collections.iter().map(|(name, path)| {
-        NavItem::new(name, ws.url(path), "list")
-    }));
+    customers.extend(
+        numbers.collections.iter().map(|(name, path)| NavItem::new(name, ws.url(path), "list")),
+    );
     let chats = numbers.chats;
     let called = Called::among(numbers.agents.iter().map(|(agent, _)| agent));
     let agents = numbers.agents.into_iter().map(|(agent, activity)| {
