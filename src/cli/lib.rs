@@ -9,6 +9,7 @@ mod connections;
 mod demo;
 mod door;
 mod history;
+mod imports;
 mod inbox;
 mod jobs;
 mod labels;

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, connections, history, inbox, jobs, labels, members, models, money,
-    notifications, onboarding, prices, routines, rows, runs, search, series, streams, tasks,
+    Common, activity, agents, connections, history, imports, inbox, jobs, labels, members, models,
+    money, notifications, onboarding, prices, routines, rows, runs, search, series, streams, tasks,
     templates, undo, views,
 };
 
@@ -42,7 +42,7 @@ pub enum Work {
     Record(rows::RecordCommand),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
-    Imports(rows::ImportsCommand),
+    Imports(imports::Command),
     /// Fields of contacts, organizations and collections: list, add, remove
     #[command(subcommand)]
     Field(rows::FieldCommand),
@@ -116,7 +116,7 @@ impl Work {
             Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
-            Self::Imports(command) => rows::run_imports(common, door, command).await,
+            Self::Imports(command) => imports::run(common, door, command).await,
             Self::Field(command) => rows::run_field(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,
             Self::Series(command) => series::run(common, door, command).await,

@@ -1,9 +1,10 @@
 //! The cards: all that the rest of HQ knows of contacts, organizations and collections.
 
-use noun::{Area, Cell, Field, FieldValue, Fields, Finds, Noun, Type, text_of};
+use kernel::key::KeyBuf;
+use noun::{Area, Cell, Field, FieldValue, Fields, Finds, Meaning, Noun, Rows, Type, text_of};
 use search::Document;
 use serde_json::{Value, json};
-use store::Read;
+use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
     Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, Records, Row, Suggestion,
@@ -11,27 +12,78 @@ use crate::model::{
 };
 
 /// All of them.
-pub static NOUNS: [&Noun; 6] = [&CONTACT, &ORGANIZATION, &RECORD, &COLLECTION, &FIELD, &TALK];
+pub static NOUNS: [&Noun; 7] =
+    [&CONTACT, &ORGANIZATION, &RECORD, &COLLECTION, &FIELD, &TALK, &SUGGESTION];
 
-/// Fields whose keys do not say what people call them.
+/// What history and routines call the fields that HQ brings along.
 const ROW_FIELDS: &[Field] = &[
     Field::text(NAME, "name").called("title"),
-    Field::text("email_2", "second email"),
-    Field::text("phone_2", "second phone"),
-    Field::text("title", "role"),
-    Field::text("website_url", "website"),
-    Field::text("linkedin_url", "LinkedIn"),
-    Field::text("twitter_url", "X"),
-    Field::text("last_contact_date", "last contact before HQ"),
-    Field::text("relationship_strength", "relationship"),
+    Field::text("stage", "stage"),
+    Field::text("email", "email"),
+    Field::text("email_2", "second email").hidden(),
+    Field::text("phone", "phone"),
+    Field::text("phone_2", "second phone").hidden(),
+    Field::text("title", "role").hidden(),
+    Field::text("company", "company"),
+    Field::text("location", "location"),
+    Field::text("source", "source"),
+    Field::new("tags", "tags", Type::List),
+    Field::text("owner", "owner").means(Meaning::Somebody),
+    Field::text("organization", "organization").means(Meaning::One("organization")),
+    Field::text("website_url", "website").hidden(),
+    Field::text("linkedin_url", "LinkedIn").hidden(),
+    Field::text("twitter_url", "X").hidden(),
+    Field::text("last_contact_date", "last contact before HQ").hidden(),
+    Field::text("relationship_strength", "relationship").hidden(),
     Field::new("archived_at", "archived", Type::Moment),
 ];
+
+/// The fields of a stored row with plain values in place of cells: as titles, conditions and templates read them.
+fn plain<B: Book>(row: &[u8]) -> Option<Fields> {
+    noun::typed::<Row<B>>(row).map(|row| plain_of(&row))
+}
+
+fn plain_of<B: Book>(row: &Row<B>) -> Fields {
+    let mut fields = Fields::new();
+    for (key, cell) in &row.cells {
+        let value = match &cell.value {
+            None => Value::Null,
+            Some(FieldValue::Number(number)) => number.json(),
+            Some(FieldValue::YesNo(yes)) => json!(yes),
+            Some(FieldValue::Day(day)) => json!(day.to_string()),
+            Some(FieldValue::At(at)) => json!(at.as_millisecond()),
+            Some(FieldValue::Choices(all)) => json!(all),
+            Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),
+            Some(FieldValue::Refers(target)) => json!(target.id),
+            Some(value) => json!(value.text()),
+        };
+        fields.insert(key.clone(), value);
+    }
+    fields.insert("id".to_owned(), json!(row.id));
+    fields.insert("collection".to_owned(), json!(row.collection));
+    fields.insert("created_at".to_owned(), json!(row.created_at.as_millisecond()));
+    fields.insert("updated_at".to_owned(), json!(row.updated_at.as_millisecond()));
+    let archived_at = row.archived_at.map(kernel::Timestamp::as_millisecond);
+    fields.insert("archived_at".to_owned(), json!(archived_at));
+    fields
+}
+
+fn list<B: Book>(read: &dyn Read, most: usize) -> Result<Vec<noun::Keyed>, StoreError> {
+    let all: Vec<Row<B>> = read.list(&Range::all().limit(most))?;
+    let keyed = |row: &Row<B>| (KeyBuf::of(&row.id).into_bytes(), plain_of(row));
+    Ok(all.iter().map(keyed).collect())
+}
 
 const fn rows<B: Book>(word: &'static str, one: &'static str, many: &'static str) -> Noun {
     Noun {
         area: Area::Customers,
         fields: ROW_FIELDS,
-        title: row_title,
+        rows: Rows {
+            fields: plain::<B>,
+            list: list::<B>,
+            ..Noun::of::<Row<B>>(word, one, many).rows
+        },
+        triggers: Some("Customers"),
         linked: true,
         told: Some(told),
         ..Noun::of::<Row<B>>(word, one, many)
@@ -48,7 +100,7 @@ pub static CONTACT: Noun = Noun {
         document: |row| noun::typed::<Row<Contacts>>(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
     }),
-    tables: |schema| schema.with::<Row<Contacts>>().with::<Suggestion>().with::<Import>(),
+    tables: |schema| schema.with::<Row<Contacts>>().with::<Import>(),
     ..rows::<Contacts>("contact", "contact", "contacts")
 };
 
@@ -105,6 +157,7 @@ pub static COLLECTION: Noun = Noun {
         hit: |row| (format!("collections/{}", text_of(row, "id")), "Collection".to_owned()),
     }),
     linked: true,
+    triggers: Some("Customers"),
     ..Noun::of::<Collection>("collection", "collection", "collections")
 };
 
@@ -114,7 +167,17 @@ pub static FIELD: Noun = Noun {
     fields: &[Field::text("label", "name").called("title")],
     title: |row| text_of(row, "label").to_owned(),
     path: |_| "settings/fields".to_owned(),
+    triggers: Some("Customers"),
     ..Noun::of::<FieldDef>("field", "field", "fields")
+};
+
+/// The card of suggestions.
+pub static SUGGESTION: Noun = Noun {
+    area: Area::Customers,
+    fields: &[Field::text("field", "field").called("title")],
+    title: |row| text_of(row, "field").to_owned(),
+    triggers: Some("Customers"),
+    ..Noun::of::<Suggestion>("suggestion", "suggestion", "suggestions")
 };
 
 /// The card of talks.
@@ -145,6 +208,7 @@ pub static TALK: Noun = Noun {
         },
         hit: |row| (talk_path(row), "Talk".to_owned()),
     }),
+    triggers: Some("Customers"),
     ..Noun::of::<Talk>("interaction", "talk", "talks")
 };
 
@@ -162,21 +226,11 @@ fn talk_path(row: &Fields) -> String {
     }
 }
 
-/// The words of a cell that is made of them.
-fn cell_text<'f>(row: &'f Fields, key: &str) -> &'f str {
-    let value = row.get(key).and_then(|cell| cell["value"].as_object());
-    value.and_then(|value| value.values().next()).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn row_title(row: &Fields) -> String {
-    cell_text(row, NAME).to_owned()
-}
-
 /// What tells a record from another of the same name.
 fn second_line(row: &Fields) -> String {
     let told = ["email", "company", "industry", "location", "phone"];
     told.iter()
-        .map(|key| cell_text(row, key))
+        .map(|key| text_of(row, key))
         .find(|text| !text.is_empty())
         .unwrap_or_default()
         .to_owned()
@@ -223,10 +277,9 @@ fn told(read: &dyn Read, _: &str, value: &Value) -> Value {
         Some(FieldValue::Choices(all)) => all.iter().map(|key| words(key)).collect(),
         Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),
         Some(FieldValue::Refers(target)) => {
-            let key = kernel::key::KeyBuf::of(
-                &<crate::model::ContactId as kernel::TypedId>::from_uuid(target.id),
-            )
-            .into_bytes();
+            let key =
+                KeyBuf::of(&<crate::model::ContactId as kernel::TypedId>::from_uuid(target.id))
+                    .into_bytes();
             // ok: a record that cannot be read has no name, as one that is gone.
             let title = features::cards::of_table(target.table)
                 .and_then(|noun| Some((noun.title)(&noun.get(read, &key).ok()??)));

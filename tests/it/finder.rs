@@ -321,8 +321,8 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     let acts = hq.owner().get(&lines("%3Enew")).await;
     assert_eq!(
         acts.texts("[role=option] mark").len(),
-        3,
-        "a task, an agent, a routine: {}",
+        5,
+        "a task, a contact, an organization, a routine, an agent: {}",
         acts.text
     );
 

@@ -1,11 +1,12 @@
 //! What agents suggest where a person's value stands, and what people make of it.
 
 use kernel::key::KeyBuf;
-use kernel::{Actor, TypedId as _};
+use kernel::{Actor, RowAct, TypedId as _};
 use noun::{Cell, FieldValue, Origin, Target};
 use store::{ReadExt as _, StoreError, WriteTx};
 
 use super::rows::get;
+use crate::cards::SUGGESTION;
 use crate::error::CrmError;
 use crate::model::{BY_ROW, Book, Row, Suggestion, SuggestionId, row_key};
 
@@ -35,7 +36,9 @@ pub fn suggest(
         by: origin.by,
         created_at: origin.at,
     };
-    tx.put(&suggestion)
+    tx.put(&suggestion)?;
+    tx.emit(SUGGESTION.event(&suggestion.id, RowAct::Created));
+    Ok(())
 }
 
 /// Drops what was suggested for a cell that changes.
@@ -43,6 +46,7 @@ pub(super) fn void(tx: &mut WriteTx<'_>, row: Target, field: &str) -> Result<(),
     let gone: Option<Suggestion> = tx.find(BY_ROW, &cell_key(row, field))?;
     if let Some(gone) = gone {
         tx.delete::<Suggestion>(gone.id)?;
+        tx.emit(SUGGESTION.event(&gone.id, RowAct::Deleted));
     }
     Ok(())
 }
@@ -67,6 +71,7 @@ pub fn decide<B: Book>(
     }
     let old = get::<B>(tx, B::Id::from_uuid(suggestion.row.id))?;
     tx.delete::<Suggestion>(id)?;
+    tx.emit(SUGGESTION.event(&id, RowAct::Deleted));
     if !take {
         return Ok(old);
     }
