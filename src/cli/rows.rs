@@ -116,7 +116,7 @@ pub enum FieldCommand {
         /// What it is called
         label: String,
         /// The kind of its values
-        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.map(|(_, word, _)| word)))]
+        #[arg(long, default_value = "text", value_parser = one_of(noun::Kind::ALL.iter().map(|one| one.word())))]
         kind: String,
         /// Its choices, with commas between
         #[arg(long)]

@@ -10,6 +10,7 @@ use crate::model::{
     Book, Collection, Contacts, FieldDef, Import, NAME, Organizations, Records, Row, Suggestion,
     Talk,
 };
+use crate::names::title_of;
 
 /// All of them.
 pub static NOUNS: [&Noun; 7] =
@@ -276,15 +277,10 @@ fn told(read: &dyn Read, _: &str, value: &Value) -> Value {
         Some(FieldValue::Choice(key)) => json!(words(&key)),
         Some(FieldValue::Choices(all)) => all.iter().map(|key| words(key)).collect(),
         Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),
-        Some(FieldValue::Refers(target)) => {
-            let key =
-                KeyBuf::of(&<crate::model::ContactId as kernel::TypedId>::from_uuid(target.id))
-                    .into_bytes();
-            // ok: a record that cannot be read has no name, as one that is gone.
-            let title = features::cards::of_table(target.table)
-                .and_then(|noun| Some((noun.title)(&noun.get(read, &key).ok()??)));
-            title.map_or(Value::Null, Value::String)
-        }
+        Some(FieldValue::Refers(target)) => match title_of(read, target) {
+            title if title.is_empty() => Value::Null,
+            title => json!(title),
+        },
         Some(value) => json!(value.text()),
     }
 }

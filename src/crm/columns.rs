@@ -33,6 +33,15 @@ pub fn of(read: &dyn Read, home: Home) -> Result<Vec<Column>, StoreError> {
     Ok(columns)
 }
 
+/// What to say of a field that is not there.
+#[must_use]
+pub fn unknown(key: &str, columns: &[Column]) -> String {
+    match kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str())) {
+        Some(near) => format!("There is no field \"{key}\"; do you mean \"{near}\"?"),
+        None => format!("There is no field \"{key}\"."),
+    }
+}
+
 /// The column that says what a deal is worth: money, else the first number.
 #[must_use]
 pub fn money(columns: &[Column]) -> Option<&Column> {

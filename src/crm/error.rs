@@ -1,5 +1,6 @@
 //! Why something about contacts, organizations or collections is as it was.
 
+use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
@@ -38,6 +39,15 @@ impl CrmError {
     #[must_use]
     pub fn no(what: &'static str, said: &str) -> Self {
         Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    }
+}
+
+impl From<TaskError> for CrmError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
     }
 }
 

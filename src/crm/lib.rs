@@ -16,5 +16,6 @@ pub mod pages;
 pub mod queries;
 pub mod rules;
 pub mod tools;
+mod typed;
 
 pub use cards::NOUNS;

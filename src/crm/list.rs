@@ -4,20 +4,21 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
+use features::tasks::queries::due::day;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use kernel::TypedId as _;
 use kernel::filter::{self, Days, Numbers, Query, Term};
+use kernel::{Timestamp, TypedId as _};
 use noun::{Column, Decimal, FieldValue, Kind, Names};
 use store::columns::Column as Kept;
 use store::{Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
-use crate::model::{
-    Book, CONTACTS, CollectionId, ContactId, Contacts, NAME, ORGANIZATIONS, Organizations, Records,
-    Row,
-};
+use crate::error::CrmError;
+use crate::model::{Book, CollectionId, ContactId, Home, NAME, Row, of_table};
+
+use crate::queries;
 
 /// The longest text of a cell that is kept in memory, in bytes: filters look no further.
 const KEPT: usize = 400;
@@ -116,6 +117,44 @@ pub struct Around<'a> {
     pub due: BTreeMap<ContactId, Date>,
 }
 
+impl<'a> Around<'a> {
+    /// What stands around a list of these records, seen at a moment in a zone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(
+        read: &dyn Read,
+        home: Home,
+        (columns, names): (&'a [Column], &'a dyn Names),
+        (now, zone): (Timestamp, TimeZone),
+    ) -> Result<Self, StoreError> {
+        let due = match home {
+            Home::Contacts => queries::follow_ups(read)?,
+            _ => BTreeMap::new(),
+        };
+        Ok(Self { columns, names, today: day(now, &zone), zone, due })
+    }
+}
+
+/// Cards of a column of the board at once.
+const CARDS: usize = 50;
+
+/// The rows of a list that stand at one stage.
+pub struct AtStage<I> {
+    /// How many.
+    pub count: usize,
+    /// What they are worth together.
+    pub sum: Decimal,
+    /// The first of them in the order of the list, as many as the board shows at once.
+    pub first: Vec<I>,
+}
+
+impl<I> Default for AtStage<I> {
+    fn default() -> Self {
+        Self { count: 0, sum: Decimal::default(), first: Vec::new() }
+    }
+}
+
 /// What a list found.
 pub struct Found<I> {
     /// The ids in order.
@@ -124,10 +163,23 @@ pub struct Found<I> {
     pub all: usize,
     /// Conditions that mean nothing, in sentences.
     pub problems: Vec<String>,
-    /// Rows and the sum of the first field of numbers by choices of the stage.
-    pub stages: BTreeMap<String, (usize, Decimal)>,
+    /// Rows by choices of the stage.
+    pub stages: BTreeMap<String, AtStage<I>>,
     /// The sum of each field of numbers, with how many rows have one.
     pub sums: BTreeMap<String, (usize, Decimal)>,
+}
+
+impl<I> Found<I> {
+    /// Refuses a list with a condition that means nothing.
+    ///
+    /// # Errors
+    /// What the first of them is.
+    pub fn understood(self) -> Result<Self, CrmError> {
+        match self.problems.first() {
+            Some(problem) => Err(CrmError::field("q", problem)),
+            None => Ok(self),
+        }
+    }
 }
 
 /// One condition, ready to be asked.
@@ -181,11 +233,7 @@ fn titles(
     let asked_for = |column: &&Column| has_words || column.key == by;
     let mut all = HashMap::new();
     for column in columns.iter().filter(|column| column.kind == Kind::Relation).filter(asked_for) {
-        match column.to {
-            to if to == CONTACTS.number => names::<Contacts>(read, &mut all)?,
-            to if to == ORGANIZATIONS.number => names::<Organizations>(read, &mut all)?,
-            _ => names::<Records>(read, &mut all)?,
-        }
+        of_table!(column.to, B => names::<B>(read, &mut all)?);
     }
     Ok(all)
 }
@@ -229,31 +277,27 @@ fn gather<B: Book>(
         .filter(|column| column.kind.is_number())
         .map(|column| (column, keys.find(&column.key)))
         .collect();
-    let (mut stages, mut sums) = (BTreeMap::new(), BTreeMap::new());
+    let mut sums: BTreeMap<String, (usize, Decimal)> = BTreeMap::new();
+    let mut stages: BTreeMap<String, AtStage<B::Id>> = BTreeMap::new();
     let stage = keys.find(STAGE);
-    let money = columns::money(around.columns).map(|column| &column.key);
+    let money = columns::money(around.columns).and_then(|column| keys.find(&column.key));
     for row in &found {
         for (column, key) in &numbers {
             let Some(FieldValue::Number(number)) = row.value(*key) else { continue };
-            add(&mut sums, &column.key, Some(*number));
-            if money == Some(&column.key)
-                && let Some(FieldValue::Choice(at)) = row.value(stage)
-            {
-                let sum: &mut (usize, Decimal) = stages.entry(at.clone()).or_default();
-                sum.1 = sum.1.plus(*number);
-            }
+            let sum = sums.entry(column.key.clone()).or_default();
+            *sum = (sum.0 + 1, sum.1.plus(*number));
         }
-        if let Some(FieldValue::Choice(at)) = row.value(stage) {
-            add(&mut stages, at, None);
+        let Some(FieldValue::Choice(at)) = row.value(stage) else { continue };
+        let at = stages.entry(at.clone()).or_default();
+        at.count += 1;
+        if let Some(FieldValue::Number(number)) = row.value(money) {
+            at.sum = at.sum.plus(*number);
+        }
+        if at.first.len() < CARDS {
+            at.first.push(row.id);
         }
     }
     Found { ids: found.into_iter().map(|row| row.id).collect(), all, problems, stages, sums }
-}
-
-fn add(sums: &mut BTreeMap<String, (usize, Decimal)>, key: &str, number: Option<Decimal>) {
-    let sum = sums.entry(key.to_owned()).or_default();
-    sum.0 += 1;
-    sum.1 = sum.1.plus(number.unwrap_or_default());
 }
 
 /// The key of a field that filters call otherwise.
@@ -291,11 +335,7 @@ fn test(term: &Term, keys: &Keys, around: &Around<'_>) -> Result<Test, String> {
     }
     let name = called(&term.key);
     let Some(column) = around.columns.iter().find(|column| column.key == name) else {
-        let known = around.columns.iter().map(|column| column.key.as_str());
-        return Err(match filter::nearest(name, known) {
-            Some(near) => format!("There is no field \"{name}\"; do you mean \"{near}\"?"),
-            None => format!("There is no field \"{name}\"."),
-        });
+        return Err(columns::unknown(name, around.columns));
     };
     let key = keys.find(name);
     if is("none") || is("any") {

@@ -10,10 +10,7 @@ use noun::{Names, Target};
 use store::{Range, Read, ReadExt as _, StoreError};
 use uuid::Uuid;
 
-use crate::model::{
-    Book, CONTACTS, ContactId, Contacts, ORGANIZATIONS, Organizations, RECORDS, Records, Row,
-    name_key,
-};
+use crate::model::{Book, ContactId, Row, name_key, of_table};
 
 /// Everybody and everything that a cell may name, read from one snapshot.
 pub struct Known<'r> {
@@ -39,6 +36,16 @@ impl<'r> Known<'r> {
     }
 }
 
+/// The title of a record; empty when it is gone.
+#[must_use]
+pub fn title_of(read: &dyn Read, target: Target) -> String {
+    let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
+    // ok: a record that cannot be read has no title, as one that is gone.
+    let found =
+        cards::of_table(target.table).and_then(|noun| Some((noun, noun.get(read, &key).ok()??)));
+    found.map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
+}
+
 /// The row of a book that an id or a name means; none when there is none, or several have that name.
 ///
 /// # Errors
@@ -62,18 +69,9 @@ impl Names for Known<'_> {
     }
 
     fn record(&self, table: u16, name: &str) -> Result<Uuid, String> {
-        let found = match table {
-            t if t == CONTACTS.number => {
-                row_called::<Contacts>(self.read, name).map(|row| row.map(|row| row.id.uuid()))
-            }
-            t if t == ORGANIZATIONS.number => {
-                row_called::<Organizations>(self.read, name).map(|row| row.map(|row| row.id.uuid()))
-            }
-            t if t == RECORDS.number => {
-                row_called::<Records>(self.read, name).map(|row| row.map(|row| row.id.uuid()))
-            }
-            _ => Ok(None),
-        };
+        let found = of_table!(table, B => {
+            row_called::<B>(self.read, name).map(|row| row.map(|row| row.id.uuid()))
+        });
         match found {
             Ok(Some(id)) => Ok(id),
             Ok(None) => {
@@ -92,11 +90,7 @@ impl Names for Known<'_> {
     }
 
     fn title_of(&self, target: Target) -> String {
-        let key = KeyBuf::of(&ContactId::from_uuid(target.id)).into_bytes();
-        // ok: a record that cannot be read has no title, as one that is gone.
-        let fields = cards::of_table(target.table)
-            .and_then(|noun| Some((noun, noun.get(self.read, &key).ok()??)));
-        fields.map(|(noun, fields)| (noun.title)(&fields)).unwrap_or_default()
+        title_of(self.read, target)
     }
 }
 

@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use features::tasks::queries::due;
 use kernel::{Assignee, Can, TypedId as _};
 use noun::Source;
 use store::{Read, WriteTx};
@@ -21,7 +20,7 @@ use crate::api::{TalkBody, origin_json, schema, talk_view, values_json};
 use crate::columns;
 use crate::error::CrmError;
 use crate::list::{self, Around};
-use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records};
+use crate::model::{Book, CollectionId, Contacts, Organizations, Records};
 use crate::names::Known;
 use crate::pages::home_of;
 use crate::queries;
@@ -166,41 +165,20 @@ fn found<B: Book>(
     let home = B::home(collection);
     let columns = columns::of(read, home)?;
     let known = Known::new(read, me(cx))?;
-    if let Some(fields) = &args.fields {
-        for key in fields {
-            if !columns.iter().any(|column| column.key == *key) {
-                let near =
-                    kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str()));
-                let told =
-                    near.map_or_else(String::new, |near| format!(" Do you mean \"{near}\"?"));
-                return Err(CrmError::field(
-                    "fields",
-                    format!("There is no field \"{key}\".{told}"),
-                ));
-            }
-        }
+    let is_there = |key: &&String| columns.iter().any(|column| column.key == **key);
+    if let Some(odd) = args.fields.iter().flatten().find(|key| !is_there(key)) {
+        return Err(CrmError::field("fields", columns::unknown(odd, &columns)));
     }
     let zone = features::tasks::queries::brief::Names::read(read)?.zone;
-    let around = Around {
-        columns: &columns,
-        names: &known,
-        today: due::day(cx.ws.app.clock.now(), &zone),
-        zone,
-        due: match home {
-            Home::Contacts => queries::follow_ups(read)?,
-            _ => BTreeMap::new(),
-        },
-    };
+    let seen = (cx.ws.app.clock.now(), zone);
+    let around = Around::new(read, home, (&columns, &known), seen)?;
     let asked = list::Asked {
         q: args.q.unwrap_or_default(),
         sort: args.sort.unwrap_or_default(),
         collection,
         archived: args.archived,
     };
-    let found = list::find::<B>(read, &asked, &around)?;
-    if let Some(problem) = found.problems.first() {
-        return Err(CrmError::field("q", problem));
-    }
+    let found = list::find::<B>(read, &asked, &around)?.understood()?;
     let (from, limit) = (args.cursor.unwrap_or(0), args.limit.unwrap_or(PAGE).clamp(1, MOST));
     let ids: Vec<B::Id> = found.ids.iter().skip(from).take(limit).copied().collect();
     let rows = list::rows::<B>(read, &ids)?;

@@ -40,5 +40,5 @@ pub use vocab::{
     ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
     PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct,
     RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState,
-    TaskStatus, Thinking, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
+    TaskStatus, Thinking, UnknownWord, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
 };

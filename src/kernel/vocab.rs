@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::id::{AccountId, AgentId};
 use super::time::Timestamp;
 
-/// A closed list of words with one spelling for the wire, forms and templates.
+/// A closed list of words with one spelling for the wire, forms and templates; stored by position, so only ever appended.
+#[macro_export]
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal, $label:literal;)+ }) => {
         $(#[$doc])*
@@ -37,24 +38,26 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownWord;
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|v| v.word() == text).ok_or_else(|| UnknownWord {
+            type Err = $crate::UnknownWord;
+            fn from_str(text: &str) -> Result<Self, $crate::UnknownWord> {
+                Self::ALL.iter().copied().find(|v| v.word() == text).ok_or_else(|| $crate::UnknownWord {
                     word: text.chars().take(40).collect(),
                     known: Self::ALL.iter().map(|v| v.word()).collect::<Vec<_>>().join(", "),
                 })
             }
         }
 
-        impl schemars::JsonSchema for $name {
+        impl $crate::id::made_of::schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
             }
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
+            fn json_schema(
+                _: &mut $crate::id::made_of::schemars::SchemaGenerator,
+            ) -> $crate::id::made_of::schemars::Schema {
+                $crate::id::made_of::schemars::json_schema!({
                     "type": "string",
                     "enum": Self::ALL.iter().map(|v| v.word()).collect::<Vec<_>>(),
                 })
@@ -62,21 +65,22 @@ macro_rules! words {
         }
 
         // One byte in records, the word in JSON and forms.
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        impl $crate::id::made_of::serde::Serialize for $name {
+            fn serialize<S: $crate::id::made_of::serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
                 if out.is_human_readable() { out.serialize_str(self.word()) } else { out.serialize_u8(*self as u8) }
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        impl<'de> $crate::id::made_of::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::id::made_of::serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
                 if input.is_human_readable() {
-                    let text = std::borrow::Cow::<'de, str>::deserialize(input)?;
-                    text.parse().map_err(serde::de::Error::custom)
+                    let text: std::borrow::Cow<'de, str> =
+                        $crate::id::made_of::serde::Deserialize::deserialize(input)?;
+                    text.parse().map_err($crate::id::made_of::serde::de::Error::custom)
                 } else {
-                    let at = u8::deserialize(input)?;
+                    let at: u8 = $crate::id::made_of::serde::Deserialize::deserialize(input)?;
                     Self::ALL.get(usize::from(at)).copied().ok_or_else(|| {
-                        serde::de::Error::custom(concat!("unknown ", stringify!($name)))
+                        $crate::id::made_of::serde::de::Error::custom(concat!("unknown ", stringify!($name)))
                     })
                 }
             }

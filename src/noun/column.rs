@@ -18,67 +18,39 @@ pub const MAX_LONG: usize = 64 * 1024;
 /// The most choices that one cell holds.
 pub const MAX_CHOSEN: usize = 50;
 
-/// The kind of values of a column. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    /// One line.
-    Text,
-    /// Several lines of Markdown.
-    LongText,
-    /// A number.
-    Number,
-    /// A day.
-    Date,
-    /// A moment.
-    Datetime,
-    /// Yes or no.
-    Boolean,
-    /// One of some choices.
-    Select,
-    /// Some of some choices.
-    MultiSelect,
-    /// An address of the web.
-    Url,
-    /// An address of mail.
-    Email,
-    /// A number of a telephone.
-    Phone,
-    /// A member or an agent.
-    Person,
-    /// Another record.
-    Relation,
+kernel::words! {
+    /// The kind of values of a column.
+    Kind {
+        /// One line.
+        Text = "text", "Text";
+        /// Several lines of Markdown.
+        LongText = "long_text", "Long text";
+        /// A number.
+        Number = "number", "Number";
+        /// A day.
+        Date = "date", "Date";
+        /// A moment.
+        Datetime = "datetime", "Date and time";
+        /// Yes or no.
+        Boolean = "boolean", "Yes or no";
+        /// One of some choices.
+        Select = "select", "One choice";
+        /// Some of some choices.
+        MultiSelect = "multi_select", "Several choices";
+        /// An address of the web.
+        Url = "url", "Web address";
+        /// An address of mail.
+        Email = "email", "Email address";
+        /// A number of a telephone.
+        Phone = "phone", "Phone number";
+        /// A member or an agent.
+        Person = "person", "Person";
+        /// Another record.
+        Relation = "relation", "Link to a record";
+    }
 }
 
 impl Kind {
-    /// All of them, with the word on the wire and for people.
-    pub const ALL: [(Self, &'static str, &'static str); 13] = [
-        (Self::Text, "text", "Text"),
-        (Self::LongText, "long_text", "Long text"),
-        (Self::Number, "number", "Number"),
-        (Self::Date, "date", "Date"),
-        (Self::Datetime, "datetime", "Date and time"),
-        (Self::Boolean, "boolean", "Yes or no"),
-        (Self::Select, "select", "One choice"),
-        (Self::MultiSelect, "multi_select", "Several choices"),
-        (Self::Url, "url", "Web address"),
-        (Self::Email, "email", "Email address"),
-        (Self::Phone, "phone", "Phone number"),
-        (Self::Person, "person", "Person"),
-        (Self::Relation, "relation", "Link to a record"),
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("text", |(_, word, _)| *word)
-    }
-
-    /// The word for people.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("Text", |(.., label)| *label)
-    }
-
     /// Reads a word, also those of other products.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
@@ -87,7 +59,7 @@ impl Kind {
             "multiselect" => "multi_select",
             word => word,
         };
-        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(kind, ..)| *kind)
+        word.parse().ok()
     }
 
     /// Whether it has choices.
@@ -103,34 +75,17 @@ impl Kind {
     }
 }
 
-/// What a stage of a pipeline means for a deal. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stands {
-    /// It goes on.
-    #[default]
-    Open,
-    /// It was won.
-    Won,
-    /// It was lost.
-    Lost,
-}
-
-impl Stands {
-    /// Word and label of all of them.
-    pub const ALL: [(Self, &'static str, &'static str); 3] =
-        [(Self::Open, "open", "Open"), (Self::Won, "won", "Won"), (Self::Lost, "lost", "Lost")];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("open", |(_, word, _)| *word)
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(one, ..)| *one)
+kernel::words! {
+    /// What a stage of a pipeline means for a deal.
+    #[derive(Default)]
+    Stands {
+        /// It goes on.
+        #[default]
+        Open = "open", "Open";
+        /// It was won.
+        Won = "won", "Won";
+        /// It was lost.
+        Lost = "lost", "Lost";
     }
 }
 
@@ -220,36 +175,17 @@ impl Look {
     }
 }
 
-/// What agents may do with the cells of a column. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AgentsMay {
-    /// Write into cells where no person has; suggest in others.
-    #[default]
-    Write,
-    /// Suggest.
-    Suggest,
-    /// Read.
-    Read,
-}
-
-impl AgentsMay {
-    /// Word and label of all of them.
-    pub const ALL: [(Self, &'static str, &'static str); 3] = [
-        (Self::Write, "write", "Agents write"),
-        (Self::Suggest, "suggest", "Agents suggest"),
-        (Self::Read, "read", "Agents only read"),
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("write", |(_, word, _)| *word)
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(one, ..)| *one)
+kernel::words! {
+    /// What agents may do with the cells of a column.
+    #[derive(Default)]
+    AgentsMay {
+        /// Write into cells where no person has; suggest in others.
+        #[default]
+        Write = "write", "Agents write";
+        /// Suggest.
+        Suggest = "suggest", "Agents suggest";
+        /// Read.
+        Read = "read", "Agents only read";
     }
 }
 

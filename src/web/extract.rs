@@ -14,6 +14,29 @@ use kernel::{FieldError, ProblemKind};
 /// counts the captures of outer routers and would answer 500 below `/w/{ws}`.)
 pub struct Path<T>(pub T);
 
+/// A closed list of words that stand in addresses, such as the verb behind a record, as a type that [`Path2`] reads.
+/// What is no such word is an address that leads nowhere.
+#[macro_export]
+macro_rules! path_words {
+    ($(#[$doc:meta])* $vis:vis $name:ident {
+        $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl std::str::FromStr for $name {
+            type Err = ();
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(()),
+                }
+            }
+        }
+    };
+}
+
 /// The two parameters of the path besides the workspace.
 pub struct Path2<A, B>(pub A, pub B);
 

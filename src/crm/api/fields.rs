@@ -112,7 +112,7 @@ impl ChoiceView {
         Choice {
             key: if self.key.is_empty() { choice.key.clone() } else { self.key },
             colour: self.colour.unwrap_or(choice.colour),
-            stands: self.stands.as_deref().and_then(noun::Stands::of).unwrap_or_default(),
+            stands: self.stands.as_deref().and_then(|word| word.parse().ok()).unwrap_or_default(),
             chance: self.chance.min(100),
             ..choice
         }
@@ -201,7 +201,7 @@ impl FieldBody {
         word("kind", self.kind.clone(), kind.is_some())?;
         let look = self.look.as_deref().and_then(Look::of);
         word("look", self.look.clone(), look.is_some())?;
-        let agents = self.agents.as_deref().and_then(AgentsMay::of);
+        let agents: Option<AgentsMay> = self.agents.as_deref().and_then(|word| word.parse().ok());
         word("agents", self.agents.clone(), agents.is_some())?;
         let to = match self.to.as_deref() {
             Some("contacts") => Some(Contacts::TABLE.number),

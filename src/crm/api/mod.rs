@@ -33,7 +33,7 @@ use crate::columns;
 use crate::error::CrmError;
 use crate::list::{self, Around};
 use crate::model::{
-    Book, CollectionId, Contacts, Home, Organizations, Records, Row, Suggestion, SuggestionId,
+    Book, CollectionId, Contacts, Organizations, Records, Row, Suggestion, SuggestionId, of_table,
 };
 use crate::names::{Known, person};
 use crate::queries;
@@ -297,22 +297,15 @@ fn page<B: Book>(
     asked: Asked,
 ) -> Result<Rows, CrmError> {
     let zone = features::tasks::queries::due::zone(&who.zone);
-    let today = features::tasks::queries::due::day(ws.app.clock.now(), &zone);
     ws.read(|snap| {
         let home = B::home(collection);
         let columns = columns::of(snap, home)?;
         let known = Known::new(snap, person(who.account))?;
-        let due = match home {
-            Home::Contacts => queries::follow_ups(snap)?,
-            _ => std::collections::BTreeMap::new(),
-        };
-        let around = Around { columns: &columns, names: &known, today, zone, due };
+        let seen = (ws.app.clock.now(), zone);
+        let around = Around::new(snap, home, (&columns, &known), seen)?;
         let wish =
             list::Asked { q: asked.q, sort: asked.sort, collection, archived: asked.archived };
-        let found = list::find::<B>(snap, &wish, &around)?;
-        if let Some(problem) = found.problems.first() {
-            return Err(CrmError::field("q", problem));
-        }
+        let found = list::find::<B>(snap, &wish, &around)?.understood()?;
         let from: usize = match asked.cursor.as_deref() {
             Some(text) => text
                 .parse()
@@ -495,14 +488,8 @@ async fn decide(
     };
     let one: Option<Suggestion> = ws.read(|snap| snap.get(id)).map_err(CrmError::from)?;
     let table = one.map_or(0, |one| one.row.table);
-    if table == Organizations::TABLE.number {
-        let row = ws.write(&who, move |tx| rules::decide::<Organizations>(tx, id, take)).await?;
-        return tagged::<Organizations>(&ws, &who, row.id);
-    }
-    if table == Records::TABLE.number {
-        let row = ws.write(&who, move |tx| rules::decide::<Records>(tx, id, take)).await?;
-        return tagged::<Records>(&ws, &who, row.id);
-    }
-    let row = ws.write(&who, move |tx| rules::decide::<Contacts>(tx, id, take)).await?;
-    tagged::<Contacts>(&ws, &who, row.id)
+    of_table!(table, B => {
+        let row = ws.write(&who, move |tx| rules::decide::<B>(tx, id, take)).await?;
+        tagged::<B>(&ws, &who, row.id)
+    })
 }

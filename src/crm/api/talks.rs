@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
-use kernel::{Can, Timestamp, TypedId as _};
+use kernel::{Can, Timestamp, TypedId as _, UnknownWord};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::extract::{Json, Path};
@@ -15,7 +15,7 @@ use web::session::Person;
 
 use super::MOST;
 use crate::error::CrmError;
-use crate::model::{Book, Contacts, Organizations, Talk, TalkId, TalkKind, Way};
+use crate::model::{Book, Contacts, Organizations, Talk, TalkId, Way};
 use crate::names::{Known, person};
 use crate::queries;
 use crate::rules::{self, TalkPatch};
@@ -58,7 +58,7 @@ pub(crate) struct TalkView {
     contact: Option<String>,
     organization: Option<String>,
     kind: &'static str,
-    direction: Option<Direction>,
+    direction: Option<Way>,
     subject: String,
     body: String,
     occurred_at: String,
@@ -68,16 +68,6 @@ pub(crate) struct TalkView {
     by: String,
 }
 
-/// Who spoke to whom.
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Direction {
-    /// They to us.
-    Inbound,
-    /// We to them.
-    Outbound,
-}
-
 /// A talk for programs.
 pub(crate) fn talk_view(known: &Known<'_>, talk: Talk) -> TalkView {
     TalkView {
@@ -85,10 +75,7 @@ pub(crate) fn talk_view(known: &Known<'_>, talk: Talk) -> TalkView {
         contact: talk.contact.map(|id| id.to_string()),
         organization: talk.organization.map(|id| id.to_string()),
         kind: talk.kind.word(),
-        direction: talk.way.map(|way| match way {
-            Way::Inbound => Direction::Inbound,
-            Way::Outbound => Direction::Outbound,
-        }),
+        direction: talk.way,
         by: known.people.actor_handle(talk.by),
         subject: talk.subject,
         body: talk.body,
@@ -126,7 +113,7 @@ pub(crate) struct TalkBody {
     pub organization: Option<String>,
     /// `email`, `call`, `meeting`, `linkedin_message`, `dm`, `intro`, `coffee`, `event`, `note`, `other`.
     pub kind: Option<String>,
-    direction: Option<Direction>,
+    direction: Option<Way>,
     /// In one line.
     pub subject: Option<String>,
     /// Markdown.
@@ -145,11 +132,10 @@ impl TalkBody {
     /// What it asks for.
     pub fn patch(&self) -> Result<TalkPatch, CrmError> {
         let kind = match self.kind.as_deref() {
-            Some(word) => Some(TalkKind::of(word).ok_or_else(|| {
-                let known: Vec<&str> = TalkKind::ALL.iter().map(|(_, word, ..)| *word).collect();
+            Some(word) => Some(word.parse().map_err(|error: UnknownWord| {
                 CrmError::field(
                     "kind",
-                    format!("\"{word}\" is no kind; there are {}.", known.join(", ")),
+                    format!("\"{word}\" is no kind; there are {}.", error.known),
                 )
             })?),
             None => None,
@@ -173,10 +159,7 @@ impl TalkBody {
         };
         Ok(TalkPatch {
             kind,
-            way: self.direction.map(|way| match way {
-                Direction::Inbound => Some(Way::Inbound),
-                Direction::Outbound => Some(Way::Outbound),
-            }),
+            way: self.direction.map(Some),
             subject: self.subject.clone(),
             body: self.body.clone(),
             occurred_at,

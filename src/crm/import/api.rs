@@ -193,7 +193,7 @@ async fn change(
 ) -> Result<Json<ImportView>, ApiError> {
     let import = ws.read(|snap| found(snap, id))?;
     let clash = match body.clash.as_deref() {
-        Some(word) => Some(Clash::of(word).ok_or_else(|| {
+        Some(word) => Some(word.parse::<Clash>().map_err(|_| {
             CrmError::field("clash", format!("\"{word}\" is not skip, fill, overwrite or new."))
         })?),
         None => None,

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use app::Ws;
+use features::tasks::queries::scene::Scene;
 use store::{Range, ReadExt as _};
 use web::error::PageError;
 use web::html;
@@ -14,7 +15,7 @@ use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
 
-use super::pages::{place, scene};
+use super::pages::place;
 use crate::error::CrmError;
 use crate::model::{Counts, Import, ImportState};
 
@@ -44,7 +45,7 @@ pub(super) async fn index(
     /// Imports on the page.
     const MOST: usize = 200;
     let page = ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         let mut rows = Vec::new();
         for import in snap.list::<Import>(&Range::all().reverse().limit(MOST))? {
             rows.push(ImportLine {

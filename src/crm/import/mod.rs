@@ -18,7 +18,7 @@ use web::session::Person;
 
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Home, Import, ImportState};
+use crate::model::{Home, IMPORTS_RUNNING, Import, ImportState};
 use crate::rules::{self, Came, NewImport, Numbered};
 
 /// The largest file, in bytes.
@@ -135,15 +135,10 @@ pub fn go_on(ws: &Ws, id: ImportId) {
 
 /// Takes up imports that the program left in the middle.
 pub fn begin(ws: &Ws) {
-    let all: Vec<Import> = match ws.read(|snap| snap.list(&Range::all())) {
-        Ok(all) => all,
-        Err(error) => {
-            tracing::warn!(%error, "imports cannot be read");
-            return;
-        }
-    };
-    for import in all.into_iter().filter(|import| import.state == ImportState::Running) {
-        go_on(ws, import.id);
+    let running = ws.read(|snap| snap.ids::<Import>(IMPORTS_RUNNING, &Range::all()));
+    match running {
+        Ok(running) => running.into_iter().for_each(|id| go_on(ws, id)),
+        Err(error) => tracing::warn!(%error, "imports cannot be read"),
     }
 }
 

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
@@ -20,6 +20,7 @@ use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::Choice;
+use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -29,9 +30,12 @@ use super::listing::{self, said, title};
 use super::{MAX_BYTES, look_at, preview, start, table, take_back};
 use crate::columns;
 use crate::error::CrmError;
-use crate::model::{Clash, Counts, Goes, Home, Import, ImportState, Mapped};
+use crate::model::{
+    Book, Clash, Contacts, Counts, Goes, Home, Import, ImportState, Mapped, Organizations,
+};
 use crate::queries;
 use crate::rules::{self, Came, ImportPatch};
+use crate::typed::{Typed, text};
 
 /// Samples of a column.
 const SAMPLES: usize = 3;
@@ -44,10 +48,10 @@ const RESTS_MS: i64 = 20_000;
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
-        .get("/contacts/import", of_contacts.needs(Can::Write))
-        .post("/contacts/import", send_contacts.needs(Can::Write))
-        .get("/organizations/import", of_organizations.needs(Can::Write))
-        .post("/organizations/import", send_organizations.needs(Can::Write))
+        .get("/contacts/import", of::<Contacts>.needs(Can::Write))
+        .post("/contacts/import", send_to::<Contacts>.needs(Can::Write))
+        .get("/organizations/import", of::<Organizations>.needs(Can::Write))
+        .post("/organizations/import", send_to::<Organizations>.needs(Can::Write))
         .get("/collections/{id}/import", of_collection.needs(Can::Write))
         .post("/collections/{id}/import", send_collection.needs(Can::Write))
         .get("/imports", listing::index.needs(Can::Read))
@@ -99,21 +103,13 @@ pub(super) fn place(read: &dyn Read, home: Home) -> Result<(String, String), Crm
     })
 }
 
-pub(super) fn scene(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Scene, CrmError> {
-    Scene::new(ws, who, read).map_err(|error| CrmError::Refused(error.to_string()))
-}
-
 fn ask(ws: &Ws, who: &Person, shell: Shell, home: Home) -> Result<Response, PageError> {
-    let page = ws.read(|snap| new_page(&scene(ws, who, snap)?, snap, shell, home))?;
+    let page = ws.read(|snap| new_page(&Scene::new(ws, who, snap)?, snap, shell, home))?;
     html::page(&page)
 }
 
-async fn of_contacts(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    ask(&ws, &who, shell, Home::Contacts)
-}
-
-async fn of_organizations(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    ask(&ws, &who, shell, Home::Organizations)
+async fn of<B: Book>(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    ask(&ws, &who, shell, B::home(None))
 }
 
 async fn of_collection(
@@ -126,22 +122,13 @@ async fn of_collection(
     ask(&ws, &who, shell, Home::Collection(id))
 }
 
-async fn send_contacts(
+async fn send_to<B: Book>(
     ws: Ws,
     who: Person,
     shell: Shell,
     request: Request,
 ) -> Result<Response, PageError> {
-    send((ws, who, shell), Home::Contacts, request).await
-}
-
-async fn send_organizations(
-    ws: Ws,
-    who: Person,
-    shell: Shell,
-    request: Request,
-) -> Result<Response, PageError> {
-    send((ws, who, shell), Home::Organizations, request).await
+    send((ws, who, shell), B::home(None), request).await
 }
 
 async fn send_collection(
@@ -191,7 +178,8 @@ async fn send(
             Ok(Hx::from_headers(&parts.headers).go_to(&ws.url(&format!("imports/{}", import.id))))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::TooLarge) => {
-            let page = ws.read(|snap| new_page(&scene(&ws, &who, snap)?, snap, shell, home))?;
+            let page =
+                ws.read(|snap| new_page(&Scene::new(&ws, &who, snap)?, snap, shell, home))?;
             let page = NewPage { error: error.to_string(), pasted, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -275,7 +263,7 @@ async fn shown(
     ws.look(move |ws| {
         ws.read(|snap| {
             let import = super::found(snap, id)?;
-            let scene = scene(ws, &who, snap)?;
+            let scene = Scene::new(ws, &who, snap)?;
             let is_draft = import.state == ImportState::Draft;
             let table = if is_draft { Some(table(ws, &import)?) } else { None };
             let seen = table.as_ref().map(|table| preview(ws, snap, (&import, table), &who));
@@ -332,8 +320,9 @@ fn page(
         }),
         header_row: table.map_or_else(String::new, |table| table.header_row.to_string()),
         clashes: Clash::ALL
-            .map(|(one, word, label)| Choice::new(word, label, one == import.clash))
-            .to_vec(),
+            .iter()
+            .map(|one| Choice::new(one.word(), one.label(), *one == import.clash))
+            .collect(),
         decimal_comma: import.decimal_comma,
         month_first: import.month_first,
         add_choices: import.add_choices,
@@ -368,12 +357,12 @@ fn columns_of(
             let chosen = mapped.goes == Goes::Field(field.key.clone());
             targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
         }
-        for (kind, word, label) in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             if kind != Kind::Relation {
                 let chosen = mapped.goes == Goes::New(kind);
                 targets.push(Choice::new(
-                    format!("new:{word}"),
-                    format!("New field: {label}"),
+                    format!("new:{}", kind.word()),
+                    format!("New field: {}", kind.label()),
                     chosen,
                 ));
             }
@@ -386,10 +375,6 @@ fn columns_of(
         });
     }
     Ok(all)
-}
-
-fn text<'t>(typed: &'t Map<String, Value>, key: &str) -> &'t str {
-    typed.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Where a column goes, by the word of a form or of the API.
@@ -408,7 +393,7 @@ async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
-    Form(typed): Form<Map<String, Value>>,
+    Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let import = ws.read(|snap| super::found(snap, id))?;
     let sheet: u32 = text(&typed, "sheet").parse().unwrap_or(import.sheet);
@@ -429,7 +414,7 @@ async fn save(
         });
         ImportPatch {
             columns: Some(mapped.collect()),
-            clash: Clash::of(text(&typed, "clash")),
+            clash: text(&typed, "clash").parse().ok(),
             decimal_comma: Some(typed.contains_key("decimal_comma")),
             month_first: Some(typed.contains_key("month_first")),
             add_choices: Some(typed.contains_key("add_choices")),
@@ -471,23 +456,12 @@ async fn other(
     .await
 }
 
-/// What is done to an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Cancel,
-    Undo,
-    GoOn,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "cancel" => Ok(Self::Cancel),
-            "undo" => Ok(Self::Undo),
-            "on" => Ok(Self::GoOn),
-            _ => Err(()),
-        }
+path_words! {
+    /// What is done to an import.
+    Verb {
+        Cancel = "cancel",
+        Undo = "undo",
+        GoOn = "on",
     }
 }
 

@@ -4,12 +4,14 @@ use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, ImportId, Part, Timestamp, TypedId as _};
 use noun::Kind;
 use serde::{Deserialize, Serialize};
-use store::{BlobId, BlobRefs, Class, OnDelete, Record, Refs, Table};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 use super::{Collection, Home};
 
 /// Imports.
 pub const IMPORTS: Table = Table::new(320, "imports");
+/// Imports whose rows are coming in.
+pub const IMPORTS_RUNNING: Index = Index::multi(321, "imports_running");
 /// The most problems that an import keeps.
 pub const MAX_PROBLEMS: usize = 500;
 
@@ -33,40 +35,19 @@ pub struct Mapped {
     pub goes: Goes,
 }
 
-/// What becomes of a row whose record is here already. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Clash {
-    /// It is left out.
-    #[default]
-    Skip,
-    /// It fills what is empty.
-    Fill,
-    /// What it says takes the place of what is here.
-    Overwrite,
-    /// It becomes another record.
-    New,
-}
-
-impl Clash {
-    /// Word and label of all of them.
-    pub const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::Skip, "skip", "Leave them as they are"),
-        (Self::Fill, "fill", "Fill only what is empty"),
-        (Self::Overwrite, "overwrite", "Take the values of the file"),
-        (Self::New, "new", "Add them once more"),
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("skip", |(_, word, _)| *word)
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, one, _)| *one == word).map(|(one, ..)| *one)
+kernel::words! {
+    /// What becomes of a row whose record is here already.
+    #[derive(Default)]
+    Clash {
+        /// It is left out.
+        #[default]
+        Skip = "skip", "Leave them as they are";
+        /// It fills what is empty.
+        Fill = "fill", "Fill only what is empty";
+        /// What it says takes the place of what is here.
+        Overwrite = "overwrite", "Take the values of the file";
+        /// It becomes another record.
+        New = "new", "Add them once more";
     }
 }
 
@@ -183,9 +164,15 @@ impl Record for Import {
     const TABLE: Table = IMPORTS;
     // An undo of the rows must not take the account of them back.
     const CLASS: Class = Class::Sealed;
+    const INDEXES: &'static [Index] = &[IMPORTS_RUNNING];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|import, refs| refs.one(import.file));
     fn id(&self) -> ImportId {
         self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.state == ImportState::Running {
+            keys.entry(IMPORTS_RUNNING);
+        }
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Collection>(1, self.home.collection(), OnDelete::Cascade);

@@ -13,8 +13,10 @@ use kernel::ids;
 pub use collection::{BY_NAME, COLLECTIONS, Collection};
 pub use field::{BY_KEY, FIELDS, FieldDef, Home};
 pub use import::{
-    Clash, Counts, Goes, IMPORTS, Import, ImportState, MAX_PROBLEMS, Mapped, RowProblem,
+    Clash, Counts, Goes, IMPORTS, IMPORTS_RUNNING, Import, ImportState, MAX_PROBLEMS, Mapped,
+    RowProblem,
 };
+pub(crate) use row::of_table;
 pub use row::{
     Book, CONTACTS, CONTACTS_BY_EMAIL, CONTACTS_BY_IDENTITY, Contacts, NAME, ORGANIZATIONS,
     ORGANIZATIONS_BY_IDENTITY, Organizations, RECORDS, RECORDS_BY_HOME, RECORDS_BY_IDENTITY,

@@ -107,6 +107,28 @@ book!(
     None, RECORD, "records", |collection| collection.map_or(Home::Contacts, Home::Collection)
 );
 
+/// Does something with the book whose rows a table has; what is no table of rows is taken for records.
+macro_rules! of_table {
+    ($table:expr, $book:ident => $body:expr) => {
+        match $table {
+            table if table == $crate::model::CONTACTS.number => {
+                type $book = $crate::model::Contacts;
+                $body
+            }
+            table if table == $crate::model::ORGANIZATIONS.number => {
+                type $book = $crate::model::Organizations;
+                $body
+            }
+            _ => {
+                type $book = $crate::model::Records;
+                $body
+            }
+        }
+    };
+}
+
+pub(crate) use of_table;
+
 /// A record of cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<B: Book> {
@@ -146,7 +168,7 @@ impl<B: Book> Row<B> {
 
 /// The stamps of a row, and its cells at rest.
 #[derive(Serialize, Deserialize)]
-struct Plain<I> {
+struct Plain<I, C> {
     id: I,
     collection: Option<CollectionId>,
     #[serde(with = "millisecond::required")]
@@ -155,7 +177,7 @@ struct Plain<I> {
     updated_at: Timestamp,
     #[serde(with = "millisecond::optional")]
     archived_at: Option<Timestamp>,
-    cells: Cells,
+    cells: C,
 }
 
 /// Names of fields that no cell has.
@@ -170,7 +192,7 @@ impl<B: Book> Serialize for Row<B> {
                 created_at: self.created_at,
                 updated_at: self.updated_at,
                 archived_at: self.archived_at,
-                cells: self.cells.clone(),
+                cells: &self.cells,
             };
             return plain.serialize(serializer);
         }
@@ -189,7 +211,7 @@ impl<B: Book> Serialize for Row<B> {
 
 impl<'de, B: Book> Deserialize<'de> for Row<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let plain: Plain<B::Id> = match deserializer.is_human_readable() {
+        let plain: Plain<B::Id, Cells> = match deserializer.is_human_readable() {
             false => Plain::deserialize(deserializer)?,
             true => {
                 let mut map =

@@ -17,73 +17,44 @@ pub const BY_ORGANIZATION: Index = Index::multi(314, "interactions_by_organizati
 /// The day of a follow-up that nobody has done yet.
 pub const BY_DUE: Index = Index::multi(315, "interactions_by_due");
 
-/// The kind of a talk. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TalkKind {
-    /// Mail.
-    Email,
-    /// A call.
-    Call,
-    /// A meeting.
-    Meeting,
-    /// A message on LinkedIn.
-    LinkedinMessage,
-    /// Another message.
-    Dm,
-    /// An introduction.
-    Intro,
-    /// A coffee.
-    Coffee,
-    /// An event.
-    Event,
-    /// A note: nobody talked.
-    Note,
-    /// Something else.
-    Other,
+kernel::words! {
+    /// The kind of a talk.
+    TalkKind {
+        /// Mail.
+        Email = "email", "Email";
+        /// A call.
+        Call = "call", "Call";
+        /// A meeting.
+        Meeting = "meeting", "Meeting";
+        /// A message on LinkedIn.
+        LinkedinMessage = "linkedin_message", "LinkedIn message";
+        /// Another message.
+        Dm = "dm", "Direct message";
+        /// An introduction.
+        Intro = "intro", "Introduction";
+        /// A coffee.
+        Coffee = "coffee", "Coffee";
+        /// An event.
+        Event = "event", "Event";
+        /// A note: nobody talked.
+        Note = "note", "Note";
+        /// Something else.
+        Other = "other", "Other";
+    }
 }
 
 impl TalkKind {
-    /// All of them, with the word on the wire, the word for people and the icon.
-    pub const ALL: [(Self, &'static str, &'static str, &'static str); 10] = [
-        (Self::Email, "email", "Email", "mail"),
-        (Self::Call, "call", "Call", "phone"),
-        (Self::Meeting, "meeting", "Meeting", "users"),
-        (Self::LinkedinMessage, "linkedin_message", "LinkedIn message", "comment"),
-        (Self::Dm, "dm", "Direct message", "comment"),
-        (Self::Intro, "intro", "Introduction", "users"),
-        (Self::Coffee, "coffee", "Coffee", "users"),
-        (Self::Event, "event", "Event", "calendar"),
-        (Self::Note, "note", "Note", "doc"),
-        (Self::Other, "other", "Other", "comment"),
-    ];
-
-    fn row(self) -> (Self, &'static str, &'static str, &'static str) {
-        Self::ALL.into_iter().find(|(one, ..)| *one == self).unwrap_or(Self::ALL[9])
-    }
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        self.row().1
-    }
-
-    /// The word for people.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        self.row().2
-    }
-
     /// Its icon.
     #[must_use]
     pub fn glyph(self) -> &'static str {
-        self.row().3
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, one, ..)| *one == word).map(|(one, ..)| *one)
+        match self {
+            Self::Email => "mail",
+            Self::Call => "phone",
+            Self::Meeting | Self::Intro | Self::Coffee => "users",
+            Self::Event => "calendar",
+            Self::Note => "doc",
+            Self::LinkedinMessage | Self::Dm | Self::Other => "comment",
+        }
     }
 
     /// Whether somebody was in touch: a note alone is none.
@@ -93,14 +64,14 @@ impl TalkKind {
     }
 }
 
-/// Who spoke to whom. Stored by position: only ever appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// They to us.
-    Inbound,
-    /// We to them.
-    Outbound,
+kernel::words! {
+    /// Who spoke to whom.
+    Way {
+        /// They to us.
+        Inbound = "inbound", "Received";
+        /// We to them.
+        Outbound = "outbound", "Sent";
+    }
 }
 
 /// A talk, or a note.

@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use jiff::civil::Date;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use app::{App, Ws};
+use features::tasks::queries::scene::Scene;
 use kernel::{Problem as _, ProblemKind, TypedId as _};
 use noun::Names as _;
 use store::{ReadExt as _, WriteTx};
@@ -16,29 +16,25 @@ use web::flash;
 use web::hx::{Ask, Hx};
 use web::idempotency::FormOnce;
 use web::parts::Tone;
+use web::path_words;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use super::list_url;
-use super::show::{new_form, refused, scene};
+use super::show::{new_form, refused};
 use crate::columns;
 use crate::error::CrmError;
 use crate::model::{
-    Book, CONTACTS, CollectionId, ContactId, Contacts, OrganizationId, Organizations, Records, Row,
-    Suggestion, SuggestionId, Talk, TalkId, TalkKind, Way,
+    Book, CONTACTS, CollectionId, ContactId, OrganizationId, Suggestion, SuggestionId, Talk,
+    TalkId, of_table,
 };
 use crate::names::{Known, person};
 use crate::queries;
 use crate::rules::{self, Sent, TalkPatch};
+use crate::typed::{Typed, given, text};
 
 /// The most rows that one press changes.
 pub(super) const MOST: usize = 1_000;
-
-type Typed = Map<String, Value>;
-
-fn text<'t>(typed: &'t Typed, key: &str) -> &'t str {
-    typed.get(key).and_then(Value::as_str).unwrap_or_default()
-}
 
 /// What a form sent for the fields of a row; what HQ's own forms add to it is left out.
 fn values(typed: &Typed) -> Typed {
@@ -87,7 +83,7 @@ pub(super) async fn make<B: Book>(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
-            let scene = scene(&ws, &who, snap)?;
+            let scene = Scene::new(&ws, &who, snap)?;
             new_form::<B>(&scene, snap, shell, (collection, &typed, &error.fields()))
         }),
         Err(error) => Err(error.into()),
@@ -135,7 +131,7 @@ pub(super) async fn save<B: Book>(
         return Ok((status, Ask::new().toast(Tone::Danger, &told), "").into_response());
     }
     ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         refused::<B>(&scene, snap, shell, (id, &told, typed))
     })
 }
@@ -170,21 +166,14 @@ fn unchanged<B: Book>(
     Ok(())
 }
 
-/// What is done with one press to a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Verb {
-    Archive,
-    Restore,
-    Remove,
-    Right,
-    Move,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        serde_json::from_value(Value::from(text)).map_err(|_| ())
+path_words! {
+    /// What is done with one press to a record.
+    pub(super) Verb {
+        Archive = "archive",
+        Restore = "restore",
+        Remove = "remove",
+        Right = "right",
+        Move = "move",
     }
 }
 
@@ -198,7 +187,7 @@ pub(super) async fn act<B: Book>(
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let (id, list) = ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
         Ok::<_, CrmError>((row.id, list_url::<B>(&scene, row.collection)))
     })?;
@@ -338,7 +327,7 @@ pub(super) async fn log<B: Book>(
             hx.go_to(&ws.url(&format!("{}/{id}", B::PATH))),
         )),
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
-            let scene = scene(&ws, &who, snap)?;
+            let scene = Scene::new(&ws, &who, snap)?;
             let told = web::form::sentence(&error.to_string());
             refused::<B>(&scene, snap, shell, (id, &told, typed))
         }),
@@ -347,7 +336,6 @@ pub(super) async fn log<B: Book>(
 }
 
 fn patch_of(typed: &Typed, who: &Person) -> Result<TalkPatch, CrmError> {
-    let given = |key: &str| typed.get(key).and_then(Value::as_str).map(str::to_owned);
     let occurred_at = match text(typed, "occurred_on") {
         "" => None,
         on => {
@@ -361,34 +349,24 @@ fn patch_of(typed: &Typed, who: &Person) -> Result<TalkPatch, CrmError> {
         }
     };
     Ok(TalkPatch {
-        kind: TalkKind::of(text(typed, "kind")),
-        way: Some(match text(typed, "way") {
-            "inbound" => Some(Way::Inbound),
-            "outbound" => Some(Way::Outbound),
-            _ => None,
-        }),
-        subject: given("subject"),
-        body: given("body"),
+        kind: text(typed, "kind").parse().ok(),
+        // ok: a direction that nobody chose is not known.
+        way: Some(text(typed, "way").parse().ok()),
+        subject: given(typed, "subject"),
+        body: given(typed, "body"),
         occurred_at,
-        next_action: given("next_action"),
+        next_action: given(typed, "next_action"),
         next_on: Some(day(text(typed, "next_on"))?),
         next_done: None,
     })
 }
 
-/// What is done with one press to a talk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum TalkVerb {
-    Done,
-    Snooze,
-    Remove,
-}
-
-impl std::str::FromStr for TalkVerb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        serde_json::from_value(Value::from(text)).map_err(|_| ())
+path_words! {
+    /// What is done with one press to a talk.
+    pub(super) TalkVerb {
+        Done = "done",
+        Snooze = "snooze",
+        Remove = "remove",
     }
 }
 
@@ -443,18 +421,11 @@ fn talk_place(talk: &Talk) -> String {
     }
 }
 
-/// Takes a suggestion over, or drops it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Decision {
-    Take,
-    Drop,
-}
-
-impl std::str::FromStr for Decision {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        serde_json::from_value(Value::from(text)).map_err(|_| ())
+path_words! {
+    /// Takes a suggestion over, or drops it.
+    pub(super) Decision {
+        Take = "take",
+        Drop = "drop",
     }
 }
 
@@ -471,16 +442,9 @@ pub(super) async fn decide(
         .write(&who, move |tx| {
             let one: Option<Suggestion> = tx.get(id)?;
             let table = one.map_or(0, |one| one.row.table);
-            let at = |path: &str, id: uuid::Uuid| format!("{path}/{id}");
-            Ok::<_, CrmError>(if table == Contacts::TABLE.number {
-                let row: Row<Contacts> = rules::decide(tx, id, take)?;
-                at(Contacts::PATH, row.id.uuid())
-            } else if table == Organizations::TABLE.number {
-                let row: Row<Organizations> = rules::decide(tx, id, take)?;
-                at(Organizations::PATH, row.id.uuid())
-            } else {
-                let row: Row<Records> = rules::decide(tx, id, take)?;
-                at(Records::PATH, row.id.uuid())
+            of_table!(table, B => {
+                let row = rules::decide::<B>(tx, id, take)?;
+                Ok::<_, CrmError>(format!("{}/{}", B::PATH, row.id))
             })
         })
         .await?;

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value};
 
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
@@ -17,17 +16,19 @@ use web::html;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::live::Live;
+use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use super::list::{Wish, answer, page};
-use super::show::{new_form, scene};
+use super::show::new_form;
 use super::{acts, export};
 use crate::error::CrmError;
 use crate::model::{Collection, RECORDS_BY_HOME, Records};
 use crate::queries;
 use crate::rules::{self, CollectionPatch};
+use crate::typed::{Typed, given};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -112,19 +113,18 @@ fn all(scene: &Scene, read: &dyn Read, shell: Shell) -> Result<IndexPage, CrmErr
 }
 
 async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
-    let page = ws.read(|snap| all(&scene(&ws, &who, snap)?, snap, shell))?;
+    let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
     }
 }
 
-fn patch(typed: &Map<String, Value>) -> CollectionPatch {
-    let given = |key: &str| typed.get(key).and_then(Value::as_str).map(str::to_owned);
+fn patch(typed: &Typed) -> CollectionPatch {
     CollectionPatch {
-        name: given("name"),
-        icon: given("icon"),
-        description: given("description"),
+        name: given(typed, "name"),
+        icon: given(typed, "icon"),
+        description: given(typed, "description"),
         archived: None,
     }
 }
@@ -135,7 +135,7 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<Map<String, Value>>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let wanted = patch(&typed);
     let made = ws
@@ -153,7 +153,7 @@ async fn create(
             Ok(flash::say(&app, words, hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let page = ws.read(|snap| all(&scene(&ws, &who, snap)?, snap, shell))?;
+            let page = ws.read(|snap| all(&Scene::new(&ws, &who, snap)?, snap, shell))?;
             let again = patch(&typed);
             let page = IndexPage {
                 name: again.name.unwrap_or_default(),
@@ -180,7 +180,12 @@ async fn show(
         .look(move |ws| {
             ws.read(|snap| {
                 let collection = queries::collection(snap, &said)?;
-                page::<Records>(&scene(ws, &who, snap)?, snap, shell, (Some(&collection), &wish))
+                page::<Records>(
+                    &Scene::new(ws, &who, snap)?,
+                    snap,
+                    shell,
+                    (Some(&collection), &wish),
+                )
             })
         })
         .await?;
@@ -192,12 +197,12 @@ async fn new(
     who: Person,
     shell: Shell,
     Path(said): Path<String>,
-    Query(typed): Query<Map<String, Value>>,
+    Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
         let id = queries::collection(snap, &said)?.id;
         let none: &[FieldError] = &[];
-        new_form::<Records>(&scene(&ws, &who, snap)?, snap, shell, (Some(id), &typed, none))
+        new_form::<Records>(&Scene::new(&ws, &who, snap)?, snap, shell, (Some(id), &typed, none))
     })
 }
 
@@ -208,31 +213,19 @@ async fn add(
     hx: Hx,
     shell: Shell,
     Path(said): Path<String>,
-    FormOnce(typed, once): FormOnce<Map<String, Value>>,
+    FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     acts::make::<Records>((app, ws, who), (hx, shell), Some(id), (typed, once)).await
 }
 
-/// What is done to a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Rename,
-    Archive,
-    Restore,
-    Remove,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "rename" => Ok(Self::Rename),
-            "archive" => Ok(Self::Archive),
-            "restore" => Ok(Self::Restore),
-            "remove" => Ok(Self::Remove),
-            _ => Err(()),
-        }
+path_words! {
+    /// What is done to a collection.
+    Verb {
+        Rename = "rename",
+        Archive = "archive",
+        Restore = "restore",
+        Remove = "remove",
     }
 }
 
@@ -242,7 +235,7 @@ async fn act(
     who: Person,
     hx: Hx,
     Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<Map<String, Value>>,
+    Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     let one = ws

@@ -1,16 +1,15 @@
 //! Cells and fields of forms as templates draw them.
 
 use features::tasks::queries::scene::Scene;
+use jiff::civil::Date;
 use kernel::{Actor, Cause, FieldError, Hue, TypedId as _};
 use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::parts::{Choice, Face};
-use web::time::RelTime;
+use web::time::{Due, RelTime, Work};
 
 use super::Look;
-use crate::model::{
-    Book, CONTACTS, Contacts, ORGANIZATIONS, Organizations, RECORDS, Records, Row, Suggestion,
-};
+use crate::model::{Book, Row, Suggestion, of_table};
 
 /// How many names a field offers.
 const OFFERS: usize = 200;
@@ -25,11 +24,11 @@ pub(super) struct Shown {
     /// Whether that is outside of HQ.
     pub out: bool,
     /// A choice's colour.
-    pub colour: &'static str,
+    pub colour: String,
     /// Somebody.
     pub face: Option<Face>,
     /// Tags and other choices: colour and label.
-    pub tags: Vec<(&'static str, String)>,
+    pub tags: Vec<(String, String)>,
     /// A bar of a hundred.
     pub share: Option<u8>,
     /// Whether an agent wrote it and nobody has checked it yet.
@@ -48,13 +47,14 @@ impl Shown {
 }
 
 /// A colour as the style sheet calls it.
-pub(super) fn hue(colour: Hue) -> &'static str {
-    const WORDS: [&str; 12] = [
-        "red", "orange", "amber", "yellow", "lime", "green", "teal", "cyan", "blue", "indigo",
-        "violet", "pink",
-    ];
-    let found = Hue::ALL.iter().zip(WORDS).find(|(one, _)| **one == colour);
-    found.map_or("", |(_, word)| word)
+pub(super) fn hue(colour: Hue) -> String {
+    colour.label().to_lowercase()
+}
+
+/// What a day means for something that is to be done by then.
+pub(super) fn day_tone(day: Date, today: Date) -> &'static str {
+    let work = if day < today { Work::Late } else { Work::Open };
+    Due::new(day, today, work).tone.as_str()
 }
 
 /// A value as a list or a page shows it.
@@ -68,7 +68,8 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
         ..Shown::default()
     };
     let hue = |key: &str| {
-        column.choices.iter().find(|choice| choice.key == key).map_or("", |one| hue(one.colour))
+        let found = column.choices.iter().find(|choice| choice.key == key);
+        found.map_or_else(String::new, |one| hue(one.colour))
     };
     match value {
         FieldValue::Choice(key) => shown.colour = hue(key),
@@ -89,11 +90,7 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
         }
         FieldValue::Refers(target) => {
             let id = crate::model::ContactId::from_uuid(target.id);
-            let at = match target.table {
-                table if table == CONTACTS.number => Contacts::PATH,
-                table if table == ORGANIZATIONS.number => Organizations::PATH,
-                _ => Records::PATH,
-            };
+            let at = of_table!(target.table, B => B::PATH);
             shown.href = scene.ws.url(&format!("{at}/{id}"));
         }
         FieldValue::At(at) => {
@@ -282,12 +279,7 @@ fn offers(read: &dyn Read, table: u16) -> Result<Vec<String>, StoreError> {
         let here = newest.into_iter().filter(|row| row.archived_at.is_none());
         Ok(here.map(|row| row.name().to_owned()).collect())
     }
-    match table {
-        t if t == CONTACTS.number => names::<Contacts>(read),
-        t if t == ORGANIZATIONS.number => names::<Organizations>(read),
-        t if t == RECORDS.number => names::<Records>(read),
-        _ => Ok(Vec::new()),
-    }
+    of_table!(table, B => names::<B>(read))
 }
 
 /// Puts what is wrong beside its field; gives what belongs to none.

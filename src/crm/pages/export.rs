@@ -4,18 +4,18 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
 use app::Ws;
+use features::tasks::queries::scene::Scene;
 use sheet::CsvWriter;
-use store::StoreError;
+use store::{ReadExt as _, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::session::Person;
 
 use super::Look;
 use super::list::Wish;
-use super::show::scene;
 use crate::error::CrmError;
 use crate::list;
-use crate::model::{Book, CollectionId, Records};
+use crate::model::{Book, CollectionId, Records, Row};
 use crate::queries;
 
 /// The list of a book as a file.
@@ -62,24 +62,16 @@ fn rows<B: Book>(
 ) -> Result<Vec<u8>, CrmError> {
     let failed = |error: std::io::Error| CrmError::Store(StoreError::Failed(error.to_string()));
     ws.read(|snap| {
-        let scene = scene(ws, who, snap)?;
+        let scene = Scene::new(ws, who, snap)?;
         let home = B::home(collection);
         let look = Look::new(&scene, snap, home)?;
         let around = look.around(&scene, snap, home)?;
-        let asked = list::Asked {
-            q: wish.q.clone(),
-            sort: wish.sort.clone(),
-            collection,
-            archived: !wish.archived.is_empty(),
-        };
-        let found = list::find::<B>(snap, &asked, &around)?;
-        if let Some(problem) = found.problems.first() {
-            return Err(CrmError::field("q", problem));
-        }
+        let found = list::find::<B>(snap, &wish.asked(collection), &around)?.understood()?;
         let mut csv = CsvWriter::new(Vec::new());
         csv.row(look.columns.iter().map(|column| column.label.as_str())).map_err(failed)?;
         for id in found.ids {
-            let row = queries::get_rev::<B>(snap, id)?.0;
+            // The columns of the list may know of a row that this snapshot does not have.
+            let Some(row) = snap.get::<Row<B>>(id)? else { continue };
             let cell = |column: &noun::Column| {
                 let value = row.value(&column.key);
                 value.map_or_else(String::new, |value| column.written(value, &look.known))

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use app::{App, Ws};
 use features::tasks::queries::scene::Scene;
@@ -18,16 +17,17 @@ use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::{self, Tab};
+use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
-use super::show::scene;
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
 use crate::model::{CONTACTS, Home, ORGANIZATIONS, RECORDS};
 use crate::queries;
 use crate::rules::{self, FieldPatch};
+use crate::typed::{Typed, given, text};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -69,7 +69,7 @@ struct StageView {
     colours: Vec<parts::Choice>,
     stands: Vec<parts::Choice>,
     chance: String,
-    colour: &'static str,
+    colour: String,
 }
 
 struct FieldView {
@@ -83,7 +83,7 @@ struct FieldView {
     fixed: bool,
     has_choices: bool,
     choices: String,
-    choice_labels: Vec<(&'static str, String)>,
+    choice_labels: Vec<(String, String)>,
     is_number: bool,
     look: String,
     agents: Vec<parts::Choice>,
@@ -105,12 +105,12 @@ struct FieldsPage {
     targets: Vec<parts::Choice>,
     may_write: bool,
     error: String,
-    typed: Map<String, Value>,
+    typed: Typed,
 }
 
 impl FieldsPage {
     fn typed(&self, key: &str) -> &str {
-        self.typed.get(key).and_then(Value::as_str).unwrap_or_default()
+        text(&self.typed, key)
     }
 }
 
@@ -143,7 +143,7 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<Fiel
         }),
         fields: columns.iter().filter(|column| column.key != STAGE).map(field_view).collect(),
         kinds: kinds
-            .map(|(kind, word, label)| parts::Choice::new(*word, *label, *kind == Kind::Text))
+            .map(|kind| parts::Choice::new(kind.word(), kind.label(), *kind == Kind::Text))
             .collect(),
         targets: vec![
             parts::Choice::new("contacts", "Contacts", true),
@@ -152,7 +152,7 @@ fn page(scene: &Scene, read: &dyn Read, shell: Shell, home: Home) -> Result<Fiel
         ],
         may_write: scene.may_write,
         error: String::new(),
-        typed: Map::new(),
+        typed: Typed::new(),
         shell,
         url,
         of,
@@ -171,8 +171,9 @@ fn stage_view(choice: Option<&Choice>) -> StageView {
             .map(|hue| parts::Choice::new(hue.word(), hue.label(), *hue == colour))
             .collect(),
         stands: Stands::ALL
-            .map(|(one, word, label)| parts::Choice::new(word, label, one == stands))
-            .to_vec(),
+            .iter()
+            .map(|one| parts::Choice::new(one.word(), one.label(), *one == stands))
+            .collect(),
         chance: choice.map_or_else(String::new, |choice| choice.chance.to_string()),
         colour: super::draw::hue(colour),
     }
@@ -197,12 +198,9 @@ fn field_view(column: &Column) -> FieldView {
             .collect(),
         is_number: column.kind.is_number(),
         look: column.look.word(),
-        agents_label: agents
-            .clone()
-            .find(|(one, ..)| *one == column.agents)
-            .map_or("", |(.., label)| *label),
+        agents_label: column.agents.label(),
         agents: agents
-            .map(|(one, word, label)| parts::Choice::new(*word, *label, *one == column.agents))
+            .map(|one| parts::Choice::new(one.word(), one.label(), *one == column.agents))
             .collect(),
         key: column.key.clone(),
         label: column.label.clone(),
@@ -216,22 +214,17 @@ async fn show(
     shell: Shell,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
-    let page =
-        ws.read(|snap| page(&scene(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?))?;
+    let page = ws
+        .read(|snap| page(&Scene::new(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?))?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
     }
 }
 
-fn text<'t>(typed: &'t Map<String, Value>, key: &str) -> &'t str {
-    typed.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// What a form says of a field.
-fn patch(typed: &Map<String, Value>) -> Result<FieldPatch, CrmError> {
-    let given = |key: &str| typed.get(key).and_then(Value::as_str);
-    let look = match given("look").map(str::trim) {
+fn patch(typed: &Typed) -> Result<FieldPatch, CrmError> {
+    let look = match given(typed, "look").as_deref().map(str::trim) {
         Some(word) => {
             Some(Look::of(&word.to_lowercase()).or_else(|| Look::of(word)).ok_or_else(|| {
                 CrmError::field(
@@ -243,20 +236,20 @@ fn patch(typed: &Map<String, Value>) -> Result<FieldPatch, CrmError> {
         None => None,
     };
     Ok(FieldPatch {
-        label: given("label").map(str::to_owned),
-        kind: given("kind").and_then(Kind::of),
+        label: given(typed, "label"),
+        kind: Kind::of(text(typed, "kind")),
         look,
-        group: given("group").map(str::to_owned),
+        group: given(typed, "group"),
         choices: None,
-        required: given("form").map(|_| given("required").is_some()),
-        to: match given("to") {
+        required: typed.contains_key("form").then(|| typed.contains_key("required")),
+        to: match given(typed, "to").as_deref() {
             Some("organizations") => Some(ORGANIZATIONS.number),
             Some("records") => Some(RECORDS.number),
             Some(_) => Some(CONTACTS.number),
             None => None,
         },
-        about: given("about").map(str::to_owned),
-        agents: given("agents").and_then(AgentsMay::of),
+        about: given(typed, "about"),
+        agents: text(typed, "agents").parse().ok(),
     })
 }
 
@@ -271,7 +264,7 @@ async fn make(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Map<String, Value>>,
+    Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
     let made = match patch(&typed) {
@@ -291,7 +284,7 @@ async fn make(
 fn finish(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
-    (home, typed): (Home, Map<String, Value>),
+    (home, typed): (Home, Typed),
     done: Result<String, CrmError>,
 ) -> Result<Response, PageError> {
     match done {
@@ -300,7 +293,7 @@ fn finish(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
-            let page = ws.read(|snap| page(&scene(&ws, &who, snap)?, snap, shell, home))?;
+            let page = ws.read(|snap| page(&Scene::new(&ws, &who, snap)?, snap, shell, home))?;
             let page = FieldsPage { error: web::form::sentence(&error.to_string()), typed, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -308,23 +301,12 @@ fn finish(
     }
 }
 
-/// What is done to a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Save,
-    Stages,
-    Remove,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "save" => Ok(Self::Save),
-            "stages" => Ok(Self::Stages),
-            "remove" => Ok(Self::Remove),
-            _ => Err(()),
-        }
+path_words! {
+    /// What is done to a field.
+    Verb {
+        Save = "save",
+        Stages = "stages",
+        Remove = "remove",
     }
 }
 
@@ -335,7 +317,7 @@ async fn act(
     hx: Hx,
     shell: Shell,
     Path2(key, verb): Path2<String, Verb>,
-    Form(typed): Form<Map<String, Value>>,
+    Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
     let sent = typed.clone();
@@ -369,7 +351,7 @@ async fn act(
 }
 
 /// The stages of the form, in the order of its numbers; a stage without a name goes.
-fn stages(typed: &Map<String, Value>) -> Vec<Choice> {
+fn stages(typed: &Typed) -> Vec<Choice> {
     let mut all = Vec::new();
     for n in 0..200 {
         let field = |name: &str| text(typed, &format!("{name}.{n}"));
@@ -389,7 +371,7 @@ fn stages(typed: &Map<String, Value>) -> Vec<Choice> {
                     key => key.to_owned(),
                 },
                 colour: field("colour").parse().unwrap_or(choice.colour),
-                stands: Stands::of(field("stands")).unwrap_or_default(),
+                stands: field("stands").parse().unwrap_or_default(),
                 chance: field("chance").parse::<u8>().unwrap_or(0).min(100),
                 ..choice
             },
@@ -404,7 +386,7 @@ async fn start(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Map<String, Value>>,
+    Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
     let key = text(&typed, "preset").to_owned();
     ws.write(&who, move |tx| rules::start_with(tx, &key)).await?;

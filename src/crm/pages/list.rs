@@ -10,8 +10,8 @@ use app::Ws;
 use features::tasks::queries::due as days;
 use features::tasks::queries::scene::Scene;
 use kernel::TypedId as _;
-use noun::{Column, Decimal, FieldValue, Look as Shows, Stands};
-use store::{Read, ReadExt as _};
+use noun::{Column, Decimal, Look as Shows, Stands};
+use store::Read;
 use web::error::PageError;
 use web::extract::Query;
 use web::format;
@@ -28,15 +28,13 @@ use super::fields::word_of;
 use super::{Look, list_url, row_url};
 use crate::columns::{self, STAGE};
 use crate::error::CrmError;
-use crate::list;
-use crate::model::{Book, Collection, ContactId, Home, NAME, Row};
+use crate::list::{self, AtStage};
+use crate::model::{Book, Collection, CollectionId, ContactId, Home, NAME, Row};
 use crate::queries;
 use crate::rules::PRESETS;
 
 /// Rows of a table at once.
 const PAGE: usize = 100;
-/// Cards of a column at once.
-const CARDS: usize = 50;
 
 /// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -49,6 +47,18 @@ pub(super) struct Wish {
     pub archived: String,
     pub from: usize,
     pub part: String,
+}
+
+impl Wish {
+    /// What it asks of the rows.
+    pub fn asked(&self, collection: Option<CollectionId>) -> list::Asked {
+        list::Asked {
+            q: self.q.clone(),
+            sort: self.sort.clone(),
+            collection,
+            archived: !self.archived.is_empty(),
+        }
+    }
 }
 
 /// The head of a column.
@@ -79,7 +89,7 @@ pub(super) struct Line {
 pub(super) struct Lane {
     value: String,
     label: String,
-    colour: &'static str,
+    colour: String,
     tone: &'static str,
     total: usize,
     sum: String,
@@ -127,7 +137,7 @@ pub(super) struct ListPage {
     lanes: Vec<Lane>,
     board: bool,
     figures: Vec<Figure>,
-    stages: Vec<(String, String, &'static str)>,
+    stages: Vec<(String, String, String)>,
     presets: Vec<(&'static str, &'static str, &'static str)>,
     preset_url: String,
     untouched: bool,
@@ -145,8 +155,7 @@ pub(super) async fn list<B: Book>(
     let page = ws
         .look(move |ws| {
             ws.read(|snap| {
-                let scene = Scene::new(ws, &who, snap)
-                    .map_err(|error| CrmError::Refused(error.to_string()))?;
+                let scene = Scene::new(ws, &who, snap)?;
                 page::<B>(&scene, snap, shell, (None, &wish))
             })
         })
@@ -194,12 +203,7 @@ pub(super) fn page<B: Book>(
     let home = B::home(id);
     let look = Look::new(scene, read, home)?;
     let around = look.around(scene, read, home)?;
-    let asked = list::Asked {
-        q: wish.q.clone(),
-        sort: wish.sort.clone(),
-        collection: id,
-        archived: !wish.archived.is_empty(),
-    };
+    let asked = wish.asked(id);
     let found = list::find::<B>(read, &asked, &around)?;
     let base = list_url::<B>(scene, id);
     let board = wish.layout == "board" && look.columns.iter().any(|column| column.key == STAGE);
@@ -292,7 +296,7 @@ fn layouts(base: &str, wish: &Wish, has_stages: bool) -> Vec<Tab> {
 }
 
 /// Key, label and colour of each stage.
-fn stages(column: &Column) -> Vec<(String, String, &'static str)> {
+fn stages(column: &Column) -> Vec<(String, String, String)> {
     let all = column.choices.iter();
     all.map(|one| (one.key.clone(), one.label.clone(), draw::hue(one.colour))).collect()
 }
@@ -406,14 +410,9 @@ fn drawn<B: Book>(
     let is_contact = B::TABLE == crate::model::CONTACTS;
     let today = days::day(scene.today.now, &scene.today.zone);
     let day = |day: &jiff::civil::Date| {
-        let tone = match day.cmp(&today) {
-            std::cmp::Ordering::Less => "danger",
-            std::cmp::Ordering::Equal => "warn",
-            std::cmp::Ordering::Greater => "neutral",
-        };
         let text =
             if *day == today { "Today".to_owned() } else { day.strftime("%-d %b").to_string() };
-        (text, tone)
+        (text, draw::day_tone(*day, today))
     };
     let last = if is_contact { queries::last_touch(read, contact)? } else { None };
     Ok(Line {
@@ -424,57 +423,33 @@ fn drawn<B: Book>(
         cells: keys.iter().filter_map(cell).collect(),
         due: if is_contact { due.get(&contact).map(day) } else { None },
         last: last.map(|(kind, at)| (kind.glyph(), kind.label(), scene.time(at))),
-        second: second(look, &row),
+        second: look.second(&row, &["title", columns::ORGANIZATION]),
         worth: columns::money(&look.columns)
             .and_then(|column| Some(column.shown(row.value(&column.key)?, &look.known)))
             .unwrap_or_default(),
     })
 }
 
-/// The second line of a card: the organization, and the role there.
-fn second<B: Book>(look: &Look<'_>, row: &Row<B>) -> String {
-    let of = |key: &str| {
-        let column = look.columns.iter().find(|column| column.key == key)?;
-        row.value(key).map(|value| column.shown(value, &look.known))
-    };
-    let organization = of(columns::ORGANIZATION).or_else(|| of("company"));
-    [of("title"), organization].into_iter().flatten().collect::<Vec<_>>().join(" · ")
-}
-
 fn lanes_of<B: Book>(
     read: &dyn Read,
     (look, found): (&Look<'_>, &list::Found<B::Id>),
     line: &dyn Fn(Row<B>) -> Result<Line, CrmError>,
-    list: &str,
+    all: &str,
 ) -> Result<Vec<Lane>, CrmError> {
     let Some(stage) = look.columns.iter().find(|column| column.key == STAGE) else {
         return Ok(Vec::new());
     };
     let money = columns::money(&look.columns);
-    let mut by_stage: BTreeMap<&str, Vec<Row<B>>> = BTreeMap::new();
-    let mut full = 0;
-    for id in &found.ids {
-        if full == stage.choices.len() {
-            break;
-        }
-        let Some(row) = read.get::<Row<B>>(*id)? else { continue };
-        let Some(FieldValue::Choice(at)) = row.value(STAGE) else { continue };
-        let Some(choice) = stage.choices.iter().find(|choice| choice.key == *at) else { continue };
-        let cards = by_stage.entry(&choice.key).or_default();
-        if cards.len() < CARDS {
-            cards.push(row);
-            full += usize::from(cards.len() == CARDS);
-        }
-    }
     let mut lanes = Vec::new();
     for choice in &stage.choices {
-        let (total, sum) = found.stages.get(&choice.key).copied().unwrap_or_default();
-        let cards = by_stage.remove(choice.key.as_str()).unwrap_or_default();
-        let joint = if list.contains('?') { '&' } else { '?' };
+        let at = found.stages.get(&choice.key);
+        let (total, sum) = at.map_or_else(Default::default, |at| (at.count, at.sum));
+        let cards = list::rows::<B>(read, at.map_or(&[], |at| &at.first))?;
+        let joint = if all.contains('?') { '&' } else { '?' };
         lanes.push(Lane {
             more: match cards.len() < total {
                 true => format!(
-                    "{list}{joint}q={}",
+                    "{all}{joint}q={}",
                     format::query_value(&format!("stage:{}", choice.key))
                 ),
                 false => String::new(),
@@ -494,18 +469,18 @@ fn lanes_of<B: Book>(
 }
 
 /// What is open, what it is worth, what is likely to come of it, what was won.
-fn figures(
+fn figures<I>(
     stage: Option<&Column>,
     columns: &[Column],
-    stages: &BTreeMap<String, (usize, Decimal)>,
+    stages: &BTreeMap<String, AtStage<I>>,
 ) -> Vec<Figure> {
     let Some(stage) = stage else { return Vec::new() };
     let money = columns::money(columns);
     let (mut open, mut won) = ((0, 0), (0, 0));
     let mut likely = 0_i128;
     for choice in &stage.choices {
-        let (count, sum) = stages.get(&choice.key).copied().unwrap_or_default();
-        let sum = sum.millionths();
+        let Some(at) = stages.get(&choice.key) else { continue };
+        let (count, sum) = (at.count, at.sum.millionths());
         match choice.stands {
             Stands::Open => {
                 open = (open.0 + count, open.1 + sum);

@@ -10,6 +10,8 @@ mod show;
 
 pub(crate) use fields::{home_of, word_of};
 
+use std::sync::Arc;
+
 use features::tasks::queries::scene::Scene;
 use kernel::Can;
 use noun::Column;
@@ -19,9 +21,8 @@ use web::routes::{Needs as _, Routes};
 use crate::columns;
 use crate::error::CrmError;
 use crate::list::Around;
-use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records};
+use crate::model::{Book, CollectionId, Contacts, Home, Organizations, Records, Row};
 use crate::names::Known;
-use crate::queries;
 
 /// Routes below the workspace.
 #[must_use]
@@ -69,20 +70,26 @@ struct Look<'r> {
 
 impl<'r> Look<'r> {
     fn new(scene: &Scene, read: &'r dyn Read, home: Home) -> Result<Self, CrmError> {
-        Ok(Self { columns: columns::of(read, home)?, known: Known::new(read, scene.myself())? })
+        let known = Known::with(Arc::clone(&scene.people), read, scene.myself());
+        Ok(Self { columns: columns::of(read, home)?, known })
+    }
+
+    /// The values of some fields in a line; of a contact without an organization the company.
+    fn second<B: Book>(&self, row: &Row<B>, keys: &[&str]) -> String {
+        let of = |key: &str| {
+            let column = self.columns.iter().find(|column| column.key == key)?;
+            row.value(key).map(|value| column.shown(value, &self.known))
+        };
+        let told = |key: &&str| match *key {
+            columns::ORGANIZATION => of(columns::ORGANIZATION).or_else(|| of("company")),
+            key => of(key),
+        };
+        keys.iter().filter_map(told).collect::<Vec<_>>().join(" · ")
     }
 
     fn around(&self, scene: &Scene, read: &dyn Read, home: Home) -> Result<Around<'_>, CrmError> {
-        Ok(Around {
-            columns: &self.columns,
-            names: &self.known,
-            today: scene.today.now.to_zoned(scene.today.zone.clone()).date(),
-            zone: scene.today.zone.clone(),
-            due: match home {
-                Home::Contacts => queries::follow_ups(read)?,
-                _ => std::collections::BTreeMap::new(),
-            },
-        })
+        let seen = (scene.today.now, scene.today.zone.clone());
+        Ok(Around::new(read, home, (&self.columns, &self.known), seen)?)
     }
 }
 

@@ -15,7 +15,7 @@ use features::tasks::queries::scene::Scene;
 use kernel::key::KeyBuf;
 use kernel::{FieldError, TypedId as _};
 use noun::{Kind, value_in};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Path, Query};
@@ -37,7 +37,10 @@ use crate::model::{
     Talk, TalkKind,
 };
 use crate::queries;
+use crate::typed::{Typed, text};
 
+/// What stands below the name, where a record has it.
+const SECOND: [&str; 5] = ["title", columns::ORGANIZATION, "type", "industry", "location"];
 /// Talks on a page.
 const TALKS: usize = 200;
 
@@ -138,14 +141,14 @@ pub(super) struct ShowPage {
     ask_url: String,
     history: String,
     wrong: String,
-    typed: Map<String, Value>,
+    typed: Typed,
     new_contact: String,
 }
 
 impl ShowPage {
     /// What was typed into a field of a form that came back.
     fn typed(&self, field: &str) -> &str {
-        self.typed.get(field).and_then(Value::as_str).unwrap_or_default()
+        text(&self.typed, field)
     }
 
     fn has_rare(&self) -> bool {
@@ -171,7 +174,7 @@ pub(super) async fn show<B: Book>(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
         page(&scene, snap, shell, &row)
     })?;
@@ -183,17 +186,12 @@ pub(super) async fn show<B: Book>(
     }
 }
 
-/// Who looks at what.
-pub(super) fn scene(ws: &Ws, who: &Person, read: &dyn Read) -> Result<Scene, CrmError> {
-    Scene::new(ws, who, read).map_err(|error| CrmError::Refused(error.to_string()))
-}
-
 /// The page with what is wrong with a form that came back.
 pub(super) fn refused<B: Book>(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (id, wrong, typed): (B::Id, &str, Map<String, Value>),
+    (id, wrong, typed): (B::Id, &str, Typed),
 ) -> Result<Response, PageError> {
     let row = queries::get_rev::<B>(read, id)?.0;
     let page = ShowPage { wrong: wrong.to_owned(), typed, ..page(scene, read, shell, &row)? };
@@ -239,7 +237,7 @@ fn page<B: Book>(
         talks_live: live("talks").table("interactions"),
         name: row.name().to_owned(),
         face: Face::person(row.name()),
-        second: second(&look, row),
+        second: look.second(row, &SECOND),
         archived: row.archived_at.is_some(),
         may_write: scene.may_write,
         talks_with: is_contact || is_organization,
@@ -252,14 +250,15 @@ fn page<B: Book>(
         due: talks.iter().rposition(|talk| !talk.due.is_empty() && !talk.done),
         talks,
         kinds: TalkKind::ALL
-            .map(|(kind, word, label, _)| Choice::new(word, label, kind == TalkKind::Note))
-            .to_vec(),
+            .iter()
+            .map(|kind| Choice::new(kind.word(), kind.label(), *kind == TalkKind::Note))
+            .collect(),
         people,
         tasks: tasks(scene, read, row)?,
         ask_url: ask_url(scene, row, &base),
         history: history::href::<Row<B>>(&scene.ws, row.id),
         wrong: String::new(),
-        typed: Map::new(),
+        typed: Typed::new(),
         new_contact: match is_organization {
             true => scene
                 .ws
@@ -279,16 +278,6 @@ fn ask_url<B: Book>(scene: &Scene, row: &Row<B>, base: &str) -> String {
         row.id
     );
     scene.ws.url(&format!("tasks/new?description={}", format::query_value(&about)))
-}
-
-fn second<B: Book>(look: &Look<'_>, row: &Row<B>) -> String {
-    let of = |key: &str| {
-        let column = look.columns.iter().find(|column| column.key == key)?;
-        row.value(key).map(|value| column.shown(value, &look.known))
-    };
-    let organization = of(columns::ORGANIZATION).or_else(|| of("company"));
-    let parts = [of("title"), organization, of("type"), of("industry"), of("location")];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 fn groups<B: Book>(
@@ -347,11 +336,11 @@ fn talk_line(
             .map(|contact| (contact.name().to_owned(), scene.ws.url(&format!("contacts/{id}")))),
         None => None,
     };
-    let (due, tone) = match talk.next_on {
-        Some(day) if day == today => ("today".to_owned(), "warn"),
-        Some(day) if day < today => (format!("since {}", day.strftime("%-d %b")), "danger"),
-        Some(day) => (format!("on {}", day.strftime("%-d %b %Y")), "neutral"),
-        None => (String::new(), "neutral"),
+    let due = match talk.next_on {
+        Some(day) if day == today => "today".to_owned(),
+        Some(day) if day < today => format!("since {}", day.strftime("%-d %b")),
+        Some(day) => format!("on {}", day.strftime("%-d %b %Y")),
+        None => String::new(),
     };
     Ok(TalkLine {
         id: talk.id.to_string(),
@@ -369,7 +358,7 @@ fn talk_line(
         by: look.known.people.actor(talk.by),
         next: talk.next_action,
         due,
-        tone,
+        tone: talk.next_on.map_or("neutral", |day| draw::day_tone(day, today)),
         done: talk.next_done_at.is_some(),
         with,
     })
@@ -429,10 +418,10 @@ pub(super) async fn new<B: Book>(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<Map<String, Value>>,
+    Query(typed): Query<Typed>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         new_form::<B>(&scene, snap, shell, (None, &typed, &[]))
     })
 }
@@ -442,7 +431,7 @@ pub(super) fn new_form<B: Book>(
     scene: &Scene,
     read: &dyn Read,
     shell: Shell,
-    (collection, typed, wrong): (Option<CollectionId>, &Map<String, Value>, &[FieldError]),
+    (collection, typed, wrong): (Option<CollectionId>, &Typed, &[FieldError]),
 ) -> Result<Response, PageError> {
     let home = B::home(collection);
     let look = Look::new(scene, read, home)?;
@@ -516,7 +505,7 @@ pub(super) async fn cell<B: Book>(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let edit = ws.read(|snap| {
-        let scene = scene(&ws, &who, snap)?;
+        let scene = Scene::new(&ws, &who, snap)?;
         let row = queries::resolve::<B>(snap, &said)?;
         let look = Look::new(&scene, snap, B::home(row.collection))?;
         let column = look.columns.iter().find(|column| column.key == asked.key);

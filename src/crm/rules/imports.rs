@@ -5,7 +5,7 @@ use std::sync::Arc;
 use features::tasks::queries::people::{People, assignee_of};
 use kernel::ImportId;
 use kernel::text::one_line;
-use noun::{Column, Decimal, FieldValue, Kind, Names as _};
+use noun::{Column, Decimal, FieldValue, Kind};
 use serde_json::{Map, Value};
 use store::{BlobId, Range, ReadExt as _, StoreError, WriteTx};
 
@@ -18,7 +18,7 @@ use crate::model::{
     Book, Clash, CollectionId, Contacts, Counts, Goes, Home, Import, ImportState, MAX_PROBLEMS,
     Mapped, NAME, Organizations, Records, Row, RowProblem, identity_key, name_key,
 };
-use crate::names::Known;
+use crate::names::{Known, title_of};
 
 /// The most choices that an import adds to one field.
 const MOST_CHOICES: usize = 100;
@@ -263,11 +263,10 @@ pub fn bring(
     import: &Import,
     rows: &[Numbered<'_>],
 ) -> Result<Came, CrmError> {
-    let people = Arc::new(People::read(tx)?);
+    let (people, columns) = (Arc::new(People::read(tx)?), columns::of(tx, import.home)?);
+    let one = One { import, columns: &columns, people: &people };
     let mut came = Came::default();
     for row in rows {
-        let columns = columns::of(tx, import.home)?;
-        let one = One { import, columns: &columns, people: &people };
         let done = match import.home {
             Home::Contacts => one.bring::<Contacts>(tx, *row, &mut came.problems),
             Home::Organizations => one.bring::<Organizations>(tx, *row, &mut came.problems),
@@ -439,10 +438,9 @@ fn same<B: Book>(
         return Ok(named.into_iter().next());
     }
     let (organization, company) = (text(ORGANIZATION), text("company"));
-    let known = Known::new(tx, assignee_of(tx.by()))?;
     let fits = |row: &Row<B>| {
         let of_row = match row.value(ORGANIZATION) {
-            Some(FieldValue::Refers(target)) => known.title_of(*target),
+            Some(FieldValue::Refers(target)) => title_of(tx, *target),
             _ => row.text("company").to_owned(),
         };
         let wanted = if organization.is_empty() { company } else { organization };

@@ -206,7 +206,7 @@ fn read(
     let mut open: Vec<(Cow<'_, Column>, &Value)> = Vec::new();
     for (key, value) in &sent.values {
         let Some(column) = columns.iter().find(|column| column.key == *key) else {
-            wrong.push(FieldError::new(key, unknown(key, columns)));
+            wrong.push(FieldError::new(key, columns::unknown(key, columns)));
             continue;
         };
         if by_agent && column.agents == AgentsMay::Read {
@@ -235,14 +235,6 @@ fn read(
         }
     }
     if wrong.is_empty() { Ok(values) } else { Err(CrmError::Invalid(wrong)) }
-}
-
-/// What to say of a field that is not there.
-fn unknown(key: &str, columns: &[Column]) -> String {
-    match kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str())) {
-        Some(near) => format!("There is no field \"{key}\"; do you mean \"{near}\"?"),
-        None => format!("There is no field \"{key}\"."),
-    }
 }
 
 /// The column of tags with those that are new among its choices.

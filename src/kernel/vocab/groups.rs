@@ -1,9 +1,5 @@
 //! Words of what groups tasks and ties them together: streams, labels, relations.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// What a stream is made along.
     StreamKind {

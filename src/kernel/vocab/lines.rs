@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Assignee, UnknownWord};
+use super::Assignee;
 use crate::id::{AccountId, AgentId};
 
 /// Whom an agent reports to.

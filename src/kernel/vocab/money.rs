@@ -1,9 +1,5 @@
 //! Words of budgets and of model calls.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// What a budget is of.
     Period {

@@ -1,9 +1,5 @@
 //! Words of notifications: kinds, the groups that people choose by, and why somebody hears of something.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// What people choose by; each kind belongs to one.
     NoticeGroup {

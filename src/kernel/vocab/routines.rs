@@ -1,9 +1,5 @@
 //! Words of routines.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// What was done with a routine.
     RoutineAct {

@@ -1,9 +1,5 @@
 //! Words of schedules.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// How a schedule repeats.
     CadenceKind {

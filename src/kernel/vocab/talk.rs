@@ -1,9 +1,5 @@
 //! Words of conversations.
 
-use serde::{Deserialize, Serialize};
-
-use super::UnknownWord;
-
 words! {
     /// How much of what an agent's tools do stands in a conversation.
     Verbosity {

@@ -31,6 +31,7 @@ use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::live::Live;
 use web::parts::{Face, Share, Tone, percent, shares};
+use web::path_words;
 use web::routes::{Needs as _, Routes};
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -471,21 +472,11 @@ async fn save(
     html::document(status, &page)
 }
 
-/// What is done with one press.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Archive,
-    Restore,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "archive" => Ok(Self::Archive),
-            "restore" => Ok(Self::Restore),
-            _ => Err(()),
-        }
+path_words! {
+    /// What is done with one press.
+    Verb {
+        Archive = "archive",
+        Restore = "restore",
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every view of a task needs: where, who looks, when, and everybody's names.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::due;
@@ -57,7 +59,7 @@ pub struct Scene {
     /// The letters in front of numbers.
     pub key: String,
     /// Everybody.
-    pub people: People,
+    pub people: Arc<People>,
     /// Now, in this person's zone.
     pub today: Today,
 }
@@ -77,7 +79,7 @@ impl Scene {
             may_review: who.access.may(Can::Review),
             may_chat: who.access.may(Can::Chat),
             key: super::key(read)?,
-            people: People::read(read)?,
+            people: Arc::new(People::read(read)?),
             today: Today { now: ws.app.clock.now(), zone: due::zone(&who.zone) },
         })
     }

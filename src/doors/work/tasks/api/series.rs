@@ -22,6 +22,7 @@ use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
 use web::extract::{Json, Path, Path2};
 use web::idempotency::Once;
+use web::path_words;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
@@ -357,21 +358,11 @@ async fn spawn(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// What can be done to a series with one press.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Pause,
-    Resume,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "pause" => Ok(Self::Pause),
-            "resume" => Ok(Self::Resume),
-            _ => Err(()),
-        }
+path_words! {
+    /// What can be done to a series with one press.
+    Verb {
+        Pause = "pause",
+        Resume = "resume",
     }
 }
 

@@ -21,75 +21,50 @@ use web::error::PageError;
 use web::extract::{Form, Path2};
 use web::hx::{Ask, Hx};
 use web::parts::Tone;
+use web::path_words;
 use web::session::Person;
 use web::shell::Flash;
 use web::{flash, html};
 
-/// One of the acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// Another status.
-    Status,
-    /// Another assignee.
-    Assign,
-    /// Another priority.
-    Priority,
-    /// Another due date.
-    Due,
-    /// Another model.
-    Model,
-    /// Another thinking level.
-    Thinking,
-    /// Another parent.
-    Parent,
-    /// Out of the way.
-    Archive,
-    /// Back again.
-    Restore,
-    /// Open again, with a new date.
-    Reopen,
-    /// Another stream.
-    Stream,
-    /// Labels that come and go.
-    Labels,
-    /// Another first day.
-    Start,
-    /// A relation to another task.
-    Tie,
-    /// A relation less.
-    Untie,
-    /// Its agent begins now.
-    Run,
-    /// What is done about a task that nobody is on.
-    Care,
-    /// What differs from the series holds for all that follow.
-    Follow,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Ok(match text {
-            "status" => Self::Status,
-            "assign" => Self::Assign,
-            "priority" => Self::Priority,
-            "due" => Self::Due,
-            "model" => Self::Model,
-            "thinking" => Self::Thinking,
-            "parent" => Self::Parent,
-            "archive" => Self::Archive,
-            "restore" => Self::Restore,
-            "reopen" => Self::Reopen,
-            "stream" => Self::Stream,
-            "labels" => Self::Labels,
-            "start" => Self::Start,
-            "tie" => Self::Tie,
-            "untie" => Self::Untie,
-            "run" => Self::Run,
-            "care" => Self::Care,
-            "following" => Self::Follow,
-            _ => return Err(()),
-        })
+path_words! {
+    /// One of the acts.
+    pub Verb {
+        /// Another status.
+        Status = "status",
+        /// Another assignee.
+        Assign = "assign",
+        /// Another priority.
+        Priority = "priority",
+        /// Another due date.
+        Due = "due",
+        /// Another model.
+        Model = "model",
+        /// Another thinking level.
+        Thinking = "thinking",
+        /// Another parent.
+        Parent = "parent",
+        /// Out of the way.
+        Archive = "archive",
+        /// Back again.
+        Restore = "restore",
+        /// Open again, with a new date.
+        Reopen = "reopen",
+        /// Another stream.
+        Stream = "stream",
+        /// Labels that come and go.
+        Labels = "labels",
+        /// Another first day.
+        Start = "start",
+        /// A relation to another task.
+        Tie = "tie",
+        /// A relation less.
+        Untie = "untie",
+        /// Its agent begins now.
+        Run = "run",
+        /// What is done about a task that nobody is on.
+        Care = "care",
+        /// What differs from the series holds for all that follow.
+        Follow = "following",
     }
 }
 

@@ -28,6 +28,7 @@ use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::live::Live;
 use web::parts::{Choice, Dot, Face};
+use web::path_words;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
@@ -371,29 +372,17 @@ fn patch(scene: &Scene, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, T
     })
 }
 
-/// What can be done to a series with one press.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// Makes no more.
-    Pause,
-    /// Goes on.
-    Resume,
-    /// Makes the next one now.
-    Spawn,
-    /// Takes it away.
-    Delete,
-}
-
-impl std::str::FromStr for Verb {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "pause" => Ok(Self::Pause),
-            "resume" => Ok(Self::Resume),
-            "spawn" => Ok(Self::Spawn),
-            "delete" => Ok(Self::Delete),
-            _ => Err(()),
-        }
+path_words! {
+    /// What can be done to a series with one press.
+    pub Verb {
+        /// Makes no more.
+        Pause = "pause",
+        /// Goes on.
+        Resume = "resume",
+        /// Makes the next one now.
+        Spawn = "spawn",
+        /// Takes it away.
+        Delete = "delete",
     }
 }
 
