@@ -7,6 +7,7 @@
 
 mod delimited;
 mod json;
+pub mod package;
 mod place;
 mod problem;
 mod table;
@@ -113,6 +114,26 @@ pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Table, SheetE
         Format::Json => json::read(bytes),
         Format::Xlsx => xlsx::read(bytes, options),
     }
+}
+
+/// What stands in one sheet of a workbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// Its name.
+    pub name: String,
+    /// The cells of its rows in order, empty rows among them.
+    pub rows: Vec<Vec<String>>,
+    /// Whether there is more in it, which was left out.
+    pub more: bool,
+}
+
+/// What stands in all sheets of a workbook, hidden ones too, up to about `most` bytes of text: for whoever wants to
+/// know what it says, not to keep a table. At most `inflated` bytes of the zip are unpacked.
+///
+/// # Errors
+/// If it is no workbook, or one that is locked, broken or a bomb.
+pub fn workbook(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
+    xlsx::all(bytes, most, inflated.min(MAX_INFLATED))
 }
 
 #[cfg(test)]

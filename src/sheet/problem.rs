@@ -2,6 +2,7 @@
 
 use kernel::problem::{Problem, ProblemKind};
 
+use super::package::Fault;
 use super::{MAX_CELLS, MAX_COLUMNS, MAX_ROWS};
 
 /// Why a file could not be read.
@@ -136,6 +137,16 @@ fn after(place: &Option<String>) -> String {
 
 fn up_to(row: usize) -> String {
     if row == 0 { String::new() } else { format!("up to row {row} ") }
+}
+
+impl From<Fault> for SheetError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged { part, cause } => Self::Damaged { part, place: None, cause },
+            Fault::Locked => Self::Locked,
+            Fault::Inflated => Self::Inflated { row: 0 },
+        }
+    }
 }
 
 impl Problem for SheetError {

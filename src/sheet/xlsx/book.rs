@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use quick_xml::events::Event;
 
 use super::super::SheetError;
-use super::package::{Package, attribute, damaged};
+use super::super::package::{Package, Relation, attribute, of_kind};
+use super::damaged;
 use super::strings::Strings;
 use super::styles::{self, Style};
 
 const LIST: &str = "the list of its sheets";
 
-/// The most sheets, and the most that a part refers to: each costs more memory than it takes in the file.
+/// The most sheets: each costs more memory than it takes in the file.
 const MOST_SHEETS: usize = 4_096;
-const MOST_RELATIONS: usize = 65_536;
 /// The longest path in a zip; many sheets may name the same.
 const LONGEST_PATH: usize = 1 << 10;
 
@@ -35,10 +35,9 @@ pub(super) struct Book {
 
 impl Book {
     pub(super) fn open(package: &mut Package<'_>) -> Result<Self, SheetError> {
-        let root = relations(package, "_rels/.rels", "")?;
+        let root = package.relations("", LIST)?;
         let path = of_kind(&root, "/officeDocument").unwrap_or("xl/workbook.xml").to_owned();
-        let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
-        let relations = relations(package, &format!("{folder}/_rels/{file}.rels"), folder)?;
+        let relations = package.relations(&path, LIST)?;
         let strings = match of_kind(&relations, "/sharedStrings") {
             Some(path) => Strings::read(package, path)?,
             None => Strings::default(),
@@ -92,69 +91,5 @@ impl Book {
                 _ => (),
             }
         }
-    }
-}
-
-/// What a part refers to.
-struct Relation {
-    kind: String,
-    path: String,
-}
-
-/// The relations of a part, by their id; paths are made whole.
-fn relations(
-    package: &mut Package<'_>,
-    path: &str,
-    folder: &str,
-) -> Result<HashMap<String, Relation>, SheetError> {
-    let mut found = HashMap::new();
-    let Some(mut part) = package.part(path, LIST)? else { return Ok(found) };
-    loop {
-        match part.next()? {
-            Event::Start(element) if element.local_name().as_ref() == "Relationship" => {
-                let of = |name: &str| attribute(&element, name).unwrap_or_default().into_owned();
-                let path = joined(folder, &of("Target"));
-                if found.len() == MOST_RELATIONS {
-                    return Err(damaged(LIST, "it is too long"));
-                }
-                found.insert(of("Id"), Relation { kind: of("Type"), path });
-            }
-            Event::Eof => return Ok(found),
-            _ => (),
-        }
-    }
-}
-
-fn of_kind<'r>(relations: &'r HashMap<String, Relation>, kind: &str) -> Option<&'r str> {
-    let found = relations.values().find(|relation| relation.kind.ends_with(kind));
-    found.map(|relation| relation.path.as_str())
-}
-
-/// A target as seen from a folder.
-fn joined(folder: &str, target: &str) -> String {
-    if target.starts_with('/') {
-        return target.to_owned();
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/') {
-        match part {
-            "" | "." => (),
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::joined;
-
-    #[test]
-    fn targets_are_seen_from_their_folder() {
-        assert_eq!(joined("xl", "worksheets/sheet1.xml"), "xl/worksheets/sheet1.xml");
-        assert_eq!(joined("xl", "/xl/sheet1.xml"), "/xl/sheet1.xml");
-        assert_eq!(joined("a/b", "../c/./d.xml"), "a/c/d.xml");
-        assert_eq!(joined("", "xl/workbook.xml"), "xl/workbook.xml");
     }
 }

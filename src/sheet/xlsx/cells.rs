@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use kernel::problem::{Problem, ProblemKind};
 use quick_xml::events::{BytesStart, Event};
 
+use super::super::package::{Package, Part, attribute, resolve};
 use super::super::place::{Notes, letters};
 use super::super::table::{ABOVE, Grid};
 use super::super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_INFLATED, MAX_ROWS, SheetError};
 use super::book::Book;
-use super::package::{Package, attribute, damaged, resolve};
-use super::shown;
 use super::strings::{RichText, unescaped};
 use super::styles::Style;
+use super::{damaged, shown};
 
 /// How many rows and columns a sheet can have in any program.
 const LAST_ROW: usize = 1 << 20;
@@ -29,15 +30,36 @@ pub(super) fn read(
     let mut part =
         package.part(&sheet.path, &what)?.ok_or_else(|| damaged(&what, "it is missing"))?;
     let mut reader = Reader::new(book, &what, notes);
-    loop {
-        let event = part.next().map_err(|fault| reader.placed(fault))?;
-        match event {
-            Event::Eof => return Err(reader.damaged()),
-            Event::End(element) if element.local_name().as_ref() == "sheetData" => break,
-            event => reader.take(&event)?,
-        }
-    }
+    reader.read(&mut part)?;
     reader.into_grid()
+}
+
+/// The first rows, up to about so many bytes of text, and whether there are more.
+pub(super) fn first(
+    package: &mut Package<'_>,
+    book: &Book,
+    sheet: usize,
+    most: u64,
+) -> Result<(Vec<Vec<String>>, bool), SheetError> {
+    let sheet = &book.sheets[sheet];
+    let what = format!("sheet \"{}\"", sheet.name);
+    let mut notes = Notes::default();
+    let Some(mut part) = package.part(&sheet.path, &what)? else { return Ok((Vec::new(), false)) };
+    let mut reader = Reader::new(book, &what, &mut notes);
+    reader.most = most;
+    let more = match reader.read(&mut part) {
+        Ok(()) => false,
+        // What goes beyond a limit is left out; a bomb and a broken file are refused.
+        Err(SheetError::Inflated { .. }) if reader.text > most => true,
+        Err(fault) if fault.kind() == ProblemKind::TooLarge => match fault {
+            SheetError::Inflated { .. } => return Err(fault),
+            _ => true,
+        },
+        Err(SheetError::LongCell { .. }) => true,
+        Err(fault) => return Err(fault),
+    };
+    reader.rows.insert(reader.current.0, reader.current.1);
+    Ok((reader.rows.into_values().collect(), more))
 }
 
 /// A cell while it is read.
@@ -69,6 +91,8 @@ struct Reader<'r> {
     next_row: usize,
     cells: usize,
     text: u64,
+    /// The most text of all cells.
+    most: u64,
 }
 
 impl<'r> Reader<'r> {
@@ -87,6 +111,20 @@ impl<'r> Reader<'r> {
             next_row: 0,
             cells: 0,
             text: 0,
+            most: MAX_INFLATED,
+        }
+    }
+
+    fn read(&mut self, part: &mut Part<'_, '_>) -> Result<(), SheetError> {
+        loop {
+            let event = part.next().map_err(|fault| self.placed(fault.into()))?;
+            match event {
+                Event::Eof => return Err(self.damaged()),
+                Event::End(element) if element.local_name().as_ref() == "sheetData" => {
+                    return Ok(());
+                }
+                event => self.take(&event)?,
+            }
         }
     }
 
@@ -231,7 +269,7 @@ impl<'r> Reader<'r> {
         }
         // One text may stand in all cells, so the texts are counted, too.
         self.text += text.len() as u64;
-        if self.text > MAX_INFLATED {
+        if self.text > self.most {
             return Err(SheetError::Inflated { row });
         }
         if self.current.0 != self.row {

@@ -6,14 +6,15 @@
 
 use std::panic::catch_unwind;
 
+use std::fmt::Display;
+
+use super::package::{Fault, Package};
 use super::place::Notes;
-use super::{Format, Options, SheetError, Table};
+use super::{Format, MAX_INFLATED, Options, Sheet, SheetError, Table};
 use book::Book;
-use package::{Package, damaged};
 
 mod book;
 mod cells;
-mod package;
 mod shown;
 mod strings;
 mod styles;
@@ -31,7 +32,7 @@ const OTHERS: &[(&str, &str)] = &[
 /// Refuses zips that are something else.
 pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
     caught(|| {
-        let package = Package::open(bytes)?;
+        let package = Package::open(bytes, MAX_INFLATED)?;
         if let Some((_, what)) = OTHERS.iter().find(|(name, _)| package.has(name)) {
             return Err(SheetError::OtherFormat { what });
         }
@@ -45,7 +46,7 @@ pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
 /// Reads one sheet: the one that is asked for, else the first visible one that is not empty.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     caught(|| {
-        let mut package = Package::open(bytes)?;
+        let mut package = Package::open(bytes, MAX_INFLATED)?;
         let book = Book::open(&mut package)?;
         let sheets: Vec<String> = book.sheets.iter().map(|sheet| sheet.name.clone()).collect();
         let count = sheets.len();
@@ -79,6 +80,31 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
         let table = grid.into_table(Format::Xlsx, options, notes)?;
         Ok(Table { sheets, sheet, ..table })
     })
+}
+
+/// What stands in all sheets, up to about `most` bytes of text.
+pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
+    caught(|| {
+        let mut package = Package::open(bytes, inflated)?;
+        let book = Book::open(&mut package)?;
+        let mut left = most;
+        let mut sheets = Vec::with_capacity(book.sheets.len());
+        for (at, sheet) in book.sheets.iter().enumerate() {
+            let (rows, more) = match left {
+                0 => (Vec::new(), true),
+                left => cells::first(&mut package, &book, at, left as u64)?,
+            };
+            let text: usize = rows.iter().flatten().map(String::len).sum();
+            left = left.saturating_sub(text);
+            sheets.push(Sheet { name: sheet.name.clone(), rows, more });
+        }
+        Ok(sheets)
+    })
+}
+
+/// A workbook that is broken there; the cause is for whoever looks into it.
+fn damaged(part: &str, cause: impl Display) -> SheetError {
+    Fault::damaged(part, cause).into()
 }
 
 /// A panic of a library is a fault of the file, not the end of whoever asked.

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use quick_xml::events::Event;
 
 use super::super::SheetError;
-use super::package::{Package, attribute, damaged, resolve};
+use super::super::package::{Package, attribute, resolve};
+use super::damaged;
 
 /// The most texts: a table cannot show more, and each costs memory even when it is empty.
 const MOST: usize = 8 << 20;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use quick_xml::events::Event;
 
 use super::super::SheetError;
-use super::package::{Package, attribute, damaged};
+use super::super::package::{Package, attribute};
+use super::damaged;
 
 /// The most formats; Excel has 65,490.
 const MOST: usize = 1 << 17;

@@ -1,0 +1,210 @@
+//! Web pages and the chapters of books: headings, lists, links and tables; what is run or hidden stays out.
+
+mod tags;
+
+use encoding_rs::Encoding;
+
+use super::markdown::{Block, Writer};
+use super::{Found, text};
+use tags::{Tag, Tags, Token, resolved};
+
+/// How far a page is searched for the encoding that it names.
+const HEAD: usize = 4 << 10;
+/// How many times its text a page may be long.
+const MARKUP: usize = 32;
+/// The longest address that a link keeps.
+const LONGEST_LINK: usize = 2_000;
+/// The most elements that are remembered as hidden or as lists.
+const DEEPEST: usize = 256;
+
+/// Elements that go with all they hold.
+const DROPPED: &[&str] = &[
+    "template", "svg", "math", "object", "canvas", "audio", "video", "select", "datalist",
+    "noscript",
+];
+/// Elements that have no end.
+const VOID: &[&str] = &[
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
+    "wbr",
+];
+/// Elements that begin and end a block of text.
+const BLOCKS: &[&str] = &[
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "header",
+    "hr",
+    "legend",
+    "main",
+    "nav",
+    "option",
+    "p",
+    "section",
+    "summary",
+];
+
+/// Reads a page.
+pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) {
+    let mut writer = found.writer();
+    let title = document(bytes, &mut writer, found);
+    found.name(&title.unwrap_or_default());
+    found.push(None, writer.take());
+    found.cut |= writer.is_full();
+}
+
+/// Writes what a page says, and gives the title that it has.
+pub(crate) fn document(bytes: &[u8], writer: &mut Writer, found: &mut Found<'_>) -> Option<String> {
+    let most = found.limits.chars.saturating_add(HEAD).saturating_mul(MARKUP);
+    let bytes = &bytes[..bytes.len().min(most)];
+    let page = text::whole(bytes, named_encoding(bytes), found);
+    let mut walk = Walk { writer, hidden: Vec::new(), lists: Vec::new(), title: None };
+    for token in Tags::new(&page) {
+        if walk.writer.is_full() {
+            break;
+        }
+        match token {
+            Token::Text(text) if walk.hidden.is_empty() => walk.writer.text(&resolved(text)),
+            Token::Text(_) => (),
+            Token::Open(tag) => walk.start(&tag),
+            Token::Close(name) => walk.end(&name),
+            Token::Raw(name, content) if name == "title" && walk.title.is_none() => {
+                walk.title = Some(resolved(content));
+            }
+            Token::Raw(..) => (),
+        }
+    }
+    walk.title
+}
+
+/// The encoding that a page names in its head, unless it could not be read as far as this in it.
+fn named_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]).to_ascii_lowercase();
+    let named = ["charset", "encoding"].into_iter().find_map(|word| {
+        let (_, after) = head.split_once(word)?;
+        let after = after.trim_start().strip_prefix('=')?;
+        let after = after.trim_start().trim_start_matches(['"', '\'']);
+        let label: String = after
+            .chars()
+            .take_while(|sign| sign.is_ascii_alphanumeric() || "-_:.".contains(*sign))
+            .collect();
+        Encoding::for_label(label.as_bytes())
+    });
+    named.filter(|encoding| encoding.is_ascii_compatible())
+}
+
+struct Walk<'w> {
+    writer: &'w mut Writer,
+    /// Open elements of which nothing is shown, the outermost first.
+    hidden: Vec<String>,
+    /// The lists that are open: the number of the last item, where they are counted.
+    lists: Vec<Option<u32>>,
+    title: Option<String>,
+}
+
+impl Walk<'_> {
+    fn start(&mut self, tag: &Tag<'_>) {
+        let name = tag.name.as_str();
+        let hides = !VOID.contains(&name) && (DROPPED.contains(&name) || is_hidden(tag));
+        if hides || !self.hidden.is_empty() {
+            // Only what bears the name of the outermost may end it.
+            let same = self.hidden.first().is_none_or(|first| first == name);
+            if same && self.hidden.len() < DEEPEST && !VOID.contains(&name) {
+                self.hidden.push(name.to_owned());
+            }
+            return;
+        }
+        match name {
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                self.writer.close();
+                self.writer.open(Block::Heading(name.as_bytes()[1] - b'0'));
+            }
+            "ul" | "ol" | "menu" => {
+                self.writer.close();
+                if self.lists.len() < DEEPEST {
+                    self.lists.push((name == "ol").then_some(0));
+                }
+            }
+            "li" => {
+                self.writer.close();
+                let level = self.lists.len().saturating_sub(1);
+                let number = self.lists.last_mut().and_then(Option::as_mut).map(|number| {
+                    *number += 1;
+                    *number
+                });
+                self.writer.item(level, number);
+            }
+            "pre" => {
+                self.writer.close();
+                self.writer.open(Block::Code);
+            }
+            "br" => self.writer.line_break(),
+            "table" => {
+                self.writer.close();
+                self.writer.open_table();
+            }
+            "tr" => self.writer.open_row(),
+            "td" | "th" => self.writer.open_cell(),
+            "a" => self.writer.open_link(address(tag)),
+            "img" => self.writer.text(&resolved(tag.get("alt").unwrap_or_default())),
+            name if BLOCKS.contains(&name) => self.writer.close(),
+            _ => (),
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if !self.hidden.is_empty() {
+            if self.hidden.last().is_some_and(|open| open == name) {
+                self.hidden.pop();
+            }
+            return;
+        }
+        match name {
+            "ul" | "ol" | "menu" => {
+                self.writer.close();
+                self.lists.pop();
+                self.writer.no_item();
+            }
+            "li" => {
+                self.writer.close();
+                self.writer.no_item();
+            }
+            "table" => self.writer.close_table(),
+            "td" | "th" => self.writer.close_cell(),
+            "a" => self.writer.close_link(),
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "pre" => self.writer.close(),
+            name if BLOCKS.contains(&name) => self.writer.close(),
+            _ => (),
+        }
+    }
+}
+
+/// Where a link leads, if it leads out of the file.
+fn address(tag: &Tag<'_>) -> Option<String> {
+    let address = resolved(tag.get("href")?.trim());
+    let leads = ["http://", "https://", "mailto:"].iter().any(|scheme| {
+        address.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    (leads && address.len() <= LONGEST_LINK).then_some(address)
+}
+
+fn is_hidden(tag: &Tag<'_>) -> bool {
+    let style = tag.get("style").unwrap_or_default();
+    let style: String = style.split_whitespace().collect::<String>().to_ascii_lowercase();
+    tag.get("hidden").is_some()
+        || style.contains("display:none")
+        || style.contains("visibility:hidden")
+}

@@ -1,0 +1,161 @@
+//! What a file is: its bytes decide, its name only separates texts.
+
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+
+use super::{Refused, office, text};
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A PDF.
+    Pdf,
+    /// A document of Word.
+    Docx,
+    /// Slides of PowerPoint.
+    Pptx,
+    /// A workbook of Excel.
+    Xlsx,
+    /// A document of OpenDocument.
+    Odt,
+    /// Slides of OpenDocument.
+    Odp,
+    /// A book.
+    Epub,
+    /// A web page.
+    Html,
+    /// Text in Markdown.
+    Markdown,
+    /// Lines of cells.
+    Csv,
+    /// JSON.
+    Json,
+    /// Any other text: notes, code, settings.
+    Text,
+    /// A picture.
+    Image,
+    /// Something in which nobody reads.
+    Other,
+}
+
+/// How far into a file the mark of a PDF may stand.
+const PDF_WITHIN: usize = 1 << 10;
+/// The first bytes of a zip.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// The first bytes of the container that old office files and locked new ones have.
+const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
+/// How pictures begin.
+const PICTURES: &[&[u8]] =
+    &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM"];
+/// How pages begin, in lower case.
+const PAGES: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
+
+impl Kind {
+    /// What the bytes are; the name decides only which kind of text a text is.
+    pub fn of(bytes: &[u8], name: &str) -> Self {
+        if is_zip(bytes) {
+            return office::kind(bytes).unwrap_or(Self::Other);
+        }
+        if is_picture(bytes) {
+            return Self::Image;
+        }
+        let head = &bytes[..bytes.len().min(PDF_WITHIN)];
+        if memmem::find(head, b"%PDF-").is_some() {
+            return Self::Pdf;
+        }
+        if !text::is_text(bytes) || bytes.starts_with(br"{\rtf") {
+            return Self::Other;
+        }
+        let start = text::head(bytes).trim_start().to_ascii_lowercase();
+        if PAGES.iter().any(|sign| start.starts_with(sign)) {
+            return Self::Html;
+        }
+        if start.starts_with("<svg") || (start.starts_with("<?xml") && start.contains("<svg")) {
+            return Self::Image;
+        }
+        if start.starts_with("<?xml") && start.contains("<html") {
+            return Self::Html;
+        }
+        let (_, end) = name.rsplit_once('.').unwrap_or_default();
+        match end.to_ascii_lowercase().as_str() {
+            "html" | "htm" | "xhtml" => Self::Html,
+            "md" | "markdown" => Self::Markdown,
+            "csv" | "tsv" | "tab" => Self::Csv,
+            "json" | "jsonl" | "ndjson" => Self::Json,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Whether it is a zip.
+pub(crate) fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(ZIP)
+}
+
+fn is_picture(bytes: &[u8]) -> bool {
+    let heif = |brand: &[u8]| [&b"heic"[..], b"heix", b"mif1", b"avif"].contains(&brand);
+    match bytes {
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => true,
+        [_, _, _, _, b'f', b't', b'y', b'p', a, b, c, d, ..] => heif(&[*a, *b, *c, *d]),
+        // Two letters alone begin texts, too.
+        [b'B', b'M', ..] => !text::is_text(bytes),
+        bytes => PICTURES.iter().any(|sign| bytes.starts_with(sign)),
+    }
+}
+
+/// Why nothing was read in something that is no known kind, where it can be said.
+pub(crate) fn unread(bytes: &[u8]) -> Result<Option<&'static str>, Refused> {
+    let locked: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    if bytes.starts_with(COMPOUND) {
+        return match memmem::find(bytes, &locked) {
+            Some(_) => Err(Refused::Encrypted),
+            None => Ok(Some(
+                "this is an old Office file (.doc, .xls or .ppt); save it as .docx, .xlsx or .pptx \
+                 to have its text read",
+            )),
+        };
+    }
+    Ok(match bytes {
+        [b'{', b'\\', b'r', b't', b'f', ..] => {
+            Some("this is a file in rich text format; save it as .docx to have its text read")
+        }
+        [b'P', b'K', 3, 4, ..] | [0x1f, 0x8b, ..] | [b'R', b'a', b'r', b'!', ..] => {
+            Some("the files that are packed into this one are not read; send them by themselves")
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn bytes_decide_and_names_only_separate_texts() {
+        for (bytes, name, kind) in [
+            (&b"%PDF-1.7"[..], "a.txt", Kind::Pdf),
+            (b"\xef\xbb\xbf\n%PDF-1.4", "a", Kind::Pdf),
+            (b"GIF89a PK\x03\x04 %PDF-1.4", "a.pdf", Kind::Image),
+            (b"\xff\xd8\xff\xe0", "a.docx", Kind::Image),
+            (b"BM is no picture", "a.txt", Kind::Text),
+            (b"RIFF\0\0\0\0WEBP", "a", Kind::Image),
+            (b"\0\0\0 ftypavif", "a", Kind::Image),
+            (b"<?xml version='1.0'?><svg/>", "a.html", Kind::Image),
+            (b" \n<!DOCTYPE HTML><p>", "a.md", Kind::Html),
+            (b"<?xml version='1.0'?>\n<!DOCTYPE html><html/>", "a.xml", Kind::Html),
+            (b"\xff\xfe<\0h\0t\0m\0l\0>\0", "a", Kind::Html),
+            (b"<p>part", "a.HTM", Kind::Html),
+            (b"# x", "a.md", Kind::Markdown),
+            (b"a;b", "a.CSV", Kind::Csv),
+            (b"{}", "a.json", Kind::Json),
+            (b"fn main() {}", "a.rs", Kind::Text),
+            (b"", "a.docx", Kind::Text),
+            (b"{\\rtf1", "a.txt", Kind::Other),
+            (b"\x7fELF\x01\x02\x03\0\0\0", "a.txt", Kind::Other),
+            (b"PK\x03\x04 torn", "a.docx", Kind::Other),
+        ] {
+            assert_eq!(Kind::of(bytes, name), kind, "{name}: {}", bytes.escape_ascii());
+        }
+    }
+}

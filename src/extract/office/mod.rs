@@ -1,0 +1,136 @@
+//! Documents, slides and books in a zip of XML parts.
+
+mod book;
+mod opendocument;
+mod slides;
+mod walk;
+mod word;
+
+use std::collections::HashMap;
+
+use memchr::memmem;
+use quick_xml::events::Event;
+use sheet::package::{Fault, Package, Relation, of_kind, resolve};
+
+use super::{Found, Kind, Limits, Refused};
+
+pub(crate) use book::epub;
+pub(crate) use opendocument::opendocument;
+pub(crate) use slides::pptx;
+pub(crate) use word::docx;
+
+/// How each entry begins in the list of a zip.
+const ENTRY: &[u8] = b"PK\x01\x02";
+/// Where office files say what they are called.
+const PROPERTIES: &str = "docProps/core.xml";
+/// The most of a zip that is inflated to find out what it is.
+const LOOK: u64 = 1 << 20;
+/// The longest name of a kind of file.
+const LONGEST_KIND: u64 = 200;
+/// The longest name of a style or a list that is kept.
+const LONGEST_NAME: usize = 200;
+/// The most styles, lists and notes that are kept.
+const MOST_NAMES: usize = 20_000;
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged { .. } => Self::Damaged,
+            Fault::Locked => Self::Encrypted,
+            Fault::Inflated => Self::Expands,
+        }
+    }
+}
+
+/// Refuses a zip of too many files before its list is read: each entry costs far more memory than its bytes.
+pub(crate) fn check_entries(bytes: &[u8], limits: &Limits) -> Result<(), Refused> {
+    match memmem::find_iter(bytes, ENTRY).nth(limits.entries) {
+        Some(_) => Err(Refused::TooManyEntries),
+        None => Ok(()),
+    }
+}
+
+/// What kind of file a zip is, if it is a known one.
+pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
+    // ok: what cannot be opened is nothing that is known
+    let mut package = Package::open(bytes, LOOK).ok()?;
+    if let Some(told) = package.bytes("mimetype", "its kind", LONGEST_KIND).ok()? {
+        let told = String::from_utf8_lossy(&told);
+        return match told.trim() {
+            "application/epub+zip" => Some(Kind::Epub),
+            told if told.starts_with("application/vnd.oasis.opendocument.text") => Some(Kind::Odt),
+            told if told.starts_with("application/vnd.oasis.opendocument.presentation") => {
+                Some(Kind::Odp)
+            }
+            _ => None,
+        };
+    }
+    let root = package.relations("", "its list").ok()?;
+    let main = of_kind(&root, "/officeDocument")?.trim_start_matches('/').to_ascii_lowercase();
+    let folders = [("word/", Kind::Docx), ("ppt/", Kind::Pptx), ("xl/", Kind::Xlsx)];
+    let found = folders.iter().find(|(folder, _)| main.starts_with(folder));
+    found.map(|(_, kind)| *kind)
+}
+
+fn open<'b>(bytes: &'b [u8], found: &Found<'_>) -> Result<Package<'b>, Refused> {
+    Ok(Package::open(bytes, found.limits.expanded_of(bytes.len()))?)
+}
+
+/// Where the main part of an office file stands, and what it refers to.
+fn main_part(package: &mut Package<'_>) -> Result<(String, HashMap<String, Relation>), Refused> {
+    let root = package.relations("", "its list")?;
+    let main = of_kind(&root, "/officeDocument").ok_or(Refused::Damaged)?.to_owned();
+    let relations = package.relations(&main, "its list")?;
+    Ok((main, relations))
+}
+
+/// Takes the title of a workbook, whose sheets are read elsewhere.
+pub(crate) fn name(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
+    title(&mut open(bytes, found)?, PROPERTIES, found)
+}
+
+/// Takes the title that stands in a part about the file.
+fn title(package: &mut Package<'_>, path: &str, found: &mut Found<'_>) -> Result<(), Refused> {
+    let Some(mut part) = package.part(path, "its properties")? else { return Ok(()) };
+    let (mut within, mut title) = (false, String::new());
+    loop {
+        match part.next()? {
+            Event::Start(element) if title.is_empty() => {
+                within = element.local_name().as_ref() == "title";
+            }
+            Event::Text(text) if within => title.push_str(&text.xml10_content()),
+            Event::GeneralRef(reference) if within => resolve(&reference, &mut title),
+            Event::End(_) if within => break,
+            Event::Eof => break,
+            _ => (),
+        }
+    }
+    found.name(&title);
+    Ok(())
+}
+
+/// Remembers what a name stands for, up to a limit.
+fn keep<T>(known: &mut HashMap<String, T>, name: String, value: T) {
+    if known.len() < MOST_NAMES {
+        known.insert(name, value);
+    }
+}
+
+/// A slide as Markdown; empty if nothing stands on it.
+fn slide(number: u32, title: Option<&str>, body: &str, notes: Option<&str>) -> String {
+    if title.is_none() && body.is_empty() && notes.is_none() {
+        return String::new();
+    }
+    let mut text = format!("## Slide {number}");
+    if let Some(title) = title {
+        let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.push_str(&format!(": {title}"));
+    }
+    if !body.is_empty() {
+        text.push_str(&format!("\n\n{body}"));
+    }
+    if let Some(notes) = notes {
+        text.push_str(&format!("\n\nNotes:\n{notes}"));
+    }
+    text
+}

@@ -1,0 +1,204 @@
+//! Slides of PowerPoint, in the order of the presentation: title, text, tables and the notes of the speaker.
+
+use quick_xml::events::{BytesStart, Event};
+use sheet::package::{Package, attribute, of_kind};
+
+use super::super::markdown::{Block, Writer};
+use super::super::{Found, Refused};
+use super::walk::{Act, Branches, Dialect, walk};
+
+/// The most slides.
+const MOST_SLIDES: usize = 5_000;
+/// Places of a slide that hold no text of it.
+const FURNITURE: &[&str] = &["dt", "ftr", "hdr", "sldNum", "sldImg"];
+
+/// Reads the slides.
+pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
+    let mut package = super::open(bytes, found)?;
+    let (main, relations) = super::main_part(&mut package)?;
+    super::title(&mut package, super::PROPERTIES, found)?;
+    let slides: Vec<String> = order(&mut package, &main)?
+        .iter()
+        .filter_map(|id| relations.get(id))
+        .map(|relation| relation.path.clone())
+        .collect();
+    found.pages = u32::try_from(slides.len()).ok();
+    for (number, path) in (1..).zip(&slides) {
+        if found.is_full() {
+            break;
+        }
+        let mut writer = found.writer();
+        let mut shown = Slide::new(Shows::Slide);
+        if let Some(mut part) = package.part(path, "a slide")? {
+            walk(&mut part, &mut writer, &mut shown)?;
+        }
+        let body = writer.take();
+        let title = shown.aside.or_else(|| writer.take_aside());
+        let relations = package.relations(path, "a slide")?;
+        let mut noted = Slide::new(Shows::Notes);
+        if let Some(path) = of_kind(&relations, "/notesSlide")
+            && let Some(mut part) = package.part(path, "the notes of a slide")?
+        {
+            walk(&mut part, &mut writer, &mut noted)?;
+            // At the limit they have not ended.
+            writer.take();
+            noted.aside = noted.aside.or_else(|| writer.take_aside());
+        }
+        let notes = noted.aside.as_deref();
+        found.push(Some(number), super::slide(number, title.as_deref(), &body, notes));
+        found.cut |= writer.is_full();
+    }
+    Ok(())
+}
+
+/// The slides in their order, by their relations.
+fn order(package: &mut Package<'_>, main: &str) -> Result<Vec<String>, Refused> {
+    let mut slides = Vec::new();
+    let Some(mut part) = package.part(main, "the list of its slides")? else {
+        return Err(Refused::Damaged);
+    };
+    loop {
+        match part.next()? {
+            Event::Start(element) if element.local_name().as_ref() == "sldId" => {
+                // Its own number is called `id`, too; the relation has a namespace.
+                let related = element.attributes().with_checks(false).flatten().find(|one| {
+                    one.key.prefix().is_some() && one.key.local_name().as_ref() == "id"
+                });
+                slides.extend(related.map(|one| one.value.into_owned()));
+                if slides.len() >= MOST_SLIDES {
+                    return Ok(slides);
+                }
+            }
+            Event::Eof => return Ok(slides),
+            _ => (),
+        }
+    }
+}
+
+/// What is shown of a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Slide,
+    /// Only what the speaker has written.
+    Notes,
+}
+
+/// What a shape is on its slide.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Plain,
+    Title,
+    /// The place for text, which has points.
+    Content,
+    Speaker,
+    Furniture,
+}
+
+struct Slide {
+    shows: Shows,
+    /// Its title, or what the speaker has written.
+    aside: Option<String>,
+    shape: Shape,
+    branches: Branches,
+    /// How deep the paragraph stands, and the number of the one before it.
+    level: usize,
+    number: u32,
+    is_counted: bool,
+}
+
+impl Slide {
+    fn new(shows: Shows) -> Self {
+        Self {
+            shows,
+            aside: None,
+            shape: Shape::Plain,
+            branches: Branches::default(),
+            level: 0,
+            number: 0,
+            is_counted: false,
+        }
+    }
+
+    fn place(&mut self, element: &BytesStart<'_>) {
+        self.shape = match attribute(element, "type").as_deref() {
+            Some("title" | "ctrTitle") => Shape::Title,
+            Some(kind) if FURNITURE.contains(&kind) => Shape::Furniture,
+            Some("body") if self.shows == Shows::Notes => Shape::Speaker,
+            None | Some("obj") => Shape::Content,
+            Some(_) => Shape::Plain,
+        };
+    }
+
+    /// What a frame of text is.
+    fn frame(&self) -> Act {
+        match (self.shows, self.shape) {
+            (_, Shape::Furniture) => Act::Skip,
+            (Shows::Notes, Shape::Speaker) if self.aside.is_none() => Act::Aside,
+            (Shows::Notes, _) => Act::Skip,
+            (Shows::Slide, Shape::Title) if self.aside.is_none() => Act::Aside,
+            (Shows::Slide, _) => Act::Through,
+        }
+    }
+}
+
+impl Dialect for Slide {
+    const BARE: bool = false;
+
+    fn start(&mut self, name: &str, element: &BytesStart<'_>, writer: &mut Writer) -> Act {
+        if self.branches.skips(name) {
+            return Act::Skip;
+        }
+        match name {
+            "sp" | "graphicFrame" | "pic" | "cxnSp" => self.shape = Shape::Plain,
+            "ph" => self.place(element),
+            "txBody" => {
+                self.number = 0;
+                return self.frame();
+            }
+            // Styles have marks of lists, too.
+            "lstStyle" | "extLst" => return Act::Skip,
+            "p" => {
+                (self.level, self.is_counted) = (0, false);
+                return Act::Block(match self.shape {
+                    Shape::Content => Block::Item { level: 0, number: None },
+                    _ => Block::Paragraph,
+                });
+            }
+            "pPr" => {
+                self.level =
+                    attribute(element, "lvl").and_then(|level| level.parse().ok()).unwrap_or(0);
+                self.level = self.level.min(8);
+                // Places for text have their marks from elsewhere; what stands deeper is a point.
+                if self.level > 0 || matches!(writer.kind(), Some(Block::Item { .. })) {
+                    writer.set_kind(Block::Item { level: self.level as u8, number: None });
+                }
+            }
+            "buChar" | "buBlip" => {
+                writer.set_kind(Block::Item { level: self.level as u8, number: None });
+            }
+            "buAutoNum" => {
+                self.is_counted = true;
+                self.number = self.number.saturating_add(1);
+                let number = Some(self.number);
+                writer.set_kind(Block::Item { level: self.level as u8, number });
+            }
+            "buNone" => writer.set_kind(Block::Paragraph),
+            "t" => return Act::Text,
+            "br" => writer.line_break(),
+            "tbl" => return Act::Table,
+            "tr" => return Act::Row,
+            "tc" => return Act::Cell,
+            _ => (),
+        }
+        Act::Through
+    }
+
+    fn end(&mut self, name: &str, writer: &mut Writer) {
+        self.branches.end(name);
+        match name {
+            "txBody" if self.aside.is_none() => self.aside = writer.take_aside(),
+            "p" if !self.is_counted => self.number = 0,
+            _ => (),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The words of a PDF, page by page. Pictures stay out, and so do words that stand in them.
+//!
+//! Nothing that a file claims is believed: what is unpacked, read and kept has limits, and whatever is broken is
+//! passed over.
+
+mod filter;
+mod font;
+mod object;
+mod page;
+mod value;
+
+use std::collections::HashSet;
+
+use encoding_rs::{UTF_8, UTF_16BE, WINDOWS_1252};
+
+use super::markdown::plain_line;
+use super::{Found, Refused};
+use object::File;
+use page::Pages;
+use value::{Dict, Value, is};
+
+/// The most pages that are read.
+const PAGES: usize = 5_000;
+/// How deep the tree of pages may be.
+const DEPTH: usize = 40;
+/// How points of a list are marked; the last two as fonts of signs have them.
+const POINTS: &str = "•‣▪●◦\u{f0b7}\u{f0a7}";
+/// The most bytes of a letter.
+const LETTER: usize = 4;
+
+/// Reads a PDF.
+pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
+    let file = File::read(data);
+    let trailers = file.trailers();
+    if trailers.iter().any(|trailer| trailer.contains_key("Encrypt")) {
+        return Err(Refused::Encrypted);
+    }
+    let newest =
+        |name: &str| trailers.iter().rev().find_map(|trailer| file.get(trailer, name).dict());
+    if let Some(Value::Text(title)) = newest("Info").map(|about| file.get(about, "Title")) {
+        found.name(&letters(title));
+    }
+    let pages = pages(&file, newest("Root"));
+    if pages.is_empty() {
+        return Err(Refused::Damaged);
+    }
+    found.pages = u32::try_from(pages.len()).ok();
+    let mut reader = Pages::new(&file, found.limits.chars.saturating_mul(LETTER));
+    for (number, page) in (1..).zip(&pages) {
+        if found.is_full() || reader.is_full() {
+            break;
+        }
+        let text = reader.page(page.dict, page.resources);
+        let lines: Vec<String> = text.lines().map(line).collect();
+        found.push(Some(number), lines.join("\n").trim().to_owned());
+    }
+    let has_more = PAGES <= pages.len() || reader.is_full() || file.is_spent();
+    if has_more && !found.is_full() {
+        found.cut = true;
+        found.note(
+            "this PDF holds more than can be read at once, so a part of it is missing".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// A line as Markdown: points of a list are such.
+fn line(line: &str) -> String {
+    let mut signs = line.trim_start().chars();
+    match (signs.next(), signs.next()) {
+        (Some(mark), Some(' ')) if POINTS.contains(mark) => format!("- {}", signs.as_str().trim()),
+        _ => plain_line(line),
+    }
+}
+
+/// The letters of a text that is about the file.
+fn letters(bytes: &[u8]) -> String {
+    let encoding = match bytes {
+        [0xfe, 0xff, ..] => UTF_16BE,
+        [0xef, 0xbb, 0xbf, ..] => UTF_8,
+        _ => WINDOWS_1252,
+    };
+    encoding.decode_with_bom_removal(bytes).0.into_owned()
+}
+
+/// A page and what it uses.
+struct Page<'f> {
+    dict: &'f Dict,
+    resources: &'f Dict,
+}
+
+/// The pages in order: by their tree, else as they stand in the file.
+fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> Vec<Page<'f>> {
+    let root = root.or_else(|| {
+        file.all().filter_map(|(_, value)| value.dict()).find(|dict| is(dict, "Catalog"))
+    });
+    let nothing: &Dict = file.nothing();
+    let mut tree = Tree { file, seen: HashSet::new(), pages: Vec::new() };
+    if let Some(top) = root.and_then(|root| root.get("Pages")) {
+        tree.gather(top, nothing, 0);
+    }
+    if !tree.pages.is_empty() {
+        return tree.pages;
+    }
+    let mut loose: Vec<(u32, &Dict)> = file
+        .all()
+        .filter_map(|(number, value)| Some((number, value.dict()?)))
+        .filter(|(_, dict)| is(dict, "Page"))
+        .collect();
+    loose.sort_by_key(|(number, _)| *number);
+    let own = |dict| file.get(dict, "Resources").dict().unwrap_or(nothing);
+    let pages = loose.into_iter().map(|(_, dict)| Page { dict, resources: own(dict) });
+    pages.take(PAGES).collect()
+}
+
+struct Tree<'f, 'd> {
+    file: &'f File<'d>,
+    /// Nodes that were come by: a tree may hold itself.
+    seen: HashSet<u32>,
+    pages: Vec<Page<'f>>,
+}
+
+impl<'f> Tree<'f, '_> {
+    fn gather(&mut self, node: &'f Value, above: &'f Dict, depth: usize) {
+        if let Value::Ref(number) = node
+            && !self.seen.insert(*number)
+        {
+            return;
+        }
+        let Some(dict) = self.file.real(node).dict() else { return };
+        let resources = self.file.get(dict, "Resources").dict().unwrap_or(above);
+        if PAGES <= self.pages.len() || DEPTH < depth {
+            return;
+        }
+        match self.file.get(dict, "Kids") {
+            Value::List(kids) => {
+                for kid in kids {
+                    self.gather(kid, resources, depth + 1);
+                }
+            }
+            _ => self.pages.push(Page { dict, resources }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

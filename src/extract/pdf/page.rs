@@ -1,0 +1,271 @@
+//! The program of a page: what it shows where, put into lines.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::font::Font;
+use super::object::File;
+use super::value::{Dict, Reader, Value};
+
+/// How deep drawings may hold each other.
+const DEPTH: usize = 6;
+/// The most values and words of all pages.
+const STEPS: usize = 20_000_000;
+/// What a drawing costs of them.
+const DRAWING: usize = 500;
+/// The most codes of all fonts: a few bytes may claim that all codes mean something.
+const CODES: usize = 1_000_000;
+/// The most remembered states of one page.
+const STATES: usize = 256;
+
+/// Six numbers that move and stretch.
+type Matrix = [f64; 6];
+
+const PLAIN: Matrix = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+
+/// First this, then that.
+fn then(this: Matrix, that: Matrix) -> Matrix {
+    let [a, b, c, d, e, f] = this;
+    let [g, h, i, j, k, l] = that;
+    [
+        a * g + b * i,
+        a * h + b * j,
+        c * g + d * i,
+        c * h + d * j,
+        e * g + f * i + k,
+        e * h + f * j + l,
+    ]
+}
+
+/// Reads pages one after the other.
+pub(super) struct Pages<'f, 'd> {
+    file: &'f File<'d>,
+    fonts: HashMap<u32, Rc<Font>>,
+    left: usize,
+    codes: usize,
+    /// What was read of the page.
+    out: String,
+    /// How many bytes of text may still be read.
+    most: usize,
+    /// Where the last shown text ended, and how high it was.
+    end: Option<(f64, f64, f64)>,
+}
+
+/// How text is shown now.
+#[derive(Clone)]
+struct State {
+    around: Matrix,
+    font: Option<Rc<Font>>,
+    size: f64,
+    between: f64,
+    words: f64,
+    lead: f64,
+}
+
+impl<'f, 'd> Pages<'f, 'd> {
+    pub fn new(file: &'f File<'d>, most: usize) -> Self {
+        Self {
+            file,
+            fonts: HashMap::new(),
+            left: STEPS,
+            codes: CODES,
+            out: String::new(),
+            most,
+            end: None,
+        }
+    }
+
+    /// Whether no more is read.
+    pub fn is_full(&self) -> bool {
+        self.left == 0 || self.most <= self.out.len()
+    }
+
+    /// What one page says.
+    pub fn page(&mut self, page: &Dict, resources: &Dict) -> String {
+        let mut program = Vec::new();
+        let contents = self.file.get(page, "Contents");
+        let contents = match contents {
+            Value::List(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for one in contents {
+            if let Value::Stream(dict, place) = self.file.real(one) {
+                program.extend(self.file.bytes(dict, place));
+                program.push(b'\n');
+            }
+        }
+        self.end = None;
+        self.run(&program, resources, PLAIN, 0);
+        self.line();
+        self.most = self.most.saturating_sub(self.out.len());
+        std::mem::take(&mut self.out)
+    }
+
+    fn run(&mut self, program: &[u8], resources: &Dict, around: Matrix, depth: usize) {
+        let mut state =
+            State { around, font: None, size: 1.0, between: 0.0, words: 0.0, lead: 0.0 };
+        let mut before: Vec<State> = Vec::new();
+        let (mut text, mut line) = (PLAIN, PLAIN);
+        let mut values: Vec<Value> = Vec::new();
+        let mut reader = Reader::new(program, 0);
+        while let Some(value) = reader.value() {
+            self.left = self.left.saturating_sub(1);
+            if self.is_full() {
+                return;
+            }
+            let Value::Word(word) = &value else {
+                if values.len() < 64 {
+                    values.push(value);
+                }
+                continue;
+            };
+            let n = |at: usize| values.get(at).and_then(Value::number).unwrap_or(0.0);
+            match word.as_str() {
+                "q" if before.len() < STATES => before.push(state.clone()),
+                "Q" => state = before.pop().unwrap_or(state),
+                "cm" => state.around = then([n(0), n(1), n(2), n(3), n(4), n(5)], state.around),
+                "BT" => (text, line) = (PLAIN, PLAIN),
+                "Tf" => {
+                    let name = values.first().map_or("", Value::name).to_owned();
+                    state.size = n(1);
+                    state.font = self.font(resources, &name);
+                }
+                "Tc" => state.between = n(0),
+                "Tw" => state.words = n(0),
+                "TL" => state.lead = n(0),
+                "Tm" => {
+                    line = [n(0), n(1), n(2), n(3), n(4), n(5)];
+                    text = line;
+                }
+                "Td" | "TD" => {
+                    if word == "TD" {
+                        state.lead = -n(1);
+                    }
+                    line = then([1.0, 0.0, 0.0, 1.0, n(0), n(1)], line);
+                    text = line;
+                }
+                "T*" | "'" | "\"" => {
+                    line = then([1.0, 0.0, 0.0, 1.0, 0.0, -state.lead], line);
+                    text = line;
+                    if let Some(Value::Text(shown)) = values.last().filter(|_| word != "T*") {
+                        self.show(&state, &mut text, shown);
+                    }
+                }
+                "Tj" => {
+                    if let Some(Value::Text(shown)) = values.last() {
+                        self.show(&state, &mut text, shown);
+                    }
+                }
+                "TJ" => {
+                    for piece in values.last().map_or(&[][..], Value::list) {
+                        match piece {
+                            Value::Text(shown) => self.show(&state, &mut text, shown),
+                            Value::Number(back) => {
+                                let back = -back / 1_000.0 * state.size;
+                                text = then([1.0, 0.0, 0.0, 1.0, back, 0.0], text);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                "Do" if depth < DEPTH => {
+                    let name = values.first().map_or("", Value::name).to_owned();
+                    self.drawing(&name, resources, state.around, depth);
+                }
+                // The bytes of a small picture are no program.
+                "ID" => skip_picture(program, &mut reader),
+                _ => {}
+            }
+            values.clear();
+        }
+    }
+
+    fn font(&mut self, resources: &Dict, name: &str) -> Option<Rc<Font>> {
+        let fonts = self.file.get(resources, "Font").dict()?;
+        let value = fonts.get(name)?;
+        let number = match value {
+            Value::Ref(number) => Some(*number),
+            _ => None,
+        };
+        if let Some(known) = number.and_then(|number| self.fonts.get(&number)) {
+            return Some(Rc::clone(known));
+        }
+        if self.codes == 0 {
+            return None;
+        }
+        let font = Rc::new(Font::read(self.file, self.file.real(value).dict()?));
+        self.codes = self.codes.saturating_sub(font.codes());
+        if let Some(number) = number {
+            self.fonts.insert(number, Rc::clone(&font));
+        }
+        Some(font)
+    }
+
+    /// What a page draws from elsewhere may hold text.
+    fn drawing(&mut self, name: &str, resources: &Dict, around: Matrix, depth: usize) {
+        self.left = self.left.saturating_sub(DRAWING);
+        let drawings = self.file.get(resources, "XObject").dict();
+        let found = drawings.and_then(|all| all.get(name)).map(|one| self.file.real(one));
+        let Some(Value::Stream(dict, place)) = found else { return };
+        if self.file.get(dict, "Subtype").name() != "Form" {
+            return;
+        }
+        let own = self.file.get(dict, "Resources").dict();
+        let mut matrix = PLAIN;
+        for (part, value) in matrix.iter_mut().zip(self.file.get(dict, "Matrix").list()) {
+            *part = value.number().unwrap_or(*part);
+        }
+        let program = self.file.bytes(dict, place);
+        let resources = own.unwrap_or(resources);
+        self.run(&program, resources, then(matrix, around), depth + 1);
+    }
+
+    /// Shows a text: on a line of its own when it stands lower or higher, after a space when there is one.
+    fn show(&mut self, state: &State, text: &mut Matrix, shown: &[u8]) {
+        let Some(font) = &state.font else { return };
+        let begin = then(*text, state.around);
+        let height = (state.size * begin[3]).abs().max((state.size * begin[1]).abs()).max(0.1);
+        let (x, y) = (begin[4], begin[5]);
+        match self.end {
+            Some((_, last, high)) if 0.5 * high.max(height) < (y - last).abs() => self.line(),
+            Some((end, ..)) if 0.15 * height < x - end || x < end - 2.0 * height => self.space(),
+            _ => {}
+        }
+        let mut wide = 0.0;
+        for (letter, width) in font.letters(shown) {
+            if self.is_full() {
+                return;
+            }
+            self.out.push_str(letter);
+            wide += width / 1_000.0 * state.size + state.between;
+            if letter == " " {
+                wide += state.words;
+            }
+        }
+        *text = then([1.0, 0.0, 0.0, 1.0, wide, 0.0], *text);
+        let end = then(*text, state.around);
+        self.end = Some((end[4], y, height));
+    }
+
+    fn line(&mut self) {
+        let kept = self.out.trim_end_matches(' ').len();
+        self.out.truncate(kept);
+        if !self.out.is_empty() && !self.out.ends_with('\n') {
+            self.out.push('\n');
+        }
+    }
+
+    fn space(&mut self) {
+        if self.out.ends_with(|c: char| !c.is_whitespace()) {
+            self.out.push(' ');
+        }
+    }
+}
+
+/// Goes on behind the bytes of a picture in a program.
+fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
+    let rest = program.get(reader.at..).unwrap_or_default();
+    let ends =
+        |three: &[u8]| three[0].is_ascii_whitespace() && three[1] == b'E' && three[2] == b'I';
+    reader.at += rest.windows(3).position(ends).map_or(rest.len(), |at| at + 3);
+}

@@ -1,0 +1,136 @@
+//! What the program says to the child that reads a file, and what it says back.
+//!
+//! A request is a line of JSON and then the bytes of the file to the end; the answer is one text of JSON. The child is
+//! started, jailed and ended elsewhere.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extracted, Limits, Refused, extract};
+
+/// The longest first line.
+const HEADER: u64 = 16 << 10;
+/// The most bytes of a letter in JSON.
+const LETTER: usize = 6;
+/// What an answer may have beside its text.
+const AROUND: usize = 1 << 20;
+
+/// What is asked of the child, before the bytes of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The name of the file.
+    pub name: String,
+    /// What it may cost.
+    pub limits: Limits,
+}
+
+impl Request {
+    /// Sends it and the file.
+    ///
+    /// # Errors
+    /// If the child does not take it.
+    pub fn send(&self, bytes: &[u8], mut output: impl Write) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        output.write_all(&line)?;
+        output.write_all(bytes)?;
+        output.flush()
+    }
+
+    fn receive(input: impl Read) -> io::Result<(Self, Vec<u8>)> {
+        let mut input = BufReader::new(input);
+        let mut line = Vec::new();
+        input.by_ref().take(HEADER).read_until(b'\n', &mut line)?;
+        let request: Self = serde_json::from_slice(&line)?;
+        let mut bytes = Vec::new();
+        // One more than is allowed, so that the file is refused and not cut.
+        input.take(request.limits.input as u64 + 1).read_to_end(&mut bytes)?;
+        Ok((request, bytes))
+    }
+}
+
+/// What the child answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The text.
+    Extracted(Extracted),
+    /// Why there is none.
+    Refused(Refused),
+}
+
+impl Answer {
+    /// How many bytes an answer within these limits may have; more need not be read of it.
+    pub fn longest(limits: &Limits) -> usize {
+        limits.chars.saturating_mul(LETTER).saturating_add(AROUND)
+    }
+
+    /// What a child has said. A foreign file may have taken it over, so nothing of it is believed that could not be
+    /// the answer to the request.
+    ///
+    /// # Errors
+    /// If the file was refused, or the child said anything else.
+    pub fn receive(said: &[u8], limits: &Limits) -> Result<Extracted, Refused> {
+        if said.len() > Self::longest(limits) {
+            return Err(Refused::NoAnswer);
+        }
+        match serde_json::from_slice(said) {
+            Ok(Self::Extracted(found)) => {
+                let chars: usize = found.parts.iter().map(|part| part.text.chars().count()).sum();
+                if chars > limits.chars { Err(Refused::NoAnswer) } else { Ok(found) }
+            }
+            Ok(Self::Refused(why)) => Err(why),
+            Err(_) => Err(Refused::NoAnswer),
+        }
+    }
+}
+
+/// Answers one request: the whole of the child.
+///
+/// # Errors
+/// If the request cannot be read or the answer not written.
+pub fn serve(input: impl Read, mut output: impl Write) -> io::Result<()> {
+    let (request, bytes) = Request::receive(input)?;
+    let answer = match extract(&bytes, &request.name, &request.limits) {
+        Ok(found) => Answer::Extracted(found),
+        Err(why) => Answer::Refused(why),
+    };
+    serde_json::to_writer(&mut output, &answer)?;
+    output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Limits, Refused, Request, serve};
+
+    fn ask(bytes: &[u8], limits: Limits) -> Vec<u8> {
+        let (mut asked, mut said) = (Vec::new(), Vec::new());
+        let request = Request { name: "Grüße\n.txt".to_owned(), limits };
+        request.send(bytes, &mut asked).expect("memory takes it");
+        serve(asked.as_slice(), &mut said).expect("an answer");
+        said
+    }
+
+    #[test]
+    fn a_request_is_answered() {
+        let limits = Limits::default();
+        let found = Answer::receive(&ask(b"{\"a\"}\nb\n", limits), &limits).expect("a text");
+        assert_eq!(found.parts[0].text, "{\"a\"}\nb\n");
+        let small = Limits { input: 3, ..limits };
+        assert_eq!(Answer::receive(&ask(b"abcd", small), &small), Err(Refused::TooLarge));
+        assert!(serve(&b"no request"[..], Vec::new()).is_err());
+    }
+
+    #[test]
+    fn what_no_child_would_say_is_not_believed() {
+        let limits = Limits::default();
+        let said = ask(b"much too long", limits);
+        let small = Limits { chars: 4, ..limits };
+        for said in [&said[..], b"", b"null", b"{\"extracted\":{}}", &said[..said.len() - 1]] {
+            assert_eq!(Answer::receive(said, &small), Err(Refused::NoAnswer));
+        }
+        let huge = vec![b' '; Answer::longest(&small) + 1];
+        assert_eq!(Answer::receive(&huge, &small), Err(Refused::NoAnswer));
+    }
+}

@@ -1,0 +1,76 @@
+//! Workbooks and CSV as tables; what they are made of is read by `sheet`.
+
+use sheet::{Options, SheetError};
+
+use super::markdown::{Block, Writer};
+use super::{Found, Refused, office, text};
+
+/// The most bytes of a letter.
+const LETTER: usize = 4;
+
+/// Reads all sheets of a workbook.
+pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
+    let most = found.limits.chars.saturating_mul(LETTER);
+    let expanded = found.limits.expanded_of(bytes.len());
+    let sheets = sheet::workbook(bytes, most, expanded).map_err(refused)?;
+    found.pages = u32::try_from(sheets.len()).ok();
+    office::name(bytes, found)?;
+    for (number, sheet) in (1..).zip(sheets) {
+        let mut writer = found.writer();
+        write(&mut writer, &sheet.rows);
+        let rows = writer.take();
+        if !rows.is_empty() {
+            let name = sheet.name.split_whitespace().collect::<Vec<_>>().join(" ");
+            found.push(Some(number), format!("## {name}\n\n{rows}"));
+        }
+        found.cut |= sheet.more || writer.is_full();
+        if found.is_full() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a CSV; one that is no table is read as text.
+pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) {
+    // No row is taken for the names of columns: whatever stands above them belongs to the text.
+    let options = Options { header_row: Some(0), ..Options::default() };
+    match sheet::read("a.csv", bytes, &options) {
+        Ok(table) => {
+            let mut writer = found.writer();
+            write(&mut writer, &table.rows);
+            found.push(None, writer.take());
+            found.cut |= writer.is_full();
+            found.notes.extend(table.notes);
+        }
+        Err(SheetError::Empty) => (),
+        Err(error) => {
+            found.note(format!("it was read as plain text, not as a table: {error}"));
+            text::file(bytes, found);
+        }
+    }
+}
+
+fn write(writer: &mut Writer, rows: &[Vec<String>]) {
+    writer.open_table();
+    for row in rows {
+        writer.open_row();
+        for cell in row {
+            writer.open_cell();
+            writer.open(Block::Paragraph);
+            writer.text(cell);
+            writer.close_cell();
+        }
+        if writer.is_full() {
+            break;
+        }
+    }
+}
+
+fn refused(error: SheetError) -> Refused {
+    match error {
+        SheetError::Locked => Refused::Encrypted,
+        SheetError::Inflated { .. } => Refused::Expands,
+        _ => Refused::Damaged,
+    }
+}

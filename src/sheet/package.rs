@@ -1,0 +1,293 @@
+//! A zip of XML parts, as office programs write it, read as a stream.
+//!
+//! All that is inflated is counted, whatever the zip says of it; entities of a document type are not expanded; names
+//! are only looked up, so one with `../` in it leads nowhere.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::{self, BufReader, Cursor, Read};
+
+use quick_xml::escape::{resolve_predefined_entity, unescape};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use zip::ZipArchive;
+use zip::read::ZipFile;
+use zip::result::ZipError;
+
+/// How deep elements may stand in each other; those of office programs need some dozen levels.
+const DEEPEST: usize = 256;
+
+/// The longest text or tag: the parser holds it in memory, several times over. Cells and names are far shorter.
+const LONGEST: u64 = 4 << 20;
+
+/// The most that a part refers to: each costs more memory than it takes in the file.
+const MOST_RELATIONS: usize = 65_536;
+
+/// Why a part cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is broken.
+    Damaged {
+        /// What is, for people.
+        part: String,
+        /// What the reader of it said, in its own words: for whoever looks into it.
+        cause: String,
+    },
+    /// It stands behind a password.
+    Locked,
+    /// There is more in the zip than may be inflated.
+    Inflated,
+}
+
+impl Fault {
+    /// Something broken.
+    pub fn damaged(part: &str, cause: impl Display) -> Self {
+        Self::Damaged { part: part.to_owned(), cause: cause.to_string() }
+    }
+}
+
+/// A zip whose parts are found as Office finds them: upper and lower case are the same.
+pub struct Package<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    names: HashMap<String, usize>,
+    inflated: Inflated,
+}
+
+impl<'a> Package<'a> {
+    /// Opens a zip of which at most so many bytes are inflated in all.
+    ///
+    /// # Errors
+    /// If it has no list of its parts.
+    pub fn open(bytes: &'a [u8], most: u64) -> Result<Self, Fault> {
+        let zip = ZipArchive::new(Cursor::new(bytes))
+            .map_err(|error| Fault::damaged("its container", error))?;
+        let names = (0..zip.len())
+            .filter_map(|at| Some((plain(&zip.name_for_index(at)?.ok()?), at)))
+            .collect::<HashMap<_, _>>();
+        Ok(Self { zip, names, inflated: Inflated { most, sum: Cell::new(0) } })
+    }
+
+    /// Whether there is such a part.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains_key(&plain(name))
+    }
+
+    /// One part of XML, if it is there; `what` names it for people.
+    ///
+    /// # Errors
+    /// If it is there but cannot be opened.
+    pub fn part<'p>(
+        &'p mut self,
+        path: &str,
+        what: &'p str,
+    ) -> Result<Option<Part<'p, 'a>>, Fault> {
+        let Some(counted) = self.counted(path, what)? else { return Ok(None) };
+        let inflated = counted.inflated;
+        let mut xml = quick_xml::Reader::from_reader(BufReader::new(counted));
+        let config = xml.config_mut();
+        config.expand_empty_elements = true;
+        config.check_end_names = false;
+        config.allow_dangling_amp = true;
+        let buffer = Vec::new();
+        Ok(Some(Part { xml, buffer, what, depth: 0, inflated }))
+    }
+
+    /// The first `most` bytes of one part, if it is there.
+    ///
+    /// # Errors
+    /// If it is there but cannot be unpacked.
+    pub fn bytes(&mut self, path: &str, what: &str, most: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(counted) = self.counted(path, what)? else { return Ok(None) };
+        let inflated = counted.inflated;
+        let mut bytes = Vec::new();
+        let read = Counted { longest: u64::MAX, ..counted }.take(most).read_to_end(&mut bytes);
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(_) if inflated.is_full() => Err(Fault::Inflated),
+            Err(error) => Err(Fault::damaged(what, error)),
+        }
+    }
+
+    fn counted<'p>(&'p mut self, path: &str, what: &str) -> Result<Option<Counted<'p, 'a>>, Fault> {
+        let Some(at) = self.names.get(&plain(path)) else { return Ok(None) };
+        let file = self.zip.by_index(*at).map_err(|error| match error {
+            ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => Fault::Locked,
+            error => Fault::damaged(what, error),
+        })?;
+        let before = self.inflated.sum.get();
+        Ok(Some(Counted { file, inflated: &self.inflated, before, longest: LONGEST }))
+    }
+
+    /// The relations of a part by their id, paths made whole; `what` names them for people.
+    ///
+    /// # Errors
+    /// If they are broken or too many.
+    pub fn relations(
+        &mut self,
+        path: &str,
+        what: &str,
+    ) -> Result<HashMap<String, Relation>, Fault> {
+        let mut found = HashMap::new();
+        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let path = format!("{folder}/_rels/{file}.rels");
+        let Some(mut part) = self.part(&path, what)? else { return Ok(found) };
+        loop {
+            match part.next()? {
+                Event::Start(element) if element.local_name().as_ref() == "Relationship" => {
+                    let of =
+                        |name: &str| attribute(&element, name).unwrap_or_default().into_owned();
+                    let path = joined(folder, &of("Target"));
+                    if found.len() == MOST_RELATIONS {
+                        return Err(Fault::damaged(what, "it is too long"));
+                    }
+                    found.insert(of("Id"), Relation { kind: of("Type"), path });
+                }
+                Event::Eof => return Ok(found),
+                _ => (),
+            }
+        }
+    }
+}
+
+fn plain(path: &str) -> String {
+    path.trim_start_matches('/').replace('\\', "/").to_lowercase()
+}
+
+/// What a part refers to.
+pub struct Relation {
+    /// What it is to the part: the address of a kind.
+    pub kind: String,
+    /// Where it stands.
+    pub path: String,
+}
+
+/// The path of the first relation of a kind.
+pub fn of_kind<'r>(relations: &'r HashMap<String, Relation>, kind: &str) -> Option<&'r str> {
+    let found = relations.values().find(|relation| relation.kind.ends_with(kind));
+    found.map(|relation| relation.path.as_str())
+}
+
+/// A target as seen from a folder; it never leads out of the zip.
+pub fn joined(folder: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => (),
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// How much may be inflated, and how much was.
+struct Inflated {
+    most: u64,
+    sum: Cell<u64>,
+}
+
+impl Inflated {
+    fn is_full(&self) -> bool {
+        self.sum.get() > self.most
+    }
+}
+
+/// Inflates until there is more than a file may hold.
+struct Counted<'p, 'a> {
+    file: ZipFile<'p, Cursor<&'a [u8]>>,
+    inflated: &'p Inflated,
+    /// How much was inflated before the text or tag that is read.
+    before: u64,
+    /// How long that may be.
+    longest: u64,
+}
+
+impl Read for Counted<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        let total = self.inflated.sum.get() + read as u64;
+        self.inflated.sum.set(total);
+        match self.inflated.is_full() || total - self.before > self.longest {
+            true => Err(io::Error::other("more than a file may hold")),
+            false => Ok(read),
+        }
+    }
+}
+
+/// One part, event by event; an empty element comes as a start and an end.
+pub struct Part<'p, 'a> {
+    xml: quick_xml::Reader<BufReader<Counted<'p, 'a>>>,
+    buffer: Vec<u8>,
+    what: &'p str,
+    depth: usize,
+    inflated: &'p Inflated,
+}
+
+impl Part<'_, '_> {
+    /// What comes next, the end of the part over and over.
+    ///
+    /// # Errors
+    /// If it is no XML, nested without measure, or more than may be inflated.
+    #[expect(clippy::should_implement_trait, reason = "an event lends from the part")]
+    pub fn next(&mut self) -> Result<Event<'_>, Fault> {
+        self.buffer.clear();
+        self.xml.get_mut().get_mut().before = self.inflated.sum.get();
+        match self.xml.read_event_into(&mut self.buffer) {
+            Ok(event) => {
+                match &event {
+                    Event::Start(_) => self.depth += 1,
+                    Event::End(_) => self.depth = self.depth.saturating_sub(1),
+                    _ => (),
+                }
+                // The parser keeps all names that are open.
+                if self.depth > DEEPEST {
+                    Err(Fault::damaged(self.what, "its elements stand too deep in each other"))
+                } else {
+                    Ok(event)
+                }
+            }
+            Err(_) if self.inflated.is_full() => Err(Fault::Inflated),
+            Err(error) => Err(Fault::damaged(self.what, error)),
+        }
+    }
+}
+
+/// An attribute, whatever its namespace is called.
+pub fn attribute<'e>(element: &'e BytesStart<'_>, name: &str) -> Option<Cow<'e, str>> {
+    // The check for names that come twice would compare each with all others.
+    let mut all = element.attributes();
+    let mut all = all.with_checks(false).map_while(Result::ok);
+    let found = all.find(|one| one.key.local_name().as_ref() == name)?.value;
+    match found {
+        Cow::Borrowed(raw) => Some(unescape(raw).unwrap_or(Cow::Borrowed(raw))),
+        Cow::Owned(raw) => Some(Cow::Owned(unescape(&raw).map_or(raw.clone(), Cow::into_owned))),
+    }
+}
+
+/// What an `&…;` in a text stands for.
+pub fn resolve(reference: &BytesRef<'_>, text: &mut String) {
+    match reference.resolve_char_ref() {
+        Ok(Some(sign)) => text.push(sign),
+        _ => {
+            text.push_str(resolve_predefined_entity(&reference.xml10_content()).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn targets_are_seen_from_their_folder() {
+        assert_eq!(joined("xl", "worksheets/sheet1.xml"), "xl/worksheets/sheet1.xml");
+        assert_eq!(joined("xl", "/xl/sheet1.xml"), "/xl/sheet1.xml");
+        assert_eq!(joined("a/b", "../c/./d.xml"), "a/c/d.xml");
+        assert_eq!(joined("a", "../../../etc/passwd"), "etc/passwd");
+        assert_eq!(joined("", "xl/workbook.xml"), "xl/workbook.xml");
+    }
+}
