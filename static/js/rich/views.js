@@ -1,0 +1,75 @@
+// Blocks that are more than their words while they are written: boxes that are ticked, pictures from elsewhere, the
+// language of code.
+import { element } from "./dom.js";
+
+const isElsewhere = (src) => {
+  try {
+    return new URL(src, location.href).origin !== location.origin;
+  } catch {
+    return true;
+  }
+};
+
+function setAttribute(view, getPos, name, value) {
+  const pos = getPos();
+  if (pos !== undefined) view.dispatch(view.state.tr.setNodeAttribute(pos, name, value));
+}
+
+function item(node, view, getPos) {
+  const { checked } = node.attrs;
+  const dom = element("li", checked === null ? {} : { "data-checked": String(checked) });
+  if (checked === null) return { dom, contentDOM: dom };
+  const box = element("input", { type: "checkbox", class: "tick", "aria-label": "Done" });
+  box.checked = checked;
+  box.addEventListener("change", () => setAttribute(view, getPos, "checked", box.checked));
+  const contentDOM = element("div");
+  dom.append(element("span", { contenteditable: "false" }, box), contentDOM);
+  return {
+    dom,
+    contentDOM,
+    update: (next) => next.type === node.type && next.attrs.checked === checked,
+    stopEvent: ({ target }) => target === box,
+    ignoreMutation: (change) => !contentDOM.contains(change.target),
+  };
+}
+
+/* A page loads nothing from a third party: such a picture is named and not shown. */
+function image({ attrs: { src, alt, title } }) {
+  if (!isElsewhere(src)) return { dom: element("img", { src, alt, title: title || null }) };
+  return { dom: element("span", { class: "rich-away", title: src }, `Picture: ${alt || src}`) };
+}
+
+function code(node, view, getPos) {
+  const contentDOM = element("code");
+  const language = element("input", {
+    "aria-label": "Language of the code",
+    placeholder: "Language",
+    autocapitalize: "none",
+    autocomplete: "off",
+    spellcheck: "false",
+    size: "10",
+  });
+  const show = ({ attrs }) => language === document.activeElement || (language.value = attrs.info);
+  show(node);
+  language.addEventListener("input", () => setAttribute(view, getPos, "info", language.value.replace(/[`\n]/g, "").trim()));
+  language.addEventListener("keydown", (event) => {
+    if (!["Enter", "Escape"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    view.focus();
+  });
+  const dom = element("div", { class: "rich-code" }, element("div", { contenteditable: "false" }, language), element("pre", {}, contentDOM));
+  return {
+    dom,
+    contentDOM,
+    update(next) {
+      if (next.type !== node.type) return false;
+      show(next);
+      return true;
+    },
+    stopEvent: ({ target }) => target === language,
+    ignoreMutation: (change) => !contentDOM.contains(change.target),
+  };
+}
+
+export const nodeViews = { list_item: item, image, code_block: code };
