@@ -80,6 +80,9 @@ export class Editor {
     };
     this.toView = () => this.isSource || this.view.focus();
     box.addEventListener("focus", this.toView);
+    // A region that is swapped while somebody writes is written in again at the same place.
+    this.host.addEventListener("focusin", () => (this.isWriting = true));
+    this.host.addEventListener("focusout", () => (this.isWriting = !this.host.isConnected));
     this.online = () => this.later();
     addEventListener("online", this.online);
   }
@@ -183,7 +186,7 @@ export class Editor {
 
   /** From the text to what can be done with it: the tools of the selection, or the menu of the table. */
   focusTools() {
-    return this.bubble.focus() || this.tablemenu.focus();
+    return this.bubble.focus() || this.tableMenu.focus();
   }
 
   pickFiles() {

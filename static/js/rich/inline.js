@@ -96,7 +96,7 @@ function piecesOf(parent) {
     if (solid[n]) return one;
     const before = all[solid.lastIndexOf(true, n)];
     const after = all[solid.indexOf(true, n)];
-    return { ...one, marks: shared(shared(one.marks, n > 0 && before?.marks), after?.marks) };
+    return { ...one, marks: shared(shared(one.marks, before?.marks), after?.marks) };
   });
 }
 

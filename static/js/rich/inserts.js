@@ -27,10 +27,12 @@ const type = (view, text) => view.dispatch(view.state.tr.insertText(text));
 export function inserts(query, state, { dataset } = {}) {
   const typed = query.toLowerCase();
   const inTable = commands.isInside(state, nodes.table);
-  return BLOCKS.filter(
+  const isNamed = ({ label }) => label.toLowerCase().startsWith(typed);
+  const found = BLOCKS.filter(
     ({ label, words, needs, inline }) =>
       (!inTable || inline) &&
       (!needs || dataset?.[needs]) &&
       `${label} ${words}`.toLowerCase().split(" ").some((word) => word.startsWith(typed)),
   );
+  return [...found.filter(isNamed), ...found.filter((one) => !isNamed(one))];
 }

@@ -39,7 +39,7 @@ class Offers {
   constructor(editor, view) {
     Object.assign(this, { editor, view, turn: 0, lines: [], at: 0 });
     this.id = `rich-offers-${(count += 1)}`;
-    this.list = element("div", { role: "listbox", id: this.id });
+    this.list = element("div", { role: "listbox", id: this.id, tabindex: "0" });
     this.title = element("p", { class: "head", "aria-hidden": "true" });
     this.box = element("div", { class: "menu rich-offers", hidden: true }, this.title, this.list);
     // The text keeps the focus while a line is pressed.

@@ -1,6 +1,6 @@
 // What comes in from outside: formatted text is cleaned, Markdown is read by the server, files are sent to it and
 // named where they were dropped. What goes out as plain text is Markdown.
-import { Slice } from "prosemirror-model";
+import { Fragment, Slice } from "prosemirror-model";
 import { Plugin, PluginKey } from "prosemirror-state";
 import { Decoration, DecorationSet } from "prosemirror-view";
 import { clean } from "./clean.js";
@@ -23,9 +23,11 @@ async function pasteMarkdown(editor, view, text) {
     return void view.dispatch(view.state.tr.insertText(text).scrollIntoView());
   }
   if (view.isDestroyed) return undefined;
-  const isWords = blocks.childCount === 1 && blocks.firstChild.type === schema.nodes.paragraph;
-  const edge = isWords ? 1 : 0;
-  view.dispatch(view.state.tr.replaceSelection(new Slice(blocks, edge, edge)).scrollIntoView().setMeta("uiEvent", "paste"));
+  const { firstChild: first } = blocks;
+  const isWords = blocks.childCount === 1 && first.type === schema.nodes.paragraph;
+  const [head, tail] = [/^\s/, /\s$/].map((edge) => Fragment.from(edge.test(text) ? schema.text(" ") : null));
+  const put = isWords ? new Slice(Fragment.from(first.copy(head.append(first.content).append(tail))), 1, 1) : new Slice(blocks, 0, 0);
+  view.dispatch(view.state.tr.replaceSelection(put).scrollIntoView().setMeta("uiEvent", "paste"));
   return undefined;
 }
 

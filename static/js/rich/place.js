@@ -4,18 +4,25 @@ import { isEmpty } from "./compose.js";
 
 const LETTER = /[\p{L}\p{N}]/gu;
 const count = (text) => text.match(LETTER)?.length ?? 0;
+const textTo = (node, at) => node.textBetween(0, at, "\n", (leaf) => leaf.type.spec.leafText?.(leaf) ?? "");
 
-/* Behind which sign of a text so many letters have passed. */
-function behind(text, letters) {
+/* Behind which sign of a text so many letters have passed, and then what else there is of `tail`. */
+function behind(text, letters, tail) {
   let left = letters;
+  let at = 0;
   for (const { index, 0: sign } of text.matchAll(LETTER)) {
+    if (!left) break;
     left -= 1;
-    if (left === 0) return index + sign.length;
+    at = index + sign.length;
   }
-  return left < 0 || !letters ? 0 : text.length;
+  for (const sign of tail) {
+    if (text[at] !== sign) break;
+    at += 1;
+  }
+  return at;
 }
 
-const textTo = (node, at) => node.textBetween(0, at, "\n", (leaf) => leaf.type.spec.leafText?.(leaf) ?? "");
+const tailOf = (text) => /[^\p{L}\p{N}]*$/u.exec(text)[0];
 
 /** The place in the page that stands for a place in its text. */
 export function placeIn(doc, { lead, all }, offset) {
@@ -28,11 +35,14 @@ export function placeIn(doc, { lead, all }, offset) {
   let found = Selection.atStart(doc);
   let seen = -1;
   doc.forEach((node, from) => {
-    if (!isEmpty(node)) seen += 1;
-    if (seen !== n || isEmpty(node) || node.isAtom) return;
-    const letters = count(all[n].source.slice(0, left));
+    if (isEmpty(node)) return;
+    seen += 1;
+    if (seen !== n || node.isAtom) return;
+    const before = all[n].source.slice(0, left);
+    const own = textTo(node, node.content.size);
+    const until = behind(own, count(before), tailOf(before));
     let at = 0;
-    while (at < node.content.size && count(textTo(node, at)) < letters) at += 1;
+    while (at < node.content.size && textTo(node, at).length < until) at += 1;
     found = TextSelection.near(doc.resolve(from + 1 + at), -1);
   });
   return found;
@@ -42,9 +52,8 @@ export function placeIn(doc, { lead, all }, offset) {
 export function offsetOf({ doc, selection: { head } }, { lead, all }) {
   const $head = doc.resolve(head);
   const n = doc.content.content.slice(0, $head.index(0)).filter((node) => !isEmpty(node)).length;
-  if (!all[n]) return lead.length + all.reduce((sum, { source, gap }) => sum + source.length + gap.length, 0);
   const before = all.slice(0, n).reduce((sum, { source, gap }) => sum + source.length + gap.length, lead.length);
-  if (!$head.depth) return before;
-  const letters = count(textTo($head.node(1), head - $head.before(1) - 1));
-  return before + behind(all[n].source, letters);
+  if (!all[n] || !$head.depth) return before;
+  const own = textTo($head.node(1), head - $head.before(1) - 1);
+  return before + behind(all[n].source, count(own), tailOf(own));
 }

@@ -67,7 +67,7 @@ async function begin(box) {
 function look() {
   for (const [box, editor] of editors) {
     if (box.isConnected || !editor) continue;
-    if (editor.hadFocus) last = { name: box.name, offset: editor.offset() };
+    if (editor.isWriting) last = { name: box.name, offset: editor.offset() };
     editor.destroy();
     editors.delete(box);
   }

@@ -2,7 +2,6 @@
 import { Schema } from "prosemirror-model";
 
 const plain = { default: null };
-const bold = (value) => /^(bold(er)?|[6-9]\d\d)$/.test(value) && null;
 const ALIGNS = ["left", "center", "right"];
 const RUNS = /^\s*(?:javascript|vbscript|data):/i;
 
@@ -14,7 +13,7 @@ const cell = (tag) => ({
     {
       tag,
       getAttrs: (dom) => {
-        const align = dom.getAttribute("align") ?? dom.style.textAlign;
+        const align = dom.getAttribute("align");
         return { align: ALIGNS.includes(align) ? align : null };
       },
     },
@@ -169,26 +168,9 @@ const marks = {
     ],
     toDOM: ({ attrs: { href, title } }) => ["a", title ? { href, title } : { href }],
   },
-  strong: {
-    parseDOM: [
-      { tag: "strong" },
-      // Google's documents come in a <b> that is not bold.
-      { tag: "b", getAttrs: (dom) => dom.style.fontWeight !== "normal" && null },
-      { style: "font-weight", getAttrs: bold },
-    ],
-    toDOM: () => ["strong", 0],
-  },
-  em: { parseDOM: [{ tag: "em" }, { tag: "i" }, { style: "font-style=italic" }], toDOM: () => ["em", 0] },
-  strike: {
-    parseDOM: [
-      { tag: "del" },
-      { tag: "s" },
-      { tag: "strike" },
-      { style: "text-decoration=line-through" },
-      { style: "text-decoration-line=line-through" },
-    ],
-    toDOM: () => ["del", 0],
-  },
+  strong: { parseDOM: [{ tag: "strong" }, { tag: "b" }], toDOM: () => ["strong", 0] },
+  em: { parseDOM: [{ tag: "em" }, { tag: "i" }], toDOM: () => ["em", 0] },
+  strike: { parseDOM: [{ tag: "del" }, { tag: "s" }, { tag: "strike" }], toDOM: () => ["del", 0] },
   code: { code: true, parseDOM: [{ tag: "code" }, { tag: "tt" }], toDOM: () => ["code", 0] },
 };
 

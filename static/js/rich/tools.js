@@ -44,8 +44,11 @@ class Bubble {
       this.isPressed = false;
       this.update(view);
     };
+    // The focus has arrived where it goes when the event is over.
+    this.turn = () => setTimeout(() => view.isDestroyed || this.update(view));
     view.dom.addEventListener("pointerdown", this.down);
     addEventListener("pointerup", this.up);
+    for (const name of ["focusin", "focusout"]) editor.host.addEventListener(name, this.turn);
   }
 
   button({ name, key, letter, symbol, run }, n) {
@@ -65,9 +68,11 @@ class Bubble {
   update(view) {
     const { state } = view;
     const { selection } = state;
-    const isWanted = selection instanceof TextSelection && !selection.empty && !commands.isCode(state) && (view.hasFocus() || this.box.contains(document.activeElement));
-    if (!isWanted || this.isPressed) this.box.hidden = true;
-    if (!isWanted || this.isPressed) return;
+    const isMeant = view.hasFocus() || this.box.contains(document.activeElement);
+    if (!isMeant || this.isPressed || !(selection instanceof TextSelection) || selection.empty || commands.isCode(state)) {
+      this.box.hidden = true;
+      return;
+    }
     TOOLS.forEach(({ is }, n) => (this.buttons[n].ariaPressed = String(is(state))));
     const isNew = this.box.hidden;
     this.box.hidden = false;
@@ -84,7 +89,6 @@ class Bubble {
 
   destroy() {
     removeEventListener("pointerup", this.up);
-    this.view.dom.removeEventListener("pointerdown", this.down);
     this.box.remove();
   }
 }
@@ -149,18 +153,7 @@ class TableMenu {
   }
 }
 
-export function tools(editor) {
-  const bar = (kind) => new Plugin({ view: (view) => (editor[kind.name.toLowerCase()] = new kind(editor, view)) });
-  return [
-    bar(Bubble),
-    bar(TableMenu),
-    new Plugin({
-      props: {
-        handleDOMEvents: {
-          focus: (view) => setTimeout(() => editor.bubble.update(view)) && false,
-          blur: (view) => setTimeout(() => view.isDestroyed || editor.bubble.update(view)) && false,
-        },
-      },
-    }),
-  ];
-}
+export const tools = (editor) => [
+  new Plugin({ view: (view) => (editor.bubble = new Bubble(editor, view)) }),
+  new Plugin({ view: (view) => (editor.tableMenu = new TableMenu(editor, view)) }),
+];

@@ -77,10 +77,11 @@ function signOf(node, before, about) {
 function list(node, about, before) {
   const sign = signOf(node, before, about);
   const { start, tight } = node.attrs;
+  const wide = /^\s*(?:[-*+]|\d+[.)])( {1,4})\S/.exec(about.from)?.[1] ?? " ";
   const items = [];
   node.forEach((item, _, n) => {
     const { checked } = item.attrs;
-    const mark = `${start === undefined ? sign : `${start + n}${sign}`} `;
+    const mark = (start === undefined ? sign : `${start + n}${sign}`) + wide;
     const box = item.firstChild.type.name === "paragraph" && { true: "[x] ", false: "[ ] " }[checked];
     const text = (box || "") + blocks(item, { ...about, inList: true }, tight);
     items.push(text ? indent(text, " ".repeat(mark.length), mark) : mark.trimEnd());
