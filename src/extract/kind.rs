@@ -64,7 +64,7 @@ impl Kind {
         if memmem::find(head, b"%PDF-").is_some() {
             return Self::Pdf;
         }
-        if !text::is_text(bytes) || bytes.starts_with(br"{\rtf") {
+        if bytes.starts_with(COMPOUND) || !text::is_text(bytes) || bytes.starts_with(br"{\rtf") {
             return Self::Other;
         }
         let start = text::head(bytes).trim_start().to_ascii_lowercase();

@@ -54,7 +54,7 @@ impl Default for Limits {
             chars: 500_000,
             expanded: 200 << 20,
             ratio: 100,
-            base: 4 << 20,
+            base: 32 << 20,
             entries: 10_000,
         }
     }

@@ -7,9 +7,8 @@
 const DEEPEST_LIST: u8 = 8;
 /// The most columns that the line below a table's first row has.
 const COLUMNS: usize = 500;
-/// What a block and a cell cost beyond their text, in characters.
-const BLOCK: usize = 2;
-const CELL: usize = 3;
+/// The most blocks, rows and cells of a part: they cost memory even when they are empty.
+const FRAMES: usize = 2_000_000;
 
 /// What a block of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +54,11 @@ pub(crate) struct Writer {
     pending: Option<Block>,
     /// How deep the last block was, if it was an item.
     item: Option<u8>,
+    /// How many characters were taken, and how many may be.
     taken: usize,
     most: usize,
+    /// How many frames may still be opened.
+    left: usize,
 }
 
 impl Writer {
@@ -71,20 +73,20 @@ impl Writer {
             item: None,
             taken: 0,
             most,
+            left: FRAMES,
         }
     }
 
     /// Whether nothing more is taken.
     pub(crate) fn is_full(&self) -> bool {
-        self.most < self.taken
+        self.most < self.taken || self.left == 0
     }
 
     /// Begins a block within whatever is open.
     pub(crate) fn open(&mut self, kind: Block) {
-        self.taken += BLOCK;
         let pending = self.pending.take();
         let kind = if kind == Block::Paragraph { pending.unwrap_or(kind) } else { kind };
-        self.frames.push(Frame::Block { kind, text: String::new(), link: None });
+        self.push(Frame::Block { kind, text: String::new(), link: None });
     }
 
     /// Says what the innermost open block is.
@@ -120,6 +122,12 @@ impl Writer {
         self.pending = Some(Block::Item { level, number });
     }
 
+    /// What comes next belongs to no list that was before it.
+    pub(crate) fn end_lists(&mut self) {
+        self.pending = None;
+        self.item = None;
+    }
+
     /// The next paragraph is no item.
     pub(crate) fn no_item(&mut self) {
         self.pending = None;
@@ -137,9 +145,10 @@ impl Writer {
             self.open(Block::Paragraph);
         }
         let Some(Frame::Block { kind, text, .. }) = self.frames.last_mut() else { return };
+        let before = text.len();
         for sign in added.chars() {
             match sign {
-                sign if *kind == Block::Code && matches!(sign, '\n' | '\t') => text.push(sign),
+                '\n' | '\t' if *kind == Block::Code => text.push(sign),
                 sign if sign.is_whitespace() && *kind != Block::Code => {
                     if text.ends_with(|last: char| !last.is_whitespace()) {
                         text.push(' ');
@@ -150,8 +159,8 @@ impl Writer {
                 sign if sign.is_control() => (),
                 sign => text.push(sign),
             }
-            self.taken += 1;
         }
+        self.taken += text[before..].chars().count();
     }
 
     /// Goes on in a new line.
@@ -194,7 +203,7 @@ impl Writer {
 
     /// Begins a table.
     pub(crate) fn open_table(&mut self) {
-        self.frames.push(Frame::Table(Vec::new()));
+        self.push(Frame::Table(Vec::new()));
     }
 
     /// Begins a row of the innermost table.
@@ -202,7 +211,7 @@ impl Writer {
         self.pop_to(|frame| matches!(frame, Frame::Table(_)));
         if let Some(Frame::Table(rows)) = self.frames.last_mut() {
             rows.push(Vec::new());
-            self.taken += CELL;
+            self.left = self.left.saturating_sub(1);
         }
     }
 
@@ -210,8 +219,7 @@ impl Writer {
     pub(crate) fn open_cell(&mut self) {
         self.pop_to(|frame| matches!(frame, Frame::Table(_)));
         if matches!(self.frames.last(), Some(Frame::Table(_))) {
-            self.taken += CELL;
-            self.frames.push(Frame::Cell(String::new()));
+            self.push(Frame::Cell(String::new()));
         }
     }
 
@@ -227,8 +235,7 @@ impl Writer {
 
     /// Begins the text of a note, which stands at the end.
     pub(crate) fn open_note(&mut self, label: usize) {
-        self.taken += BLOCK + CELL;
-        self.frames.push(Frame::Note { label, text: String::new() });
+        self.push(Frame::Note { label, text: String::new() });
     }
 
     /// Ends it.
@@ -238,7 +245,7 @@ impl Writer {
 
     /// Begins a text that does not stand where it is told.
     pub(crate) fn open_aside(&mut self) {
-        self.frames.push(Frame::Aside(String::new()));
+        self.push(Frame::Aside(String::new()));
     }
 
     /// Ends it.
@@ -260,6 +267,11 @@ impl Writer {
         self.pending = None;
         self.item = None;
         std::mem::take(&mut self.out)
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.left = self.left.saturating_sub(1);
+        self.frames.push(frame);
     }
 
     /// Ends all that is open above such a frame, if there is one.

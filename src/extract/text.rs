@@ -136,6 +136,6 @@ mod tests {
         assert_eq!(decode(&torn, None).1, Odd::Torn);
         // Cut within a letter, and with a zero in it.
         assert_eq!(decode(b"K\xc3\xb6ln \xc3", None), ("Köln ".to_owned(), Odd::Nothing));
-        assert_eq!(decode(b"a\0b", None).0, "ab");
+        assert_eq!(decode(b"abcd\0ef", None).0, "abcdef");
     }
 }

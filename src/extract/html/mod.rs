@@ -69,6 +69,7 @@ pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) {
 /// Writes what a page says, and gives the title that it has.
 pub(crate) fn document(bytes: &[u8], writer: &mut Writer, found: &mut Found<'_>) -> Option<String> {
     let most = found.limits.chars.saturating_add(HEAD).saturating_mul(MARKUP);
+    found.cut |= most < bytes.len();
     let bytes = &bytes[..bytes.len().min(most)];
     let page = text::whole(bytes, named_encoding(bytes), found);
     let mut walk = Walk { writer, hidden: Vec::new(), lists: Vec::new(), title: None };
@@ -118,17 +119,18 @@ struct Walk<'w> {
 impl Walk<'_> {
     fn start(&mut self, tag: &Tag<'_>) {
         let name = tag.name.as_str();
-        let hides = !VOID.contains(&name) && (DROPPED.contains(&name) || is_hidden(tag));
+        if self.hidden.len() == 1 && gives_way(&self.hidden[0], name) {
+            self.hidden.clear();
+        }
+        let hides = DROPPED.contains(&name) || is_hidden(tag);
         if hides || !self.hidden.is_empty() {
-            // Only what bears the name of the outermost may end it.
-            let same = self.hidden.first().is_none_or(|first| first == name);
-            if same && self.hidden.len() < DEEPEST && !VOID.contains(&name) {
+            if self.hidden.len() < DEEPEST && !VOID.contains(&name) && !tag.is_closed() {
                 self.hidden.push(name.to_owned());
             }
             return;
         }
         match name {
-            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+            name if is_heading(name) => {
                 self.writer.close();
                 self.writer.open(Block::Heading(name.as_bytes()[1] - b'0'));
             }
@@ -166,11 +168,15 @@ impl Walk<'_> {
     }
 
     fn end(&mut self, name: &str) {
-        if !self.hidden.is_empty() {
-            if self.hidden.last().is_some_and(|open| open == name) {
-                self.hidden.pop();
+        if let Some(outermost) = self.hidden.first() {
+            if let Some(at) = self.hidden.iter().rposition(|open| open == name) {
+                self.hidden.truncate(at);
+                return;
             }
-            return;
+            if !ends_with(outermost, name) {
+                return;
+            }
+            self.hidden.clear();
         }
         match name {
             "ul" | "ol" | "menu" => {
@@ -185,11 +191,43 @@ impl Walk<'_> {
             "table" => self.writer.close_table(),
             "td" | "th" => self.writer.close_cell(),
             "a" => self.writer.close_link(),
-            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "pre" => self.writer.close(),
-            name if BLOCKS.contains(&name) => self.writer.close(),
+            "pre" => self.writer.close(),
+            name if is_heading(name) || BLOCKS.contains(&name) => self.writer.close(),
             _ => (),
         }
     }
+}
+
+/// Whether an element without an end tag ends where this one begins.
+fn gives_way(open: &str, next: &str) -> bool {
+    match open {
+        "p" => is_block(next),
+        "li" | "tr" => next == open,
+        "dt" | "dd" => matches!(next, "dt" | "dd"),
+        "td" | "th" => matches!(next, "td" | "th" | "tr"),
+        _ => false,
+    }
+}
+
+/// Whether an element without an end tag ends where this one ends.
+fn ends_with(open: &str, around: &str) -> bool {
+    match open {
+        "p" => is_block(around),
+        "li" => matches!(around, "ul" | "ol" | "menu"),
+        "dt" | "dd" => around == "dl",
+        "td" | "th" => matches!(around, "tr" | "table"),
+        "tr" => around == "table",
+        _ => false,
+    }
+}
+
+fn is_block(name: &str) -> bool {
+    let others = ["ul", "ol", "menu", "li", "pre", "table", "td", "th"];
+    BLOCKS.contains(&name) || is_heading(name) || others.contains(&name)
+}
+
+fn is_heading(name: &str) -> bool {
+    matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
 }
 
 /// Where a link leads, if it leads out of the file.

@@ -31,6 +31,11 @@ pub(super) struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
+    /// Whether it is its own end, as books write it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner.ends_with('/')
+    }
+
     /// The first attribute of this name, with references in it.
     pub(super) fn get(&self, wanted: &str) -> Option<&'a str> {
         let mut rest = self.inner;

@@ -68,7 +68,9 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     let root = package.relations("", "its list").ok()?;
     let main = of_kind(&root, "/officeDocument")?.trim_start_matches('/').to_ascii_lowercase();
     let folders = [("word/", Kind::Docx), ("ppt/", Kind::Pptx), ("xl/", Kind::Xlsx)];
-    let found = folders.iter().find(|(folder, _)| main.starts_with(folder));
+    // Workbooks have a binary form, too, which nobody reads.
+    let found =
+        folders.iter().find(|(folder, _)| main.starts_with(folder) && main.ends_with(".xml"));
     found.map(|(_, kind)| *kind)
 }
 

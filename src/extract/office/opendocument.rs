@@ -147,6 +147,12 @@ impl Open {
     fn end_slide(&mut self, writer: &mut Writer) {
         let mut slide = std::mem::take(&mut self.slide);
         slide.body = writer.take();
+        // At the limit it has not ended.
+        match self.aside {
+            Some(Aside::Title) => slide.title = writer.take_aside(),
+            Some(Aside::Notes) => slide.notes = writer.take_aside(),
+            None => (),
+        }
         self.slides.push(slide);
     }
 

@@ -196,6 +196,7 @@ impl Dialect for Slide {
     fn end(&mut self, name: &str, writer: &mut Writer) {
         self.branches.end(name);
         match name {
+            "sp" => writer.end_lists(),
             "txBody" if self.aside.is_none() => self.aside = writer.take_aside(),
             "p" if !self.is_counted => self.number = 0,
             _ => (),

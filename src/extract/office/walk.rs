@@ -52,6 +52,7 @@ pub(super) fn walk<D: Dialect>(
             false => open.last() == Some(&Act::Text),
         };
         match part.next()? {
+            Event::Eof => return Ok(()),
             Event::Start(_) if skipped > 0 => skipped += 1,
             Event::End(_) if skipped > 0 => skipped -= 1,
             _ if skipped > 0 => (),
@@ -77,7 +78,6 @@ pub(super) fn walk<D: Dialect>(
                 resolve(&reference, &mut text);
                 writer.text(&text);
             }
-            Event::Eof => return Ok(()),
             _ => (),
         }
     }

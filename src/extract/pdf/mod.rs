@@ -25,6 +25,8 @@ const PAGES: usize = 5_000;
 const DEPTH: usize = 40;
 /// How points of a list are marked; the last two as fonts of signs have them.
 const POINTS: &str = "•‣▪●◦\u{f0b7}\u{f0a7}";
+/// What programs write as a title if nobody gave one.
+const NAMELESS: &[&str] = &["(anonymous)", "untitled"];
 /// The most bytes of a letter.
 const LETTER: usize = 4;
 
@@ -38,7 +40,10 @@ pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let newest =
         |name: &str| trailers.iter().rev().find_map(|trailer| file.get(trailer, name).dict());
     if let Some(Value::Text(title)) = newest("Info").map(|about| file.get(about, "Title")) {
-        found.name(&letters(title));
+        let title = letters(title);
+        if !NAMELESS.contains(&title.trim().to_ascii_lowercase().as_str()) {
+            found.name(&title);
+        }
     }
     let pages = pages(&file, newest("Root"));
     if pages.is_empty() {

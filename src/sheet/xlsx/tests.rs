@@ -90,6 +90,31 @@ fn texts(row: usize, cells: &[&str]) -> String {
 }
 
 #[test]
+fn a_whole_workbook_is_read_up_to_a_limit() {
+    let first = sheet(
+        "<row r='2'><c t='inlineStr'><is><t>one</t></is></c></row><row r='9'><c r='B9'><v>2</v></c></row>",
+    );
+    let long = sheet(&"<row><c><v>1234567890</v></c></row>".repeat(100));
+    let sheets =
+        [("A", "visible", first.as_str()), ("B", "hidden", &long), ("C", "visible", &first)];
+    let bytes = Made { sheets: &sheets, strings: "", properties: "" }.bytes();
+    let all = crate::workbook(&bytes, 1 << 20, 1 << 20).expect("a workbook");
+    let names: Vec<&str> = all.iter().map(|sheet| sheet.name.as_str()).collect();
+    assert_eq!(names, ["A", "B", "C"]);
+    let text = |row: &[String]| row.join(",");
+    let rows: Vec<String> =
+        all[0].rows.iter().map(|row| text(row)).filter(|row| !row.is_empty()).collect();
+    assert_eq!(rows, ["one", ",2"]);
+    assert!(all.iter().all(|sheet| !sheet.more));
+
+    let some = crate::workbook(&bytes, 104, 1 << 20).expect("a workbook");
+    assert!(!some[0].more && some[1].more && some[2].more);
+    assert!(some[1].rows.len() < 20 && some[2].rows.is_empty());
+    let bomb = crate::workbook(&bytes, 1 << 20, 1_000);
+    assert!(matches!(bomb, Err(SheetError::Inflated { .. })), "{bomb:?}");
+}
+
+#[test]
 fn cells_come_out_as_their_author_sees_them() {
     let strings = r#"<sst uniqueCount="99999999999999"><si><t>name</t></si>
         <si><r><t>A</t></r>
