@@ -76,23 +76,28 @@ function pieces(old, now) {
   });
 }
 
+/** Where a place of a text is in what others have made of it; inside of what they put in place of it, at an edge. */
+export function follow(base, theirs) {
+  const others = pieces(base, theirs);
+  return (at, isEnd = false) => {
+    let by = 0;
+    for (const { from, to, put } of others) {
+      if (at <= from) break;
+      if (at < to) return from + by + (isEnd ? 0 : put.length);
+      by += put.length - (to - from);
+    }
+    return at + by;
+  };
+}
+
 /**
  * What somebody changed in `base`, done once more in `theirs`, which others have made of it. What both changed in one
  * place stands there twice, one after the other.
  */
 export function transfer(base, mine, theirs) {
   const { from, to, put } = piece(base, mine);
-  const others = pieces(base, theirs);
-  const moved = (at, isEnd) => {
-    let by = 0;
-    for (const one of others) {
-      if (at <= one.from) break;
-      if (at < one.to) return one.from + by + (isEnd ? 0 : one.put.length);
-      by += one.put.length - (one.to - one.from);
-    }
-    return at + by;
-  };
-  const start = moved(from, false);
+  const moved = follow(base, theirs);
+  const start = moved(from);
   const end = Math.max(start, moved(to, true));
   return theirs.slice(0, start) + put + theirs.slice(end);
 }

@@ -17,6 +17,7 @@ import { nodeViews } from "./views.js";
 
 const READ_AFTER = 150;
 const ASK_AGAIN = 5000;
+const JUST_NOW = 100;
 const TAKEN = "taken";
 const field = HTMLTextAreaElement.prototype;
 const value = Object.getOwnPropertyDescriptor(field, "value");
@@ -32,7 +33,7 @@ function brought(box) {
 
 export class Editor {
   constructor(box, blocks) {
-    Object.assign(this, { box, turn: 0, isSource: false });
+    Object.assign(this, { box, turn: 0, isSource: false, left: -JUST_NOW });
     this.host = document.createElement("div");
     this.host.className = "rich";
     // A live region stays as it is while somebody may be writing in it.
@@ -80,9 +81,7 @@ export class Editor {
     };
     this.toView = () => this.isSource || this.view.focus();
     box.addEventListener("focus", this.toView);
-    // A region that is swapped while somebody writes is written in again at the same place.
-    this.host.addEventListener("focusin", () => (this.isWriting = true));
-    this.host.addEventListener("focusout", () => (this.isWriting = !this.host.isConnected));
+    this.host.addEventListener("focusout", () => (this.left = performance.now()));
     this.online = () => this.later();
     addEventListener("online", this.online);
   }
@@ -143,6 +142,11 @@ export class Editor {
     const { state } = this.view;
     this.view.dispatch(state.tr.setSelection(placeIn(state.doc, this.parts(), offset)).scrollIntoView());
     this.view.focus();
+  }
+
+  /** Whether somebody writes here, or did until the page was swapped a moment ago, which takes the focus away. */
+  isWriting() {
+    return this.view.hasFocus() || performance.now() - this.left < JUST_NOW;
   }
 
   /** The cursor as a place in the text, for the field and for an editor that comes after this one. */

@@ -27,6 +27,7 @@
 // The field stays the truth. Each change is written into it and told by a bubbling `input` event; who sets its
 // `value`, uses `setRangeText` or focuses it, as writer.js does, means the editor. Of trusted types the editor needs
 // the policies `rich` and `ProseMirrorClipboard`.
+import { follow } from "./diff.js";
 import { edit } from "./editor.js";
 
 const AGAIN = 5000;
@@ -52,7 +53,9 @@ async function begin(box) {
     editors.set(box, editor);
     showState(editor);
     // A page that was swapped while somebody was writing goes on where it was.
-    if (last?.name === box.name && document.activeElement === document.body) editor.focusAt(last.offset);
+    if (last?.name === box.name && document.activeElement === document.body) {
+      editor.focusAt(follow(last.text, box.value)(last.offset));
+    }
     last = undefined;
   } catch {
     // The field is there; the server is asked again.
@@ -67,7 +70,7 @@ async function begin(box) {
 function look() {
   for (const [box, editor] of editors) {
     if (box.isConnected || !editor) continue;
-    if (editor.isWriting) last = { name: box.name, offset: editor.offset() };
+    if (editor.isWriting()) last = { name: box.name, text: box.value, offset: editor.offset() };
     editor.destroy();
     editors.delete(box);
   }
