@@ -9,8 +9,8 @@ import { blocks } from './blocks.mjs';
 
 const root = new URL('../../', import.meta.url);
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; " +
-  "base-uri 'none'; require-trusted-types-for 'script'; trusted-types htmx rich ProseMirrorClipboard";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+  "form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types htmx rich ProseMirrorClipboard";
 const KINDS = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
 const NAMES = [
   { label: 'Lease terms, 2026', insert: '[[Lease terms, 2026]]', kind: 'Page' },
@@ -23,21 +23,42 @@ const escape = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.codePointAt
 
 /** The page, its frame that of a page of HQ with outline and text. */
 function document(text, { theme, isBrought }) {
-  const known = isBrought ? `<script type="application/json" data-rich-blocks>${JSON.stringify({ blocks: blocks(text) }).replaceAll('<', '\\u003c')}</script>` : '';
-  return `<!doctype html><html lang="en" data-theme="${theme}" data-density="compact"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>Lease terms, 2026</title>
+  const said = JSON.stringify({ blocks: isBrought ? blocks(text) : [] }).replaceAll('<', '\\u003c');
+  const known = isBrought ? `<script type="application/json" data-rich-blocks>${said}</script>` : '';
+  const asks = 'data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files"';
+  return `<!doctype html>
+<html lang="en" data-theme="${theme}" data-density="compact">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Lease terms, 2026</title>
 <link rel="stylesheet" href="/s/app.css"><link rel="stylesheet" href="/s/rich.css"><link rel="stylesheet" href="/s/frame.css">
-<script src="/s/app.js" defer></script><script src="/s/rich.js" defer></script></head><body data-home="/w/marlow/">
-<main id="main" tabindex="-1"><div class="doc"><nav class="outline" aria-label="Outline" data-rich-outline></nav>
-<article><header class="record-head"><div class="line"><span class="chip" data-size="s"><svg class="i" aria-hidden="true"><use href="/s/icons.svg#i-doc"/></svg><span>Page</span></span>
-<span class="grow"></span><button class="btn" type="button" data-kind="ghost" data-size="s" data-rich-source hidden>Markdown</button></div>
-<h1 class="record-title">Lease terms, 2026</h1></header>
-<form method="post" action="/saved">${known}<textarea name="body" aria-label="Text of the page" data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files">
-${escape(text)}</textarea></form></article></div></main><div id="layer"></div><div id="toasts" role="status"></div></body></html>`;
+<script src="/s/app.js" defer></script><script src="/s/rich.js" defer></script>
+</head>
+<body data-home="/w/marlow/">
+<main id="main" tabindex="-1">
+<div class="doc">
+<nav class="outline" aria-label="Outline" data-rich-outline></nav>
+<article>
+<header class="record-head">
+<div class="line">
+<span class="chip" data-size="s"><svg class="i" aria-hidden="true"><use href="/s/icons.svg#i-doc"/></svg><span>Page</span></span>
+<span class="grow"></span>
+<button class="btn" type="button" data-kind="ghost" data-size="s" data-rich-source hidden>Markdown</button>
+</div>
+<h1 class="record-title">Lease terms, 2026</h1>
+</header>
+<form method="post" action="/saved">${known}<textarea name="body" aria-label="Text of the page" ${asks}>
+${escape(text)}</textarea></form>
+</article>
+</div>
+</main>
+<div id="layer"></div><div id="toasts" role="status"></div>
+</body>
+</html>`;
 }
 
 const FRAME = `.doc { display: grid; grid-template-columns: 176px minmax(0, 1fr) 304px; min-height: 100%; }
-.doc > .outline { padding: 92px 0 20px 20px; } .doc > article { padding: 28px 40px 96px; } .doc > article > * { max-width: 660px; margin-inline: auto; }
+.doc > .outline { padding: 92px 0 20px 20px; } .doc > article { padding: 28px 40px 96px; }
+.doc > article > * { max-width: 660px; margin-inline: auto; }
 .record-head + form { margin-top: 14px; }
 @media (width < 900px) { .doc { grid-template-columns: minmax(0, 1fr); } .doc > .outline { display: none; } .doc > article { padding: 20px 16px; } }`;
 
@@ -58,8 +79,9 @@ async function read(text) {
 
 async function probe() {
   const { build } = createRequire(new URL('package.json', root))('esbuild');
-  const entryPoints = [new URL('lib/probe.js', new URL('web-tests/', root)).pathname];
-  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, format: 'iife', globalName: 'probe', nodePaths: [new URL('node_modules', root).pathname] });
+  const [entry, packages] = ['web-tests/lib/probe.js', 'node_modules'].map((path) => new URL(path, root).pathname);
+  const how = { bundle: true, write: false, format: 'iife', globalName: 'probe', nodePaths: [packages] };
+  const { outputFiles } = await build({ entryPoints: [entry], ...how });
   return outputFiles[0].contents;
 }
 

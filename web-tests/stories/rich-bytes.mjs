@@ -44,6 +44,27 @@ async function readAll(given) {
   return found;
 }
 
+/* Writes pages at random, and gives those that say something else when they are read again. */
+async function writeAtRandom(given, many) {
+  const context = await newContext(given.browser, given.server);
+  const page = await context.newPage();
+  await page.goto('/probe');
+  const found = await page.evaluate(async (count) => {
+    const { read, page: pageOf, compose, textOf, schema, pagesOf, saidBy } = window.probe;
+    const next = pagesOf({ ...schema, text: schema.text.bind(schema) }, 7);
+    const wrong = [];
+    for (let n = 0; n < count; n += 1) {
+      const doc = next();
+      const text = textOf(compose(doc, { lead: '', all: [] }));
+      const { blocks } = await (await fetch('/parse', { method: 'POST', body: text })).json();
+      if (saidBy(pageOf(read(text, blocks))) !== saidBy(doc)) wrong.push({ text, doc: String(doc) });
+    }
+    return wrong;
+  }, many);
+  await context.close();
+  return found;
+}
+
 const PAGE = `---
 title: Lease
 ---
@@ -87,6 +108,10 @@ export function tell(given) {
     const { bytes, sense } = await readAll(given);
     assert.deepEqual(bytes, []);
     assert.deepEqual(sense.map(({ text }) => text).toSorted(), EXCEPT.toSorted());
+  });
+
+  test('pages at random say the same when they are written and read again', async () => {
+    assert.deepEqual(await writeAtRandom(given, 300), []);
   });
 
   test('what was typed and taken back leaves the same bytes', async () => {

@@ -95,7 +95,7 @@ export function tell(given) {
       const next = form.cloneNode(true);
       next.querySelector('.rich').remove();
       const box = next.elements.body;
-      box.className = '';
+      box.hidden = false;
       box.value = box.value.replace('# One', '# Swapped');
       form.replaceWith(next);
       document.dispatchEvent(new CustomEvent('htmx:after:swap', { detail: {} }));
@@ -115,7 +115,8 @@ export function tell(given) {
     await page.goto('/');
     await page.locator('textarea').fill('# Written\n');
     given.server.given.isAway = false;
-    await page.getByRole('heading', { name: 'Written' }).waitFor({ timeout: 8000 });
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    await page.getByRole('heading', { name: 'Written' }).waitFor();
     await context.close();
     const plain = await newContext(given.browser, given.server, { script: false });
     const bare = await plain.newPage();

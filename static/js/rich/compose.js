@@ -49,6 +49,17 @@ function between(a, b, all) {
 const turns = ({ node, source }, before) =>
   /^(?: {4}|\t)/.test(source) || (node.type === before.node.type && node.type.name.endsWith("_list"));
 
+// What a block was written as last time, since with each letter only one is another.
+const known = new WeakMap();
+
+function written(node, about) {
+  const last = known.get(node);
+  const isSame = last && ["read", "hasNames", "before"].every((name) => last.about[name] === about[name]);
+  const made = isSame ? last.made : write(node, about);
+  if (!isSame) known.set(node, { about, made });
+  return made;
+}
+
 /**
  * What a page is written as that was read as `base` and may have been changed since: `lead`, and each source with the
  * gap behind it.
@@ -64,8 +75,8 @@ export function compose(doc, { lead, all }) {
     const pair = found[n];
     const old = all[pair.at];
     const isKept = pair.exact && !(before && before.pair.at + 1 !== pair.at && turns(old, before));
-    const beside = before?.sign && { type: before.node.type, taken: before.sign };
-    const { text, sign } = isKept ? { text: old.source } : write(node, { read: old, hasNames, before: beside });
+    const beside = before?.node.type === node.type ? before.sign : undefined;
+    const { text, sign } = isKept ? { text: old.source } : written(node, { read: old, hasNames, before: beside });
     if (before) made.all.at(-1).gap = between(before, { node, pair }, all);
     // Three dashes at the very beginning would be front matter.
     made.all.push({ node, source: !n && !isKept && text === "---" ? "***" : text, gap: "" });

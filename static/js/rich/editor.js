@@ -18,6 +18,7 @@ import { nodeViews } from "./views.js";
 const READ_AFTER = 150;
 const ASK_AGAIN = 5000;
 const JUST_NOW = 100;
+const OFFERS = ["names", "slash"];
 const TAKEN = "taken";
 const field = HTMLTextAreaElement.prototype;
 const value = Object.getOwnPropertyDescriptor(field, "value");
@@ -33,7 +34,7 @@ function brought(box) {
 
 export class Editor {
   constructor(box, blocks) {
-    Object.assign(this, { box, turn: 0, isSource: false, left: -JUST_NOW });
+    Object.assign(this, { box, turn: 0, isSource: false, left: -JUST_NOW, kept: {} });
     this.host = document.createElement("div");
     this.host.className = "rich";
     // A live region stays as it is while somebody may be writing in it.
@@ -79,8 +80,7 @@ export class Editor {
       field.setRangeText.apply(box, how);
       later();
     };
-    this.toView = () => this.isSource || this.view.focus();
-    box.addEventListener("focus", this.toView);
+    box.focus = (...how) => (this.isSource ? field.focus.apply(box, how) : this.view.focus());
     this.host.addEventListener("focusout", () => (this.left = performance.now()));
     this.online = () => this.later();
     addEventListener("online", this.online);
@@ -90,9 +90,14 @@ export class Editor {
   veil(hides) {
     const { box, host } = this;
     host.hidden = !hides;
-    box.classList.toggle("rich-field", hides);
-    if (hides) Object.assign(box, { tabIndex: -1, ariaHidden: "true" });
-    else ["tabindex", "aria-hidden"].forEach((name) => box.removeAttribute(name));
+    // A long text that nobody sees would be laid out anew with each letter.
+    box.hidden = hides;
+    // What is offered in a field while one types is offered here by the editor.
+    for (const name of OFFERS) {
+      if (hides && name in box.dataset) this.kept[name] = box.dataset[name];
+      if (hides) delete box.dataset[name];
+      else if (name in this.kept) box.dataset[name] = this.kept[name];
+    }
   }
 
   /* Somebody has changed the page: the field says so, with the words that came into it meanwhile. */
@@ -132,7 +137,7 @@ export class Editor {
   }
 
   adopt(text, blocks) {
-    this.base = read(text, blocks);
+    this.base = read(text, blocks, this.base);
     this.shown = text;
     const tr = become(this.view.state, page(this.base));
     if (tr.docChanged) this.view.dispatch(tr.setMeta(TAKEN, true).setMeta("addToHistory", false));
@@ -203,9 +208,7 @@ export class Editor {
     this.isGone = true;
     clearTimeout(this.timer);
     removeEventListener("online", this.online);
-    this.box.removeEventListener("focus", this.toView);
-    delete this.box.value;
-    delete this.box.setRangeText;
+    for (const name of ["value", "setRangeText", "focus"]) delete this.box[name];
     this.view.destroy();
     this.host.remove();
     this.isSource = true;

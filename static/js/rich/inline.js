@@ -20,7 +20,7 @@ function sign(text, at, { hasLinks, tildes }) {
     (c === "\\" && /[!-/:-@[-`{-~\n]/.test(after)) ||
     (c === "*" && !alone) ||
     (c === "_" && !alone && !(WORD.test(before) && WORD.test(after))) ||
-    (c === "~" && tildes && !alone) ||
+    (c === "~" && tildes) ||
     (c === "<" && /^<(?:[a-z][a-z\d+.-]+:|[^\s<>@]+@)[^\s<>]*>/i.test(text.slice(at))) ||
     (c === "&" && ENTITY.test(text.slice(at))) ||
     ((c === "[" || c === "]") && hasLinks);
@@ -94,9 +94,11 @@ function piecesOf(parent) {
   const shared = (marks, others) => marks.filter((mark) => others?.some((one) => one.eq(mark)));
   return all.map((one, n) => {
     if (solid[n]) return one;
-    const before = all[solid.lastIndexOf(true, n)];
-    const after = all[solid.indexOf(true, n)];
-    return { ...one, marks: shared(shared(one.marks, before?.marks), after?.marks) };
+    // A mark goes on through a gap when it is on all of it, and on both sides.
+    const from = solid.lastIndexOf(true, n);
+    const to = solid.indexOf(true, n);
+    const around = from < 0 || to < 0 ? [] : all.slice(from, to + 1);
+    return { ...one, isGap: true, marks: around.length ? around.reduce((marks, each) => shared(marks, each.marks), one.marks) : [] };
   });
 }
 
@@ -116,7 +118,7 @@ class Line {
   add(text) {
     if (this.encodes && WORD.test(text[0] ?? "")) {
       const [first] = text;
-      this.out += `&#x${first.codePointAt(0).toString(16)};${text.slice(first.length)}`;
+      this.out += `&#x${first.codePointAt(0).toString(16)};${text.slice(first.length).replace(/^_/, "\\_")}`;
     } else this.out += text;
     this.encodes = false;
   }
@@ -127,8 +129,10 @@ class Line {
     const last = this.out.at(-1) ?? " ";
     const [long, line] = type.name === "strong" ? ["**", "__"] : ["*", "_"];
     const inWord = WORD.test(next.before) || WORD.test(next.after);
-    const wantsLine = (this.from.includes(line) && !this.from.includes(long)) || last === "*";
-    return wantsLine && !inWord && last !== "_" ? line : long;
+    const isHabit = this.from.includes(line) && !this.from.includes(long);
+    // Behind another mark of stars there are none, whatever follows.
+    const isForced = last === "*" && next.before === "*";
+    return isForced || ((isHabit || last === "*") && !inWord && last !== "_") ? line : long;
   }
 
   begin(mark, next) {
@@ -145,9 +149,12 @@ class Line {
   end() {
     const { mark, sign } = this.open.pop();
     if (sign === "[") return this.add(`]${target(mark.attrs, this.from)}`);
-    const closesPunctuation = PUNCTUATION.test([...this.out].at(-1) ?? "");
+    // Signs of one kind that stand together are one.
+    const inner = [...this.out.slice(0, this.out.length - /([*_~]*)$/.exec(this.out)[1].length)].at(-1) ?? "";
+    const isOne = this.out.at(-1) === sign[0];
+    const isClose = sign[0] === "_" || PUNCTUATION.test(isOne ? inner : ([...this.out].at(-1) ?? ""));
     this.add(sign);
-    this.encodes = closesPunctuation;
+    this.encodes = isClose;
     return undefined;
   }
 }
@@ -174,6 +181,13 @@ function written(one, about, from) {
   return node.type.name === "hard_break" ? (/ {2}\n/.test(from) ? "  \n" : "\\\n") : "\n";
 }
 
+/* Spaces and breaks at the edges are none in Markdown; lines begin with words, and an empty one would end the block. */
+const trimmed = (text) =>
+  text
+    .replace(/^(?:\\?\n|[ \t])+/, "")
+    .replace(/(?:(?<!\\)\\\n|[ \t\n])+$/, "")
+    .replace(/\n[ \t\n]+/g, "\n");
+
 /**
  * The words of a paragraph, heading or cell. `from` is the Markdown that they were read from, for its habits;
  * `hasNames` says that the page has definitions, which make a link of any brackets.
@@ -181,15 +195,17 @@ function written(one, about, from) {
 export function inline(parent, { from = "", hasNames = false } = {}) {
   const pieces = piecesOf(parent);
   const text = parent.textContent;
-  const hasLinks = hasNames || LINK_LIKE.test(text) || pieces.some(({ marks }) => marks.some(({ type }) => type.name === "link"));
-  const line = new Line(from, { hasLinks, tildes: (text.match(/~/g) ?? []).length > 1 });
+  const has = (name) => pieces.some(({ marks }) => marks.some(({ type }) => type.name === name));
+  const hasLinks = hasNames || LINK_LIKE.test(text) || has("link");
+  const line = new Line(from, { hasLinks, tildes: has("strike") || /~.*~/s.test(text) });
   pieces.forEach((one, n) => {
     const self = bareLink(pieces, n, line);
     const marks = self ? one.marks.filter(({ type }) => type.name !== "link") : one.marks;
     const kept = line.open.findIndex(({ mark }) => !marks.some((each) => each.eq(mark)));
     while (0 <= kept && kept < line.open.length) line.end();
     const isOpen = (mark) => line.open.some((each) => each.mark.eq(mark));
-    const begun = marks.filter((mark) => !isOpen(mark));
+    // No mark begins with a gap.
+    const begun = one.isGap ? [] : marks.filter((mark) => !isOpen(mark));
     begun.sort((a, b) => reach(pieces, n, b) - reach(pieces, n, a));
     const own = self ?? written(one, line.about, from);
     const before = line.out.at(-1) ?? " ";
@@ -201,5 +217,5 @@ export function inline(parent, { from = "", hasNames = false } = {}) {
     line.add(own);
   });
   while (line.open.length) line.end();
-  return line.out.replace(/^(?:[ \t]*\\?\n|[ \t]+)+|(?:[ \t]*\\?\n|[ \t]+)+$/g, "").replace(/\n[ \t]*\n+/g, "\n").replace(/\n[ \t]+/g, "\n");
+  return trimmed(line.out);
 }

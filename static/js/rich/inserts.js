@@ -3,6 +3,7 @@ import * as commands from "./commands.js";
 import { schema } from "./schema.js";
 
 const { nodes } = schema;
+const type = (text) => (_, view) => view.dispatch(view.state.tr.insertText(text));
 const by = (command) => (_, view) => command(view.state, view.dispatch, view);
 
 const BLOCKS = [
@@ -17,11 +18,9 @@ const BLOCKS = [
   { label: "Code block", icon: "code", hint: "```", words: "", run: by(commands.codeBlock) },
   { label: "Divider", icon: "rule", hint: "---", words: "line rule", run: by(commands.rule) },
   { label: "File or picture", icon: "image", words: "image upload attach", needs: "richFiles", run: (editor) => editor.pickFiles() },
-  { label: "Link to a page", icon: "link", hint: "[[", words: "wiki", needs: "richNames", inline: true, run: (_, view) => type(view, "[[") },
-  { label: "Mention", icon: "at", hint: "@", words: "person agent item", needs: "richNames", inline: true, run: (_, view) => type(view, "@") },
+  { label: "Link to a page", icon: "link", hint: "[[", words: "wiki", needs: "richNames", inline: true, run: type("[[") },
+  { label: "Mention", icon: "at", hint: "@", words: "person agent item", needs: "richNames", inline: true, run: type("@") },
 ];
-
-const type = (view, text) => view.dispatch(view.state.tr.insertText(text));
 
 /** The blocks whose name, or one of whose words, begins with what was typed. A cell takes words alone. */
 export function inserts(query, state, { dataset } = {}) {

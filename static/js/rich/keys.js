@@ -36,10 +36,11 @@ const codeFromLine = (state, dispatch) => {
   return true;
 };
 
-/* At the start of words that are more than a paragraph: first they become one. */
+/* At the start of words that are more than a paragraph: first they become one. Source does when it is empty. */
 const plainFirst = (state, dispatch) => {
-  const { $head } = state.selection;
-  if (!isAtStart(state) || ![nodes.heading, nodes.code_block].includes($head.parent.type)) return false;
+  const { parent } = state.selection.$head;
+  const isMore = [nodes.heading, nodes.code_block].includes(parent.type) || (parent.type === nodes.source && !parent.content.size);
+  if (!isAtStart(state) || !isMore) return false;
   return setBlockType(nodes.paragraph)(state, dispatch);
 };
 

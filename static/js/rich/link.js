@@ -21,11 +21,16 @@ function around({ selection: { $from, from, to, empty } }) {
   return { ...found, mark };
 }
 
-const addressOf = (typed) => {
+const MAIL = /^[^\s@/:]+@[^\s@/:]+\.[^\s@/:]+$/;
+const HOST = /^(?:[\w-]+\.)+[a-z]{2,}(?:[/?#]|$)/i;
+const FILE = /^[^/]+\.(?:md|pdf|png|jpe?g|txt|csv)$/i;
+
+/* What was typed as people say it: hosts and mail addresses. */
+function addressOf(typed) {
   const text = typed.trim();
-  if (/^[^\s@/:]+@[^\s@/:]+\.[^\s@/:]+$/.test(text)) return `mailto:${text}`;
-  return /^(?:www\.|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:[/?#]|$))/i.test(text) && !/\.(?:md|pdf|png|jpe?g|txt|csv)$/i.test(text) ? `https://${text}` : text;
-};
+  if (MAIL.test(text)) return `mailto:${text}`;
+  return HOST.test(text) && !FILE.test(text) ? `https://${text}` : text;
+}
 
 function field(label, name, value, more = {}) {
   const id = `rich-link-${name}`;
@@ -38,10 +43,13 @@ export function askLink(view) {
   const { state } = view;
   if (!state.selection.$from.parent.type.allowsMarkType(link)) return;
   const { from, to, mark } = around(state);
-  const [addressField, address] = field("Address", "address", mark?.attrs.href ?? "", { required: true, spellcheck: "false", inputmode: "url" });
+  const about = { required: true, spellcheck: "false", inputmode: "url" };
+  const [addressField, address] = field("Address", "address", mark?.attrs.href ?? "", about);
   const [wordsField, words] = field("Text", "words", "");
-  const button = (label, kind, value) => element("button", { type: value === "cancel" ? "button" : "submit", class: "btn", "data-kind": kind, value, ...(value === "remove" ? { formnovalidate: true } : {}) }, label);
-  const cancel = button("Cancel", "ghost", "cancel");
+  const button = (label, kind, more) => element("button", { class: "btn", "data-kind": kind, ...more }, label);
+  const cancel = button("Cancel", "ghost", { type: "button" });
+  const remove = button("Remove link", "ghost", { value: "remove", formnovalidate: true });
+  const add = button(mark ? "Save link" : "Add link", "primary", { value: "save" });
   const dialog = element(
     "dialog",
     { class: "dialog", "data-size": "s", "aria-labelledby": "rich-link-title" },
@@ -51,7 +59,7 @@ export function askLink(view) {
       { method: "dialog" },
       element("div", { class: "body" }, addressField, ...(from === to ? [wordsField] : [])),
       // Enter presses the first one: it stands before the one that removes.
-      element("footer", { class: "rich-link" }, button(mark ? "Save link" : "Add link", "primary", "save"), ...(mark ? [button("Remove link", "ghost", "remove")] : []), cancel),
+      element("footer", { class: "rich-link" }, add, ...(mark ? [remove] : []), cancel),
     ),
   );
   cancel.addEventListener("click", () => dialog.close());

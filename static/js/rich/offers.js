@@ -2,7 +2,6 @@
 // the arrow keys and Enter or Tab; the names come from the server.
 import { Plugin, PluginKey } from "prosemirror-state";
 import { Decoration, DecorationSet } from "prosemirror-view";
-import { isCode } from "./commands.js";
 import { element, icon, stand } from "./dom.js";
 import { inserts } from "./inserts.js";
 import { schema } from "./schema.js";
@@ -168,7 +167,8 @@ export function offers(editor) {
       },
       decorations(state) {
         const { open } = key.getState(state);
-        return open && !isCode(state) ? DecorationSet.create(state.doc, [Decoration.inline(open.from, open.to, { class: "rich-query" })]) : null;
+        if (!open) return null;
+        return DecorationSet.create(state.doc, [Decoration.inline(open.from, open.to, { class: "rich-query" })]);
       },
     },
   });

@@ -6,7 +6,10 @@ const placeOf = () => document.querySelector("[data-rich-outline]");
 
 function headingsOf(doc) {
   const all = [];
-  doc.forEach((node, pos) => node.type.name === "heading" && node.textContent.trim() && all.push({ text: node.textContent.trim(), level: node.attrs.level, pos }));
+  doc.forEach((node, pos) => {
+    const text = node.type.name === "heading" && node.textContent.trim();
+    if (text) all.push({ text, level: node.attrs.level, pos });
+  });
   return all;
 }
 

@@ -120,6 +120,8 @@ export function paste(editor) {
           const files = [...(event.dataTransfer?.files ?? [])];
           if (isMoved || !files.length) return false;
           event.preventDefault();
+          // The form around the field takes files, too.
+          event.stopPropagation();
           const at = view.posAtCoords({ left: event.clientX, top: event.clientY });
           return attach(editor, files, at?.pos);
         },

@@ -61,7 +61,7 @@ function nodesOf(html) {
 const sourceOf = (text) => schema.node("source", null, text ? schema.text(text) : []);
 
 // Definitions and formulas that stand inside of a block would be lost when the block is written anew.
-const LOST = [/^[ \t>*+\-\d.)]*\[[^\]\n]+\]:/m, /\$\S[^$]*\\[^$]*\$/];
+const LOST = [/^(?:[ \t>]|[-*+] |\d+[.)] )*\[(?:[^\]\\\n]|\\.)+\]:/m, /\$(?=\S)[^$\n]*\\[^\w\s$][^$\n]*(?<=\S)\$(?!\d)/];
 
 function nodeOf(html, source, isSource) {
   if (isSource || (!/^\s*<pre/.test(html) && LOST.some((one) => one.test(source)))) return sourceOf(source);
@@ -73,11 +73,15 @@ function nodeOf(html, source, isSource) {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+const keyOf = ({ source, html }) => `${html ?? ""}\n\n${source}`;
+
 /**
  * Blocks of a text: { lead, all: [{ node, source, gap }] }, where `lead`, and each source with the gap behind it, are
- * the text again. What the server has left out and is not empty becomes a block of source.
+ * the text again. What the server has left out and is not empty becomes a block of source. A block that is in
+ * `before`, which was read earlier, is not read again.
  */
-export function read(text, blocks) {
+export function read(text, blocks, before = { all: [] }) {
+  const known = new Map(before.all.map((one) => [keyOf(one), one.node]));
   const bytes = encoder.encode(text);
   const cut = (from, to) => decoder.decode(bytes.subarray(from, to));
   const pieces = [];
@@ -95,19 +99,21 @@ export function read(text, blocks) {
     else base.lead += words;
   };
   let indent = "";
-  const block = (node, source) => base.all.push({ node, source, gap: "" });
+  const block = (source, html, isSource = html === undefined) => {
+    const node = known.get(keyOf({ source, html })) ?? nodeOf(html, source, isSource);
+    base.all.push({ node, source, html, gap: "" });
+  };
   for (const one of pieces) {
     if (!one.isBlock && one.text.trim()) {
       const [, before, words, after] = /^((?:[ \t]*\n)*)([^]*?)(\s*)$/.exec(one.text);
       gap(before);
-      block(sourceOf(indent + words), indent + words);
+      block(indent + words);
       [indent, one.text] = ["", after];
     }
     // A block begins with its line and ends with its last word.
     const [, words, edge] = (one.isBlock ? /^([^]*?)(\s*)$/ : /^([^]*?)([ \t]*)$/).exec(one.text);
     if (one.isBlock) {
-      const source = indent + words;
-      block(nodeOf(one.html, source, one.isSource), source);
+      block(indent + words, one.html, one.isSource);
       gap(edge);
       indent = "";
     } else {

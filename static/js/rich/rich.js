@@ -31,8 +31,12 @@ import { follow } from "./diff.js";
 import { edit } from "./editor.js";
 
 const AGAIN = 5000;
+const MOST = 60_000;
+// The fields of the page, each with its editor once it has one.
 const editors = new Map();
+// Where somebody was writing when the page was swapped.
 let last;
+let tries = 0;
 
 const sourceButtons = () => document.querySelectorAll("button[data-rich-source]");
 
@@ -51,6 +55,7 @@ async function begin(box) {
     const editor = await edit(box);
     if (!editor) return void editors.delete(box);
     editors.set(box, editor);
+    tries = 0;
     showState(editor);
     // A page that was swapped while somebody was writing goes on where it was.
     if (last?.name === box.name && document.activeElement === document.body) {
@@ -59,10 +64,15 @@ async function begin(box) {
     last = undefined;
   } catch {
     // The field is there; the server is asked again.
-    setTimeout(() => {
+    const again = () => {
+      clearTimeout(timer);
+      removeEventListener("online", again);
       editors.delete(box);
       look();
-    }, AGAIN);
+    };
+    const timer = setTimeout(again, Math.min(AGAIN * 2 ** tries, MOST));
+    addEventListener("online", again);
+    tries += 1;
   }
   return undefined;
 }

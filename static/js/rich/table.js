@@ -55,7 +55,10 @@ const empty = ({ attrs: { align } }) => cellType.create({ align });
 
 const addRow = (by) => change(({ rows, row, column }) => ({ rows: inserted(rows, row + by, rows[0].map(empty)), row: row + by, column }));
 const addColumn = (by) =>
-  change(({ rows, row, column }) => ({ rows: rows.map((cells) => inserted(cells, column + by, cellType.create())), row, column: column + by }));
+  change(({ rows, row, column }) => {
+    const at = column + by;
+    return { rows: rows.map((cells) => inserted(cells, at, cellType.create())), row, column: at };
+  });
 const align = (way) =>
   change(({ rows, row, column }) => ({
     rows: rows.map((cells) => cells.map((one, n) => (n === column ? cellType.create({ align: way }, one.content) : one))),
@@ -86,13 +89,15 @@ export const ACTIONS = [
   ],
 ];
 
+const nextFirst = change(({ rows, row }) => ({ rows: [...rows, rows[0].map(empty)], row: row + 1, column: 0 }));
+
 /** Tab leads to the next cell; behind the last one to a new row. */
 export const nextCell = (step) => (state, dispatch) => {
   const at = tableAt(state);
   if (!at) return false;
   const width = at.rows[0].length;
   const next = at.row * width + at.column + step;
-  if (next >= width * at.rows.length) return change(({ rows, row }) => ({ rows: [...rows, rows[0].map(empty)], row: row + 1, column: 0 }))(state, dispatch);
+  if (next >= width * at.rows.length) return nextFirst(state, dispatch);
   if (0 <= next) dispatch?.(go(state.tr, at.table, at.pos, Math.floor(next / width), next % width));
   return true;
 };

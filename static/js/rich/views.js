@@ -58,7 +58,8 @@ function code(node, view, getPos) {
     event.stopPropagation();
     view.focus();
   });
-  const dom = element("div", { class: "rich-code" }, element("div", { contenteditable: "false" }, language), element("pre", {}, contentDOM));
+  const head = element("div", { contenteditable: "false" }, language);
+  const dom = element("div", { class: "rich-code" }, head, element("pre", {}, contentDOM));
   return {
     dom,
     contentDOM,

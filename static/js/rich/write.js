@@ -3,8 +3,16 @@
 import { matches } from "./diff.js";
 import { inline } from "./inline.js";
 
-const BLOCK_TAG =
-  /^<(?:!--|\?|![a-z]|!\[CDATA\[|\/?(?:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li|link|main|menu|menuitem|nav|noframes|ol|optgroup|option|p|param|pre|script|search|section|style|summary|table|tbody|td|textarea|tfoot|th|thead|title|tr|track|ul)(?:[\s/>]|$)|\/?[a-z][\w-]*(?:\s[^<>]*)?\/?>\s*$)/i;
+const TAGS =
+  "address article aside base basefont blockquote body caption center col colgroup dd details dialog dir div dl " +
+  "dt fieldset figcaption figure footer form frame frameset h[1-6] head header hr html iframe legend li link " +
+  "main menu menuitem nav noframes ol optgroup option p param pre script search section style summary table " +
+  "tbody td textarea tfoot th thead title tr track ul";
+// A tag that begins a block of HTML: one of those, a comment and the like, or any that has a line of its own.
+const BLOCK_TAG = new RegExp(
+  `^<(?:!--|\\?|![a-z]|!\\[CDATA\\[|/?(?:${TAGS.replaceAll(" ", "|")})(?:[\\s/>]|$)|/?[a-z][\\w-]*(?:\\s[^<>]*)?/?>\\s*$)`,
+  "i",
+);
 // What begins a block at the start of a line, up to the sign that is escaped.
 const BEGINS = [
   /^()#{1,6}(?:\s|$)/,
@@ -64,18 +72,18 @@ function table(node, about) {
   return [rows[0], under, ...rows.slice(1)].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/* A list beside another of its kind has another sign, or they would be one. */
-function signOf(node, before, about) {
+/* A list beside another of its kind, which has taken a sign, has another one, or they would be one. */
+function signOf(node, taken, about) {
   const isOrdered = node.type.name === "ordered_list";
   const own = (isOrdered ? /^\s*\d+([.)])/ : /^\s*([-*+])/).exec(about.from)?.[1];
   const sign = own ?? (isOrdered ? "." : "-");
-  if (before?.type !== node.type || before.taken !== sign) return sign;
+  if (taken !== sign) return sign;
   if (isOrdered) return sign === "." ? ")" : ".";
   return sign === "-" ? "*" : "-";
 }
 
-function list(node, about, before) {
-  const sign = signOf(node, before, about);
+function list(node, about, taken) {
+  const sign = signOf(node, taken, about);
   const { start, tight } = node.attrs;
   const wide = /^\s*(?:[-*+]|\d+[.)])( {1,4})\S/.exec(about.from)?.[1] ?? " ";
   const items = [];
@@ -103,7 +111,7 @@ function standsAlone(before, node) {
   return node.type.name === "blockquote";
 }
 
-function block(node, about, before) {
+function block(node, about) {
   switch (node.type.name) {
     case "paragraph":
       return safe(inline(node, about));
@@ -120,18 +128,20 @@ function block(node, about, before) {
     case "table":
       return table(node, about);
     default:
-      return list(node, about, before).text;
+      return list(node, about).text;
   }
 }
+
+const made = (node, about, taken) => (isList(node) ? list(node, about, taken) : { text: block(node, about) });
 
 function blocks(parent, about, tight = false) {
   let out = "";
   let before;
   parent.forEach((node) => {
-    const made = isList(node) ? list(node, about, before) : { text: block(node, about, before) };
-    const gap = before && (tight && standsAlone(before.node, node) ? "\n" : "\n\n");
-    out += (gap ?? "") + made.text;
-    before = { node, type: node.type, taken: made.sign };
+    const { text, sign } = made(node, about, before?.node.type === node.type ? before.sign : undefined);
+    if (before) out += tight && standsAlone(before.node, node) ? "\n" : "\n\n";
+    out += text;
+    before = { node, sign };
   });
   return out;
 }
@@ -166,14 +176,13 @@ function kept(from, old, now, isTable) {
 
 /**
  * A block of the page. `read` is { node, source }, what stood in its place and the Markdown of that; `before` is the
- * block before it as { type, taken }. Gives { text, sign }.
+ * sign of the list before it, if that is one of its kind. Gives { text, sign }.
  */
 export function write(node, { read, hasNames, before }) {
-  const same = read?.node.type === node.type;
-  const about = { from: same ? read.source : "", hasNames };
-  const made = isList(node) ? list(node, about, before) : { text: block(node, about, before) };
-  const mixes = same && (isList(node) || ["table", "blockquote"].includes(node.type.name));
-  if (!mixes) return made;
-  const old = isList(read.node) ? list(read.node, about).text : block(read.node, about);
-  return { ...made, text: kept(read.source, old, made.text, node.type.name === "table") };
+  const isPair = read?.node.type === node.type;
+  const about = { from: isPair ? read.source : "", hasNames };
+  const now = made(node, about, before);
+  if (!isPair || !(isList(node) || ["table", "blockquote"].includes(node.type.name))) return now;
+  const old = made(read.node, about).text;
+  return { ...now, text: kept(read.source, old, now.text, node.type.name === "table") };
 }
