@@ -1,6 +1,7 @@
-// The editor of pages: Markdown in rich form. A bundle of its own, fetched by the pages that have one.
+// The editor of pages: Markdown in rich form. A bundle of its own, `rich.js` and `rich.css` of the manifest, fetched by
+// the pages that have an editor.
 //
-// A page holds a form with a field that works without this script:
+// Such a page holds a form with a field that works without this script (a line end behind its tag is none of the text):
 //
 //   <textarea name="body" data-rich
 //     data-rich-parse="<url>"   POST, the Markdown as text/markdown in UTF-8. Answers { "blocks": [ … ] }, see below
@@ -25,8 +26,8 @@
 //   definitions of links and footnotes, formulas, front matter. A paragraph behind definitions begins behind them.
 //
 // The field stays the truth. Each change is written into it and told by a bubbling `input` event; who sets its
-// `value`, uses `setRangeText` or focuses it, as writer.js does, means the editor. Of trusted types the editor needs
-// the policies `rich` and `ProseMirrorClipboard`.
+// `value`, uses `setRangeText` or focuses it, as writer.js does, means the editor. The live region around it stays as
+// it is (`data-keep`). Of trusted types the editor needs the policies `rich` and `ProseMirrorClipboard`.
 import { follow } from "./diff.js";
 import { edit } from "./editor.js";
 
