@@ -56,6 +56,19 @@ ${escape(text)}</textarea></form>
 </html>`;
 }
 
+/** A text that writer.js stores: the form around a task's description, with the editor in it. */
+function stored(text) {
+  const field = (name, box) => `<div class="field">${box}<input type="hidden" name="${name}_base" value="${escape(text)}">
+<p class="error" hidden></p></div>`;
+  const box = `<textarea name="description" aria-label="Text of the page" autofocus data-rich data-rich-parse="/parse">
+${escape(text)}</textarea>`;
+  return `<!doctype html><html lang="en"><head><title>Stored</title><link rel="stylesheet" href="/s/app.css">
+<link rel="stylesheet" href="/s/rich.css"><script src="/s/app.js" defer></script><script src="/s/rich.js" defer></script></head>
+<body data-home="/w/marlow/"><main><form data-writes data-api="/stored" data-draft="page-7" data-heard="hq:none">
+<div class="field"><input name="title" value="Lease"><input type="hidden" name="title_base" value="Lease"><p class="error" hidden></p></div>
+${field('description', box)}<p data-says></p></form><div id="task-preview" hidden></div></main></body></html>`;
+}
+
 const FRAME = `.doc { display: grid; grid-template-columns: 176px minmax(0, 1fr) 304px; min-height: 100%; }
 .doc > .outline { padding: 92px 0 20px 20px; } .doc > article { padding: 28px 40px 96px; }
 .doc > article > * { max-width: 660px; margin-inline: auto; }
@@ -88,7 +101,7 @@ async function probe() {
 /** Starts the server; `given` is what a test changes: the text, the theme, how long the server thinks. */
 export async function startWriting() {
   const manifest = JSON.parse(await readFile(new URL('static/dist/manifest.json', root)));
-  const given = { text: '', theme: 'light', isBrought: true, wait: 0, isAway: false, asked: 0, files: [] };
+  const given = { text: '', theme: 'light', isBrought: true, wait: 0, isAway: false, files: [], stored: [], merge: (own) => own };
   let probed;
 
   async function bundled(name) {
@@ -100,6 +113,12 @@ export async function startWriting() {
   async function answer(request, path) {
     const json = (value, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(value) });
     if (path === '/probe') return { type: 'text/html', body: '<!doctype html><title>Parts</title><script src="/s/probe.js"></script>' };
+    if (path === '/writer') return { type: 'text/html; charset=utf-8', body: stored(given.text) };
+    if (path === '/stored') {
+      const said = JSON.parse((await body(request)).toString('utf8'));
+      given.stored.push(said.description);
+      return given.isAway ? json({ detail: 'away' }, 503) : json({ description: given.merge(said.description) });
+    }
     if (path === '/') return { type: 'text/html; charset=utf-8', body: document(given.text, given) };
     if (path.startsWith('/s/')) return { type: KINDS[path.split('.').at(-1)], body: await bundled(path.slice(3)) };
     if (path === '/names') {
@@ -108,7 +127,6 @@ export async function startWriting() {
     }
     if (path === '/parse') {
       const text = (await body(request)).toString('utf8');
-      given.asked += 1;
       await new Promise((done) => setTimeout(done, given.wait));
       return given.isAway ? json({ detail: 'away' }, 503) : json(await read(text));
     }

@@ -142,4 +142,36 @@ export function tell(given) {
     await holds(all);
     await context.close();
   });
+
+  test('writer.js stores what is written in the editor, takes others’ words into it, and keeps it while the server is away', async () => {
+    const { given: server } = given.server;
+    Object.assign(server, { text: 'One.\n\nTwo.\n', stored: [], isAway: false, wait: 0, merge: (own) => own.replace('One.', '**One** of theirs.') });
+    const context = await newContext(given.browser, given.server);
+    const page = await context.newPage();
+    const editor = page.locator('.ProseMirror');
+    const until = async (isSo) => {
+      for (let n = 0; n < 200 && !isSo(); n += 1) await page.waitForTimeout(20);
+      assert.ok(isSo(), JSON.stringify(server.stored));
+    };
+    await page.goto('/writer');
+    await page.locator('.ProseMirror:focus').waitFor();
+    await editor.getByText('Two.').click();
+    await page.keyboard.press('End');
+    await page.waitForTimeout(30);
+    await page.keyboard.type(' Mine.');
+    await until(() => server.stored.at(-1) === 'One.\n\nTwo. Mine.\n');
+    await editor.locator('strong').getByText('One').waitFor();
+    await page.getByText('Saved').waitFor();
+    await page.keyboard.type(' More.');
+    await until(() => server.stored.at(-1) === '**One** of theirs.\n\nTwo. Mine. More.\n');
+    server.isAway = true;
+    await page.keyboard.type(' Kept.');
+    await page.getByText('Not saved').waitFor();
+    await page.reload();
+    server.isAway = false;
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    await editor.getByText('Kept.').waitFor();
+    await until(() => server.stored.at(-1).includes('More. Kept.'));
+    await context.close();
+  });
 }

@@ -216,14 +216,13 @@ export class Editor {
   }
 }
 
-/** An editor in the place of a field; nothing where the server does not read the text. */
-export async function edit(box) {
+/** The blocks of a field's text; what is typed while the server reads it is read as well. */
+export async function blocksOf(box) {
   let text = box.value;
   let blocks = brought(box) ?? (await parse(box, text));
-  // What was typed meanwhile is read as well.
   while (text !== box.value) {
     text = box.value;
     blocks = await parse(box, text);
   }
-  return box.isConnected ? new Editor(box, blocks) : undefined;
+  return blocks;
 }

@@ -26,10 +26,9 @@ class Outline {
 
   draw() {
     const place = placeOf();
+    const all = (this.all = place ? headingsOf(this.view.state.doc) : []);
     if (!place) return;
-    const all = headingsOf(this.view.state.doc);
     const key = JSON.stringify(all.map(({ text, level }) => [text, level]));
-    this.all = all;
     if (place.dataset.shown !== key) {
       place.dataset.shown = key;
       const least = Math.min(...all.map(({ level }) => level));

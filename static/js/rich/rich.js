@@ -29,7 +29,7 @@
 // `value`, uses `setRangeText` or focuses it, as writer.js does, means the editor. The live region around it stays as
 // it is (`data-keep`). Of trusted types the editor needs the policies `rich` and `ProseMirrorClipboard`.
 import { follow } from "./diff.js";
-import { edit } from "./editor.js";
+import { blocksOf, Editor } from "./editor.js";
 
 const AGAIN = 5000;
 const MOST = 60_000;
@@ -50,31 +50,37 @@ function showState(editor) {
 
 const toggle = (editor) => editor.toggleSource().then(() => showState(editor));
 
+/* The field is there and can be written in; the server is asked again. */
+function askAgain(box) {
+  const again = () => {
+    clearTimeout(timer);
+    removeEventListener("online", again);
+    editors.delete(box);
+    look();
+  };
+  const timer = setTimeout(again, Math.min(AGAIN * 2 ** tries, MOST));
+  addEventListener("online", again);
+  tries += 1;
+}
+
 async function begin(box) {
   editors.set(box, undefined);
+  let blocks;
   try {
-    const editor = await edit(box);
-    if (!editor) return void editors.delete(box);
-    editors.set(box, editor);
-    tries = 0;
-    showState(editor);
-    // A page that was swapped while somebody was writing goes on where it was.
-    if (last?.name === box.name && document.activeElement === document.body) {
-      editor.focusAt(follow(last.text, box.value)(last.offset));
-    }
-    last = undefined;
+    blocks = await blocksOf(box);
   } catch {
-    // The field is there; the server is asked again.
-    const again = () => {
-      clearTimeout(timer);
-      removeEventListener("online", again);
-      editors.delete(box);
-      look();
-    };
-    const timer = setTimeout(again, Math.min(AGAIN * 2 ** tries, MOST));
-    addEventListener("online", again);
-    tries += 1;
+    return askAgain(box);
   }
+  if (!box.isConnected) return void editors.delete(box);
+  const editor = new Editor(box, blocks);
+  editors.set(box, editor);
+  tries = 0;
+  showState(editor);
+  // A page that was swapped while somebody was writing goes on where it was.
+  if (last?.name === box.name && document.activeElement === document.body) {
+    editor.focusAt(follow(last.text, box.value)(last.offset));
+  }
+  last = undefined;
   return undefined;
 }
 
