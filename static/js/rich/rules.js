@@ -1,6 +1,6 @@
 // Markdown that is typed becomes what it means at once; one Backspace takes that back.
 import { InputRule, inputRules, textblockTypeInputRule, wrappingInputRule } from "prosemirror-inputrules";
-import { rule } from "./commands.js";
+import { TextSelection } from "prosemirror-state";
 import { schema } from "./schema.js";
 
 const { nodes, marks } = schema;
@@ -26,9 +26,8 @@ const linked = new InputRule(/\[([^[\]]+)\]\(([^\s()]+)\)$/, (state, [, words, h
 const divided = new InputRule(/^(?:---|\*\*\*|___)$/, (state, _, start, end) => {
   const { $from } = state.selection;
   if ($from.parent.type !== nodes.paragraph || $from.parent.content.size > end - start) return null;
-  let made;
-  rule(state.apply(state.tr.delete(start, end)), (tr) => (made = tr));
-  return state.tr.replaceWith($from.before(), $from.after(), made.doc.slice($from.before(), $from.before() + 3).content);
+  const tr = state.tr.replaceWith($from.before(), $from.after(), [nodes.horizontal_rule.create(), nodes.paragraph.create()]);
+  return tr.setSelection(TextSelection.create(tr.doc, $from.before() + 2));
 });
 
 /* A box at the start of an item, or of words that become one. */
