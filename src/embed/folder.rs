@@ -1,0 +1,142 @@
+//! A folder that may hold a model: what its files hash to, and which model that is.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::model::{FILES, Hash, LIMITS, MODELS, Model, ModelFile, Pooling};
+use super::problem::Refused;
+use super::shape::Shape;
+
+/// Weights of other programs: pickles, which run code when they are read.
+const PICKLES: [&str; 2] = ["pytorch_model.bin", "model.bin"];
+
+/// A folder with the three files of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The sizes that its configuration names.
+    pub shape: Shape,
+    /// What its files hash to, in the order of [`FILES`].
+    pub hashes: [Hash; 3],
+    /// Which of [`MODELS`] it holds. If none, a person confirms the hashes once.
+    pub known: Option<&'static Model>,
+}
+
+/// What a person says of a model that HQ does not know; its card tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What to call it.
+    pub name: String,
+    /// How one vector is made of many.
+    pub pooling: Pooling,
+    /// What stands before a question.
+    pub query_prefix: String,
+    /// What stands before a passage.
+    pub passage_prefix: String,
+}
+
+impl Folder {
+    /// The model of this folder under a person's terms. Whoever keeps it has confirmed the hashes: [`load`](super::load)
+    /// takes these files and no others.
+    #[must_use]
+    pub fn confirmed(&self, terms: Terms) -> Model {
+        let mut all = Sha256::new();
+        self.hashes.iter().for_each(|hash| all.update(hash));
+        // A prefix that ends where the next begins could be cut in two ways; a zero byte keeps them apart.
+        for part in [&terms.query_prefix, &terms.passage_prefix] {
+            all.update(part.as_bytes());
+            all.update([0]);
+        }
+        all.update([u8::from(terms.pooling == Pooling::Mean)]);
+        let id = format!("other@{}", hex::encode(&all.finalize()[..16]));
+        let file = |at: usize| ModelFile {
+            name: FILES[at],
+            limit: LIMITS[at],
+            sha256: Some(self.hashes[at]),
+        };
+        Model {
+            id: id.into(),
+            name: terms.name.into(),
+            repository: None,
+            revision: None,
+            files: [file(0), file(1), file(2)],
+            shape: self.shape,
+            max_tokens: self.shape.positions.min(512),
+            pooling: terms.pooling,
+            query_prefix: terms.query_prefix.into(),
+            passage_prefix: terms.passage_prefix.into(),
+        }
+    }
+}
+
+/// Looks at a folder and hashes its three files, which takes a second for 500 MB. Nothing of it is loaded.
+///
+/// # Errors
+/// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
+pub fn inspect(folder: &Path) -> Result<Folder, Refused> {
+    let shape = Shape::parse(&read(folder, 0, LIMITS[0])?)?;
+    let mut hashes = [Hash::default(); 3];
+    for (at, hash) in hashes.iter_mut().enumerate() {
+        let mut file = open(folder, at, LIMITS[at])?;
+        let mut sum = Sha256::new();
+        std::io::copy(&mut file, &mut Sink(&mut sum)).map_err(|error| unreadable(at, &error))?;
+        *hash = sum.finalize().into();
+    }
+    let known = MODELS.iter().find(|model| model.shape == shape && is(model, &hashes));
+    Ok(Folder { path: folder.to_path_buf(), shape, hashes, known })
+}
+
+fn is(model: &Model, hashes: &[Hash; 3]) -> bool {
+    model.files.iter().zip(hashes).all(|(file, hash)| file.sha256.is_none_or(|want| want == *hash))
+}
+
+/// Opens the file at this place of [`FILES`]; it is no larger than `limit`.
+pub(crate) fn open(folder: &Path, at: usize, limit: u64) -> Result<std::io::Take<File>, Refused> {
+    let name = FILES[at];
+    let file = match File::open(folder.join(name)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let pickle = PICKLES.into_iter().find(|other| folder.join(other).exists());
+            return Err(match pickle {
+                Some(file) if at == 2 => Refused::Pickle { file },
+                _ => Refused::Missing { file: name },
+            });
+        }
+        Err(error) => return Err(unreadable(at, &error)),
+    };
+    let size = file.metadata().map_err(|error| unreadable(at, &error))?.len();
+    if limit < size {
+        return Err(Refused::TooLarge { file: name, size, limit });
+    }
+    // A file that grows while it is read ends where it ended.
+    Ok(file.take(size))
+}
+
+/// All bytes of the file at this place of [`FILES`].
+pub(crate) fn read(folder: &Path, at: usize, limit: u64) -> Result<Vec<u8>, Refused> {
+    let mut bytes = Vec::new();
+    open(folder, at, limit)?.read_to_end(&mut bytes).map_err(|error| unreadable(at, &error))?;
+    Ok(bytes)
+}
+
+pub(crate) fn unreadable(at: usize, error: &std::io::Error) -> Refused {
+    Refused::Unreadable { file: FILES[at], reason: error.to_string() }
+}
+
+/// Bytes on their way into a hash.
+struct Sink<'a>(&'a mut Sha256);
+
+impl std::io::Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

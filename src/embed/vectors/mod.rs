@@ -1,0 +1,3 @@
+//! Vectors.
+/// A.
+pub struct Arena;
