@@ -34,7 +34,7 @@ pub fn scan(query: &[i8], rows: &[i8], products: &mut Vec<i32>) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for row in rows.chunks_exact(query.len()) {
+            for row in rows.chunks_exact(query.len().max(1)) {
                 let (wide_a, rest_a) = query.as_chunks::<WIDE>();
                 let (wide_b, rest_b) = row.as_chunks::<WIDE>();
                 let mut sum = 0;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use support::source::{code_only, files, paths};
 
-const FILES: &str = "app/config store crypto git sandbox backup search server cli";
+const FILES: &str = "app/config store crypto git sandbox backup search embed server cli";
 const SURFACE: &str = "app/extract web server cli doors crm";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
@@ -28,6 +28,10 @@ const CONFINED: &[(&str, &str)] = &[
     ("tar", "backup"),
     ("rusty_s3", "backup"),
     ("tantivy", "search"),
+    ("candle_core", "embed/bert"),
+    ("tokenizers", "embed/bert"),
+    ("rayon", "embed/bert"),
+    ("pulp", "embed"),
     ("lettre", "net"),
     ("croner", "kernel/cadence"),
     ("csv", "sheet"),
