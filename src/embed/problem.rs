@@ -8,6 +8,12 @@ pub enum Refused {
     /// The program was built without the feature `embed`.
     #[error("this build of HQ cannot embed text; use one with the feature `embed`")]
     Unavailable,
+    /// The system gives no threads.
+    #[error("the threads that embed text cannot be started: {reason}")]
+    Threads {
+        /// What the system said.
+        reason: String,
+    },
     /// A file that a model needs is not there.
     #[error("{file} is missing in the folder of the model; download the model again")]
     Missing {
@@ -78,6 +84,7 @@ impl Problem for Refused {
     fn code(&self) -> &'static str {
         match self {
             Self::Unavailable => "embedding_unavailable",
+            Self::Threads { .. } => "embedding_threads",
             Self::Missing { .. } => "model_file_missing",
             Self::Unreadable { .. } => "model_file_unreadable",
             Self::TooLarge { .. } => "model_file_too_large",
@@ -94,7 +101,7 @@ impl Problem for Refused {
         match self {
             Self::Unavailable => ProblemKind::Unavailable,
             Self::Missing { .. } => ProblemKind::NotFound,
-            Self::Unreadable { .. } => ProblemKind::Internal,
+            Self::Threads { .. } | Self::Unreadable { .. } => ProblemKind::Internal,
             Self::TooLarge { .. } => ProblemKind::TooLarge,
             _ => ProblemKind::Invalid,
         }

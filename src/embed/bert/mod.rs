@@ -161,7 +161,7 @@ fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Refused> {
         .num_threads(threads.max(1))
         .thread_name(move |at| format!("{name}-{at}"))
         .build()
-        .map_err(|_| Refused::Unavailable)
+        .map_err(|error| Refused::Threads { reason: error.to_string() })
 }
 
 /// Cuts an order of texts into packs of about as many tokens as are computed at once.

@@ -1,9 +1,9 @@
 //! What stands between the products of a BERT, in place on rows of numbers.
 //!
-//! Each function is a plain loop that `pulp` compiles for each kind of processor; exponential and error function are
+//! Each function is a plain loop that is compiled for each kind of processor; exponential and error function are
 //! polynomials, since those of the system are calls that no register runs side by side.
 
-use pulp::Arch;
+use crate::lanes::wide;
 
 /// How many sums are kept side by side.
 const WIDE: usize = 16;
@@ -20,7 +20,7 @@ pub struct Norm {
 
 /// Adds `bias` to each row.
 pub fn add_bias(rows: &mut [f32], bias: &[f32]) {
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for row in rows.chunks_exact_mut(bias.len()) {
@@ -35,7 +35,7 @@ pub fn add_bias(rows: &mut [f32], bias: &[f32]) {
 /// Adds `bias` to each row and bends it by the Gaussian error linear unit, `x Φ(x)`
 /// (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
 pub fn bend(rows: &mut [f32], bias: &[f32]) {
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for row in rows.chunks_exact_mut(bias.len()) {
@@ -50,7 +50,7 @@ pub fn bend(rows: &mut [f32], bias: &[f32]) {
 
 /// Makes each row of `width` numbers positive with the sum one, by their exponentials.
 pub fn softmax(rows: &mut [f32], width: usize) {
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for row in rows.chunks_exact_mut(width) {
@@ -87,7 +87,7 @@ pub fn softmax(rows: &mut [f32], width: usize) {
 /// (Ba, Kiros and Hinton 2016, <https://arxiv.org/abs/1607.06450>).
 pub fn add_and_norm(rows: &mut [f32], bias: &[f32], other: &[f32], norm: &Norm) {
     let width = bias.len();
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for (row, other) in rows.chunks_exact_mut(width).zip(other.chunks_exact(width)) {
@@ -102,7 +102,7 @@ pub fn add_and_norm(rows: &mut [f32], bias: &[f32], other: &[f32], norm: &Norm) 
 
 /// Norms each row.
 pub fn norm(rows: &mut [f32], norm: &Norm) {
-    Arch::new().dispatch(
+    wide(
         #[inline(always)]
         || {
             for row in rows.chunks_exact_mut(norm.scale.len()) {
