@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{FILES, Model, Pooling, Refused, Terms, inspect, load};
+use super::{FILES, MODELS, Model, Pooling, Refused, Terms, inspect, load};
 
 fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny")
@@ -43,6 +43,20 @@ fn a_folder_tells_what_it_holds() {
     assert_ne!(model.id, found.confirmed(terms(Pooling::First)).id);
     let asked = Terms { query_prefix: "query: ".to_owned(), ..terms(Pooling::Mean) };
     assert_ne!(model.id, found.confirmed(asked).id);
+}
+
+#[test]
+fn models_are_bound_to_their_commit_and_to_the_bytes_of_tokenizer_and_weights() {
+    for model in MODELS {
+        let revision = model.revision.expect("a commit");
+        assert_eq!(revision.len(), 40, "{}", model.name);
+        assert_eq!(model.id, format!("{}@{}", model.name, &revision[..12]));
+        assert!(model.max_tokens <= model.shape.positions);
+        let names = model.files.map(|file| file.name);
+        assert_eq!(names, FILES);
+        assert!(model.files[1..].iter().all(|file| file.sha256.is_some()));
+    }
+    assert_ne!(MODELS[0].id, MODELS[1].id);
 }
 
 #[test]
@@ -99,8 +113,7 @@ mod loaded {
     use proptest::sample::Index;
     use serde::Deserialize;
 
-    use super::{FILES, Model, Path, Pooling, Refused, confirmed, copy, fs, load, tiny};
-    use crate::model::MODELS;
+    use super::{FILES, MODELS, Model, Path, Pooling, Refused, confirmed, copy, fs, load, tiny};
     use crate::{EmbedError, Embedder, lanes};
 
     #[derive(Deserialize)]
