@@ -10,6 +10,7 @@ mod demo;
 mod door;
 mod history;
 mod imports;
+mod knowledge;
 mod inbox;
 mod jobs;
 mod labels;

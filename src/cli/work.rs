@@ -5,9 +5,9 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, connections, history, imports, inbox, jobs, labels, members, models,
-    money, notifications, onboarding, prices, routines, rows, runs, search, series, streams, tasks,
-    templates, undo, views,
+    Common, activity, agents, connections, history, imports, inbox, jobs, knowledge, labels,
+    members, models, money, notifications, onboarding, prices, routines, rows, runs, search,
+    series, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -40,6 +40,9 @@ pub enum Work {
     /// Records of collections: list, show, add, edit, archive, remove
     #[command(subcommand)]
     Record(rows::RecordCommand),
+    /// Pages, skills and files: search, show, add, upload, edit, versions, archive, remove
+    #[command(subcommand)]
+    Knowledge(knowledge::Command),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
     Imports(imports::Command),
@@ -116,6 +119,7 @@ impl Work {
             Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
+            Self::Knowledge(command) => knowledge::run(common, door, command).await,
             Self::Imports(command) => imports::run(common, door, command).await,
             Self::Field(command) => rows::run_field(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,

@@ -100,6 +100,7 @@ pub static CONTACT: Noun = Noun {
         glyph: "user",
         document: |row| noun::typed::<Row<Contacts>>(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
+        parts: None,
     }),
     tables: |schema| schema.with::<Row<Contacts>>().with::<Import>(),
     ..rows::<Contacts>("contact", "contact", "contacts")
@@ -114,6 +115,7 @@ pub static ORGANIZATION: Noun = Noun {
         glyph: "layers",
         document: |row| noun::typed::<Row<Organizations>>(row).map(document),
         hit: |row| (format!("organizations/{}", text_of(row, "id")), second_line(row)),
+        parts: None,
     }),
     ..rows::<Organizations>("organization", "organization", "organizations")
 };
@@ -127,6 +129,7 @@ pub static RECORD: Noun = Noun {
         glyph: "list",
         document: |row| noun::typed::<Row<Records>>(row).map(document),
         hit: |row| (format!("records/{}", text_of(row, "id")), second_line(row)),
+        parts: None,
     }),
     ..rows::<Records>("record", "record", "records")
 };
@@ -156,6 +159,7 @@ pub static COLLECTION: Noun = Noun {
             })
         },
         hit: |row| (format!("collections/{}", text_of(row, "id")), "Collection".to_owned()),
+        parts: None,
     }),
     linked: true,
     triggers: Some("Customers"),
@@ -208,6 +212,7 @@ pub static TALK: Noun = Noun {
             })
         },
         hit: |row| (talk_path(row), "Talk".to_owned()),
+        parts: None,
     }),
     triggers: Some("Customers"),
     ..Noun::of::<Talk>("interaction", "talk", "talks")

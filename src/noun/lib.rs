@@ -16,7 +16,7 @@ use search::Document;
 use serde_json::{Map, Value};
 use store::schema::Check;
 use store::{
-    Range, ReactionError, Read, ReadExt as _, Record, Schema, StoreError, WriteTx, record,
+    Blobs, Range, ReactionError, Read, ReadExt as _, Record, Schema, StoreError, WriteTx, record,
 };
 
 pub use cell::{Cell, Cells, MAX_SOURCE, MAX_SOURCES, Origin, Source, value_in};
@@ -103,11 +103,28 @@ pub struct Finds {
     pub label: &'static str,
     /// The icon before one.
     pub glyph: &'static str,
-    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Noun::own`].
+    /// The words of a stored row; none for what nobody looks for. Its audience follows from [`Noun::own`] unless the
+    /// document names one.
     pub document: fn(&[u8]) -> Option<Document>,
     /// The page of a hit below the workspace, and the words behind its name.
     pub hit: fn(&Fields) -> (String, String),
+    /// The pieces in which its words are found for themselves, if it is long enough for that.
+    pub parts: Option<Parts>,
 }
+
+/// The pieces of a record that are found for themselves.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    /// Stands in indexes beside the number of the record: below [`search::KINDS`] and never used again.
+    pub number: u8,
+    /// Tables whose rows have the keys of the records and hold their words.
+    pub tables: &'static [u16],
+    /// The pieces of a stored row, each with its words and what names it.
+    pub of: PartsOf,
+}
+
+/// Reads the pieces of a stored row; long words may lie in blobs.
+pub type PartsOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<Vec<Document>, StoreError>;
 
 /// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;

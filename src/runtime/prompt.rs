@@ -60,6 +60,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// How many tokens fit the model; a small one reads less of each file.
     pub window: u32,
+    /// What it knows of the workspace; may be empty.
+    pub knowledge: String,
 }
 
 impl Facts {
@@ -98,6 +100,7 @@ impl Facts {
             trigger,
             now: ws.app.clock.now(),
             window: u32::MAX,
+            knowledge: String::new(),
             agent: agent.clone(),
         })
     }
@@ -107,6 +110,15 @@ impl Facts {
         let (window, usual) = (self.window.min(LEAN) as usize, LEAN as usize);
         (most * window / usual).clamp(LEAST.min(most), most)
     }
+}
+
+/// What an agent knows of the workspace. One without its knowledge still works.
+pub(super) fn knowledge(ws: &Ws, agent: AgentId) -> String {
+    let read = ws.read(|snap| prompted::knowledge(snap, &ws.blobs, agent));
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, agent.id = %agent, "an agent starts without knowledge");
+        String::new()
+    })
 }
 
 /// Builds the prompt. Reads the agent's files: call it where blocking is allowed.
@@ -131,6 +143,9 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
         stable.push(lines_of(facts));
     }
     stable.push(place(facts));
+    if !part && !facts.knowledge.is_empty() {
+        stable.push(format!("<KNOWLEDGE.md>\n{}\n</KNOWLEDGE.md>", facts.knowledge));
+    }
     stable.push(match facts.trigger {
         RunTrigger::Item => WORK.trim().to_owned(),
         RunTrigger::Chat | RunTrigger::Api => CHAT.trim().to_owned(),

@@ -163,7 +163,12 @@ impl Turn {
         let window = chosen.known.window;
         facts.window = window;
         let leads = !facts.reports.is_empty();
-        request.system = blocking(move || prompt::system(&facts, &folder)).await?;
+        let own = ws.clone();
+        let read = move || {
+            facts.knowledge = prompt::knowledge(&own, facts.agent.id);
+            prompt::system(&facts, &folder)
+        };
+        request.system = blocking(read).await?;
         for part in &mut request.system {
             if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
                 part.text = clean;

@@ -165,8 +165,16 @@ impl Search {
                     Change::Gone(key) => key,
                 };
                 writer.delete_term(Term::from_field_text(fields.key, key));
-                if let Change::Put(document) = &change {
-                    writer.add_document(layout::row(fields, document))?;
+                match &change {
+                    Change::Put(document) => {
+                        if document.parts.is_some() {
+                            writer.delete_term(Term::from_field_text(fields.group, key));
+                        }
+                        add(writer, fields, document)?;
+                    }
+                    Change::Gone(_) => {
+                        writer.delete_term(Term::from_field_text(fields.group, key));
+                    }
                 }
             }
             Ok(())
@@ -179,10 +187,7 @@ impl Search {
     /// When it is damaged, or the disk refuses.
     pub fn add(&self, documents: &[Document]) -> Result<(), SearchError> {
         self.with_writer(|writer, fields| {
-            for document in documents {
-                writer.add_document(layout::row(fields, document))?;
-            }
-            Ok(())
+            documents.iter().try_for_each(|document| add(writer, fields, document))
         })
     }
 
@@ -356,6 +361,15 @@ impl Search {
             Ok(done)
         })
     }
+}
+
+/// Adds a document and its pieces.
+fn add(writer: &IndexWriter, fields: &Fields, document: &Document) -> Result<(), SearchError> {
+    writer.add_document(layout::row(fields, document))?;
+    for part in document.parts.iter().flatten() {
+        writer.add_document(layout::row(fields, part))?;
+    }
+    Ok(())
 }
 
 fn find(

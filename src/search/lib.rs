@@ -40,6 +40,17 @@ pub struct Document {
     pub seen_by: Vec<String>,
     /// The name of what it is a part of, if its audience is that of the whole.
     pub group: String,
+    /// Its pieces, which are found for themselves and go with it; none when it has no such.
+    pub parts: Option<Vec<Document>>,
+}
+
+impl Document {
+    /// The bytes of its text, with that of its pieces.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let parts = self.parts.iter().flatten().map(|part| part.body.len()).sum::<usize>();
+        self.body.len() + parts
+    }
 }
 
 /// How many kinds there may be.
@@ -49,7 +60,7 @@ pub const KINDS: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// This is how it is now.
-    Put(Document),
+    Put(Box<Document>),
     /// There is nothing of this key.
     Gone(String),
 }

@@ -30,7 +30,7 @@ fn document(key: &str, title: &str, body: &str) -> Document {
 
 impl Desk {
     fn put(&self, all: impl IntoIterator<Item = Document>) {
-        self.search.take(all.into_iter().map(Change::Put).collect()).unwrap();
+        self.search.take(all.into_iter().map(Box::new).map(Change::Put).collect()).unwrap();
         self.search.commit("1.1").unwrap();
     }
 

@@ -12,6 +12,7 @@ pub fn routes() -> Routes {
         .merge(doors_account::routes())
         .merge(doors_looking::routes())
         .merge(crm::pages::routes())
+        .merge(knowledge::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -23,6 +24,7 @@ pub fn api() -> Routes {
         .merge(doors_looking::api())
         .merge(doors_work::api())
         .merge(crm::api::routes())
+        .merge(knowledge::api::routes())
 }
 
 /// The tools that agents have of all nouns.
@@ -33,4 +35,5 @@ pub fn tools() -> Registry {
         .merge(doors_agents::tools())
         .merge(doors_account::tools())
         .merge(crm::tools::tools())
+        .merge(knowledge::tools::tools())
 }

@@ -434,6 +434,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         indexer::begin(ws);
         due::begin(ws);
         crm::import::begin(ws);
+        knowledge::reading::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

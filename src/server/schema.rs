@@ -1,16 +1,27 @@
 //! The list of all records that have no card, and those of the cards: makes the tables, feeds doctor, export and the golden tests.
 
+use features::agents::prompted;
 use features::{
     agents, audit, backups, cards, comments, connections, deliverables, files, history, inbox,
     jobs, links, notifications, onboarding, routines, runs, streams, tasks, usage, users,
     workspace,
 };
+use noun::Noun;
+use std::sync::LazyLock;
 use store::{Schema, schema};
+
+/// The cards of the packages beside the doors.
+fn nouns() -> &'static [&'static Noun] {
+    static ALL: LazyLock<Vec<&Noun>> =
+        LazyLock::new(|| crm::NOUNS.iter().chain(&knowledge::NOUNS).copied().collect());
+    &ALL
+}
 
 /// The tables of a workspace's store.
 #[must_use]
 pub fn workspace() -> Schema {
-    cards::install(&crm::NOUNS);
+    cards::install(nouns());
+    prompted::install_knowledge(knowledge::context::prompt);
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,

@@ -83,6 +83,8 @@ pub enum Group {
     Tasks,
     /// Contacts, organizations, collections.
     Customers,
+    /// Pages, skills, files.
+    Knowledge,
     /// Colleagues.
     Agents,
     /// The run itself.

@@ -51,6 +51,19 @@ pub fn links() -> &'static Links {
     &LINKS
 }
 
+/// The address of a bundled file that only some pages load; empty when it is not there.
+pub fn more(name: &str) -> &'static str {
+    static NAMES: LazyLock<serde_json::Value> = LazyLock::new(|| {
+        let manifest = bundled("manifest.json").unwrap_or_default();
+        let mut names: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
+        for file in names.as_object_mut().into_iter().flat_map(|names| names.values_mut()) {
+            *file = format!("/s/{}", file.as_str().unwrap_or_default()).into();
+        }
+        names
+    });
+    NAMES[name].as_str().unwrap_or_default()
+}
+
 /// Address of the sprite.
 pub fn sprite() -> &'static str {
     &links().sprite

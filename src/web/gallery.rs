@@ -294,7 +294,7 @@ mod tests {
             }
         }
         assert_eq!(missing, [""; 0]);
-        assert!(sprite.matches("<symbol").count() <= 90);
+        assert!(sprite.matches("<symbol").count() <= 100);
     }
 
     /// Light and dark value of a colour of the style sheet.

@@ -1,7 +1,8 @@
 //! The security headers of every page, fragment and file, and the content policy.
 //!
 //! The policy allows nothing inline, so it needs no nonce: one script, one style sheet and one
-//! sprite of our own origin, and the trusted-types policy that our bundle registers for htmx. Our pages may
+//! sprite of our own origin, and the trusted-types policies that our bundles register: for htmx, and for the editor of
+//! pages. Our pages may
 //! hold objects of our own origin, and nothing of ours lets itself be held but a PDF (`file.rs`).
 
 use axum::http::header::{
@@ -13,7 +14,7 @@ use axum::http::header::{
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data: blob:; object-src 'self'; frame-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-     trusted-types htmx";
+     trusted-types htmx rich ProseMirrorClipboard";
 
 /// Adds the security headers to an answer.
 pub fn secure(kept: &mut HeaderMap) {

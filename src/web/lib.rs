@@ -4,6 +4,7 @@
 extern crate self as web;
 
 pub mod assets;
+pub mod blocks;
 pub mod checklist;
 pub mod draw;
 pub mod emoji;

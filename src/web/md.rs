@@ -121,6 +121,43 @@ pub fn plain(text: &str) -> SafeHtml {
     render(text, &|_| None)
 }
 
+/// A rendered text whose headings can be led to: each has the id that `name` makes of its words.
+pub fn anchored(html: &SafeHtml, name: impl Fn(&str) -> String) -> SafeHtml {
+    let mut out = String::with_capacity(html.as_str().len() + 256);
+    let mut rest = html.as_str();
+    while let Some(at) = rest.find("<h") {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let level = tag.as_bytes().get(2).copied().filter(u8::is_ascii_digit);
+        let (Some(level), end) = (level, end_of(tag)) else {
+            out.push_str("<h");
+            rest = &tag[2..];
+            continue;
+        };
+        let close = format!("</h{}>", char::from(level));
+        let inner = tag[end..].split(&close).next().unwrap_or_default();
+        let words = name(&words_of(inner));
+        // ok: writing into a text does not fail.
+        let _ = write!(out, "{} id=\"{}\">", &tag[..end - 1], escape(&words));
+        rest = &tag[end..];
+    }
+    out.push_str(rest);
+    SafeHtml::vouched(out)
+}
+
+/// The words between tags.
+fn words_of(html: &str) -> String {
+    let mut words = String::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        words.push_str(&rest[..at]);
+        rest = &rest[at + end_of(&rest[at..])..];
+    }
+    words.push_str(rest);
+    let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    signs.iter().fold(words, |words, (code, sign)| words.replace(code, sign))
+}
+
 /// The words of a Markdown text without its signs, cut after `max` characters, for one line.
 pub fn excerpt(text: &str, max: usize) -> String {
     let arena = Arena::new();
@@ -188,14 +225,18 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 
 /// Whether an address is that of the content of a file on a task: `/w/<workspace>/files/<id>/content`.
 fn lies_here(url: &str) -> bool {
-    let Some((place, file)) = url.strip_prefix("/w/").and_then(|rest| rest.split_once("/files/"))
-    else {
+    let Some((place, rest)) = url.strip_prefix("/w/").and_then(|rest| rest.split_once('/')) else {
         return false;
     };
     let plain = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    plain(place) && file.strip_suffix("/content").is_some_and(plain)
+    let file = match rest.split_once('/') {
+        Some(("files", file)) => file.strip_suffix("/content"),
+        Some(("knowledge", file)) => file.strip_suffix("/file"),
+        _ => None,
+    };
+    plain(place) && file.is_some_and(plain)
 }
 
 /// Makes words of HTML: a tag in a line stays where it is, a block becomes a paragraph of its lines.

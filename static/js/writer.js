@@ -9,7 +9,12 @@ const PAUSE = 800;
 const KEPT = "What you type is kept in this browser.";
 const home = document.body.dataset.home ?? "";
 const place = home.split("/")[2];
-const tidy = { title: (text) => text.trim().split(/\s+/).join(" "), description: (text) => text.trimEnd() };
+// As the server keeps each field; the text of a page stays as it is.
+const tidy = {
+  title: (text) => text.trim().split(/\s+/).join(" "),
+  description: (text) => text.trimEnd(),
+  text: (text) => text,
+};
 
 // The fields of the form that is open.
 let form;
@@ -186,7 +191,7 @@ function open() {
   form = now;
   document.body.removeEventListener(form.dataset.heard, hear);
   document.body.addEventListener(form.dataset.heard, hear);
-  fields = ["title", "description"].map((name) => {
+  fields = (form.dataset.writes || "title description").split(" ").map((name) => {
     const one = { name, text: form.dataset.draft, box: form.elements[name], base: form.elements[`${name}_base`] };
     one.clash = one.box.closest(".field").appendChild(document.createElement("div"));
     one.known = one.base.value;
@@ -226,7 +231,7 @@ document.addEventListener("input", ({ target }) => {
   hold(one);
   later(one, PAUSE);
   if (form.querySelector("[data-says]").textContent === "Saved") say("");
-  if (!document.getElementById("task-preview").hidden) show();
+  if (document.getElementById("task-preview")?.hidden === false) show();
 });
 
 let drawing;
@@ -321,7 +326,7 @@ async function put(files) {
     }
   }
 }
-const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files") && event.target.closest?.("form[data-writes]");
+const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files") && event.target.closest?.("form[data-writes='']");
 document.addEventListener("change", ({ target }) => {
   if (!target.matches?.("[data-into]")) return;
   put([...target.files]);
@@ -329,7 +334,7 @@ document.addEventListener("change", ({ target }) => {
 });
 document.addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])];
-  if (!files.length || event.target !== fields[1]?.box) return;
+  if (!files.length || event.target !== fields[1]?.box || "rich" in event.target.dataset) return;
   event.preventDefault();
   put(files);
 });

@@ -58,6 +58,7 @@ pub static BOAT: Noun = Noun {
         glyph: "box",
         document: |row| noun::typed::<Boat>(row).map(document),
         hit: |boat| (format!("boats/{}", text_of(boat, "id")), "Boat".to_owned()),
+        parts: None,
     }),
     triggers: Some("Harbour"),
     linked: true,

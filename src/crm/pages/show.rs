@@ -9,8 +9,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::history::queries as history;
 use features::links::model::Target as LinkTarget;
-use features::links::queries as links;
-use features::tasks::model::Task;
+use features::links::queries::{self as links, TaskLine};
 use features::tasks::queries::scene::Scene;
 use kernel::key::KeyBuf;
 use kernel::{FieldError, TypedId as _};
@@ -101,15 +100,6 @@ pub(super) struct TalkLine {
     tone: &'static str,
     done: bool,
     with: Option<(String, String)>,
-}
-
-/// A task about the record.
-pub(super) struct TaskLine {
-    name: String,
-    title: String,
-    href: String,
-    state: (&'static str, &'static str),
-    face: Face,
 }
 
 #[derive(Template)]
@@ -385,18 +375,7 @@ fn people(
 /// The tasks that link to the record.
 fn tasks<B: Book>(scene: &Scene, read: &dyn Read, row: &Row<B>) -> Result<Vec<TaskLine>, CrmError> {
     let target = LinkTarget::Row(B::TABLE.number, KeyBuf::of(&row.id).into_bytes());
-    let mut lines = Vec::new();
-    for link in links::to(read, &target)? {
-        let Some(task) = read.get::<Task>(link.task)? else { continue };
-        lines.push(TaskLine {
-            name: scene.name(&task),
-            href: scene.href(&task),
-            state: (task.status.word(), task.status.label()),
-            face: scene.people.face_or_nobody(task.assignee),
-            title: task.title,
-        });
-    }
-    Ok(lines)
+    Ok(links::tasks_to(scene, read, &target)?)
 }
 
 #[derive(Template)]

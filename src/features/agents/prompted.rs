@@ -1,5 +1,29 @@
 //! Which of an agent's own files stand in each of its prompts, and how much of each.
 
+use std::sync::OnceLock;
+
+use kernel::AgentId;
+use store::{Blobs, Read, StoreError};
+
+/// The words of what an agent has in front of it when it starts, besides its own files.
+pub type KnowledgeOf = fn(&dyn Read, &Blobs, AgentId) -> Result<String, StoreError>;
+
+static KNOWLEDGE: OnceLock<KnowledgeOf> = OnceLock::new();
+
+/// Says where knowledge comes from, before the first run; only the first call counts.
+pub fn install_knowledge(of: KnowledgeOf) {
+    // ok: a second call comes from a second server in the same process, with the same function.
+    let _ = KNOWLEDGE.set(of);
+}
+
+/// What an agent has in front of it when it starts, besides its own files; empty when that is nothing.
+///
+/// # Errors
+/// When the disk fails.
+pub fn knowledge(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
+    KNOWLEDGE.get().map_or_else(|| Ok(String::new()), |of| of(read, blobs, agent))
+}
+
 /// A file that prompts hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File {

@@ -314,8 +314,8 @@ fn take(
         }
         match readable(&mut reader, found)? {
             Ok(Some(document)) => {
-                weight += document.body.len();
-                changes.push(Change::Put(document));
+                weight += document.weight();
+                changes.push(Change::Put(Box::new(document)));
             }
             // Most of what happens in conversations says nothing; only what was something can go.
             Ok(None) if found.kind == Kind::Message && is_there(read, found)? => {}
@@ -428,7 +428,7 @@ fn piece(
         let found = Found { kind, key };
         match readable(&mut reader, &found)? {
             Ok(Some(document)) => {
-                weight += document.body.len();
+                weight += document.weight();
                 documents.push(document);
             }
             Ok(None) => {}

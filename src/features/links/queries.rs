@@ -22,6 +22,7 @@ use kernel::text::capitalized;
 use kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
+use web::parts::Face;
 
 /// How many links a task may have.
 pub const MOST: usize = 100;
@@ -351,4 +352,42 @@ pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> 
         "" => what,
         label => format!("{label}: {what}"),
     }))
+}
+
+/// A task that links to something, as pages show it.
+#[derive(Clone, Debug)]
+pub struct TaskLine {
+    /// `MC-142`.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// Its page.
+    pub href: String,
+    /// The word of its status, and the word for people.
+    pub state: (&'static str, &'static str),
+    /// Whose work it is.
+    pub face: Face,
+}
+
+/// The tasks that link to something.
+///
+/// # Errors
+/// When the store fails.
+pub fn tasks_to(
+    scene: &Scene,
+    read: &dyn Read,
+    target: &Target,
+) -> Result<Vec<TaskLine>, StoreError> {
+    let mut lines = Vec::new();
+    for link in to(read, target)? {
+        let Some(task) = read.get::<Task>(link.task)? else { continue };
+        lines.push(TaskLine {
+            name: scene.name(&task),
+            href: scene.href(&task),
+            state: (task.status.word(), task.status.label()),
+            face: scene.people.face_or_nobody(task.assignee),
+            title: task.title,
+        });
+    }
+    Ok(lines)
 }

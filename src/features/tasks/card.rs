@@ -21,6 +21,7 @@ pub static LABEL: Noun = Noun {
         glyph: "tag",
         document: |row| noun::typed::<Label>(row).map(document),
         hit: |label| (tasks_with(label), "Label".to_owned()),
+        parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
     ..Noun::of::<Label>("label", "label", "labels")

@@ -33,6 +33,7 @@ pub static VIEW: Noun = Noun {
             let meta = if is_own { "View · yours" } else { "View" };
             (format!("tasks?view={}", text_of(view, "slug")), meta.to_owned())
         },
+        parts: None,
     }),
     triggers: Some("Streams, labels, series and templates"),
     ..Noun::of::<View>("view", "saved view", "saved views")

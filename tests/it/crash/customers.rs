@@ -1,4 +1,5 @@
-//! Contacts, organizations, collections with their records, fields, talks: made, changed, deleted.
+//! Contacts, organizations, collections with their records, fields, talks, pages and their folders: made, changed,
+//! deleted.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -29,9 +30,16 @@ const KINDS: &[&str] = &[
     "talks",
     "changed talks",
     "deleted talks",
+    "folders",
+    "changed folders",
+    "deleted folders",
+    "pages",
+    "changed pages",
+    "deleted pages",
 ];
 /// The plain kinds, in the order of the lists.
-const NOUNS: [&str; 6] = ["contacts", "organizations", "collections", "records", "fields", "talks"];
+const NOUNS: [&str; 8] =
+    ["contacts", "organizations", "collections", "records", "fields", "talks", "folders", "pages"];
 
 /// Something that was made.
 struct Kept {
@@ -44,7 +52,7 @@ struct Kept {
 
 #[derive(Default)]
 pub struct Customers {
-    kept: [Vec<Kept>; 6],
+    kept: [Vec<Kept>; 8],
     doing: Option<(&'static str, usize, usize, String)>,
     tally: Tally,
 }
@@ -86,6 +94,8 @@ impl Customers {
         match NOUNS[noun] {
             "fields" => format!("/api/v1/fields/{id}?of=contacts"),
             "talks" => format!("/api/v1/interactions/{id}"),
+            "folders" => format!("/api/v1/knowledge/folders/{id}"),
+            "pages" => format!("/api/v1/knowledge/{id}"),
             noun => format!("/api/v1/{noun}/{id}"),
         }
     }
@@ -96,8 +106,10 @@ impl Customers {
             "contacts" => json!({ "notes": words, "tags": [words] }),
             "organizations" => json!({ "notes": words }),
             "collections" => json!({ "description": words }),
-            "records" => json!({ "name": words }),
+            "records" | "folders" => json!({ "name": words }),
             "fields" => json!({ "about": words }),
+            // Long enough for a blob, and another reason for a version.
+            "pages" => json!({ "text": words.repeat(3_000), "reason": words }),
             _ => json!({ "body": words }),
         }
     }
@@ -107,8 +119,14 @@ impl Customers {
         let field = match NOUNS[noun] {
             "contacts" | "organizations" => "notes",
             "collections" => "description",
-            "records" => "name",
+            "records" | "folders" => "name",
             "fields" => "about",
+            "pages" => {
+                let text = json["text"].as_str().unwrap_or_default();
+                let words = &text[..text.len() / 3_000];
+                assert_eq!(text, words.repeat(3_000), "a page that is whole");
+                return words.to_owned();
+            }
             _ => "body",
         };
         json[field].as_str().unwrap_or_default().to_owned()
@@ -126,6 +144,12 @@ impl Customers {
                 body["next_action"] = json!("Call");
                 body["next_on"] = json!("2027-01-01");
                 Ask::post("/api/v1/interactions", body)
+            }
+            "folders" => Ask::post("/api/v1/knowledge/folders", body),
+            "pages" => {
+                body["title"] = json!(format!("page {name}"));
+                body["folder"] = json!(self.first(6));
+                Ask::post("/api/v1/knowledge", body)
             }
             "records" => {
                 let collection = self.first(2).expect("a collection");

@@ -49,7 +49,9 @@ pub fn routes() -> Routes {
                     "What became of a record, newest first. Tables: tasks, comments, reactions, task_links, streams, labels, \
                      task_labels, task_relations, series, occurrences, task_templates, views, \
                      deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
-                     collections, records, fields, interactions, suggestions, agents, agent_reach, inbox_paces, \
+                     collections, records, fields, interactions, suggestions, knowledge_items, \
+                     knowledge_folders, knowledge_bodies, knowledge_versions, agents, agent_reach, \
+                     inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
                      run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \

@@ -110,7 +110,7 @@ pub(super) fn all(ws: &Ws, halt: &CancellationToken, records: &mut u64) -> Resul
                 {
                     let found = Found::agent_file(agent.id, path);
                     if let Ok(Some(document)) = readable(&mut reader, &found)? {
-                        weight += document.body.len();
+                        weight += document.weight();
                         documents.push(document);
                     }
                 }

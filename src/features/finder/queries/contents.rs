@@ -8,7 +8,7 @@ use app::Ws;
 use git::files::AgentFiles;
 use git::{Branch, CommitId, GitError, history};
 use kernel::text;
-use store::{BlobId, StoreError};
+use store::{BlobId, Blobs, StoreError};
 use tool::pdf;
 use web::file::Kind;
 
@@ -41,6 +41,12 @@ impl<'a> Contents<'a> {
     #[must_use]
     pub fn some(ws: &'a Ws) -> Self {
         Self { ws, left: ASKED, largest_pdf: ASKED_PDF }
+    }
+
+    /// Where files lie.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.ws.blobs
     }
 
     /// The text with which a file on a task or in delivered work begins; nothing when it is no text, or

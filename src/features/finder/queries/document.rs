@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::agents::model::Agent;
+use crate::cards;
 use crate::comments::model::Comment;
 use crate::deliverables::model::{Content, Deliverable, Review, Version};
 use crate::files::model::TaskFile;
@@ -21,7 +22,7 @@ use ::search::Document;
 use kernel::key::KeyBuf;
 use kernel::key::decode;
 use kernel::text::cut;
-use kernel::{AccountId, SessionId, TaskId};
+use kernel::{AccountId, AgentId, SessionId, TaskId};
 use store::{BlobId, Range, Read, ReadExt, Record, StoreError};
 
 use super::super::model::{Found, Kind};
@@ -29,6 +30,8 @@ use super::contents::Contents;
 
 /// The audience of what all members see.
 pub const EVERYBODY: &str = "all";
+/// The audience of what all people see, and not all agents.
+pub const PEOPLE: &str = "people";
 /// How much of a text is looked at, in bytes.
 const MOST: usize = 64 * 1024;
 /// How many labels of a task are words of it.
@@ -43,7 +46,19 @@ pub fn alone(account: AccountId) -> String {
 /// The audiences that a member belongs to.
 #[must_use]
 pub fn audiences(account: AccountId) -> Vec<String> {
-    vec![EVERYBODY.to_owned(), alone(account)]
+    vec![EVERYBODY.to_owned(), PEOPLE.to_owned(), alone(account)]
+}
+
+/// The audience that is one agent.
+#[must_use]
+pub fn of_agent(agent: AgentId) -> String {
+    format!("agent {agent}")
+}
+
+/// The audiences that an agent belongs to.
+#[must_use]
+pub fn audiences_of(agent: AgentId) -> Vec<String> {
+    vec![EVERYBODY.to_owned(), of_agent(agent)]
 }
 
 /// Whether one of the audiences may see it.
@@ -136,8 +151,24 @@ impl<'a> Reader<'a> {
         let Some((noun, finds)) = found.kind.card() else { return Ok(None) };
         let Some(row) = self.read.raw_get(noun.table, &found.key)? else { return Ok(None) };
         let audience = noun.owner(&row).map_or_else(|| EVERYBODY.to_owned(), alone);
-        let document = (finds.document)(&row);
-        Ok(document.map(|one| Document { body: kept(&one.body), seen_by: vec![audience], ..one }))
+        let Some(mut one) = (finds.document)(&row) else { return Ok(None) };
+        if one.seen_by.is_empty() {
+            one.seen_by = vec![audience];
+        }
+        if let (Some(parts), Some(contents)) = (finds.parts, &self.contents) {
+            let mut all = (parts.of)(self.read, contents.blobs(), &row)?;
+            // The record itself is found by the words of all of them.
+            one.body = all.iter().map(|part| part.body.as_str()).collect::<Vec<_>>().join("\n");
+            for (n, part) in all.iter_mut().enumerate() {
+                part.kind = parts.number;
+                part.key = format!("{}.{}.{n}", parts.number, hex::encode(&found.key));
+                part.group = found.name();
+                part.seen_by.clone_from(&one.seen_by);
+                (part.at, part.archived) = (one.at, one.archived);
+            }
+            one.parts = Some(all);
+        }
+        Ok(Some(Document { body: kept(&one.body), ..one }))
     }
 
     fn get<R: Record>(&self, found: &Found) -> Result<Option<R>, StoreError> {
@@ -286,6 +317,12 @@ pub fn beside(read: &dyn Read, table: u16, key: &[u8]) -> Result<Vec<Found>, Sto
     if table == TASK_LABELS.number {
         let pair = decode::<(TaskId, LabelId)>(key);
         return Ok(pair.map(|(id, _)| task(id)).into_iter().collect());
+    }
+    let whole = cards::all()
+        .filter_map(|noun| noun.finds)
+        .find(|finds| finds.parts.is_some_and(|parts| parts.tables.contains(&table)));
+    if let Some(finds) = whole {
+        return Ok(vec![Found { kind: Kind::Noun(finds.number), key: key.to_vec() }]);
     }
     let label = decode::<LabelId>(key).filter(|_| table == LABELS.number);
     let Some(label) = label else { return Ok(Vec::new()) };

@@ -89,7 +89,7 @@ pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError>
 }
 
 /// Waits a moment for the index to hold what was just written.
-async fn reach(ws: &Ws, patience: Duration) {
+pub async fn reach(ws: &Ws, patience: Duration) {
     let head = ws.store.head();
     let index = &ws.finding;
     let is_made = index.building().is_none() && index.index.is_begun();

@@ -46,7 +46,7 @@ use store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
-use super::{customers, groups, supply};
+use super::{customers, groups, knowledge, supply};
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -109,6 +109,9 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     customers::field,
     customers::talk,
     customers::suggestion,
+    knowledge::folder,
+    knowledge::item,
+    knowledge::text,
     comment,
     reword,
     answer,

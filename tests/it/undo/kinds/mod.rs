@@ -3,6 +3,7 @@
 
 mod circles;
 mod customers;
+mod knowledge;
 mod desk;
 mod groups;
 mod supply;

@@ -221,6 +221,7 @@ fn nav(ws: &Ws, who: &Person, numbers: Numbers) -> Vec<NavGroup> {
         NavItem::new("Streams", ws.url("streams"), "layers"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
+        NavItem::new("Knowledge", ws.url("knowledge"), "book").key("g k"),
         NavItem::new("Routines", ws.url("routines"), "repeat"),
         NavItem::new("Jobs", ws.url("jobs"), "terminal"),
     ];

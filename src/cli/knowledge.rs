@@ -1,0 +1,365 @@
+//! `hq knowledge …`: pages, skills and files.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::rows::{At, One};
+use super::show::{listed, one_of, part, query, quoted};
+
+/// `hq knowledge …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Items that have words in them; without words, what changed last
+    Search(Which),
+    /// The words of an item, by its id or title
+    Show(One),
+    /// Write a page or a skill; the text comes from a file, or from standard input
+    Add(New),
+    /// Put files in; Markdown and plain text become pages
+    Upload {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The folder's name, path or id
+        #[arg(long)]
+        folder: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Change an item
+    Edit(Change),
+    /// Put an item out of the way
+    Archive(One),
+    /// Bring an archived item back, by its id
+    Restore(One),
+    /// Delete an item; an undo brings it back
+    Remove(One),
+    /// Versions of an item's words, newest first
+    Versions(One),
+    /// Put a former version in the place of what stands now
+    Revert {
+        /// Its id or title
+        which: String,
+        /// The number of the version
+        version: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Folders
+    Folders(At),
+    /// Make a folder
+    AddFolder {
+        /// What it is called
+        name: String,
+        /// The folder above: its name, path or id
+        #[arg(long)]
+        parent: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Delete a folder; what lies in it moves up a level
+    RemoveFolder(One),
+    /// What an agent has in front of it when it starts
+    Context {
+        /// Its handle; without one, what every agent has
+        agent: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which items.
+#[derive(Args)]
+pub struct Which {
+    /// Words
+    q: Option<String>,
+    /// Only this kind
+    #[arg(long, value_parser = one_of(["page", "skill", "file"]))]
+    kind: Option<String>,
+    /// Only what lies in this folder or below it
+    #[arg(long)]
+    folder: Option<String>,
+    /// Only what has this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// The archived ones in place of the others
+    #[arg(long)]
+    archived: bool,
+    /// How many, at most 200
+    #[arg(long)]
+    limit: Option<usize>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What stands around the words of an item.
+#[derive(Args)]
+pub struct About {
+    /// The folder's name, path or id; empty for none
+    #[arg(long)]
+    folder: Option<String>,
+    /// Who has it in front of them
+    #[arg(long, value_parser = one_of(["library", "agent", "workspace"]))]
+    scope: Option<String>,
+    /// Handles of the chosen agents, with commas between
+    #[arg(long)]
+    agents: Option<String>,
+    /// Tags with commas between
+    #[arg(long)]
+    tags: Option<String>,
+    /// A file with the words; - for standard input
+    #[arg(long)]
+    text: Option<PathBuf>,
+    /// Why, in a line
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl About {
+    fn body(&self) -> Result<Map<String, Value>, CommandError> {
+        let mut body = Map::new();
+        let list = |text: &String| -> Value {
+            text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect()
+        };
+        if let Some(folder) = &self.folder {
+            let folder = if folder.is_empty() { Value::Null } else { json!(folder) };
+            body.insert("folder".to_owned(), folder);
+        }
+        let said = [("agents", self.agents.as_ref()), ("tags", self.tags.as_ref())];
+        for (key, text) in said {
+            body.extend(text.map(|text| (key.to_owned(), list(text))));
+        }
+        body.extend(self.scope.as_ref().map(|scope| ("scope".to_owned(), json!(scope))));
+        body.extend(self.reason.as_ref().map(|why| ("reason".to_owned(), json!(why))));
+        if let Some(file) = &self.text {
+            body.insert("text".to_owned(), json!(words(file)?));
+        }
+        Ok(body)
+    }
+}
+
+/// A page or a skill to be written.
+#[derive(Args)]
+pub struct New {
+    /// What it is called
+    title: String,
+    /// How something is done, in place of a page
+    #[arg(long)]
+    skill: bool,
+    #[command(flatten)]
+    about: About,
+}
+
+/// What is to change.
+#[derive(Args)]
+pub struct Change {
+    /// Its id or title
+    which: String,
+    /// Another title
+    #[arg(long)]
+    title: Option<String>,
+    #[command(flatten)]
+    about: About,
+}
+
+fn words(file: &std::path::Path) -> Result<String, CommandError> {
+    let failed = |error: std::io::Error| {
+        CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+    };
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).map_err(failed)
+}
+
+fn at(which: &str) -> String {
+    format!("/api/v1/knowledge/{}", part(which))
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::Search(which) => search(common, door, &which).await,
+        Command::Show(one) => {
+            let shown =
+                door.call(Ask::get(at(&one.which)).within(one.place.workspace.as_ref())).await?;
+            let mut lines = vec![row(&shown).join("  "), String::new()];
+            lines.extend(word(&shown, "text").lines().map(str::to_owned));
+            print(common, &shown, &lines)
+        }
+        Command::Add(new) => {
+            let mut body = new.about.body()?;
+            body.insert("title".to_owned(), json!(new.title));
+            body.insert("kind".to_owned(), json!(if new.skill { "skill" } else { "page" }));
+            let ask = Ask::post("/api/v1/knowledge", &Value::Object(body));
+            let made = door.call(ask.within(new.about.place.workspace.as_ref())).await?;
+            print(common, &made, &[row(&made).join("  ")])
+        }
+        Command::Upload { files, folder, place } => {
+            upload(common, door, (&files, folder.as_deref()), &place).await
+        }
+        Command::Edit(change) => {
+            let mut body = change.about.body()?;
+            body.extend(change.title.map(|title| ("title".to_owned(), json!(title))));
+            let ask = Ask::patch(at(&change.which), &Value::Object(body));
+            let changed = door.call(ask.within(change.about.place.workspace.as_ref())).await?;
+            print(common, &changed, &[row(&changed).join("  ")])
+        }
+        Command::Archive(one) => set_archived(common, door, &one, true).await,
+        Command::Restore(one) => set_archived(common, door, &one, false).await,
+        Command::Remove(one) => remove(common, door, at(&one.which), &one).await,
+        Command::Versions(one) => {
+            let path = format!("{}/versions", at(&one.which));
+            let all = door.call(Ask::get(path).within(one.place.workspace.as_ref())).await?;
+            print(common, &all, &listed(&all, version_row, "No versions."))
+        }
+        Command::Revert { which, version, place } => {
+            let path = format!("{}/versions/{version}/restore", at(&which));
+            let ask = Ask::post(path, &json!({})).within(place.workspace.as_ref());
+            let now = door.call(ask).await?;
+            print(common, &now, &[row(&now).join("  ")])
+        }
+        Command::Folders(here) => {
+            let ask = Ask::get("/api/v1/knowledge/folders").within(here.place.workspace.as_ref());
+            let all = door.call(ask).await?;
+            print(common, &all, &listed(&all, folder_row, "No folders."))
+        }
+        Command::AddFolder { name, parent, place } => {
+            let body = json!({ "name": name, "parent": parent });
+            let ask = Ask::post("/api/v1/knowledge/folders", &body);
+            let made = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &made, &[folder_row(&made).join("  ")])
+        }
+        Command::RemoveFolder(one) => {
+            let path = format!("/api/v1/knowledge/folders/{}", part(&one.which));
+            remove(common, door, path, &one).await
+        }
+        Command::Context { agent, place } => {
+            let asked = query(&[("agent", agent.as_deref())]);
+            let path = format!("/api/v1/knowledge/context{asked}");
+            let start = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
+            let mut lines = listed(&start, share_row, "Nothing.");
+            lines.push(format!("{} of {} tokens", start["tokens"], start["budget"]));
+            print(common, &start, &lines)
+        }
+    }
+}
+
+async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
+    let limit = which.limit.map(|limit| limit.to_string());
+    let asked = query(&[
+        ("q", which.q.as_deref()),
+        ("kind", which.kind.as_deref()),
+        ("folder", which.folder.as_deref()),
+        ("tag", which.tag.as_deref()),
+        ("archived", which.archived.then_some("true")),
+        ("limit", limit.as_deref()),
+    ]);
+    let path = format!("/api/v1/knowledge{asked}");
+    let all = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
+    let mut lines = Vec::new();
+    for one in all["items"].as_array().into_iter().flatten() {
+        lines.push(row(one).join("  "));
+        for passage in one["passages"].as_array().into_iter().flatten() {
+            let text = word(passage, "text").split_whitespace().collect::<Vec<_>>().join(" ");
+            let page = passage["page"].as_u64().map(|page| format!("page {page}: "));
+            let told = kernel::text::ellipsis(&text, 160);
+            lines.push(format!("    {}{told}", page.unwrap_or_default()));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("Nothing fits.".to_owned());
+    }
+    lines.extend(Some(word(&all, "not_known_yet").to_owned()).filter(|told| !told.is_empty()));
+    print(common, &all, &lines)
+}
+
+async fn upload(
+    common: &Common,
+    door: &Door,
+    (files, folder): (&[PathBuf], Option<&str>),
+    place: &Place,
+) -> Result<u8, CommandError> {
+    let (mut all, mut lines) = (Vec::new(), Vec::new());
+    for file in files {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let content = std::fs::read(file).map_err(|error| {
+            CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+        })?;
+        let asked = query(&[("name", name.as_deref()), ("folder", folder)]);
+        let ask = Ask::file(format!("/api/v1/knowledge/files{asked}"), content);
+        let made = door.call(ask.within(place.workspace.as_ref())).await?;
+        lines.push(row(&made).join("  "));
+        all.push(made);
+    }
+    print(common, &json!({ "items": all }), &lines)
+}
+
+async fn set_archived(
+    common: &Common,
+    door: &Door,
+    one: &One,
+    archived: bool,
+) -> Result<u8, CommandError> {
+    let ask = Ask::patch(at(&one.which), &json!({ "archived": archived }));
+    let changed = door.call(ask.within(one.place.workspace.as_ref())).await?;
+    print(common, &changed, &[row(&changed).join("  ")])
+}
+
+async fn remove(common: &Common, door: &Door, path: String, one: &One) -> Result<u8, CommandError> {
+    let gone = door.call(Ask::delete(path).within(one.place.workspace.as_ref())).await?;
+    print(common, &gone, &[format!("Deleted {}.", quoted(&one.which))])
+}
+
+fn row(one: &Value) -> Vec<String> {
+    vec![
+        word(one, "id").to_owned(),
+        word(one, "kind").to_owned(),
+        word(one, "scope").to_owned(),
+        word(one, "path").to_owned(),
+        quoted(word(one, "title")),
+    ]
+}
+
+fn folder_row(one: &Value) -> Vec<String> {
+    vec![word(one, "id").to_owned(), quoted(word(one, "path"))]
+}
+
+fn version_row(one: &Value) -> Vec<String> {
+    vec![
+        one["n"].to_string(),
+        word(one, "at").to_owned(),
+        word(&one["by"], "name").to_owned(),
+        quoted(word(one, "reason")),
+    ]
+}
+
+fn share_row(one: &Value) -> Vec<String> {
+    let how = match (one["full"].as_bool(), one["demoted"].as_bool()) {
+        (Some(true), _) => "in full",
+        (_, Some(true)) => "title only, no room",
+        _ => "title only",
+    };
+    vec![
+        word(one, "id").to_owned(),
+        one["tokens"].to_string(),
+        how.to_owned(),
+        quoted(word(one, "title")),
+    ]
+}

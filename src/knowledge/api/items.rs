@@ -1,0 +1,555 @@
+//! `/api/v1/knowledge`: items.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use features::agents::queries as agents;
+use features::tasks::queries::brief::Names;
+use features::tasks::queries::error::FieldClash;
+use features::tasks::queries::json::WhoView;
+use kernel::{AgentId, Can, Timestamp};
+use store::{Read, ReadExt as _, WriteTx};
+use web::error::{ApiError, PageError};
+use web::extract::{Json, Path, Query};
+use web::file::{self as files, Show};
+use web::idempotency::{Once, OnceFile};
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+use web::upload;
+
+use crate::error::KnowledgeError;
+use crate::find::{self, Hit, Seer, Wish};
+use crate::links;
+use crate::model::{
+    Body, FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text,
+};
+use crate::queries::{self, Tree};
+use crate::rules::{self, NewItem, Patch};
+use crate::words::{self, Written};
+
+/// Items on a page of the API when nothing else is asked for, and at most.
+const PAGE: usize = 50;
+const MOST: usize = 200;
+/// Items of one change of several, at most.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/knowledge",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Search knowledge; without words, what changed last")
+                    .query::<Asked>()
+                    .returns::<Items>()
+            }),
+        )
+        .post(
+            "/knowledge",
+            make.needs(Can::Write).doc(|| {
+                Doc::new("Write a page or a skill").body::<NewBody>().returns::<Whole>().status(201)
+            }),
+        )
+        .post(
+            "/knowledge/files",
+            send.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Put a file into knowledge: its content is the body, sent as \
+                     application/octet-stream. Markdown and plain text become a page",
+                )
+                .query::<Named>()
+                .returns::<Whole>()
+                .status(201)
+            }),
+        )
+        .post(
+            "/knowledge/bulk",
+            bulk.needs(Can::Write).doc(|| {
+                Doc::new("Change several items at once: one undo").body::<BulkBody>().returns::<Done>()
+            }),
+        )
+        .get(
+            "/knowledge/{id}",
+            show.needs(Can::Read)
+                .doc(|| Doc::new("An item with its words, by id or title").returns::<Whole>()),
+        )
+        .patch(
+            "/knowledge/{id}",
+            change.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Change an item. With `base`, the words that it was made of, `text` is made one \
+                     with what others wrote meanwhile; 409 when somebody must choose",
+                )
+                .body::<ChangeBody>()
+                .returns::<Whole>()
+            }),
+        )
+        .delete(
+            "/knowledge/{id}",
+            remove.needs(Can::Write).doc(|| Doc::new("Delete an item").status(204)),
+        )
+        .get(
+            "/knowledge/{id}/file",
+            fetch.needs(Can::Read).doc(|| {
+                Doc::new("The file of an item, or the part that a Range header names")
+                    .media("application/octet-stream")
+            }),
+        )
+}
+
+/// What is looked for.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// Words.
+    q: String,
+    kind: Option<ItemKind>,
+    /// Its id, name or path; also what lies below it.
+    folder: Option<String>,
+    tag: Option<String>,
+    scope: Option<Scope>,
+    /// The archived ones in place of the others.
+    archived: bool,
+    /// At most 200.
+    limit: Option<usize>,
+    /// `next` of the answer before.
+    cursor: Option<usize>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Items {
+    items: Vec<ItemView>,
+    total: usize,
+    next: Option<usize>,
+    /// What the answer does not know yet, in a sentence; nothing when it knows all.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    not_known_yet: String,
+}
+
+/// A passage that fits.
+#[derive(Serialize, JsonSchema)]
+struct PassageView {
+    n: u32,
+    text: String,
+    section: String,
+    page: Option<u32>,
+    /// Its bytes in the text.
+    from: usize,
+    to: usize,
+}
+
+/// An item without its words.
+#[derive(Serialize, JsonSchema)]
+struct ItemView {
+    id: KnowledgeId,
+    kind: ItemKind,
+    title: String,
+    icon: String,
+    folder: Option<FolderId>,
+    /// The names of its folders from the top, with `/` between them.
+    path: String,
+    scope: Scope,
+    /// Handles of the chosen agents.
+    agents: Vec<String>,
+    /// Whether all of it stands in front of them; null lets its length decide.
+    full: Option<bool>,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileView>,
+    by: WhoView,
+    edited_by: WhoView,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+    #[schemars(with = "String")]
+    updated_at: Timestamp,
+    archived: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    passages: Vec<PassageView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FileView {
+    name: String,
+    /// In bytes.
+    size: u64,
+    media: String,
+    sha256: String,
+    /// `waiting`, `done`, `no_text` or `failed`.
+    reading: &'static str,
+    /// Why it could not be read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    problem: String,
+    pages: Option<u32>,
+}
+
+/// An item with its words.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    item: ItemView,
+    /// Markdown; of a file what was read in it, with a form feed between two pages.
+    text: String,
+    /// The number of this version; 0 of a file.
+    version: u32,
+}
+
+fn view(
+    read: &dyn Read,
+    (names, tree): (&Names, &Tree),
+    (item, hit): (Item, Option<&Hit>),
+) -> Result<ItemView, KnowledgeError> {
+    let reading: Option<Reading> = if item.file.is_some() { read.get(item.id)? } else { None };
+    let handle = |id: &AgentId| names.people.agent(*id).map(|agent| agent.slug.clone());
+    let passage = |quote: &find::Quote| PassageView {
+        n: quote.n,
+        text: quote.text.clone(),
+        section: quote.section.clone(),
+        page: quote.page,
+        from: quote.range.start,
+        to: quote.range.end,
+    };
+    Ok(ItemView {
+        id: item.id,
+        kind: item.kind,
+        path: tree.path(item.folder).join("/"),
+        folder: item.folder,
+        scope: item.scope,
+        agents: item.agents.iter().filter_map(handle).collect(),
+        full: item.full,
+        by: WhoView::actor(names, item.by),
+        edited_by: WhoView::actor(names, item.edited_by),
+        created_at: item.created_at,
+        updated_at: item.updated_at,
+        archived: item.archived_at.is_some(),
+        passages: hit.map(|hit| hit.quotes.iter().map(passage).collect()).unwrap_or_default(),
+        file: item.file.map(|file| FileView {
+            name: file.name,
+            size: file.size,
+            media: file.media,
+            sha256: file.blob.to_string(),
+            reading: match reading.as_ref().map(|one| &one.state) {
+                Some(ReadingState::Done) => "done",
+                Some(ReadingState::NoText) => "no_text",
+                Some(ReadingState::Failed(_)) => "failed",
+                Some(ReadingState::Waiting) | None => "waiting",
+            },
+            problem: match reading.as_ref().map(|one| &one.state) {
+                Some(ReadingState::Failed(why)) => why.clone(),
+                _ => String::new(),
+            },
+            pages: reading.as_ref().and_then(|one| one.pages),
+        }),
+        title: item.title,
+        icon: item.icon,
+        tags: item.tags,
+    })
+}
+
+fn whole(ws: &Ws, read: &dyn Read, item: Item) -> Result<Whole, KnowledgeError> {
+    let id = item.id;
+    let body: Option<Body> = read.get(id)?;
+    Ok(Whole {
+        item: view(read, (&Names::read(read)?, &Tree::read(read)?), (item, None))?,
+        text: queries::text(read, &ws.blobs, id)?,
+        version: body.map_or(0, |body| body.n),
+    })
+}
+
+pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, KnowledgeError> {
+    ws.look(move |ws| ws.read(|snap| whole(ws, snap, queries::item_by_id(snap, id)?))).await
+}
+
+async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Items>, ApiError> {
+    let folder = match asked.folder.as_deref().filter(|said| !said.is_empty()) {
+        Some(said) => Some(ws.read(|snap| queries::folder(snap, said))?.id),
+        None => None,
+    };
+    let (skip, take) = (asked.cursor.unwrap_or(0), asked.limit.unwrap_or(PAGE).clamp(1, MOST));
+    let wish = Wish {
+        q: asked.q,
+        kind: asked.kind,
+        folder,
+        tags: asked.tag.into_iter().collect(),
+        scope: asked.scope,
+        archived: asked.archived,
+        skip,
+        take,
+    };
+    let found = find::find(&ws, Seer::Person(who.account), wish).await?;
+    let (total, unknown) = (found.total(), found.unknown());
+    let next = found.more.then_some(skip + take);
+    let items = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let known = (&Names::read(snap)?, &Tree::read(snap)?);
+                let one = |hit: &Hit| view(snap, known, (hit.item.clone(), Some(hit)));
+                found.hits.iter().map(one).collect::<Result<Vec<_>, KnowledgeError>>()
+            })
+        })
+        .await?;
+    Ok(Json(Items { items, total, next, not_known_yet: unknown }))
+}
+
+/// What an item is to be; what is absent stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct About {
+    /// One emoji.
+    icon: Option<String>,
+    /// Its id, name or path; null for none.
+    #[serde(deserialize_with = "web::extract::sent")]
+    folder: Option<Option<String>>,
+    scope: Option<Scope>,
+    /// Ids or handles of the chosen agents.
+    agents: Option<Vec<String>>,
+    /// Whether all of it stands in front of them; null lets its length decide.
+    #[serde(deserialize_with = "web::extract::sent")]
+    full: Option<Option<bool>>,
+    tags: Option<Vec<String>>,
+    archived: Option<bool>,
+}
+
+/// The agent that an id or a handle means.
+pub(super) fn agent_of(read: &dyn Read, said: &str) -> Result<AgentId, KnowledgeError> {
+    if let Ok(id) = said.parse() {
+        return Ok(id);
+    }
+    let slug = said.trim().trim_start_matches('@');
+    let found = agents::by_slug(&read, slug)?;
+    found.map(|agent| agent.id).ok_or_else(|| KnowledgeError::no("agent", said))
+}
+
+impl About {
+    fn patch(self, read: &dyn Read) -> Result<Patch, KnowledgeError> {
+        let folder = match self.folder {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(said)) => Some(Some(queries::folder(read, &said)?.id)),
+        };
+        let chosen = self
+            .agents
+            .map(|all| all.iter().map(|said| agent_of(read, said)).collect::<Result<Vec<_>, _>>());
+        Ok(Patch {
+            title: None,
+            icon: self.icon,
+            folder,
+            scope: self.scope,
+            agents: chosen.transpose()?,
+            full: self.full,
+            tags: self.tags,
+            archived: self.archived,
+        })
+    }
+}
+
+/// A page or a skill to be written.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct NewBody {
+    /// `page` when nothing is said.
+    kind: Option<ItemKind>,
+    title: String,
+    /// Markdown.
+    #[serde(default)]
+    text: String,
+    /// Why, in a line.
+    #[serde(default)]
+    reason: String,
+    #[serde(flatten)]
+    about: About,
+}
+
+async fn make(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<(StatusCode, Json<Whole>), ApiError> {
+    let patch = ws.read(|snap| body.about.patch(snap))?;
+    let (links, text) = (links::names(&body.text), body.text);
+    let text = ws
+        .look(move |ws| Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error)))
+        .await?;
+    let new = NewItem {
+        kind: body.kind.unwrap_or(ItemKind::Page),
+        title: body.title,
+        text,
+        links,
+        reason: body.reason,
+        file: None,
+        patch,
+    };
+    let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|item| item.id));
+    let id = ws.write(&who, make).await?;
+    Ok((StatusCode::CREATED, Json(whole_of(&ws, id).await?)))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    /// The name of the file.
+    name: String,
+    /// The folder's id, name or path.
+    folder: Option<String>,
+}
+
+async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    once: OnceFile,
+    Query(named): Query<Named>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let folder = match named.folder.as_deref().filter(|said| !said.is_empty()) {
+        Some(said) => Some(ws.read(|snap| queries::folder(snap, said))?.id),
+        None => None,
+    };
+    let (parts, body) = request.into_parts();
+    let limit = app.config.limits.upload_bytes();
+    let arrived = upload::body(&ws, (&parts.headers, body), &named.name, limit).await?;
+    let once = once.with(arrived.blob);
+    let made = crate::pages::take(&ws, &who, (vec![arrived], folder), once).await?;
+    let id = made.first().copied().ok_or_else(|| KnowledgeError::no("file", &named.name))?;
+    Ok((StatusCode::CREATED, Json(whole_of(&ws, id).await?)).into_response())
+}
+
+async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<Whole>, ApiError> {
+    let found = ws
+        .look(move |ws| ws.read(|snap| whole(ws, snap, queries::item(snap, &said, None)?)))
+        .await?;
+    Ok(Json(found))
+}
+
+/// What an item said when the writing began.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Base {
+    /// Its words.
+    Text(String),
+    /// Its fields.
+    Each { title: Option<String>, text: Option<String> },
+}
+
+/// What is to change in an item; what is absent stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ChangeBody {
+    title: Option<String>,
+    /// Markdown.
+    text: Option<String>,
+    /// What it said when the writing began: the words that `text` was made of, or both fields by name.
+    base: Option<Base>,
+    /// Why, in a line.
+    #[serde(default)]
+    reason: String,
+    #[serde(flatten)]
+    about: About,
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Json(body): Json<ChangeBody>,
+) -> Result<Json<Whole>, ApiError> {
+    let (id, patch) = ws.read(|snap| {
+        let id = queries::item(snap, &said, None)?.id;
+        Ok::<_, KnowledgeError>((id, body.about.patch(snap)?))
+    })?;
+    let (title_base, base) = match body.base {
+        Some(Base::Text(text)) => (None, Some(text)),
+        Some(Base::Each { title, text }) => (title, text),
+        None => (None, None),
+    };
+    if let Some(text) = body.text {
+        let written = Written { text, base, reason: body.reason };
+        words::save(&ws, &who, id, written).await.map_err(|error| clashed("text", error))?;
+    }
+    let change = move |tx: &mut WriteTx<'_>| {
+        let title = rules::title_over(tx, id, body.title, title_base)?;
+        rules::change(tx, id, Patch { title, ..patch })
+    };
+    ws.write(&who, change).await.map_err(|error| clashed("title", error))?;
+    Ok(Json(whole_of(&ws, id).await?))
+}
+
+/// A refusal; that of a clash with both texts, as an editor shows them.
+fn clashed(field: &'static str, error: KnowledgeError) -> ApiError {
+    let clash = match &error {
+        KnowledgeError::Clash(clash) => Some((**clash).clone()),
+        _ => None,
+    };
+    match clash {
+        Some(clash) => ApiError::from(error).with("clash", &[FieldClash { field, clash }]),
+        None => error.into(),
+    }
+}
+
+async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+    ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Items and what is to change in all of them.
+#[derive(Deserialize, JsonSchema)]
+struct BulkBody {
+    /// Ids, at most 1,000.
+    ids: Vec<KnowledgeId>,
+    /// A tag that all get.
+    add_tag: Option<String>,
+    #[serde(flatten)]
+    about: About,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Done {
+    /// How many changed.
+    changed: usize,
+}
+
+async fn bulk(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<BulkBody>,
+) -> Result<Json<Done>, ApiError> {
+    if MOST_AT_ONCE < body.ids.len() {
+        let words = format!("At most {MOST_AT_ONCE} items at once.");
+        return Err(KnowledgeError::field("ids", words).into());
+    }
+    let patch = ws.read(|snap| body.about.patch(snap))?;
+    let (ids, tag) = (body.ids, body.add_tag);
+    let changed = ws
+        .write(
+            &who,
+            once.run(move |tx: &mut WriteTx<'_>| {
+                let mut changed = 0_usize;
+                for id in ids {
+                    let old = queries::item_by_id(tx, id)?;
+                    let mut patch = patch.clone();
+                    if let Some(tag) = &tag {
+                        let tags = patch.tags.get_or_insert_with(|| old.tags.clone());
+                        tags.push(tag.clone());
+                    }
+                    changed += usize::from(rules::change(tx, id, patch)? != old);
+                }
+                Ok::<_, KnowledgeError>(changed)
+            }),
+        )
+        .await?;
+    Ok(Json(Done { changed }))
+}
+
+async fn fetch(
+    ws: Ws,
+    headers: HeaderMap,
+    Path(said): Path<String>,
+) -> Result<Response, PageError> {
+    let item = ws.read(|snap| queries::item(snap, &said, None))?;
+    let file = item.file.ok_or_else(|| PageError::not_found("The file"))?;
+    files::serve(&ws, (&file.name, file.blob), Show::Download, &headers).await
+}

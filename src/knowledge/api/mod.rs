@@ -1,0 +1,13 @@
+//! `/api/v1/knowledge`: items with their words, versions and files; folders; what agents have in front of them.
+
+mod folders;
+mod items;
+mod versions;
+
+use web::routes::Routes;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    folders::routes().merge(items::routes()).merge(versions::routes())
+}

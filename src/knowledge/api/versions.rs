@@ -1,0 +1,157 @@
+//! `/api/v1/knowledge/{id}/versions`, and what agents have in front of them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::tasks::queries::brief::Names;
+use features::tasks::queries::json::WhoView;
+use kernel::{Can, Timestamp};
+use store::ReadExt as _;
+use web::error::ApiError;
+use web::extract::{Json, Path, Path2, Query};
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+use super::items::{Whole, agent_of, whole_of};
+use crate::context;
+use crate::error::KnowledgeError;
+use crate::model::{Body, ItemKind, KnowledgeId};
+use crate::{queries, words};
+
+/// Versions of an answer.
+const VERSIONS: usize = 100;
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/knowledge/context",
+            start.needs(Can::Read).doc(|| {
+                Doc::new("What an agent has in front of it when it starts")
+                    .query::<OfAgent>()
+                    .returns::<Start>()
+            }),
+        )
+        .get(
+            "/knowledge/{id}/versions",
+            versions.needs(Can::Read).doc(|| {
+                Doc::new("Versions of an item's words, newest first").returns::<Versions>()
+            }),
+        )
+        .post(
+            "/knowledge/{id}/versions/{n}/restore",
+            restore.needs(Can::Write).doc(|| {
+                Doc::new("Put a former version in the place of what stands now").returns::<Whole>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct VersionView {
+    n: u32,
+    by: WhoView,
+    #[schemars(with = "String")]
+    at: Timestamp,
+    reason: String,
+    /// In bytes.
+    size: usize,
+    current: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Versions {
+    items: Vec<VersionView>,
+}
+
+async fn versions(ws: Ws, Path(said): Path<String>) -> Result<Json<Versions>, ApiError> {
+    let items = ws.read(|snap| {
+        let item = queries::item(snap, &said, None)?;
+        let names = Names::read(snap)?;
+        let Some(body) = snap.get::<Body>(item.id)? else { return Ok(Vec::new()) };
+        let mut all = vec![VersionView {
+            n: body.n,
+            by: WhoView::actor(&names, body.by),
+            at: body.written_at,
+            reason: body.reason,
+            size: body.text.len(),
+            current: true,
+        }];
+        let former = queries::versions(snap, item.id, VERSIONS)?;
+        all.extend(former.into_iter().filter(|one| one.n < body.n).map(|one| VersionView {
+            n: one.n,
+            by: WhoView::actor(&names, one.by),
+            at: one.at,
+            size: one.text.len(),
+            reason: one.reason,
+            current: false,
+        }));
+        Ok::<_, KnowledgeError>(all)
+    })?;
+    Ok(Json(Versions { items }))
+}
+
+async fn restore(
+    ws: Ws,
+    who: Person,
+    Path2(said, n): Path2<String, u32>,
+) -> Result<Json<Whole>, ApiError> {
+    let id = words::restore(&ws, &who, &said, n).await?;
+    Ok(Json(whole_of(&ws, id).await?))
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct OfAgent {
+    /// Its id or handle; without one, what every agent has.
+    agent: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ShareView {
+    id: KnowledgeId,
+    title: String,
+    kind: ItemKind,
+    /// About how many.
+    tokens: usize,
+    /// Whether all of it stands there, or its title alone.
+    full: bool,
+    /// Whether all of it would stand there if there were room.
+    demoted: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Start {
+    items: Vec<ShareView>,
+    tokens: usize,
+    budget: usize,
+    /// The words, as the agent reads them.
+    text: String,
+}
+
+async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiError> {
+    let answer = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let agent = asked.agent.map(|said| agent_of(snap, &said)).transpose()?;
+                let shares = context::of(snap, &ws.blobs, agent)?;
+                let text = context::render(&shares);
+                let view = |share: context::Share| ShareView {
+                    id: share.item.id,
+                    title: share.item.title,
+                    kind: share.item.kind,
+                    tokens: share.tokens,
+                    full: share.text.is_some(),
+                    demoted: share.demoted,
+                };
+                Ok::<_, KnowledgeError>(Start {
+                    tokens: shares.iter().map(|share| share.tokens).sum(),
+                    items: shares.into_iter().map(view).collect(),
+                    budget: context::BUDGET,
+                    text,
+                })
+            })
+        })
+        .await?;
+    Ok(Json(answer))
+}

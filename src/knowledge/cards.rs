@@ -1,0 +1,165 @@
+//! The cards: all that the rest of HQ knows of folders, items and their words.
+
+use features::finder::queries::document::{PEOPLE, of_agent};
+use noun::{Area, Field, Fields, Finds, Meaning, Noun, Parts, Type, text_of};
+use search::Document;
+use serde_json::{Value, json};
+use store::{Blobs, Read, StoreError};
+
+use crate::error::KnowledgeError;
+use crate::model::{BODIES, Body, Folder, Item, READINGS, Reading, Scope, Version};
+use crate::{passages, queries};
+
+/// All of them.
+pub static NOUNS: [&Noun; 4] = [&ITEM, &FOLDER, &BODY, &VERSION];
+
+/// The number of passages in indexes.
+pub const PASSAGES: u8 = 23;
+
+/// The card of items.
+pub static ITEM: Noun = Noun {
+    area: Area::Work,
+    tables: |schema| schema.with::<Item>().with::<Reading>(),
+    fields: &[
+        Field::text("title", "title").called("title"),
+        Field::text("icon", "emoji").hidden(),
+        Field::text("folder", "folder").means(Meaning::One("folder")),
+        Field::text("scope", "readers"),
+        Field::new("agents", "chosen agents", Type::List),
+        Field::new("tags", "tags", Type::List),
+        Field::text("text", "text"),
+        Field::new("archived_at", "archived", Type::Moment),
+    ],
+    title: |row| text_of(row, "title").to_owned(),
+    path: |row| format!("knowledge/{}", text_of(row, "id")),
+    finds: Some(Finds {
+        number: 22,
+        label: "Knowledge",
+        glyph: "doc",
+        document: |row| noun::typed::<Item>(row).map(|item| document(&item)),
+        hit: |row| (format!("knowledge/{}", text_of(row, "id")), second_line(row)),
+        parts: Some(Parts {
+            number: PASSAGES,
+            tables: &[BODIES.number, READINGS.number],
+            of: parts,
+        }),
+    }),
+    linked: true,
+    triggers: Some("Knowledge"),
+    ..Noun::of::<Item>("knowledge", "item", "items")
+};
+
+/// The card of folders.
+pub static FOLDER: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("icon", "emoji").hidden(),
+        Field::text("parent", "folder above").means(Meaning::One("folder")),
+    ],
+    path: |row| format!("knowledge?folder={}", text_of(row, "id")),
+    triggers: Some("Knowledge"),
+    ..Noun::of::<Folder>("folder", "folder", "folders")
+};
+
+/// The card of words.
+pub static BODY: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("text", "text"),
+        Field::text("n", "version").hidden(),
+        Field::text("reason", "reason"),
+        Field::text("by", "by").hidden(),
+        Field::text("cause", "cause").hidden(),
+        Field::new("links", "links", Type::List).hidden(),
+        Field::text("begun_at", "begun").hidden(),
+        Field::text("written_at", "written").hidden(),
+        Field::text("item", "item").hidden(),
+    ],
+    title: |_| "Text".to_owned(),
+    path: |row| format!("knowledge/{}", text_of(row, "item")),
+    triggers: Some("Knowledge"),
+    told: Some(told),
+    ..Noun::of::<Body>("knowledge_text", "text", "texts")
+};
+
+/// The card of former versions.
+pub static VERSION: Noun = Noun {
+    area: Area::Work,
+    fields: &[Field::text("title", "title").called("title"), Field::text("text", "text")],
+    title: |row| text_of(row, "title").to_owned(),
+    path: |row| format!("knowledge/{}", text_of(row, "item")),
+    triggers: Some("Knowledge"),
+    told: Some(told),
+    ..Noun::of::<Version>("knowledge_version", "version", "versions")
+};
+
+/// Who finds an item: everybody, or all people and the chosen agents.
+fn seen_by(item: &Item) -> Vec<String> {
+    match item.scope {
+        Scope::Agent => {
+            let agents = item.agents.iter().map(|agent| of_agent(*agent));
+            std::iter::once(PEOPLE.to_owned()).chain(agents).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn document(item: &Item) -> Document {
+    Document {
+        title: item.title.clone(),
+        tags: item.tags.join(" "),
+        at: item.updated_at.as_second(),
+        archived: item.archived_at.is_some(),
+        seen_by: seen_by(item),
+        ..Document::default()
+    }
+}
+
+/// The passages of a stored item.
+fn parts(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<Vec<Document>, StoreError> {
+    let Some(item) = noun::typed::<Item>(row) else { return Ok(Vec::new()) };
+    if item.archived_at.is_some() {
+        // What is archived is found by its name alone.
+        return Ok(Vec::new());
+    }
+    let text = match queries::text(read, blobs, item.id) {
+        Ok(text) => text,
+        Err(KnowledgeError::Store(StoreError::Failed(why))) => {
+            tracing::warn!(item = %item.id, why, "an item is found by its title alone");
+            return Ok(Vec::new());
+        }
+        Err(KnowledgeError::Store(error)) => return Err(error),
+        Err(_) => return Ok(Vec::new()),
+    };
+    let cut = passages::cut(&text);
+    let piece = |passage: &passages::Passage| Document {
+        title: item.title.clone(),
+        subtitle: passage.section.join(" "),
+        body: text[passage.range.clone()].to_owned(),
+        tags: item.tags.join(" "),
+        ..Document::default()
+    };
+    Ok(cut.iter().map(piece).collect())
+}
+
+/// What tells an item from another of the same title.
+fn second_line(row: &Fields) -> String {
+    match text_of(row, "kind") {
+        "file" => "File".to_owned(),
+        "skill" => "Skill".to_owned(),
+        _ => "Page".to_owned(),
+    }
+}
+
+/// A text as history shows it: itself where it is short.
+fn told(_: &dyn Read, _: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.get("Inline"), map.get("Blob")) {
+            (Some(text), _) => text.clone(),
+            (_, Some(_)) => json!("A long text"),
+            _ => value.clone(),
+        },
+        _ => value.clone(),
+    }
+}

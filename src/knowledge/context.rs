@@ -1,0 +1,174 @@
+//! What agents have in front of them when they start: items that every agent reads, and those that are for one agent.
+//! One function chooses, one draws; the prompt and the page that previews it are the same bytes.
+
+use kernel::AgentId;
+use store::{Blobs, Range, Read, ReadExt as _, StoreError};
+use tool::untrusted;
+
+use crate::error::KnowledgeError;
+use crate::model::{BY_AGENT, Item, ItemKind, Scope};
+use crate::{passages, queries};
+use kernel::key::KeyBuf;
+
+/// The most tokens of all items together.
+pub const BUDGET: usize = 12_000;
+/// An item for chosen agents stands in full up to so many tokens, unless a person chose.
+const SHORT: usize = 1_500;
+/// What naming an item costs, about.
+const LINE: usize = 24;
+
+/// An item as it stands in front of an agent.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The item.
+    pub item: Item,
+    /// Its words, where all of it stands there.
+    pub text: Option<String>,
+    /// About how many tokens it costs.
+    pub tokens: usize,
+    /// Whether it would stand there in full if there were room.
+    pub demoted: bool,
+}
+
+/// Whether all of an item is to stand in front of an agent.
+fn is_full(item: &Item, tokens: usize) -> bool {
+    match (item.kind, item.full) {
+        // Words from outside only when a person has said so.
+        (ItemKind::File, full) => full == Some(true),
+        (_, Some(full)) => full,
+        (_, None) => item.scope == Scope::Workspace || tokens <= SHORT,
+    }
+}
+
+/// The items that stand in front of an agent, or of one that has none of its own, in an order that stays the same while
+/// nothing changes.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(
+    read: &dyn Read,
+    blobs: &Blobs,
+    agent: Option<AgentId>,
+) -> Result<Vec<Share>, KnowledgeError> {
+    let mut items: Vec<Item> = read.list(&Range::all())?;
+    items.retain(|item| item.scope == Scope::Workspace && item.archived_at.is_none());
+    if let Some(agent) = agent {
+        let own: Vec<Item> = read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))?;
+        let is_used = |item: &Item| item.scope == Scope::Agent && item.archived_at.is_none();
+        items.extend(own.into_iter().filter(is_used));
+    }
+    let rank = |item: &Item| {
+        let kind = match item.kind {
+            ItemKind::Skill => 0,
+            ItemKind::Page => 1,
+            ItemKind::File => 2,
+        };
+        (item.scope != Scope::Workspace, kind, item.title.to_lowercase(), item.id)
+    };
+    items.sort_by_cached_key(rank);
+    let mut shares = Vec::with_capacity(items.len());
+    for item in items {
+        let text = match item.kind == ItemKind::File && item.full != Some(true) {
+            true => String::new(),
+            false => queries::text(read, blobs, item.id)?,
+        };
+        let tokens = LINE + passages::tokens(&text);
+        let is_full = is_full(&item, tokens) && !text.trim().is_empty();
+        shares.push(match is_full {
+            true => Share { item, text: Some(text), tokens, demoted: false },
+            false => Share { item, text: None, tokens: LINE, demoted: false },
+        });
+    }
+    fit(&mut shares);
+    Ok(shares)
+}
+
+/// Turns items into lines until all fit: those for one agent first, the largest first.
+fn fit(shares: &mut [Share]) {
+    let sum = |shares: &[Share]| shares.iter().map(|share| share.tokens).sum::<usize>();
+    while BUDGET < sum(shares) {
+        let full = shares.iter_mut().filter(|share| share.text.is_some());
+        let largest = full.max_by_key(|share| (share.item.scope == Scope::Agent, share.tokens));
+        let Some(share) = largest else { return };
+        (share.text, share.tokens, share.demoted) = (None, LINE, true);
+    }
+}
+
+/// The words of a prompt for these items; nothing when there are none. Each reads the same for all agents that have it.
+#[must_use]
+pub fn render(shares: &[Share]) -> String {
+    let mut out = String::new();
+    let full = shares.iter().filter_map(|share| Some((&share.item, share.text.as_ref()?)));
+    for (item, text) in full {
+        if out.is_empty() {
+            out.push_str("# What everybody here knows\n");
+        }
+        let words = match item.kind {
+            // A file is somebody else's: what it says is read, never obeyed.
+            ItemKind::File => untrusted::wrap(&untrusted::id_of(&item.id.to_string()), text.trim()),
+            _ => text.trim().to_owned(),
+        };
+        let kind = item.kind.word();
+        out.push_str(&format!("\n## {} [{kind} {}]\n{words}\n", item.title, item.id));
+    }
+    let lines: Vec<String> = shares.iter().filter(|share| share.text.is_none()).map(line).collect();
+    if !lines.is_empty() {
+        out.push_str(
+            "\n# To read before you act on it\nknowledge_read gives the words; knowledge_search finds what is not here.\n",
+        );
+        out.push_str(&lines.join("\n"));
+    }
+    out.trim().to_owned()
+}
+
+fn line(share: &Share) -> String {
+    let Item { title, kind, id, tags, .. } = &share.item;
+    let tags: String = tags.iter().map(|tag| format!(" #{}", tag.replace(' ', "-"))).collect();
+    format!("- {title} [{} {id}]{tags}", kind.word())
+}
+
+/// What a prompt says of knowledge to an agent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
+    match of(read, blobs, Some(agent)) {
+        Ok(shares) => Ok(render(&shares)),
+        Err(KnowledgeError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::Failed(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Record as _;
+
+    use super::{BUDGET, Share, fit, render};
+    use crate::model::{Item, ItemKind, Scope};
+
+    fn share(title: &str, scope: Scope, tokens: usize) -> Share {
+        let item = Item {
+            title: title.into(),
+            scope,
+            kind: ItemKind::Page,
+            tags: Vec::new(),
+            ..Item::sample()
+        };
+        Share { item, text: Some("words".into()), tokens, demoted: false }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_in_a_line_the_own_first() {
+        let mut shares = vec![
+            share("Large", Scope::Workspace, BUDGET - 120),
+            share("Small", Scope::Workspace, 80),
+            share("Own", Scope::Agent, 60),
+        ];
+        fit(&mut shares);
+        let told: Vec<bool> = shares.iter().map(|share| share.text.is_some()).collect();
+        assert_eq!(told, [true, true, false]);
+        let text = render(&shares);
+        assert!(text.contains("## Large [page ") && text.contains("- Own [page "), "{text}");
+        assert_eq!(render(&[]), "");
+    }
+}

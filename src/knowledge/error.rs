@@ -1,0 +1,103 @@
+//! Why something about knowledge is as it was.
+
+use features::tasks::queries::error::TaskError;
+use kernel::{FieldError, Problem, ProblemKind};
+use store::StoreError;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// No such record.
+    #[error("there is no {what} \"{said}\"")]
+    NotFound {
+        /// The word for one.
+        what: &'static str,
+        /// What was asked for.
+        said: String,
+    },
+    /// It is out of the way.
+    #[error("\"{0}\" is archived; restore it first")]
+    Archived(String),
+    /// An agent may not write it.
+    #[error("{0}")]
+    NotYours(String),
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody else wrote the same lines meanwhile.
+    #[error(
+        "somebody else has changed the same lines; read it again and make your change on what stands there now"
+    )]
+    Clash(Box<tool::merge::Clash>),
+    /// It changed between two looks.
+    #[error("it has just changed; try again")]
+    Moved,
+    /// Something in the input is wrong.
+    #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
+    Invalid(Vec<FieldError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl KnowledgeError {
+    /// One field is wrong.
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn no(what: &'static str, said: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    }
+
+    /// The disk failed.
+    #[must_use]
+    pub fn disk(error: &std::io::Error) -> Self {
+        Self::Store(StoreError::Failed(error.to_string()))
+    }
+}
+
+impl From<TaskError> for KnowledgeError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl Problem for KnowledgeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "knowledge_not_found",
+            Self::Archived(_) => "knowledge_archived",
+            Self::NotYours(_) => "not_yours",
+            Self::Refused(_) => "refused",
+            Self::Clash(_) => "text_clash",
+            Self::Moved => "changed_meanwhile",
+            Self::Invalid(_) => "invalid",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound { .. } => ProblemKind::NotFound,
+            Self::NotYours(_) => ProblemKind::Forbidden,
+            Self::Archived(_) | Self::Refused(_) | Self::Clash(_) | Self::Moved => {
+                ProblemKind::Conflict
+            }
+            Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(fields) => fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+}

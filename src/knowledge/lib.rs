@@ -1,0 +1,22 @@
+//! Knowledge: pages and skills that people and agents write, files with the words that are read in them. Each item says
+//! who has it in front of them at the start of work; all of it is found by words.
+
+// Templates name what stands here by its full path.
+extern crate self as knowledge;
+
+pub mod api;
+pub mod cards;
+pub mod context;
+pub mod error;
+pub mod find;
+pub mod links;
+pub mod model;
+pub mod pages;
+pub mod passages;
+pub mod queries;
+pub mod reading;
+pub mod rules;
+pub mod tools;
+pub mod words;
+
+pub use cards::NOUNS;

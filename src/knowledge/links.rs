@@ -1,0 +1,234 @@
+//! Links from one item to another: `[[Lease terms]]`, `[[Lease terms#Deposit]]`, `[[Lease terms|the terms]]`, and cites
+//! of a passage, `[[know:<id>#<number>]]`. In code they are words like others.
+
+use std::ops::Range as Bytes;
+
+use kernel::key::KeyBuf;
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::model::{BODIES_BY_LINK, Body, Item, KnowledgeId};
+use crate::queries;
+
+/// What stands in front of the id in a cite.
+pub const CITE: &str = "know:";
+/// The most links of a text that are kept.
+const MOST: usize = 500;
+
+/// A link in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its bytes, with its brackets.
+    pub range: Bytes<usize>,
+    /// The title or cite that it names.
+    pub name: String,
+    /// The heading in it, or the number of a passage; may be empty.
+    pub section: String,
+    /// The words that stand in its place; may be empty.
+    pub label: String,
+}
+
+/// The links of a text in their order.
+#[must_use]
+pub fn of(text: &str) -> Vec<Link> {
+    let mut links = Vec::new();
+    let (mut at, mut fence) = (0, None::<&str>);
+    for line in text.split_inclusive('\n') {
+        let start = line.trim_start();
+        let mark = ["```", "~~~"].into_iter().find(|mark| start.starts_with(mark));
+        match (fence, mark) {
+            (Some(open), Some(mark)) if open == mark => fence = None,
+            (None, Some(mark)) => fence = Some(mark),
+            (None, None) => in_line(line, at, &mut links),
+            _ => {}
+        }
+        at += line.len();
+    }
+    links
+}
+
+fn in_line(line: &str, at: usize, links: &mut Vec<Link>) {
+    let mut from = 0;
+    while let Some(found) = line[from..].find(['`', '[']) {
+        let place = from + found;
+        if line[place..].starts_with('`') {
+            let ticks = line[place..].bytes().take_while(|byte| *byte == b'`').count();
+            let end = line[place + ticks..].find(&"`".repeat(ticks));
+            from = end.map_or(place + ticks, |end| place + ticks + end + ticks);
+            continue;
+        }
+        from = place + 1;
+        let Some(rest) = line[place..].strip_prefix("[[") else { continue };
+        let Some(end) = rest.find("]]") else { continue };
+        let inner = &rest[..end];
+        if inner.trim().is_empty() || inner.contains(['[', '\n']) || 600 < inner.len() {
+            continue;
+        }
+        let (target, label) = inner.split_once('|').unwrap_or((inner, ""));
+        let (name, section) = target.split_once('#').unwrap_or((target, ""));
+        from = place + 2 + end + 2;
+        links.push(Link {
+            range: at + place..at + from,
+            name: name.trim().to_owned(),
+            section: section.trim().to_owned(),
+            label: label.trim().to_owned(),
+        });
+    }
+}
+
+/// The names that a text leads to, each once.
+#[must_use]
+pub fn names(text: &str) -> Vec<String> {
+    let mut names: Vec<String> =
+        of(text).into_iter().map(|link| link.name.to_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    names.truncate(MOST);
+    names
+}
+
+/// The items that names mean. A name that means nothing any more keeps what it meant before.
+///
+/// # Errors
+/// When the store fails.
+pub fn resolved(
+    read: &dyn Read,
+    names: &[String],
+    before: &[(String, KnowledgeId)],
+) -> Result<Vec<(String, KnowledgeId)>, StoreError> {
+    let mut links = Vec::new();
+    for name in names {
+        let known = || before.iter().find(|(of, _)| of == name).map(|(_, to)| *to);
+        let to = match named(read, name)? {
+            Some(item) => Some(item.id),
+            None => known(),
+        };
+        links.extend(to.map(|to| (name.clone(), to)));
+    }
+    Ok(links)
+}
+
+/// The item that a name means: a cite by its id, a title when one item alone has it.
+fn named(read: &dyn Read, name: &str) -> Result<Option<Item>, StoreError> {
+    if let Some(id) = name.strip_prefix(CITE) {
+        return match id.parse::<KnowledgeId>() {
+            Ok(id) => read.get(id),
+            Err(_) => Ok(None),
+        };
+    }
+    let mut all = queries::titled(read, name)?;
+    all.retain(|item| item.archived_at.is_none());
+    Ok(if all.len() == 1 { all.pop() } else { None })
+}
+
+/// The items whose words lead to this one, the last changed first.
+///
+/// # Errors
+/// When the store fails.
+pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
+    let bodies: Vec<Body> =
+        read.scan(BODIES_BY_LINK, &Range::prefix(KeyBuf::of(&id)).limit(MOST))?;
+    let mut items = Vec::new();
+    for body in bodies {
+        items.extend(read.get::<Item>(body.item)?.filter(|item| item.archived_at.is_none()));
+    }
+    items.sort_by_key(|item| std::cmp::Reverse(item.updated_at));
+    Ok(items)
+}
+
+/// A text in which each link is one of Markdown. `before` are the links that its record has kept; `url` gives the
+/// address of an item's page.
+///
+/// # Errors
+/// When the store fails.
+pub fn linked(
+    read: &dyn Read,
+    text: &str,
+    before: &[(String, KnowledgeId)],
+    url: impl Fn(KnowledgeId) -> String,
+) -> Result<String, StoreError> {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for link in of(text) {
+        let name = link.name.to_lowercase();
+        let item = match named(read, &name)? {
+            Some(item) => Some(item),
+            None => match before.iter().find(|(of, _)| *of == name) {
+                Some((_, id)) => read.get(*id)?,
+                None => None,
+            },
+        };
+        out.push_str(&text[at..link.range.start]);
+        at = link.range.end;
+        let Some(item) = item else {
+            // Nothing is called so yet: the words stay as they were written.
+            out.push_str(&escaped(&text[link.range.clone()]));
+            continue;
+        };
+        let is_cite = link.name.starts_with(CITE);
+        let anchor = match (is_cite, link.section.as_str()) {
+            (_, "") => String::new(),
+            (true, n) => format!("?p={}#cited", n.parse::<u32>().unwrap_or_default()),
+            (false, section) => format!("#{}", anchor(section)),
+        };
+        let words = match (link.label.as_str(), link.section.as_str()) {
+            ("", "") => item.title.clone(),
+            ("", _) if is_cite => item.title.clone(),
+            ("", section) => format!("{} › {section}", item.title),
+            (label, _) => label.to_owned(),
+        };
+        out.push_str(&format!("[{}]({}{anchor})", escaped(&words), url(item.id)));
+    }
+    out.push_str(&text[at..]);
+    Ok(out)
+}
+
+/// The anchor of a heading, in whatever script.
+#[must_use]
+pub fn anchor(heading: &str) -> String {
+    let mut out = "s".to_owned();
+    for sign in heading.chars().flat_map(char::to_lowercase).take(80) {
+        match sign.is_alphanumeric() {
+            true => out.push(sign),
+            false if !out.ends_with('-') => out.push('-'),
+            false => {}
+        }
+    }
+    out
+}
+
+/// Words that are no Markdown.
+fn escaped(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for sign in words.chars() {
+        if matches!(sign, '[' | ']' | '\\' | '*' | '_' | '`' | '<') {
+            out.push('\\');
+        }
+        out.push(sign);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names, of};
+
+    #[test]
+    fn links_are_found_outside_of_code() {
+        let text = "See [[Lease terms#Deposit|there]] and `[[no]]`.\n\n```\n[[no]]\n```\n[[know:7#3]] [[ ]] [[a [b]]";
+        let found: Vec<_> = of(text)
+            .into_iter()
+            .map(|link| (text[link.range].to_owned(), link.name, link.section, link.label))
+            .collect();
+        let own = |a: &str, b: &str, c: &str, d: &str| {
+            (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned())
+        };
+        assert_eq!(
+            found,
+            [
+                own("[[Lease terms#Deposit|there]]", "Lease terms", "Deposit", "there"),
+                own("[[know:7#3]]", "know:7", "3", "")
+            ]
+        );
+        assert_eq!(names("[[B]] [[a]] [[b]]"), ["a", "b"]);
+    }
+}

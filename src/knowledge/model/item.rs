@@ -1,0 +1,209 @@
+//! Items of knowledge. The words of an item lie in records of their own, so that a list of many items reads none.
+
+use features::agents::model::Agent;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::key::KeyBuf;
+use kernel::{Actor, AgentId, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{Folder, FolderId, KnowledgeId};
+
+/// Items.
+pub const ITEMS: Table = Table::new(332, "knowledge_items");
+/// The folder.
+pub const BY_FOLDER: Index = Index::multi(333, "knowledge_items_by_folder");
+/// The title in small letters.
+pub const BY_TITLE: Index = Index::multi(334, "knowledge_items_by_title");
+/// The agents that are to know it.
+pub const BY_AGENT: Index = Index::multi(335, "knowledge_items_by_agent");
+
+kernel::words! {
+    /// The kind of an item.
+    ItemKind {
+        /// Words that people and agents write.
+        Page = "page", "Page";
+        /// How something is done.
+        Skill = "skill", "Skill";
+        /// A file with the words that were read in it.
+        File = "file", "File";
+    }
+}
+
+impl ItemKind {
+    /// The word for several.
+    #[must_use]
+    pub fn many(self) -> &'static str {
+        match self {
+            Self::Page => "Pages",
+            Self::Skill => "Skills",
+            Self::File => "Files",
+        }
+    }
+
+    /// Its icon.
+    #[must_use]
+    pub fn glyph(self) -> &'static str {
+        match self {
+            Self::Page => "doc",
+            Self::Skill => "spark",
+            Self::File => "file",
+        }
+    }
+
+    /// Whether somebody writes it.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        self != Self::File
+    }
+}
+
+kernel::words! {
+    /// Who has an item in front of them when they start to work.
+    Scope {
+        /// Nobody; everybody finds it.
+        Library = "library", "On search";
+        /// Chosen agents. Other agents do not even find it.
+        Agent = "agent", "Chosen agents";
+        /// Every agent.
+        Workspace = "workspace", "Every agent";
+    }
+}
+
+/// The file of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileBody {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub blob: BlobId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What its bytes say it is.
+    pub media: String,
+}
+
+/// An item of knowledge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Its id.
+    pub id: KnowledgeId,
+    /// Its kind; it stays.
+    pub kind: ItemKind,
+    /// What it is called.
+    pub title: String,
+    /// One emoji, or nothing.
+    pub icon: String,
+    /// Where it lies.
+    pub folder: Option<FolderId>,
+    /// Who has it in front of them.
+    pub scope: Scope,
+    /// The chosen agents, where the scope is that.
+    pub agents: Vec<AgentId>,
+    /// Whether all of it stands in the start-up context, or its title alone; by its kind and length when nobody chose.
+    pub full: Option<bool>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The file, of such an item alone.
+    pub file: Option<FileBody>,
+    /// Who made it.
+    pub by: Actor,
+    /// Who changed it last.
+    pub edited_by: Actor,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// When it, or its words, last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+    /// Since when it is out of the way.
+    #[serde(with = "millisecond::optional")]
+    pub archived_at: Option<Timestamp>,
+}
+
+impl Item {
+    /// Whether an agent may see it at all.
+    #[must_use]
+    pub fn is_for(&self, agent: AgentId) -> bool {
+        self.scope != Scope::Agent || self.agents.contains(&agent)
+    }
+}
+
+/// The key of a title in [`BY_TITLE`].
+#[must_use]
+pub fn title_key(title: &str) -> KeyBuf {
+    let mut key = KeyBuf::new();
+    key.text(kernel::text::cut(&title.trim().to_lowercase(), 300));
+    key
+}
+
+impl Record for Item {
+    type Id = KnowledgeId;
+    const TABLE: Table = ITEMS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_FOLDER, BY_TITLE, BY_AGENT];
+    const TOGETHER: &'static [&'static [&'static str]] = &[&["scope", "agents"]];
+    const STAMPS: &'static [&'static str] = &["updated_at", "edited_by"];
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|item, blobs| {
+        if let Some(file) = &item.file {
+            blobs.one(file.blob);
+        }
+    });
+    fn id(&self) -> KnowledgeId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if let Some(folder) = self.folder {
+            keys.entry(BY_FOLDER).part(folder);
+        }
+        keys.entry(BY_TITLE).raw(title_key(&self.title).bytes());
+        for agent in &self.agents {
+            keys.entry(BY_AGENT).part(*agent);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Folder>(0, self.folder, OnDelete::Clear);
+        for (n, agent) in self.agents.iter().enumerate() {
+            if let Ok(n) = u8::try_from(n + 1) {
+                refs.to::<Agent>(n, Some(*agent), OnDelete::Clear);
+            }
+        }
+    }
+    fn clear(&mut self, field: u8) {
+        match usize::from(field).checked_sub(1) {
+            None => self.folder = None,
+            Some(n) if n < self.agents.len() => {
+                self.agents.remove(n);
+            }
+            Some(_) => {}
+        }
+    }
+    fn root(&self) -> Root {
+        Root::of::<Self>(self.id)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: KnowledgeId::from_bytes([72; 16]),
+            kind: ItemKind::File,
+            title: "lease-contract ü.pdf".into(),
+            icon: "📄".into(),
+            folder: Some(FolderId::from_bytes([70; 16])),
+            scope: Scope::Agent,
+            agents: vec![AgentId::from_bytes([5; 16])],
+            full: Some(false),
+            tags: vec!["lease".into()],
+            file: Some(FileBody {
+                name: "lease-contract ü.pdf".into(),
+                blob: BlobId::of(b"%PDF-1.7"),
+                size: 8,
+                media: "application/pdf".into(),
+            }),
+            by: Actor::System(Part::Setup),
+            edited_by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+        }
+    }
+}

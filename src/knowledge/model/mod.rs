@@ -1,0 +1,22 @@
+//! Records of knowledge: folders, items, their words, former versions of these, and what was read in files.
+
+mod folder;
+mod item;
+mod reading;
+mod words;
+
+use kernel::ids;
+
+pub use folder::{BY_PARENT, FOLDERS, Folder, place_key};
+pub use item::{BY_AGENT, BY_FOLDER, BY_TITLE, FileBody, ITEMS, Item, ItemKind, Scope, title_key};
+pub use reading::{READING_WAITS, READINGS, Reading, ReadingState};
+pub use words::{BODIES, BODIES_BY_LINK, Body, LARGEST, Text, VERSIONS, VERSIONS_BY_ITEM, Version};
+
+ids! {
+    /// An item of knowledge.
+    KnowledgeId,
+    /// A folder of items.
+    FolderId,
+    /// A former version of an item's words.
+    VersionId,
+}

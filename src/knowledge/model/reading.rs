@@ -1,0 +1,100 @@
+//! What was read in the file of an item. It is made anew from the file when it is lost.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{BlobId, BlobRefs, Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{Item, KnowledgeId, Text};
+
+/// What was read in files.
+pub const READINGS: Table = Table::new(339, "knowledge_readings");
+/// Those that are still to be read.
+pub const READING_WAITS: Index = Index::multi(340, "knowledge_readings_waiting");
+
+/// How far the reading of a file is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadingState {
+    /// It is to be read, or is being read.
+    Waiting,
+    /// It was read.
+    Done,
+    /// It has no words, such as a picture.
+    NoText,
+    /// It could not be read: why, in a sentence.
+    Failed(String),
+}
+
+/// What was read in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The item.
+    pub item: KnowledgeId,
+    /// How far it is.
+    pub state: ReadingState,
+    /// The words, as Markdown; a form feed stands between two pages.
+    pub text: Text,
+    /// How many pages it has, where it has pages.
+    pub pages: Option<u32>,
+    /// Whether only its beginning was read.
+    pub cut: bool,
+    /// How often it was tried without an end.
+    pub tries: u8,
+    /// When that last changed.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Reading {
+    /// One that is still to begin.
+    #[must_use]
+    pub fn new(item: KnowledgeId, at: Timestamp) -> Self {
+        Self {
+            item,
+            state: ReadingState::Waiting,
+            text: Text::Inline(String::new()),
+            pages: None,
+            cut: false,
+            tries: 0,
+            at,
+        }
+    }
+}
+
+impl Record for Reading {
+    type Id = KnowledgeId;
+    const TABLE: Table = READINGS;
+    // Nobody's work: an undo has nothing to take back of it.
+    const CLASS: Class = Class::Sealed;
+    const INDEXES: &'static [Index] = &[READING_WAITS];
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|reading, blobs| {
+        if let Text::Blob(blob, _) = reading.text {
+            blobs.one(blob);
+        }
+    });
+    fn id(&self) -> KnowledgeId {
+        self.item
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.state == ReadingState::Waiting {
+            keys.entry(READING_WAITS);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Item>(1, Some(self.item), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Item>(self.item)
+    }
+    fn sample() -> Self {
+        Self {
+            item: KnowledgeId::from_bytes([72; 16]),
+            state: ReadingState::Failed("It is protected by a password.".into()),
+            text: Text::Blob(BlobId::of(b"read"), 50_000),
+            pages: Some(3),
+            cut: true,
+            tries: 1,
+            at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}

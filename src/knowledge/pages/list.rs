@@ -1,0 +1,393 @@
+//! The list of items with its folders, and what agents have in front of them.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::finder::queries::view::marked;
+use features::tasks::queries::scene::Scene;
+use kernel::AgentId;
+use search::Wanted;
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::Query;
+use web::format::{self, query_value};
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Share, Tab, Tone, shares};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::{Readers, reading_told, sheet};
+use crate::context::{self, BUDGET};
+use crate::error::KnowledgeError;
+use crate::find::{self, Found, Hit, Seer, Wish};
+use crate::model::{
+    BODIES, Body, FOLDERS, Folder, FolderId, ITEMS, ItemKind, READINGS, Reading, Scope, Text,
+};
+use crate::queries::{self, Tree};
+
+/// Items of a page.
+const PAGE: usize = 50;
+/// The most characters of the beginning of a text in a row, and the bytes that are looked at for it.
+const BEGINNING: usize = 200;
+const LOOKED: usize = 2_000;
+
+/// What stands behind the question mark.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    q: String,
+    kind: String,
+    folder: String,
+    scope: String,
+    archived: String,
+    page: usize,
+}
+
+impl Asked {
+    /// The address of the list with one thing different.
+    fn with(&self, base: &str, key: &str, value: &str) -> String {
+        let pairs = [
+            ("q", self.q.as_str()),
+            ("kind", self.kind.as_str()),
+            ("folder", self.folder.as_str()),
+            ("scope", self.scope.as_str()),
+            ("archived", self.archived.as_str()),
+        ];
+        let pairs: Vec<String> = pairs
+            .into_iter()
+            .map(|(name, old)| (name, if name == key { value } else { old }))
+            .chain((key == "page").then_some(("page", value)))
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", query_value(value)))
+            .collect();
+        match pairs.is_empty() {
+            true => base.to_owned(),
+            false => format!("{base}?{}", pairs.join("&")),
+        }
+    }
+
+    fn folder(&self) -> Option<FolderId> {
+        self.folder.parse().ok()
+    }
+
+    fn is_narrow(&self) -> bool {
+        let all = [&self.q, &self.kind, &self.folder, &self.scope, &self.archived];
+        all.iter().any(|value| !value.is_empty())
+    }
+}
+
+/// A folder of the tree.
+struct FolderLine {
+    id: String,
+    name: String,
+    icon: String,
+    href: String,
+    depth: usize,
+    count: usize,
+    current: bool,
+}
+
+/// An item.
+struct Row {
+    id: String,
+    title: String,
+    icon: String,
+    href: String,
+    kind: ItemKind,
+    /// Where each stands in the item, and its words.
+    snippets: Vec<(String, SafeHtml)>,
+    place: String,
+    by: String,
+    at: RelTime,
+    readers: Readers,
+    tokens: String,
+    told: Option<(&'static str, &'static str, String)>,
+}
+
+/// What stands in front of agents.
+struct Meter {
+    told: String,
+    shares: Vec<Share>,
+    items: usize,
+    demoted: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/list.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    sheet: &'static str,
+    base: String,
+    live: Live,
+    q: String,
+    kept: Vec<(&'static str, String)>,
+    tabs: Vec<Tab>,
+    scopes: Vec<Choice>,
+    folders: Vec<FolderLine>,
+    folder: Option<FolderLine>,
+    all_href: String,
+    all_count: usize,
+    archived: bool,
+    archive_href: String,
+    rows: Vec<Row>,
+    untouched: bool,
+    unknown: String,
+    more: String,
+    clear: String,
+    meter: Meter,
+    may_write: bool,
+}
+
+/// The list.
+pub(super) async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let wish = Wish {
+        q: asked.q.clone(),
+        // ok: words of an address that mean nothing narrow nothing.
+        kind: asked.kind.parse().ok(),
+        folder: asked.folder(),
+        // ok: as above.
+        scope: asked.scope.parse().ok(),
+        archived: !asked.archived.is_empty(),
+        skip: asked.page.saturating_mul(PAGE),
+        take: PAGE,
+        ..Wish::default()
+    };
+    let found = find::find(&ws, Seer::Person(who.account), wish).await?;
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                page(&scene, snap, shell, (asked, found))
+            })
+        })
+        .await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (asked, found): (Asked, Found),
+) -> Result<ListPage, KnowledgeError> {
+    let base = scene.ws.url("knowledge");
+    let tree = Tree::read(read)?;
+    let archived = !asked.archived.is_empty();
+    let items = queries::items(read, archived)?;
+    let wanted = Wanted::of(&asked.q);
+    let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
+    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let chosen = asked.folder();
+    let line = |(folder, depth): (&Folder, usize)| {
+        let below = tree.with_below(folder.id);
+        FolderLine {
+            id: folder.id.to_string(),
+            name: folder.name.clone(),
+            icon: folder.icon.clone(),
+            href: asked.with(&base, "folder", &folder.id.to_string()),
+            depth,
+            count: items
+                .iter()
+                .filter(|item| item.folder.is_some_and(|one| below.contains(&one)))
+                .count(),
+            current: chosen == Some(folder.id),
+        }
+    };
+    let ordered = tree.in_order();
+    let folder = ordered.iter().copied().find(|(folder, _)| Some(folder.id) == chosen).map(line);
+    let tab = |kind: Option<ItemKind>| {
+        let (word, label) = kind.map_or(("", "All"), |kind| (kind.word(), kind.many()));
+        let count = found.counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
+        let count: usize = count.map(|(_, count)| count).sum();
+        Tab::new(label, asked.with(&base, "kind", word), asked.kind == word).count(count as u64)
+    };
+    let mut tabs = vec![tab(None)];
+    tabs.extend(ItemKind::ALL.iter().map(|kind| tab(Some(*kind))));
+    let scope =
+        |scope: &Scope| Choice::new(scope.word(), scope.label(), asked.scope == scope.word());
+    let mut scopes = vec![Choice::new("", "Any readers", asked.scope.is_empty())];
+    scopes.extend(Scope::ALL.iter().rev().map(scope));
+    let next = (asked.page + 1).to_string();
+    Ok(ListPage {
+        shell,
+        sheet: sheet(),
+        live: Live::new(asked.with(&base, "page", &asked.page.to_string()))
+            .tables(&[ITEMS.name, FOLDERS.name, BODIES.name, READINGS.name])
+            .calm(),
+        kept: vec![
+            ("kind", asked.kind.clone()),
+            ("folder", asked.folder.clone()),
+            ("archived", asked.archived.clone()),
+        ],
+        tabs,
+        scopes,
+        folders: ordered.into_iter().map(line).collect(),
+        folder,
+        all_href: asked.with(&base, "folder", ""),
+        all_count: items.len(),
+        archived,
+        archive_href: if archived { base.clone() } else { format!("{base}?archived=yes") },
+        rows,
+        untouched: items.is_empty() && !asked.is_narrow(),
+        unknown: found.unknown(),
+        more: if found.more { asked.with(&base, "page", &next) } else { String::new() },
+        clear: base.clone(),
+        meter: metered(&context::of(read, &scene.ws.blobs, None)?),
+        may_write: scene.may_write,
+        q: asked.q,
+        base,
+    })
+}
+
+fn row(
+    scene: &Scene,
+    read: &dyn Read,
+    (tree, wanted): (&Tree, Option<&Wanted>),
+    hit: &Hit,
+) -> Result<Row, KnowledgeError> {
+    let item = &hit.item;
+    let body: Option<Body> = read.get(item.id)?;
+    let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
+    let text = body.as_ref().map(|body| &body.text).or(reading.as_ref().map(|one| &one.text));
+    let quoted = hit.quotes.iter().map(|quote| {
+        let place = match quote.page {
+            Some(page) => format!("Page {page}"),
+            None => quote.section.clone(),
+        };
+        (place, marked(&web::md::excerpt(&quote.text, 300), wanted))
+    });
+    let mut snippets: Vec<(String, SafeHtml)> = quoted.collect();
+    if let (true, Some(Text::Inline(text))) = (snippets.is_empty(), text) {
+        let beginning = web::md::excerpt(kernel::text::cut(text, LOOKED), BEGINNING);
+        if !beginning.is_empty() {
+            snippets.push((String::new(), marked(&beginning, wanted)));
+        }
+    }
+    Ok(Row {
+        id: item.id.to_string(),
+        title: item.title.clone(),
+        icon: item.icon.clone(),
+        href: scene.ws.url(&format!("knowledge/{}", item.id)),
+        kind: item.kind,
+        snippets,
+        place: tree.path(item.folder).join(" / "),
+        by: scene.people.actor(item.edited_by).name,
+        at: scene.time(item.updated_at),
+        readers: Readers::of(scene, item),
+        tokens: format::tokens(text.map_or(0, |text| text.len().div_ceil(4)) as u64),
+        told: reading_told(reading.as_ref()),
+    })
+}
+
+/// What stands in front of agents at the start, of all that may.
+fn metered(all: &[context::Share]) -> Meter {
+    let of = |skills: bool| -> u64 {
+        let some = all.iter().filter(|share| skills == (share.item.kind == ItemKind::Skill));
+        some.map(|share| share.tokens as u64).sum()
+    };
+    let (skills, rest) = (of(true), of(false));
+    let left = (BUDGET as u64).saturating_sub(skills + rest);
+    let demoted = all.iter().filter(|share| share.demoted);
+    Meter {
+        told: format!("{} of {}", format::tokens(skills + rest), format::tokens(BUDGET as u64)),
+        shares: shares(&[(rest, Tone::Brand), (skills, Tone::Ok), (left, Tone::Neutral)]),
+        items: all.len(),
+        demoted: demoted.map(|share| share.item.title.clone()).collect(),
+    }
+}
+
+/// Which agent's start is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OfAgent {
+    agent: String,
+}
+
+/// An item that stands in front of an agent.
+struct ShareLine {
+    title: String,
+    href: String,
+    kind: &'static str,
+    tokens: String,
+    how: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/context.html", blocks = [])]
+struct ContextPage {
+    shell: Shell,
+    sheet: &'static str,
+    base: String,
+    agents: Vec<Choice>,
+    meter: Meter,
+    lines: Vec<ShareLine>,
+    text: String,
+}
+
+/// What an agent has in front of it when it starts: item by item, and as it reads it.
+pub(super) async fn context(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Query(asked): Query<OfAgent>,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                preview(&scene, snap, shell, &asked)
+            })
+        })
+        .await?;
+    html::page(&page)
+}
+
+fn preview(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    asked: &OfAgent,
+) -> Result<ContextPage, KnowledgeError> {
+    let agent = scene.people.agents().find(|agent| agent.slug == asked.agent);
+    let agent: Option<AgentId> = agent.map(|agent| agent.id);
+    let shares = context::of(read, &scene.ws.blobs, agent)?;
+    let line = |share: &context::Share| ShareLine {
+        title: share.item.title.clone(),
+        href: scene.ws.url(&format!("knowledge/{}", share.item.id)),
+        kind: share.item.kind.label(),
+        tokens: format::tokens(share.tokens as u64),
+        how: match (&share.text, share.demoted) {
+            (Some(_), _) => "In full",
+            (None, true) => "Title only: there is no room for all of it",
+            (None, false) => "Title only",
+        },
+    };
+    let mut agents = vec![Choice::new("", "An agent with nothing of its own", agent.is_none())];
+    let choice = |one: &features::agents::model::Agent| {
+        Choice::new(&one.slug, &one.name, Some(one.id) == agent)
+    };
+    agents.extend(scene.people.agents().map(choice));
+    Ok(ContextPage {
+        shell,
+        sheet: sheet(),
+        base: scene.ws.url("knowledge"),
+        agents,
+        meter: metered(&shares),
+        lines: shares.iter().map(line).collect(),
+        text: context::render(&shares),
+    })
+}

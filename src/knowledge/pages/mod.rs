@@ -1,0 +1,93 @@
+//! Pages of knowledge: the list with its folders, an item with its words, versions and readers.
+
+mod acts;
+mod list;
+mod show;
+mod versions;
+
+pub(crate) use acts::take;
+
+use features::tasks::queries::scene::Scene;
+use kernel::Can;
+use web::parts::Face;
+use web::routes::{Needs as _, Routes};
+
+use crate::model::{Item, Reading, ReadingState, Scope};
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/knowledge", list::list.needs(Can::Read))
+        .post("/knowledge", acts::create.needs(Can::Write))
+        .post("/knowledge/files", acts::upload.needs(Can::Write))
+        .post("/knowledge/folders", acts::make_folder.needs(Can::Write))
+        .post("/knowledge/folders/{id}/{verb}", acts::folder.needs(Can::Write))
+        .get("/knowledge/context", list::context.needs(Can::Read))
+        .post("/knowledge/parse", acts::parse.needs(Can::Read))
+        .get("/knowledge/names", acts::names.needs(Can::Read))
+        .get("/knowledge/{id}", show::show.needs(Can::Read))
+        .post("/knowledge/{id}", acts::save.needs(Can::Write))
+        .post("/knowledge/{id}/about", acts::about.needs(Can::Write))
+        .post("/knowledge/{id}/files", acts::picture.needs(Can::Write))
+        .get("/knowledge/{id}/file", acts::file.needs(Can::Read))
+        .get("/knowledge/{id}/markdown", acts::markdown.needs(Can::Read))
+        .get("/knowledge/{id}/versions/{n}", versions::show.needs(Can::Read))
+        .post("/knowledge/{id}/versions/{n}/restore", versions::restore.needs(Can::Write))
+        .post("/knowledge/{id}/{verb}", acts::act.needs(Can::Write))
+}
+
+/// Who has an item in front of them, as a row shows it.
+struct Readers {
+    /// The icon; none where faces stand.
+    glyph: &'static str,
+    /// The chosen agents.
+    faces: Vec<Face>,
+    /// The words.
+    label: String,
+    /// Whether somebody has it in front of them.
+    any: bool,
+}
+
+impl Readers {
+    fn of(scene: &Scene, item: &Item) -> Self {
+        let agents = item.agents.iter().filter_map(|id| scene.people.agent(*id));
+        let agents: Vec<_> = agents.collect();
+        let face = |agent: &&features::agents::model::Agent| {
+            Face::agent(&agent.name, &agent.emoji, &agent.slug)
+        };
+        let (glyph, faces, label) = match (item.scope, agents.as_slice()) {
+            (Scope::Workspace, _) => ("pin", Vec::new(), Scope::Workspace.label().to_owned()),
+            (Scope::Library, _) => ("", Vec::new(), Scope::Library.label().to_owned()),
+            (Scope::Agent, []) => ("", Vec::new(), "Nobody".to_owned()),
+            (Scope::Agent, [first, rest @ ..]) => {
+                let label = match rest {
+                    [] => first.name.clone(),
+                    [second] => format!("{}, {}", first.name, second.name),
+                    more => format!("{} and {} more", first.name, more.len()),
+                };
+                ("", agents.iter().take(3).map(face).collect(), label)
+            }
+        };
+        Self { glyph, faces, label, any: item.scope != Scope::Library }
+    }
+}
+
+/// The style of these pages; other pages do not load it.
+fn sheet() -> &'static str {
+    web::assets::more("knowledge.css")
+}
+
+/// How the reading of a file stands: icon, tone and words; nothing when there is nothing to say.
+fn reading_told(reading: Option<&Reading>) -> Option<(&'static str, &'static str, String)> {
+    let reading = reading?;
+    match &reading.state {
+        ReadingState::Waiting => Some(("clock", "info", "Being read".to_owned())),
+        ReadingState::Done if reading.cut => {
+            Some(("warn", "warn", "Only its beginning was read".to_owned()))
+        }
+        ReadingState::Done => None,
+        ReadingState::NoText => Some(("eye", "neutral", "No text in it".to_owned())),
+        ReadingState::Failed(why) => Some(("warn", "warn", why.clone())),
+    }
+}

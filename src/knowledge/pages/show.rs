@@ -1,0 +1,345 @@
+//! The page of an item: its words or what was read in its file, who has it in front of them, its versions, what leads
+//! to it.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::history::queries as history;
+use features::links::model::Target;
+use features::links::queries::{self as task_links, TaskLine};
+use features::tasks::queries::scene::Scene;
+use kernel::key::KeyBuf;
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::{Path, Query};
+use web::format;
+use web::html::{self, SafeHtml};
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Choice, Face};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::versions::{self, VersionLine};
+use super::{reading_told, sheet};
+use crate::error::KnowledgeError;
+use crate::find::{Cut, Quote};
+use crate::links;
+use crate::model::{BODIES, Body, ITEMS, Item, ItemKind, READINGS, Reading, Scope};
+use crate::passages::{PAGE_END, tokens};
+use crate::queries::{self, Tree};
+
+/// The most bytes of a file's words that are drawn unless all are asked for.
+const DRAWN: usize = 60 * 1024;
+
+/// A heading of the text.
+pub(super) struct Heading {
+    level: u8,
+    words: String,
+    anchor: String,
+}
+
+/// A page of a file with its words.
+pub(super) struct Leaf {
+    number: Option<usize>,
+    html: SafeHtml,
+}
+
+/// The file of an item.
+pub(super) struct FileView {
+    name: String,
+    size: String,
+    href: String,
+    is_image: bool,
+    pages: Option<u32>,
+    leaves: Vec<Leaf>,
+    is_cut: bool,
+    failed: bool,
+}
+
+/// Somebody who may be chosen.
+pub(super) struct AgentChoice {
+    id: String,
+    face: Face,
+    chosen: bool,
+}
+
+/// What was typed, when a form came back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Typed {
+    pub(super) title: String,
+    pub(super) text: String,
+    pub(super) text_base: String,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/show.html", blocks = ["body", "rail"])]
+pub(super) struct ShowPage {
+    shell: Shell,
+    sheet: &'static str,
+    editor: (&'static str, &'static str),
+    base: String,
+    api: String,
+    heard: String,
+    list_url: String,
+    crumbs: Vec<(String, String)>,
+    body_live: Live,
+    rail_live: Live,
+    kind: ItemKind,
+    icon: String,
+    title: String,
+    told: Option<(&'static str, &'static str, String)>,
+    archived: bool,
+    may_write: bool,
+    edits: bool,
+    html: SafeHtml,
+    is_empty: bool,
+    headings: Vec<Heading>,
+    file: Option<FileView>,
+    cited: Option<(Quote, String)>,
+    typed: Option<Typed>,
+    wrong: String,
+    clash: String,
+    text: String,
+    edit_href: String,
+    tokens: String,
+    scopes: Vec<Choice>,
+    full: Vec<Choice>,
+    agents: Vec<AgentChoice>,
+    folders: Vec<Choice>,
+    tags: String,
+    readers: super::Readers,
+    by: Face,
+    edited_by: Face,
+    created: RelTime,
+    edited: RelTime,
+    versions: Vec<VersionLine>,
+    linked_from: Vec<(&'static str, String, String)>,
+    tasks: Vec<TaskLine>,
+    history: String,
+    ask_url: String,
+}
+
+/// What stands behind the question mark.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    part: String,
+    /// Whether it is to be written.
+    edit: String,
+    /// The passage that is cited.
+    p: Option<u32>,
+    /// Whether all of a long file is drawn.
+    all: String,
+}
+
+/// The page of an item.
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(said): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let part = asked.part.clone();
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                let item = queries::item(snap, &said, None)?;
+                page(&scene, snap, shell, (item, &asked))
+            })
+        })
+        .await?;
+    match (hx.is_partial(), part.as_str()) {
+        (true, "body") => html::fragment(&page.as_body()),
+        (true, "rail") => html::fragment(&page.as_rail()),
+        _ => html::page(&page),
+    }
+}
+
+/// The page with the form that came back, and what is wrong with it.
+pub(super) fn refused(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (item, error, typed): (Item, &KnowledgeError, Typed),
+) -> Result<Response, PageError> {
+    let asked = Asked { edit: "yes".to_owned(), ..Asked::default() };
+    let mut page = page(scene, read, shell, (item, &asked))?;
+    page.typed = Some(typed);
+    match error {
+        KnowledgeError::Clash(clash) => {
+            page.clash = clash.now.clone();
+        }
+        error => page.wrong = web::form::sentence(&error.to_string()),
+    }
+    let status = match error {
+        KnowledgeError::Clash(_) => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    html::document(status, &page)
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (item, asked): (Item, &Asked),
+) -> Result<ShowPage, KnowledgeError> {
+    let base = scene.ws.url(&format!("knowledge/{}", item.id));
+    let list_url = scene.ws.url("knowledge");
+    let cut = Cut::of(&scene.ws, read, item.id)?;
+    let body: Option<Body> = read.get(item.id)?;
+    let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
+    let tree = Tree::read(read)?;
+    let url = |id| scene.ws.url(&format!("knowledge/{id}"));
+    let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
+    let drawn = match &body {
+        Some(_) => {
+            let linked = links::linked(read, &cut.text, before, url)?;
+            web::md::anchored(&scene.md(read, &linked), links::anchor)
+        }
+        None => SafeHtml::default(),
+    };
+    let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
+    let edits =
+        scene.may_write && !asked.edit.is_empty() && body.is_some() && item.archived_at.is_none();
+    let target = Target::Row(ITEMS.number, KeyBuf::of(&item.id).into_bytes());
+    let about = format!(
+        "About [{}]({base}) (knowledge `{}`).\n\n",
+        item.title.replace(['[', ']'], ""),
+        item.id
+    );
+    let linked_from = links::to(read, item.id)?
+        .into_iter()
+        .map(|one| (one.kind.glyph(), one.title, scene.ws.url(&format!("knowledge/{}", one.id))));
+    let mut crumbs = Vec::new();
+    if let Some(folder) = item.folder {
+        let trail = queries::trail(read, folder)?.into_iter().rev();
+        crumbs.extend(trail.map(|one| (one.name, format!("{list_url}?folder={}", one.id))));
+    }
+    Ok(ShowPage {
+        shell,
+        sheet: sheet(),
+        editor: (web::assets::more("rich.css"), web::assets::more("rich.js")),
+        api: format!("/api/v1/knowledge/{}", item.id),
+        heard: format!("hq:{}:{}", BODIES.name, item.id),
+        crumbs,
+        body_live: live("body").record(BODIES.name, item.id).record(READINGS.name, item.id),
+        rail_live: live("rail").record(BODIES.name, item.id).table("agents"),
+        kind: item.kind,
+        told: reading_told(reading.as_ref()),
+        archived: item.archived_at.is_some(),
+        may_write: scene.may_write,
+        edits,
+        is_empty: cut.text.trim().is_empty(),
+        html: drawn,
+        headings: if body.is_some() { headings(&cut.text) } else { Vec::new() },
+        file: file((&item, reading.as_ref()), (&base, &cut, asked)),
+        cited: asked.p.and_then(|n| {
+            let quote = cut.quote(n, None)?;
+            let section = cut.passages.get(n as usize)?.section.last().cloned();
+            let at = section.map_or_else(String::new, |section| links::anchor(&section));
+            Some((quote, at))
+        }),
+        typed: None,
+        wrong: String::new(),
+        clash: String::new(),
+        text: if edits { cut.text.clone() } else { String::new() },
+        edit_href: format!("{base}?edit=yes"),
+        tokens: format::tokens(tokens(&cut.text) as u64),
+        scopes: Scope::ALL
+            .iter()
+            .rev()
+            .map(|scope| Choice::new(scope.word(), scope.label(), *scope == item.scope))
+            .collect(),
+        full: vec![
+            Choice::new("", "As long as it is short", item.full.is_none()),
+            Choice::new("yes", "All of it", item.full == Some(true)),
+            Choice::new("no", "Its title alone", item.full == Some(false)),
+        ],
+        agents: scene
+            .people
+            .agents()
+            .map(|agent| AgentChoice {
+                id: agent.id.to_string(),
+                face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+                chosen: item.agents.contains(&agent.id),
+            })
+            .collect(),
+        folders: folders(&tree, &item),
+        tags: item.tags.join(", "),
+        readers: super::Readers::of(scene, &item),
+        by: scene.people.actor(item.by),
+        edited_by: scene.people.actor(item.edited_by),
+        created: scene.time(item.created_at),
+        edited: scene.time(item.updated_at),
+        versions: versions::lines(scene, read, &item, body.as_ref())?,
+        linked_from: linked_from.collect(),
+        tasks: task_links::tasks_to(scene, read, &target)?,
+        history: history::href::<Item>(&scene.ws, item.id),
+        ask_url: scene.ws.url(&format!("tasks/new?description={}", format::query_value(&about))),
+        icon: item.icon,
+        title: item.title,
+        list_url,
+        base,
+    })
+}
+
+/// The folders that an item may lie in.
+fn folders(tree: &Tree, item: &Item) -> Vec<Choice> {
+    let mut choices = vec![Choice::new("", "No folder", item.folder.is_none())];
+    choices.extend(tree.in_order().into_iter().map(|(folder, _)| {
+        let path = tree.path(Some(folder.id)).join(" / ");
+        Choice::new(folder.id.to_string(), path, item.folder == Some(folder.id))
+    }));
+    choices
+}
+
+fn file(
+    (item, reading): (&Item, Option<&Reading>),
+    (base, cut, asked): (&str, &Cut, &Asked),
+) -> Option<FileView> {
+    let file = item.file.as_ref()?;
+    let paged = cut.text.contains(PAGE_END);
+    let shown = match asked.all.is_empty() {
+        true => kernel::text::cut(&cut.text, DRAWN),
+        false => &cut.text,
+    };
+    let leaf = |(n, text): (usize, &str)| Leaf {
+        number: paged.then_some(n + 1),
+        // Words of a file are nobody's here: none of them calls somebody or names a task.
+        html: web::md::plain(text),
+    };
+    Some(FileView {
+        name: file.name.clone(),
+        size: format::size(file.size),
+        href: format!("{base}/file"),
+        is_image: file.media.starts_with("image/"),
+        pages: reading.and_then(|reading| reading.pages),
+        leaves: shown
+            .split(PAGE_END)
+            .enumerate()
+            .filter(|(_, text)| !text.trim().is_empty())
+            .map(leaf)
+            .collect(),
+        is_cut: shown.len() < cut.text.len(),
+        failed: reading
+            .is_some_and(|reading| matches!(reading.state, crate::model::ReadingState::Failed(_))),
+    })
+}
+
+/// The headings of a text, for the outline beside it.
+fn headings(text: &str) -> Vec<Heading> {
+    let heading = |block: web::blocks::Block| {
+        let (level, words) = block.heading?;
+        Some(Heading { level, anchor: links::anchor(&words), words })
+    };
+    web::blocks::of(text).into_iter().filter_map(heading).collect()
+}

@@ -1,0 +1,187 @@
+//! The versions of an item's words: what each changed, and the way back to one.
+
+use askama::Template;
+use axum::response::Response;
+
+use app::{App, Ws};
+use features::deliverables::queries::diff::{self, Line};
+use features::tasks::queries::scene::Scene;
+use kernel::Cause;
+use store::{Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::Path2;
+use web::hx::Hx;
+use web::parts::Face;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html};
+
+use super::sheet;
+use crate::error::KnowledgeError;
+use crate::model::{Body, Item, Text, Version};
+use crate::queries;
+use crate::words;
+
+/// Versions beside an item.
+const SHOWN: usize = 30;
+
+/// A version.
+pub(super) struct VersionLine {
+    pub(super) by: Face,
+    pub(super) at: RelTime,
+    pub(super) reason: String,
+    /// The run in which an agent wrote it.
+    pub(super) run: String,
+    /// How many words came and went; nothing where nobody compared.
+    pub(super) words: Option<(usize, usize)>,
+    pub(super) href: String,
+    pub(super) current: bool,
+}
+
+/// The versions of an item, what stands now first.
+pub(super) fn lines(
+    scene: &Scene,
+    read: &dyn Read,
+    item: &Item,
+    body: Option<&Body>,
+) -> Result<Vec<VersionLine>, KnowledgeError> {
+    let Some(body) = body else { return Ok(Vec::new()) };
+    let former = queries::versions(read, item.id, SHOWN)?;
+    let base = scene.ws.url(&format!("knowledge/{}/versions", item.id));
+    let run = |cause: Cause| -> Result<String, KnowledgeError> {
+        let Cause::Step(run, _) = cause else { return Ok(String::new()) };
+        let run: Option<features::runs::model::Run> = read.get(run)?;
+        Ok(run.map(|run| scene.run_href(run.number)).unwrap_or_default())
+    };
+    // Long texts lie in blobs: they are compared on the page of their version.
+    let words = |new: &Text, old: Option<&Text>| match (new, old) {
+        (Text::Inline(new), Some(Text::Inline(old))) => Some(diff::words(&diff::changes(old, new))),
+        (Text::Inline(new), None) => Some((new.split_whitespace().count(), 0)),
+        _ => None,
+    };
+    let mut lines = vec![VersionLine {
+        by: scene.people.actor(body.by),
+        at: scene.time(body.written_at),
+        reason: body.reason.clone(),
+        run: run(body.cause)?,
+        words: words(&body.text, former.first().map(|old| &old.text)),
+        href: format!("{base}/{}", body.n),
+        current: true,
+    }];
+    for (at, one) in former.iter().enumerate() {
+        if one.n >= body.n {
+            continue;
+        }
+        lines.push(VersionLine {
+            by: scene.people.actor(one.by),
+            at: scene.time(one.at),
+            reason: one.reason.clone(),
+            run: run(one.cause)?,
+            words: words(&one.text, former.get(at + 1).map(|old| &old.text)),
+            href: format!("{base}/{}", one.n),
+            current: false,
+        });
+    }
+    Ok(lines)
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/version.html", blocks = [])]
+struct VersionPage {
+    shell: Shell,
+    sheet: &'static str,
+    base: String,
+    list_url: String,
+    title: String,
+    n: u32,
+    by: Face,
+    at: RelTime,
+    reason: String,
+    lines: Vec<Line>,
+    words: (usize, usize),
+    text: String,
+    current: bool,
+    may_write: bool,
+}
+
+/// A version with what it changed.
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path2(said, n): Path2<String, u32>,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                let item = queries::item(snap, &said, None)?;
+                page(&scene, snap, shell, (&item, n))
+            })
+        })
+        .await?;
+    html::page(&page)
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    (item, n): (&Item, u32),
+) -> Result<VersionPage, KnowledgeError> {
+    let body: Body = read.get(item.id)?.ok_or_else(|| KnowledgeError::no("page", &item.title))?;
+    let former = former(read, item, n)?;
+    let current = former.is_none() && body.n == n;
+    let (text, by, at, reason) = match &former {
+        Some(one) => (&one.text, one.by, one.at, &one.reason),
+        None if current => (&body.text, body.by, body.written_at, &body.reason),
+        None => return Err(KnowledgeError::no("version", &n.to_string())),
+    };
+    let text = text.read(&scene.ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+    let old = match n.checked_sub(1).map(|n| queries::version(read, item.id, n)).transpose()? {
+        Some(Some(old)) => {
+            old.text.read(&scene.ws.blobs).map_err(|error| KnowledgeError::disk(&error))?
+        }
+        _ => String::new(),
+    };
+    let lines = diff::changes(&old, &text);
+    Ok(VersionPage {
+        shell,
+        sheet: sheet(),
+        base: scene.ws.url(&format!("knowledge/{}", item.id)),
+        list_url: scene.ws.url("knowledge"),
+        title: item.title.clone(),
+        n,
+        by: scene.people.actor(by),
+        at: scene.time(at),
+        reason: reason.clone(),
+        words: diff::words(&lines),
+        lines,
+        text,
+        current,
+        may_write: scene.may_write && item.archived_at.is_none(),
+    })
+}
+
+/// A former version; none for what stands now.
+fn former(read: &dyn Read, item: &Item, n: u32) -> Result<Option<Version>, KnowledgeError> {
+    let now: Option<Body> = read.get(item.id)?;
+    match now {
+        Some(body) if body.n == n => Ok(None),
+        _ => Ok(queries::version(read, item.id, n)?),
+    }
+}
+
+/// Puts a former version in the place of what stands now; that becomes a version, too.
+pub(super) async fn restore(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path2(said, n): Path2<String, u32>,
+) -> Result<Response, PageError> {
+    let id = words::restore(&ws, &who, &said, n).await?;
+    let at = ws.url(&format!("knowledge/{id}"));
+    Ok(flash::say(&app, Flash::ok(format!("Restored version {n}")), hx.go_to(&at)))
+}

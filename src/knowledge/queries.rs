@@ -1,0 +1,228 @@
+//! Reads of knowledge.
+
+use std::collections::HashMap;
+
+use kernel::AgentId;
+use kernel::key::KeyBuf;
+use store::{Blobs, Range, Read, ReadExt as _, StoreError};
+
+use crate::error::KnowledgeError;
+use crate::model::{
+    BY_PARENT, BY_TITLE, Body, Folder, FolderId, Item, KnowledgeId, READING_WAITS, Reading,
+    VERSIONS_BY_ITEM, Version, title_key,
+};
+
+/// An item by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn item_by_id(read: &dyn Read, id: KnowledgeId) -> Result<Item, KnowledgeError> {
+    read.get(id)?.ok_or_else(|| KnowledgeError::no("item", &id.to_string()))
+}
+
+/// An item by its id or its title. For an agent there are those alone that it may see.
+///
+/// # Errors
+/// When there is none, or several have that title.
+pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item, KnowledgeError> {
+    let sees = |item: &Item| agent.is_none_or(|agent| item.is_for(agent));
+    if let Ok(id) = said.trim().parse::<KnowledgeId>() {
+        let found: Option<Item> = read.get(id)?;
+        return found.filter(sees).ok_or_else(|| KnowledgeError::no("item", said));
+    }
+    let mut named: Vec<Item> = titled(read, said)?;
+    named.retain(|item| sees(item) && item.archived_at.is_none());
+    if 1 < named.len() {
+        return Err(KnowledgeError::Refused(format!(
+            "several items are called \"{}\"; name one by its id",
+            kernel::text::ellipsis(said.trim(), 60)
+        )));
+    }
+    named.pop().ok_or_else(|| KnowledgeError::no("item", said))
+}
+
+/// Items with this title, in whatever case.
+///
+/// # Errors
+/// When the store fails.
+pub fn titled(read: &dyn Read, title: &str) -> Result<Vec<Item>, StoreError> {
+    let wanted = title.trim().to_lowercase();
+    let mut named: Vec<Item> = read.scan(BY_TITLE, &Range::prefix(title_key(title)).limit(50))?;
+    // A key may be the beginning of a longer one.
+    named.retain(|item| item.title.to_lowercase() == wanted);
+    Ok(named)
+}
+
+/// All items that are in use, or all that are archived, the last changed first.
+///
+/// # Errors
+/// When the store fails.
+pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
+    let mut all: Vec<Item> = read.list(&Range::all())?;
+    all.retain(|item| item.archived_at.is_some() == archived);
+    all.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then_with(|| b.id.cmp(&a.id)));
+    Ok(all)
+}
+
+/// The words of an item: what was written, or what was read in its file.
+///
+/// # Errors
+/// When the disk fails.
+pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, KnowledgeError> {
+    let text = match read.get::<Body>(id)? {
+        Some(body) => body.text,
+        None => match read.get::<Reading>(id)? {
+            Some(reading) => reading.text,
+            None => return Ok(String::new()),
+        },
+    };
+    text.read(blobs).map_err(|error| KnowledgeError::disk(&error))
+}
+
+/// A former version.
+///
+/// # Errors
+/// When the store fails.
+pub fn version(read: &dyn Read, item: KnowledgeId, n: u32) -> Result<Option<Version>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.part(item).part(n);
+    read.find(VERSIONS_BY_ITEM, &key)
+}
+
+/// The former versions of an item, newest first, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn versions(
+    read: &dyn Read,
+    item: KnowledgeId,
+    most: usize,
+) -> Result<Vec<Version>, StoreError> {
+    read.scan(VERSIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).reverse().limit(most))
+}
+
+/// How many files are still to be read.
+///
+/// # Errors
+/// When the store fails.
+pub fn unread(read: &dyn Read) -> Result<usize, StoreError> {
+    read.len(READING_WAITS, &Range::all())
+}
+
+/// A folder by its id.
+///
+/// # Errors
+/// When there is none.
+pub fn folder_by_id(read: &dyn Read, id: FolderId) -> Result<Folder, KnowledgeError> {
+    read.get(id)?.ok_or_else(|| KnowledgeError::no("folder", &id.to_string()))
+}
+
+/// A folder by its id, its name, or its path such as `Contracts/Leases`.
+///
+/// # Errors
+/// When there is none, or several have that name.
+pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
+    if let Ok(id) = said.trim().parse::<FolderId>() {
+        return folder_by_id(read, id);
+    }
+    let tree = Tree::read(read)?;
+    let wanted = said.trim().trim_matches('/').to_lowercase();
+    let fits = |folder: &&Folder| {
+        folder.name.to_lowercase() == wanted
+            || tree.path(Some(folder.id)).join("/").to_lowercase() == wanted
+    };
+    let mut found = tree.all.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (Some(_), Some(_)) => Err(KnowledgeError::Refused(format!(
+            "several folders are called \"{}\"; name one by its path or id",
+            kernel::text::ellipsis(said.trim(), 60)
+        ))),
+        _ => Err(KnowledgeError::no("folder", said)),
+    }
+}
+
+/// A folder and those above it, itself first.
+///
+/// # Errors
+/// When it is gone.
+pub fn trail(read: &dyn Read, id: FolderId) -> Result<Vec<Folder>, KnowledgeError> {
+    let mut all = vec![folder_by_id(read, id)?];
+    while let Some(parent) = all.last().and_then(|folder| folder.parent) {
+        // Two writers can't make a ring; a ring in the data ends here all the same.
+        if all.iter().any(|folder| folder.id == parent) {
+            break;
+        }
+        all.push(folder_by_id(read, parent)?);
+    }
+    Ok(all)
+}
+
+/// All folders.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    /// By parent and name.
+    pub all: Vec<Folder>,
+}
+
+impl Tree {
+    /// Reads all folders.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        Ok(Self { all: read.scan(BY_PARENT, &Range::all())? })
+    }
+
+    fn get(&self, id: FolderId) -> Option<&Folder> {
+        self.all.iter().find(|folder| folder.id == id)
+    }
+
+    /// The names of a folder and those above it, outermost first.
+    #[must_use]
+    pub fn path(&self, folder: Option<FolderId>) -> Vec<String> {
+        let (mut names, mut at) = (Vec::new(), folder);
+        while let Some(folder) = at.and_then(|id| self.get(id)) {
+            names.push(folder.name.clone());
+            at = folder.parent.filter(|_| names.len() < 64);
+        }
+        names.reverse();
+        names
+    }
+
+    /// A folder and all below it.
+    #[must_use]
+    pub fn with_below(&self, id: FolderId) -> Vec<FolderId> {
+        let mut found = vec![id];
+        let mut at = 0;
+        while let Some(parent) = found.get(at).copied() {
+            let below = self.all.iter().filter(|folder| folder.parent == Some(parent));
+            let new: Vec<FolderId> =
+                below.map(|folder| folder.id).filter(|id| !found.contains(id)).collect();
+            found.extend(new);
+            at += 1;
+        }
+        found
+    }
+
+    /// The folders in the order of a tree, each with how deep it lies.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(&Folder, usize)> {
+        let mut children: HashMap<Option<FolderId>, Vec<&Folder>> = HashMap::new();
+        for folder in &self.all {
+            children.entry(folder.parent).or_default().push(folder);
+        }
+        let mut ordered = Vec::with_capacity(self.all.len());
+        let mut open: Vec<(&Folder, usize)> = Vec::new();
+        let push = |parent, depth, open: &mut Vec<_>| {
+            let below = children.get(&parent).into_iter().flatten();
+            open.extend(below.rev().map(|folder| (*folder, depth)));
+        };
+        push(None, 0, &mut open);
+        while let Some((folder, depth)) = open.pop() {
+            ordered.push((folder, depth));
+            push(Some(folder.id), depth + 1, &mut open);
+        }
+        ordered
+    }
+}

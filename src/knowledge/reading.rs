@@ -1,0 +1,155 @@
+//! Reads the words in files: one file at a time in the whole program, in a worker that begins with each workspace.
+
+use std::time::Duration;
+
+use app::Ws;
+use extract::{Extracted, Limits, Refused, State};
+use kernel::{Actor, Cause, Part};
+use store::{Range, ReadExt as _, StoreError};
+use tokio::sync::Semaphore;
+
+use crate::error::KnowledgeError;
+use crate::model::{FileBody, Item, KnowledgeId, READING_WAITS, Reading, ReadingState, Text};
+use crate::passages::PAGE_END;
+use crate::rules;
+
+/// Who reads.
+const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
+/// How long to wait when the store or the disk refuses.
+const REFUSED: Duration = Duration::from_secs(5);
+/// One file is read at a time, however many workspaces there are: each may take much memory.
+static TURN: Semaphore = Semaphore::const_new(1);
+
+/// Begins to read the files of a workspace.
+pub fn begin(ws: &Ws) {
+    let own = ws.clone();
+    ws.spawn("file reading", async move { keep_up(&own).await });
+}
+
+async fn keep_up(ws: &Ws) {
+    let halt = ws.halt();
+    let mut feed = ws.store.watch();
+    loop {
+        // Looked at before the work, so that what comes meanwhile is heard.
+        feed.borrow_and_update();
+        match next(ws).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "files of {} have to wait to be read", ws.slug);
+                tokio::select! {
+                    () = tokio::time::sleep(REFUSED) => continue,
+                    () = halt.cancelled() => return,
+                }
+            }
+        }
+        tokio::select! {
+            changed = feed.changed() => if changed.is_err() { return },
+            () = halt.cancelled() => return,
+        }
+    }
+}
+
+/// Reads one file; says whether there was one.
+async fn next(ws: &Ws) -> Result<bool, StoreError> {
+    let waiting = |snap: &store::Snap<'_>| {
+        snap.ids::<Reading>(READING_WAITS, &Range::all().limit(1)).map(|ids| ids.first().copied())
+    };
+    let Some(id) = ws.read(waiting)? else { return Ok(false) };
+    let Ok(_turn) = TURN.acquire().await else { return Ok(false) };
+    if !ws.write(&BY, move |tx| rules::begin_reading(tx, id)).await? {
+        return Ok(true);
+    }
+    let read = ws.look(move |ws| Ok::<_, StoreError>(read(ws, id))).await?;
+    if let Some(read) = read {
+        ws.write(&BY, move |tx| rules::read_of(tx, read)).await?;
+    }
+    Ok(true)
+}
+
+/// What stands in the file of an item; nothing when the item is gone, or the disk refuses for now.
+fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
+    let item: Option<Item> = ws.read(|snap| snap.get(id)).unwrap_or_else(|error: StoreError| {
+        tracing::warn!(%error, item = %id, "a file is not read");
+        None
+    });
+    let file = item?.file?;
+    let blank = Reading::new(id, ws.app.clock.now());
+    let failed = |why: String| Some(Reading { state: ReadingState::Failed(why), ..blank.clone() });
+    match of_file(ws, &file) {
+        Ok(found) => match Text::keep(&ws.blobs, joined(&found)) {
+            Ok(text) => Some(Reading {
+                state: if found.state == State::NoText {
+                    ReadingState::NoText
+                } else {
+                    ReadingState::Done
+                },
+                text,
+                pages: found.pages,
+                cut: found.state == State::Cut,
+                ..blank
+            }),
+            Err(error) => failed(format!("The words could not be kept: {error}.")),
+        },
+        Err(KnowledgeError::Refused(why)) => failed(why),
+        Err(error) => failed(web::form::sentence(&error.to_string())),
+    }
+}
+
+/// What stands in a file.
+///
+/// # Errors
+/// When it is not there, locked, broken or too large.
+pub fn of_file(ws: &Ws, file: &FileBody) -> Result<Extracted, KnowledgeError> {
+    let limits = Limits::default();
+    let most = limits.input as u64;
+    if most < file.size {
+        return Err(refused(&Refused::TooLarge));
+    }
+    let bytes = ws.blobs.get(file.blob, most).map_err(|error| KnowledgeError::disk(&error))?;
+    extract::extract(&bytes, &file.name, &limits).map_err(|error| refused(&error))
+}
+
+fn refused(error: &Refused) -> KnowledgeError {
+    KnowledgeError::Refused(web::form::sentence(&error.to_string()))
+}
+
+/// The parts in one text, each page in its place: a page without words is empty.
+fn joined(found: &Extracted) -> String {
+    let mut text = String::new();
+    let mut page = 1;
+    for part in &found.parts {
+        if let Some(at) = part.page {
+            // A file that counts its pages oddly does not fill the disk with empty ones.
+            while page < at.min(20_000) {
+                text.push(PAGE_END);
+                page += 1;
+            }
+        }
+        if !text.is_empty() && !text.ends_with(PAGE_END) {
+            text.push_str("\n\n");
+        }
+        text.push_str(&part.text.replace(PAGE_END, " "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use extract::{Extracted, Kind, Part, State};
+
+    #[test]
+    fn each_page_stands_in_its_place() {
+        let part = |page, text: &str| Part { page, text: text.to_owned() };
+        let found = Extracted {
+            kind: Kind::Pdf,
+            title: None,
+            parts: vec![part(Some(1), "one"), part(Some(3), "three"), part(Some(3), "more")],
+            pages: Some(3),
+            state: State::Text,
+            notes: Vec::new(),
+        };
+        assert_eq!(super::joined(&found), "one\u{c}\u{c}three\n\nmore");
+    }
+}

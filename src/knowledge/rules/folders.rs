@@ -1,0 +1,144 @@
+//! Folders: made, changed, removed.
+
+use kernel::RowAct;
+use kernel::key::KeyBuf;
+use kernel::text::one_line;
+use store::{Range, ReadExt as _, WriteTx};
+
+use super::items::MAX_ICON;
+use crate::cards::{FOLDER, ITEM};
+use crate::error::KnowledgeError;
+use crate::model::{BY_FOLDER, BY_PARENT, Folder, FolderId, Item, place_key};
+use crate::queries;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 80;
+/// The most folders of a workspace.
+const MOST: usize = 2_000;
+
+/// What is to change in a folder; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct FolderPatch {
+    /// What it is called.
+    pub name: Option<String>,
+    /// One emoji, or nothing.
+    pub icon: Option<String>,
+    /// The folder that it is to lie in; nothing for the top.
+    pub parent: Option<Option<FolderId>>,
+}
+
+/// Makes a folder.
+///
+/// # Errors
+/// When the name is taken there, the parent is gone, or there are enough.
+pub fn make_folder(tx: &mut WriteTx<'_>, patch: FolderPatch) -> Result<Folder, KnowledgeError> {
+    if MOST <= tx.len(BY_PARENT, &Range::all())? {
+        return Err(KnowledgeError::Refused(format!("there are {MOST} folders already")));
+    }
+    let now = tx.now();
+    let made = Folder {
+        id: tx.new_id(),
+        parent: None,
+        name: String::new(),
+        icon: String::new(),
+        created_at: now,
+        updated_at: now,
+    };
+    let made = checked(tx, made, patch)?;
+    tx.put(&made)?;
+    tx.emit(FOLDER.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
+/// Changes a folder.
+///
+/// # Errors
+/// When it is gone, the name is taken there, or it would lie in itself.
+pub fn change_folder(
+    tx: &mut WriteTx<'_>,
+    id: FolderId,
+    patch: FolderPatch,
+) -> Result<Folder, KnowledgeError> {
+    let old = queries::folder_by_id(tx, id)?;
+    let mut new = checked(tx, old.clone(), patch)?;
+    if new == old {
+        return Ok(old);
+    }
+    new.updated_at = tx.now();
+    tx.put(&new)?;
+    tx.emit(FOLDER.changed(&old, &new));
+    Ok(new)
+}
+
+/// Removes a folder. Items and folders in it move up a level. Returns it and how many items moved.
+///
+/// # Errors
+/// When it is gone, or a folder in it has the name of one a level up.
+pub fn remove_folder(
+    tx: &mut WriteTx<'_>,
+    id: FolderId,
+) -> Result<(Folder, usize), KnowledgeError> {
+    let old = queries::folder_by_id(tx, id)?;
+    let below: Vec<Folder> = tx.scan(BY_PARENT, &Range::prefix(place_key(Some(id), None)))?;
+    let items: Vec<Item> = tx.scan(BY_FOLDER, &Range::prefix(KeyBuf::of(&id)))?;
+    for folder in below {
+        if folder.name.to_lowercase() == old.name.to_lowercase() {
+            // It takes the place of the one that goes.
+            continue;
+        }
+        change_folder(
+            tx,
+            folder.id,
+            FolderPatch { parent: Some(old.parent), ..FolderPatch::default() },
+        )?;
+    }
+    let moved = items.len();
+    for item in items {
+        let new = Item { folder: old.parent, ..item.clone() };
+        tx.put(&new)?;
+        tx.emit(ITEM.changed(&item, &new));
+    }
+    let namesake: Vec<Folder> = tx.scan(BY_PARENT, &Range::prefix(place_key(Some(id), None)))?;
+    for folder in namesake {
+        // Its name is free only when this one is out of the way.
+        let away = Folder { name: format!("{} (old)", old.name), ..old.clone() };
+        tx.put(&away)?;
+        tx.put(&Folder { parent: old.parent, updated_at: tx.now(), ..folder })?;
+    }
+    tx.delete::<Folder>(id)?;
+    tx.emit(FOLDER.event(&id, RowAct::Deleted));
+    Ok((old, moved))
+}
+
+fn checked(tx: &WriteTx<'_>, old: Folder, patch: FolderPatch) -> Result<Folder, KnowledgeError> {
+    let name = patch.name.map_or(old.name.clone(), |name| one_line(&name).trim().to_owned());
+    let new = Folder {
+        name,
+        icon: patch.icon.map_or(old.icon.clone(), |icon| one_line(&icon).trim().to_owned()),
+        parent: patch.parent.unwrap_or(old.parent),
+        ..old
+    };
+    if new.name.is_empty() {
+        return Err(KnowledgeError::field("name", "Give the folder a name."));
+    }
+    if MAX_NAME < new.name.chars().count() {
+        let words = format!("A folder's name has at most {MAX_NAME} characters.");
+        return Err(KnowledgeError::field("name", words));
+    }
+    if MAX_ICON < new.icon.chars().count() {
+        return Err(KnowledgeError::field("icon", "One emoji, please."));
+    }
+    if let Some(parent) = new.parent {
+        let above = queries::trail(tx, parent)?;
+        if above.iter().any(|folder| folder.id == new.id) {
+            return Err(KnowledgeError::field("parent", "A folder can't lie in itself."));
+        }
+    }
+    let key = place_key(new.parent, Some(&new.name));
+    let taken = tx.find::<Folder>(BY_PARENT, &key)?.is_some_and(|there| there.id != new.id);
+    if taken {
+        let words = format!("There is a folder \"{}\" here already.", new.name);
+        return Err(KnowledgeError::field("name", words));
+    }
+    Ok(new)
+}

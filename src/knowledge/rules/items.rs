@@ -1,0 +1,326 @@
+//! Items: made, changed, removed. Only a person lets every agent read an item; an agent writes what is its own.
+
+use features::agents::model::Agent;
+use kernel::text::one_line;
+use kernel::{Actor, AgentId, FieldError, RowAct};
+use store::{ReadExt as _, WriteTx};
+
+use tool::merge::{self, Merged};
+
+use crate::cards::{BODY, ITEM};
+use crate::error::KnowledgeError;
+use crate::links;
+use crate::model::{
+    Body, FileBody, FolderId, Item, ItemKind, KnowledgeId, LARGEST, Reading, Scope, Text,
+};
+use crate::queries;
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 500;
+/// The longest emoji, in characters: some are made of many.
+pub(super) const MAX_ICON: usize = 12;
+/// The longest tag, in characters, and the most of them.
+const MAX_TAG: usize = 64;
+const MAX_TAGS: usize = 50;
+/// The most agents that an item is for.
+const MAX_AGENTS: usize = 50;
+/// The longest reason, in characters.
+pub(super) const MAX_REASON: usize = 200;
+
+/// An item to be made.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// Its kind.
+    pub kind: ItemKind,
+    /// What it is called; "Untitled" when that is empty.
+    pub title: String,
+    /// Its words, of a page or a skill.
+    pub text: Text,
+    /// The names that its words lead to, as [`links::names`] finds them.
+    pub links: Vec<String>,
+    /// Why it is made, in a line.
+    pub reason: String,
+    /// Its file, of a file alone.
+    pub file: Option<FileBody>,
+    /// The rest.
+    pub patch: Patch,
+}
+
+/// What is to change in an item; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// What it is called.
+    pub title: Option<String>,
+    /// One emoji, or nothing.
+    pub icon: Option<String>,
+    /// Where it lies; nothing for no folder.
+    pub folder: Option<Option<FolderId>>,
+    /// Who has it in front of them.
+    pub scope: Option<Scope>,
+    /// The chosen agents.
+    pub agents: Option<Vec<AgentId>>,
+    /// Whether all of it stands in the start-up context; nothing lets HQ choose.
+    pub full: Option<Option<bool>>,
+    /// Its tags.
+    pub tags: Option<Vec<String>>,
+    /// Whether it is out of the way.
+    pub archived: Option<bool>,
+}
+
+/// Makes an item.
+///
+/// # Errors
+/// When the input is wrong, or an agent asks for more than it may.
+pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError> {
+    let (by, now) = (tx.by(), tx.now());
+    if LARGEST < new.text.len() {
+        return Err(too_long());
+    }
+    if new.kind.is_written() == new.file.is_some() {
+        return Err(KnowledgeError::field("kind", "A file comes as a file, and a page as words."));
+    }
+    let mut patch = new.patch;
+    patch.title = Some(new.title);
+    // What an agent makes for itself is for itself.
+    if let (Some(agent), Some(Scope::Agent), None) = (by.agent(), patch.scope, &patch.agents) {
+        patch.agents = Some(vec![agent]);
+    }
+    let made = Item {
+        id: tx.new_id(),
+        kind: new.kind,
+        title: String::new(),
+        icon: String::new(),
+        folder: None,
+        scope: Scope::Library,
+        agents: Vec::new(),
+        full: None,
+        tags: Vec::new(),
+        file: new.file,
+        by,
+        edited_by: by,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    };
+    let made = checked(tx, &made, patch)?;
+    tx.put(&made)?;
+    if made.kind.is_written() {
+        tx.put(&Body {
+            item: made.id,
+            text: new.text,
+            n: 1,
+            by,
+            cause: tx.cause(),
+            reason: reason(&new.reason)?,
+            links: links::resolved(tx, &new.links, &[])?,
+            begun_at: now,
+            written_at: now,
+        })?;
+        tx.emit(BODY.event(&made.id, RowAct::Created));
+    } else {
+        tx.put(&Reading::new(made.id, now))?;
+    }
+    tx.emit(ITEM.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
+/// Changes an item.
+///
+/// # Errors
+/// When it is gone, the input is wrong, or an agent may not write it.
+pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Item, KnowledgeError> {
+    let old = queries::item_by_id(tx, id)?;
+    may_write(&old, tx.by())?;
+    if old.archived_at.is_some() && patch.archived != Some(false) {
+        return Err(KnowledgeError::Archived(old.title));
+    }
+    let mut new = checked(tx, &old, patch)?;
+    if new == old {
+        return Ok(old);
+    }
+    (new.updated_at, new.edited_by) = (tx.now(), tx.by());
+    tx.put(&new)?;
+    tx.emit(ITEM.changed(&old, &new));
+    Ok(new)
+}
+
+/// The title that an item gets: what somebody wrote, beginning with what they read. None when it stays.
+///
+/// # Errors
+/// [`KnowledgeError::Clash`] when somebody else gave it another one meanwhile.
+pub fn title_over(
+    tx: &WriteTx<'_>,
+    id: KnowledgeId,
+    mine: Option<String>,
+    base: Option<String>,
+) -> Result<Option<String>, KnowledgeError> {
+    let (Some(mine), Some(base)) = (&mine, base) else { return Ok(mine) };
+    let now = queries::item_by_id(tx, id)?.title;
+    if *mine == base {
+        return Ok(None);
+    }
+    match merge::lines(&base, mine, &now) {
+        Merged::Clean(title) => Ok(Some(title)),
+        Merged::Clash(clash) => Err(KnowledgeError::Clash(Box::new(clash))),
+    }
+}
+
+/// Removes an item with its words and versions. An undo brings all of it back.
+///
+/// # Errors
+/// When it is gone, or an agent wants it.
+pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
+    let old = queries::item_by_id(tx, id)?;
+    if tx.by().agent().is_some() {
+        return Err(KnowledgeError::NotYours("only a person deletes an item".to_owned()));
+    }
+    tx.delete::<Item>(id)?;
+    if old.kind.is_written() {
+        tx.emit(BODY.event(&id, RowAct::Deleted));
+    }
+    tx.emit(ITEM.event(&id, RowAct::Deleted));
+    Ok(old)
+}
+
+/// Whether somebody may write an item: a person each, an agent what is for it, and what it made itself.
+///
+/// # Errors
+/// When an agent may not.
+pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
+    let Some(agent) = by.agent() else { return Ok(()) };
+    let own = match item.scope {
+        Scope::Agent => item.agents.contains(&agent),
+        Scope::Library => item.by.agent() == Some(agent),
+        Scope::Workspace => false,
+    };
+    if own {
+        return Ok(());
+    }
+    let why = match item.scope {
+        Scope::Workspace => "every agent reads it when it starts, so only a person changes it",
+        Scope::Library => "somebody else wrote it",
+        Scope::Agent => "it is for other agents",
+    };
+    Err(KnowledgeError::NotYours(format!(
+        "you can't change \"{}\": {why}. Say in a comment on your task what should change",
+        item.title
+    )))
+}
+
+/// A reason as it is kept.
+pub(super) fn reason(said: &str) -> Result<String, KnowledgeError> {
+    let said = one_line(said).trim().to_owned();
+    if MAX_REASON < said.chars().count() {
+        let words = format!("A reason has at most {MAX_REASON} characters.");
+        return Err(KnowledgeError::field("reason", words));
+    }
+    Ok(said)
+}
+
+/// A text is longer than an item may have.
+pub(crate) fn too_long() -> KnowledgeError {
+    KnowledgeError::field("text", "An item has at most 256 KB of text. Make several of it.")
+}
+
+fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item, KnowledgeError> {
+    let mut wrong = Vec::new();
+    let mut new = old.clone();
+    if let Some(title) = patch.title {
+        let title = one_line(&title).trim().to_owned();
+        new.title = if title.is_empty() { "Untitled".to_owned() } else { title };
+        if MAX_TITLE < new.title.chars().count() {
+            let words = format!("A title has at most {MAX_TITLE} characters.");
+            wrong.push(FieldError::new("title", words));
+        }
+    }
+    if let Some(icon) = patch.icon {
+        new.icon = one_line(&icon).trim().to_owned();
+        if MAX_ICON < new.icon.chars().count() {
+            wrong.push(FieldError::new("icon", "One emoji, please."));
+        }
+    }
+    if let Some(folder) = patch.folder {
+        new.folder = folder;
+        if let Some(folder) = folder {
+            queries::folder_by_id(tx, folder)?;
+        }
+    }
+    if let Some(tags) = patch.tags {
+        new.tags = tidy(tags);
+        if MAX_TAGS < new.tags.len() || new.tags.iter().any(|tag| MAX_TAG < tag.chars().count()) {
+            let words = format!("At most {MAX_TAGS} tags of {MAX_TAG} characters each.");
+            wrong.push(FieldError::new("tags", words));
+        }
+    }
+    if let Some(archived) = patch.archived {
+        new.archived_at = match archived {
+            true => old.archived_at.or(Some(tx.now())),
+            false => None,
+        };
+    }
+    if let Some(full) = patch.full {
+        new.full = full;
+    }
+    readers(tx, (old, &mut new), (patch.scope, patch.agents), &mut wrong)?;
+    if wrong.is_empty() { Ok(new) } else { Err(KnowledgeError::Invalid(wrong)) }
+}
+
+/// Who is to have it in front of them.
+fn readers(
+    tx: &WriteTx<'_>,
+    (old, new): (&Item, &mut Item),
+    (scope, agents): (Option<Scope>, Option<Vec<AgentId>>),
+    wrong: &mut Vec<FieldError>,
+) -> Result<(), KnowledgeError> {
+    let asked = scope.is_some() || agents.is_some();
+    new.scope = scope.unwrap_or(old.scope);
+    new.agents = agents.unwrap_or_else(|| old.agents.clone());
+    new.agents.sort();
+    new.agents.dedup();
+    if new.scope != Scope::Agent {
+        new.agents.clear();
+    }
+    if let Some(by) = tx.by().agent() {
+        if new.scope == Scope::Workspace && old.scope != Scope::Workspace {
+            return Err(KnowledgeError::NotYours(
+                "only a person lets every agent read an item; make it \"library\" or \"agent\""
+                    .to_owned(),
+            ));
+        }
+        if new.full != old.full {
+            let words = "only a person chooses what stands in full at the start of work";
+            return Err(KnowledgeError::NotYours(words.to_owned()));
+        }
+        if new.scope == Scope::Agent && new.agents != old.agents && new.agents != [by] {
+            let words = "you can make an item for yourself or for the library, not for others";
+            return Err(KnowledgeError::NotYours(words.to_owned()));
+        }
+    }
+    if asked && new.scope == Scope::Agent && new.agents.is_empty() {
+        wrong.push(FieldError::new("agents", "Choose at least one agent."));
+    }
+    if MAX_AGENTS < new.agents.len() {
+        let words = format!("At most {MAX_AGENTS} agents; for more, let every agent read it.");
+        wrong.push(FieldError::new("agents", words));
+    }
+    for agent in new.agents.iter().filter(|agent| !old.agents.contains(agent)) {
+        let there = tx.get::<Agent>(*agent)?;
+        if there.is_none_or(|agent| agent.archived_at.is_some()) {
+            wrong.push(FieldError::new("agents", "One of these agents is not here any more."));
+        }
+    }
+    Ok(())
+}
+
+/// Tags as they are kept: in a line, none twice.
+fn tidy(tags: Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for tag in tags {
+        let tag = one_line(&tag).trim().trim_start_matches('#').to_owned();
+        let known = all.iter().any(|one| one.to_lowercase() == tag.to_lowercase());
+        if !tag.is_empty() && !known {
+            all.push(tag);
+        }
+    }
+    all
+}

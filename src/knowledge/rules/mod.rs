@@ -1,0 +1,12 @@
+//! All writes to knowledge.
+
+mod folders;
+mod items;
+mod read;
+mod words;
+
+pub use folders::{FolderPatch, change_folder, make_folder, remove_folder};
+pub(crate) use items::too_long;
+pub use items::{NewItem, Patch, change, create, may_write, remove, title_over};
+pub use read::{begin_reading, read_again, read_of};
+pub use words::write;

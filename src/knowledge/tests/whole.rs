@@ -1,0 +1,311 @@
+//! Knowledge as people, programs and agents use it.
+
+use std::time::Duration;
+
+use kernel::Outcome;
+use serde_json::{Value, json};
+use support::hq::{Person, Reply, TestHq};
+use support::model::Turn;
+use support::office::Office;
+
+const HERE: &str = "/w/marlow-cargo";
+const LEASE: &str = "# Lease terms\n\nWhat a customer signs.\n\n## Deposit\n\nCustomers pay a deposit of one monthly \
+     rate per bike.\n\n## Return\n\nIt is returned within ten days after the bike is back.\n";
+
+async fn made(api: &Person, path: &str, body: Value) -> Value {
+    let made = api.post(&format!("/api/v1/{path}"), &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
+}
+
+async fn patched(api: &Person, path: &str, body: Value) -> Reply {
+    api.json("PATCH", &format!("/api/v1/{path}"), &body).await
+}
+
+async fn found(api: &Person, query: &str) -> Value {
+    let found = api.get(&format!("/api/v1/knowledge?{query}")).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    found.json()
+}
+
+async fn titles(api: &Person, query: &str) -> Vec<String> {
+    let items = found(api, query).await["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect()
+}
+
+/// A file that was put in, once its words are read.
+async fn read(api: &Person, (name, bytes): (&str, &[u8])) -> Value {
+    let path = format!("/api/v1/knowledge/files?name={name}");
+    let sent = api.bytes("POST", &path, "application/octet-stream", bytes.to_vec()).await;
+    assert_eq!(sent.status, 201, "{}", sent.text);
+    let at = format!("/api/v1/knowledge/{}", id(&sent.json()));
+    loop {
+        let now = api.get(&at).await.json();
+        if now["file"]["reading"] != "waiting" {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_versions() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let folder = made(&api, "knowledge/folders", json!({ "name": "Contracts" })).await;
+    let below =
+        made(&api, "knowledge/folders", json!({ "name": "Leases", "parent": "Contracts" })).await;
+    assert_eq!(below["path"], "Contracts/Leases");
+    let body = json!({ "title": "Lease terms", "text": LEASE, "folder": "Contracts/Leases", "tags": ["lease", "Lease", " "] });
+    let page = made(&api, "knowledge", body).await;
+    assert_eq!((&page["scope"], &page["version"]), (&json!("library"), &json!(1)));
+    assert_eq!(page["tags"], json!(["lease"]));
+    made(&api, "knowledge", json!({ "title": "Price sheet", "text": "A bike costs 89." })).await;
+
+    let hits = found(&api, "q=deposit%20rate").await;
+    assert_eq!(hits["items"][0]["title"], "Lease terms", "{hits}");
+    let passage = &hits["items"][0]["passages"][0];
+    assert!(passage["text"].as_str().is_some_and(|text| text.contains("deposit of one")));
+    let (from, to) = (passage["from"].as_u64().unwrap_or(0), passage["to"].as_u64().unwrap_or(0));
+    assert!(LEASE[from as usize..to as usize].contains("deposit of one"), "offsets: {passage}");
+    assert_eq!(titles(&api, "q=deposit&folder=Contracts").await, ["Lease terms"]);
+    assert!(titles(&api, "q=deposit&kind=skill").await.is_empty());
+    assert_eq!(titles(&api, "tag=LEASE").await, ["Lease terms"]);
+
+    // Another hand: what stood there becomes a version. The same hand a moment later: it does not.
+    let at = format!("knowledge/{}", id(&page));
+    let changed = LEASE.replace("ten days", "five days");
+    let done =
+        patched(&api, &at, json!({ "text": changed, "base": LEASE, "reason": "shorter" })).await;
+    assert_eq!((done.status.as_u16(), &done.json()["version"]), (200, &json!(2)), "{}", done.text);
+    let again = changed.replace("five days", "three days");
+    let done =
+        patched(&api, &at, json!({ "text": again, "base": changed, "reason": "shorter" })).await;
+    assert_eq!(done.json()["version"], 2, "{}", done.text);
+    // Somebody who read the first version and changed another line: both stand.
+    let other = LEASE.replace("What a customer signs.", "What customers sign.");
+    let done = patched(&api, &at, json!({ "text": other, "base": LEASE })).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let text = done.json()["text"].as_str().unwrap_or_default().to_owned();
+    assert!(text.contains("What customers sign.") && text.contains("three days"), "{text}");
+    // The same line: nobody's words go over another's.
+    let clash = LEASE.replace("ten days", "nine days");
+    let refused = patched(&api, &at, json!({ "text": clash, "base": LEASE })).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["code"].as_str()),
+        (409, Some("text_clash"))
+    );
+    assert_eq!(titles(&api, "q=three").await, ["Lease terms"], "found by what stands now");
+    assert!(titles(&api, "q=ten").await.is_empty());
+
+    let versions = api.get(&format!("/api/v1/{at}/versions")).await.json();
+    assert_eq!(versions["items"].as_array().map(Vec::len), Some(3), "{versions}");
+    let back = api.post(&format!("/api/v1/{at}/versions/1/restore"), &json!({})).await;
+    assert_eq!(back.json()["text"], LEASE, "{}", back.text);
+    assert_eq!(back.json()["version"], 4);
+
+    let owner = hq.owner();
+    let shown = owner.get(&format!("{HERE}/{at}")).await;
+    for words in ["Deposit", "Version 1 restored", "On this page", "Contracts"] {
+        assert!(shown.text.contains(words), "{words}: {}", shown.text);
+    }
+    let compared = owner.get(&format!("{HERE}/{at}/versions/2")).await;
+    assert!(compared.text.contains("<ins>It is returned within three days"), "{}", compared.text);
+
+    // A folder goes: what lies in it moves up.
+    assert_eq!(api.call("DELETE", "/api/v1/knowledge/folders/Leases").await.status, 204);
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert_eq!(now["folder"], folder["id"], "{now}");
+
+    assert_eq!(patched(&api, &at, json!({ "archived": true })).await.status, 200);
+    assert!(titles(&api, "q=deposit").await.is_empty());
+    assert_eq!(patched(&api, &at, json!({ "text": "x" })).await.status, 409);
+    assert_eq!(api.call("DELETE", &format!("/api/v1/{at}")).await.status, 204);
+    let history = api.get(&format!("/api/v1/history/knowledge_items/{}", id(&page))).await.json();
+    let seq = history["items"][0]["seq"].clone();
+    let back = api.post("/api/v1/undo", &json!({ "entry": seq })).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert_eq!((&now["text"], &now["archived"]), (&json!(LEASE), &json!(true)));
+    let versions = api.get(&format!("/api/v1/{at}/versions")).await.json();
+    assert_eq!(versions["items"].as_array().map(Vec::len), Some(4), "{versions}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_is_refused_in_words_and_loses_nothing() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let page = made(&api, "knowledge", json!({ "title": "", "text": "x" })).await;
+    assert_eq!(page["title"], "Untitled");
+    for (body, says) in [
+        (json!({ "title": "x".repeat(501) }), "at most 500 characters"),
+        (json!({ "title": "x", "text": "y".repeat(256 * 1024 + 1) }), "at most 256 KB"),
+        (json!({ "title": "x", "scope": "agent" }), "Choose at least one agent"),
+        (json!({ "title": "x", "kind": "file" }), "A file comes as a file"),
+        (json!({ "title": "x", "icon": "far too long for it" }), "One emoji"),
+        (json!({ "title": "x", "tags": vec!["t".repeat(65)] }), "64 characters"),
+    ] {
+        let refused = api.post("/api/v1/knowledge", &body).await;
+        assert_eq!(refused.status, 422, "{says}: {}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
+    for path in ["knowledge/nothing", "knowledge?folder=nowhere"] {
+        assert_eq!(api.get(&format!("/api/v1/{path}")).await.status, 404, "{path}");
+    }
+    let top = made(&api, "knowledge/folders", json!({ "name": "Top" })).await;
+    made(&api, "knowledge/folders", json!({ "name": "Below", "parent": "Top" })).await;
+    let ring = patched(&api, "knowledge/folders/Top", json!({ "parent": "Below" })).await;
+    assert!(ring.status == 422 && ring.text.contains("can't lie in itself"), "{}", ring.text);
+    let twice = api.post("/api/v1/knowledge/folders", &json!({ "name": "top" })).await;
+    assert!(twice.status == 422 && twice.text.contains("already"), "{}", twice.text);
+    // A folder that holds one of its own name.
+    made(&api, "knowledge/folders", json!({ "name": "top", "parent": id(&top) })).await;
+    let path = format!("/api/v1/knowledge/folders/{}", id(&top));
+    assert_eq!(api.call("DELETE", &path).await.status, 204);
+    let folders = api.get("/api/v1/knowledge/folders").await.json();
+    let names: Vec<&str> = folders["items"]
+        .as_array()
+        .expect("folders")
+        .iter()
+        .map(|one| one["path"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(names, ["Below", "top"], "{folders}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let pdf = read(&api, ("prices.pdf", support::PDF_WITH_WORDS)).await;
+    assert_eq!((&pdf["kind"], &pdf["file"]["reading"]), (&json!("file"), &json!("done")), "{pdf}");
+    let hits = found(&api, "q=mango").await;
+    assert_eq!(hits["items"][0]["title"], "prices.pdf", "{hits}");
+    assert_eq!(
+        hits["items"][0]["passages"][0]["text"].as_str().map(|t| t.contains("Mango 3 EUR")),
+        Some(true)
+    );
+    let docx = include_bytes!("../../extract/tests/files/pandoc.docx");
+    let docx = read(&api, ("notes.docx", docx)).await;
+    assert_eq!(docx["file"]["reading"], "done", "{docx}");
+    let html = b"<html><head><title>t</title></head><body><h1>Harbour</h1><p>Tide at noon.</p><script>no()</script></body></html>";
+    read(&api, ("tide.html", html)).await;
+    assert_eq!(titles(&api, "q=tide%20noon").await, ["tide.html"]);
+    assert!(titles(&api, "q=script").await.is_empty());
+    let page = read(&api, ("how-we_work.md", b"# Work\n\nSlowly.")).await;
+    assert_eq!((&page["kind"], &page["title"]), (&json!("page"), &json!("how we work")));
+    let picture = read(&api, ("dot.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")).await;
+    assert_eq!(picture["file"]["reading"], "no_text", "{picture}");
+    let broken = read(&api, ("broken.pdf", b"%PDF-1.7\nnothing else")).await;
+    assert_eq!(broken["file"]["reading"], "failed", "{broken}");
+    assert!(broken["file"]["problem"].as_str().is_some_and(|why| why.ends_with('.')), "{broken}");
+    let shown = hq.owner().get(&format!("{HERE}/knowledge/{}", id(&pdf))).await;
+    assert!(shown.text.contains("Mango 3 EUR"), "{}", shown.text);
+    let list = hq.owner().get(&format!("{HERE}/knowledge?q=mango")).await;
+    assert!(list.text.contains("<mark>Mango</mark>"), "{}", list.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_theirs() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
+    let api = office.hq.api().await;
+    let every =
+        json!({ "title": "House rules", "text": "Answer within a day.", "scope": "workspace" });
+    let every = made(&api, "knowledge", every).await;
+    let own = json!({ "title": "Secret plan", "text": "Only Otto knows the cobalt harbour.", "scope": "agent", "agents": ["otto"] });
+    let own = made(&api, "knowledge", own).await;
+    let lease = made(&api, "knowledge", json!({ "title": "Lease terms", "text": LEASE })).await;
+
+    let turn = Turn::call("knowledge_search", json!({ "query": "deposit rate" }))
+        .and_call("knowledge_search", json!({ "query": "cobalt harbour" }))
+        .and_call("knowledge_read", json!({ "item": id(&own) }))
+        .and_call("knowledge_read", json!({ "item": "Lease terms" }))
+        .and_call("page_update", json!({ "item": "Lease terms", "edits": [{ "old": "ten days", "new": "two days" }] }))
+        .and_call("page_update", json!({ "item": "House rules", "text": "Obey me." }))
+        .and_call("page_create", json!({ "title": "Notes", "text": "See [[Lease terms#Deposit]].", "tags": ["ada"] }))
+        .and_call("page_create", json!({ "title": "All", "text": "x", "scope": "workspace" }))
+        .and_call("skill_save", json!({ "title": "Answer a deposit question", "text": "1. Search.", "reason": "asked twice" }));
+    office.model.push(turn);
+    let run = office.say(&ada, "What is the deposit?").await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    let results: Vec<String> = office.results(run).into_iter().map(|result| result.2).collect();
+    assert_eq!(results.len(), 9, "{results:?}");
+    assert!(results[0].contains("[[know:") && results[0].contains("one monthly"), "{}", results[0]);
+    assert!(results[0].contains("EXTERNAL_UNTRUSTED_CONTENT"), "{}", results[0]);
+    assert!(
+        results[1].contains("No evidence"),
+        "another agent's item is not found: {}",
+        results[1]
+    );
+    assert!(!results[2].contains("cobalt"), "nor read by its id: {}", results[2]);
+    assert!(results[3].contains("## Return"), "{}", results[3]);
+    assert!(results[4].contains("somebody else wrote it"), "{}", results[4]);
+    assert!(results[5].contains("every agent reads it"), "{}", results[5]);
+    assert!(results[6].contains("Wrote \"Notes\""), "{}", results[6]);
+    assert!(results[7].contains("only a person"), "{}", results[7]);
+    assert!(results[8].contains("Wrote \"Answer a deposit question\""), "{}", results[8]);
+
+    let told = office.model.requests().first().map(|seen| seen.text());
+    let told = told.unwrap_or_default();
+    assert!(told.contains("Answer within a day."), "{told}");
+    assert!(!told.contains("cobalt"), "{told}");
+    // The page that previews it is the same bytes.
+    let start = api.get("/api/v1/knowledge/context?agent=otto").await.json();
+    assert!(start["text"].as_str().is_some_and(|text| text.contains("cobalt harbour")), "{start}");
+    let mine = found(&api, "kind=skill").await;
+    assert_eq!(mine["items"][0]["agents"], json!(["ada"]), "{mine}");
+    assert_eq!(mine["items"][0]["scope"], "agent");
+
+    // What Ada wrote leads to the lease, by its name and after it is renamed.
+    patched(&api, &format!("knowledge/{}", id(&lease)), json!({ "title": "Terms of lease" })).await;
+    let owner = office.hq.owner();
+    let page = owner.get(&format!("{HERE}/knowledge/{}", id(&lease))).await;
+    assert!(page.text.contains("Linked from") && page.text.contains("Notes"), "{}", page.text);
+    let notes =
+        found(&api, "q=notes").await["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let page = owner.get(&format!("{HERE}/knowledge/{notes}")).await;
+    assert!(page.text.contains(&format!("{}#s", id(&lease))), "{}", page.text);
+
+    // A person sees all of it; an item that is archived stands in front of nobody.
+    assert_eq!(titles(&api, "q=cobalt").await, ["Secret plan"]);
+    patched(&api, &format!("knowledge/{}", id(&every)), json!({ "archived": true })).await;
+    let start = api.get("/api/v1/knowledge/context?agent=ada").await.json();
+    assert!(!start["text"].as_str().unwrap_or_default().contains("within a day"), "{start}");
+    let _ = otto;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_at_the_start_is_named_by_its_title() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    for (title, length) in [("Long", 40_000), ("Short", 400)] {
+        let text = "word ".repeat(length / 5);
+        let body = json!({ "title": title, "text": text, "scope": "workspace" });
+        made(&api, "knowledge", body).await;
+    }
+    let large = "word ".repeat(4_000);
+    made(&api, "knowledge", json!({ "title": "Second", "text": large, "scope": "workspace" }))
+        .await;
+    let start = api.get("/api/v1/knowledge/context").await.json();
+    let told = |title: &str| {
+        let all = start["items"].as_array().expect("items");
+        let one = all.iter().find(|one| one["title"] == title).expect("there");
+        (one["full"] == true, one["demoted"] == true)
+    };
+    assert_eq!(
+        (told("Long"), told("Second"), told("Short")),
+        ((false, true), (true, false), (true, false))
+    );
+    let page = hq.owner().get(&format!("{HERE}/knowledge/context")).await;
+    assert!(page.text.contains("there is no room for all of it"), "{}", page.text);
+    hq.finish().await;
+}

@@ -1,0 +1,105 @@
+//! The words of an item as somebody has written them: what others wrote meanwhile stays, and nobody's words go over
+//! another's unseen.
+
+use app::{Who, Ws};
+use store::ReadExt as _;
+use tool::merge::{self, Merged};
+
+use crate::error::KnowledgeError;
+use crate::links;
+use crate::model::{Body, KnowledgeId, LARGEST, Text};
+use crate::queries;
+use crate::rules;
+
+/// So often a text that others change at the same moment is made one anew.
+const TRIES: usize = 5;
+
+/// Words that were written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What the item should say.
+    pub text: String,
+    /// What it said when the writing began; what stands there now is replaced when this is not known.
+    pub base: Option<String>,
+    /// Why, in a line.
+    pub reason: String,
+}
+
+/// Writes the words of an item. Returns what it says now.
+///
+/// # Errors
+/// [`KnowledgeError::Clash`] when somebody must choose; when the item is archived, or the text too long.
+pub async fn save(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    id: KnowledgeId,
+    written: Written,
+) -> Result<(Body, String), KnowledgeError> {
+    let written = std::sync::Arc::new(written);
+    for _ in 0..TRIES {
+        let own = written.clone();
+        let settled = ws
+            .look(move |ws| {
+                let (now, rev) = ws
+                    .read(|snap| snap.get_rev::<Body>(id))?
+                    .ok_or_else(|| KnowledgeError::no("page", &id.to_string()))?;
+                let now = now.text.read(&ws.blobs).map_err(|e| KnowledgeError::disk(&e))?;
+                let text = settle(&own, &now)?;
+                let kept = Text::keep(&ws.blobs, text.clone());
+                Ok::<_, KnowledgeError>((kept.map_err(|e| KnowledgeError::disk(&e))?, rev, text))
+            })
+            .await?;
+        let (kept, rev, text) = settled;
+        let (why, said) = (written.reason.clone(), links::names(&text));
+        match ws.write(who, move |tx| rules::write(tx, id, (kept, rev), (&why, &said))).await {
+            Err(KnowledgeError::Moved) => {}
+            done => return done.map(|body| (body, text)),
+        }
+    }
+    Err(KnowledgeError::Moved)
+}
+
+/// Puts a former version in the place of what stands now, which becomes a version, too. Returns the item.
+///
+/// # Errors
+/// When there is no such version, or the item is archived.
+pub async fn restore(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    said: &str,
+    n: u32,
+) -> Result<KnowledgeId, KnowledgeError> {
+    let said = said.to_owned();
+    let (id, text) = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let item = queries::item(snap, &said, None)?;
+                let one = queries::version(snap, item.id, n)?
+                    .ok_or_else(|| KnowledgeError::no("version", &n.to_string()))?;
+                let text =
+                    one.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+                Ok::<_, KnowledgeError>((item.id, text))
+            })
+        })
+        .await?;
+    let written = Written { text, base: None, reason: format!("Version {n} restored") };
+    save(ws, who, id, written).await?;
+    Ok(id)
+}
+
+/// What was written, made one with what stands there now.
+fn settle(written: &Written, now: &str) -> Result<String, KnowledgeError> {
+    if LARGEST < written.text.len() {
+        return Err(rules::too_long());
+    }
+    let Some(base) = &written.base else { return Ok(merge::dressed(now, &written.text)) };
+    // Forms send other ends of lines than a text may have.
+    let (base, mine) = (merge::dressed(now, base), merge::dressed(now, &written.text));
+    if base == now {
+        return Ok(mine);
+    }
+    match merge::lines(&base, &mine, now) {
+        Merged::Clean(text) => Ok(text),
+        Merged::Clash(clash) => Err(KnowledgeError::Clash(Box::new(clash))),
+    }
+}
