@@ -127,13 +127,21 @@ fn line(share: &Share) -> String {
     format!("- {title} [{} {id}]{tags}", kind.word())
 }
 
-/// What a prompt says of knowledge to an agent.
+/// How an agent uses what it does not have in front of it.
+const RULE: &str = "knowledge_search finds what is known here and not in front of you. When it finds nothing, say so; \
+                    put the cite of a passage behind what you take from it.";
+
+/// What a prompt says of knowledge to an agent; nothing where nothing is known.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
+    let all: Vec<Item> = read.list(&Range::all())?;
+    if !all.iter().any(|item| item.archived_at.is_none() && item.is_for(agent)) {
+        return Ok(String::new());
+    }
     match of(read, blobs, Some(agent)) {
-        Ok(shares) => Ok(render(&shares)),
+        Ok(shares) => Ok(format!("{}\n\n{RULE}", render(&shares)).trim().to_owned()),
         Err(KnowledgeError::Store(error)) => Err(error),
         Err(other) => Err(StoreError::Failed(other.to_string())),
     }

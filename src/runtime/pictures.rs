@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use providers::error::{ErrorClass, ProviderError};
 use providers::model::Part;
-use tool::{pdf, picture, untrusted};
+use tool::{document, picture, untrusted};
 
 use super::history::MAX_FILE_TEXT;
 use super::turn::Turn;
@@ -142,7 +142,7 @@ impl Turn {
         let all = self.talk.journal.history.documents();
         let any = !all.is_empty();
         for (place, name, data) in all {
-            let read = tokio::task::spawn_blocking(move || pdf::words(&data, MAX_FILE_TEXT));
+            let read = tokio::task::spawn_blocking(move || document::words(&data, MAX_FILE_TEXT));
             let read = tokio::select! {
                 read = tokio::time::timeout(PATIENCE, read) => match read {
                     Ok(Ok(read)) => read,
@@ -161,12 +161,12 @@ impl Turn {
 }
 
 /// What stands in the place of a document.
-fn told(name: &str, mark: &str, read: Result<pdf::Words, &'static str>) -> String {
+fn told(name: &str, mark: &str, read: Result<document::Words, &'static str>) -> String {
     match read {
-        Ok(pdf::Words { pages, text }) if text.is_empty() => format!(
+        Ok(document::Words { pages, text, .. }) if text.is_empty() => format!(
             "[The PDF {name} ({pages} pages) holds no words that can be read, perhaps only pictures of pages.]"
         ),
-        Ok(pdf::Words { pages, text }) => {
+        Ok(document::Words { pages, text, .. }) => {
             let text = untrusted::wrap(mark, &text);
             format!("The words of the PDF {name} ({pages} pages), without its pictures:\n{text}")
         }

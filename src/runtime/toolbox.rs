@@ -30,6 +30,8 @@ const WORK: &[&str] = &[
 ];
 /// Sent besides to an agent to which others report: it gives work away.
 const LEADS: &str = "task_delegate";
+/// Sent besides where something is known.
+const KNOWS: &str = "knowledge_search";
 /// Sent with each chat or API run.
 const TALK: &[&str] = &[
     "task_list",
@@ -88,6 +90,9 @@ const NOT_FOR_PARTS: &[&str] = &[
     "inbox_drop",
     "routine_save",
     "routine_delete",
+    "page_create",
+    "page_update",
+    "skill_save",
     "memory_append",
     "memory_replace",
 ];
@@ -141,14 +146,15 @@ fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
 /// The tools that a run is offered whose model has such a window: the core set, then those that were found.
 pub(super) fn offered(
     engine: &Engine,
-    (agent, leads): (&Agent, bool),
+    (agent, leads, knows): (&Agent, bool, bool),
     (trigger, window): (RunTrigger, u32),
     child: Option<&ChildCx>,
     loaded: &[String],
 ) -> Vec<ToolDef> {
     let core = core(trigger, window);
     let leads = (leads && trigger != RunTrigger::Child && LEAN <= window).then_some(LEADS);
-    let core = || core.iter().copied().chain(leads);
+    let knows = (knows && LEAN <= window).then_some(KNOWS);
+    let core = || core.iter().copied().chain(leads).chain(knows);
     let found = loaded.iter().map(String::as_str).filter(|name| core().all(|known| known != *name));
     core()
         .chain(found)
@@ -244,7 +250,7 @@ fn mapped(
 #[cfg(test)]
 mod tests {
     use super::{
-        Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
+        Call, KNOWS, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
     };
     use crate::tools;
     use kernel::time::SystemClock;
@@ -306,6 +312,7 @@ mod tests {
         assert!(size(WORK) < 6_500, "{}", size(WORK));
         assert!(size(TALK) < 6_100, "{}", size(TALK));
         assert!(size(&[LEADS]) < 1_000, "{}", size(&[LEADS]));
+        assert!(size(&[KNOWS]) < 1_000, "{}", size(&[KNOWS]));
         assert!(size(PART) < 5_000, "{}", size(PART));
         for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {
             assert!(3 * size(lean) < 2 * size(usual), "{} of {}", size(lean), size(usual));

@@ -166,16 +166,17 @@ impl Turn {
         let own = ws.clone();
         let read = move || {
             facts.knowledge = prompt::knowledge(&own, facts.agent.id);
-            prompt::system(&facts, &folder)
+            (!facts.knowledge.is_empty(), prompt::system(&facts, &folder))
         };
-        request.system = blocking(read).await?;
+        let (knows, system) = blocking(read).await?;
+        request.system = system;
         for part in &mut request.system {
             if let Cow::Owned(clean) = ws.app.redactor.text(&part.text) {
                 part.text = clean;
             }
         }
         let loaded = &session.loaded_tools;
-        let who = (&agent, leads);
+        let who = (&agent, leads, knows);
         request.tools =
             toolbox::offered(engine, who, (run.trigger, window), child.as_ref(), loaded);
         request.thinking = chosen.thinking;

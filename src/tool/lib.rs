@@ -13,13 +13,13 @@
 
 pub mod args;
 pub mod diff;
+pub mod document;
 pub mod edits;
 pub mod globs;
 pub mod leaks;
 pub mod media;
 pub mod merge;
 pub mod patch;
-pub mod pdf;
 pub mod picture;
 pub mod rank;
 pub mod reduce;

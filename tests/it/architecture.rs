@@ -20,7 +20,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aws_lc_rs", "crypto"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
-    ("flate2", "tool/pdf extract/pdf"),
+    ("flate2", "extract/pdf"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("fastcdc", "backup"),

@@ -101,7 +101,7 @@ export function tell(given) {
     await page.goto(`${place}/knowledge`);
     assert.equal(await tooWide(page), '', 'the list');
     await page.getByRole('button', { name: 'New', exact: true }).click();
-    await page.getByRole('button', { name: 'Page', exact: true }).click();
+    await page.getByRole('button', { name: 'Page', exact: true }).press('Enter');
     await page.locator('#new-page').getByLabel('Title').fill('Winter offer');
     await page.locator('#new-page').getByRole('button', { name: 'Create' }).click();
     await page.locator('#k-text').fill('No deposit before *15 December*.');

@@ -268,7 +268,8 @@ fn row(
             Some(page) => format!("Page {page}"),
             None => quote.section.clone(),
         };
-        (place, marked(&web::md::excerpt(&quote.text, 300), wanted))
+        let words = quote.text.replace("[[", "").replace("]]", "");
+        (place, marked(&web::md::excerpt(&words, 300), wanted))
     });
     let mut snippets: Vec<(String, SafeHtml)> = quoted.collect();
     if let (true, Some(Text::Inline(text))) = (snippets.is_empty(), text) {

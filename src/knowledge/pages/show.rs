@@ -77,7 +77,7 @@ pub(super) struct Typed {
 }
 
 #[derive(Template)]
-#[template(path = "knowledge/show.html", blocks = ["body", "rail"])]
+#[template(path = "knowledge/show.html", blocks = ["article", "rail"])]
 pub(super) struct ShowPage {
     shell: Shell,
     sheet: &'static str,
@@ -157,7 +157,7 @@ pub(super) async fn show(
         })
         .await?;
     match (hx.is_partial(), part.as_str()) {
-        (true, "body") => html::fragment(&page.as_body()),
+        (true, "body") => html::fragment(&page.as_article()),
         (true, "rail") => html::fragment(&page.as_rail()),
         _ => html::page(&page),
     }

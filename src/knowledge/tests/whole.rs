@@ -193,6 +193,13 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     let docx = include_bytes!("../../extract/tests/files/pandoc.docx");
     let docx = read(&api, ("notes.docx", docx)).await;
     assert_eq!(docx["file"]["reading"], "done", "{docx}");
+    // On a task, too, a document is found by its words.
+    let task = made(&api, "tasks", json!({ "title": "Look into it" })).await;
+    let path = format!("/api/v1/tasks/{}/files?name=other.docx", id(&task));
+    let bytes = include_bytes!("../../extract/tests/files/pandoc.docx").to_vec();
+    assert_eq!(api.bytes("POST", &path, "application/octet-stream", bytes).await.status, 201);
+    let found = api.get("/api/v1/search?q=Handbook%20K%C3%B6ln").await;
+    assert!(found.text.contains("other.docx"), "{}", found.text);
     let html = b"<html><head><title>t</title></head><body><h1>Harbour</h1><p>Tide at noon.</p><script>no()</script></body></html>";
     read(&api, ("tide.html", html)).await;
     assert_eq!(titles(&api, "q=tide%20noon").await, ["tide.html"]);

@@ -14,7 +14,7 @@ use net::pages::Pages;
 use net::readable::Form;
 use store::StoreError;
 use tool::{
-    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, pdf,
+    Aliases, Effect, Group, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document, leaks,
     untrusted,
 };
 
@@ -135,8 +135,8 @@ impl ReadTool for WebFetch {
 }
 
 /// The words of a PDF. Blocking.
-pub(super) fn document(data: &[u8]) -> Option<String> {
-    let words = pdf::words(data, MAX_CHARS).ok()?;
+pub(super) fn words(data: &[u8]) -> Option<String> {
+    let words = document::words(data, MAX_CHARS).ok()?;
     Some(words.text).filter(|text| !text.is_empty())
 }
 

@@ -61,7 +61,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .file(write::ApplyPatch)
         .act(exec::Exec::new(sandbox, jobs.clone(), programs))
         .act(process::Process::new(jobs))
-        .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::document) });
+        .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::words) });
     let find = find::ToolSearch::over(&all);
     all.read(find)
 }

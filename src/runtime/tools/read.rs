@@ -13,8 +13,8 @@ use kernel::Can;
 use providers::model::Part;
 use store::{ReadExt, StoreError};
 use tool::{
-    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, media, pdf,
-    text, untrusted,
+    Aliases, Effect, Group, Picture, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, document,
+    media, text, untrusted,
 };
 
 use super::folder::{self, blocking};
@@ -102,7 +102,7 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
             let bytes =
                 bytes.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
             match kind {
-                "application/pdf" => document(&path, &bytes, lines)?,
+                _ if document::is_one(&bytes) => words(&path, &bytes, lines)?,
                 kind => picture(&path, kind, bytes)?,
             }
         }
@@ -111,18 +111,18 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
     Ok(output)
 }
 
-/// The words of a PDF, line by line.
-fn document(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError> {
+/// The words of a document, line by line.
+fn words(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError> {
     let refused = |why: &str| {
-        let text = format!("{path} is a PDF whose words cannot be read: {why}; use a program");
+        let text = format!("{path} is a document whose words cannot be read: {why}; use a program");
         ToolError::refused("invalid_args", text)
     };
-    let pdf::Words { pages, text } = pdf::words(data, MAX_WORDS).map_err(refused)?;
-    if text.is_empty() {
+    let read = document::words(data, MAX_WORDS).map_err(refused)?;
+    if read.text.is_empty() {
         return Err(refused("it holds none, perhaps only pictures of pages"));
     }
-    let told = format!(", the words of a PDF of {pages} pages without its pictures");
-    Ok(ToolOutput::text(lines.of(&text, &told)?))
+    let told = format!(", the words of a {} without its pictures", read.told());
+    Ok(ToolOutput::text(lines.of(&read.text, &told)?))
 }
 
 fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolError> {

@@ -11,7 +11,7 @@ use features::tasks::queries::brief::Names;
 use kernel::text::cut;
 use kernel::{Can, TypedId as _};
 use store::{Read, WriteTx};
-use tool::pdf;
+use tool::document;
 use tool::take::{Taken, take_file};
 use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 use web::file::{Kind, clean_name};
@@ -118,7 +118,7 @@ impl ReadTool for FileRead {
         let read = tokio::task::spawn_blocking(move || {
             ws.blobs.get(blob, MAX_TEXT).map(|bytes| {
                 let kind = Kind::of(&bytes);
-                let words = if kind == Kind::Pdf { words_of(&bytes) } else { None };
+                let words = if document::is_one(&bytes) { words_of(&bytes) } else { None };
                 (bytes, kind, words)
             })
         });
@@ -154,9 +154,9 @@ impl ReadTool for FileRead {
     }
 }
 
-/// The words of a PDF.
+/// The words of a document.
 fn words_of(data: &[u8]) -> Option<String> {
-    let words = pdf::words(data, MAX_WORDS).ok()?;
+    let words = document::words(data, MAX_WORDS).ok()?;
     Some(words.text).filter(|text| !text.is_empty())
 }
 

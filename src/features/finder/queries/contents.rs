@@ -9,7 +9,7 @@ use git::files::AgentFiles;
 use git::{Branch, CommitId, GitError, history};
 use kernel::text;
 use store::{BlobId, Blobs, StoreError};
-use tool::pdf;
+use tool::document;
 use web::file::Kind;
 
 /// How much of a file is looked at, in bytes.
@@ -112,19 +112,23 @@ impl<'a> Contents<'a> {
     ) -> Option<String> {
         let is_cut = (bytes.len() as u64) < total;
         match Kind::of(&bytes) {
-            Kind::Other => {
+            Kind::Other if !bytes.starts_with(b"PK") => {
                 self.left = self.left.saturating_sub(bytes.len());
                 text::of_bytes(bytes, is_cut)
             }
             Kind::Image(_) => None,
-            Kind::Pdf if self.largest_pdf < total => None,
-            Kind::Pdf => {
+            // What is packed may be a document of an office.
+            Kind::Pdf | Kind::Other if self.largest_pdf < total => None,
+            Kind::Pdf | Kind::Other => {
                 if is_cut {
                     rest(&mut bytes);
                 }
                 self.left = self.left.saturating_sub(bytes.len());
+                if !document::is_one(&bytes) {
+                    return None;
+                }
                 // ok: of what cannot be read, or is a picture of a page, the name is known.
-                let words = pdf::words(&bytes, MOST).ok()?;
+                let words = document::words(&bytes, MOST).ok()?;
                 Some(words.text).filter(|text| !text.is_empty())
             }
         }
