@@ -3,6 +3,7 @@
 
 use std::ops::Range as Bytes;
 
+use app::Ws;
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _, StoreError};
 
@@ -180,6 +181,14 @@ pub fn linked(
     }
     out.push_str(&text[at..]);
     Ok(out)
+}
+
+/// The same for words that keep no links of their own, such as those of a comment.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_text(read: &dyn Read, ws: &Ws, text: &str) -> Result<String, StoreError> {
+    linked(read, text, &[], |id| ws.url(&format!("knowledge/{id}")))
 }
 
 /// The anchor of a heading, in whatever script.

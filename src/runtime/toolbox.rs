@@ -250,7 +250,7 @@ fn mapped(
 #[cfg(test)]
 mod tests {
     use super::{
-        Call, KNOWS, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
+        Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
     };
     use crate::tools;
     use kernel::time::SystemClock;
@@ -312,7 +312,6 @@ mod tests {
         assert!(size(WORK) < 6_500, "{}", size(WORK));
         assert!(size(TALK) < 6_100, "{}", size(TALK));
         assert!(size(&[LEADS]) < 1_000, "{}", size(&[LEADS]));
-        assert!(size(&[KNOWS]) < 1_000, "{}", size(&[KNOWS]));
         assert!(size(PART) < 5_000, "{}", size(PART));
         for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {
             assert!(3 * size(lean) < 2 * size(usual), "{} of {}", size(lean), size(usual));

@@ -22,6 +22,7 @@ fn nouns() -> &'static [&'static Noun] {
 pub fn workspace() -> Schema {
     cards::install(nouns());
     prompted::install_knowledge(knowledge::context::prompt);
+    links::queries::install_names(knowledge::links::in_text);
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,

@@ -103,7 +103,7 @@ export function tell(given) {
     await page.getByRole('button', { name: 'New', exact: true }).click();
     await page.getByRole('button', { name: 'Page', exact: true }).press('Enter');
     await page.locator('#new-page').getByLabel('Title').fill('Winter offer');
-    await page.locator('#new-page').getByRole('button', { name: 'Create' }).click();
+    await page.locator('#new-page').getByRole('button', { name: 'Create' }).press('Enter');
     await page.locator('#k-text').fill('No deposit before *15 December*.');
     assert.equal(await tooWide(page), '', 'the editor');
     await page.getByRole('button', { name: /^Done/ }).click();

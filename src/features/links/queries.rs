@@ -1,5 +1,8 @@
 //! Reads of links: what a task leads to, what leads to it, and what somebody means by a word.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
 use url::Url;
 
 use super::model::{self, Link, Target};
@@ -17,6 +20,7 @@ use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::list::{self, Cut, Filter, Sort};
 use crate::tasks::queries::people::People;
 use crate::tasks::queries::scene::Scene;
+use app::Ws;
 use kernel::key::KeyBuf;
 use kernel::text::capitalized;
 use kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
@@ -390,4 +394,28 @@ pub fn tasks_to(
         });
     }
     Ok(lines)
+}
+
+/// Turns names of records in a text, such as `[[Lease terms]]`, into links of Markdown.
+pub type NamesIn = fn(&dyn Read, &Ws, &str) -> Result<String, StoreError>;
+
+static NAMES: OnceLock<NamesIn> = OnceLock::new();
+
+/// Says what `[[…]]` in a text means, before the first page; only the first call counts.
+pub fn install_names(of: NamesIn) {
+    // ok: a second call comes from a second server in the same process, with the same function.
+    let _ = NAMES.set(of);
+}
+
+/// A text in which `[[…]]` leads to what it names.
+#[must_use]
+pub fn named_in<'t>(read: &dyn Read, ws: &Ws, text: &'t str) -> Cow<'t, str> {
+    let Some(of) = NAMES.get().filter(|_| text.contains("[[")) else { return text.into() };
+    match of(read, ws, text) {
+        Ok(linked) => linked.into(),
+        Err(error) => {
+            tracing::debug!(%error, "names in a text lead nowhere");
+            text.into()
+        }
+    }
 }

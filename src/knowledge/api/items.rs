@@ -295,22 +295,55 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
 }
 
 /// What an item is to be; what is absent stays.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
 struct About {
-    /// One emoji.
     icon: Option<String>,
-    /// Its id, name or path; null for none.
-    #[serde(deserialize_with = "web::extract::sent")]
     folder: Option<Option<String>>,
     scope: Option<Scope>,
-    /// Ids or handles of the chosen agents.
     agents: Option<Vec<String>>,
-    /// Whether all of it stands in front of them; null lets its length decide.
-    #[serde(deserialize_with = "web::extract::sent")]
     full: Option<Option<bool>>,
     tags: Option<Vec<String>>,
     archived: Option<bool>,
+}
+
+/// A body with what stands around the words of an item. Written out in each: a body refuses fields that it does not
+/// know, which serde can do only where all of them stand in one place.
+macro_rules! body {
+    ($(#[$doc:meta])* $name:ident { $($(#[$more:meta])* $field:ident: $of:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            $($(#[$more])* $field: $of,)*
+            /// One emoji.
+            icon: Option<String>,
+            /// The folder's id, name or path; null for none.
+            #[serde(default, deserialize_with = "web::extract::sent")]
+            folder: Option<Option<String>>,
+            /// Who has it in front of them.
+            scope: Option<Scope>,
+            /// Ids or handles of the chosen agents.
+            agents: Option<Vec<String>>,
+            /// Whether all of it stands in front of them; null lets its length decide.
+            #[serde(default, deserialize_with = "web::extract::sent")]
+            full: Option<Option<bool>>,
+            tags: Option<Vec<String>>,
+            archived: Option<bool>,
+        }
+
+        impl $name {
+            fn about(&mut self) -> About {
+                About {
+                    icon: self.icon.take(),
+                    folder: self.folder.take(),
+                    scope: self.scope,
+                    agents: self.agents.take(),
+                    full: self.full,
+                    tags: self.tags.take(),
+                    archived: self.archived,
+                }
+            }
+        }
+    };
 }
 
 /// The agent that an id or a handle means.
@@ -346,29 +379,29 @@ impl About {
     }
 }
 
-/// A page or a skill to be written.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct NewBody {
-    /// `page` when nothing is said.
-    kind: Option<ItemKind>,
-    title: String,
-    /// Markdown.
-    #[serde(default)]
-    text: String,
-    /// Why, in a line.
-    #[serde(default)]
-    reason: String,
-    #[serde(flatten)]
-    about: About,
+body! {
+    /// A page or a skill to be written.
+    NewBody {
+        /// `page` when nothing is said.
+        kind: Option<ItemKind>,
+        title: String,
+        /// Markdown.
+        #[serde(default)]
+        text: String,
+        /// Why, in a line.
+        #[serde(default)]
+        reason: String,
+    }
 }
 
 async fn make(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(body): Json<NewBody>,
+    Json(mut body): Json<NewBody>,
 ) -> Result<(StatusCode, Json<Whole>), ApiError> {
-    let patch = ws.read(|snap| body.about.patch(snap))?;
+    let about = body.about();
+    let patch = ws.read(|snap| about.patch(snap))?;
     let (links, text) = (links::names(&body.text), body.text);
     let text = ws
         .look(move |ws| Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error)))
@@ -431,37 +464,48 @@ enum Base {
     /// Its words.
     Text(String),
     /// Its fields.
-    Each { title: Option<String>, text: Option<String> },
+    Each(Fields),
 }
 
-/// What is to change in an item; what is absent stays.
+/// Fields of an item when the writing began.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct ChangeBody {
+#[serde(deny_unknown_fields)]
+struct Fields {
     title: Option<String>,
-    /// Markdown.
     text: Option<String>,
-    /// What it said when the writing began: the words that `text` was made of, or both fields by name.
-    base: Option<Base>,
-    /// Why, in a line.
-    #[serde(default)]
-    reason: String,
-    #[serde(flatten)]
-    about: About,
+    /// Whether the same was sent before and its answer is not known.
+    #[serde(default, rename = "again")]
+    _again: bool,
+}
+
+body! {
+    /// What is to change in an item; what is absent stays.
+    ChangeBody {
+        title: Option<String>,
+        /// Markdown.
+        text: Option<String>,
+        /// What it said when the writing began: the words that `text` was made of, or both fields by name.
+        base: Option<Base>,
+        /// Why, in a line.
+        #[serde(default)]
+        reason: String,
+    }
 }
 
 async fn change(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Json(body): Json<ChangeBody>,
+    Json(mut body): Json<ChangeBody>,
 ) -> Result<Json<Whole>, ApiError> {
+    let about = body.about();
     let (id, patch) = ws.read(|snap| {
         let id = queries::item(snap, &said, None)?.id;
-        Ok::<_, KnowledgeError>((id, body.about.patch(snap)?))
+        Ok::<_, KnowledgeError>((id, about.patch(snap)?))
     })?;
     let (title_base, base) = match body.base {
         Some(Base::Text(text)) => (None, Some(text)),
-        Some(Base::Each { title, text }) => (title, text),
+        Some(Base::Each(fields)) => (fields.title, fields.text),
         None => (None, None),
     };
     if let Some(text) = body.text {
@@ -494,15 +538,14 @@ async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusC
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Items and what is to change in all of them.
-#[derive(Deserialize, JsonSchema)]
-struct BulkBody {
-    /// Ids, at most 1,000.
-    ids: Vec<KnowledgeId>,
-    /// A tag that all get.
-    add_tag: Option<String>,
-    #[serde(flatten)]
-    about: About,
+body! {
+    /// Items and what is to change in all of them.
+    BulkBody {
+        /// Ids, at most 1,000.
+        ids: Vec<KnowledgeId>,
+        /// A tag that all get.
+        add_tag: Option<String>,
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -515,13 +558,14 @@ async fn bulk(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(body): Json<BulkBody>,
+    Json(mut body): Json<BulkBody>,
 ) -> Result<Json<Done>, ApiError> {
     if MOST_AT_ONCE < body.ids.len() {
         let words = format!("At most {MOST_AT_ONCE} items at once.");
         return Err(KnowledgeError::field("ids", words).into());
     }
-    let patch = ws.read(|snap| body.about.patch(snap))?;
+    let about = body.about();
+    let patch = ws.read(|snap| about.patch(snap))?;
     let (ids, tag) = (body.ids, body.add_tag);
     let changed = ws
         .write(

@@ -21,6 +21,7 @@ pub fn routes() -> Routes {
         .get("/knowledge", list::list.needs(Can::Read))
         .post("/knowledge", acts::create.needs(Can::Write))
         .post("/knowledge/files", acts::upload.needs(Can::Write))
+        .post("/knowledge/keep/{file}", acts::keep.needs(Can::Write))
         .post("/knowledge/folders", acts::make_folder.needs(Can::Write))
         .post("/knowledge/folders/{id}/{verb}", acts::folder.needs(Can::Write))
         .get("/knowledge/context", list::context.needs(Can::Read))

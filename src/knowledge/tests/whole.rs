@@ -200,6 +200,20 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert_eq!(api.bytes("POST", &path, "application/octet-stream", bytes).await.status, 201);
     let found = api.get("/api/v1/search?q=Handbook%20K%C3%B6ln").await;
     assert!(found.text.contains("other.docx"), "{}", found.text);
+    // It is kept as knowledge, and both sides say so.
+    let files = api.get(&format!("/api/v1/tasks/{}/files", id(&task))).await.json();
+    let keep = format!("{HERE}/knowledge/keep/{}", id(&files["items"][0]));
+    let kept = hq.owner().form(&keep, &[]).await;
+    let kept = kept.location().expect("its page").to_owned();
+    assert!(hq.owner().get(&kept).await.text.contains("Look into it"), "its task");
+    // A comment leads to it by its name.
+    let say = json!({ "body": "See [[other.docx]] and [[nothing]]." });
+    api.post(&format!("/api/v1/tasks/{}/comments", id(&task)), &say).await;
+    let place = hq.owner().get(&format!("{HERE}/tasks/{}", id(&task))).await;
+    let place = place.location().expect("the page by its name").to_owned();
+    let page = hq.owner().get(&place).await;
+    assert!(page.text.contains(&format!("href=\"{kept}\"")), "{}", page.text);
+    assert!(page.text.contains("[[nothing]]"), "{}", page.text);
     let html = b"<html><head><title>t</title></head><body><h1>Harbour</h1><p>Tide at noon.</p><script>no()</script></body></html>";
     read(&api, ("tide.html", html)).await;
     assert_eq!(titles(&api, "q=tide%20noon").await, ["tide.html"]);

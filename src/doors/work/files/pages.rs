@@ -48,6 +48,8 @@ struct ShowPage {
     task_href: String,
     list_url: String,
     history: String,
+    /// Where it is kept as knowledge.
+    keep: String,
     may_write: bool,
 }
 
@@ -124,6 +126,7 @@ async fn show(
         task_href: scene.href(&task),
         list_url: ws.url("tasks"),
         history: ws.url(&format!("history/task_files/{id}")),
+        keep: ws.url(&format!("knowledge/keep/{id}")),
         may_write: scene.may_write && task.archived_at.is_none(),
     })
 }

@@ -11,6 +11,7 @@ use super::overdue::{self, Passed};
 use super::people::People;
 use super::standing::Standing;
 use crate::inbox::queries::why::Cause;
+use crate::links::queries as links;
 use crate::runs::queries::doing;
 use crate::tasks::model::Task;
 use app::{Who as _, Ws};
@@ -129,7 +130,8 @@ impl Scene {
     /// Markdown in which `MC-142` and `@ada` are links.
     #[must_use]
     pub fn md(&self, read: &dyn Read, text: &str) -> SafeHtml {
-        md::render(text, &|word| self.link(read, word))
+        let text = links::named_in(read, &self.ws, text);
+        md::render(&text, &|word| self.link(read, word))
     }
 
     /// The same with items of checklists that can be ticked, in a form around it.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::by_slug;
+use features::links::queries as links;
 use features::runs::model::{Body, Run};
 use features::runs::queries::questions::Reader;
 use features::tasks::model::Task;
@@ -97,7 +98,8 @@ impl<'a> Look<'a> {
 
     /// Markdown with links to tasks and agents.
     pub fn md(&self, tx: &impl ReadExt, text: &str) -> SafeHtml {
-        md::render(text, &|word| self.target(tx, word))
+        let text = links::named_in(tx, self.ws, text);
+        md::render(&text, &|word| self.target(tx, word))
     }
 
     fn target(&self, tx: &impl ReadExt, word: &str) -> Option<String> {
