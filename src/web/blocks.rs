@@ -85,13 +85,12 @@ pub fn editable(text: &str) -> Vec<Editable> {
     whole(text, blocks, |block| block.from..block.to, source)
 }
 
-/// Whether an editor would lose something of a block.
+/// Whether an editor would lose something of a block. Tags within a line are words to it.
 fn has_no_form<'a>(node: &'a AstNode<'a>) -> bool {
     node.descendants().any(|node| {
         matches!(
             node.data.borrow().value,
             NodeValue::HtmlBlock(_)
-                | NodeValue::HtmlInline(_)
                 | NodeValue::FootnoteDefinition(_)
                 | NodeValue::FootnoteReference(_)
                 | NodeValue::Math(_)

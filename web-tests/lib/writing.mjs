@@ -84,7 +84,7 @@ async function body(request) {
 async function read(text) {
   const url = process.env.HQ_RICH_PARSE;
   if (!url) return { blocks: blocks(text) };
-  const headers = { 'content-type': 'text/markdown; charset=utf-8', cookie: process.env.HQ_RICH_COOKIE ?? '' };
+  const headers = { 'content-type': 'text/markdown; charset=utf-8', cookie: process.env.HQ_RICH_COOKIE ?? '', origin: new URL(url).origin };
   const answer = await fetch(url, { method: 'POST', headers, body: text });
   if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
   return answer.json();
