@@ -259,11 +259,7 @@ fn page(
             .rev()
             .map(|scope| Choice::new(scope.word(), scope.label(), *scope == item.scope))
             .collect(),
-        full: vec![
-            Choice::new("", "As long as it is short", item.full.is_none()),
-            Choice::new("yes", "All of it", item.full == Some(true)),
-            Choice::new("no", "Its title alone", item.full == Some(false)),
-        ],
+        full: full(&item),
         agents: scene
             .people
             .agents()
@@ -290,6 +286,24 @@ fn page(
         list_url,
         base,
     })
+}
+
+/// How much of an item stands in front of its readers, as `context` decides it.
+fn full(item: &Item) -> Vec<Choice> {
+    let usual = match (item.kind, item.scope) {
+        (ItemKind::File, _) => "Its title alone",
+        (_, Scope::Workspace) => "All of it while there is room",
+        _ => "All of it when it is short",
+    };
+    let mut choices = vec![
+        Choice::new("", usual, item.full.is_none()),
+        Choice::new("yes", "All of it", item.full == Some(true)),
+    ];
+    // Of a file this is the usual way.
+    if item.kind != ItemKind::File {
+        choices.push(Choice::new("no", "Its title alone", item.full == Some(false)));
+    }
+    choices
 }
 
 /// The folders that an item may lie in.
