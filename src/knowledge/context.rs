@@ -1,14 +1,16 @@
 //! What agents have in front of them when they start: items that every agent reads, and those that are for one agent.
 //! One function chooses, one draws; the prompt and the page that previews it are the same bytes.
 
-use kernel::AgentId;
+use std::ops::ControlFlow;
+
+use kernel::key::KeyBuf;
+use kernel::{AgentId, TypedId as _};
 use store::{Blobs, Range, Read, ReadExt as _, StoreError};
 use tool::untrusted;
 
 use crate::error::KnowledgeError;
-use crate::model::{BY_AGENT, Item, ItemKind, Scope};
+use crate::model::{BY_AGENT, EVERY_AGENT, ITEMS, Item, ItemKind, Scope};
 use crate::{passages, queries};
-use kernel::key::KeyBuf;
 
 /// The most tokens of all items together.
 pub const BUDGET: usize = 12_000;
@@ -50,13 +52,11 @@ pub fn of(
     blobs: &Blobs,
     agent: Option<AgentId>,
 ) -> Result<Vec<Share>, KnowledgeError> {
-    let mut items: Vec<Item> = read.list(&Range::all())?;
-    items.retain(|item| item.scope == Scope::Workspace && item.archived_at.is_none());
-    if let Some(agent) = agent {
-        let own: Vec<Item> = read.scan(BY_AGENT, &Range::prefix(KeyBuf::of(&agent)))?;
-        let is_used = |item: &Item| item.scope == Scope::Agent && item.archived_at.is_none();
-        items.extend(own.into_iter().filter(is_used));
+    let mut items: Vec<Item> = Vec::new();
+    for reader in [Some(AgentId::from_bytes(EVERY_AGENT)), agent].into_iter().flatten() {
+        items.extend(read.scan::<Item>(BY_AGENT, &Range::prefix(KeyBuf::of(&reader)))?);
     }
+    items.retain(|item| item.archived_at.is_none());
     let rank = |item: &Item| {
         let kind = match item.kind {
             ItemKind::Skill => 0,
@@ -136,8 +136,13 @@ const RULE: &str = "knowledge_search finds what is known here and not in front o
 /// # Errors
 /// When the disk fails.
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
-    let all: Vec<Item> = read.list(&Range::all())?;
-    if !all.iter().any(|item| item.archived_at.is_none() && item.is_for(agent)) {
+    let mut knows = false;
+    read.raw_scan(ITEMS.number, &Range::all(), &mut |_, row| {
+        let item = noun::typed::<Item>(row);
+        knows = item.is_some_and(|item| item.archived_at.is_none() && item.is_for(agent));
+        if knows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if !knows {
         return Ok(String::new());
     }
     match of(read, blobs, Some(agent)) {

@@ -15,7 +15,7 @@ use store::{Read, ReadExt as _, StoreError};
 
 use crate::cards::{ITEM, PASSAGES};
 use crate::error::KnowledgeError;
-use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope};
+use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text};
 use crate::passages::{self, Passage};
 use crate::queries::{self, Tree};
 
@@ -365,16 +365,14 @@ impl Cut {
     /// # Errors
     /// When the disk fails.
     pub fn of(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Self>, KnowledgeError> {
-        let rev = match read.get_rev::<Body>(id)? {
-            Some((_, rev)) => rev,
-            None => read.get_rev::<Reading>(id)?.map_or(0, |(_, rev)| rev),
-        };
+        let (kept, rev) =
+            queries::words(read, id)?.unwrap_or_else(|| (Text::Inline(String::new()), 0));
         // ok: a thread that panicked with it in hand left whole entries.
         let recent = || RECENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, _, cut)) = recent().iter().find(|(of, at, _)| (*of, *at) == (id, rev)) {
             return Ok(cut.clone());
         }
-        let text = queries::text(read, &ws.blobs, id)?;
+        let text = kept.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let passages = passages::cut(&text);
         let cut = Arc::new(Self { text, passages });
         let mut recent = recent();

@@ -8,7 +8,7 @@ use store::{Blobs, Range, Read, ReadExt as _, StoreError};
 
 use crate::error::KnowledgeError;
 use crate::model::{
-    BY_PARENT, BY_TITLE, Body, Folder, FolderId, Item, KnowledgeId, READING_WAITS, Reading,
+    BY_PARENT, BY_TITLE, Body, Folder, FolderId, Item, KnowledgeId, READING_WAITS, Reading, Text,
     VERSIONS_BY_ITEM, Version, title_key,
 };
 
@@ -69,14 +69,34 @@ pub fn items(read: &dyn Read, archived: bool) -> Result<Vec<Item>, StoreError> {
 /// # Errors
 /// When the disk fails.
 pub fn text(read: &dyn Read, blobs: &Blobs, id: KnowledgeId) -> Result<String, KnowledgeError> {
-    let text = match read.get::<Body>(id)? {
-        Some(body) => body.text,
-        None => match read.get::<Reading>(id)? {
-            Some(reading) => reading.text,
-            None => return Ok(String::new()),
-        },
-    };
-    text.read(blobs).map_err(|error| KnowledgeError::disk(&error))
+    match words(read, id)? {
+        Some((text, _)) => text.read(blobs).map_err(|error| KnowledgeError::disk(&error)),
+        None => Ok(String::new()),
+    }
+}
+
+/// The words of an item as they are kept, and their rev: what was written, or what was read in its file.
+///
+/// # Errors
+/// When the store fails.
+pub fn words(read: &dyn Read, id: KnowledgeId) -> Result<Option<(Text, u64)>, StoreError> {
+    if let Some((body, rev)) = read.get_rev::<Body>(id)? {
+        return Ok(Some((body.text, rev)));
+    }
+    let reading = read.get_rev::<Reading>(id)?;
+    Ok(reading.map(|(reading, rev)| (reading.text, rev)))
+}
+
+/// The folder that somebody named, if they named one; see [`folder`].
+///
+/// # Errors
+/// When there is none, or several have that name.
+pub fn folder_given(
+    read: &dyn Read,
+    said: Option<&str>,
+) -> Result<Option<FolderId>, KnowledgeError> {
+    let said = said.filter(|said| !said.is_empty());
+    said.map(|said| folder(read, said).map(|folder| folder.id)).transpose()
 }
 
 /// A former version.

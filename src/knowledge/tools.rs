@@ -77,10 +77,9 @@ impl ReadTool for Search {
     );
 
     async fn read(&self, cx: &ToolCx, args: SearchArgs) -> Result<ToolOutput, ToolError> {
-        let folder = match args.folder.as_deref().filter(|said| !said.trim().is_empty()) {
-            Some(said) => Some(cx.ws.read(|snap| queries::folder(snap, said))?.id),
-            None => None,
-        };
+        let folder = cx
+            .ws
+            .read(|snap| queries::folder_given(snap, args.folder.as_deref().map(str::trim)))?;
         let skip = args.cursor.unwrap_or(0);
         let wish = Wish {
             q: args.query,
@@ -253,10 +252,7 @@ impl WriteTool for PageCreate {
         args: CreateArgs,
         kept: Kept,
     ) -> Result<ToolOutput, ToolError> {
-        let folder = match args.folder.as_deref().filter(|said| !said.trim().is_empty()) {
-            Some(said) => Some(queries::folder(tx, said)?.id),
-            None => None,
-        };
+        let folder = queries::folder_given(tx, args.folder.as_deref().map(str::trim))?;
         let patch = Patch {
             folder: Some(folder),
             tags: Some(args.tags),

@@ -264,10 +264,7 @@ pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, Knowledg
 }
 
 async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<Items>, ApiError> {
-    let folder = match asked.folder.as_deref().filter(|said| !said.is_empty()) {
-        Some(said) => Some(ws.read(|snap| queries::folder(snap, said))?.id),
-        None => None,
-    };
+    let folder = ws.read(|snap| queries::folder_given(snap, asked.folder.as_deref()))?;
     let (skip, take) = (asked.cursor.unwrap_or(0), asked.limit.unwrap_or(PAGE).clamp(1, MOST));
     let wish = Wish {
         q: asked.q,
@@ -437,10 +434,7 @@ async fn send(
     Query(named): Query<Named>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = match named.folder.as_deref().filter(|said| !said.is_empty()) {
-        Some(said) => Some(ws.read(|snap| queries::folder(snap, said))?.id),
-        None => None,
-    };
+    let folder = ws.read(|snap| queries::folder_given(snap, named.folder.as_deref()))?;
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes();
     let arrived = upload::body(&ws, (&parts.headers, body), &named.name, limit).await?;

@@ -15,8 +15,10 @@ pub const ITEMS: Table = Table::new(332, "knowledge_items");
 pub const BY_FOLDER: Index = Index::multi(333, "knowledge_items_by_folder");
 /// The title in small letters.
 pub const BY_TITLE: Index = Index::multi(334, "knowledge_items_by_title");
-/// The agents that are to know it.
+/// The agents that have it in front of them; all of them under [`EVERY_AGENT`].
 pub const BY_AGENT: Index = Index::multi(335, "knowledge_items_by_agent");
+/// Every agent, in [`BY_AGENT`].
+pub const EVERY_AGENT: [u8; 16] = [0; 16];
 
 kernel::words! {
     /// The kind of an item.
@@ -157,6 +159,9 @@ impl Record for Item {
             keys.entry(BY_FOLDER).part(folder);
         }
         keys.entry(BY_TITLE).raw(title_key(&self.title).bytes());
+        if self.scope == Scope::Workspace {
+            keys.entry(BY_AGENT).part(AgentId::from_bytes(EVERY_AGENT));
+        }
         for agent in &self.agents {
             keys.entry(BY_AGENT).part(*agent);
         }

@@ -8,7 +8,9 @@ mod words;
 use kernel::ids;
 
 pub use folder::{BY_PARENT, FOLDERS, Folder, place_key};
-pub use item::{BY_AGENT, BY_FOLDER, BY_TITLE, FileBody, ITEMS, Item, ItemKind, Scope, title_key};
+pub use item::{
+    BY_AGENT, BY_FOLDER, BY_TITLE, EVERY_AGENT, FileBody, ITEMS, Item, ItemKind, Scope, title_key,
+};
 pub use reading::{READING_WAITS, READINGS, Reading, ReadingState};
 pub use words::{BODIES, BODIES_BY_LINK, Body, LARGEST, Text, VERSIONS, VERSIONS_BY_ITEM, Version};
 

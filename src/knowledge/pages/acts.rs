@@ -143,8 +143,9 @@ pub(super) struct Blocks {
 }
 
 /// Cuts a text into the blocks that the editor shows.
-pub(super) async fn parse(text: String) -> Json<Blocks> {
-    Json(Blocks { blocks: web::blocks::editable(&text) })
+pub(super) async fn parse(ws: Ws, text: String) -> Result<Json<Blocks>, PageError> {
+    let cut = ws.look(move |_| Ok::<_, KnowledgeError>(web::blocks::editable(&text)));
+    Ok(Json(Blocks { blocks: cut.await? }))
 }
 
 /// What was typed of a name.

@@ -1,5 +1,7 @@
 //! The list of items with its folders, and what agents have in front of them.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
@@ -191,6 +193,10 @@ fn page(
     let wanted = Wanted::of(&asked.q);
     let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let mut lie: HashMap<FolderId, usize> = HashMap::new();
+    for folder in items.iter().filter_map(|item| item.folder) {
+        *lie.entry(folder).or_default() += 1;
+    }
     let chosen = asked.folder();
     let line = |(folder, depth): (&Folder, usize)| {
         let below = tree.with_below(folder.id);
@@ -200,10 +206,7 @@ fn page(
             icon: folder.icon.clone(),
             href: asked.with(&base, "folder", &folder.id.to_string()),
             depth,
-            count: items
-                .iter()
-                .filter(|item| item.folder.is_some_and(|one| below.contains(&one)))
-                .count(),
+            count: below.iter().filter_map(|one| lie.get(one)).sum(),
             current: chosen == Some(folder.id),
         }
     };
