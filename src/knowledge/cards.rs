@@ -41,7 +41,8 @@ pub static ITEM: Noun = Noun {
         parts: Some(Parts {
             number: PASSAGES,
             tables: &[BODIES.number, READINGS.number],
-            of: parts,
+            text,
+            cut,
         }),
     }),
     linked: true,
@@ -116,23 +117,24 @@ fn document(item: &Item) -> Document {
     }
 }
 
-/// The passages of a stored item.
-fn parts(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<Vec<Document>, StoreError> {
-    let Some(item) = noun::typed::<Item>(row) else { return Ok(Vec::new()) };
-    if item.archived_at.is_some() {
-        // What is archived is found by its name alone.
-        return Ok(Vec::new());
-    }
-    let text = match queries::text(read, blobs, item.id) {
-        Ok(text) => text,
+/// The words of a stored item; of one that is archived none, as it is found by its name alone.
+fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError> {
+    let item = noun::typed::<Item>(row).filter(|item| item.archived_at.is_none());
+    let Some(item) = item else { return Ok(String::new()) };
+    match queries::text(read, blobs, item.id) {
+        Ok(text) => Ok(text),
         Err(KnowledgeError::Store(StoreError::Failed(why))) => {
             tracing::warn!(item = %item.id, why, "an item is found by its title alone");
-            return Ok(Vec::new());
+            Ok(String::new())
         }
-        Err(KnowledgeError::Store(error)) => return Err(error),
-        Err(_) => return Ok(Vec::new()),
-    };
-    let cut = passages::cut(&text);
+        Err(KnowledgeError::Store(error)) => Err(error),
+        Err(_) => Ok(String::new()),
+    }
+}
+
+/// The passages of a stored item with these words.
+fn cut(row: &[u8], text: &str) -> Vec<Document> {
+    let Some(item) = noun::typed::<Item>(row) else { return Vec::new() };
     let piece = |passage: &passages::Passage| Document {
         title: item.title.clone(),
         subtitle: passage.section.join(" "),
@@ -140,7 +142,7 @@ fn parts(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<Vec<Document>, St
         tags: item.tags.join(" "),
         ..Document::default()
     };
-    Ok(cut.iter().map(piece).collect())
+    passages::cut(text).iter().map(piece).collect()
 }
 
 /// What tells an item from another of the same title.

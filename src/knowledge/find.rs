@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use app::Ws;
+use features::finder::model::Found as InIndex;
 use features::finder::queries::{self as finder, document};
 use kernel::key::decode;
 use kernel::{AccountId, AgentId};
@@ -301,7 +302,9 @@ fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<(KnowledgeId, Option<u32>
     let mut all: Vec<(KnowledgeId, Option<u32>)> = Vec::new();
     for found in [ask(false, Typos::WhenFew), ask(true, Typos::Never)] {
         for hit in found.hits {
-            if let Some(place) = place(&hit.key).filter(|place| !all.contains(place)) {
+            let place = InIndex::place(&hit.key);
+            let place = place.and_then(|(key, n)| Some((decode::<KnowledgeId>(&key)?, n)));
+            if let Some(place) = place.filter(|place| !all.contains(place)) {
                 all.push(place);
             }
         }
@@ -310,19 +313,6 @@ fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<(KnowledgeId, Option<u32>
         }
     }
     all
-}
-
-/// What a key of the index means: an item, or a passage of one.
-fn place(key: &str) -> Option<(KnowledgeId, Option<u32>)> {
-    let mut parts = key.split('.');
-    let (_, id, n) = (parts.next()?, parts.next()?, parts.next());
-    let id = hex(id).and_then(|bytes| decode::<KnowledgeId>(&bytes))?;
-    Some((id, n.map(str::parse).transpose().ok()?))
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(pair).collect()
 }
 
 /// The passages of an item with these numbers, as they stand now. A number may be of an older text: then those that

@@ -119,12 +119,14 @@ pub struct Parts {
     pub number: u8,
     /// Tables whose rows have the keys of the records and hold their words.
     pub tables: &'static [u16],
-    /// The pieces of a stored row, each with its words and what names it.
-    pub of: PartsOf,
+    /// The words of a stored row.
+    pub text: TextOf,
+    /// The pieces of a stored row with these words, each with its own and what names it.
+    pub cut: fn(&[u8], &str) -> Vec<Document>,
 }
 
-/// Reads the pieces of a stored row; long words may lie in blobs.
-pub type PartsOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<Vec<Document>, StoreError>;
+/// Reads the words of a stored row; long ones may lie in blobs.
+pub type TextOf = fn(&dyn Read, &Blobs, &[u8]) -> Result<String, StoreError>;
 
 /// The reaction of a noun to an event, in the transaction of the event.
 pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;

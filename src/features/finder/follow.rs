@@ -305,7 +305,7 @@ fn take(
     stale: &BTreeMap<Found, u64>,
     lost: &mut Lost,
 ) -> Result<bool, FollowError> {
-    let mut reader = Reader::new(read).with(Contents::all(ws));
+    let mut reader = Reader::new(read).with(Contents::all(ws)).cutting();
     let (mut changes, mut weight, mut any) = (Vec::new(), 0, false);
     for (found, seq) in stale {
         if MOST_AT_ONCE <= weight {
@@ -422,7 +422,7 @@ fn piece(
         }
     })?;
     let last = keys.last().filter(|_| keys.len() == PIECE).map(|(key, _)| key.clone());
-    let mut reader = Reader::new(read).with(Contents::all(ws));
+    let mut reader = Reader::new(read).with(Contents::all(ws)).cutting();
     let (mut documents, mut weight) = (Vec::new(), 0);
     for (key, rev) in keys {
         let found = Found { kind, key };

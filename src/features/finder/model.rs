@@ -264,6 +264,23 @@ impl Found {
         format!("{}.{}", self.kind.number(), hex::encode(&self.key))
     }
 
+    /// How the index names a piece of it.
+    #[must_use]
+    pub fn part(&self, number: u8, n: usize) -> String {
+        format!("{number}.{}.{n}", hex::encode(&self.key))
+    }
+
+    /// The key of the record that a name of the index means, and of which piece, if it means one.
+    #[must_use]
+    pub fn place(name: &str) -> Option<(Vec<u8>, Option<u32>)> {
+        let (_, rest) = name.split_once('.')?;
+        let (key, n) = match rest.split_once('.') {
+            Some((key, n)) => (key, Some(n.parse().ok()?)),
+            None => (rest, None),
+        };
+        Some((hex::decode(key).ok()?, n))
+    }
+
     /// From how the index names it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -296,6 +313,10 @@ mod tests {
         assert_eq!(found.name(), "6.00ff07");
         assert_eq!(Found::named(&found.name()), Some(found));
         assert_eq!(Found::named("99.00"), None);
+        let found = Found { kind: Kind::Task, key: vec![1, 255] };
+        assert_eq!(Found::named(&found.part(23, 4)), None, "a piece is no record");
+        assert_eq!(Found::place(&found.part(23, 4)), Some((vec![1, 255], Some(4))));
+        assert_eq!(Found::place(&found.name()), Some((vec![1, 255], None)));
     }
 
     #[test]

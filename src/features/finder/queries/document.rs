@@ -71,6 +71,7 @@ pub fn may_see(document: &Document, audiences: &[String]) -> bool {
 pub struct Reader<'a> {
     read: &'a dyn Read,
     contents: Option<Contents<'a>>,
+    cuts: bool,
     task_key: Option<String>,
     sessions: HashMap<SessionId, Option<Session>>,
     labels: HashMap<LabelId, Option<String>>,
@@ -81,13 +82,19 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(read: &'a dyn Read) -> Self {
         let (sessions, labels) = (HashMap::new(), HashMap::new());
-        Self { read, contents: None, task_key: None, sessions, labels }
+        Self { read, contents: None, cuts: false, task_key: None, sessions, labels }
     }
 
     /// Reads the text of files as well.
     #[must_use]
     pub fn with(self, contents: Contents<'a>) -> Self {
         Self { contents: Some(contents), ..self }
+    }
+
+    /// Cuts what has pieces into them: an index holds these, and whoever looks at a hit needs none.
+    #[must_use]
+    pub fn cutting(self) -> Self {
+        Self { cuts: true, ..self }
     }
 
     /// What is known of a record; nothing when it is gone, or nobody looks for such a thing.
@@ -156,17 +163,20 @@ impl<'a> Reader<'a> {
             one.seen_by = vec![audience];
         }
         if let (Some(parts), Some(contents)) = (finds.parts, &self.contents) {
-            let mut all = (parts.of)(self.read, contents.blobs(), &row)?;
-            // The record itself is found by the words of all of them.
-            one.body = all.iter().map(|part| part.body.as_str()).collect::<Vec<_>>().join("\n");
-            for (n, part) in all.iter_mut().enumerate() {
-                part.kind = parts.number;
-                part.key = format!("{}.{}.{n}", parts.number, hex::encode(&found.key));
-                part.group = found.name();
-                part.seen_by.clone_from(&one.seen_by);
-                (part.at, part.archived) = (one.at, one.archived);
+            let text = (parts.text)(self.read, contents.blobs(), &row)?;
+            one.body = kept(&text);
+            if self.cuts {
+                let mut all = (parts.cut)(&row, &text);
+                for (n, part) in all.iter_mut().enumerate() {
+                    part.kind = parts.number;
+                    part.key = found.part(parts.number, n);
+                    part.group = found.name();
+                    part.seen_by.clone_from(&one.seen_by);
+                    (part.at, part.archived) = (one.at, one.archived);
+                }
+                one.parts = Some(all);
             }
-            one.parts = Some(all);
+            return Ok(Some(one));
         }
         Ok(Some(Document { body: kept(&one.body), ..one }))
     }
