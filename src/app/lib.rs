@@ -13,6 +13,7 @@ pub mod kept;
 pub mod challenges;
 pub mod limits;
 pub mod live;
+pub mod meaning;
 pub mod passwords;
 pub mod proofs;
 
@@ -97,6 +98,8 @@ pub struct AppParts {
     pub consumers: consumers::Consumers,
     /// Held by whoever writes a search index, with the one whose writer may still be open.
     pub indexing: tokio::sync::Mutex<Option<search::Search>>,
+    /// The model that search by meaning uses.
+    pub meaning: meaning::Meaning,
     /// Accounts that people signed in to at providers.
     pub accounts: accounts::Accounts,
     /// What browsers' devices are asked.
@@ -344,6 +347,8 @@ pub struct WsParts {
     pub numbers: kept::Numbers,
     /// Its search index, opened at the first question.
     pub finding: finding::Finding,
+    /// The vectors of its passages.
+    pub vectors: meaning::Vectors,
     /// What its programs that go on read.
     pub inputs: inputs::Inputs,
 }

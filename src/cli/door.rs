@@ -56,6 +56,11 @@ impl Ask {
         Self { method: Method::POST, payload: Some(Payload::file(content)), ..Self::get(path) }
     }
 
+    /// Puts a file in the place of what is there.
+    pub fn put_file(path: impl Into<String>, content: Vec<u8>) -> Self {
+        Self { method: Method::PUT, ..Self::file(path, content) }
+    }
+
     /// Changes fields.
     pub fn patch(path: impl Into<String>, body: &Value) -> Self {
         Self { method: Method::PATCH, ..Self::post(path, body) }

@@ -11,6 +11,7 @@ mod door;
 mod history;
 mod imports;
 mod knowledge;
+mod model;
 mod inbox;
 mod jobs;
 mod labels;

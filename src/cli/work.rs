@@ -6,7 +6,7 @@ use super::door::Door;
 use super::reach::CommandError;
 use super::{
     Common, activity, agents, connections, history, imports, inbox, jobs, knowledge, labels,
-    members, models, money, notifications, onboarding, prices, routines, rows, runs, search,
+    members, model, models, money, notifications, onboarding, prices, routines, rows, runs, search,
     series, streams, tasks, templates, undo, views,
 };
 
@@ -43,6 +43,9 @@ pub enum Work {
     /// Pages, skills and files: search, show, add, upload, edit, versions, archive, remove
     #[command(subcommand)]
     Knowledge(knowledge::Command),
+    /// Models of search by meaning: list, download, add, use, off, remove
+    #[command(subcommand)]
+    Model(model::Command),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
     Imports(imports::Command),
@@ -120,6 +123,7 @@ impl Work {
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
             Self::Knowledge(command) => knowledge::run(common, door, command).await,
+            Self::Model(command) => model::run(common, door, command).await,
             Self::Imports(command) => imports::run(common, door, command).await,
             Self::Field(command) => rows::run_field(common, door, command).await,
             Self::Label(command) => labels::run(common, door, command).await,

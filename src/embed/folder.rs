@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::{FILES, Hash, LIMITS, MODELS, Model, ModelFile, Pooling};
@@ -27,7 +28,7 @@ pub struct Folder {
 }
 
 /// What a person says of a model that HQ does not know; its card tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// What to call it.
     pub name: String,

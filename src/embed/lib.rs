@@ -11,18 +11,22 @@
 mod bert;
 mod folder;
 mod lanes;
+mod memory;
 mod model;
 mod problem;
 mod shape;
+pub mod shelf;
 pub mod vectors;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use folder::{Folder, Terms, inspect};
+pub use memory::batch;
 pub use model::{FILES, Hash, MODELS, Model, ModelFile, Pooling};
 pub use problem::{EmbedError, Refused};
 pub use shape::Shape;
+pub use shelf::Shelf;
 pub use vectors::Arena;
 
 /// Turns text into vectors of length one; the nearer their product to one, the nearer the meaning. Calls take
@@ -33,6 +37,9 @@ pub trait Embedder: Send + Sync {
 
     /// How many numbers a vector has.
     fn dimensions(&self) -> usize;
+
+    /// The product with a question below which a passage is about something else.
+    fn floor(&self) -> f32;
 
     /// The most tokens that are read of one text, with those of the prefix and the two that frame it.
     fn max_tokens(&self) -> usize;

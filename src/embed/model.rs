@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::shape::Shape;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
 /// How one vector is made of those of all tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// That of the first token, which stands for the whole text (`[CLS]`).
     First,
@@ -57,6 +60,25 @@ pub struct Model {
 }
 
 impl Model {
+    /// About how many megabytes its files have, before they are here.
+    #[must_use]
+    pub fn megabytes(&self) -> usize {
+        let Shape { vocabulary, width, layers, inner, positions, .. } = self.shape;
+        let layer = 4 * width * width + 2 * width * inner;
+        // Four bytes a weight; the rest is small beside these.
+        (4 * (width * (vocabulary + positions) + layers * layer)).div_ceil(1_000_000)
+    }
+
+    /// The product with a question below which a passage is about something else. Models that take the first token,
+    /// like bge, put all texts near to each other; the mean of all tokens spreads them out.
+    #[must_use]
+    pub fn floor(&self) -> f32 {
+        match self.pooling {
+            Pooling::First => 0.5,
+            Pooling::Mean => 0.25,
+        }
+    }
+
     /// How many numbers a vector has.
     #[must_use]
     pub fn dimensions(&self) -> usize {

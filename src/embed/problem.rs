@@ -46,6 +46,14 @@ pub enum Refused {
         /// What it hashes to.
         found: String,
     },
+    /// A model that HQ does not know, whose hashes nobody has confirmed.
+    #[error(
+        "HQ does not know this model; compare the SHA-256 of model.safetensors, {found}, with its card, and confirm it"
+    )]
+    Unconfirmed {
+        /// What the weights hash to.
+        found: String,
+    },
     /// A configuration that is none, or of another kind of network.
     #[error("config.json does not fit: {reason}")]
     Config {
@@ -89,6 +97,7 @@ impl Problem for Refused {
             Self::Unreadable { .. } => "model_file_unreadable",
             Self::TooLarge { .. } => "model_file_too_large",
             Self::OtherHash { .. } => "model_file_changed",
+            Self::Unconfirmed { .. } => "model_unconfirmed",
             Self::Config { .. } => "model_config_unfit",
             Self::Tokenizer { .. } => "model_tokenizer_unfit",
             Self::Pickle { .. } => "model_is_a_pickle",
@@ -101,6 +110,7 @@ impl Problem for Refused {
         match self {
             Self::Unavailable => ProblemKind::Unavailable,
             Self::Missing { .. } => ProblemKind::NotFound,
+            Self::Unconfirmed { .. } => ProblemKind::Conflict,
             Self::Threads { .. } | Self::Unreadable { .. } => ProblemKind::Internal,
             Self::TooLarge { .. } => ProblemKind::TooLarge,
             _ => ProblemKind::Invalid,

@@ -1,12 +1,14 @@
 //! The one search of knowledge, for pages, API and agents. What it finds by words comes from the index of the workspace;
 //! each hit is looked at again as it stands now, and only what the asker may see is counted.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range as Bytes;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use app::Ws;
+use embed::vectors::Id;
 use features::finder::model::Found as InIndex;
 use features::finder::queries::{self as finder, document};
 use kernel::key::decode;
@@ -16,10 +18,13 @@ use store::{Read, ReadExt as _, StoreError};
 
 use crate::cards::{ITEM, PASSAGES};
 use crate::error::KnowledgeError;
+use crate::meaning::{self, Question, Standing};
 use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text};
 use crate::passages::{self, Passage};
 use crate::queries::{self, Tree};
 
+/// How many passages are taken that are near in meaning.
+const NEAREST: usize = 100;
 /// How many places of each kind are looked at.
 const LOOKED: usize = 200;
 /// Passages of a hit.
@@ -62,6 +67,18 @@ impl Seer {
     }
 }
 
+kernel::words! {
+    /// What items are found by.
+    By {
+        /// Their words and their meaning.
+        Both = "both", "Words and meaning";
+        /// Their words alone.
+        Words = "words", "Words";
+        /// Their meaning alone.
+        Meaning = "meaning", "Meaning";
+    }
+}
+
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -77,6 +94,8 @@ pub struct Wish {
     pub scope: Option<Scope>,
     /// The archived ones in place of the others.
     pub archived: bool,
+    /// What they are found by, if only one thing.
+    pub by: Option<By>,
     /// How many hits are passed over.
     pub skip: usize,
     /// How many are given.
@@ -107,6 +126,8 @@ pub struct Hit {
     pub quotes: Vec<Quote>,
     /// How well it fits; comparable within one answer alone.
     pub score: f32,
+    /// Whether words of the question stand in it; else it is about the same in other words.
+    pub by_words: bool,
 }
 
 /// What was found.
@@ -122,6 +143,8 @@ pub struct Found {
     pub unread: usize,
     /// Whether the index is still being made, so that hits may be missing.
     pub building: bool,
+    /// How far search by meaning is, where it was asked for.
+    pub standing: Standing,
 }
 
 impl Found {
@@ -131,15 +154,22 @@ impl Found {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// What the answer does not know yet, in a sentence; nothing when it knows all.
+    /// What the answer does not know yet, in sentences; nothing when it knows all.
     #[must_use]
     pub fn unknown(&self) -> String {
-        match (self.building, self.unread) {
+        let words = match (self.building, self.unread) {
             (true, _) => "The search index is still being made, so hits may be missing.".to_owned(),
             (false, 0) => String::new(),
             (false, 1) => "One file has not been read yet.".to_owned(),
             (false, n) => format!("{n} files have not been read yet."),
-        }
+        };
+        let meant = match self.standing {
+            Standing::Off | Standing::On(0) => String::new(),
+            Standing::Absent => "This was searched by words alone.".to_owned(),
+            Standing::On(1) => "One passage is not found by meaning yet.".to_owned(),
+            Standing::On(n) => format!("{n} passages are not found by meaning yet."),
+        };
+        format!("{words} {meant}").trim().to_owned()
     }
 }
 
@@ -152,11 +182,20 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
     if wanted.is_some() {
         finder::reach(ws, PATIENCE).await;
     }
+    let asks = wanted.is_some() && wish.by != Some(By::Words);
+    let (question, standing) = match asks {
+        true => meaning::question(ws, &wish.q).await,
+        false => (None, Standing::Off),
+    };
     ws.look(move |ws| {
-        ws.read(|snap| match &wanted {
-            Some(wanted) => by_words(ws, snap, (seer, &wish), wanted),
+        let found = ws.read(|snap| match &wanted {
+            Some(wanted) => {
+                let asked = Asked { seer, wish: &wish, wanted, question: question.as_ref() };
+                ranked(ws, snap, &asked)
+            }
             None => newest(snap, (seer, &wish)),
-        })
+        })?;
+        Ok(Found { standing, ..found })
     })
     .await
 }
@@ -217,45 +256,68 @@ fn newest(read: &dyn Read, asked: (Seer, &Wish)) -> Result<Found, KnowledgeError
     let filter = Filter::new(read, asked)?;
     let items = queries::items(read, asked.1.archived)?;
     let fits = items.into_iter().filter(|item| filter.admits(item));
-    let found = filter.gather(fits.map(|item| Hit { item, quotes: Vec::new(), score: 0.0 }));
+    let found = filter.gather(fits.map(|item| Hit {
+        item,
+        quotes: Vec::new(),
+        score: 0.0,
+        by_words: true,
+    }));
     Ok(Found { unread: queries::unread(read)?, ..found })
 }
 
-/// An item that the index named, with the places of its passages.
+/// Who looks for what, with the question's vector where there is one.
+struct Asked<'a> {
+    seer: Seer,
+    wish: &'a Wish,
+    wanted: &'a Wanted,
+    question: Option<&'a Question>,
+}
+
+/// A place in an item: one of its passages, or the item as such.
+type Place = (KnowledgeId, Option<u32>);
+
+/// What a place is worth, and what it was found by.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worth {
+    score: f32,
+    by_words: bool,
+}
+
+/// An item that was found, with the places of its passages, best first.
 struct Named {
     item: Item,
     score: f32,
     passages: Vec<u32>,
+    by_words: bool,
 }
 
-fn by_words(
-    ws: &Ws,
-    read: &dyn Read,
-    asked: (Seer, &Wish),
-    wanted: &Wanted,
-) -> Result<Found, KnowledgeError> {
-    let filter = Filter::new(read, asked)?;
-    let places = places(ws, asked.0, wanted);
+fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, KnowledgeError> {
+    let filter = Filter::new(read, (asked.seer, asked.wish))?;
+    let words = match asked.wish.by {
+        Some(By::Meaning) if asked.question.is_some() => Vec::new(),
+        _ => places(ws, asked.seer, asked.wanted),
+    };
+    let near = near(read, &filter, asked.question)?;
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
     let mut seen: HashSet<KnowledgeId> = HashSet::new();
-    for (rank, (id, passage)) in places.into_iter().enumerate() {
+    for ((id, passage), worth) in fused(&words, &near) {
         if seen.insert(id) {
             let item = read.get::<Item>(id)?.filter(|item| filter.admits(item));
-            let new = item.map(|item| Named { item, score: 0.0, passages: Vec::new() });
+            let new = item.map(|item| Named {
+                item,
+                score: worth.score,
+                passages: Vec::new(),
+                by_words: false,
+            });
             named.extend(new.map(|new| (id, new)));
+        } else if let Some(one) = named.get_mut(&id).filter(|one| one.passages.len() == 1) {
+            one.score += SECOND * worth.score;
         }
         let Some(one) = named.get_mut(&id) else { continue };
-        let share = 1.0 / (RANK + rank as f32);
-        match one.score {
-            0.0 => one.score = share,
-            _ if one.passages.len() == 1 => one.score += SECOND * share,
-            _ => {}
-        }
-        if let Some(n) = passage.filter(|_| one.passages.len() < QUOTES) {
-            one.passages.push(n);
-        }
+        one.by_words |= worth.by_words;
+        one.passages.extend(passage.filter(|_| one.passages.len() < QUOTES));
     }
-    let asked_for = asked.1.q.trim().to_lowercase();
+    let asked_for = asked.wish.q.trim().to_lowercase();
     let mut all: Vec<Named> = named.into_values().collect();
     for one in &mut all {
         if one.item.title.to_lowercase() == asked_for {
@@ -266,19 +328,66 @@ fn by_words(
     let mut places: HashMap<KnowledgeId, Vec<u32>> = HashMap::new();
     let hits = all.into_iter().map(|one| {
         places.insert(one.item.id, one.passages);
-        Hit { item: one.item, quotes: Vec::new(), score: one.score }
+        Hit { item: one.item, quotes: Vec::new(), score: one.score, by_words: one.by_words }
     });
     let mut found = filter.gather(hits.collect::<Vec<_>>().into_iter());
     for hit in &mut found.hits {
         let at = places.get(&hit.item.id).cloned().unwrap_or_default();
-        hit.quotes = quotes(ws, read, hit.item.id, &at, wanted)?;
+        hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
     Ok(Found { unread: queries::unread(read)?, building: !is_made, ..found })
 }
 
+/// Places of two lists as one, best first.
+fn fused(words: &[Place], near: &[Place]) -> Vec<(Place, Worth)> {
+    let mut all: HashMap<Place, Worth> = HashMap::new();
+    for (list, by_words) in [(words, true), (near, false)] {
+        for (rank, place) in list.iter().enumerate() {
+            let worth = all.entry(*place).or_default();
+            worth.score += 1.0 / (RANK + rank as f32);
+            worth.by_words |= by_words;
+        }
+    }
+    let mut all: Vec<(Place, Worth)> = all.into_iter().collect();
+    all.sort_by(|a, b| b.1.score.total_cmp(&a.1.score).then_with(|| a.0.cmp(&b.0)));
+    all
+}
+
+/// The passages that are nearest to a question in meaning, of items that the asker may see, nearest first.
+fn near(
+    read: &dyn Read,
+    filter: &Filter<'_>,
+    question: Option<&Question>,
+) -> Result<Vec<Place>, KnowledgeError> {
+    let Some(question) = question else { return Ok(Vec::new()) };
+    let fits: RefCell<HashMap<KnowledgeId, bool>> = RefCell::default();
+    let failed: Cell<Option<StoreError>> = Cell::new(None);
+    let allow = |id: &Id| {
+        let (item, _) = meaning::passage(id);
+        *fits.borrow_mut().entry(item).or_insert_with(|| match read.get::<Item>(item) {
+            Ok(found) => found.is_some_and(|item| filter.admits(&item)),
+            Err(error) => {
+                failed.set(Some(error));
+                false
+            }
+        })
+    };
+    let found = question.arena.search(&question.vector, NEAREST, allow);
+    if let Some(error) = failed.into_inner() {
+        return Err(error.into());
+    }
+    let found = found.unwrap_or_else(|error| {
+        // Words are found all the same.
+        tracing::warn!(%error, "the vectors did not answer");
+        Vec::new()
+    });
+    let enough = found.into_iter().filter(|one| question.floor <= one.score);
+    Ok(enough.map(|one| meaning::passage(&one.id)).map(|(item, n)| (item, Some(n))).collect())
+}
+
 /// The items and passages that fit, best first. Words that do not all stand in one passage are looked for one by one.
-fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<(KnowledgeId, Option<u32>)> {
+fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<Place> {
     let audiences = seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
@@ -299,7 +408,7 @@ fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<(KnowledgeId, Option<u32>
             search::Found::default()
         })
     };
-    let mut all: Vec<(KnowledgeId, Option<u32>)> = Vec::new();
+    let mut all: Vec<Place> = Vec::new();
     for found in [ask(false, Typos::WhenFew), ask(true, Typos::Never)] {
         for hit in found.hits {
             let place = InIndex::place(&hit.key);
@@ -320,17 +429,24 @@ fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<(KnowledgeId, Option<u32>
 fn quotes(
     ws: &Ws,
     read: &dyn Read,
-    id: KnowledgeId,
+    item: &Item,
     places: &[u32],
-    wanted: &Wanted,
+    asked: &Asked<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
-    let cut = Cut::of(ws, read, id)?;
-    let fits = |n: &u32| cut.words(*n).is_some_and(|words| !wanted.marks(words).is_empty());
+    let cut = Cut::of(ws, read, item.id)?;
+    let holds = |n: &u32| cut.words(*n).is_some_and(|words| !asked.wanted.marks(words).is_empty());
+    let is_meant = |n: &u32| {
+        let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
+        let text = vector.and_then(|_| meaning::told(item, &cut, *n));
+        text.is_some_and(|text| vector == Some(meaning::hash(&text)))
+    };
+    let fits = |n: &u32| holds(n) || is_meant(n);
     let mut chosen: Vec<u32> = places.iter().copied().filter(fits).collect();
     if chosen.is_empty() {
-        chosen.extend((0..cut.len()).filter(fits).take(1));
+        chosen.extend((0..cut.len()).filter(holds).take(1));
     }
-    let quote = |n: u32| cut.quote(n, wanted.marks(cut.words(n)?).first().map(|mark| mark.start));
+    let marks = |n: u32| cut.words(n).map(|words| asked.wanted.marks(words));
+    let quote = |n: u32| cut.quote(n, marks(n)?.first().map(|mark| mark.start));
     Ok(chosen.into_iter().filter_map(quote).collect())
 }
 
@@ -390,6 +506,12 @@ impl Cut {
 
     fn at(&self, n: u32) -> Option<&Passage> {
         self.passages.get(usize::try_from(n).ok()?)
+    }
+
+    /// The headings above a passage in a line.
+    #[must_use]
+    pub fn trail(&self, n: u32) -> String {
+        self.at(n).map(Passage::trail).unwrap_or_default()
     }
 
     /// The words of a passage.

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 pub mod find;
 pub mod links;
+pub mod meaning;
 pub mod model;
 pub mod pages;
 pub mod passages;

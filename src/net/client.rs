@@ -42,8 +42,8 @@ const CONNECTION_HEADERS: [&str; 9] = [
     "upgrade",
 ];
 /// All that goes along when a redirect leads to another origin.
-const TRAVELLING_HEADERS: [&str; 5] =
-    ["accept", "accept-encoding", "accept-language", "content-type", "user-agent"];
+const TRAVELLING_HEADERS: [&str; 6] =
+    ["accept", "accept-encoding", "accept-language", "content-type", "range", "user-agent"];
 
 /// What a client is made of.
 pub struct ClientParts {

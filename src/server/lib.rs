@@ -60,6 +60,7 @@ use app::config::Config;
 use app::consumers::Consumers;
 use app::jobs::Jobs;
 use app::limits::Limiter;
+use app::meaning::Meaning;
 use app::passwords::Hasher;
 use app::{App, AppParts, OnLooker, Ws};
 use backup::{BackupError, Desk, finish_swap};
@@ -384,6 +385,7 @@ fn open(
         jobs: Jobs::default(),
         consumers: parts.consumers,
         indexing: tokio::sync::Mutex::default(),
+        meaning: Meaning::at(config.data.join("models"), config.embed_model_dir.clone()),
         accounts: app::accounts::Accounts::default(),
         challenges: app::challenges::Challenges::default(),
         proofs: app::proofs::Proofs::default(),
@@ -435,6 +437,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         due::begin(ws);
         crm::import::begin(ws);
         knowledge::reading::begin(ws);
+        knowledge::meaning::worker::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

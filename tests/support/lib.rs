@@ -7,6 +7,7 @@ pub mod browse;
 pub mod hq;
 pub mod invite;
 pub mod maker;
+pub mod meaning;
 pub mod model;
 pub mod office;
 pub mod program;

@@ -46,6 +46,10 @@ pub struct Config {
     pub pause_after_crashes: u32,
     /// How long model calls and tools that are under way may go on when the program is asked to end.
     pub end_within: Duration,
+    /// A folder with a model for search by meaning that HQ leaves alone.
+    pub embed_model_dir: Option<PathBuf>,
+    /// Where models are fetched from, without a slash at its end.
+    pub embed_source: String,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -221,7 +225,13 @@ const PAUSE_AFTER_CRASHES: Known = Known {
 /// What sends the signal gives ten seconds as a rule before it kills; the rest is for closing the stores.
 const END_WITHIN: Known =
     Known { name: "runs.end_within_secs", variable: "HQ_RUNS_END_WITHIN_SECS", default: "6" };
-const ALL: [&Known; 15] = [
+/// A folder with the three files of a model; HQ reads it and leaves it alone.
+const EMBED_MODEL: Known =
+    Known { name: "embed.model_dir", variable: "HQ_EMBED_MODEL_DIR", default: "" };
+/// Where models are fetched from, in the place of huggingface.co: a mirror.
+const EMBED_SOURCE: Known =
+    Known { name: "embed.source", variable: "HQ_EMBED_SOURCE", default: "https://huggingface.co" };
+const ALL: [&Known; 17] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -237,6 +247,8 @@ const ALL: [&Known; 15] = [
     &PRACTICE_PAUSE,
     &PAUSE_AFTER_CRASHES,
     &END_WITHIN,
+    &EMBED_MODEL,
+    &EMBED_SOURCE,
 ];
 
 /// What was given from outside, before it is understood.
@@ -280,6 +292,8 @@ impl Config {
             practice_pause: Duration::ZERO,
             pause_after_crashes: 3,
             end_within: Duration::from_secs(6),
+            embed_model_dir: None,
+            embed_source: EMBED_SOURCE.default.to_owned(),
             settings: Vec::new(),
         }
     }
@@ -345,7 +359,14 @@ impl Config {
         let (active, from) = take(&MAX_ACTIVE);
         let wanted = "a number from 1 on";
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
+        let model = take(&EMBED_MODEL);
+        let source = take(&EMBED_SOURCE);
         Ok(Self {
+            embed_model_dir: match some(model.0) {
+                Some(path) => Some(absolute(&EMBED_MODEL, &path, model.1)?),
+                None => None,
+            },
+            embed_source: source.0.trim_end_matches('/').to_owned(),
             practice_pause,
             pause_after_crashes,
             end_within,

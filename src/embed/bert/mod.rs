@@ -105,6 +105,10 @@ impl Embedder for Bert {
         self.model.dimensions()
     }
 
+    fn floor(&self) -> f32 {
+        self.model.floor()
+    }
+
     fn max_tokens(&self) -> usize {
         self.tokens.most()
     }

@@ -1,12 +1,13 @@
 //! A file of vectors, and the search for the nearest.
 //!
-//! Each vector has an id of 16 bytes and the hash of the text that it is of. Memory keeps a byte for each number; a
+//! Each vector has an id of 20 bytes and the hash of the text that it is of. Memory keeps a byte for each number; a
 //! search goes over all of these and reads the numbers of the best from the file. That is exact in all but name up to
 //! some 100,000 vectors, filters for nothing, and has no index that could be wrong.
 //!
 //! The file is the only thing of the arena that lasts, and it lasts no longer than the texts: whoever fills it keeps
 //! the place up to which it did so, and moves it on only after [`Arena::sync`]. A crash loses at most what came after.
 
+mod home;
 mod record;
 mod rows;
 
@@ -21,11 +22,12 @@ use parking_lot::{Mutex, RwLock};
 
 use super::lanes;
 use super::model::Hash;
+pub use home::Home;
 use record::Record;
 use rows::{Rows, Table};
 
-/// Whose vector it is: the bytes of a UUID.
-pub type Id = [u8; 16];
+/// Whose vector it is: the bytes of a UUID, and four for the number of a piece within that.
+pub type Id = [u8; 20];
 
 /// The fewest candidates that are compared in full.
 const RESCORED: usize = 50;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head    magic 8, dimensions u32, zero u32, SHA-256 of the model's id 32, CRC-32 of these 48 bytes, zeros up to 64
-//! record  mark 1, zeros 3, CRC-32 of what follows, id 16, hash of the text 32, then each number as f32
+//! record  mark 1, zeros 3, CRC-32 of what follows, id 20, hash of the text 32, then each number as f32
 //! ```
 //!
 //! Numbers are little-endian. The mark stands outside of the sum, so that one byte, which no crash can tear, turns a
@@ -22,7 +22,7 @@ pub const DEAD: u8 = b'D';
 
 const MAGIC: &[u8; 8] = b"hqvecs\0\x01";
 /// Where the numbers of a record begin.
-const NUMBERS: usize = 56;
+const NUMBERS: usize = 60;
 
 /// The head of a file with vectors of this model.
 pub fn head(model: &str, dimensions: usize) -> [u8; HEAD] {
@@ -80,12 +80,12 @@ impl<'a> Record<'a> {
 
     /// Whose vector it is.
     pub fn id(&self) -> Id {
-        self.0[8..24].try_into().expect("invariant: 16 bytes")
+        self.0[8..28].try_into().expect("invariant: 20 bytes")
     }
 
     /// What the text of the vector hashes to.
     pub fn hash(&self) -> Hash {
-        self.0[24..NUMBERS].try_into().expect("invariant: 32 bytes")
+        self.0[28..NUMBERS].try_into().expect("invariant: 32 bytes")
     }
 
     /// Its numbers.

@@ -22,7 +22,7 @@ use web::session::Person;
 use web::upload;
 
 use crate::error::KnowledgeError;
-use crate::find::{self, Hit, Seer, Wish};
+use crate::find::{self, By, Hit, Seer, Wish};
 use crate::links;
 use crate::model::{
     Body, FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text,
@@ -114,6 +114,8 @@ struct Asked {
     scope: Option<Scope>,
     /// The archived ones in place of the others.
     archived: bool,
+    /// Words and meaning, unless one of them alone is asked for.
+    by: Option<By>,
     /// At most 200.
     limit: Option<usize>,
     /// `next` of the answer before.
@@ -169,6 +171,9 @@ struct ItemView {
     archived: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     passages: Vec<PassageView>,
+    /// Whether words of the question stand in it; false where it says the same in others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_words: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -225,6 +230,7 @@ fn view(
         created_at: item.created_at,
         updated_at: item.updated_at,
         archived: item.archived_at.is_some(),
+        by_words: hit.filter(|hit| !hit.quotes.is_empty()).map(|hit| hit.by_words),
         passages: hit.map(|hit| hit.quotes.iter().map(passage).collect()).unwrap_or_default(),
         file: item.file.map(|file| FileView {
             name: file.name,
@@ -273,6 +279,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
         tags: asked.tag.into_iter().collect(),
         scope: asked.scope,
         archived: asked.archived,
+        by: asked.by,
         skip,
         take,
     };

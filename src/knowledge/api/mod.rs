@@ -2,6 +2,7 @@
 
 mod folders;
 mod items;
+mod models;
 mod versions;
 
 use web::routes::Routes;
@@ -9,5 +10,5 @@ use web::routes::Routes;
 /// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
-    folders::routes().merge(items::routes()).merge(versions::routes())
+    folders::routes().merge(items::routes()).merge(versions::routes()).merge(models::routes())
 }

@@ -26,7 +26,7 @@ use web::time::RelTime;
 use super::{Readers, reading_told, sheet};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
-use crate::find::{self, Found, Hit, Seer, Wish};
+use crate::find::{self, By, Found, Hit, Seer, Wish};
 use crate::model::{
     BODIES, Body, FOLDERS, Folder, FolderId, ITEMS, ItemKind, READINGS, Reading, Scope, Text,
 };
@@ -47,6 +47,7 @@ pub(super) struct Asked {
     folder: String,
     scope: String,
     archived: String,
+    by: String,
     page: usize,
 }
 
@@ -59,6 +60,7 @@ impl Asked {
             ("folder", self.folder.as_str()),
             ("scope", self.scope.as_str()),
             ("archived", self.archived.as_str()),
+            ("by", self.by.as_str()),
         ];
         let pairs: Vec<String> = pairs
             .into_iter()
@@ -108,6 +110,8 @@ struct Row {
     at: RelTime,
     readers: Readers,
     tokens: String,
+    /// Whether it says what was asked for in other words.
+    meant: bool,
     told: Option<(&'static str, &'static str, String)>,
 }
 
@@ -130,6 +134,8 @@ struct ListPage {
     kept: Vec<(&'static str, String)>,
     tabs: Vec<Tab>,
     scopes: Vec<Choice>,
+    /// What hits are found by; nothing to choose where no model is in use.
+    ways: Vec<Choice>,
     folders: Vec<FolderLine>,
     folder: Option<FolderLine>,
     all_href: String,
@@ -161,6 +167,8 @@ pub(super) async fn list(
         // ok: as above.
         scope: asked.scope.parse().ok(),
         archived: !asked.archived.is_empty(),
+        // ok: as above.
+        by: asked.by.parse().ok(),
         skip: asked.page.saturating_mul(PAGE),
         take: PAGE,
         ..Wish::default()
@@ -224,6 +232,9 @@ fn page(
         |scope: &Scope| Choice::new(scope.word(), scope.label(), asked.scope == scope.word());
     let mut scopes = vec![Choice::new("", "Any readers", asked.scope.is_empty())];
     scopes.extend(Scope::ALL.iter().rev().map(scope));
+    let way = |by: &By| Choice::new(by.word(), by.label(), asked.by == by.word());
+    let is_meant = crate::meaning::is_on(&scene.ws.app);
+    let ways = if is_meant { By::ALL.iter().map(way).collect() } else { Vec::new() };
     let next = (asked.page + 1).to_string();
     Ok(ListPage {
         shell,
@@ -238,6 +249,7 @@ fn page(
         ],
         tabs,
         scopes,
+        ways,
         folders: ordered.into_iter().map(line).collect(),
         folder,
         all_href: asked.with(&base, "folder", ""),
@@ -293,6 +305,7 @@ fn row(
         at: scene.time(item.updated_at),
         readers: Readers::of(scene, item),
         tokens: format::tokens(text.map_or(0, |text| text.len().div_ceil(4)) as u64),
+        meant: !hit.by_words,
         told: reading_told(reading.as_ref()),
     })
 }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod list;
+mod models;
 mod show;
 mod versions;
 
@@ -18,6 +19,10 @@ use crate::model::{Item, Reading, ReadingState, Scope};
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
+        .get("/settings/meaning", models::show.needs(Can::Read))
+        .post("/settings/meaning/send", models::send.needs(Can::Admin).proved())
+        .post("/settings/meaning/confirm", models::confirm.needs(Can::Admin).proved())
+        .post("/settings/meaning/{verb}", models::act.needs(Can::Admin))
         .get("/knowledge", list::list.needs(Can::Read))
         .post("/knowledge", acts::create.needs(Can::Write))
         .post("/knowledge/files", acts::upload.needs(Can::Write))

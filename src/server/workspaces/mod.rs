@@ -21,6 +21,7 @@ use app::finding::Finding;
 use app::inputs::Inputs;
 use app::kept::{Kept, Numbers};
 use app::live::Hub;
+use app::meaning::Vectors;
 use app::{App, PathLocks, Work, Ws, WsParts};
 use features::users::model::Workspace;
 use features::workspace::model::Settings;
@@ -220,6 +221,7 @@ pub fn open(app: &App, folder: PathBuf, cache: usize) -> Result<Ws, OpenError> {
         people: Kept::default(),
         numbers: Numbers::default(),
         finding: Finding::at(folder.join("search")),
+        vectors: Vectors::at(folder.join("vectors")),
         inputs: Inputs::default(),
         folder,
     }))

@@ -104,6 +104,7 @@ const PAGES: &[Place] = &[
     setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
     setting("Budgets", "settings/usage/budgets", "limits money cap"),
     setting("Prices", "settings/usage/prices", "cost of models"),
+    setting("Search by meaning", "settings/meaning", "model embedding vectors semantic knowledge"),
     setting("Health", "settings/health", "status doctor store consumers index").needs(Can::Admin),
     setting("Audit", "settings/audit", "record who did what redact retention").needs(Can::Admin),
     setting("Backups", "settings/backups", "restore export snapshot").needs(Can::Admin),

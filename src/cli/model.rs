@@ -1,0 +1,139 @@
+//! `hq model …`: what search by meaning runs on.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Common;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::rows::{At, One};
+use super::show::{one_of, part, quoted};
+
+/// The files of a model.
+const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+
+/// `hq model …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Models that are here or can be downloaded, and how far search by meaning is
+    List(At),
+    /// Begin to download a model that HQ knows; it is then in use
+    Download(One),
+    /// Send the files of a model and take it into use
+    Add(New),
+    /// Take a model into use that is here
+    Use(One),
+    /// Search by words alone
+    Off(At),
+    /// Remove the files of a model that is not in use
+    Remove(One),
+}
+
+/// A model in a folder of this machine.
+#[derive(Args)]
+pub struct New {
+    /// The folder with config.json, tokenizer.json and model.safetensors
+    folder: PathBuf,
+    /// What to call a model that HQ does not know; saying so confirms its hashes
+    #[arg(long)]
+    name: Option<String>,
+    /// How one vector is made of many, as the card of the model says
+    #[arg(long, value_parser = one_of(["mean", "first"]), default_value = "mean")]
+    pooling: String,
+    /// What the model expects before a question
+    #[arg(long, default_value = "")]
+    query_prefix: String,
+    /// What the model expects before a passage
+    #[arg(long, default_value = "")]
+    passage_prefix: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// When HQ refuses it or cannot be reached.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List(at) => {
+            let ask = Ask::get("/api/v1/meaning").within(at.place.workspace.as_ref());
+            told(common, &door.call(ask).await?)
+        }
+        Command::Download(one) => {
+            let path = format!("/api/v1/meaning/models/{}/download", part(&one.which));
+            let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
+            told(common, &door.call(ask).await?)
+        }
+        Command::Add(new) => add(common, door, &new).await,
+        Command::Use(one) => {
+            let body = json!({ "id": one.which });
+            let ask = Ask::put("/api/v1/meaning/used", &body).within(one.place.workspace.as_ref());
+            told(common, &door.call(ask).await?)
+        }
+        Command::Off(at) => {
+            let body = json!({ "id": null });
+            let ask = Ask::put("/api/v1/meaning/used", &body).within(at.place.workspace.as_ref());
+            told(common, &door.call(ask).await?)
+        }
+        Command::Remove(one) => {
+            let path = format!("/api/v1/meaning/models/{}", part(&one.which));
+            let gone = door.call(Ask::delete(path).within(one.place.workspace.as_ref())).await?;
+            print(common, &gone, &[format!("Removed {}.", quoted(&one.which))])
+        }
+    }
+}
+
+async fn add(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError> {
+    for name in FILES {
+        let path = new.folder.join(name);
+        let content = std::fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+        let ask = Ask::put_file(format!("/api/v1/meaning/files/{name}"), content);
+        door.call(ask.within(new.place.workspace.as_ref())).await?;
+    }
+    let terms = new.name.as_ref().map(|name| {
+        json!({
+            "name": name,
+            "pooling": new.pooling,
+            "query_prefix": new.query_prefix,
+            "passage_prefix": new.passage_prefix,
+        })
+    });
+    let ask = Ask::post("/api/v1/meaning", &json!({ "terms": terms }));
+    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::Failed(format!("{} cannot be read: {error}", path.display()))
+}
+
+/// Each model in a line, then how far it is.
+fn told(common: &Common, state: &Value) -> Result<u8, CommandError> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let models = state["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut lines: Vec<String> = models
+        .iter()
+        .map(|one| {
+            let standing = match (one["used"].as_bool(), one["here"].as_bool()) {
+                (Some(true), _) => "in use",
+                (_, Some(true)) => "here",
+                _ => "not here",
+            };
+            format!("{}  {standing}", word(&one["id"]))
+        })
+        .collect();
+    if state["used"].is_string() {
+        let (found, waiting) = (&state["passages"], &state["waiting"]);
+        lines.push(format!("{found} passages are found by meaning, {waiting} not yet."));
+    }
+    if state["downloading"].is_object() {
+        let (have, of) = (&state["downloading"]["bytes"], &state["downloading"]["of"]);
+        lines.push(format!("Downloading: {have} of {of} bytes."));
+    }
+    lines.extend(Some(word(&state["trouble"])).filter(|why| !why.is_empty()));
+    print(common, state, &lines)
+}

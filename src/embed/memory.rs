@@ -1,0 +1,53 @@
+//! How much may be embedded at once with the memory that is left.
+
+/// How many passages a batch has at most.
+const BATCH: usize = 16;
+/// Available memory below which batches are halved, have one text, and below which nothing is embedded; in bytes.
+const HALF: u64 = 1024 * MIB;
+const ONE: u64 = 512 * MIB;
+const NONE: u64 = 256 * MIB;
+const MIB: u64 = 1024 * 1024;
+
+/// How many texts may be embedded at once with the memory that is left; none when there is too little.
+#[must_use]
+pub fn batch() -> usize {
+    batch_for(available())
+}
+
+fn batch_for(available: Option<u64>) -> usize {
+    match available {
+        Some(bytes) if bytes < NONE => 0,
+        Some(bytes) if bytes < ONE => 1,
+        Some(bytes) if bytes < HALF => BATCH / 2,
+        _ => BATCH,
+    }
+}
+
+/// Bytes of memory that programs may still take, by the system and by the limit of the container; none when unknown.
+fn available() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let told = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        Some(number(line.trim_end_matches("kB"))? * 1024)
+    });
+    let within = read("/sys/fs/cgroup/memory.max").and_then(|most| {
+        let used = read("/sys/fs/cgroup/memory.current")?;
+        Some(number(&most)?.saturating_sub(number(&used)?))
+    });
+    [told, within].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, HALF, MIB, batch_for};
+
+    #[test]
+    fn little_memory_makes_batches_small() {
+        assert_eq!(batch_for(None), BATCH);
+        assert_eq!(batch_for(Some(HALF)), BATCH);
+        assert_eq!(batch_for(Some(700 * MIB)), BATCH / 2);
+        assert_eq!(batch_for(Some(300 * MIB)), 1);
+        assert_eq!(batch_for(Some(100 * MIB)), 0);
+    }
+}

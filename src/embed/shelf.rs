@@ -1,0 +1,380 @@
+//! The models that a program has: each in a folder of its own below one folder, with what a person has said of it,
+//! and the name of the one that is in use.
+//!
+//! Files come in beside the models, in a landing, and become a model when they are complete and their hashes are known
+//! or confirmed. What is here can be fetched again, so it belongs into no backup.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, Terms, inspect, unreadable};
+use super::model::{FILES, LIMITS, MODELS, Model};
+use super::problem::Refused;
+
+/// What is said of a model, beside its files.
+const CARD: &str = "hq.json";
+/// The name of the model in use; an empty file where a person wants none.
+const CHOSEN: &str = "chosen";
+/// What is said of the model in the folder that a setting names.
+const GIVEN: &str = "given.json";
+/// How the folder of a landing begins, so that it is no model.
+const LANDING: &str = "landing-";
+
+/// The folder of models.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    root: PathBuf,
+    given: Option<PathBuf>,
+}
+
+/// A model that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The model.
+    pub model: Model,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// How many bytes these have.
+    pub bytes: u64,
+    /// Whether it lies in the folder that a setting names, which HQ leaves alone.
+    pub given: bool,
+}
+
+/// What is said of a model: what its files hash to, and the terms of one that HQ does not know.
+#[derive(Serialize, Deserialize)]
+struct Card {
+    hashes: [String; 3],
+    terms: Option<Terms>,
+}
+
+impl Card {
+    fn of(folder: &Folder, terms: Option<Terms>) -> Self {
+        Self { hashes: folder.hashes.map(hex::encode), terms }
+    }
+
+    /// The model of these files; none when they are neither known nor confirmed.
+    fn model(&self, folder: &Folder) -> Option<Model> {
+        if self.hashes != folder.hashes.map(hex::encode) {
+            return folder.known.cloned();
+        }
+        folder.known.cloned().or_else(|| Some(folder.confirmed(self.terms.clone()?)))
+    }
+}
+
+/// What lies in the folder that a setting names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// A model that can be used.
+    Fits(Box<Kept>),
+    /// A model whose hashes nobody has confirmed.
+    Unknown(Folder),
+    /// No model.
+    Refused(Refused),
+}
+
+impl Shelf {
+    /// The models below a folder, which need not be there yet, and the one in a folder that a setting names.
+    #[must_use]
+    pub fn at(root: PathBuf, given: Option<PathBuf>) -> Self {
+        Self { root, given }
+    }
+
+    /// All models with files of HQ's own, those that it knows first, then by name.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn models(&self) -> std::io::Result<Vec<Kept>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            kept.extend(self.kept(&entry?.file_name().to_string_lossy()));
+        }
+        let place = |model: &Model| MODELS.iter().position(|known| known.id == model.id);
+        kept.sort_by_cached_key(|one| {
+            (place(&one.model).unwrap_or(usize::MAX), one.model.name.to_string())
+        });
+        Ok(kept)
+    }
+
+    /// The model of this id, if it is whole. Its files are not hashed here: whoever loads it does so.
+    fn kept(&self, id: &str) -> Option<Kept> {
+        let folder = self.root.join(id);
+        // ok: a folder without a card, or with a broken one, holds no model.
+        let card: Card = serde_json::from_slice(&fs::read(folder.join(CARD)).ok()?).ok()?;
+        let mut bytes = 0;
+        for name in FILES {
+            // ok: a model without one of its files is none.
+            bytes += fs::metadata(folder.join(name)).ok()?.len();
+        }
+        let known = MODELS.iter().find(|model| model.id == id).cloned();
+        let model = known.or_else(|| {
+            let mut hashes = [[0; 32]; 3];
+            for (hash, digits) in hashes.iter_mut().zip(&card.hashes) {
+                // ok: a card with another text for a hash is broken.
+                hex::decode_to_slice(digits, hash).ok()?;
+            }
+            // ok: a configuration that does not fit is of no model.
+            let config = fs::read(folder.join(FILES[0])).ok()?;
+            // ok: as above.
+            let shape = super::shape::Shape::parse(&config).ok()?;
+            let whole = Folder { path: folder.clone(), shape, hashes, known: None };
+            Some(whole.confirmed(card.terms.clone()?)).filter(|model| model.id == id)
+        })?;
+        Some(Kept { model, folder, bytes, given: false })
+    }
+
+    /// What lies in the folder that a setting names, if one does. Hashes its files, which takes up to a second.
+    #[must_use]
+    pub fn given(&self) -> Option<Given> {
+        let path = self.given.as_deref()?;
+        let folder = match inspect(path) {
+            Ok(folder) => folder,
+            Err(refused) => return Some(Given::Refused(refused)),
+        };
+        // ok: without a card, or with a broken one, nothing is confirmed.
+        let said = fs::read(self.root.join(GIVEN)).ok();
+        let card = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let model = card.unwrap_or_else(|| Card::of(&folder, None)).model(&folder);
+        Some(match model {
+            Some(model) => {
+                let size = |name: &&str| fs::metadata(path.join(name)).map_or(0, |meta| meta.len());
+                let bytes = FILES.iter().map(size).sum();
+                Given::Fits(Box::new(Kept {
+                    model,
+                    folder: path.to_path_buf(),
+                    bytes,
+                    given: true,
+                }))
+            }
+            None => Given::Unknown(folder),
+        })
+    }
+
+    /// Confirms the hashes of the folder that a setting names.
+    ///
+    /// # Errors
+    /// If there is no model in it, or the disk fails.
+    pub fn confirm_given(&self, terms: Terms) -> Result<Model, Refused> {
+        let path = self.given.as_deref().ok_or(Refused::Missing { file: FILES[0] })?;
+        let folder = inspect(path)?;
+        let card = Card::of(&folder, Some(terms));
+        let model = card.model(&folder).ok_or(Refused::Unavailable)?;
+        self.write(GIVEN, &json(&card)).map_err(|error| unreadable(0, &error))?;
+        Ok(model)
+    }
+
+    /// The id of the model that a person has chosen: none when nobody chose, an empty one when none is wanted.
+    #[must_use]
+    pub fn chosen(&self) -> Option<String> {
+        // ok: what cannot be read is no choice.
+        fs::read_to_string(self.root.join(CHOSEN)).ok()
+    }
+
+    /// Chooses a model by its id; an empty one for none.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn choose(&self, id: &str) -> std::io::Result<()> {
+        self.write(CHOSEN, id.as_bytes())
+    }
+
+    /// Removes the files of a model.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn remove(&self, kept: &Kept) -> std::io::Result<()> {
+        match kept.given {
+            true => Ok(()),
+            false => fs::remove_dir_all(&kept.folder),
+        }
+    }
+
+    /// Where files of a model come in; of one name, the same place.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn landing(&self, name: &str) -> std::io::Result<Landing> {
+        let plain = |sign: char| sign.is_ascii_alphanumeric() || "-.@_".contains(sign);
+        let name: String = name.chars().filter(|sign| plain(*sign)).collect();
+        let folder = self.root.join(format!("{LANDING}{name}"));
+        fs::create_dir_all(&folder)?;
+        Ok(Landing { root: self.root.clone(), folder })
+    }
+
+    /// The landing of this name, if files lie in it.
+    #[must_use]
+    pub fn landed(&self, name: &str) -> Option<Landing> {
+        let folder = self.root.join(format!("{LANDING}{name}"));
+        folder.is_dir().then(|| Landing { root: self.root.clone(), folder })
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+        fs::create_dir_all(&self.root)?;
+        put(&self.root.join(name), bytes)
+    }
+}
+
+/// Files of a model that come in.
+#[derive(Debug)]
+pub struct Landing {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Landing {
+    /// How many bytes of the file at this place of [`FILES`] are here.
+    #[must_use]
+    pub fn have(&self, at: usize) -> u64 {
+        fs::metadata(self.folder.join(FILES[at])).map_or(0, |meta| meta.len())
+    }
+
+    /// The file at this place of [`FILES`], to write on where it ends; `anew` begins it again.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn open(&self, at: usize, anew: bool) -> std::io::Result<File> {
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(anew)
+            .append(!anew)
+            .open(self.folder.join(FILES[at]))?;
+        Ok(file)
+    }
+
+    /// What lies here.
+    ///
+    /// # Errors
+    /// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
+    pub fn inspect(&self) -> Result<Folder, Refused> {
+        inspect(&self.folder)
+    }
+
+    /// Makes a model of the files: one that HQ knows, or one whose hashes a person confirms with its terms.
+    ///
+    /// # Errors
+    /// If they are no model, if nobody has confirmed an unknown one, or if the disk fails.
+    pub fn take_in(&self, terms: Option<Terms>) -> Result<Model, Refused> {
+        let found = self.inspect()?;
+        let card = Card::of(&found, terms);
+        let model = card
+            .model(&found)
+            .ok_or_else(|| Refused::Unconfirmed { found: hex::encode(found.hashes[2]) })?;
+        let failed = |error: std::io::Error| unreadable(0, &error);
+        put(&self.folder.join(CARD), &json(&card)).map_err(failed)?;
+        let place = self.root.join(model.id.as_ref());
+        if place.exists() {
+            fs::remove_dir_all(&place).map_err(failed)?;
+        }
+        fs::rename(&self.folder, &place).map_err(failed)?;
+        Ok(model)
+    }
+
+    /// Takes away what has come in.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn clear(self) -> std::io::Result<()> {
+        fs::remove_dir_all(&self.folder)
+    }
+
+    /// The most bytes that the file at this place of [`FILES`] may have.
+    #[must_use]
+    pub fn limit(at: usize) -> u64 {
+        LIMITS[at]
+    }
+}
+
+fn json(card: &Card) -> Vec<u8> {
+    serde_json::to_vec_pretty(card).expect("invariant: texts become JSON")
+}
+
+/// Writes a file whole or not at all.
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Given, Landing, Shelf};
+    use crate::folder::Terms;
+    use crate::model::{FILES, Pooling};
+    use crate::problem::Refused;
+
+    const CONFIG: &str = r#"{"model_type":"bert","vocab_size":40,"hidden_size":8,"num_hidden_layers":1,
+        "num_attention_heads":2,"intermediate_size":16,"max_position_embeddings":32}"#;
+
+    fn terms() -> Terms {
+        Terms {
+            name: "Ours".to_owned(),
+            pooling: Pooling::Mean,
+            query_prefix: String::new(),
+            passage_prefix: String::new(),
+        }
+    }
+
+    fn fill(folder: &Path) {
+        for (name, text) in FILES.into_iter().zip([CONFIG, "{}", "weights"]) {
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    fn put(landing: &Landing) {
+        use std::io::Write as _;
+        for (at, text) in [CONFIG, "{}", "weights"].into_iter().enumerate() {
+            let (one, two) = text.split_at(text.len() / 2);
+            landing.open(at, true).unwrap().write_all(one.as_bytes()).unwrap();
+            assert_eq!(landing.have(at), one.len() as u64);
+            landing.open(at, false).unwrap().write_all(two.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn files_become_a_model_once_a_person_has_confirmed_them() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::at(root.path().join("models"), None);
+        assert_eq!(shelf.models().unwrap(), []);
+        let landing = shelf.landing("upload/../x").unwrap();
+        assert!(matches!(landing.take_in(None), Err(Refused::Missing { .. })));
+        put(&landing);
+        assert!(matches!(landing.take_in(None), Err(Refused::Unconfirmed { .. })));
+        let model = landing.take_in(Some(terms())).unwrap();
+        let kept = shelf.models().unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!((&kept[0].model, kept[0].given), (&model, false));
+        assert_eq!(shelf.chosen(), None);
+        shelf.choose(&model.id).unwrap();
+        assert_eq!(shelf.chosen().as_deref(), Some(model.id.as_ref()));
+        shelf.remove(&kept[0]).unwrap();
+        assert_eq!(shelf.models().unwrap(), []);
+    }
+
+    #[test]
+    fn a_folder_that_a_setting_names_is_confirmed_once_and_anew_when_it_changes() {
+        let root = tempfile::tempdir().unwrap();
+        let given = tempfile::tempdir().unwrap();
+        let shelf = Shelf::at(root.path().join("models"), Some(given.path().to_path_buf()));
+        assert!(matches!(shelf.given(), Some(Given::Refused(Refused::Missing { .. }))));
+        fill(given.path());
+        assert!(matches!(shelf.given(), Some(Given::Unknown(_))));
+        let model = shelf.confirm_given(terms()).unwrap();
+        assert!(
+            matches!(shelf.given(), Some(Given::Fits(kept)) if kept.model == model && kept.given)
+        );
+        fs::write(given.path().join(FILES[2]), "others").unwrap();
+        assert!(matches!(shelf.given(), Some(Given::Unknown(_))));
+    }
+}

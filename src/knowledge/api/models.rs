@@ -1,0 +1,316 @@
+//! `/api/v1/meaning` and `/api/v1/embed`: what search by meaning runs on.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use embed::{Model, Pooling, Terms};
+use kernel::Can;
+use web::error::ApiError;
+use web::extract::{Json, Path};
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+use web::upload;
+
+use crate::error::KnowledgeError;
+use crate::meaning::models::{self, Line};
+
+const AGAIN_IS_THE_SAME: &str = "done twice it is as done once";
+const NOTHING_KEPT: &str = "nothing is kept";
+
+/// Routes below `/api/v1`.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/meaning",
+            list.needs(Can::Read)
+                .doc(|| Doc::new("Models of search by meaning, and how far it is").returns::<State>()),
+        )
+        .post(
+            "/meaning",
+            take_in.needs(Can::Admin).proved().doc(|| {
+                Doc::new(
+                    "Make a model of the files that were sent, and take it into use; one that HQ does not know \
+                     needs `terms`, which confirm its hashes",
+                )
+                .body::<TakeIn>()
+                .returns::<State>()
+                .no_key(AGAIN_IS_THE_SAME)
+            }),
+        )
+        .put(
+            "/meaning/files/{name}",
+            receive.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Send a file of a model: config.json, tokenizer.json or model.safetensors as the body, sent as \
+                     application/octet-stream",
+                )
+                .status(204)
+            }),
+        )
+        .put(
+            "/meaning/used",
+            choose.needs(Can::Admin).doc(|| {
+                Doc::new("Take a model into use that is here; null for none")
+                    .body::<Chosen>()
+                    .returns::<State>()
+            }),
+        )
+        .post(
+            "/meaning/models/{id}/download",
+            download.needs(Can::Admin).doc(|| {
+                Doc::new("Begin to download a model that HQ knows; it is then in use")
+                    .returns::<State>()
+                    .status(202)
+                    .no_key(AGAIN_IS_THE_SAME)
+            }),
+        )
+        .delete(
+            "/meaning/models/{id}",
+            remove
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Remove the files of a model that is not in use").status(204)),
+        )
+        .post(
+            "/embed",
+            embed.needs(Can::Read).doc(|| {
+                Doc::new("The vector of a text by the model in use")
+                    .body::<EmbedBody>()
+                    .returns::<Embedded>()
+                    .no_key(NOTHING_KEPT)
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct State {
+    /// The id of the model in use.
+    used: Option<String>,
+    /// Whether it is in memory.
+    loaded: bool,
+    /// Passages of this workspace that are found by meaning.
+    passages: usize,
+    /// Passages that are not found by meaning yet.
+    waiting: usize,
+    /// What went wrong last, in a sentence.
+    trouble: String,
+    /// The model that is being downloaded.
+    downloading: Option<Download>,
+    items: Vec<ModelView>,
+    /// A model whose hashes nobody has confirmed.
+    unknown: Option<Unknown>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Download {
+    id: String,
+    bytes: u64,
+    of: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ModelView {
+    id: String,
+    name: String,
+    /// Whether it is on this machine.
+    here: bool,
+    bytes: Option<u64>,
+    used: bool,
+    dimensions: usize,
+    max_tokens: usize,
+    /// Where it comes from.
+    repository: Option<&'static str>,
+    revision: Option<&'static str>,
+    /// What its weights hash to.
+    sha256: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Unknown {
+    /// What config.json, tokenizer.json and model.safetensors hash to.
+    sha256: [String; 3],
+    dimensions: usize,
+    /// Whether it lies in the folder of HQ_EMBED_MODEL_DIR, and was not sent.
+    given: bool,
+}
+
+impl From<Line> for ModelView {
+    fn from(line: Line) -> Self {
+        let Model { files, .. } = &line.model;
+        Self {
+            here: line.bytes.is_some(),
+            bytes: line.bytes,
+            used: line.is_used,
+            dimensions: line.model.dimensions(),
+            max_tokens: line.model.max_tokens,
+            repository: line.model.repository,
+            revision: line.model.revision,
+            sha256: files[2].sha256.map(hex::encode),
+            name: line.model.name.into_owned(),
+            id: line.model.id.into_owned(),
+        }
+    }
+}
+
+async fn list(ws: Ws) -> Result<Json<State>, ApiError> {
+    Ok(Json(ws.look(state).await?))
+}
+
+fn state(ws: &Ws) -> Result<State, KnowledgeError> {
+    let all = models::all(&ws.app)?;
+    let coming = ws.app.meaning.coming();
+    let troubles = [
+        ws.app.meaning.trouble().map(|refused| web::form::sentence(&refused.to_string())),
+        Some(coming.trouble.clone()).filter(|why| !why.is_empty()),
+        ws.vectors.trouble(),
+    ];
+    Ok(State {
+        used: ws.app.meaning.used().map(|kept| kept.model.id.into_owned()),
+        loaded: ws.app.meaning.is_loaded(),
+        passages: models::count(ws)?,
+        waiting: ws.vectors.waiting(),
+        trouble: troubles.into_iter().flatten().next().unwrap_or_default(),
+        downloading: (!coming.id.is_empty()).then_some(Download {
+            id: coming.id,
+            bytes: coming.have,
+            of: coming.all,
+        }),
+        unknown: all.unknown.map(|(folder, given)| Unknown {
+            sha256: folder.hashes.map(hex::encode),
+            dimensions: folder.shape.width,
+            given,
+        }),
+        items: all.lines.into_iter().map(ModelView::from).collect(),
+    })
+}
+
+/// What a person says of a model that HQ does not know; its card tells.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TermsBody {
+    name: String,
+    /// How one vector is made of many: `mean` or `first`.
+    #[schemars(with = "String")]
+    pooling: Pooling,
+    #[serde(default)]
+    query_prefix: String,
+    #[serde(default)]
+    passage_prefix: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TakeIn {
+    terms: Option<TermsBody>,
+    /// The model in the folder of HQ_EMBED_MODEL_DIR, in place of the one that was sent.
+    #[serde(default)]
+    given: bool,
+}
+
+async fn take_in(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Json(body): Json<TakeIn>,
+) -> Result<Json<State>, ApiError> {
+    models::only_managers(&app, who.account)?;
+    let terms = body.terms.map(|terms| Terms {
+        name: terms.name,
+        pooling: terms.pooling,
+        query_prefix: terms.query_prefix,
+        passage_prefix: terms.passage_prefix,
+    });
+    let made = ws.look(move |ws| {
+        match (body.given, terms) {
+            (true, Some(terms)) => models::confirm_given(&app, terms)?,
+            (true, None) => {
+                return Err(KnowledgeError::field("terms", "Say what the card of the model says."));
+            }
+            (false, terms) => models::take_in(&app, terms)?,
+        };
+        state(ws)
+    });
+    Ok(Json(made.await?))
+}
+
+async fn receive(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    models::only_managers(&app, who.account)?;
+    let (parts, body) = request.into_parts();
+    let arrived = upload::body(&ws, (&parts.headers, body), &name, models::LARGEST).await?;
+    ws.look(move |ws| models::receive_blob(ws, &name, arrived.blob)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    id: Option<String>,
+}
+
+async fn choose(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Json(body): Json<Chosen>,
+) -> Result<Json<State>, ApiError> {
+    models::only_managers(&app, who.account)?;
+    let chosen = ws.look(move |ws| {
+        models::choose(&app, body.id.as_deref().unwrap_or_default())?;
+        state(ws)
+    });
+    Ok(Json(chosen.await?))
+}
+
+async fn download(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    models::only_managers(&app, who.account)?;
+    models::fetch(&app, &id)?;
+    Ok((StatusCode::ACCEPTED, Json(ws.look(state).await?)).into_response())
+}
+
+async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    models::only_managers(&app, who.account)?;
+    ws.look(move |_| models::remove(&app, &id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EmbedBody {
+    input: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Embedded {
+    embedding: Vec<f32>,
+    model: String,
+    dimensions: usize,
+}
+
+async fn embed(app: App, ws: Ws, Json(body): Json<EmbedBody>) -> Result<Json<Embedded>, ApiError> {
+    if body.input.trim().is_empty() {
+        return Err(KnowledgeError::field("input", "Say what is to be embedded.").into());
+    }
+    let made = ws.look(move |_| models::embed(&app, &[&body.input])).await?;
+    let (model, mut vectors) = made;
+    let embedding = vectors.pop().unwrap_or_default();
+    Ok(Json(Embedded { dimensions: embedding.len(), embedding, model }))
+}

@@ -1,0 +1,137 @@
+//! Fetches a model that HQ knows, file by file. What has come stays, so that a new try goes on where the last one
+//! ended; nothing is believed before its hash is right.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use app::App;
+use app::meaning::Coming;
+use embed::{FILES, Model, Refused};
+use net::client::Response;
+use net::error::NetError;
+use net::message::{Method, Policy, Request, Timeouts};
+
+/// How much comes in before it is written.
+const PIECE: usize = 1024 * 1024;
+/// Long files have as long as they need, as long as something comes.
+const TIMES: Timeouts =
+    Timeouts { headers: Duration::from_secs(30), idle: Duration::from_secs(60), total: None };
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("the server answered {file} with status {status}")]
+    Status { file: &'static str, status: u16 },
+    #[error("the disk refused: {0}")]
+    Disk(#[from] std::io::Error),
+    #[error("what came is not the model: {0}; try again")]
+    Other(Refused),
+    #[error("the work was put to rest")]
+    Stopped,
+}
+
+/// Begins to fetch a model, which is then in use; false when one is being fetched.
+#[must_use]
+pub fn begin(app: &App, model: &'static Model) -> bool {
+    if !app.meaning.begins(&model.id) {
+        return false;
+    }
+    let own = app.clone();
+    app.spawn("model download", async move {
+        let fetched = fetch(&own, model).await;
+        let trouble = match &fetched {
+            Ok(()) => String::new(),
+            Err(error) => {
+                tracing::warn!(%error, "the model {} did not come", model.name);
+                web::form::sentence(&format!("{} did not come: {error}", model.name))
+            }
+        };
+        own.meaning.comes(Coming { trouble, ..Coming::default() });
+        own.meaning.changed();
+    });
+    true
+}
+
+async fn fetch(app: &App, model: &'static Model) -> Result<(), Failed> {
+    let mut coming = app.meaning.coming();
+    for at in 0..FILES.len() {
+        file(app, model, at, &mut coming).await?;
+    }
+    let own = app.clone();
+    let kept = tokio::task::spawn_blocking(move || {
+        let landing = own.meaning.shelf.landing(&model.id)?;
+        match landing.take_in(None) {
+            Ok(taken) if taken.id == model.id => Ok(own.meaning.shelf.choose(&taken.id)?),
+            Ok(_) => Err(Failed::Other(Refused::Unconfirmed { found: String::new() })),
+            Err(refused) => {
+                // A damaged file that stays would be found damaged again.
+                landing.clear()?;
+                Err(Failed::Other(refused))
+            }
+        }
+    });
+    kept.await.unwrap_or(Err(Failed::Stopped))
+}
+
+/// Fetches what is missing of the file at this place.
+async fn file(
+    app: &App,
+    model: &'static Model,
+    at: usize,
+    coming: &mut Coming,
+) -> Result<(), Failed> {
+    let landing = app.meaning.shelf.landing(&model.id)?;
+    let have = landing.have(at);
+    let (repository, revision) = (model.repository.unwrap_or(""), model.revision.unwrap_or(""));
+    let source = &app.config.embed_source;
+    let url = format!("{source}/{repository}/resolve/{revision}/{}", FILES[at]);
+    let mut request = Request::new(Policy::Guarded, Method::Get, url)
+        .header("accept", "*/*")
+        .header("accept-encoding", "identity")
+        .timeouts(TIMES)
+        .max_body(model.files[at].limit);
+    if 0 < have {
+        request = request.header("range", format!("bytes={have}-"));
+    }
+    let response = app.http.request(request).await?;
+    let anew = match response.status {
+        200 => true,
+        206 => false,
+        // The file is here whole.
+        416 if 0 < have => return Ok(()),
+        status => return Err(Failed::Status { file: FILES[at], status }),
+    };
+    if anew {
+        coming.have = coming.have.saturating_sub(have);
+    }
+    coming.all += length(&response) + if anew { 0 } else { have };
+    coming.have += if anew { 0 } else { have };
+    let mut out = landing.open(at, anew)?;
+    let mut body = response.body;
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let chunk = body.chunk().await?;
+        piece.extend_from_slice(chunk.as_deref().unwrap_or_default());
+        if PIECE <= piece.len() || chunk.is_none() {
+            if app.stopping.is_cancelled() {
+                return Err(Failed::Stopped);
+            }
+            coming.have += piece.len() as u64;
+            let written = tokio::task::spawn_blocking(move || {
+                out.write_all(&piece).map(|()| (out, Vec::with_capacity(PIECE)))
+            });
+            (out, piece) = written.await.map_err(|_| Failed::Stopped)??;
+            app.meaning.comes(coming.clone());
+        }
+        if chunk.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// How many bytes come, where the server says so.
+fn length(response: &Response) -> u64 {
+    let said = response.headers.get("content-length");
+    said.and_then(|said| said.parse().ok()).unwrap_or(0)
+}

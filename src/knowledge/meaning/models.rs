@@ -1,0 +1,232 @@
+//! The models of this machine as people see them, and what they do with them.
+
+use app::App;
+use embed::shelf::{Given, Kept};
+use embed::{FILES, Folder, MODELS, Model, Refused, Terms};
+use kernel::AccountId;
+use store::StoreError;
+
+use crate::error::KnowledgeError;
+
+/// The landing of files that a person sends.
+const SENT: &str = "upload";
+/// The most bytes of a file that somebody may send.
+pub const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
+
+/// A model that is here, or could be.
+pub struct Line {
+    /// The model.
+    pub model: Model,
+    /// How many bytes it has here; none when it is not here.
+    pub bytes: Option<u64>,
+    /// Whether it is the one in use.
+    pub is_used: bool,
+    /// Whether it lies in the folder that a setting names.
+    pub given: bool,
+}
+
+/// All models, and what waits for a person.
+pub struct All {
+    /// Those that HQ knows, then others.
+    pub lines: Vec<Line>,
+    /// Files that were sent, or lie in the folder that a setting names, whose hashes nobody has confirmed.
+    pub unknown: Option<(Folder, bool)>,
+    /// Why the folder that a setting names holds no model.
+    pub given_refused: Option<Refused>,
+    /// Whether some files of a model were sent and others are missing.
+    pub is_partial: bool,
+}
+
+/// Whether this person may change what all workspaces of this HQ share.
+///
+/// # Errors
+/// When they may not, or the store fails.
+pub fn only_managers(app: &App, account: AccountId) -> Result<(), KnowledgeError> {
+    if features::backups::queries::may_manage(app, account)? {
+        return Ok(());
+    }
+    let why = "the model is shared by all workspaces of this HQ, so only who administers all of them changes it";
+    Err(KnowledgeError::NotYours(why.to_owned()))
+}
+
+/// All models. Hashes what nobody has confirmed, so it belongs on a thread that may block.
+///
+/// # Errors
+/// When the disk fails.
+pub fn all(app: &App) -> Result<All, KnowledgeError> {
+    let shelf = &app.meaning.shelf;
+    let used = app.meaning.used();
+    let mut here = shelf.models().map_err(|error| KnowledgeError::disk(&error))?;
+    let (mut unknown, mut given_refused) = (None, None);
+    match shelf.given() {
+        Some(Given::Fits(kept)) => {
+            here.retain(|one| one.model.id != kept.model.id);
+            here.push(*kept);
+        }
+        Some(Given::Unknown(folder)) => unknown = Some((folder, true)),
+        Some(Given::Refused(refused)) => given_refused = Some(refused),
+        None => {}
+    }
+    let landed = shelf.landed(SENT).map(|landing| landing.inspect());
+    let is_partial = matches!(landed, Some(Err(Refused::Missing { .. })));
+    if let Some(Ok(folder)) = landed {
+        unknown = Some((folder, false));
+    }
+    let is_used = |model: &Model| used.as_ref().is_some_and(|used| used.model.id == model.id);
+    let line = |kept: Kept| Line {
+        is_used: is_used(&kept.model),
+        bytes: Some(kept.bytes),
+        given: kept.given,
+        model: kept.model,
+    };
+    let absent = MODELS.iter().filter(|known| here.iter().all(|one| one.model.id != known.id));
+    let absent = absent.map(|known| Line {
+        model: known.clone(),
+        bytes: None,
+        is_used: false,
+        given: false,
+    });
+    let mut lines: Vec<Line> = absent.collect();
+    lines.extend(here.into_iter().map(line));
+    let place = |line: &Line| MODELS.iter().position(|known| known.id == line.model.id);
+    lines.sort_by_key(|line| place(line).unwrap_or(usize::MAX));
+    Ok(All { lines, unknown, given_refused, is_partial })
+}
+
+/// Begins to fetch a model that HQ knows.
+///
+/// # Errors
+/// When HQ knows none of this id, or one is being fetched.
+pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
+    let model = MODELS.iter().find(|model| model.id == id);
+    let model = model.ok_or_else(|| KnowledgeError::no("model", id))?;
+    match super::fetch::begin(app, model) {
+        true => Ok(()),
+        false => Err(KnowledgeError::Refused("a model is being downloaded".to_owned())),
+    }
+}
+
+/// Takes a model into use; none for an empty id.
+///
+/// # Errors
+/// When it is not here, or the disk fails.
+pub fn choose(app: &App, id: &str) -> Result<(), KnowledgeError> {
+    if !id.is_empty()
+        && !all(app)?.lines.iter().any(|one| one.model.id == id && one.bytes.is_some())
+    {
+        return Err(KnowledgeError::no("model", id));
+    }
+    app.meaning.shelf.choose(id).map_err(|error| KnowledgeError::disk(&error))?;
+    app.meaning.changed();
+    Ok(())
+}
+
+/// Removes the files of a model that is not in use.
+///
+/// # Errors
+/// When it is in use or not here, or the disk fails.
+pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
+    if app.meaning.used().is_some_and(|used| used.model.id == id) {
+        return Err(KnowledgeError::Refused("it is in use; take another one, or none".to_owned()));
+    }
+    let failed = |error: std::io::Error| KnowledgeError::disk(&error);
+    let here = app.meaning.shelf.models().map_err(failed)?;
+    let kept = here.into_iter().find(|kept| kept.model.id == id);
+    let kept = kept.ok_or_else(|| KnowledgeError::no("model", id))?;
+    app.meaning.shelf.remove(&kept).map_err(failed)?;
+    app.meaning.changed();
+    Ok(())
+}
+
+/// Takes a file of a model in, by its name. Copies it, so it belongs on a thread that may block.
+///
+/// # Errors
+/// When a model has no file of this name, or the disk fails.
+fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(), KnowledgeError> {
+    let at = FILES.iter().position(|file| *file == name).ok_or_else(|| {
+        let (last, rest) = FILES.split_last().expect("invariant: a model has files");
+        let text = format!("A model has the files {} and {last}.", rest.join(", "));
+        KnowledgeError::field("file", text)
+    })?;
+    let failed = |error: std::io::Error| KnowledgeError::disk(&error);
+    let landing = app.meaning.shelf.landing(SENT).map_err(failed)?;
+    let mut file = landing.open(at, true).map_err(failed)?;
+    std::io::copy(content, &mut file).map_err(failed)?;
+    Ok(())
+}
+
+/// Takes a file of a model in that lies among the blobs of a workspace.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_blob(ws: &app::Ws, name: &str, blob: store::BlobId) -> Result<(), KnowledgeError> {
+    let mut content = ws.blobs.open_blob(blob).map_err(|error| KnowledgeError::disk(&error))?;
+    receive(&ws.app, name, &mut content)
+}
+
+/// Makes a model of the files that were sent, and takes it into use. One that HQ does not know needs a person's terms.
+///
+/// # Errors
+/// When they are no model, when nobody has confirmed an unknown one, or the disk fails.
+pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError> {
+    let landing = app.meaning.shelf.landed(SENT);
+    let landing = landing.ok_or_else(|| {
+        KnowledgeError::Refused("no files of a model were sent; send them first".to_owned())
+    })?;
+    used(app, landing.take_in(terms))
+}
+
+/// Confirms the hashes of the model in the folder that a setting names, and takes it into use.
+///
+/// # Errors
+/// When there is none, or the disk fails.
+pub fn confirm_given(app: &App, terms: Terms) -> Result<Model, KnowledgeError> {
+    used(app, app.meaning.shelf.confirm_given(terms))
+}
+
+/// Takes away the files that were sent.
+///
+/// # Errors
+/// When the disk fails.
+pub fn discard(app: &App) -> Result<(), KnowledgeError> {
+    let landing = app.meaning.shelf.landed(SENT);
+    landing.map_or(Ok(()), |landing| landing.clear()).map_err(|error| KnowledgeError::disk(&error))
+}
+
+fn used(app: &App, made: Result<Model, Refused>) -> Result<Model, KnowledgeError> {
+    let model = made.map_err(|refused| refused_as(&refused))?;
+    choose(app, &model.id)?;
+    Ok(model)
+}
+
+/// Why there is no model or no vector, as others are told.
+pub fn refused_as(refused: &Refused) -> KnowledgeError {
+    KnowledgeError::Refused(refused.to_string())
+}
+
+/// The vectors of texts by the model in use. Loads it if it is not, so it belongs on a thread that may block.
+///
+/// # Errors
+/// When none is in use, or it gives no vector.
+pub fn embed(app: &App, texts: &[&str]) -> Result<(String, Vec<Vec<f32>>), KnowledgeError> {
+    let embedder = app.meaning.embedder().map_err(|refused| refused_as(&refused))?;
+    let embedder = embedder.ok_or_else(|| {
+        let text = "no model is in use; choose one under Settings, Search by meaning";
+        KnowledgeError::Refused(text.to_owned())
+    })?;
+    let vectors = embedder.passages(texts);
+    let vectors = vectors.map_err(|error| KnowledgeError::Refused(error.to_string()))?;
+    Ok((embedder.id().to_owned(), vectors))
+}
+
+/// How many passages of a workspace have a vector of the model in use. Opens these, so it belongs on a thread that may
+/// block.
+///
+/// # Errors
+/// When the store fails.
+pub fn count(ws: &app::Ws) -> Result<usize, StoreError> {
+    let Some(used) = ws.app.meaning.used() else { return Ok(0) };
+    let opened = ws.vectors.open(&used.model.id, used.model.dimensions());
+    let arena = opened.map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(arena.counts().live)
+}

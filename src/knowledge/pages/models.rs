@@ -1,0 +1,255 @@
+//! Settings, Search by meaning: which models there are, which is in use, and how far it is.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use embed::{FILES, Folder, Pooling, Terms};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::format;
+use web::hx::Hx;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html, upload};
+
+use crate::error::KnowledgeError;
+use crate::meaning::models::{self, Line};
+
+const HERE: &str = "settings/meaning";
+
+/// A model.
+struct Row {
+    id: String,
+    name: String,
+    /// What it is good for.
+    about: String,
+    size: String,
+    sha256: String,
+    /// Where it comes from.
+    source: String,
+    used: bool,
+    here: bool,
+    /// Whether HQ may remove it.
+    removable: bool,
+}
+
+/// What waits for a person's word.
+struct Stranger {
+    hashes: Vec<(&'static str, String)>,
+    given: bool,
+}
+
+/// A model on its way.
+struct Coming {
+    name: String,
+    percent: u8,
+    words: String,
+}
+
+struct View {
+    url: String,
+    manages: bool,
+    rows: Vec<Row>,
+    used: String,
+    passages: String,
+    waiting: usize,
+    troubles: Vec<String>,
+    coming: Option<Coming>,
+    stranger: Option<Stranger>,
+    partial: bool,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/models.html")]
+struct ModelsPage {
+    shell: Shell,
+    here: &'static str,
+    view: View,
+    poolings: Vec<Choice>,
+}
+
+#[derive(Template)]
+#[template(path = "knowledge/_models.html")]
+struct Region {
+    view: View,
+}
+
+pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let view = ws.look(move |ws| view(ws, &who)).await?;
+    if hx.wants("models") {
+        return html::fragment(&Region { view });
+    }
+    let poolings = vec![
+        Choice::new("mean", "The mean of all tokens", true),
+        Choice::new("first", "The first token (CLS)", false),
+    ];
+    html::page(&ModelsPage { shell, here: "meaning", view, poolings })
+}
+
+fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
+    let all = models::all(&ws.app)?;
+    let coming = ws.app.meaning.coming();
+    let used = ws.app.meaning.used();
+    let refused = |refused: embed::Refused| web::form::sentence(&refused.to_string());
+    let troubles = [
+        ws.app.meaning.trouble().map(refused),
+        all.given_refused.map(|why| {
+            format!("The folder of HQ_EMBED_MODEL_DIR holds no model: {}", refused(why))
+        }),
+        Some(coming.trouble.clone()).filter(|why| !why.is_empty()),
+        ws.vectors.trouble(),
+    ];
+    let name = |id: &str| id.split('@').next().unwrap_or(id).to_owned();
+    let percent = (coming.have.saturating_mul(100)).checked_div(coming.all).unwrap_or(0).min(100);
+    Ok(View {
+        url: ws.url(HERE),
+        manages: models::only_managers(&ws.app, who.account).is_ok(),
+        used: used.map(|kept| kept.model.name.into_owned()).unwrap_or_default(),
+        passages: format::grouped(models::count(ws)? as u64),
+        waiting: ws.vectors.waiting(),
+        troubles: troubles.into_iter().flatten().collect(),
+        coming: (!coming.id.is_empty()).then(|| Coming {
+            name: name(&coming.id),
+            percent: u8::try_from(percent).unwrap_or(100),
+            words: format!("{} of {}", format::size(coming.have), format::size(coming.all)),
+        }),
+        stranger: all.unknown.map(|(folder, given)| stranger(&folder, given)),
+        partial: all.is_partial,
+        rows: all.lines.into_iter().map(row).collect(),
+    })
+}
+
+fn row(line: Line) -> Row {
+    let model = &line.model;
+    let (layers, length) = (model.shape.layers, model.max_tokens);
+    let language = if model.repository.is_some() { "English. " } else { "" };
+    Row {
+        about: format!("{language}{layers} layers, reads {length} tokens of a passage."),
+        size: match line.bytes {
+            Some(bytes) => format::size(bytes),
+            None => format!("about {} MB", model.megabytes()),
+        },
+        sha256: model.files[2].sha256.map(hex::encode).unwrap_or_default(),
+        source: model.repository.map(|at| format!("huggingface.co/{at}")).unwrap_or_default(),
+        used: line.is_used,
+        here: line.bytes.is_some(),
+        removable: line.bytes.is_some() && !line.is_used && !line.given,
+        id: model.id.to_string(),
+        name: model.name.to_string(),
+    }
+}
+
+fn stranger(folder: &Folder, given: bool) -> Stranger {
+    let hashes = FILES.into_iter().zip(folder.hashes.map(hex::encode));
+    Stranger { hashes: hashes.collect(), given }
+}
+
+/// Which model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Which {
+    id: String,
+}
+
+pub(super) async fn act(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(verb): Path<String>,
+    Form(which): Form<Which>,
+) -> Result<Response, PageError> {
+    models::only_managers(&app, who.account)?;
+    let own = app.clone();
+    let said = ws.look(move |_| {
+        Ok::<_, KnowledgeError>(match verb.as_str() {
+            "download" => {
+                models::fetch(&own, &which.id)?;
+                "The download has begun"
+            }
+            "use" => {
+                models::choose(&own, &which.id)?;
+                "Passages are embedded by this model now"
+            }
+            "off" => {
+                models::choose(&own, "")?;
+                "Search by meaning is off"
+            }
+            "remove" => {
+                models::remove(&own, &which.id)?;
+                "Removed the model's files"
+            }
+            "discard" => {
+                models::discard(&own)?;
+                "Removed the files that were sent"
+            }
+            _ => return Err(KnowledgeError::no("action", &verb)),
+        })
+    });
+    let said = said.await?;
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+}
+
+pub(super) async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    request: Request,
+) -> Result<Response, PageError> {
+    models::only_managers(&app, who.account)?;
+    let (parts, body) = request.into_parts();
+    let arrived = upload::form(&ws, (&parts.headers, body), FILES.len(), models::LARGEST).await?;
+    let hx = Hx::from_headers(&parts.headers);
+    let own = app.clone();
+    let said = ws.look(move |ws| {
+        for one in &arrived {
+            models::receive_blob(ws, &one.name, one.blob)?;
+        }
+        // What HQ knows needs no more words; all else says on the page what is missing.
+        Ok::<_, KnowledgeError>(match models::take_in(&own, None) {
+            Ok(model) => format!("Passages are embedded by {} now", model.name),
+            Err(_) => "Took the files".to_owned(),
+        })
+    });
+    let said = said.await?;
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+}
+
+/// What the card of a model says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Card {
+    name: String,
+    pooling: String,
+    query_prefix: String,
+    passage_prefix: String,
+    given: String,
+}
+
+pub(super) async fn confirm(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(card): Form<Card>,
+) -> Result<Response, PageError> {
+    models::only_managers(&app, who.account)?;
+    let name = card.name.trim().to_owned();
+    let terms = Terms {
+        name: if name.is_empty() { "Own model".to_owned() } else { name },
+        pooling: if card.pooling == "first" { Pooling::First } else { Pooling::Mean },
+        query_prefix: card.query_prefix,
+        passage_prefix: card.passage_prefix,
+    };
+    let own = app.clone();
+    let made = ws.look(move |_| match card.given.is_empty() {
+        true => models::take_in(&own, Some(terms)),
+        false => models::confirm_given(&own, terms),
+    });
+    let said = format!("Passages are embedded by {} now", made.await?.name);
+    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+}

@@ -1,0 +1,189 @@
+//! Knowledge that is found by its meaning, with a model that knows three groups of words.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::hq::{Person, TestHq};
+use support::meaning::model;
+use support::model::Turn;
+use support::office::Office;
+
+const HERE: &str = "/w/marlow-cargo";
+const WORDS: &[&[&str]] =
+    &[&["dog", "canine", "hound"], &["deposit", "bail"], &["rain", "downpour", "wet"]];
+
+async fn written(api: &Person, title: &str, text: &str) -> String {
+    let made = api.post("/api/v1/knowledge", &json!({ "title": title, "text": text })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Sends a model, says what its card says, and takes it into use.
+async fn taken(api: &Person, groups: &[&[&str]]) -> Value {
+    for (name, bytes) in model(groups) {
+        let path = format!("/api/v1/meaning/files/{name}");
+        let sent = api.bytes("PUT", &path, "application/octet-stream", bytes).await;
+        assert_eq!(sent.status, 204, "{}", sent.text);
+    }
+    let body = json!({ "terms": { "name": "Three groups", "pooling": "mean" } });
+    let made = api.post("/api/v1/meaning", &body).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    made.json()
+}
+
+/// How far search by meaning is, once that many passages have a vector and none waits.
+async fn embedded(api: &Person, passages: u64) -> Value {
+    loop {
+        let state = api.get("/api/v1/meaning").await.json();
+        if state["passages"] == passages && state["waiting"] == 0 {
+            return state;
+        }
+        assert_eq!(state["trouble"], "", "{state}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Titles that are found, and whether by words.
+async fn found(api: &Person, query: &str) -> Vec<(String, bool)> {
+    let all = api.get(&format!("/api/v1/knowledge?{query}")).await;
+    assert_eq!(all.status, 200, "{}", all.text);
+    let items = all.json()["items"].as_array().expect("items").clone();
+    let one = |item: &Value| {
+        (item["title"].as_str().expect("a title").to_owned(), item["by_words"] != json!(false))
+    };
+    items.iter().map(one).collect()
+}
+
+fn by_meaning(title: &str) -> Vec<(String, bool)> {
+    vec![(title.to_owned(), false)]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
+    let mut hq = TestHq::start().await;
+    let api = hq.api().await;
+    let walks = written(&api, "Walks", "# Noon\n\nThe dog goes out.\n").await;
+    written(&api, "Weather", "We stay in when there is rain.").await;
+    assert!(found(&api, "q=canine").await.is_empty());
+    let refused = api.post("/api/v1/meaning", &json!({})).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+
+    let state = taken(&api, WORDS).await;
+    let used = state["used"].as_str().expect("a model").to_owned();
+    embedded(&api, 2).await;
+    assert_eq!(found(&api, "q=canine").await, by_meaning("Walks"));
+    assert_eq!(found(&api, "q=downpour").await, by_meaning("Weather"));
+    assert!(found(&api, "q=canine&by=words").await.is_empty());
+    assert_eq!(found(&api, "q=dog").await, [("Walks".to_owned(), true)]);
+    assert_eq!(found(&api, "q=dog&by=meaning").await, by_meaning("Walks"));
+    assert!(found(&api, "q=nothing").await.is_empty(), "far from everything");
+    let page = hq.owner().get(&format!("{HERE}/knowledge?q=canine")).await;
+    assert!(page.text.contains("By meaning") && page.text.contains("The dog goes out"));
+
+    // The vector of an old text finds nothing any more.
+    let at = format!("/api/v1/knowledge/{walks}");
+    let changed = api.json("PATCH", &at, &json!({ "text": "The rain is warm." })).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let now = || async {
+        loop {
+            let hits = found(&api, "q=wet").await;
+            if hits.len() == 2 {
+                return hits;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    now().await;
+    assert!(found(&api, "q=canine").await.is_empty());
+
+    // Each is there after a start, and gone with its item.
+    hq.restart().await;
+    let api = hq.api().await;
+    embedded(&api, 2).await;
+    assert_eq!(found(&api, "q=wet").await.len(), 2);
+    assert_eq!(api.call("DELETE", &at).await.status, 204);
+    embedded(&api, 1).await;
+    assert_eq!(found(&api, "q=wet").await, by_meaning("Weather"));
+
+    // Another model makes vectors of its own; without one, words are found as ever.
+    taken(&api, &[&["stay", "remain"]]).await;
+    embedded(&api, 1).await;
+    assert_eq!(found(&api, "q=remain").await, by_meaning("Weather"));
+    assert!(found(&api, "q=downpour").await.is_empty());
+    let off = api.json("PUT", "/api/v1/meaning/used", &json!({ "id": null })).await;
+    assert_eq!(off.status, 200, "{}", off.text);
+    assert_eq!(off.json()["used"], Value::Null);
+    assert!(found(&api, "q=remain").await.is_empty());
+    assert_eq!(found(&api, "q=stay").await.len(), 1);
+    let gone = api.call("DELETE", &format!("/api/v1/meaning/models/{used}")).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    let used = api.json("PUT", "/api/v1/meaning/used", &json!({ "id": used })).await;
+    assert_eq!(used.status, 404, "{}", used.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_finds_by_meaning_what_it_may_see_and_nothing_else() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let api = office.hq.api().await;
+    let ada = office.agent("Ada").await;
+    office.agent("Otto").await;
+    written(&api, "Kennel", "A hound sleeps here.").await;
+    let hidden = json!({
+        "title": "For Otto", "text": "The canine is ill.", "scope": "agent", "agents": ["otto"],
+    });
+    assert_eq!(api.post("/api/v1/knowledge", &hidden).await.status, 201);
+    taken(&api, WORDS).await;
+    embedded(&api, 2).await;
+    office.model.push(Turn::call("knowledge_search", json!({ "query": "dog" })));
+    let run = office.say(&ada, "Where are the dogs?").await;
+    office.ended(run).await;
+    let (_, _, result) = office.results(run).remove(0);
+    assert!(result.contains("Kennel") && result.contains("know:"), "{result}");
+    assert!(!result.contains("is ill"), "{result}");
+    assert_eq!(found(&api, "q=dog").await.len(), 2, "a person sees both");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    written(&api, "Walks", "The dog goes out.").await;
+    let put = |name: &'static str, bytes: Vec<u8>| {
+        let api = &api;
+        async move {
+            let path = format!("/api/v1/meaning/files/{name}");
+            api.bytes("PUT", &path, "application/octet-stream", bytes).await
+        }
+    };
+    assert_eq!(put("pytorch_model.bin", vec![0; 8]).await.status, 422);
+    let [config, tokenizer, weights] = model(WORDS);
+    put(config.0, config.1).await;
+    put(tokenizer.0, tokenizer.1).await;
+    let missing = api.post("/api/v1/meaning", &json!({})).await;
+    assert!(missing.text.contains("model.safetensors is missing"), "{}", missing.text);
+    put(weights.0, weights.1[..weights.1.len() - 4].to_vec()).await;
+    let unknown = api.post("/api/v1/meaning", &json!({})).await;
+    assert!(unknown.text.contains("does not know this model"), "{}", unknown.text);
+    let page = hq.owner().get(&format!("{HERE}/settings/meaning")).await;
+    assert!(page.text.contains("Confirm and use"), "{}", page.text);
+
+    // A person may confirm what is broken all the same: it says so, and search goes on by words.
+    let body = json!({ "terms": { "name": "Cut", "pooling": "mean" } });
+    assert_eq!(api.post("/api/v1/meaning", &body).await.status, 200);
+    let hits = api.get("/api/v1/knowledge?q=dog").await.json();
+    assert_eq!(hits["total"], 1, "{hits}");
+    assert_eq!(hits["not_known_yet"], "This was searched by words alone.");
+    let state = api.get("/api/v1/meaning").await.json();
+    assert!(state["trouble"].as_str().is_some_and(|why| why.contains("damaged")), "{state}");
+    let embedded = api.post("/api/v1/embed", &json!({ "input": "dog" })).await;
+    assert_eq!(embedded.status, 409, "{}", embedded.text);
+
+    // A reader changes nothing.
+    let reader = hq.token(&["read"]).await;
+    let off = reader.json("PUT", "/api/v1/meaning/used", &json!({ "id": null })).await;
+    assert_eq!(off.status, 403, "{}", off.text);
+    hq.finish().await;
+}
