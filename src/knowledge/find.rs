@@ -173,6 +173,27 @@ impl Found {
     }
 }
 
+/// Words that say nothing by themselves: a question has many of them, and so has every text.
+const FILLERS: &[&str] = &[
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
+    "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "may",
+    "me", "my", "no", "not", "of", "on", "or", "our", "should", "so", "that", "the", "their",
+    "them", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where",
+    "which", "who", "why", "will", "with", "would", "you", "your",
+];
+
+/// What is wanted of a question that need not stand in one passage as a whole, and is marked in what was found: all but
+/// its fillers, unless it has nothing else. What stands in quotation marks stays.
+#[must_use]
+pub fn essence(q: &str) -> Option<Wanted> {
+    let says = |word: &&str| !FILLERS.contains(&word.to_lowercase().as_str());
+    let essence: Vec<&str> = q.split_whitespace().filter(says).collect();
+    match q.contains('"') {
+        true => Wanted::of(q),
+        false => Wanted::of(&essence.join(" ")).or_else(|| Wanted::of(q)),
+    }
+}
+
 /// Finds items.
 ///
 /// # Errors
@@ -190,7 +211,10 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
     ws.look(move |ws| {
         let found = ws.read(|snap| match &wanted {
             Some(wanted) => {
-                let asked = Asked { seer, wish: &wish, wanted, question: question.as_ref() };
+                let loose = essence(&wish.q);
+                let loose = loose.as_ref().unwrap_or(wanted);
+                let question = question.as_ref();
+                let asked = Asked { seer, wish: &wish, wanted, loose, question };
                 ranked(ws, snap, &asked)
             }
             None => newest(snap, (seer, &wish)),
@@ -270,6 +294,8 @@ struct Asked<'a> {
     seer: Seer,
     wish: &'a Wish,
     wanted: &'a Wanted,
+    /// Its [`essence`].
+    loose: &'a Wanted,
     question: Option<&'a Question>,
 }
 
@@ -295,7 +321,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
     let filter = Filter::new(read, (asked.seer, asked.wish))?;
     let words = match asked.wish.by {
         Some(By::Meaning) if asked.question.is_some() => Vec::new(),
-        _ => places(ws, asked.seer, asked.wanted),
+        _ => places(ws, asked),
     };
     let near = near(read, &filter, asked.question)?;
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
@@ -387,12 +413,12 @@ fn near(
 }
 
 /// The items and passages that fit, best first. Words that do not all stand in one passage are looked for one by one.
-fn places(ws: &Ws, seer: Seer, wanted: &Wanted) -> Vec<Place> {
-    let audiences = seer.audiences();
+fn places(ws: &Ws, asked: &Asked<'_>) -> Vec<Place> {
+    let audiences = asked.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
         let ask = Ask {
-            wanted,
+            wanted: if any { asked.loose } else { asked.wanted },
             audiences: &audiences,
             kinds: &[number, PASSAGES],
             status: None,
@@ -434,7 +460,7 @@ fn quotes(
     asked: &Asked<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
     let cut = Cut::of(ws, read, item.id)?;
-    let holds = |n: &u32| cut.words(*n).is_some_and(|words| !asked.wanted.marks(words).is_empty());
+    let holds = |n: &u32| cut.words(*n).is_some_and(|words| !asked.loose.marks(words).is_empty());
     let is_meant = |n: &u32| {
         let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
         let text = vector.and_then(|_| meaning::told(item, &cut, *n));
@@ -445,7 +471,7 @@ fn quotes(
     if chosen.is_empty() {
         chosen.extend((0..cut.len()).filter(holds).take(1));
     }
-    let marks = |n: u32| cut.words(n).map(|words| asked.wanted.marks(words));
+    let marks = |n: u32| cut.words(n).map(|words| asked.loose.marks(words));
     let quote = |n: u32| cut.quote(n, marks(n)?.first().map(|mark| mark.start));
     Ok(chosen.into_iter().filter_map(quote).collect())
 }
@@ -553,4 +579,18 @@ impl Cut {
 pub fn is_waiting(read: &dyn Read, id: KnowledgeId) -> Result<bool, StoreError> {
     let reading: Option<Reading> = read.get(id)?;
     Ok(reading.is_some_and(|reading| reading.state == ReadingState::Waiting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::essence;
+
+    #[test]
+    fn fillers_are_not_looked_for_one_by_one() {
+        let marks = |q: &str, text: &str| essence(q).map_or(0, |wanted| wanted.marks(text).len());
+        assert_eq!(marks("my password is lost", "It is my dog."), 0);
+        assert_eq!(marks("my password is lost", "A lost password"), 2);
+        assert_eq!(marks("who is who", "Who is it?"), 2, "there is nothing else");
+        assert_eq!(marks("\"who is\"", "Who is it?"), 1);
+    }
 }

@@ -198,7 +198,7 @@ fn page(
     let tree = Tree::read(read)?;
     let archived = !asked.archived.is_empty();
     let items = queries::items(read, archived)?;
-    let wanted = Wanted::of(&asked.q);
+    let wanted = find::essence(&asked.q);
     let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
     let mut lie: HashMap<FolderId, usize> = HashMap::new();

@@ -187,3 +187,44 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     assert_eq!(off.status, 403, "{}", off.text);
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_get_vectors_in_the_form_of_openai() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let chat = hq.token(&["chat", "read"]).await;
+    let asked = json!({ "model": "hq/embed", "input": ["dog", "hound", "rain"] });
+    let none = chat.post("/v1/embeddings", &asked).await;
+    assert_eq!(
+        (none.status.as_u16(), &none.json()["error"]["code"]),
+        (503, &json!("embeddings_unavailable"))
+    );
+    taken(&api, WORDS).await;
+    let made = chat.post("/v1/embeddings", &asked).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let made = made.json();
+    let vector = |n: usize| made["data"][n]["embedding"].as_array().expect("a vector").clone();
+    assert_eq!((vector(0).len(), &vector(0) == &vector(1)), (16, true), "{made}");
+    assert_ne!(vector(0), vector(2));
+    assert_eq!(made["usage"]["total_tokens"], 3);
+    let packed = json!({ "input": "dog", "encoding_format": "base64", "dimensions": 4 });
+    let packed = chat.post("/v1/embeddings", &packed).await.json();
+    assert_eq!(packed["data"][0]["embedding"].as_str().map(str::len), Some(24), "{packed}");
+    let refused = [
+        json!({ "input": [] }),
+        json!({ "input": ["dog", " "] }),
+        json!({ "input": [1, 2] }),
+        json!({ "input": "dog", "dimensions": 17 }),
+        json!({ "input": "dog", "encoding_format": "int8" }),
+    ];
+    for body in refused {
+        let answer = chat.post("/v1/embeddings", &body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+    }
+    let own = api.post("/api/v1/embed", &json!({ "input": "dog" })).await.json();
+    assert_eq!(
+        (own["dimensions"].as_u64(), own["embedding"].as_array()),
+        (Some(16), Some(&vector(0)))
+    );
+    hq.finish().await;
+}

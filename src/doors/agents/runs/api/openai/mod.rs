@@ -8,6 +8,7 @@
 mod activity;
 mod content;
 mod demand;
+mod embeddings;
 mod error;
 mod form;
 mod request;
@@ -24,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use app::Ws;
+use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::queries as people;
 use features::connections::queries::named::{self, Named};
@@ -41,6 +42,7 @@ use web::session::{Alive, Person};
 pub use error::shape_errors;
 
 use activity::Activity;
+use embeddings::{EmbeddingsList, EmbeddingsRequest};
 use error::ChatError;
 use form::{Chat, Form, Head};
 use request::ChatRequest;
@@ -72,6 +74,15 @@ pub fn routes() -> Routes {
                     .body::<ResponsesRequest>()
                     .media("application/json")
                     .media("text/event-stream")
+            }),
+        )
+        .post(
+            "/embeddings",
+            embed.needs(Can::Chat).doc(|| {
+                Doc::new("Vectors of texts, in the form of the OpenAI API")
+                    .body::<EmbeddingsRequest>()
+                    .returns::<EmbeddingsList>()
+                    .no_key("nothing is kept")
             }),
         )
         .get(
@@ -127,6 +138,10 @@ fn list(ws: &Ws) -> Result<Vec<Model>, StoreError> {
     let first = first.flat_map(|agent| ["hq", "hq/default"].map(|id| Model::of(id.into(), agent)));
     let named = agents.iter().map(|agent| Model::of(format!("hq/{}", agent.slug), agent));
     Ok(first.chain(named).collect())
+}
+
+async fn embed(app: App, body: Bytes) -> Result<Response, ChatError> {
+    embeddings::embed(app, EmbeddingsRequest::read(&body)?).await
 }
 
 async fn models(ws: Ws) -> Result<Response, ChatError> {

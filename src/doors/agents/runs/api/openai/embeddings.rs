@@ -1,0 +1,197 @@
+//! Vectors of texts, by the model that search by meaning uses on this machine.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::App;
+
+use super::error::{self, ChatError};
+
+/// The name of the model, which other names stand for, too.
+pub(super) const MODEL: &str = "hq/embed";
+/// The most texts of a request.
+const MOST: usize = 2_048;
+/// How many are embedded before it is looked whether somebody still waits.
+const BATCH: usize = 64;
+
+/// A request for vectors.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct EmbeddingsRequest {
+    /// `hq/embed`, or the name of an agent.
+    #[serde(default)]
+    model: String,
+    /// A text, or up to 2,048 of them.
+    input: Input,
+    /// `float` or `base64`.
+    #[serde(default)]
+    encoding_format: Option<String>,
+    /// How many numbers of each vector, if not all.
+    #[serde(default)]
+    dimensions: Option<usize>,
+}
+
+/// A text, or several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Input {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct EmbeddingsList {
+    object: &'static str,
+    data: Vec<Embedding>,
+    model: String,
+    usage: Usage,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Embedding {
+    object: &'static str,
+    index: usize,
+    embedding: Numbers,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Numbers {
+    Float(Vec<f32>),
+    /// Little-endian numbers of four bytes.
+    Base64(String),
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Usage {
+    prompt_tokens: usize,
+    total_tokens: usize,
+}
+
+/// What is asked for, checked.
+struct Asked {
+    texts: Vec<String>,
+    is_base64: bool,
+    dimensions: Option<usize>,
+}
+
+impl EmbeddingsRequest {
+    /// Reads a body.
+    pub fn read(body: &[u8]) -> Result<Self, ChatError> {
+        error::read(body)
+    }
+
+    fn checked(self) -> Result<Asked, ChatError> {
+        let is_base64 = match self.encoding_format.as_deref() {
+            None | Some("float") => false,
+            Some("base64") => true,
+            Some(_) => {
+                return Err(ChatError::invalid("encoding_format", "must be float or base64"));
+            }
+        };
+        let texts = match self.input {
+            Input::One(text) => vec![text],
+            Input::Many(texts) => texts,
+        };
+        if texts.is_empty() || MOST < texts.len() {
+            let text = format!("must have 1 to {MOST} texts");
+            return Err(ChatError::invalid("input", text));
+        }
+        if texts.iter().any(|text| text.trim().is_empty()) {
+            return Err(ChatError::invalid("input", "must have no empty text"));
+        }
+        Ok(Asked { texts, is_base64, dimensions: self.dimensions })
+    }
+}
+
+pub(super) async fn embed(app: App, request: EmbeddingsRequest) -> Result<Response, ChatError> {
+    let model = match request.model.trim() {
+        "" => MODEL.to_owned(),
+        other => other.to_owned(),
+    };
+    let asked = Arc::new(request.checked()?);
+    let (mut data, mut tokens, mut from) = (Vec::new(), 0, 0);
+    while from < asked.texts.len() {
+        let (own, app) = (asked.clone(), app.clone());
+        // A client that hangs up drops this future, and with it what comes after the batch.
+        let batch = tokio::task::spawn_blocking(move || vectors(&app, &own, from));
+        let batch = batch.await.map_err(|error| failed(error.to_string()))??;
+        from += batch.vectors.len();
+        tokens += batch.tokens;
+        data.extend(batch.vectors);
+    }
+    let embedding = |(index, vector): (usize, Vec<f32>)| Embedding {
+        object: "embedding",
+        index,
+        embedding: if asked.is_base64 { base64(&vector) } else { Numbers::Float(vector) },
+    };
+    let data = data.into_iter().enumerate().map(embedding).collect();
+    let usage = Usage { prompt_tokens: tokens, total_tokens: tokens };
+    Ok(axum::Json(EmbeddingsList { object: "list", data, model, usage }).into_response())
+}
+
+struct Batch {
+    vectors: Vec<Vec<f32>>,
+    tokens: usize,
+}
+
+fn vectors(app: &App, asked: &Asked, from: usize) -> Result<Batch, ChatError> {
+    let embedder = app.meaning.embedder().map_err(|refused| failed(refused.to_string()))?;
+    let embedder = embedder.ok_or_else(|| {
+        let text = "no model is in use here; choose one under Settings, Search by meaning";
+        ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "embeddings_unavailable", text).for_good()
+    })?;
+    if asked.dimensions.is_some_and(|wanted| !(1..=embedder.dimensions()).contains(&wanted)) {
+        let text = format!("must be 1 to {}", embedder.dimensions());
+        return Err(ChatError::invalid("dimensions", text));
+    }
+    let texts: Vec<&str> = asked.texts[from..].iter().take(BATCH).map(String::as_str).collect();
+    let tokens = texts.iter().map(|text| embedder.tokens(text)).sum();
+    let mut vectors = embedder.passages(&texts).map_err(|error| failed(error.to_string()))?;
+    if let Some(wanted) = asked.dimensions {
+        vectors.iter_mut().for_each(|vector| shorten(vector, wanted));
+    }
+    Ok(Batch { vectors, tokens })
+}
+
+/// Keeps the first numbers of a vector, and its length of one.
+fn shorten(vector: &mut Vec<f32>, wanted: usize) {
+    vector.truncate(wanted);
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length.is_normal() {
+        vector.iter_mut().for_each(|number| *number /= length);
+    }
+}
+
+fn base64(vector: &[f32]) -> Numbers {
+    let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    Numbers::Base64(base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+fn failed(why: String) -> ChatError {
+    ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "embeddings_failed", why).for_good()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Numbers, base64, shorten};
+
+    #[test]
+    fn a_shorter_vector_has_the_length_of_one() {
+        let mut vector = vec![3.0, 4.0, 12.0];
+        shorten(&mut vector, 2);
+        assert_eq!(vector, [0.6, 0.8]);
+        let mut nothing = vec![0.0, 1.0];
+        shorten(&mut nothing, 1);
+        assert_eq!(nothing, [0.0]);
+    }
+
+    #[test]
+    fn numbers_are_little_endian() {
+        assert!(matches!(base64(&[1.0]), Numbers::Base64(text) if text == "AACAPw=="));
+    }
+}
