@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use kernel::Hue;
+use kernel::Colour;
 
 use super::Common;
 use super::agents::word;
@@ -11,7 +11,7 @@ use super::commands::print;
 use super::door::{Ask, Door};
 use super::operate::Place;
 use super::reach::CommandError;
-use super::show::{listed, one_of, part, quoted};
+use super::show::{listed, part, quoted};
 
 /// `hq label …`
 #[derive(Subcommand)]
@@ -53,9 +53,10 @@ pub struct Which {
 /// What a label has.
 #[derive(Args)]
 pub struct Fields {
-    /// Its colour; one that follows from the name when none is given
-    #[arg(long, value_parser = one_of(Hue::ALL.iter().map(|one| one.word())))]
-    colour: Option<String>,
+    /// Its colour: a name such as blue, a word from c1 to c12, or any other as #1f7a5c; one that follows
+    /// from the name when none is given
+    #[arg(long)]
+    colour: Option<Colour>,
     /// What it means
     #[arg(long)]
     description: Option<String>,
@@ -63,7 +64,8 @@ pub struct Fields {
 
 impl Fields {
     fn body(self, name: Option<String>) -> Map<String, Value> {
-        let all = [("name", name), ("colour", self.colour), ("description", self.description)];
+        let colour = self.colour.map(|colour| colour.to_string());
+        let all = [("name", name), ("colour", colour), ("description", self.description)];
         let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         given.map(|(name, value)| (name, Value::String(value))).collect()
     }

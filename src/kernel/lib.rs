@@ -6,6 +6,7 @@ extern crate self as kernel;
 pub mod actor;
 pub mod budget;
 pub mod cadence;
+pub mod colour;
 pub mod cursor;
 pub mod event;
 pub mod filter;
@@ -22,6 +23,7 @@ pub mod vocab;
 pub use actor::{Actor, Cause, Part, Via};
 pub use budget::Payer;
 pub use cadence::{Cadence, Schedule, ScheduleFields};
+pub use colour::Colour;
 pub use event::Event;
 pub use id::{
     AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,

@@ -305,16 +305,10 @@ mod tests {
     }
 
     fn luminance(hex: &str) -> f64 {
-        let digits = hex.trim_start_matches('#');
-        let wide: String = match digits.len() {
-            3 => digits.chars().flat_map(|c| [c, c]).collect(),
-            _ => digits.to_owned(),
-        };
-        let part = |at: usize| {
-            let value = f64::from(u8::from_str_radix(&wide[at..at + 2], 16).unwrap()) / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+        match hex.parse() {
+            Ok(kernel::Colour::Own(colour)) => crate::ink::luminance(colour),
+            other => panic!("{hex} is {other:?}"),
+        }
     }
 
     #[test]

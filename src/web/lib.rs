@@ -17,6 +17,7 @@ pub mod have;
 pub mod headers;
 pub mod html;
 pub mod hx;
+pub mod ink;
 pub mod live;
 pub mod md;
 pub mod multipart;

@@ -221,6 +221,10 @@ async fn what_groups_tasks_is_kept_at_the_terminal() {
     assert!(!desk.refuses(1, &["label", "add", "ink"]).is_empty(), "it is there");
     let label = desk.json(&["label", "edit", "ink", "--name", "toner", "--description", "Black"]);
     assert_eq!((&label["name"], &label["description"]), (&json!("toner"), &json!("Black")));
+    let label = desk.json(&["label", "edit", "toner", "--colour", "#1f7a5c"]);
+    assert_eq!(label["colour"], "#1f7a5c");
+    assert!(desk.says(&["label", "edit", "toner", "--colour", "blue"]).contains("c9"));
+    assert!(!desk.refuses(2, &["label", "edit", "toner", "--colour", "beige"]).is_empty());
     assert!(desk.says(&["label", "list"]).contains("\"paper\""));
     assert!(desk.says(&["label", "remove", "toner"]).contains("deleted"));
     assert!(!desk.says(&["label", "list"]).contains("toner"));

@@ -86,6 +86,12 @@ async fn tasks_are_grouped_by_streams_and_labels() {
     let renamed = json!({ "name": "Ideas", "colour": "c3" });
     let label = ok(&api.json("PATCH", "/api/v1/labels/idea", &renamed).await);
     assert_eq!((label["name"].as_str(), label["colour"].as_str()), (Some("Ideas"), Some("c3")));
+    let own = json!({ "colour": "#1F7" });
+    assert_eq!(ok(&api.json("PATCH", "/api/v1/labels/Ideas", &own).await)["colour"], "#11ff77");
+    let named = json!({ "colour": "Teal" });
+    assert_eq!(ok(&api.json("PATCH", "/api/v1/labels/third", &named).await)["colour"], "c7");
+    let beige = api.json("PATCH", "/api/v1/labels/third", &json!({ "colour": "beige" })).await;
+    assert_eq!(beige.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", beige.text);
     ok(&api.json("DELETE", "/api/v1/labels/third", &json!({})).await);
     assert_eq!(count(ok(&api.get("/api/v1/tasks/1/labels").await)), Some(1));
 
@@ -93,6 +99,38 @@ async fn tasks_are_grouped_by_streams_and_labels() {
     ok(&api.json("PATCH", &path, &json!({ "archived": true, "goal": "Less" })).await);
     assert_eq!(count(ok(&api.get("/api/v1/streams").await)), Some(0));
     assert_eq!(count(ok(&api.get("/api/v1/streams?archived=true").await)), Some(1));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_takes_any_colour_and_is_drawn_in_inks_that_can_be_read() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let page = "/w/marlow-cargo/settings/labels";
+    let wrong = [("name", "Moss"), ("colour", "own"), ("own", "beige")];
+    let refused = mira.form(page, &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert_eq!(refused.attr("#f-own", "value"), "beige", "what was typed stays");
+    assert!(refused.text.contains("Enter a colour such as #1f7a5c."), "{}", refused.text);
+
+    mira.form(page, &[("name", "Moss"), ("colour", "own"), ("own", "#006644")]).await;
+    mira.form(page, &[("name", "Sky"), ("colour", "c9"), ("own", "#006644")]).await;
+    let kept = ok(&api.get("/api/v1/labels/Moss").await);
+    assert_eq!(kept["colour"], "#006644");
+    let drawn = mira.get(page).await.attrs("#all-labels .chip", "data-c");
+    assert!(
+        drawn[0].starts_with("r0 g6 b4 x"),
+        "as it is in the light, lighter in the dark: {drawn:?}"
+    );
+    assert_eq!(drawn[1], "blue", "one that has a name keeps its look");
+    let id = kept["id"].as_str().expect("an id");
+    let edit = mira.get(&format!("{page}?edit={id}")).await;
+    assert_eq!(edit.attr("#f-own", "value"), "#006644");
+    assert_eq!(edit.attr("#f-colour [selected]", "value"), "own");
+
+    ok(&api.post("/api/v1/tasks", &json!({ "title": "Mow", "labels": ["Moss"] })).await);
+    let list = mira.get("/w/marlow-cargo/tasks").await;
+    assert_eq!(list.attrs(".labels .chip", "data-c"), drawn[..1]);
     hq.finish().await;
 }
 

@@ -145,7 +145,7 @@ fn line(scene: &Scene, read: &dyn Read, stream: Stream) -> Result<Line, StoreErr
     let (done, total) = progress(read, stream.id)?;
     Ok(Line {
         href: href(scene, stream.id),
-        colour: stream.colour.label().to_lowercase(),
+        colour: web::ink::named(stream.colour),
         about: match stream.description.is_empty() {
             true => stream.kind.label().to_owned(),
             false => stream.description,
@@ -319,7 +319,7 @@ fn head(scene: &Scene, read: &dyn Read, stream: &Stream, live: Live) -> Head {
         live,
         name: stream.name.clone(),
         icon: stream.icon.clone(),
-        colour: stream.colour.label().to_lowercase(),
+        colour: web::ink::named(stream.colour),
         kind: stream.kind.label(),
         description: stream.description.clone(),
         archived: stream.archived_at.is_some(),

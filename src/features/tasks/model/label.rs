@@ -4,7 +4,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use kernel::{Hue, TaskId, Timestamp, TypedId};
+use kernel::{Colour, Hue, TaskId, Timestamp, TypedId};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 kernel::ids! {
@@ -29,7 +29,7 @@ pub struct Label {
     /// What it is called.
     pub name: String,
     /// Its colour.
-    pub colour: Hue,
+    pub colour: Colour,
     /// What it is for.
     pub description: String,
     /// When it was made.
@@ -56,7 +56,7 @@ impl Record for Label {
         Self {
             id: LabelId::from_bytes([21; 16]),
             name: "Launch ü".into(),
-            colour: Hue::C9,
+            colour: Hue::C9.into(),
             description: "What must be ready in May".into(),
             created_at: at,
             updated_at: at,

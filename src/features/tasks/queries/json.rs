@@ -12,7 +12,9 @@ use crate::tasks::model::Task;
 use crate::tasks::model::label::Label;
 use crate::tasks::model::label::LabelId;
 use crate::tasks::model::template::Template;
-use kernel::{Actor, Assignee, Hue, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp};
+use kernel::{
+    Actor, Assignee, Colour, Priority, SeriesId, TaskId, TaskStatus, Thinking, Timestamp,
+};
 use store::{Read, ReadExt as _};
 
 /// Somebody: a person, an agent, or the program.
@@ -68,7 +70,7 @@ impl TaskRef {
 pub struct LabelView {
     id: LabelId,
     name: String,
-    colour: Hue,
+    colour: Colour,
     description: String,
 }
 

@@ -7,7 +7,7 @@ use crate::tasks::card::LABEL;
 use crate::tasks::model::Task;
 use crate::tasks::model::label::{Label, LabelId, TaskLabel};
 use kernel::text::{self, one_line};
-use kernel::{Event, FieldError, Hue, RowAct, TaskField, TaskId};
+use kernel::{Colour, Event, FieldError, Hue, RowAct, TaskField, TaskId};
 use store::{StoreError, WriteTx};
 
 /// The longest description, in characters.
@@ -19,7 +19,7 @@ pub struct NewLabel {
     /// What it is called.
     pub name: String,
     /// Its colour; one that follows from the name when there is none.
-    pub colour: Option<Hue>,
+    pub colour: Option<Colour>,
     /// What it is for.
     pub description: String,
 }
@@ -30,7 +30,7 @@ pub struct LabelPatch {
     /// The name.
     pub name: Option<String>,
     /// The colour.
-    pub colour: Option<Hue>,
+    pub colour: Option<Colour>,
     /// What it is for.
     pub description: Option<String>,
 }
@@ -43,7 +43,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, TaskError> {
     let now = tx.now();
     let label = checked(Label {
         id: tx.new_id(),
-        colour: new.colour.unwrap_or_else(|| Hue::of(new.name.trim())),
+        colour: new.colour.unwrap_or_else(|| Hue::of(new.name.trim()).into()),
         name: new.name,
         description: new.description,
         created_at: now,

@@ -46,7 +46,7 @@ pub(super) fn read(read: &dyn Read, scene: &Scene<'_>) -> Result<Streams, StoreE
         let still = open.all - open.moving - open.overdue;
         let query = format!("stream:\"{}\"", stream.name.replace('"', ""));
         Row {
-            colour: stream.colour.label().to_lowercase(),
+            colour: web::ink::named(stream.colour),
             href: scene.ws.url(&format!("tasks?q={}", format::query_value(&query))),
             open: open.all,
             overdue: match open.overdue {

@@ -14,7 +14,7 @@ use features::tasks::queries::json::{LabelView, TaskRef, TaskView};
 use features::tasks::queries::{self, labels, relations};
 use features::tasks::rules;
 use features::tasks::rules::labels::{LabelPatch, NewLabel};
-use kernel::{Can, Hue, RelationId, RelationKind, TaskId};
+use kernel::{Can, Colour, RelationId, RelationKind, TaskId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
@@ -132,7 +132,7 @@ async fn all(ws: Ws) -> Result<Json<Labels>, ApiError> {
 struct NewBody {
     name: String,
     /// One that follows from the name when there is none.
-    colour: Option<Hue>,
+    colour: Option<Colour>,
     #[serde(default)]
     description: String,
 }
@@ -164,7 +164,7 @@ async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<LabelView>, Api
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     name: Option<String>,
-    colour: Option<Hue>,
+    colour: Option<Colour>,
     description: Option<String>,
 }
 

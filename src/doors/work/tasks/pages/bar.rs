@@ -105,7 +105,7 @@ impl BulkBar {
             streams.push(("none".to_owned(), "No stream".to_owned()));
         }
         let labels: Vec<Label> = read.list(&Range::all())?;
-        let tag = |label: Label| (label.name, label.colour.label().to_lowercase());
+        let tag = |label: Label| (label.name, web::ink::drawn(label.colour));
         Ok(Self {
             statuses: TaskStatus::ALL.iter().map(|one| (one.word(), one.label())).collect(),
             assignees: takers(scene, None)?,

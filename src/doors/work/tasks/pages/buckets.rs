@@ -114,7 +114,7 @@ impl<'a> Heads<'a> {
                 Some(stream) => Head {
                     word: stream.name.clone(),
                     label: stream.name.clone(),
-                    colour: stream.colour.label().to_lowercase(),
+                    colour: web::ink::named(stream.colour),
                     order: (0, stream.rank.clone()),
                     ..Head::default()
                 },

@@ -11,7 +11,7 @@ use features::tasks::model::label::LabelId;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{labels, marks};
 use features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
-use kernel::{Can, FieldError, Hue, Problem as _, ProblemKind};
+use kernel::{Can, Colour, FieldError, Hue, Problem as _, ProblemKind};
 use store::Read;
 use web::error::PageError;
 use web::extract::{Form, Path, Query};
@@ -22,9 +22,11 @@ use web::live::Live;
 use web::parts::Choice;
 use web::session::Person;
 use web::shell::{Flash, Shell};
-use web::{flash, format, html};
+use web::{flash, format, html, ink};
 
 const HERE: &str = "settings/labels";
+/// The choice of a colour that is none of the twelve.
+const OWN: &str = "own";
 
 struct Row {
     name: String,
@@ -45,8 +47,32 @@ pub struct Typed {
     /// The revision that was read; none for a new one.
     rev: String,
     name: String,
+    /// One of the twelve, `OWN`, or empty.
     colour: String,
+    /// The colour that `OWN` means.
+    own: String,
     description: String,
+}
+
+impl Typed {
+    fn of(label: &Label, rev: u64) -> Self {
+        let (colour, own) = match label.colour {
+            Colour::Named(hue) => (hue.word().to_owned(), String::new()),
+            own @ Colour::Own(_) => (OWN.to_owned(), own.to_string()),
+        };
+        let (name, description) = (label.name.clone(), label.description.clone());
+        Self { rev: rev.to_string(), name, colour, own, description }
+    }
+
+    /// The colour that was chosen; none where the name decides, or the one of before.
+    fn chosen(&self) -> Result<Option<Colour>, TaskError> {
+        match self.colour.as_str() {
+            "" => Ok(None),
+            OWN => self.own.parse().map(Some),
+            named => named.parse().map(Some),
+        }
+        .map_err(|_| TaskError::field("own", "Enter a colour such as #1f7a5c."))
+    }
 }
 
 /// What stands behind the question mark.
@@ -96,12 +122,8 @@ pub async fn list(
         // ok: a label that is gone leaves the form for a new one.
         let edited = labels::resolve(snap, &asked.edit).ok();
         let edited = edited.map(|label| labels::get_rev(snap, label.id)).transpose()?;
-        let typed = edited.as_ref().map_or_else(Typed::default, |(label, rev)| Typed {
-            rev: rev.to_string(),
-            name: label.name.clone(),
-            colour: label.colour.word().to_owned(),
-            description: label.description.clone(),
-        });
+        let typed =
+            edited.as_ref().map_or_else(Typed::default, |(label, rev)| Typed::of(label, *rev));
         view(&ws, &who, snap, shell, (edited.map(|(label, _)| label.id), typed))
     })?;
     match hx.is_partial() {
@@ -127,7 +149,7 @@ fn view(
         }
         let query = format!("label:\"{}\"", label.name.replace('"', ""));
         rows.push(Row {
-            colour: label.colour.label().to_lowercase(),
+            colour: ink::drawn(label.colour),
             uses: format::count(n as u64, "task", "tasks"),
             tasks: ws.url(&format!("tasks?q={}", format::query_value(&query))),
             edit: ws.url(&format!("{HERE}?edit={}#form", label.id)),
@@ -136,13 +158,6 @@ fn view(
             name: label.name,
         });
     }
-    let colour: Option<Hue> = typed.colour.parse().ok();
-    let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
-    if colour.is_none() {
-        colours.push(Choice::new("", "By its name", true));
-    }
-    let all = Hue::ALL.iter();
-    colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));
     Ok(LabelsPage {
         shell,
         here: "labels",
@@ -154,13 +169,25 @@ fn view(
             None => ws.url(HERE),
         },
         changes,
+        colours: colours(&typed.colour),
         typed,
         wrong: Vec::new(),
         summary: String::new(),
         since: Meanwhile::default(),
-        colours,
         history: edited.map(|id| ws.url(&format!("history/labels/{id}"))).unwrap_or_default(),
     })
+}
+
+/// What can be chosen: for a new label also that its name decides.
+fn colours(chosen: &str) -> Vec<Choice> {
+    let mut all = Vec::with_capacity(Hue::ALL.len() + 2);
+    if chosen.is_empty() {
+        all.push(Choice::new("", "By its name", true));
+    }
+    let named = Hue::ALL.iter();
+    all.extend(named.map(|hue| Choice::new(hue.word(), hue.label(), chosen == hue.word())));
+    all.push(Choice::new(OWN, "Another", chosen == OWN));
+    all
 }
 
 /// Makes a label.
@@ -172,13 +199,14 @@ pub async fn create(
     shell: Shell,
     FormOnce(typed, once): FormOnce<Typed>,
 ) -> Result<Response, PageError> {
-    let new = NewLabel {
-        name: typed.name.clone(),
-        // ok: a colour that is not in the list is chosen by the name.
-        colour: typed.colour.parse().ok(),
-        description: typed.description.clone(),
+    let (name, description) = (typed.name.clone(), typed.description.clone());
+    let made = match typed.chosen() {
+        Ok(colour) => {
+            let new = NewLabel { name, colour, description };
+            ws.write(&who, once.run(move |tx| rules::create(tx, new))).await
+        }
+        Err(wrong) => Err(wrong),
     };
-    let made = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await;
     let words = format!("Created {}", typed.name.trim());
     answer(&app, (&ws, &who), (&hx, shell), (None, typed), made.map(|_| words))
 }
@@ -193,19 +221,19 @@ pub async fn save(
     Path(id): Path<LabelId>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let patch = LabelPatch {
-        name: Some(typed.name.clone()),
-        // ok: a colour that is not in the list leaves the one that it has.
-        colour: typed.colour.parse().ok(),
-        description: Some(typed.description.clone()),
-    };
+    let (name, description) = (Some(typed.name.clone()), Some(typed.description.clone()));
     let rev = typed.rev.parse().ok();
-    let saved = ws
-        .write(&who, move |tx| {
-            rules::expect_rev(tx, id, rev)?;
-            rules::update(tx, id, patch)
-        })
-        .await;
+    let saved = match typed.chosen() {
+        Ok(colour) => {
+            let patch = LabelPatch { name, colour, description };
+            ws.write(&who, move |tx| {
+                rules::expect_rev(tx, id, rev)?;
+                rules::update(tx, id, patch)
+            })
+            .await
+        }
+        Err(wrong) => Err(wrong),
+    };
     let saved = saved.map(|label| format!("Saved {}", label.name));
     answer(&app, (&ws, &who), (&hx, shell), (Some(id), typed), saved)
 }

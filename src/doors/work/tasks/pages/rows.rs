@@ -19,6 +19,7 @@ use kernel::{TaskId, TaskStatus, Timestamp};
 use store::{Range, Read, ReadExt as _};
 use web::checklist;
 use web::format;
+use web::ink;
 use web::parts::{Face, percent};
 use web::time::Due;
 
@@ -91,7 +92,7 @@ impl Tag {
     /// A stream.
     #[must_use]
     pub fn of(stream: &Stream) -> Self {
-        Self { name: stream.name.clone(), colour: stream.colour.label().to_lowercase() }
+        Self { name: stream.name.clone(), colour: ink::named(stream.colour) }
     }
 }
 
@@ -116,9 +117,8 @@ impl<'a> Dresser<'a> {
         tasks: impl Iterator<Item = &'t Task>,
     ) -> Result<Self, TaskError> {
         let labels: Vec<Label> = read.list(&Range::all())?;
-        let tag = |label: Label| {
-            (label.id, Tag { name: label.name, colour: label.colour.label().to_lowercase() })
-        };
+        let tag =
+            |label: Label| (label.id, Tag { name: label.name, colour: ink::drawn(label.colour) });
         let tasks: TaskSet = tasks.map(|task| task.id).collect();
         Ok(Self {
             heads,

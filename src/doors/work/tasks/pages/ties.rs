@@ -10,9 +10,10 @@ use features::tasks::queries::relations::is_unfinished;
 use features::tasks::queries::scene::Scene;
 use features::tasks::queries::{self, due, labels, relations};
 use features::tasks::rules::{self, TaskPatch};
-use kernel::{Hue, RelationKind, TaskId};
+use kernel::{Colour, RelationKind, TaskId};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 use web::format;
+use web::ink;
 use web::live::Live;
 use web::time::{Due, Work};
 
@@ -40,8 +41,8 @@ pub(super) struct Rail {
     pub(super) start: Option<(String, String)>,
 }
 
-fn tag(name: &str, colour: Hue) -> Tag {
-    Tag { name: name.to_owned(), colour: colour.label().to_lowercase() }
+fn tag(name: &str, colour: impl Into<Colour>) -> Tag {
+    Tag { name: name.to_owned(), colour: ink::drawn(colour.into()) }
 }
 
 /// Reads them.

@@ -7,7 +7,7 @@ use super::spec;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{labels, marks};
 use features::tasks::rules::labels::{self as rules, LabelPatch, NewLabel};
-use kernel::Hue;
+use kernel::Colour;
 use store::WriteTx;
 use tool::{Effect, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
 
@@ -59,7 +59,7 @@ pub struct SaveArgs {
     rename: Option<String>,
     /// what it is for
     description: Option<String>,
-    colour: Option<Hue>,
+    colour: Option<Colour>,
 }
 
 impl WriteTool for LabelSave {
