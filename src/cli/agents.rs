@@ -245,7 +245,7 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
     };
     let mut lines: Vec<String> = items(&all).iter().map(line).collect();
     if paused && !lines.is_empty() {
-        lines.push("All work stands still: `hq agent resume --all` lets it go on.".to_owned());
+        lines.push("All work is paused: `hq agent resume --all` lets it go on.".to_owned());
     }
     all["paused"] = json!(paused);
     print(common, &all, &or_none(lines, "No agents yet: `hq agent create NAME` makes one."))
@@ -414,7 +414,7 @@ async fn halt(
     let does = match how {
         Some(_) => "stands still",
         None if waits => {
-            "goes on with the others: all work stands still until `hq agent resume --all`"
+            "goes on with the others: all work is paused until `hq agent resume --all`"
         }
         None => "goes on",
     };

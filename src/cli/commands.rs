@@ -215,7 +215,7 @@ fn workspace_lines(ws: &WorkspaceStatus) -> Vec<String> {
     );
     let still = ws.paused.then(|| {
         let slug = &ws.slug;
-        format!("  All work stands still: `hq agent resume --all --workspace {slug}` lets it go on")
+        format!("  All work is paused: `hq agent resume --all --workspace {slug}` lets it go on")
     });
     let provider = |one: &ProviderStatus| {
         let reason = one.reason.as_ref().map(|word| format!(" ({word})")).unwrap_or_default();

@@ -135,7 +135,7 @@ fn told(name: &str, begun: &Value) -> Vec<String> {
         }
         code => lines.push(format!("Type {code} there.")),
     }
-    lines.push(format!("It has to be done until {}.", word(begun, "expires_at")));
+    lines.push(format!("Sign in before {}.", word(begun, "expires_at")));
     lines
 }
 

@@ -170,7 +170,7 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
         Invite::Withdraw { id, place } => {
             let path = format!("{INVITES}/{}", part(&id));
             let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
-            print(common, &gone, &["It is withdrawn; nobody comes in with it.".to_owned()])
+            print(common, &gone, &["It is withdrawn and can no longer be used.".to_owned()])
         }
     }
 }

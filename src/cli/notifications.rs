@@ -227,7 +227,7 @@ fn shown(chosen: &Value, group: Option<&str>) -> Vec<String> {
     }
     let mut lines = table(&rows);
     let hour = chosen["digest_hour"].as_u64().unwrap_or_default();
-    lines.push(format!("The email of the day comes at {hour}:00."));
+    lines.push(format!("The daily email comes at {hour}:00."));
     lines
 }
 

@@ -46,6 +46,6 @@ fn line(one: &Value) -> String {
 pub async fn revoke(common: &Common, door: &Door, flags: &RevokeToken) -> Result<u8, CommandError> {
     let path = format!("{PATH}/{}", flags.id);
     let gone = door.call(Ask::delete(path).within(flags.place.workspace.as_ref())).await?;
-    let told = format!("{} is withdrawn; nobody comes in with it any more.", word(&gone, "name"));
+    let told = format!("{} is revoked and no longer accepted.", word(&gone, "name"));
     print(common, &gone, &[told])
 }

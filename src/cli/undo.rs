@@ -174,14 +174,14 @@ fn kept_field(field: &Value) -> String {
     format!("    {} stays: {}", word(field, "label"), word(field, "why"))
 }
 
-/// "Undone by entry 18: 2 records went back, 1 stayed. `hq undo 18` takes that back."
+/// "Undone by entry 18: 2 records reverted, 1 kept. `hq undo 18` takes that back."
 fn done(undone: &Value) -> String {
     let count = |key: &str| undone[key].as_u64().unwrap_or_default();
-    let mut parts = vec![format::count(count("back"), "record went back", "records went back")];
+    let mut parts = vec![format::count(count("back"), "record reverted", "records reverted")];
     let rest = [
-        ("kept", "stayed", "stayed"),
+        ("kept", "kept", "kept"),
         ("cancelled", "piece of work cancelled", "pieces of work cancelled"),
-        ("files", "file on its way back", "files on their way back"),
+        ("files", "file being reverted", "files being reverted"),
     ];
     for (key, one, many) in rest {
         parts.extend((0 < count(key)).then(|| format::count(count(key), one, many)));
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_was_undone_says_how_to_have_it_again() {
         let undone = json!({ "entry": 18, "back": 1, "kept": 2, "cancelled": 0, "files": 1 });
-        let told = "Undone by entry 18: 1 record went back, 2 stayed, 1 file on its way back. \
+        let told = "Undone by entry 18: 1 record reverted, 2 kept, 1 file being reverted. \
                     `hq undo 18` takes that back.";
         assert_eq!(done(&undone), told);
     }

@@ -232,7 +232,7 @@ words! {
         /// They are not any more.
         TotpOff = "totp_off", "Turned off codes from an app";
         /// New recovery codes were made; former ones are void.
-        CodesMade = "codes_made", "Made new recovery codes";
+        CodesMade = "codes_made", "Created new recovery codes";
         /// A recovery code was used up.
         CodeUsed = "code_used", "Used a recovery code";
         /// A passkey was added.
@@ -308,7 +308,7 @@ words! {
         /// What its task waited for is over.
         BlockerResolved = "blocker_resolved", "Unblocked";
         /// A person wants it begun now, whatever it waits for.
-        StartNow = "start_now", "Asked to begin";
+        StartNow = "start_now", "Start requested";
         /// The time of a routine had come.
         RoutineSchedule = "routine_schedule", "Routine";
         /// Something happened that a routine waits for.
@@ -326,7 +326,7 @@ words! {
         /// Waits for a run.
         Pending = "pending", "Waiting";
         /// A run has it.
-        Leased = "leased", "In work";
+        Leased = "leased", "In progress";
         /// Handled.
         Done = "done", "Done";
         /// Failed; may be tried again.

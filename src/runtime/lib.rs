@@ -151,7 +151,7 @@ pub enum EngineError {
     #[error("{0}")]
     Broken(&'static str),
     /// Somebody has ordered that nothing is begun, when this was about to be.
-    #[error("all work stands still")]
+    #[error("all work is paused")]
     Halted,
 }
 

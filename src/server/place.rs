@@ -21,7 +21,7 @@ pub(super) async fn heed(app: &App, in_container: bool) {
     let looked = tokio::task::spawn_blocking(move || is_copy(&data, in_container)).await;
     match looked {
         Ok(Ok(false)) => return,
-        Ok(Ok(true)) => tracing::warn!("this folder is a copy: all work stands still at first"),
+        Ok(Ok(true)) => tracing::warn!("this folder is a copy: all work is paused at first"),
         Ok(Err(error)) => {
             tracing::warn!(%error, "it could not be noted where the data folder is");
             return;

@@ -68,7 +68,7 @@ pub(super) async fn heed(app: &App) {
         return;
     }
     tracing::error!(
-        "HQ has ended {crashes} times within minutes and was not meant to: all work stands still until \
+        "HQ has ended {crashes} times within minutes and was not meant to: all work is paused until \
          somebody resumes it"
     );
     place::halt_all(app, HaltHow::AfterStep).await;

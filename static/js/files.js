@@ -22,7 +22,7 @@ document.addEventListener("drop", (event) => {
   if (!onto || !carries(event)) return;
   event.preventDefault();
   onto.dataset.drop = "";
-  const field = onto.querySelector("input[type=file]");
+  const field = (onto.querySelector("input[type=file]") ?? document.querySelector("#new-files"));
   if (!field) return;
   field.files = event.dataTransfer.files;
   field.form.requestSubmit();

@@ -19,6 +19,7 @@ function draw(bar, end, days) {
   const left = end === "start" ? Math.min(x + by, x + width - dayOf(bar)) : x;
   const right = end === "due" ? Math.max(x + width + by, x + dayOf(bar)) : x + width;
   body.setAttribute("x", left);
+  bar.querySelector("text").setAttribute("x", left);
   body.setAttribute("width", right - left);
   first?.setAttribute("x", left);
   last?.setAttribute("x", right - 7);

@@ -212,7 +212,7 @@ async fn what_is_no_text_or_too_long_is_not_changed_as_text() {
     assert_eq!((&read["text"], &read["hash"]), (&Value::Null, &Value::Null));
     refused(&put(&api, "latin.txt", "", "x").await, 422, "file_no_text");
     let page = hq.owner().get(&format!("{PAGES}/files?path=latin.txt")).await;
-    assert!(page.text.contains("This is no text") && !page.text.contains("act=edit"));
+    assert!(page.text.contains("This is not text") && !page.text.contains("act=edit"));
     let raw = api.get(&format!("{API}/latin.txt?raw=1")).await;
     assert!(raw.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));
     assert_eq!(api.download(&format!("{API}/latin.txt?raw=1")).await, latin);

@@ -71,9 +71,9 @@ async fn a_file_has_a_history_and_an_older_version_comes_back_in_a_commit_of_its
     let page = owner.get(&format!("{AGENTS}/ada/history?path=MEMORY.md&commit={tea}")).await;
     assert_eq!(page.attr(".versions .tree [aria-current]", "href").matches(tea).count(), 1);
     assert!(page.texts(".versions .diff ins").contains(&"Mira likes tea".to_owned()));
-    assert!(page.text.contains("Bring this version back"), "{}", page.text);
+    assert!(page.text.contains("Restore this version"), "{}", page.text);
     let newest = owner.get(&format!("{AGENTS}/ada/history?path=MEMORY.md")).await;
-    assert!(newest.text.contains("It is this now") && !newest.text.contains("Bring this version"));
+    assert!(newest.text.contains("Current</") && !newest.text.contains("Restore this version"));
     let everything = owner.get(&format!("{AGENTS}/ada/history")).await;
     assert!(
         everything.attrs(".versions .slab a", "href").iter().any(|to| to.contains("MEMORY.md"))
@@ -134,7 +134,7 @@ async fn what_was_not_committed_yet_stays_in_the_history_when_a_version_comes_ba
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), "kept\n");
     let gone = log(&api, "path=MEMORY.md").await[1]["commit"].as_str().expect("one").to_owned();
     let page = hq.owner().get(&format!("{AGENTS}/ada/history?path=MEMORY.md&commit={gone}")).await;
-    assert!(page.text.contains("there was no such file"), "{}", page.text);
+    assert!(page.text.contains("does not exist after this commit"), "{}", page.text);
     let url = format!("/api/v1/agents/ada/history/{gone}/restore");
     let refused = api.post(&url, &json!({ "path": "MEMORY.md" })).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
@@ -169,11 +169,11 @@ async fn commits_of_others_no_right_and_an_archived_agent_are_refused() {
     write(&api, "two\n").await;
     let old = log(&api, "path=MEMORY.md").await[1]["commit"].as_str().expect("one").to_owned();
     let older = format!("{AGENTS}/ada/history?path=MEMORY.md&commit={old}");
-    assert!(hq.owner().get(&older).await.text.contains("Bring this version back"));
+    assert!(hq.owner().get(&older).await.text.contains("Restore this version"));
     let tom = hq.another("Tom", Some(Role::Viewer)).await;
     let page = tom.get(&older).await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(!page.text.contains("Bring this version back"));
+    assert!(!page.text.contains("Restore this version"));
     let form = [("path", "IDENTITY.md"), ("commit", ada.as_str())];
     let refused = tom.form(&format!("{AGENTS}/ada/history"), &form).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
@@ -184,7 +184,7 @@ async fn commits_of_others_no_right_and_an_archived_agent_are_refused() {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert_eq!(refused.json()["type"], "urn:hq:agent_archived");
     let page = hq.owner().get(&older).await;
-    assert!(!page.text.contains("Bring this version back"));
+    assert!(!page.text.contains("Restore this version"));
     hq.finish().await;
 }
 

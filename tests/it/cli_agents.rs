@@ -252,7 +252,7 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let paused = out(&terminal.hq(&["runs", "list", "--state", "ended"]).await);
     assert!(!paused.contains("done"), "{paused}");
     let asked = refused(&terminal.hq(&["agent", "run", "ada", "Hello"]).await, 1);
-    assert!(asked.contains("all work stands still"), "{asked}");
+    assert!(asked.contains("all work is paused"), "{asked}");
     let one = out(&terminal.hq(&["agent", "resume", "ada"]).await);
     assert!(one.contains("resume --all"), "{one}");
     terminal.model.usually(Turn::text("Done after all."));
@@ -293,7 +293,7 @@ async fn agents_are_made_and_tokens_withdrawn_at_the_terminal() {
     };
     assert_eq!(status().await, 200);
     let gone = out(&terminal.hq(&["token", "revoke", &id]).await);
-    assert!(gone.contains("spare is withdrawn"), "{gone}");
+    assert!(gone.contains("spare is revoked"), "{gone}");
     assert_eq!(status().await, 401);
     let listed = out(&terminal.hq(&["token", "list"]).await);
     assert!(!listed.contains("spare") && listed.contains("terminal"), "{listed}");

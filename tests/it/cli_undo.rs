@@ -108,7 +108,7 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
 
     let done = says(&terminal, &["undo", &entry, "--yes"]).await;
     let undone = last_entry(&terminal, &key).await;
-    let last = format!("Undone by entry {undone}: 1 record went back. `hq undo {undone}` takes");
+    let last = format!("Undone by entry {undone}: 1 record reverted. `hq undo {undone}` takes");
     assert!(done.starts_with(&seen) && done.contains(&last), "{done}");
     assert_eq!(title().await, "Compare prices");
     let shown = says(&terminal, &["history", &key]).await;

@@ -280,9 +280,9 @@ async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking()
 async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     let (hq, model) = scene().await;
     let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
-    assert_eq!(told("/jobs").await, "Nothing goes on besides.");
+    assert_eq!(told("/jobs").await, "Nothing else is running.");
     assert!(told("/approve 1 once").await.contains("Nothing waits"));
-    assert_eq!(told("/answer red").await, "Nothing asks here now.");
+    assert_eq!(told("/answer red").await, "There is no open question here.");
     let wait = json!({ "minutes": 90, "reason": "the shop opens" });
     model.push(Turn::call("wait_until", wait));
     command(&hq, "Call the shop").await;

@@ -73,7 +73,7 @@ async fn a_damaged_workspace_is_shown_to_those_whom_it_concerns_and_to_nobody_el
     // Where everything else still works, it is red.
     let health = mira.get("/w/northwind/settings/health").await;
     assert_eq!(health.status, StatusCode::OK);
-    assert!(health.text.contains("Something does not work"), "{}", health.text);
+    assert!(health.text.contains("Something is down"), "{}", health.text);
     assert!(health.text.contains("hq restore"), "{}", health.text);
     let north = mira.clone().with(HERE, "northwind");
     let told = north.get("/api/v1/health").await.json();

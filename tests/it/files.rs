@@ -59,8 +59,8 @@ async fn a_person_adds_looks_at_and_removes_files() {
     let hq = with_task(Setup::default()).await;
     let mira = hq.owner();
     let page = mira.get("/w/marlow-cargo/tasks/MC-1").await;
-    let action = page.attr("#task-files form", "action");
-    assert_eq!(page.attr("#task-files form", "enctype"), "multipart/form-data");
+    let action = page.attr(".adds .sender", "action");
+    assert_eq!(page.attr(".adds .sender", "enctype"), "multipart/form-data");
     let evil = b"<script>alert(1)</script>";
     let sent = form(&[("offer\u{202e}.pdf", PDF), ("C:\\up\\logo.png", PNG), ("x.html", evil)]);
     let reply = mira.bytes("POST", &action, FORM, sent).await;

@@ -217,11 +217,11 @@ async fn a_person_follows_a_change_to_its_history_and_undoes_it_without_script()
     let undo = page.attr(".versions > ol > li header a[href*='/undo?']", "href");
     let preview = mira.get(&undo).await;
     assert_eq!(preview.status, StatusCode::OK, "{}", preview.text);
-    assert!(preview.texts("h2").contains(&"Goes back".to_owned()));
+    assert!(preview.texts("h2").contains(&"Will be undone".to_owned()));
     let done = confirm(&mira, &preview).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     let entry = mira.get(done.location().expect("the new entry")).await;
-    assert!(entry.text_of("#toasts").contains("Undone: one record went back"), "{}", entry.text);
+    assert!(entry.text_of("#toasts").contains("Undone: one record reverted"), "{}", entry.text);
     assert!(entry.text.contains("as undo of"));
     let now = api.get(&format!("/api/v1/tasks/{key}")).await.json();
     assert_eq!((&now["description"], &now["priority"]), (&json!(""), &json!("medium")));
@@ -346,7 +346,7 @@ async fn a_whole_run_goes_back_with_its_tasks_its_work_and_its_files() {
     let page = mira.get(&format!("{HOME}/runs/{}", run.name())).await;
     let preview = mira.get(&page.attr("a[href*='/undo?run=']", "href")).await;
     assert_eq!(preview.status, StatusCode::OK, "{}", preview.text);
-    assert!(preview.text.contains("notes/one.md") && preview.text.contains("Is cancelled"));
+    assert!(preview.text.contains("notes/one.md") && preview.text.contains("Will be cancelled"));
     let done = confirm(&mira, &preview).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
 

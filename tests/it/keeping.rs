@@ -53,7 +53,7 @@ async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so
     assert_eq!(say(&hq, &api, "And their price").await, first);
     hours(&hq, 2).await;
     let page = mira.get(CHAT).await;
-    assert!(page.text_of("#chat-note").contains("begins a new conversation"), "{}", page.text);
+    assert!(page.text_of("#chat-note").contains("starts a new conversation"), "{}", page.text);
     let second = say(&hq, &api, "About ships").await;
     assert_ne!(second, first);
     assert!(!model.last().text().contains("vans"));

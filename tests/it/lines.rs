@@ -91,7 +91,7 @@ async fn agents_report_to_whom_people_choose_and_never_in_a_circle() {
     let moved = mira.form(&format!("{HOME}/agents/otto/manager"), &[("to", "vera")]).await;
     assert_eq!(moved.location(), Some(&*format!("{HOME}/agents/otto")), "{}", moved.text);
     let page = mira.get(&format!("{HOME}/agents/vera")).await;
-    assert!(page.text.contains("Reports to it") && page.text.contains("Otto"), "{}", page.text);
+    assert!(page.text.contains("Direct reports") && page.text.contains("Otto"), "{}", page.text);
     let wrong = mira.form(&format!("{HOME}/agents/vera/manager"), &[("to", "otto")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     let viewer = hq.another("Vic", Some(Role::Viewer)).await;

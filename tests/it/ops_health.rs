@@ -211,7 +211,7 @@ async fn what_a_consumer_gave_up_is_read_page_by_page() {
     let again = rest.attr("#health-now", "hx-get");
     assert!(again.ends_with("/now?consumer=stumbler&after=50"), "it renews itself: {again}");
     assert_eq!(owner.get(&again).await.texts(".letters > li").len(), 10);
-    assert_eq!(rest.texts("nav[aria-label='Pages of dead letters'] a"), ["The first ones"]);
+    assert_eq!(rest.texts("nav[aria-label='Pages of dead letters'] a"), ["First page"]);
 
     let (binary, data) = (Path::new(BINARY), hq.data());
     let letters = ["consumer", "letters", "stumbler", "--after", "57", "--limit", "2"];

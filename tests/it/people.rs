@@ -34,7 +34,7 @@ async fn somebody_new_joins_by_a_link_that_works_once() {
     let link = link[link.find("/join").expect("a link")..].to_owned();
     let again = owner.get("/w/marlow-cargo/settings/members").await;
     assert!(!again.text.contains(field(&link, "token")), "it is shown once");
-    assert!(again.text.contains("Whoever has the link"));
+    assert!(again.text.contains("Anyone with the link"));
 
     let tom = hq.nobody();
     let asked = tom.get(&link).await;

@@ -214,7 +214,7 @@ async fn what_an_agent_makes_is_its_own_and_waits_for_a_person() {
     let waits = api.get(&path).await.json();
     assert_eq!((&waits["state"], &waits["next_at"]), (&json!("waiting"), &Value::Null));
     let page = office.hq.owner().get("/w/marlow-cargo/routines").await;
-    assert!(page.text.contains("Let it begin"), "a person sees it");
+    assert!(page.text.contains("Activate"), "a person sees it");
     let approved = api.post(&format!("{path}/approve"), &json!({})).await.json();
     assert_eq!(approved["state"], "ready");
     assert!(approved["next_at"].is_string());
@@ -321,7 +321,7 @@ async fn a_template_is_made_once_with_values_and_goes_back_as_one() {
     assert!(said.contains("[new] done"), "{said}");
     let page = office.hq.owner().get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
     assert!(page.text.contains("MC-2") && page.text.contains("with 2 parts"), "{}", page.text);
-    assert!(page.text.contains("Take back what it made"));
+    assert!(page.text.contains("Undo what it did"));
 
     let gone = api.call("DELETE", "/api/v1/task-templates/follow-up").await;
     assert_eq!(gone.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", gone.text);
@@ -417,7 +417,7 @@ async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
     let preview =
         format!("/w/marlow-cargo/routines/preview?when=schedule&action=task&template={id}");
     let preview = owner.get(&preview).await;
-    assert!(preview.text.contains("It makes 2 parts: Ask about {title}"), "{}", preview.text);
+    assert!(preview.text.contains("It has 2 subtasks: Ask about {title}"), "{}", preview.text);
     let fields = [
         ("name", "Weekly round"),
         ("agent", "ada"),
@@ -434,7 +434,9 @@ async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
     let at = made.location().expect("its page").to_owned();
     let shown = owner.get(&at).await;
-    assert!(shown.text.contains("makes the task “Weekly round” with the tasks of a template"));
+    assert!(
+        shown.text.contains("the task “Weekly round” is created, with the tasks of a template")
+    );
     let edit = owner.get(&format!("{at}/edit")).await;
     assert_eq!(edit.attr("#f-template option[selected]", "value"), id);
     assert_eq!(edit.attr("#f-role_0 option[selected]", "value"), "ada", "{}", edit.text);
@@ -625,9 +627,9 @@ async fn one_moment_is_put_away_when_it_is_done_and_can_still_be_read() {
     let list = owner.get("/w/marlow-cargo/routines?kind=done").await;
     assert!(list.text.contains("Ring the bell") && !list.text.contains("Resume Ring"));
     let page = owner.get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
-    assert!(page.text.contains("Done and put away since"), "{}", page.text);
+    assert!(page.text.contains("Done and archived since"), "{}", page.text);
     let told = owner.get("/w/marlow-cargo/activity").await;
-    assert!(told.text.contains("put away the routine"), "{}", told.text);
+    assert!(told.text.contains("archived the routine"), "{}", told.text);
     office.hq.finish().await;
 }
 

@@ -109,7 +109,7 @@ async fn a_quote_and_an_answer_begin_in_the_box_and_keep_what_was_typed() {
     assert!(page.text_of("#say-body").starts_with("> **Tom:**"), "also without script");
     let asked = format!("{TASK}/compose?reply={first}");
     let reply = part.form(&asked, &[("body", "Yes")]).await;
-    assert_eq!(reply.text_of("#say .answering .meta"), "Answer to Tom");
+    assert_eq!(reply.text_of("#say .answering .meta"), "Reply to Tom");
     assert_eq!(reply.attr("input[name=parent]", "value"), first);
     let sent = [("body", "Yes"), ("parent", first.as_str())];
     assert_eq!(part.form(&format!("{TASK}/comment"), &sent).await.status, StatusCode::OK);
@@ -167,8 +167,8 @@ async fn a_talk_is_settled_by_anybody_and_an_answer_opens_it_again() {
     assert_eq!(settled["settled_by"]["handle"], "tom");
     let page = mira.get(TASK).await;
     let line = page.text_of(".settled > summary");
-    assert!(line.contains("Which colour?") && line.contains("settled by Tom"), "{line}");
-    assert!(line.contains("1 answer"), "{line}");
+    assert!(line.contains("Which colour?") && line.contains("resolved by Tom"), "{line}");
+    assert!(line.contains("1 reply"), "{line}");
     answer(&mira, &first, "Really?").await;
     assert!(mira.get(TASK).await.texts(".settled").is_empty());
     let path = format!("{TASK}/comments/{first}/settle");

@@ -282,7 +282,7 @@ async fn files_are_added_once() {
     let mira = hq.owner();
     mira.form(&format!("{BASE}/tasks"), &[("title", "Compare prices")]).await;
     let page = mira.get(&format!("{BASE}/tasks/MC-1")).await;
-    let to = page.attr("#task-files form", "action");
+    let to = page.attr(".adds .sender", "action");
     let body = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
                 words\r\n--x--\r\n";
     let kind = "multipart/form-data; boundary=x";

@@ -114,7 +114,7 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
     assert!(links.contains(&"/w/marlow-cargo/tasks/MC-1".to_owned()), "{links:?}");
     assert_eq!(page.texts("svg.chart g.col").len(), 30);
     assert_eq!(page.texts(".legend li").len(), 3, "three tasks, each in its colour");
-    assert!(page.text.contains("This month at its pace"));
+    assert!(page.text.contains("This month at this pace"));
     let page = hq.owner().get(&format!("{PAGE}?from=2026-11-20&to=2026-11-19")).await;
     assert!(page.text_of("#f-from-says").contains("before the last one"), "{}", page.text);
     let page = hq.owner().get(&format!("{PAGE}?range=8")).await;

@@ -216,7 +216,7 @@ async fn comments_are_written_changed_and_removed_by_their_author() {
     let page = mira.get(&path).await;
     assert!(page.text_of(".comment header").contains("edited"));
     // What it said before is one link away, and who may remove it finds how.
-    let before = page.attr(".comment header a[title='What it said before']", "href");
+    let before = page.attr(".comment header a[title='Earlier versions']", "href");
     let before = mira.get(&before).await;
     assert_eq!(before.status, StatusCode::OK, "{}", before.text);
     assert!(before.text_of(".versions").contains("code"), "{}", before.text);

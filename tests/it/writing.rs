@@ -160,7 +160,7 @@ async fn items_of_a_checklist_are_ticked_in_the_text_where_they_stand() {
     assert_eq!(said(&mira).await.1, text);
     for path in ["tasks", "tasks?layout=board"] {
         let list = mira.get(&format!("/w/marlow-cargo/{path}")).await;
-        let mark = list.text_of("[title='2 of 2 items of the checklist done']");
+        let mark = list.text_of("[title='2 of 2 checklist items done']");
         assert_eq!(mark, "2/2", "{path}");
     }
 

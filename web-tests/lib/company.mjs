@@ -120,6 +120,6 @@ export async function backUp(page, place) {
   await page.goto(`${place}/settings/backups`);
   await page.getByRole('button', { name: 'Back up now' }).click();
   await page.getByRole('table', { name: /^Backups/ }).waitFor(PATIENCE);
-  await page.getByRole('button', { name: 'Try a restore now' }).click();
+  await page.getByRole('button', { name: 'Run a restore drill' }).click();
   await page.locator('.facts.big > div', { hasText: 'Last restore drill' }).getByText('Done').waitFor(PATIENCE);
 }

@@ -62,6 +62,13 @@ export async function createAgent(page, name, template = 'Assistant') {
   await page.getByRole('heading', { level: 1, name }).waitFor();
 }
 
+/** A field of a form that may be folded away; the form is unfolded then. */
+export async function unfolded(page, title, label) {
+  const field = page.getByRole('main').getByLabel(label);
+  if (!(await field.isVisible())) await page.getByText(title, { exact: true }).click();
+  return field;
+}
+
 /** Makes a task for an agent and ends on its page. */
 export async function createTask(page, title, agent) {
   await open(page, 'Tasks');
@@ -76,7 +83,7 @@ export async function createTask(page, title, agent) {
 export async function invite(page, place, role) {
   await page.goto(`${place}/settings/members`);
   await page.getByRole('radio', { name: new RegExp(role) }).check();
-  await page.getByRole('button', { name: 'Make invitation link' }).click();
+  await page.getByRole('button', { name: 'Create invitation link' }).click();
   return page.locator('.code[data-line] code').first().innerText();
 }
 

@@ -80,7 +80,7 @@ export function tellStories(model) {
     { calls: [['exec', { command: 'grep -rn "fee" contracts/ | head -5; false' }]] },
     { says: 'Two small questions can be answered beside this. I hand them on.', calls: [['subagent_spawn', { name: 'fee-reader', task: 'Read notes/leasing-fees.md and name the cheapest firm for six bikes.', budget: 0.1 }], ['subagent_spawn', { name: 'mail-checker', task: 'Check the mail in out/mail-to-pedalo.md for tone.', budget: 0.1 }]] },
     { calls: [['subagent_wait', {}]] },
-    { thinks: 'Both agree. Before I write the comparison I must know whether the deposit counts, because it turns the order around for one bike.', calls: [['ask_person', { question: 'Should the deposit count as a cost in the comparison? It is paid back at the end, but it is €200 a bike for up to a year.', options: ['Count it', 'Leave it out', 'Show both'] }]], pace: 5 },
+    { thinks: 'Both agree. Before I write the comparison I must know whether the deposit counts, because it turns the order around for one bike.', calls: [['ask_person', { question: 'Should the deposit count as a cost in the comparison? It is paid back at the end, but it is €200 a bike for up to a year.', options: ['Count it', 'Skip it', 'Show both'] }]], pace: 5 },
     { says: 'Understood. I write the comparison with the deposit left out.', calls: [['deliverable_submit', { kind: 'text', title: 'Early-return fees of four firms', body: DELIVERED, note: 'Pedalo is open: the mail to them lies in out/mail-to-pedalo.md.' }]], pace: 9 },
     { calls: [['memory_append', { text: 'Mira leaves deposits out of price comparisons.', lasting: true }]] },
     { calls: [['comment_add', { body: 'The comparison waits for you. Pedalo has **not** answered yet; I would write to them on Monday.' }]] },
@@ -155,7 +155,7 @@ export async function workDay({ browser, server, page, place, send, model }) {
 /** Answers the question of the long piece of work, which then comes to its end. */
 export async function finish({ page, run }) {
   await page.goto(run);
-  await page.getByRole('button', { name: 'Leave it out' }).click();
+  await page.getByRole('button', { name: 'Skip it' }).click();
   await page.locator('.run-facts').getByText('Done', { exact: true }).waitFor(LONG_WORK);
 }
 

@@ -128,7 +128,7 @@ export function tell(given) {
     await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
     await say(page, talk, 'How far is the harbour?');
     await talk.getByRole('link', { name: 'Edit' }).click();
-    const words = page.getByLabel('Your message in other words');
+    const words = page.getByLabel('Edit your message');
     await words.waitFor();
     assert.equal(await words.inputValue(), 'How far is the harbour?');
     await assertAccessible(page, 'a message that is being changed');
@@ -138,9 +138,9 @@ export function tell(given) {
     await talk.getByText('2 of 2').waitFor(PATIENCE);
     assert.equal(await talk.getByText('How far is the harbour?').count(), 0);
     await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
-    await talk.getByRole('link', { name: 'The message before it in this place' }).click();
+    await talk.getByRole('link', { name: 'Previous version of this message' }).click();
     await talk.getByText('How far is the harbour?', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'Go on with it' }).first().click();
+    await page.getByRole('button', { name: 'Continue' }).first().click();
     await talk.getByText('How far is the harbour?', { exact: true }).waitFor();
     await field.waitFor();
     assert.deepEqual(context.faults(), []);
@@ -161,7 +161,7 @@ export function tell(given) {
     await assertAccessible(page, 'all conversations');
     await page.getByLabel('Words in conversations').fill('harbour');
     await page.keyboard.press('Enter');
-    const found = page.getByRole('list', { name: 'What was found' });
+    const found = page.getByRole('list', { name: 'Results' });
     await found.getByText('How far is the harbour?').first().waitFor();
     await assertAccessible(page, 'what was found in conversations');
     await found.getByRole('link').first().click();

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { invite, join, OWNER, PATIENCE, tabTo } from '../lib/story.mjs';
+import { invite, join, OWNER, PATIENCE, tabTo, unfolded } from '../lib/story.mjs';
 
 const BEA = { name: 'Bea Nováková', email: 'bea@marlow.example', password: 'nine umbrellas in one hall' };
 
@@ -31,7 +31,7 @@ export function tell(given) {
       if (request.method() === 'POST' && request.url().endsWith('/settings/tokens')) sent.push(request.url());
     });
     await page.goto(`${place}/settings/tokens`);
-    await page.getByLabel('What is it for?').fill('Nightly import');
+    await (await unfolded(page, 'New token', 'What is it for?')).fill('Nightly import');
     const create = page.getByRole('button', { name: 'Create token' });
     const password = asked(page).getByLabel('Your password');
 

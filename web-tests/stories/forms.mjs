@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { OWNER, wrongFields } from '../lib/story.mjs';
+import { OWNER, unfolded, wrongFields } from '../lib/story.mjs';
 
 const HOSTILE = '<img src=x onerror=alert(1)>“%s”\'; DROP\u202e ทดสอบ 🧑🏽‍🚀';
 const LONG = 'Donaudampfschifffahrtsgesellschaft'.repeat(120);
@@ -189,7 +189,7 @@ export function tell(given) {
     await page.goto(`${place}/tasks/recurring`);
     assert.equal(await main.getByRole('link', { name: 'Pressed each day' }).count(), 1);
     await page.goto(`${place}/settings/tokens`);
-    await field('What is it for?').fill('Pressed twice');
+    await (await unfolded(page, 'New token', 'What is it for?')).fill('Pressed twice');
     await press('Create token');
     await main.locator('.code[data-line] code').first().waitFor();
     assert.equal(await main.getByRole('row', { name: /Pressed twice/ }).count(), 1, 'and its secret is shown');

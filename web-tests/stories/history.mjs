@@ -26,11 +26,11 @@ export function tell(given) {
     await history.getByRole('link', { name: 'Undo' }).first().click();
 
     await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
-    await page.getByRole('heading', { name: 'Goes back' }).waitFor();
+    await page.getByRole('heading', { name: 'Will be undone' }).waitFor();
     await assertAccessible(page, 'the preview of an undo');
     await page.getByRole('button', { name: 'Undo this' }).click();
     await page.getByRole('heading', { level: 1, name: /^Entry \d+$/ }).waitFor();
-    await page.getByText('Undone: one record went back.').waitFor();
+    await page.getByText('Undone: one record reverted.').waitFor();
     await assertAccessible(page, 'an entry');
     await page.goto(task);
     await page.getByRole('button', { name: 'Medium' }).waitFor();
@@ -67,7 +67,7 @@ export function tell(given) {
     await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
     await tabTo(page, page.getByRole('button', { name: 'Undo this' }));
     await page.keyboard.press('Enter');
-    await page.getByText('Undone: one record went back.').waitFor();
+    await page.getByText('Undone: one record reverted.').waitFor();
     await page.goto(task);
     await page.locator('#task-props').getByRole('button', { name: 'Medium' }).waitFor();
     assert.deepEqual(context.faults(), []);
@@ -82,7 +82,7 @@ export function tell(given) {
     await page.getByRole('link', { name: 'What changed' }).first().click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
     await page.getByRole('link', { name: 'Undo all of it' }).click();
-    await page.getByRole('link', { name: 'Leave it as it is' }).click();
+    await page.getByRole('link', { name: 'Cancel' }).click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
     assert.equal(await tooWide(page), '', 'nothing is wider than the phone');
     assert.deepEqual(context.faults(), []);

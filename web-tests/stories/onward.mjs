@@ -53,7 +53,7 @@ export function tell(given) {
       await assertAccessible(page, 'a run that has reached its limit');
 
       // What filled its context, and back.
-      await page.getByRole('link', { name: 'What fills it' }).click();
+      await page.getByRole('link', { name: 'Context breakdown' }).click();
       await page.getByRole('heading', { level: 1, name: /^Context of R-\d+$/ }).waitFor();
       await page.getByRole('table', { name: 'What filled the context, by kind' }).waitFor();
       const parts = page.getByRole('table', { name: 'The parts of the request, in order' });

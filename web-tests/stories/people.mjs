@@ -39,7 +39,7 @@ export function tell(given) {
     const row = page.getByRole('row', { name: new RegExp(TOM.name) });
     await row.waitFor();
     await tom.goto(`${place}/settings/members`);
-    assert.equal(await tom.getByRole('button', { name: 'Make invitation link' }).count(), 0);
+    assert.equal(await tom.getByRole('button', { name: 'Create invitation link' }).count(), 0);
     await tom.goto(`${place}/tasks/new`);
     await tom.getByRole('heading', { level: 1 }).waitFor();
 

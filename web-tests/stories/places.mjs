@@ -36,7 +36,7 @@ export function tell(given) {
     await page.getByRole('heading', { level: 1, name: /Autumn fair/ }).waitFor();
     await page.locator('#stream-head strong', { hasText: 'two' }).waitFor();
 
-    const line = page.getByLabel('In one line');
+    const line = page.getByLabel('Description');
     await tabTo(page, line, 200);
     await page.keyboard.type('A stand for two days');
     await page.keyboard.press('Enter');
@@ -59,7 +59,7 @@ export function tell(given) {
     const { context, page } = await opened();
     await page.goto(`${place}/settings/labels`);
     await page.getByLabel('Name', { exact: true }).fill('sadle');
-    await page.getByLabel('What it is for').fill('All to sit on');
+    await page.getByLabel('Description').fill('All to sit on');
     await page.getByRole('button', { name: 'Create label' }).click();
     const rows = page.locator('#all-labels li');
     await rows.filter({ hasText: 'sadle' }).waitFor();

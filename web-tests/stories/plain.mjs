@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
 import { SLOW } from '../lib/server.mjs';
-import { createAgent, createTask, open, PATIENCE, signIn, waiting } from '../lib/story.mjs';
+import { createAgent, createTask, open, PATIENCE, signIn, unfolded, waiting } from '../lib/story.mjs';
 
 /** Without script a page is as fresh as its last load. */
 async function reloadUntil(page, locator) {
@@ -48,14 +48,14 @@ export function tell(given) {
     // An agent: pause, resume, settings, archive, restore.
     await createAgent(page, 'Bo');
     await press('Pause');
-    await main.getByRole('button', { name: 'Begin nothing new' }).press('Enter');
+    await main.getByRole('button', { name: 'Start nothing new' }).press('Enter');
     await press('Resume');
     await main.getByRole('button', { name: 'Pause', exact: true }).waitFor();
     await page.getByRole('link', { name: 'Settings', exact: true }).last().click();
-    await page.getByLabel('Budget a month, in $').fill('5');
+    await page.getByLabel('Monthly budget ($)').fill('5');
     await press('Save');
     await says('Bo is saved.');
-    await press('Archive this agent');
+    await press('Archive agent');
     await press('Restore');
     await main.getByRole('button', { name: 'Pause', exact: true }).waitFor();
 
@@ -94,7 +94,7 @@ export function tell(given) {
     await reloadUntil(page, main.getByRole('button', { name: 'Retry', exact: true }));
     await server.restart();
     await press('Retry');
-    await says('It begins as soon as its agent is free.');
+    await says('It starts as soon as its agent is free.');
     await open(page, 'Tasks');
     await main.getByRole('link', { name: 'Sweep the yard' }).click();
     await reloadUntil(page, waiting(page));
@@ -144,16 +144,16 @@ export function tell(given) {
     await press('Save');
     await main.getByRole('region', { name: 'The cellar' }).getByRole('button', { name: 'Test', exact: true }).click();
     await main.getByRole('region', { name: 'The cellar' }).getByRole('link', { name: /Edit/ }).click();
-    await press('Remove this connection');
+    await press('Remove connection');
     await page.getByRole('heading', { level: 1, name: 'Connections' }).waitFor();
     await main.getByRole('region', { name: 'The cellar' }).waitFor({ state: 'detached' });
 
     await page.goto(`${place}/settings/tokens`);
-    await page.getByLabel('What is it for?').fill('Nightly import');
+    await (await unfolded(page, 'New token', 'What is it for?')).fill('Nightly import');
     await press('Create token');
     await says('Copy it now; it is not shown again.');
-    await press('Withdraw');
-    await says('The token "Nightly import" is withdrawn.');
+    await press('Revoke');
+    await says('The token "Nightly import" is revoked.');
     await page.goto(`${place}/settings/profile`);
     await press('Save name');
     await says('Your name is saved.');

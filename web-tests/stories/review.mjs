@@ -55,7 +55,7 @@ export function tell(given) {
     await page.waitForFunction(() => /^Hm\.\n\n> \*\*.*\n> Which colour\?/.test(document.querySelector('#say-body').value));
     await box.fill('Blue.');
     await said(page, 'Which colour?').getByRole('link', { name: 'Reply' }).click();
-    await page.getByText(/^Answer to /).waitFor();
+    await page.getByText(/^Reply to /).waitFor();
     await box.press('Control+Enter');
     await page.locator('.answers').getByText('Blue.').waitFor();
 
@@ -68,8 +68,8 @@ export function tell(given) {
     await heart(other).waitFor({ state: 'detached' });
 
     // Settled it folds; deleted it comes back.
-    await said(page, 'Which colour?').getByRole('button', { name: 'Settle' }).click();
-    await page.getByText(/settled by/).first().waitFor();
+    await said(page, 'Which colour?').getByRole('button', { name: 'Resolve' }).click();
+    await page.getByText(/resolved by/).first().waitFor();
     await said(page, 'Seven helmets').hover();
     await said(page, 'Seven helmets').getByRole('button', { name: 'Delete' }).click();
     await page.getByText('Seven helmets, please.').waitFor({ state: 'detached' });

@@ -54,12 +54,12 @@ export function tell(given) {
 
       // Answered without a mouse; the run goes on before one's eyes and ends.
       await page.getByRole('heading', { level: 1 }).focus();
-      await tabTo(page, asks.getByRole('button', { name: 'Leave it out' }));
+      await tabTo(page, asks.getByRole('button', { name: 'Skip it' }));
       await page.keyboard.press('Enter');
       await steps.getByText('Understood. I write the comparison').waitFor(LONG_WORK);
       await page.locator('.run-facts').getByText('Done', { exact: true }).waitFor(LONG_WORK);
       await asks.waitFor({ state: 'detached' });
-      await steps.getByText('answered: Leave it out').waitFor();
+      await steps.getByText('answered: Skip it').waitFor();
       await assertAccessible(page, 'a run that is done');
       assert.match(await page.locator('.run-facts').innerText(), /\$0\.\d+/, 'what it cost');
 

@@ -16,7 +16,7 @@ export function tell(given) {
     await page.goto(soul);
     await page.getByRole('heading', { level: 1, name: 'Ada' }).waitFor();
     await page.getByRole('main').getByRole('link', { name: 'Edit', exact: true }).click();
-    const text = page.getByLabel('What it says');
+    const text = page.getByLabel('Content');
     const before = await text.inputValue();
     await assertAccessible(page, 'a file that is changed');
     await text.fill(`${before.trimEnd()}\n- Count cargo bikes in dozens.\n`);
@@ -28,7 +28,7 @@ export function tell(given) {
     await page.locator('#agent-file').getByRole('link', { name: 'History' }).click();
     const commits = page.getByRole('navigation', { name: 'Commits, newest first' }).getByRole('link');
     await commits.nth(1).click();
-    await page.getByRole('button', { name: 'Bring this version back' }).click();
+    await page.getByRole('button', { name: 'Restore this version' }).click();
     await page.goto(soul);
     assert.equal(await page.locator('#agent-file').getByText('Count cargo bikes').count(), 0);
     await other.locator('#agent-file').getByText('Count cargo bikes').waitFor({ state: 'detached' });
@@ -44,7 +44,7 @@ export function tell(given) {
     await page.goto(`${place}/agents/ada/files`);
     await page.getByRole('link', { name: 'New file' }).click();
     await page.getByLabel('Name', { exact: true }).fill('notes/fees.md');
-    await page.getByLabel('What it says').fill('# Fees\n\nAsk for the early return.');
+    await page.getByLabel('Content').fill('# Fees\n\nAsk for the early return.');
     await page.getByRole('button', { name: 'Create file' }).click();
     const file = page.locator('#agent-file');
     await file.getByRole('heading', { name: 'notes/fees.md' }).waitFor();

@@ -142,7 +142,7 @@ export function tell(given) {
         if (hand.keys) await page.keyboard.press('Enter');
         else await hand.press(page, button('Save changes'));
         await page.getByRole('heading', { level: 1, name: later }).waitFor();
-        await hand.press(page, button('Spawn now'));
+        await hand.press(page, button('Create now'));
         await page.getByRole('heading', { level: 1, name: later }).waitFor();
         await page.waitForURL(/\/tasks\/[A-Z]+-\d+$/);
         await page.goto(`${given.place}/tasks/recurring`);

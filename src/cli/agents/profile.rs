@@ -141,8 +141,8 @@ fn told(agent: &Value) -> Vec<String> {
     };
     let programs = match (agent["exec"] == true, agent["network"] == true) {
         (false, _) => "may not run any",
-        (true, false) => "in the jail, without network",
-        (true, true) => "in the jail, with network",
+        (true, false) => "sandboxed, without network",
+        (true, true) => "sandboxed, with network",
     };
     let or = |key: &str, other: &str| match word(agent, key) {
         "" => other.to_owned(),
@@ -153,7 +153,7 @@ fn told(agent: &Value) -> Vec<String> {
         None => "no limit".to_owned(),
     };
     let facts = [
-        ("What it is for", word(agent, "description").to_owned()),
+        ("Description", word(agent, "description").to_owned()),
         ("Role", word(agent, "role").to_owned()),
         ("Team", word(agent, "team").to_owned()),
         ("Domains", list("domains")),
@@ -166,7 +166,7 @@ fn told(agent: &Value) -> Vec<String> {
         ("Budget", budget),
         ("Manager", manager(agent).trim_start_matches("reports to ").to_owned()),
         ("Template", template),
-        ("Made", moment(agent, "created_at")),
+        ("Created", moment(agent, "created_at")),
         ("Archived", moment(agent, "archived_at")),
     ];
     let head =

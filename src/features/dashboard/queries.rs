@@ -1,5 +1,6 @@
 //! What all parts of the first page know.
 
+mod late;
 pub mod mission;
 pub mod needs;
 

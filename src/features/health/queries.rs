@@ -55,7 +55,7 @@ impl How {
     pub fn label(self) -> &'static str {
         match self {
             Self::Ok => "Fine",
-            Self::Degraded => "Look at this",
+            Self::Degraded => "Needs attention",
             Self::Down => "Down",
         }
     }

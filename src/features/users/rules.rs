@@ -81,7 +81,7 @@ pub enum UsersError {
     #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
     MoreThanOwn(&'static str),
     /// An admin leaves owners alone.
-    #[error("this token is an owner's; only an owner can withdraw it")]
+    #[error("this token is an owner's; only an owner can revoke it")]
     OwnersToken,
     /// The most are reached.
     #[error("you have {MAX_EACH} {0} already; remove one first")]

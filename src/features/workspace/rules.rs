@@ -61,7 +61,7 @@ pub enum WorkspaceError {
     #[error("there is no such invitation")]
     NoInvite,
     /// The invitation was used, withdrawn, or is too old.
-    #[error("this invitation is not good any more; ask for a new one")]
+    #[error("this invitation is no longer valid; ask for a new one")]
     DeadInvite,
     /// The invitation names another address.
     #[error("this invitation is for another email address; sign in with that one")]

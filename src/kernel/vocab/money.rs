@@ -10,7 +10,7 @@ words! {
         /// A month.
         Month = "month", "Month";
         /// All time.
-        Total = "total", "In all";
+        Total = "total", "In total";
         /// Each run.
         Run = "run", "A run";
     }
@@ -22,7 +22,7 @@ words! {
         /// A step of a run.
         Step = "step", "Step";
         /// The last words of a run that has reached a limit.
-        WrapUp = "wrap_up", "Last words";
+        WrapUp = "wrap_up", "Closing message";
         /// A summary of a long conversation.
         Compaction = "compaction", "Summary";
         /// Writing down what is to be kept, before a conversation is made shorter.
@@ -72,6 +72,6 @@ words! {
         /// Nothing is charged by the token.
         Route = "route", "Not charged";
         /// None is known, but a budget applies: the dearest known price.
-        Dearest = "dearest", "Dearest known";
+        Dearest = "dearest", "Most expensive known";
     }
 }

@@ -26,9 +26,9 @@ words! {
         /// Nobody has talked to a customer for long.
         StaleContact = "stale_contact", "Stale contact";
         /// An agent proposes or tells something.
-        AgentSuggestion = "agent_suggestion", "Message of an agent";
+        AgentSuggestion = "agent_suggestion", "Message from an agent";
         /// An agent commented.
-        AgentComment = "agent_comment", "Comment of an agent";
+        AgentComment = "agent_comment", "Comment from an agent";
         /// A task is due within a day.
         TaskReminder = "task_reminder", "Task due soon";
         /// A task was given to the person, or to an agent while the person follows it.

@@ -18,7 +18,7 @@ words! {
         /// It stands still because what it began failed too often.
         Tripped = "tripped", "Stopped after failures";
         /// It was for one moment, and what it was for is done.
-        PutAway = "put_away", "Put away";
+        PutAway = "put_away", "Archived";
     }
 }
 
@@ -26,9 +26,9 @@ words! {
     /// What becomes of instants that passed while HQ was off.
     CatchUp {
         /// The newest is made up for.
-        One = "one", "One run for all that was missed";
+        One = "one", "One run for all missed times";
         /// All are, as far as a limit.
-        All = "all", "Each that was missed";
+        All = "all", "Every missed time";
         /// None is.
         None = "none", "Nothing";
     }
@@ -38,11 +38,11 @@ words! {
     /// What becomes of a firing while what an earlier one began is not over.
     Overlap {
         /// It is left out.
-        Skip = "skip", "Leave it out";
+        Skip = "skip", "Skip it";
         /// It waits, as far as a limit.
-        Queue = "queue", "Let it wait";
+        Queue = "queue", "Queue it";
         /// It begins all the same.
-        Allow = "allow", "Begin all the same";
+        Allow = "allow", "Start it anyway";
     }
 }
 
@@ -50,9 +50,9 @@ words! {
     /// Which conversation a run goes on in that a routine woke its agent for.
     RoutineSession {
         /// One of its own for each firing.
-        Isolated = "isolated", "A new one each time";
+        Isolated = "isolated", "New each time";
         /// The one in which its agent does all work that is of no task.
-        Main = "main", "That of all the agent’s work without a task";
+        Main = "main", "The agent’s main conversation";
     }
 }
 
@@ -62,7 +62,7 @@ words! {
         /// Its time had come.
         Schedule = "schedule", "Schedule";
         /// Its time had come while HQ was off.
-        CatchUp = "catch_up", "Made up for";
+        CatchUp = "catch_up", "Caught up";
         /// Something happened.
         Event = "event", "Event";
         /// More happened than single firings are made of.
@@ -78,12 +78,12 @@ words! {
         /// It began something.
         Started = "started", "Started";
         /// What an earlier one began was not over.
-        SkippedOverlap = "skipped_overlap", "Left out: the one before is not over";
+        SkippedOverlap = "skipped_overlap", "Skipped: the last one is still running";
         /// HQ was off, and it is not made up for.
         Missed = "missed", "Missed";
         /// Routines have caused each other too often.
-        ChainEnded = "chain_ended", "Left out: routines caused each other";
+        ChainEnded = "chain_ended", "Skipped: routines caused each other";
         /// What it wanted to begin was refused.
-        Refused = "refused", "Could not begin";
+        Refused = "refused", "Could not start";
     }
 }

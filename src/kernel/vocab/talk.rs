@@ -30,11 +30,11 @@ words! {
     /// What goes when too many messages wait.
     DropPolicy {
         /// The oldest; the agent reads one line of it.
-        Summarize = "summarize", "The oldest is told in one line";
+        Summarize = "summarize", "Summarize the oldest";
         /// The oldest.
-        Old = "old", "The oldest goes";
+        Old = "old", "Drop the oldest";
         /// The newest is refused.
-        New = "new", "The newest is refused";
+        New = "new", "Refuse the newest";
     }
 }
 

@@ -59,7 +59,7 @@ pub fn routes() -> Routes {
         .post(
             "/members/{id}/disable",
             disable.needs(Can::Own).proved().doc(|| {
-                Doc::new("Disable a member's account: signed out everywhere, tokens withdrawn")
+                Doc::new("Disable a member's account: signed out everywhere, tokens revoked")
                     .no_key(AGAIN)
                     .returns::<AccountView>()
             }),

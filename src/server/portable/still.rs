@@ -24,7 +24,7 @@ const TO_SEND: [u16; 2] = [DELIVERIES.number, FANOUTS.number];
 /// Who orders the halt: the program itself, so that the page tells why, and not who brought it in.
 const HQ: Actor = Actor::System(Part::Setup);
 /// Told of an import.
-pub(super) const STILL: &str = "all work stands still until somebody resumes it, and its agents are paused: \
+pub(super) const STILL: &str = "all work is paused until somebody resumes it, and its agents are paused: \
                                 beside the original it would be done and paid twice";
 
 /// What was ended and paused.

@@ -135,7 +135,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         there.push(slug);
     }
     if !there.is_empty() {
-        let words = "all work stands still until somebody resumes it: beside the original it would be \
+        let words = "all work is paused until somebody resumes it: beside the original it would be \
                      done and paid twice";
         done.notes.push(words.to_owned());
     }
@@ -310,7 +310,7 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
         n => format!("{n} {one}s"),
     };
     let mut notes = vec![format!(
-        "everybody signs in again: {} and all one-time links have ended",
+        "everyone signs in again: {} and all one-time links have ended",
         counted(closed.sign_ins, "sign-in")
     )];
     notes.push(match (former, closed.tokens + closed.accounts) {

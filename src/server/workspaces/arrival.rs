@@ -39,7 +39,7 @@ pub(super) async fn quieten(
         quiet.map_err(|error| StoreError::Failed(error.to_string()))?;
     tracing::warn!(
         workspace = ws.slug,
-        "{} comes from another HQ: all work stands still until somebody resumes it ({interrupted} runs \
+        "{} comes from another HQ: all work is paused until somebody resumes it ({interrupted} runs \
          ended, {paused} agents paused), and its people are asked in again by their addresses",
         ws.slug
     );

@@ -139,7 +139,7 @@ async fn a_backup_is_made_from_the_page_and_checked_there() {
     owner.form(&format!("{PAGE}/{id}/verify"), &[]).await;
     done(&hq, Deed::Verify, 1).await;
     let page = owner.get(PAGE).await;
-    assert!(page.text.contains(&id) && page.text.contains("Right"), "{}", page.text);
+    assert!(page.text.contains(&id) && page.text.contains("Intact"), "{}", page.text);
     owner.form(&format!("{PAGE}/drill"), &[]).await;
     let drill = done(&hq, Deed::Drill, 1).await;
     let note = drill[0].note.clone().unwrap_or_default();
@@ -484,6 +484,6 @@ async fn only_who_administers_every_workspace_sees_backups() {
     let member = hq.another("Eve", Some(Role::Member)).await;
     assert_eq!(member.get(PAGE).await.status, 403);
     let admin = hq.another("Ada", Some(Role::Admin)).await;
-    assert!(admin.get(PAGE).await.text.contains("How they are made"));
+    assert!(admin.get(PAGE).await.text.contains("Schedule and target"));
     hq.finish().await;
 }

@@ -73,7 +73,7 @@ async fn a_disk_that_is_not_mounted_is_no_new_place() {
     let backup = json!({ "deed": "backup" });
     api.post("/api/v1/backups", &backup).await;
     assert_eq!(done(&hq, Deed::Backup, 1).await[0].outcome, Outcome::Done);
-    assert!(!owner.get(PAGE).await.text.contains("Begin new backups there"));
+    assert!(!owner.get(PAGE).await.text.contains("Start new backups there"));
 
     fs::rename(&place, &away).expect("unmounted");
     fs::create_dir(&place).expect("an empty mount point");
@@ -86,7 +86,7 @@ async fn a_disk_that_is_not_mounted_is_no_new_place() {
     );
     assert_eq!(files(&place), Vec::<PathBuf>::new(), "nothing was written there");
     let page = owner.get(PAGE).await;
-    assert!(page.text.contains("Begin new backups there"), "{}", page.text);
+    assert!(page.text.contains("Start new backups there"), "{}", page.text);
 
     owner.form(&format!("{PAGE}/run"), &[("new_place", "on")]).await;
     assert_eq!(done(&hq, Deed::Backup, 3).await[0].outcome, Outcome::Done);

@@ -89,7 +89,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_page_somebody_says_what_sharing_means_and_agrees_once() {
-    const SHARE: &str = "Share this place and back up now";
+    const SHARE: &str = "Share this target and back up now";
     let (one, other) = (TestHq::start().await, Setup::default().anew().start().await);
     let folder = tempfile::tempdir().expect("a folder");
     to(&one, folder.path(), Newness::AsBefore).await.expect("the first one there");

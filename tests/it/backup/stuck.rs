@@ -76,7 +76,7 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     let of = |list: &Value, id: &str| listed(list, id)["unreadable"].clone();
     assert_eq!((of(&list, &first), of(&list, &second)), (json!(true), json!(false)), "{list}");
     let page = owner.get(PAGE).await.text;
-    assert!(page.contains("Tidying up failed") && page.contains("Put aside"), "{page}");
+    assert!(page.contains("Tidying up failed") && page.contains("Set aside"), "{page}");
     assert!(page.contains(&format!("{first}/forget")), "{page}");
     assert!(!page.contains(&format!("{second}/forget")), "{page}");
 
@@ -96,7 +96,7 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     assert!(place.join("damaged").join(format!("manifests-{first}")).is_file(), "it is kept");
     assert_eq!(pieces(), before);
     assert_eq!(trouble(&hq), None);
-    assert!(!owner.get(PAGE).await.text.contains("Put aside"));
+    assert!(!owner.get(PAGE).await.text.contains("Set aside"));
 
     // From then on it is tidied up again.
     hq.advance(LATER).await;

@@ -84,7 +84,7 @@ async fn an_imported_workspace_sends_and_fires_nothing_until_somebody_resumes_it
     assert_eq!(status, 201, "{text}");
     let made: Value = serde_json::from_str(&text).expect("JSON");
     for (field, words) in [
-        ("notes", "stands still until somebody resumes it"),
+        ("notes", "is paused until somebody resumes it"),
         ("left_out", "what was still to be sent to people (1)"),
     ] {
         assert!(made[field].to_string().contains(words), "{field}: {text}");

@@ -176,7 +176,7 @@ async fn what_was_to_be_sent_waits_after_a_restore_until_work_goes_on() {
         until_snoozed(&hq, left).await;
     }
     // The second look was after the whole of the first one.
-    assert_eq!(all::<Delivery>(&hq), open, "not tried while all work stands still");
+    assert_eq!(all::<Delivery>(&hq), open, "not tried while all work is paused");
     assert!(mail.letters.try_recv().is_err());
 
     let lifted = hq.ws().write(&owner(&hq), |tx| halt::lift(tx, HaltOf::Workspace)).await;

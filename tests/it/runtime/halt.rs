@@ -219,7 +219,7 @@ async fn people_see_who_paused_it_and_programs_can_too() {
     let ada = office.agent("Ada").await;
     let (mira, api) = (office.hq.owner(), office.hq.api().await);
     let page = mira.get("/w/marlow-cargo/pause").await;
-    assert!(page.text.contains("Let everything stand still"), "{}", page.text);
+    assert!(page.text.contains("Pause everything"), "{}", page.text);
     mira.form("/w/marlow-cargo/pause", &[("how", "now")]).await;
     let page = mira.get("/w/marlow-cargo/tasks").await;
     let bar = page.text_of("#closed .banner");
@@ -227,7 +227,7 @@ async fn people_see_who_paused_it_and_programs_can_too() {
     let run = office.say(&ada, "Hello?").await;
     let name = office.get::<Run>(run).name();
     let page = mira.get(&format!("/w/marlow-cargo/runs/{name}")).await;
-    assert!(page.text_of(".run-head .banner").contains("All work stands still"));
+    assert!(page.text_of(".run-head .banner").contains("All work is paused"));
     let told = api.get("/api/v1/pause").await.json();
     assert_eq!((told["paused"].as_bool(), told["how"].as_str()), (Some(true), Some("now")));
     let viewer = office.hq.another("Vera", Some(kernel::Role::Viewer)).await;

@@ -236,7 +236,7 @@ async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
     assert_eq!(going.len(), 2, "{}", list.text);
     assert!(!list.text.contains(KEY), "{}", list.text);
     let none = owner.get("/w/marlow-cargo/jobs?kind=subagent").await;
-    assert!(none.text_of("#jobs-now").contains("Nothing goes on"), "{}", none.text);
+    assert!(none.text_of("#jobs-now").contains("Nothing is running"), "{}", none.text);
     let now = office.hq.api().await.get("/api/v1/jobs/now").await.json();
     // Which of the two began first is chance.
     let items = now["items"].as_array().expect("a list");
@@ -510,10 +510,10 @@ async fn what_hq_itself_does_is_shown_to_those_who_see_to_it() {
     assert_eq!((&told["upkeep"][0]["kind"], &told["items"]), (&json!("backups"), &json!([])));
     let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
     let hers = vera.get(PAGE).await.text_of("#jobs-now");
-    assert!(hers.contains("Nothing goes on in the background"), "{hers}");
+    assert!(hers.contains("Nothing is running in the background"), "{hers}");
     drop(held);
     let shown = mira.get(PAGE).await.text_of("#jobs-now");
-    assert!(shown.contains("Nothing goes on in the background"), "{shown}");
+    assert!(shown.contains("Nothing is running in the background"), "{shown}");
     assert_eq!(api.get("/api/v1/jobs/now").await.json()["upkeep"], json!([]));
     office.hq.finish().await;
 }

@@ -235,7 +235,7 @@ async fn people_read_search_and_correct_the_memory() {
     let (mira, api) = (office.hq.owner(), office.hq.api().await);
     let at = "/w/marlow-cargo/agents/ada/memory";
     let page = mira.get(at).await;
-    assert_eq!(page.texts(".tree a span"), ["What lasts", "2026-11-20"]);
+    assert_eq!(page.texts(".tree a span"), ["Long-term", "2026-11-20"]);
     assert!(page.text_of(".paper .md").contains("Mira drinks tea"), "{}", page.text);
     let found = mira.get(&format!("{at}?q=zebra+printer")).await;
     let text = found.text_of(".paper");

@@ -317,7 +317,7 @@ async fn pages_show_what_waits_and_what_was_dropped() {
         mira.form(&format!("/w/marlow-cargo/agents/{}/queue", ada.slug), &[("cap", "lots")]).await;
     assert!(bad.location().is_some());
     let page = mira.get(&format!("/w/marlow-cargo/agents/{}/settings", ada.slug)).await;
-    assert!(page.text.contains("When somebody writes while it works"));
+    assert!(page.text.contains("Messages while it works"));
     gate.open();
     office.hq.settle().await;
     office.hq.finish().await;

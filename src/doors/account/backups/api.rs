@@ -31,7 +31,7 @@ pub fn routes() -> Routes {
         .get(
             "/backups",
             list.needs(Can::Admin)
-                .doc(|| Doc::new("The backups that are there, newest first").returns::<List>()),
+                .doc(|| Doc::new("The backups that exist, newest first").returns::<List>()),
         )
         .post(
             "/backups",

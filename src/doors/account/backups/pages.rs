@@ -405,7 +405,7 @@ async fn save(
             let (by, why) = (who.actor(), who.cause());
             match app.system.write(by, why, move |tx| rules::set_settings(tx, new)).await {
                 Ok(()) => {
-                    let said = Flash::ok("How backups are made is saved.");
+                    let said = Flash::ok("Backup settings are saved.");
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,

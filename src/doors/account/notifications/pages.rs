@@ -429,7 +429,7 @@ async fn watch(
     let base = ws.url(&format!("tasks/{name}"));
     let said = match now.on {
         true => format!("You follow {name} now."),
-        false => format!("You hear of {name} only when you are mentioned."),
+        false => format!("You are told about {name} only when you are mentioned."),
     };
     if hx.wants("watch") {
         let part = html::fragment::<_, PageError>(&WatchPart { base, watching: now })?;

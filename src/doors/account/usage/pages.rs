@@ -112,7 +112,7 @@ async fn save(
     let wrong = match limits(&typed) {
         Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
             Ok(()) => {
-                let said = Flash::ok("The limits are saved and count from the next call.");
+                let said = Flash::ok("The limits are saved and apply from the next call.");
                 return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
             }
             Err(error) => Wrong::of(&error)?,

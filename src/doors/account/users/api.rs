@@ -58,7 +58,7 @@ pub fn routes() -> Routes {
         .delete(
             "/workspace/tokens/{id}",
             withdraw.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Withdraw somebody's API token for this workspace")
+                Doc::new("Revoke somebody's API token for this workspace")
                     .no_key("a repeat changes nothing anyway")
                     .returns::<TokenView>()
             }),
@@ -66,7 +66,7 @@ pub fn routes() -> Routes {
         .delete(
             "/tokens/{id}",
             revoke.needs(Can::Account).doc(|| {
-                Doc::new("Withdraw an API token")
+                Doc::new("Revoke an API token")
                     .no_key("a repeat changes nothing anyway")
                     .returns::<TokenView>()
             }),

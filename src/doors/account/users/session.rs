@@ -531,7 +531,7 @@ fn identify(
             let strike = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
             strike.map_err(|wait| Stop::Wait(wrong, wait))?;
             tracing::warn!(from, "a token was refused");
-            let text = "This token is not known, was withdrawn or has expired.";
+            let text = "This token is not known, was revoked or has expired.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
         }
     }

@@ -265,7 +265,7 @@ async fn retry(
     act(
         (&app, &ws, &who, &hx),
         (id, &from),
-        "It begins as soon as its agent is free.",
+        "It starts as soon as its agent is free.",
         rules::retry,
     )
     .await

@@ -36,8 +36,10 @@ pub fn routes() -> Routes {
         .get(
             "/jobs/now",
             now.needs(Can::Read).doc(|| {
-                Doc::new("All that goes on in the background: programs, sub-agents, timers, upkeep")
-                    .returns::<GoingPage>()
+                Doc::new(
+                    "All that is running in the background: programs, sub-agents, timers, upkeep",
+                )
+                .returns::<GoingPage>()
             }),
         )
         .get(

@@ -208,7 +208,7 @@ fn words(job: &Job) -> (&'static str, &'static str) {
         None => ("working", "Running"),
         Some(outcome) if outcome.is_good() => ("done", "Done"),
         Some(JobOutcome::Stopped) => ("stopped", "Stopped"),
-        Some(JobOutcome::TimedOut) => ("failed", "Time was up"),
+        Some(JobOutcome::TimedOut) => ("failed", "Timed out"),
         Some(JobOutcome::Lost) => ("failed", "Lost"),
         Some(_) => ("failed", "Failed"),
     }
@@ -499,11 +499,7 @@ async fn view(ws: &Ws, who: &Person, job: &Job) -> Result<View, StoreError> {
             facts,
             stop: (may && ends).then(|| format!("{href}/stop")),
             cut: if written.from > 0 { format::size(written.from) } else { String::new() },
-            nothing: if job.is_running() {
-                "It has not written anything yet."
-            } else {
-                "It wrote nothing."
-            },
+            nothing: if job.is_running() { "No output yet." } else { "No output." },
             shown: term::html(&written.text),
             text: term::plain(&written.text),
             url: href.clone(),

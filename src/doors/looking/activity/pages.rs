@@ -301,7 +301,7 @@ fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String
             let newest = format::count(newest, "change", "changes");
             format!("Nothing in the newest {newest}, back to {day}.")
         }
-        false => format!("Looked back to {day}."),
+        false => format!("Searched back to {day}."),
     }
 }
 
@@ -457,6 +457,6 @@ mod tests {
         let none = part_of(Some("/activity"), (true, "", ""));
         assert!(none.contains("Nothing fits") && !none.contains("here yet"), "{none}");
         let last = drawn(false, "", "");
-        assert!(last.contains("Nothing further back.") && !last.contains("here yet"), "{last}");
+        assert!(last.contains("Nothing older.") && !last.contains("here yet"), "{last}");
     }
 }

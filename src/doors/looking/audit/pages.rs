@@ -146,9 +146,9 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &Asked) -> Result<Days, AuditEr
     let searched = match (&found.next, found.reached) {
         (Some(_), Some(at)) => {
             let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
-            format!("Looked through {looked}, back to {day}.")
+            format!("Searched {looked}, back to {day}.")
         }
-        _ => format!("Looked through {looked}, back to the first."),
+        _ => format!("Searched {looked}, back to the first."),
     };
     let next = found.next.map(|next| Asked { before: Some(next), ..asked.clone() });
     let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();

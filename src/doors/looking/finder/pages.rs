@@ -190,13 +190,13 @@ fn row(ws: &Ws, hit: Hit, now: Timestamp, zone: &TimeZone) -> Row {
 fn said(page: &Page, q: &str) -> String {
     if let Some(records) = page.building {
         return format!(
-            "The search index is being made ({} so far). Until that is done, some of what there is \
-             may be missing here.",
+            "The search index is being built ({} so far). Some results may be missing until it is \
+             done.",
             format::count(records, "record", "records")
         );
     }
     if page.guessed && !page.hits.is_empty() {
-        return format!("Little has “{q}” as it is written; this is near.");
+        return format!("Few exact matches for “{q}”; these are close.");
     }
     String::new()
 }

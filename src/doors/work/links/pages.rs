@@ -45,7 +45,7 @@ async fn add(
     })?;
     ws.write(&who, move |tx| rules::add(tx, task.id, target, &typed.label)).await?;
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("tasks", task.id);
+        let ask = Ask::new().reswap("none").changed("tasks", task.id).close_dialog();
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let name = ws.read(|snap| tasks::name(snap, task.number))?;

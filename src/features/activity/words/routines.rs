@@ -19,7 +19,7 @@ pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Word
                 RoutineAct::Resumed => ("resumed the routine", "", "play"),
                 RoutineAct::Deleted => ("deleted the routine", "", "trash"),
                 RoutineAct::Approved => ("let the routine begin", "", "check"),
-                RoutineAct::PutAway => ("put away the routine", "as it is done", "check"),
+                RoutineAct::PutAway => ("archived the routine", "as it is done", "check"),
                 RoutineAct::Tripped => ("stopped the routine", "after failures", "warn"),
             };
             let words = named(*routine, name, verb, icon);

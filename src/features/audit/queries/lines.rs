@@ -237,7 +237,7 @@ impl<'r> Teller<'r> {
             }
             Event::AccountEnabled { account } => ("enabled the account of", name(account), "user"),
             Event::TokenCreated { .. } => ("made an", "API token".to_owned(), "key"),
-            Event::TokenRevoked { .. } => ("withdrew an", "API token".to_owned(), "key"),
+            Event::TokenRevoked { .. } => ("revoked an", "API token".to_owned(), "key"),
             Event::FactorChanged { .. } => {
                 ("changed the", "second factor or passkeys".to_owned(), "lock")
             }

@@ -288,7 +288,7 @@ pub fn talks(
         .into_iter()
         .map(|(_, at, mut talk)| {
             if !talk.answers.is_empty() {
-                talk.answered = format::count(talk.answers.len() as u64, "answer", "answers");
+                talk.answered = format::count(talk.answers.len() as u64, "reply", "replies");
             }
             (at, talk)
         })

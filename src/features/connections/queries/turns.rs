@@ -289,7 +289,7 @@ pub fn fallback_fields(
 ) -> Result<Vec<Place>, StoreError> {
     let list = fallbacks(tx, agent)?;
     let picks = super::picks(tx)?;
-    let fields = [("first", "When it does not answer"), ("second", "Then"), ("third", "Then")];
+    let fields = [("first", "Fallback models"), ("second", "Then"), ("third", "Then")];
     let mut out = Vec::new();
     for (n, (field, label)) in fields.into_iter().enumerate() {
         let now = list.get(n);

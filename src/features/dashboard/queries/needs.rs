@@ -14,27 +14,21 @@ use crate::inbox::queries as inbox;
 use crate::inbox::queries::why::went_wrong;
 use crate::runs::model::{Park, RUNS, Run};
 use crate::runs::queries::{self as runs, words};
-use crate::tasks::model::{BY_STATUS, TASKS, Task};
+use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries as tasks;
-use crate::tasks::queries::due::Deadline;
-use crate::tasks::queries::overdue::Passed;
 use crate::usage::model::USAGE;
 use crate::usage::queries as usage;
 use crate::workspace::model::{SETTINGS, Settings};
-use kernel::key::KeyBuf;
 use kernel::text::ellipsis;
-use kernel::{
-    AgentStatus, Assignee, Can, ItemState, Priority, RunState, TaskId, TaskStatus, Timestamp,
-    WaitFor,
-};
+use kernel::{AgentStatus, Assignee, Can, ItemState, RunState, TaskId, Timestamp, WaitFor};
 use store::{Hit, Range, ReadExt, StoreError, Table};
 use web::format;
 use web::parts::{Face, Tone};
 
-use super::{Scene, face};
+use super::{Scene, face, late};
 
 /// How many of one kind, and of all kinds.
-const OF_A_KIND: usize = 5;
+pub(super) const OF_A_KIND: usize = 5;
 const ALL: usize = 12;
 /// How many answers to choose from a question shows.
 const OFFERED: usize = 3;
@@ -55,29 +49,45 @@ pub struct Act {
     pub href: String,
     /// The fields of a form; nothing for a link.
     pub form: Option<Vec<(&'static str, String)>>,
+    /// What can be chosen before it is sent; nothing where the button alone says all.
+    pub menu: Option<Menu>,
+}
+
+/// What can be chosen of a button.
+pub struct Menu {
+    /// Its id in the page.
+    pub id: String,
+    /// The field that is sent.
+    pub name: &'static str,
+    /// What is sent, and what people read.
+    pub lines: Vec<(String, String)>,
 }
 
 impl Act {
-    fn go(label: &'static str, href: String) -> Self {
+    pub(super) fn go(label: &'static str, href: String) -> Self {
         let label = Cow::Borrowed(label);
-        Self { label, glyph: "", kind: "", href, form: None }
+        Self { label, glyph: "", kind: "", href, form: None, menu: None }
     }
 
     fn post(label: &'static str, href: String, fields: Vec<(&'static str, String)>) -> Self {
         let label = Cow::Borrowed(label);
-        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+        Self { label, glyph: "", kind: "", href, form: Some(fields), menu: None }
     }
 
     fn label(label: String, href: String, fields: Vec<(&'static str, String)>) -> Self {
         let label = Cow::Owned(label);
-        Self { label, glyph: "", kind: "", href, form: Some(fields) }
+        Self { label, glyph: "", kind: "", href, form: Some(fields), menu: None }
+    }
+
+    pub(super) fn choose(label: &'static str, href: String, menu: Menu) -> Self {
+        Self { menu: Some(menu), ..Self::go(label, href) }
     }
 
     fn glyph(self, glyph: &'static str) -> Self {
         Self { glyph, ..self }
     }
 
-    fn quiet(self) -> Self {
+    pub(super) fn quiet(self) -> Self {
         Self { kind: "ghost", ..self }
     }
 }
@@ -101,9 +111,9 @@ pub struct Row {
     /// What can be done here.
     pub acts: Vec<Act>,
     /// The task that it is about: one task is one row.
-    task: Option<TaskId>,
+    pub(super) task: Option<TaskId>,
     /// How it is told on the row of the same task that stands before it.
-    also: String,
+    pub(super) also: String,
 }
 
 /// Tables after whose changes the rows may be others.
@@ -147,7 +157,7 @@ pub fn rows(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<(Vec<Row>, Count), S
     found.extend(to_review(tx, scene)?);
     found.extend(failed(tx, scene)?);
     found.extend(alone(tx, scene)?);
-    found.extend(overdue(tx, scene)?);
+    found.extend(late::overdue(tx, scene)?);
     found.extend(budgets(tx, scene)?);
     let mut rows: Vec<Row> = Vec::with_capacity(found.len());
     for row in found {
@@ -163,7 +173,7 @@ pub fn rows(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<(Vec<Row>, Count), S
     Ok((rows, count))
 }
 
-fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
+pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
     let agent = agent.map(|agent| agent.name.clone());
     let task = task.map(|task| scene.task_name(task.number));
     agent.into_iter().chain(task).collect()
@@ -192,7 +202,7 @@ fn question(
         tone: Tone::Warn,
         icon: "comment",
         title: ellipsis(&park.question, 160),
-        word: "Asks you",
+        word: "Question",
         task: task.map(|task| task.id),
         also: "asks you".to_owned(),
         face: agent.map(face),
@@ -491,53 +501,6 @@ fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
         }
     };
     Ok(found.into_iter().map(row).collect())
-}
-
-/// Open tasks whose due date has passed.
-fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
-    let (midnight, passed) = (scene.midnight(), Passed::at(scene.now, &scene.zone));
-    let mut found: Vec<Task> = Vec::new();
-    for status in [TaskStatus::InProgress, TaskStatus::Todo, TaskStatus::Blocked] {
-        for priority in Priority::ALL {
-            let mut from = KeyBuf::new();
-            from.u8(status as u8).u8(u8::MAX - *priority as u8);
-            let today = from.clone().with(&midnight);
-            let to = from.clone().with(&(scene.now + 1.milliseconds()));
-            let before = Range::between(from, today.clone()).limit(OF_A_KIND);
-            found.extend(tx.scan::<Task>(BY_STATUS, &before)?);
-            // Of today what is due at a time of day has passed, and no day.
-            let since: Vec<Task> = tx.scan(BY_STATUS, &Range::between(today, to))?;
-            found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(OF_A_KIND));
-        }
-    }
-    found.sort_by_key(|task| task.due_at);
-    let mut rows = Vec::new();
-    for task in found.into_iter().take(OF_A_KIND) {
-        let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
-        let mine = task.assignee.and_then(Assignee::person) == Some(scene.who.account);
-        let mut facts = named(scene, agent, Some(&task));
-        if mine {
-            facts.insert(0, "yours".to_owned());
-        }
-        let due = Deadline::of(&task).map_or_else(String::new, |due| {
-            format!("was due {}", due.words(&scene.zone, "%-d %b"))
-        });
-        facts.extend((!due.is_empty()).then(|| due.clone()));
-        let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
-        rows.push(Row {
-            tone: Tone::Danger,
-            icon: "missed",
-            title: task.title.clone(),
-            word: "Overdue",
-            task: Some(task.id),
-            also: due,
-            face: agent.map(face),
-            facts,
-            acts: vec![Act::go("Open", href.clone()).quiet()],
-            href,
-        });
-    }
-    Ok(rows)
 }
 
 /// Budgets that are used up or nearly so: the workspace's, then those of agents.

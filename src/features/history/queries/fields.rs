@@ -69,7 +69,7 @@ const LABELS: &[(&str, &str)] = &[
     ("front_at", "Moved to the front"),
     ("asked_at", "Asked for by a person"),
     ("pressed", "To be begun now"),
-    ("per_hour", "Items begun within an hour"),
+    ("per_hour", "Items per hour"),
     ("exec_without_jail", "Programs may run without the jail"),
     ("depth", "How deep sub-agents go"),
     ("fan_out", "Sub-agents of one run"),

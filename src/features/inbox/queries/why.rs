@@ -167,7 +167,7 @@ fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
 #[must_use]
 pub fn held_words(reason: &str) -> &'static str {
     match reason {
-        "workspace_paused" => "all work stands still",
+        "workspace_paused" => "all work is paused",
         "agent_paused" => "the agent is paused",
         "agent_provisioning" => "the agent is being set up",
         "agent_error" => "the agent has an error",

@@ -110,7 +110,7 @@ pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
 /// When the mail server does not take it.
 pub async fn test(ws: &Ws, to: &str) -> Result<(), NotSent> {
     let (server, settings) = server(ws)?;
-    let words = "Letters of HQ arrive here.";
+    let words = "Emails from HQ arrive here.";
     let letter = Letter {
         from: settings.from,
         to: to.to_owned(),
@@ -213,10 +213,10 @@ fn words(ws: &Ws, lines: &[Told], unsubscribe: &str) -> (String, String, String)
         }
         let _ = writeln!(text, "{link}\n({})\n", line.why);
     }
-    let _ = writeln!(text, "-- \nNo such letters any more: {unsubscribe}");
+    let _ = writeln!(text, "-- \nUnsubscribe: {unsubscribe}");
     let _ = write!(
         html,
-        "<hr><p><small><a href=\"{}\">No such letters any more</a></small></p></div>",
+        "<hr><p><small><a href=\"{}\">Unsubscribe</a></small></p></div>",
         escape(unsubscribe)
     );
     (subject, text, html)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::agents::model::Agent;
 use crate::inbox::model::Item;
 use crate::routines::conditions::{Checked, Values};
-use crate::routines::model::{Action, Clock, Firing, Routine, Trigger};
+use crate::routines::model::{Action, Clock, Firing, Routine, TaskForm, Trigger};
 use crate::routines::queries::plan;
 use crate::routines::registry;
 use crate::routines::rules::RoutineError;
@@ -64,15 +64,17 @@ fn length(secs: u32) -> String {
     format::duration(std::time::Duration::from_secs(u64::from(secs)))
 }
 
-/// What a routine begins, in a sentence.
+/// What a routine begins, as the end of a sentence: "Ada does what the instruction says".
 #[must_use]
-pub fn action_words(action: &Action) -> String {
+pub fn action_words(action: &Action, agent: &str) -> String {
+    let gets = |form: &TaskForm, more: &str| match form.assigned {
+        true => format!("{agent} gets the task “{}”{more}", form.title),
+        false => format!("the task “{}” is created{more}", form.title),
+    };
     match action {
-        Action::Wake => "wakes its agent".to_owned(),
-        Action::CreateTask(form) => format!("makes the task “{}”", form.title),
-        Action::CreateTasks(form) => {
-            format!("makes the task “{}” with the tasks of a template", form.above.title)
-        }
+        Action::Wake => format!("{agent} does what the instruction says"),
+        Action::CreateTask(form) => gets(form, ""),
+        Action::CreateTasks(form) => gets(&form.above, ", with the tasks of a template"),
     }
 }
 
@@ -148,7 +150,7 @@ pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static st
         (Fate::SkippedOverlap, _) => ("skipped_overlap", "Left out"),
         (Fate::Missed, _) => ("missed", "Missed"),
         (Fate::ChainEnded, _) => ("chain_ended", "Left out"),
-        (Fate::Refused, _) => ("failed", "Could not begin"),
+        (Fate::Refused, _) => ("failed", "Could not start"),
     }
 }
 

@@ -46,7 +46,7 @@ pub fn of(tx: &impl ReadExt, run: &Run, agent: Option<&Agent>) -> Result<Option<
     Ok(Some(match held {
         Some("workspace_paused") => Why {
             door: Some(("pause".to_owned(), "Open")),
-            ..Why::says("All work stands still; the run goes on when somebody resumes.")
+            ..Why::says("All work is paused; the run goes on when somebody resumes.")
         },
         Some("agent_paused") => Why {
             deed: (agent.status == AgentStatus::Paused)

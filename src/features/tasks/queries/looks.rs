@@ -34,7 +34,7 @@ impl Layout {
         (Self::List, "list", "List", "list"),
         (Self::Board, "board", "Board", "board"),
         (Self::Calendar, "calendar", "Calendar", "calendar"),
-        (Self::Timeline, "timeline", "Timeline", "chart"),
+        (Self::Timeline, "timeline", "Timeline", "timeline"),
     ];
 
     /// The layout of a word.

@@ -471,7 +471,11 @@ fn label(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         1 => {
             let id = one::<Label>(tx, a)?.id;
             let colour = Some(Hue::ALL[usize::from(c) % Hue::ALL.len()]);
-            by_rule(labels::update(tx, id, labels::LabelPatch { colour, ..Default::default() }))
+            by_rule(labels::update(
+                tx,
+                id,
+                labels::LabelPatch { colour: colour.map(Into::into), ..Default::default() },
+            ))
         }
         turn => {
             let (task, label) = (one::<Task>(tx, a)?.id, one::<Label>(tx, c)?.id);

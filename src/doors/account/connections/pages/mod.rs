@@ -87,7 +87,7 @@ async fn try_out(
     match checks::test_for(ws, who, id, adopts).await {
         Ok(checked) => Ok((told(&checked), checked.tested.ok)),
         Err(error @ ConnectionError::OverBudget) => {
-            let words = format!("It is kept, but it was not tested: {error}.");
+            let words = format!("Saved, but not tested: {error}.");
             Ok((Flash::danger(words), false))
         }
         Err(error) => Err(error.into()),

@@ -168,9 +168,9 @@ fn ended(state: LoginState, said: &str, maker: &str) -> String {
     let said = said.trim_end_matches('.');
     match state {
         LoginState::Waiting | LoginState::Done | LoginState::Cancelled => String::new(),
-        LoginState::Denied => format!("It was declined at {maker}. Begin again if you want to."),
-        LoginState::Expired => "It was not done in time. Begin again.".to_owned(),
-        LoginState::Failed => format!("{maker} refused it: {said}. Begin again."),
+        LoginState::Denied => format!("It was declined at {maker}. Start again if you want to."),
+        LoginState::Expired => "It took too long. Start again.".to_owned(),
+        LoginState::Failed => format!("{maker} refused it: {said}. Start again."),
     }
 }
 
@@ -185,7 +185,7 @@ fn whole(
         shell,
         here: MENU,
         name: part.name.clone(),
-        about: format!("Somebody signs in at {} once; HQ renews it from then on.", part.maker),
+        about: format!("Sign in at {} once; HQ renews it from then on.", part.maker),
         edit_href: ws.url(&format!("{HERE}/{id}")),
         region: html::render(part)?,
     };
@@ -279,7 +279,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, PageError> {
     logins::cancel(&ws, &who, id).await?;
     let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
-    Ok(flash::say(&app, Flash::ok("The sign-in is called off."), next))
+    Ok(flash::say(&app, Flash::ok("The sign-in is cancelled."), next))
 }
 
 pub(super) async fn sign_out(
@@ -291,7 +291,7 @@ pub(super) async fn sign_out(
 ) -> Result<Response, PageError> {
     logins::sign_out(&ws, &who, id).await?;
     let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
-    Ok(flash::say(&app, Flash::ok("HQ has forgotten the tokens."), next))
+    Ok(flash::say(&app, Flash::ok("Signed out; the tokens are deleted."), next))
 }
 
 /// What a person types about where people sign in.

@@ -38,7 +38,7 @@ pub(super) async fn add_key(
     let key = seal_key(&app, &form.more_key).ok_or(ConnectionError::KeyMissing)?;
     let slot = ws.write(&who, once.run(move |tx| turns::add_key(tx, id, key))).await?;
     watch_spare(&app, id, slot, &form.more_key);
-    let said = Flash::ok("The key is added; it is used when those before it do not work.");
+    let said = Flash::ok("The key is added; it is used when the ones before it do not work.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn wake(
     if hx.is_partial() {
         return list::one(&ws, &who, id);
     }
-    let said = Flash::ok("It is asked again from now on.");
+    let said = Flash::ok("It is used again from now on.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn thinking(
     Form(form): Form<ThinkingForm>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| turns::set_thinking(tx, form.level)).await?;
-    let said = Flash::ok("Saved; it counts from the next step of each run.");
+    let said = Flash::ok("Saved. It applies from the next step of each run.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 

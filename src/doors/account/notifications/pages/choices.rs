@@ -75,12 +75,12 @@ struct ChoicesPage {
 
 /// Combinations of ways that a kind is given by one choice, with their words.
 const KINDS: [(&str, &str, Ways); 6] = [
-    ("off", "Nowhere", ways(false, false, false, false)),
+    ("off", "Off", ways(false, false, false, false)),
     ("app", "In the app", ways(true, false, false, false)),
     ("push", "App and push", ways(true, true, false, false)),
-    ("digest", "App and email of the day", ways(true, false, false, true)),
-    ("mail", "App and email at once", ways(true, false, true, false)),
-    ("all", "App, push and email at once", ways(true, true, true, false)),
+    ("digest", "App and daily email", ways(true, false, false, true)),
+    ("mail", "App and instant email", ways(true, false, true, false)),
+    ("all", "App, push and instant email", ways(true, true, true, false)),
 ];
 
 const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
@@ -108,8 +108,8 @@ pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
 fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
     let chosen = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
     let usual = match queries::unusual(kind) {
-        Some(ways) => format!("Usual: {}", said(ways).to_lowercase()),
-        None => "As its group".to_owned(),
+        Some(ways) => format!("Default: {}", said(ways).to_lowercase()),
+        None => "Same as its group".to_owned(),
     };
     let mut choices = vec![Choice::new("", usual, chosen.is_none())];
     let known = KINDS.iter().any(|(.., ways)| Some(*ways) == chosen);
@@ -139,11 +139,11 @@ fn said(ways: Ways) -> String {
         (ways.app, "app"),
         (ways.push, "push"),
         (ways.mail, "email"),
-        (ways.digest, "email of the day"),
+        (ways.digest, "daily email"),
     ];
     let on: Vec<&str> = all.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
     match on.as_slice() {
-        [] => "Nowhere".to_owned(),
+        [] => "Off".to_owned(),
         [one] => capitalized(one),
         [first @ .., last] => capitalized(&format!("{} and {last}", first.join(", "))),
     }
@@ -165,7 +165,7 @@ async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
         here: "notifications",
         groups: group_rows(&own),
         hours: (0..24).map(hour).collect(),
-        when: format!("At this hour, in {}; only on days with something new.", who.zone),
+        when: format!("At this hour, in {}; only on days with news.", who.zone),
         browsers: browsers.collect(),
         mail,
         may_admin: who.access.may(Can::Admin),
@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn ways_are_said_in_words() {
-        assert_eq!(said(ways(true, true, false, true)), "App, push and email of the day");
-        assert_eq!(said(ways(false, false, false, false)), "Nowhere");
+        assert_eq!(said(ways(true, true, false, true)), "App, push and daily email");
+        assert_eq!(said(ways(false, false, false, false)), "Off");
         assert_eq!(said(ways(false, false, true, false)), "Email");
     }
 }

@@ -172,7 +172,7 @@ async fn save(
 
 async fn test(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let said = match letters::test(&ws, &who.email).await {
-        Ok(()) => Flash::ok(format!("A letter is on its way to {}.", who.email)),
+        Ok(()) => Flash::ok(format!("A test email is on its way to {}.", who.email)),
         Err((why, _)) => Flash::danger(format!("It did not work: {why}.")),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url("settings/mail"))))
@@ -181,7 +181,7 @@ async fn test(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageErr
 async fn remove(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, rules::drop_mail).await?;
     let back = hx.go_to(&ws.url("settings/mail"));
-    Ok(flash::say(&app, Flash::ok("HQ sends no letters any more."), back))
+    Ok(flash::say(&app, Flash::ok("HQ no longer sends email."), back))
 }
 
 // ── The link in a letter ──
@@ -203,8 +203,8 @@ async fn ask(
     let ending = letters::read_link(&app, &token);
     let ending = ending.ok_or_else(|| PageError::not_found("This link"))?;
     let what = match ending.group {
-        Some(group) => format!("HQ will send no more letters about: {}.", group.label()),
-        None => "HQ will send no more letters of the day.".to_owned(),
+        Some(group) => format!("You will get no more emails about: {}.", group.label()),
+        None => "You will get no more daily emails.".to_owned(),
     };
     let action = format!("/unsubscribe/{token}");
     html::page(&UnsubscribePage { theme: Theme::from_headers(&headers), done: false, what, action })

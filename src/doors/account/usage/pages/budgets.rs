@@ -304,7 +304,7 @@ async fn set(
             };
             match done {
                 Ok(payer) => {
-                    let said = Flash::ok("The budget is set and counts from the next call.");
+                    let said = Flash::ok("The budget is set and applies from the next call.");
                     let next = match (typed.back, payer) {
                         (Some(_), Payer::Stream(id)) => format!("streams/{id}"),
                         (Some(_), Payer::Routine(id)) => format!("routines/{id}"),
@@ -331,7 +331,7 @@ async fn more(
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
     let raised = ws.write(&who, move |tx| budgets::raise(tx, payer, period)).await?;
-    let said = if raised { "Work goes on." } else { "There is room in this budget already." };
+    let said = if raised { "Work is resumed." } else { "This budget already has room." };
     Ok(hx.done(said, &ws.url(HERE)))
 }
 
@@ -344,5 +344,5 @@ async fn remove(
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
     ws.write(&who, move |tx| budgets::remove(tx, payer, period)).await?;
-    Ok(hx.done("The budget is taken away.", &ws.url(HERE)))
+    Ok(hx.done("The budget is removed.", &ws.url(HERE)))
 }

@@ -344,7 +344,7 @@ async fn set(
             let new = NewPrice { connection, ..new };
             match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {
                 Ok(_) => {
-                    let said = Flash::ok("The price is entered. Calls already made keep theirs.");
+                    let said = Flash::ok("The price is entered. Past calls keep theirs.");
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,
@@ -368,8 +368,8 @@ async fn remove(
     let model = which.model;
     let taken = ws.write(&who, move |tx| rules::remove(tx, &model, connection, begins_at)).await?;
     let said = match taken {
-        0 => "That price was gone already.",
-        _ => "The price is taken away.",
+        0 => "That price was already removed.",
+        _ => "The price is removed.",
     };
     Ok(hx.done(said, &ws.url(HERE)))
 }

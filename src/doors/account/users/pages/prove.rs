@@ -207,7 +207,7 @@ async fn prove(
             };
             let mut answer = hx.go_to(&next);
             answer.headers_mut().append(SET_COOKIE, cookie);
-            let done = Flash::ok("Thank you. Now do it once more: nothing has been changed yet.");
+            let done = Flash::ok("Confirmed. Now repeat the action: nothing has changed yet.");
             Ok(flash::say(&app, done, answer))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Limited) => {

@@ -274,7 +274,7 @@ async fn turn_off(
     let (account, keep) = (who.account, caller.sign_in());
     let write = move |tx: &mut store::WriteTx<'_>| rules::drop_totp(tx, account, keep);
     app.system.write(who.actor(), who.cause(), write).await?;
-    let done = Flash::ok("Codes are not asked for any more. Other browsers were signed out.");
+    let done = Flash::ok("Codes are turned off. Other browsers were signed out.");
     Ok(flash::say(&app, done, Hx::from_headers(&headers).go_to(&ws.url("settings/security"))))
 }
 

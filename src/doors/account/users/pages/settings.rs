@@ -355,7 +355,7 @@ async fn withdraw_token(
     Path(id): Path<TokenId>,
 ) -> Result<Response, PageError> {
     let gone = tokens::withdraw(&app, &ws, &who, id).await?;
-    let done = Flash::ok(format!("The token \"{}\" is withdrawn.", gone.name));
+    let done = Flash::ok(format!("The token \"{}\" is revoked.", gone.name));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))))
 }
 
@@ -375,7 +375,7 @@ fn token_row(
         expires: when.at(token.expires_at),
         used: used.map(|at| when.at(at)),
         open: token.is_open() && now < token.expires_at,
-        ended: if token.is_open() { "Expired" } else { "Withdrawn" },
+        ended: if token.is_open() { "Expired" } else { "Revoked" },
         revoke: ws.url(&format!("settings/tokens/{}/revoke", token.id)),
         name: token.name,
     }
@@ -470,7 +470,7 @@ async fn revoke_token(
         .system
         .write(who.actor(), who.cause(), move |tx| rules::revoke_token(tx, account, id))
         .await?;
-    let done = Flash::ok(format!("The token \"{}\" is withdrawn.", gone.name));
+    let done = Flash::ok(format!("The token \"{}\" is revoked.", gone.name));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))).into_response())
 }
 

@@ -41,8 +41,7 @@ pub(super) async fn pause(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said =
-        |agent: &Agent| format!("{} is paused. What runs now goes on to its end.", agent.name);
+    let said = |agent: &Agent| format!("{} is paused. What is running finishes first.", agent.name);
     act((&app, &ws, &who, &hx), &slug, rules::pause, said).await
 }
 
@@ -53,7 +52,7 @@ pub(super) async fn resume(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said = |agent: &Agent| format!("{} takes work again.", agent.name);
+    let said = |agent: &Agent| format!("{} is resumed.", agent.name);
     act((&app, &ws, &who, &hx), &slug, rules::resume, said).await
 }
 
@@ -92,7 +91,7 @@ pub(super) async fn restore(
     hx: Hx,
     Path(slug): Path<String>,
 ) -> Result<Response, PageError> {
-    let said = |agent: &Agent| format!("{} is back.", agent.name);
+    let said = |agent: &Agent| format!("{} is restored.", agent.name);
     act((&app, &ws, &who, &hx), &slug, rules::restore, said).await
 }
 

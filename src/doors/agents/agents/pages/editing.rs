@@ -163,7 +163,7 @@ pub(super) async fn save(
     let error = match editing::save(hand(&visit), &path, written).await {
         Ok(saved) => {
             let said = match (saved.commit, saved.joined) {
-                (None, _) => format!("{path} says that already."),
+                (None, _) => format!("{path} already says that."),
                 (Some(_), false) => format!("{path} is saved."),
                 (Some(_), true) => {
                     format!("{path} is saved, together with what was written there meanwhile.")
@@ -202,7 +202,7 @@ pub(super) async fn create(
     let (path, text) = (new.path.trim().to_owned(), new.text.replace("\r\n", "\n"));
     match editing::create(hand(&visit), &path, text.clone()).await {
         Ok(_) => {
-            let said = Flash::ok(format!("{path} is made."));
+            let said = Flash::ok(format!("{path} is created."));
             Ok(flash::say(&app, said, hx.go_to(&visit.href(&path))))
         }
         Err(error) => {
@@ -232,7 +232,7 @@ pub(super) async fn rename(
     let (path, to) = (new.path, new.to.trim().to_owned());
     match editing::rename(hand(&visit), &path, &to).await {
         Ok(_) => {
-            let said = Flash::ok(format!("{path} is called {to} now."));
+            let said = Flash::ok(format!("{path} is renamed to {to}."));
             Ok(flash::say(&app, said, hx.go_to(&visit.href(&to))))
         }
         Err(error) => {
@@ -260,8 +260,7 @@ pub(super) async fn remove(
     let visit = visit(ws, who, &slug)?;
     editing::remove(hand(&visit), &path).await?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let said =
-        Flash::ok(format!("{path} is removed. Its history stays, and with it the way back."));
+    let said = Flash::ok(format!("{path} is removed. Its history is kept, so it can be restored."));
     Ok(flash::say(&app, said, hx.go_to(&visit.href(folder))))
 }
 

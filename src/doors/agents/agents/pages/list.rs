@@ -382,7 +382,7 @@ fn now_words(
         let last = runs::of_agent(snap, agent.id, None, 1)?.into_iter().next();
         let words = match last.and_then(|hit| hit.record.ended_at) {
             Some(at) => format!("Last run ended {}", when.at(at).text),
-            None => "Has not worked yet".to_owned(),
+            None => "No runs yet".to_owned(),
         };
         meta.push(words);
     }
@@ -427,7 +427,7 @@ fn summary(
     let limit = snap.get::<Settings>(())?.and_then(|s| s.budget_micros).unwrap_or(limits);
     let budget = match limit {
         0 => format!("in {}, without a limit", when.month()),
-        limit => format!("in {}, of {} in limits", when.month(), format::limit(limit)),
+        limit => format!("in {}, of {} within limits", when.month(), format::limit(limit)),
     };
     let (slices, bar_label) = slices(costs, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
@@ -446,7 +446,7 @@ fn summary(
         open_items,
         open_text: match open_items {
             0 => "All inboxes are empty".to_owned(),
-            _ => "They begin by themselves".to_owned(),
+            _ => "They start on their own".to_owned(),
         },
     })
 }

@@ -151,7 +151,7 @@ fn rows(base: &str, notes: &[Note], path: &str, searched: bool) -> Vec<Row> {
     let row = |path_of: &str, bytes: Option<u64>| Row {
         name: match path_of.strip_prefix("memory/") {
             Some(name) => name.trim_end_matches(".md").to_owned(),
-            None => "What lasts".to_owned(),
+            None => "Long-term".to_owned(),
         },
         href: format!("{base}?path={}", query_value(path_of)),
         glyph: if path_of == LASTING { "book" } else { "calendar" },
@@ -196,7 +196,7 @@ fn found_in(
     }
     let rest = match unseen {
         Some((what, until)) => {
-            format!("{what} before {} was not looked through.", when.at(until).exact)
+            format!("{what} before {} was not searched.", when.at(until).exact)
         }
         None => String::new(),
     };

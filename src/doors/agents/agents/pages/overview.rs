@@ -345,8 +345,8 @@ fn view(
         line: line::view(ws, snap, agent, who.account)?,
         programs: match (agent.exec, agent.network) {
             (false, _) => "may not run any",
-            (true, false) => "in the jail, without network",
-            (true, true) => "in the jail, with network",
+            (true, false) => "sandboxed, without network",
+            (true, true) => "sandboxed, with network",
         },
         role: agent.role.clone(),
         domains: agent.domains.clone(),
@@ -376,9 +376,9 @@ fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
         ("paused", _) => {
             format!("{name} is paused: its tasks keep their place until you resume it.")
         }
-        ("provisioning", _) => "Its files are being made.".to_owned(),
+        ("provisioning", _) => "Its files are being created.".to_owned(),
         ("queued", _) if activity.detail.is_empty() => {
-            format!("{name} begins as soon as a place is free.")
+            format!("{name} starts as soon as a slot is free.")
         }
         ("retrying", _) => {
             format!("{}. What went wrong: {}", activity.detail_at(now, zone), activity.detail)

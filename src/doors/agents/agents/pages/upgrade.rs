@@ -209,7 +209,7 @@ fn view(when: &When, agent: &Agent, head: &Head, offer: &Offer) -> View {
     };
     let word = |word: &Word| WordView {
         label: match word.field {
-            "description" => "What it is for".to_owned(),
+            "description" => "Description".to_owned(),
             field => capitalized(field),
         },
         before: word.before.clone(),

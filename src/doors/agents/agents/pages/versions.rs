@@ -197,7 +197,7 @@ fn diff_view(base: &str, diff: FileDiff) -> DiffView {
     };
     let mut lines = lines(&diff.hunks);
     let notice = match (diff.is_text, lines.len()) {
-        (false, _) => "This is no text, so it is not shown.",
+        (false, _) => "This is not text, so it is not shown.",
         (true, 0) => "Its lines are the same.",
         (true, all) if MAX_LINES < all => "The rest is not shown.",
         _ => "",
@@ -240,7 +240,7 @@ fn place(header: &str) -> String {
 
 fn then_view(then: Content, is_now: bool) -> ThenView {
     let (text, notice) = match then.text {
-        None => (String::new(), "This is no text, so it is not shown.".to_owned()),
+        None => (String::new(), "This is not text, so it is not shown.".to_owned()),
         Some(text) if then.is_cut => {
             (text, format!("Only the first {} are shown.", format::size(MAX_SHOWN)))
         }
@@ -268,8 +268,8 @@ pub(super) async fn bring_back(
     let agent = ws.read(|snap| find(snap, &slug))?;
     let Back { path, commit } = back;
     let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
-        Some(_) => format!("{path} is as it was. What it was before stays in its history."),
-        None => format!("{path} is that already."),
+        Some(_) => format!("{path} is restored. The version before it stays in its history."),
+        None => format!("{path} is that version already."),
     };
     let url = ws.url(&format!("agents/{slug}/history?path={}", query_value(&path)));
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&url)))

@@ -8,7 +8,7 @@ use features::agents::queries as agents;
 use features::history::queries::meanwhile;
 use features::inbox::queries::pace;
 use features::routines::conditions::{MOST, Op};
-use features::routines::model::{Routine, Trigger};
+use features::routines::model::{Action, Routine, Trigger};
 use features::routines::queries::{self, view};
 use features::routines::registry::{self, Kind, VIEW};
 use features::routines::rules::{self, RoutineError};
@@ -40,14 +40,14 @@ use super::typed::{ANY_ROWS, ROWS, Typed};
 
 /// How a schedule repeats, in the order of the form.
 const CADENCES: [(CadenceKind, &str); 9] = [
-    (CadenceKind::EveryNMinutes, "Every so many minutes"),
-    (CadenceKind::EveryNHours, "Every so many hours"),
+    (CadenceKind::EveryNMinutes, "Every few minutes"),
+    (CadenceKind::EveryNHours, "Every few hours"),
     (CadenceKind::Daily, "Daily"),
     (CadenceKind::Weekdays, "Weekdays"),
     (CadenceKind::Weekly, "Weekly"),
     (CadenceKind::Monthly, "Monthly"),
-    (CadenceKind::EveryNDays, "Every so many days"),
-    (CadenceKind::Cron, "Cron line"),
+    (CadenceKind::EveryNDays, "Every few days"),
+    (CadenceKind::Cron, "Cron expression"),
     (CadenceKind::Once, "Once"),
 ];
 /// The event that a new one waits for, until another is chosen.
@@ -393,10 +393,12 @@ pub(super) async fn edit(
     html::page(&page)
 }
 
-#[derive(Template)]
+#[derive(Template, Default)]
 #[template(path = "routines/_preview.html")]
 struct PreviewPart {
     words: String,
+    /// What it begins then.
+    does: String,
     next: Vec<String>,
     /// The titles of the tasks of a template, as they are written there.
     tasks: Vec<String>,
@@ -462,22 +464,29 @@ pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Respon
                 Trigger::Event(_) => jiff::tz::TimeZone::UTC,
             };
             let next = view::next_instants(&trigger, now).into_iter();
+            let agent = wish.agent.as_deref().unwrap_or_default();
+            let (agent, often) = ws.read(|snap| {
+                let often = often(snap, &trigger, agent, now)?;
+                Ok::<_, StoreError>((agents::by_name(snap, agent)?, often))
+            })?;
+            let name = agent.map_or_else(|| "an agent".to_owned(), |agent| agent.name);
             PreviewPart {
                 words: view::with_delay(
                     view::sentence(&trigger),
                     wish.jitter_secs.unwrap_or_default(),
                 ),
+                does: match &wish.task {
+                    Some(task) if task.unassigned => "a task is created".to_owned(),
+                    Some(_) => format!("{name} gets a task"),
+                    None => view::action_words(&Action::Wake, &name),
+                },
                 next: next.map(|at| view::moment(at, &zone)).collect(),
                 tasks,
-                often: ws.read(|snap| {
-                    often(snap, &trigger, wish.agent.as_deref().unwrap_or_default(), now)
-                })?,
+                often,
             }
         }
         // What is wrong is said when the form is sent.
-        Err(_) => {
-            PreviewPart { words: String::new(), next: Vec::new(), tasks, often: String::new() }
-        }
+        Err(_) => PreviewPart { tasks, ..PreviewPart::default() },
     };
     html::fragment(&part)
 }

@@ -176,7 +176,10 @@ pub(super) fn row(
         name: routine.name.clone(),
         href: ws.url(&format!("routines/{}", routine.id)),
         sentence: view::when(routine),
-        action: view::action_words(&routine.action),
+        action: view::action_words(
+            &routine.action,
+            agent.as_ref().map_or("an agent", |agent| &agent.name),
+        ),
         kind: if routine.schedule().is_some() { "Schedule" } else { "Event" },
         dot: Dot::new(state, label),
         note: routine.stopped.clone().unwrap_or_default(),
@@ -203,7 +206,7 @@ pub(super) async fn pause_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, P
 /// Lets all go on.
 pub(super) async fn resume_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, |tx| rules::pause_all(tx, false)).await?;
-    Ok(hx.done("Routines go on from now.", &ws.url("routines")))
+    Ok(hx.done("Routines are resumed.", &ws.url("routines")))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -223,8 +226,8 @@ pub(super) async fn ask(
     let ask = typed.ask.is_some();
     ws.write(&who, move |tx| rules::set_ask(tx, ask)).await?;
     let words = match ask {
-        true => "Routines that agents make wait for you.",
-        false => "Routines that agents make begin by themselves.",
+        true => "Routines made by agents wait until you activate them.",
+        false => "Routines made by agents are active at once.",
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url("routines"))))
 }

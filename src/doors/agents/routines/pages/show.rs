@@ -170,7 +170,10 @@ fn view(
             .table("budgets"),
         name: routine.name.clone(),
         sentence: view::when(&routine),
-        action: view::action_words(&routine.action),
+        action: view::action_words(
+            &routine.action,
+            agent.as_ref().map_or("an agent", |agent| &agent.name),
+        ),
         dot: Dot::new(state, label),
         stopped: routine.stopped.as_ref().map(|why| format!("Stopped: {why}")).unwrap_or_default(),
         asks: routine.asks,
@@ -184,7 +187,7 @@ fn view(
         instruction: routine.template().to_owned(),
         done: routine.done_at.map_or_else(String::new, |at| {
             let (since, until) = (view::moment(at, &zone), view::moment(at + KEPT_DONE, &zone));
-            format!("Done and put away since {since}. What became of it stays here until {until}.")
+            format!("Done and archived since {since}. Its history stays here until {until}.")
         }),
         next: instants.into_iter().map(|at| view::moment(at, &own_zone)).collect(),
         waits: waits.collect(),
@@ -205,14 +208,14 @@ fn view(
 fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     if routine.schedule().is_some() {
-        all.push(("After HQ was off", routine.catch_up.label().to_owned()));
+        all.push(("Missed times", routine.catch_up.label().to_owned()));
     }
-    all.push(("While the one before is not over", routine.overlap.label().to_owned()));
+    all.push(("If the last one is still running", routine.overlap.label().to_owned()));
     if routine.session != RoutineSession::Isolated && routine.action.task().is_none() {
         all.push(("Conversation", routine.session.label().to_owned()));
     }
     if routine.delete_when_done {
-        all.push(("When it is done", "It is put away, with what became of it".to_owned()));
+        all.push(("When done", "It is archived, with its history".to_owned()));
     }
     if let Some(form) = routine.action.task() {
         all.push(("Priority", form.priority.label().to_owned()));
@@ -224,7 +227,7 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
         all.push(("Thinking", thinking.label().to_owned()));
     }
     if let Some(most) = routine.budget_micros {
-        all.push(("At most for a run", format::money(most)));
+        all.push(("Limit per run", format::money(most)));
     }
     if let Some(quiet) = &routine.quiet {
         let clock = |minute: u16| format!("{}:{:02}", minute / 60, minute % 60);
@@ -345,12 +348,12 @@ pub(super) async fn run(
     let said = match fired {
         Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
             match firing.why.as_str() {
-                "" => Flash::ok("What it makes is made."),
-                why => Flash { tone: Tone::Warn, text: format!("Made, but {why}.") },
+                "" => Flash::ok("Created."),
+                why => Flash { tone: Tone::Warn, text: format!("Created, but {why}.") },
             }
         }
         Ok(firing) if firing.fate == Fate::Started => Flash::ok("Routine queued."),
-        Ok(firing) => Flash::danger(format!("It began nothing: {}.", firing.why)),
+        Ok(firing) => Flash::danger(format!("It started nothing: {}.", firing.why)),
         Err(error) if !error.fields().is_empty() => Flash::danger(error.to_string()),
         Err(error) => return Err(error.into()),
     };
@@ -365,7 +368,7 @@ pub(super) async fn pause(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::pause(tx, id)).await?;
-    Ok(hx.done("Paused. What it began goes on.", &ws.url(&format!("routines/{id}"))))
+    Ok(hx.done("Paused. What it started continues.", &ws.url(&format!("routines/{id}"))))
 }
 
 /// Lets a routine go on.
@@ -376,7 +379,7 @@ pub(super) async fn resume(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::resume(tx, id)).await?;
-    Ok(hx.done("It goes on from now.", &ws.url(&format!("routines/{id}"))))
+    Ok(hx.done("Resumed.", &ws.url(&format!("routines/{id}"))))
 }
 
 /// Lets a routine begin that an agent made.
@@ -387,7 +390,7 @@ pub(super) async fn approve(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::approve(tx, id)).await?;
-    Ok(hx.done("It begins when its time comes.", &ws.url(&format!("routines/{id}"))))
+    Ok(hx.done("Activated.", &ws.url(&format!("routines/{id}"))))
 }
 
 /// Takes a routine away.
@@ -399,6 +402,6 @@ pub(super) async fn delete(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::delete(tx, id)).await?;
-    let said = Flash::ok("The routine is deleted. What it began goes on.");
+    let said = Flash::ok("The routine is deleted. What it started continues.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url("routines"))))
 }

@@ -10,6 +10,7 @@ use features::routines::wish::{EventWish, QuietWish, TaskWish, Wish};
 use kernel::cadence::ScheduleFields;
 use kernel::vocab::CadenceKind;
 use kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
+use web::form::Wrong;
 use web::format;
 
 /// How many conditions the form has at least, and how many of which one is enough.
@@ -17,6 +18,30 @@ pub(super) const ROWS: usize = 4;
 pub(super) const ANY_ROWS: usize = 3;
 /// How many roles of a template it has at most.
 pub(super) const ROLES: usize = 100;
+
+/// The fields under "More" that are empty where nobody chose anything.
+const MORE: [&str; 9] = [
+    "starts_on",
+    "jitter_secs",
+    "catch_up_minutes",
+    "delete_when_done",
+    "own_changes",
+    "model",
+    "thinking",
+    "budget",
+    "quiet_from",
+];
+/// What the fields under "More" are called where something is wrong with them.
+const MORE_WRONG: [&str; 8] = [
+    "starts_on",
+    "timezone",
+    "jitter_secs",
+    "catch_up",
+    "catch_up_minutes",
+    "budget_micros",
+    "quiet_hours.from",
+    "quiet_hours.until",
+];
 
 /// What was typed, by field: a form has many, and what is not sent is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +55,14 @@ impl Typed {
 
     pub(super) fn set(&mut self, field: &str, value: impl Into<String>) {
         self.0.insert(field.to_owned(), value.into());
+    }
+
+    /// Whether something under "More" was chosen, or is wrong.
+    pub(super) fn has_more(&self, wrong: &Wrong) -> bool {
+        let chosen = |field: &&str| !self.at(field).is_empty() && self.at(field) != "0";
+        MORE.iter().any(chosen)
+            || self.at("session") == RoutineSession::Main.word()
+            || MORE_WRONG.iter().any(|field| !wrong.at(field).is_empty())
     }
 
     fn given(&self, field: &str) -> Option<String> {

@@ -23,12 +23,12 @@ pub(super) fn routes() -> Routes {
         .get(
             "/pause",
             show.needs(Can::Read)
-                .doc(|| Doc::new("Whether all work stands still").returns::<HaltOut>()),
+                .doc(|| Doc::new("Whether all work is paused").returns::<HaltOut>()),
         )
         .post(
             "/pause",
             pause.needs(Can::Admin).doc(|| {
-                Doc::new("Let all work of the workspace stand still; it survives a restart")
+                Doc::new("Pause all work of the workspace; it survives a restart")
                     .body::<HaltBody>()
                     .returns::<HaltOut>()
             }),

@@ -273,7 +273,7 @@ impl Place<'_> {
 
     async fn stop(&self, once: Once) -> Result<String, CommandError> {
         let run = self.session()?.and_then(|session| session.active_run);
-        let Some(run) = run else { return Ok("Nothing works here now.".to_owned()) };
+        let Some(run) = run else { return Ok("Nothing is running here.".to_owned()) };
         let by = Some(self.who.account);
         let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
         match self.ws.write(self.who, stop).await {
@@ -319,13 +319,13 @@ impl Place<'_> {
         let Some(run) = run else {
             return match name {
                 Some(name) => Err(RunError::NotFound(name).into()),
-                None => Ok("Nothing asks here now.".to_owned()),
+                None => Ok("There is no open question here.".to_owned()),
             };
         };
         let (id, by) = (run.id, who.account);
         let answer = once.run(move |tx| rules::park::answer(tx, id, &text, by).map(drop));
         self.ws.write(who, answer).await?;
-        Ok(format!("{} goes on with it.", run.name()))
+        Ok(format!("{} continues with your answer.", run.name()))
     }
 
     async fn aside(&self, question: String, once: Once) -> Result<String, CommandError> {

@@ -22,7 +22,7 @@ use super::{CommandError, Place};
 const TASKS: usize = 20;
 /// What somebody reads who may not pause agents.
 const NOT_ALLOWED: &str =
-    "Only those who may manage agents pause them and let them go on. Nothing was changed.";
+    "Only people who manage agents can pause and resume them. Nothing was changed.";
 
 /// Words that somebody wrote, as they stand in Markdown.
 fn plain(text: &str) -> String {
@@ -109,7 +109,7 @@ impl Place<'_> {
         let was = self.ws.write(self.who, resume).await?;
         let all = self.ws.read(|snap| halt::of_workspace(snap))?.is_some();
         Ok(match (was, all) {
-            (_, true) => format!("{name} goes on with the others: all work stands still."),
+            (_, true) => format!("{name} goes on with the others: all work is paused."),
             (true, false) => format!("{name} takes work again."),
             (false, false) => format!("{name} was not paused."),
         })

@@ -156,7 +156,7 @@ pub fn jobs(scene: &Scene<'_>) -> Result<String, StoreError> {
     });
     let lines: Vec<String> = lines.collect();
     Ok(match lines.is_empty() {
-        true => "Nothing goes on besides.".to_owned(),
+        true => "Nothing else is running.".to_owned(),
         false => lines.join("\n"),
     })
 }

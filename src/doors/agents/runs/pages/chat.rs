@@ -94,8 +94,6 @@ struct Bar {
     acts: Option<Acts>,
     /// Whether something was said in it, so that it can begin anew.
     begun: bool,
-    /// What messages of the conversation may do while the agent works.
-    usual: Vec<Choice>,
 }
 
 #[derive(Template)]
@@ -116,8 +114,8 @@ struct Show {
     former: Option<String>,
     /// Where the conversation is named, and its name now.
     naming: Option<(String, String)>,
-    /// What one message may do while the agent works.
-    modes: Vec<Choice>,
+    /// What messages of one's own conversation may do while the agent works; none for another one.
+    usual: Vec<Choice>,
     commands: Vec<commands::Spec>,
     answer: Answer,
 }
@@ -195,13 +193,21 @@ fn whole(shell: Shell, agent: Agent, parts: Parts, answer: Answer) -> Show {
         may_talk,
         former: acts.filter(|acts| acts.former).map(|acts| acts.href.clone()),
         naming: naming.map(|(action, name)| (action, name.unwrap_or_default())),
-        modes: queue::choices(queueing.mode),
+        usual: match may_talk && bar.own && bar.whose.is_empty() {
+            true => choices(queueing.mode),
+            false => Vec::new(),
+        },
         commands: commands::ALL.to_vec(),
         answer,
         action,
         at,
         bar,
     }
+}
+
+fn choices(usual: QueueMode) -> Vec<Choice> {
+    let choice = |mode: &QueueMode| Choice::new(mode.word(), mode.label(), *mode == usual);
+    QueueMode::ALL.iter().map(choice).collect()
 }
 
 pub(super) fn find(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
@@ -248,8 +254,6 @@ fn parts(
     let why = Why { held, over, first };
     let note = note(&look, agent, &format!("{here}{at}"), &why);
     let sessions = sessions::beside(tx, &look, &here, &all, which)?;
-    let chosen = |mode: &QueueMode| *mode == queueing.mode;
-    let usual = QueueMode::ALL.iter().map(|m| Choice::new(m.word(), m.label(), chosen(m)));
     let whose = match session.as_ref().and_then(|session| session.owner) {
         Some(owner) if owner != who.account => look.person(tx, owner)?,
         _ => String::new(),
@@ -264,7 +268,6 @@ fn parts(
         may_talk: may,
         acts: session.as_ref().and_then(|session| Acts::of(session, who, &here)),
         begun: session.as_ref().is_some_and(|session| 0 < session.events),
-        usual: usual.collect(),
         at,
     };
     Ok(Some(Parts {
@@ -292,7 +295,7 @@ fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
     let (name, held) = (&agent.name, why.held);
     let resume = look.ws.url(&format!("agents/{}/resume", agent.slug));
     let (text, resume) = match held {
-        None if why.over => ("What you write now begins a new conversation.".to_owned(), None),
+        None if why.over => ("Your next message starts a new conversation.".to_owned(), None),
         None if why.first => (
             format!(
                 "Your conversation is private. What {name} remembers of it is not: its memory is shared \
@@ -302,7 +305,7 @@ fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Note {
         ),
         None => (String::new(), None),
         Some("workspace_paused") => (
-            "All work stands still. What you write is kept and read when it goes on.".to_owned(),
+            "All work is paused. What you write is kept and read when it goes on.".to_owned(),
             None,
         ),
         Some("agent_paused") => (

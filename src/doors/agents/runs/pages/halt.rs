@@ -129,14 +129,14 @@ pub(super) async fn pause(
 ) -> Result<Response, PageError> {
     let how = wanted.how()?;
     ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Workspace, how)).await?;
-    let text = "All work stands still. What is written to agents is kept.";
+    let text = "All work is paused. Messages to agents are kept.";
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("pause"))))
 }
 
 /// `POST /resume`
 pub(super) async fn resume(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let was = ws.write(&who, |tx| rules::halt::lift(tx, HaltOf::Workspace)).await?;
-    let text = if was { "Work goes on." } else { "Nothing stood still." };
+    let text = if was { "Work is resumed." } else { "Nothing was paused." };
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("runs"))))
 }
 

@@ -124,9 +124,11 @@ impl Span {
 impl Lane {
     /// The bar of a run that has begun; nothing for one without steps.
     pub fn of(run: &Run, steps: &Steps, helpers: Helpers, look: &Look<'_>) -> Option<Self> {
-        let start = run.started_at?.as_millisecond();
+        let began = run.started_at?.as_millisecond();
         let end = run.ended_at.unwrap_or(look.now).as_millisecond();
         let spans = spans(steps, end);
+        // What lies before its first step is no work of it.
+        let start = spans.iter().map(|span| span.from).min().unwrap_or(began);
         let scale = Scale::of(&spans, helpers.busy(), start, end);
         let whole = u32::try_from(scale.at(end)).ok().filter(|whole| 0 < *whole)?;
         if spans.len() < 2 {
@@ -162,7 +164,8 @@ impl Lane {
         let step = tick_of(whole);
         lane.ticks = (0..)
             .map(|n| n * step)
-            .take_while(|ms| *ms < whole)
+            // One at the very end would have no room for its words.
+            .take_while(|ms| u64::from(*ms) * 100 < u64::from(whole) * 94)
             .map(|ms| {
                 let secs = ms / 1000;
                 let x = f64::from(ms) * 100.0 / f64::from(whole);

@@ -97,12 +97,21 @@ struct Row {
     stop: Option<String>,
 }
 
+/// What is asked for, in words.
+struct Chip {
+    label: &'static str,
+    value: String,
+    /// The list without it.
+    without: String,
+}
+
 #[derive(Template)]
 #[template(path = "runs/index.html")]
 struct Index {
     shell: Shell,
     agents: Vec<Choice>,
     states: Vec<Choice>,
+    chips: Vec<Chip>,
     filtered: bool,
     questions: Questions,
     list: Rows,
@@ -144,11 +153,24 @@ pub(super) async fn index(
         return html::fragment(&list);
     }
     let agents = ws.read(|snap| agent_choices(snap, &filter.agent))?;
-    let states =
-        STATES.iter().map(|(word, label)| Choice::new(*word, *label, *word == filter.state));
+    let state = |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
+    let states: Vec<Choice> = STATES.iter().map(state).collect();
+    let chips = chips(&ws, &filter, &agents, &states);
     let filtered = !filter.query("").is_empty();
     let questions = asked()?;
-    html::page(&Index { shell, agents, states: states.collect(), filtered, questions, list })
+    html::page(&Index { shell, agents, states, chips, filtered, questions, list })
+}
+
+fn chips(ws: &Ws, filter: &Filter, agents: &[Choice], states: &[Choice]) -> Vec<Chip> {
+    let one = |label, choices: &[Choice], left: Filter| {
+        let chosen = choices.iter().find(|one| one.chosen && !one.value.is_empty())?;
+        let without = ws.url(&format!("runs?{}", left.query("")));
+        Some(Chip { label, value: chosen.label.clone(), without })
+    };
+    let without_agent = Filter { agent: String::new(), ..filter.clone() };
+    let without_state = Filter { state: String::new(), ..filter.clone() };
+    let both = [one("Agent", agents, without_agent), one("State", states, without_state)];
+    both.into_iter().flatten().collect()
 }
 
 fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {

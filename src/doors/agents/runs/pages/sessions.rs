@@ -401,7 +401,7 @@ pub(super) async fn act(
         }
         "restore" => {
             let done = ws.write(&who, move |tx| rules::sessions::restore(tx, id, by)).await;
-            (done, "This conversation goes on.", address(&ws, &slug, goes_on))
+            (done, "This conversation is open again.", address(&ws, &slug, goes_on))
         }
         _ => return Err(PageError::not_found("This action")),
     };

@@ -286,7 +286,7 @@ fn list(
     });
     let empty = match run.state {
         RunState::Queued => "It has not begun: its steps are shown here as they happen.",
-        _ => "Nothing is kept of this run.",
+        _ => "No steps are kept of this run.",
     };
     let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
     let live = nested::hears(tx, run, live.record(HEARD, run.id))?;
@@ -447,11 +447,11 @@ fn reverts(tx: &impl ReadExt, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>,
             RevertState::Queued => ("queued", "on the way back", String::new()),
             RevertState::Begun => ("running", "going back", String::new()),
             RevertState::Done if order.restored.is_empty() => {
-                ("done", "nothing went back", String::new())
+                ("done", "nothing reverted", String::new())
             }
             RevertState::Done => {
                 let commit = order.commit.as_deref().unwrap_or_default();
-                ("done", "went back", commit.chars().take(10).collect())
+                ("done", "reverted", commit.chars().take(10).collect())
             }
             RevertState::Failed(why) => ("error", "could not go back", why.clone()),
             RevertState::Cancelled => ("cancelled", "taken back before", String::new()),

@@ -13,6 +13,8 @@ use features::dashboard::queries::{Scene, face};
 
 /// How many agents are named.
 const NAMED: usize = 5;
+/// From this share of a budget on it has a bar: what is far from its end needs no look.
+const FROM: u8 = 50;
 /// The chart's size: width, and the heights of its top and its ground.
 const WIDTH: f64 = 296.0;
 const TOP: f64 = 12.0;
@@ -22,7 +24,8 @@ const GROUND: f64 = 112.0;
 struct Bar {
     face: Face,
     name: String,
-    percent: u8,
+    /// How much of its budget that is, from `FROM` on.
+    percent: Option<u8>,
     tone: Tone,
     cost: String,
     limit: String,
@@ -94,19 +97,18 @@ fn share(part: i64, whole: i64) -> u8 {
 
 fn bars(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Bar>, StoreError> {
     let spent = usage::by_agent(tx, scene.now)?;
-    let most = spent.first().map_or(1, |(_, sum)| (*sum).max(1));
     let mut bars = Vec::new();
     for (id, sum) in spent.into_iter().take(NAMED) {
         let Some(agent) = scene.agent(id) else { continue };
         let limit = agent.budget_micros.filter(|limit| 0 < *limit);
-        let percent = share(sum, limit.unwrap_or(most));
+        let percent = limit.map(|limit| share(sum, limit));
         bars.push(Bar {
             face: face(agent),
             name: agent.name.clone(),
-            percent,
+            percent: percent.filter(|percent| FROM <= *percent),
             tone: match limit {
                 Some(limit) if limit <= sum => Tone::Danger,
-                Some(_) if agent.budget_soft_pct <= percent => Tone::Warn,
+                Some(_) if Some(agent.budget_soft_pct) <= percent => Tone::Warn,
                 _ => Tone::Brand,
             },
             cost: format::money(sum),

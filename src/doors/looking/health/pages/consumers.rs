@@ -136,15 +136,15 @@ fn before(ws: &Ws, seq: u64) -> store::Cursor {
 
 fn row(ws: &Ws, one: Standing, now: i64) -> ConsumerRow {
     let dot = if one.state.paused {
-        Dot::new("paused", "Stands still")
+        Dot::new("paused", "Stopped")
     } else if one.state.tries > 0 {
-        Dot::new("waiting", format!("Tries again, {} of 5", one.state.tries))
+        Dot::new("waiting", format!("Retrying, {} of 5", one.state.tries))
     } else if let Some(rebuilding) = &one.rebuilding {
         Dot::new("working", rebuilding_words(rebuilding))
     } else if one.behind > 0 {
         Dot::new("working", "Catching up")
     } else {
-        Dot::new("healthy", "Follows")
+        Dot::new("healthy", "Up to date")
     };
     let age = one.behind_since.filter(|_| one.behind > 0);
     let age = age.map(|at| std::time::Duration::from_millis((now - at).max(0).unsigned_abs()));
@@ -247,7 +247,7 @@ pub(super) async fn retry(
         if name == index::NAME {
             ws.finding.tell();
         }
-        Ok::<_, HealthError>(format!("The {name} has taken entry {seq}."))
+        Ok::<_, HealthError>(format!("The {name} has processed entry {seq}."))
     };
     back(&app, &ws, &hx, done.await)
 }

@@ -75,8 +75,8 @@ fn state_now(app: &App, ws: &Ws, who: &Person, place: &Place) -> Result<Now, Pag
     let parts = queries::parts(app, ws, who.account)?;
     let (how, tone) = match queries::worst(&parts) {
         How::Ok => ("Everything works", "ok"),
-        How::Degraded => ("Somebody should look at this", "warn"),
-        How::Down => ("Something does not work", "danger"),
+        How::Degraded => ("Something needs attention", "warn"),
+        How::Down => ("Something is down", "danger"),
     };
     let row = |part: queries::Part| PartRow {
         title: part.title,

@@ -114,19 +114,19 @@ pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, S
         (
             DOCTOR,
             "Compare",
-            "Makes every index, reference and sum anew from the records and compares.",
+            "Recomputes every index, reference and sum from the records and compares.",
             "Compare now",
         ),
         (
             CHECK,
             "Check the file",
-            "Looks at every page of the file. Everybody waits for that long.",
+            "Checks every page of the file. Everyone has to wait meanwhile.",
             "Check now",
         ),
         (
             COMPACT,
             "Compact",
-            "Makes the file as small as it can be. Everybody waits for that long.",
+            "Makes the file as small as possible. Everyone has to wait meanwhile.",
             "Compact now",
         ),
     ];

@@ -225,16 +225,16 @@ fn said(undone: &Undone) -> String {
         1 => format!("one {one}"),
         n => format!("{n} {many}"),
     };
-    let mut text = format!("Undone: {} went back", count(undone.back, "record", "records"));
+    let mut text = format!("Undone: {} reverted", count(undone.back, "record", "records"));
     if 0 < undone.kept {
-        text += &format!(", {} stayed", undone.kept);
+        text += &format!(", {} kept", undone.kept);
     }
     if 0 < undone.cancelled {
         text +=
             &format!(", {} cancelled", count(undone.cancelled, "piece of work", "pieces of work"));
     }
     if 0 < undone.files {
-        text += &format!(", {} on the way back", count(undone.files, "file is", "files are"));
+        text += &format!(", {} being reverted", count(undone.files, "file is", "files are"));
     }
     text + "."
 }

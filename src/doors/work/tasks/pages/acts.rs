@@ -122,7 +122,7 @@ pub async fn act(
     let (task, entry) = changed.await?;
     let name = scene.name(&task);
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("tasks", id);
+        let ask = Ask::new().reswap("none").changed("tasks", id).close_dialog();
         let ask = match verb {
             Verb::Status | Verb::Care => closed(ask, &scene, &task, entry)?,
             Verb::Archive => {
@@ -130,7 +130,7 @@ pub async fn act(
                 ask.toast_with_undo(&format!("Archived {name}"), &undo)
             }
             Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
-            Verb::Follow => ask.toast(Tone::Ok, "All that follow are like this one"),
+            Verb::Follow => ask.toast(Tone::Ok, "All following tasks are like this one now"),
             _ => ask,
         };
         return Ok(empty(ask));

@@ -84,9 +84,9 @@ fn page(
     let (typed, wrong) = filled.unwrap_or_else(|| (Typed::of(&rules), Wrong::none()));
     let choice = |one: &Delegation| {
         let hint = match one {
-            Delegation::Reports => "What reaches further goes through whom they report to.",
-            Delegation::Line => "Also to who reports to those, and so on.",
-            Delegation::Open => "Whoever they report to.",
+            Delegation::Reports => "Anything further goes through their manager.",
+            Delegation::Line => "And to everyone below those.",
+            Delegation::Open => "Whoever it reports to.",
         };
         Choice::new(one.word(), one.label(), one.word() == typed.delegation).hint(hint)
     };

@@ -105,6 +105,12 @@ struct LabelsPage {
 }
 
 impl LabelsPage {
+    /// Whether the form stands open: nothing is there yet, somebody asked for it, or something is wrong.
+    fn form_open(&self) -> bool {
+        let asked = !self.changes.is_empty() || !self.wrong.is_empty();
+        asked || self.rows.is_empty() || !self.summary.is_empty() || self.since.is_told()
+    }
+
     fn error(&self, field: &str) -> &str {
         self.wrong.iter().find(|wrong| wrong.field == field).map_or("", |w| w.message.as_str())
     }

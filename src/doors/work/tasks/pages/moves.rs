@@ -166,7 +166,7 @@ pub async fn many(
         let ask = ask.changed("tasks", "any");
         let ask = match entry {
             Some(seq) => ask.toast_with_undo(&words, &ws.url(&format!("undo/entry/{seq}"))),
-            None => ask.toast(web::parts::Tone::Ok, "Nothing was different"),
+            None => ask.toast(web::parts::Tone::Ok, "No changes"),
         };
         return Ok((ask, html::answer(axum::http::StatusCode::OK, String::new())).into_response());
     }

@@ -400,7 +400,7 @@ pub async fn act(
     let (words, to) = match verb {
         Verb::Pause => {
             ws.write(&who, move |tx| rules::pause(tx, id)).await?;
-            ("Paused. Nothing is made until it is resumed.".to_owned(), here)
+            ("Paused. No tasks are created until it is resumed.".to_owned(), here)
         }
         Verb::Resume => {
             let series = ws.write(&who, move |tx| rules::resume(tx, id)).await?;

@@ -22,7 +22,7 @@ const CADENCES: &[(CadenceKind, &str)] = &[
     (CadenceKind::Weekly, "Weekly"),
     (CadenceKind::Monthly, "Monthly"),
     (CadenceKind::EveryNDays, "Every few days"),
-    (CadenceKind::Cron, "As a cron line says"),
+    (CadenceKind::Cron, "Cron expression"),
 ];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 

@@ -150,7 +150,7 @@ impl<'a> Dresser<'a> {
         let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
         let dates = [
             ("start", "Starts", task.start_at),
-            ("created", "Made", Some(task.created_at)),
+            ("created", "Created", Some(task.created_at)),
             ("updated", "Changed", Some(task.updated_at)),
         ];
         let dates = dates.into_iter().filter(|(word, ..)| self.columns.has(word));
@@ -197,7 +197,7 @@ impl Row {
         };
         let open = task.status.is_open();
         let next = if open { TaskStatus::Done } else { TaskStatus::Todo };
-        let verb = if open { "Mark as done" } else { "Open again" };
+        let verb = if open { "Mark as done" } else { "Reopen" };
         // The face shows who works; the review has its own mark.
         let chip = match standing {
             Standing::Working { .. } | Standing::InReview => None,
@@ -215,7 +215,7 @@ impl Row {
             priority: (task.priority.word(), task.priority.label()),
             next: next.word(),
             next_label: format!("{}. {verb}", task.status.label()),
-            next_hint: if open { "Done" } else { "Open again" },
+            next_hint: if open { "Done" } else { "Reopen" },
             part_of,
             parts: (parts, parts_done),
             done: percent(parts_done as u64, parts as u64),

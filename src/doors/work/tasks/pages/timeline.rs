@@ -399,7 +399,7 @@ fn run_view(scene: &Scene, read: &dyn Read, task: &Task, run: &Run) -> Result<Ru
 fn words(run: &Run, name: &str) -> (&'static str, String, String) {
     match (&run.state, &run.outcome) {
         (RunState::Queued, _) => {
-            ("queued", format!("{name} is queued:"), "begins as soon as a place is free".to_owned())
+            ("queued", format!("{name} is queued:"), "starts as soon as a slot is free".to_owned())
         }
         (RunState::Running, _) if run.stop.is_some() => {
             ("working", format!("{name} is stopping"), String::new())

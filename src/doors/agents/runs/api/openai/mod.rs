@@ -367,7 +367,7 @@ async fn begin(
     let agent = find(ws, &target, &question.model)?;
     if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
         let why = match reason {
-            "workspace_paused" => "all work stands still until somebody resumes it".to_owned(),
+            "workspace_paused" => "all work is paused until somebody resumes it".to_owned(),
             other => other.replace('_', " "),
         };
         let text = format!("{} does not take talk now: {why}", agent.name);
