@@ -293,7 +293,7 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     let ask = json!({ "question": "Which colour?" });
     model.push(Turn::thinking("Hmm, paint.", "sig").and_call("ask_person", ask));
     command(&hq, "Order paint").await;
-    assert_eq!(told("/answer R-2 the red one").await, "R-2 goes on with it.");
+    assert_eq!(told("/answer R-2 the red one").await, "R-2 continues with your answer.");
     assert!(model.last().text().contains("answered: the red one"), "{}", model.last().text());
     let page = hq.owner().get(CHAT).await;
     assert!(page.attrs(".fold[open]", "class").is_empty());

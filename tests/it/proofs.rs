@@ -144,7 +144,7 @@ async fn without_script_a_page_asks_and_leads_back() {
     let right = [("password", OWNER.2), ("next", next.as_str())];
     let back = owner.form("/w/marlow-cargo/settings/prove", &right).await;
     assert_eq!(back.location(), Some(next.as_str()), "{}", back.text);
-    assert!(owner.get(&next).await.text_of("#toasts").contains("do it once more"));
+    assert!(owner.get(&next).await.text_of("#toasts").contains("Now repeat the action"));
     let made = owner.form("/w/marlow-cargo/settings/tokens", &form).await;
     assert!(made.text.contains("hq_pat_"), "{}", made.text);
     let away = [("password", OWNER.2), ("next", "/w/other/settings")];

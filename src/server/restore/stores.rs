@@ -310,7 +310,7 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
         n => format!("{n} {one}s"),
     };
     let mut notes = vec![format!(
-        "everyone signs in again: {} and all one-time links have ended",
+        "everybody signs in again: {} and all one-time links have ended",
         counted(closed.sign_ins, "sign-in")
     )];
     notes.push(match (former, closed.tokens + closed.accounts) {

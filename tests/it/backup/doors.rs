@@ -79,7 +79,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     let asked = SystemClock.now();
     let restored = put_back(&hq, &repo);
     let told = restored.notes.join("\n");
-    assert!(told.contains("everyone signs in again"), "{told}");
+    assert!(told.contains("everybody signs in again"), "{told}");
     assert!(told.contains("had been closed since the backup are closed again"), "{told}");
     assert!(told.contains("to be deleted were soon-gone; they have 7 days"), "{told}");
     assert!(told.contains("1 passkey that had been removed since the backup"), "{told}");
