@@ -9,6 +9,7 @@ pub mod cards;
 pub mod context;
 pub mod error;
 pub mod find;
+pub mod linked;
 pub mod links;
 pub mod meaning;
 pub mod model;

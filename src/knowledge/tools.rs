@@ -42,7 +42,7 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
 }
 
 /// What a passage is cited by: `[[know:<item>#<number>]]`.
-fn cite(id: KnowledgeId, n: u32) -> String {
+pub(crate) fn cite(id: KnowledgeId, n: u32) -> String {
     format!("[[know:{id}#{n}]]")
 }
 

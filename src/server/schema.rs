@@ -23,6 +23,7 @@ pub fn workspace() -> Schema {
     cards::install(nouns());
     prompted::install_knowledge(knowledge::context::prompt);
     links::queries::install_names(knowledge::links::in_text);
+    links::queries::install_said(knowledge::linked::said);
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,

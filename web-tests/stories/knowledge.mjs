@@ -2,11 +2,14 @@
 // in it; files put in and read; readers chosen; without a script on a phone; accessible on every page.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE, twoContexts, WIDE } from '../lib/browser.mjs';
 
+/** A model without a sense, whose weights are random. */
+const TINY = join(import.meta.dirname, '../../src/embed/tests/tiny');
 const LEASE = '# Deposit\n\nCustomers pay *one* rate.\n\n[x]: https://example.com\n\n## Return\n\n* within ten days\n* by transfer\n';
 
 export function tell(given) {
@@ -114,6 +117,37 @@ export function tell(given) {
     await over(context);
   });
 
+  test('A model is sent, its hashes are confirmed, passages are embedded; it is turned off and removed', async () => {
+    const { context, page } = await opened();
+    const { place } = given;
+    await written(page, { title: 'Towels', text: 'Two towels lie ready.' });
+    await page.goto(`${place}/settings/meaning`);
+    const rows = page.locator('#models');
+    await rows.getByText('search finds words alone').waitFor();
+    await rows.getByRole('button', { name: 'Download' }).first().waitFor();
+    const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => join(TINY, name));
+    await page.getByLabel('Files', { exact: true }).setInputFiles(files);
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByRole('heading', { name: 'Model that was sent' }).waitFor();
+    await page.getByLabel('Name', { exact: true }).fill('Tiny');
+    await page.getByRole('button', { name: 'Confirm and use' }).click();
+    await rows.getByText('In use', { exact: true }).waitFor();
+    await rows.locator('dd', { hasText: /^None$/ }).waitFor();
+    assert.notEqual(await rows.locator('dd.num').first().innerText(), '0', 'passages have vectors');
+    await page.goto(`${place}/knowledge?q=towels`);
+    await page.getByLabel('Found by').selectOption('meaning');
+    await page.getByRole('button', { name: 'Search', exact: true }).click();
+    await page.getByText('By meaning', { exact: true }).first().waitFor();
+    await page.goto(`${place}/settings/meaning`);
+    await rows.getByRole('button', { name: 'Turn off' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /Turn off|Yes|OK/ }).click();
+    await rows.getByText('search finds words alone').waitFor();
+    await rows.getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /Remove/ }).click();
+    await page.locator('#models', { hasNotText: 'Tiny' }).waitFor();
+    await over(context);
+  });
+
   test('Every page of knowledge is accessible in both themes and at two widths', async () => {
     const { browser, server, signedIn, place } = given;
     const { context, page } = await opened();
@@ -121,7 +155,7 @@ export function tell(given) {
     const made = await written(page, { title: 'Price sheet', text: LEASE, folder: 'Contracts', tags: ['prices'], scope: 'agent', agents: ['ada'] });
     await api(page, `/knowledge/${made.id}`, { method: 'PATCH', data: { text: 'A bike costs 89.', reason: 'plainer words' } });
     const at = `${place}/knowledge`;
-    const paths = [at, `${at}?q=bike`, `${at}?folder=${folder.id}`, `${at}/${made.id}`, `${at}/${made.id}?p=0`, `${at}/${made.id}?edit=yes`, `${at}/${made.id}/versions/2`, `${at}/context?agent=ada`];
+    const paths = [at, `${at}?q=bike`, `${at}?folder=${folder.id}`, `${at}/${made.id}`, `${at}/${made.id}?p=0`, `${at}/${made.id}?edit=yes`, `${at}/${made.id}/versions/2`, `${at}/context?agent=ada`, `${place}/settings/meaning`];
     await context.close();
     const remarks = [];
     for (const look of [{ theme: 'light', size: WIDE }, { theme: 'dark', size: PHONE }]) {

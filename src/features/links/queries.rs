@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use url::Url;
 
 use super::model::{self, Link, Target};
@@ -23,7 +24,7 @@ use crate::tasks::queries::scene::Scene;
 use app::Ws;
 use kernel::key::KeyBuf;
 use kernel::text::capitalized;
-use kernel::{FieldError, Problem, ProblemKind, TaskId, TypedId as _};
+use kernel::{AgentId, FieldError, Problem, ProblemKind, TaskId, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
 use web::parts::Face;
@@ -405,6 +406,42 @@ static NAMES: OnceLock<NamesIn> = OnceLock::new();
 pub fn install_names(of: NamesIn) {
     // ok: a second call comes from a second server in the same process, with the same function.
     let _ = NAMES.set(of);
+}
+
+/// What the records that a task links to say about it, as far as an agent may see them.
+pub type SaidOf = fn(&Ws, &dyn Read, AgentId, &Task) -> Result<Vec<Said>, StoreError>;
+
+/// A piece of a record that a task links to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// What the record is called.
+    pub title: String,
+    /// What it is cited by.
+    pub cite: String,
+    /// Its words.
+    pub text: String,
+}
+
+static SAID: OnceLock<SaidOf> = OnceLock::new();
+
+/// Says where the words of linked records come from, before the first run; only the first call counts.
+pub fn install_said(of: SaidOf) {
+    // ok: a second call comes from a second server in the same process, with the same function.
+    let _ = SAID.set(of);
+}
+
+/// What the records that a task links to say about it, as far as an agent may see them. Reads their words, so it
+/// belongs on a thread that may block.
+///
+/// # Errors
+/// When the store fails.
+pub fn said(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: AgentId,
+    task: &Task,
+) -> Result<Vec<Said>, StoreError> {
+    SAID.get().map_or_else(|| Ok(Vec::new()), |of| of(ws, read, agent, task))
 }
 
 /// A text in which `[[…]]` leads to what it names.

@@ -295,6 +295,20 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     let page = owner.get(&format!("{HERE}/knowledge/{notes}")).await;
     assert!(page.text.contains(&format!("{}#s", id(&lease))), "{}", page.text);
 
+    // Who takes a task on has the best passages of what it links to, but for what is not theirs.
+    let task = made(&api, "tasks", json!({ "title": "When does a bike come back?" })).await;
+    for item in [&lease, &own] {
+        let body = json!({ "target": format!("knowledge:{}", id(item)) });
+        made(&api, &format!("tasks/{}/links", id(&task)), body).await;
+    }
+    office.model.push(Turn::call("task_get", json!({ "task": id(&task) })));
+    let run = office.say(&ada, "Look at that task.").await;
+    office.ended(run).await;
+    let (_, _, told) = office.results(run).remove(0);
+    assert!(told.contains("within ten days after the bike is back"), "{told}");
+    assert!(told.contains("linked_knowledge") && told.contains("know:"), "{told}");
+    assert!(!told.contains("cobalt"), "{told}");
+
     // A person sees all of it; an item that is archived stands in front of nobody.
     assert_eq!(titles(&api, "q=cobalt").await, ["Secret plan"]);
     patched(&api, &format!("knowledge/{}", id(&every)), json!({ "archived": true })).await;

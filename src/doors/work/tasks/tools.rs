@@ -9,6 +9,7 @@ mod series;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use features::links::queries as links;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
@@ -22,6 +23,7 @@ use kernel::{Assignee, Can, Priority, RelationKind, StreamId, TaskId, TaskStatus
 use store::{ReadExt as _, WriteTx};
 use tool::{
     Aliases, Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
+    untrusted,
 };
 
 /// How many parts are made with a task.
@@ -151,11 +153,25 @@ impl ReadTool for TaskGet {
         spec("task_get", Effect::Read, "Show a task with its parts, comments and delivered work.");
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
-        cx.ws.read(|snap| {
-            let task = queries::meant(snap, args.task.as_deref(), cx.task)?;
-            let names = brief::Names::read(snap)?;
-            Ok(ToolOutput::of(&brief::brief(snap, &names, &task)?))
-        })
+        let (agent, here) = (cx.agent, cx.task);
+        let (brief, said) = cx
+            .ws
+            .look(move |ws| {
+                ws.read(|snap| {
+                    let task = queries::meant(snap, args.task.as_deref(), here)?;
+                    let names = brief::Names::read(snap)?;
+                    let said = links::said(ws, snap, agent, &task)?;
+                    Ok::<_, TaskError>((brief::brief(snap, &names, &task)?, said))
+                })
+            })
+            .await?;
+        let mut answer = serde_json::to_value(brief).unwrap_or_default();
+        if !said.is_empty() {
+            // Words of files and other sides are no orders.
+            let words = serde_json::to_string(&said).unwrap_or_default();
+            answer["linked_knowledge"] = untrusted::wrap(&untrusted::id_for(cx), &words).into();
+        }
+        Ok(ToolOutput::of(&answer))
     }
 }
 

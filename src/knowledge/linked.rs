@@ -1,0 +1,71 @@
+//! What the items that a task links to say about it: an agent that takes the task on has their best passages at once.
+
+use app::Ws;
+use features::links::model::Target;
+use features::links::queries::{self as links, Said};
+use features::tasks::model::Task;
+use kernel::AgentId;
+use kernel::key::decode;
+use search::Wanted;
+use store::{Read, ReadExt as _, StoreError};
+
+use crate::find::{Cut, essence};
+use crate::model::{ITEMS, Item};
+use crate::tools::cite;
+
+/// Items that passages are taken of, and the passages of each.
+const ITEMS_READ: usize = 5;
+const PASSAGES: usize = 2;
+
+/// The best passages of linked items, in the order of the links. An item that the agent may not see says nothing.
+///
+/// # Errors
+/// When the store fails.
+pub fn said(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: AgentId,
+    task: &Task,
+) -> Result<Vec<Said>, StoreError> {
+    let wanted = essence(&format!("{} {}", task.title, task.description));
+    let mut all = Vec::new();
+    for link in links::of_task(read, task.id)? {
+        let Target::Row(table, key) = &link.target else { continue };
+        if *table != ITEMS.number {
+            continue;
+        }
+        let Some(id) = decode(key) else { continue };
+        let item: Option<Item> = read.get(id)?;
+        let sees = |item: &Item| item.is_for(agent) && item.archived_at.is_none();
+        let Some(item) = item.filter(sees) else { continue };
+        let cut = Cut::of(ws, read, id).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let best = best(&cut, wanted.as_ref());
+        let quotes = best.into_iter().filter_map(|n| cut.quote(n, None));
+        all.push(quotes.map(|quote| Said {
+            title: item.title.clone(),
+            cite: cite(id, quote.n),
+            text: quote.text,
+        }));
+        if all.len() == ITEMS_READ {
+            break;
+        }
+    }
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// The passages with most of what is wanted, in their order; the first where none has any.
+fn best(cut: &Cut, wanted: Option<&Wanted>) -> Vec<u32> {
+    let marks = |n: u32| {
+        let words = cut.words(n).unwrap_or_default();
+        wanted.map_or(0, |wanted| wanted.marks(words).len())
+    };
+    let mut ranked: Vec<(usize, u32)> = (0..cut.len()).map(|n| (marks(n), n)).collect();
+    ranked.sort_by_key(|(marks, n)| (std::cmp::Reverse(*marks), *n));
+    let some = ranked.iter().filter(|(marks, _)| 0 < *marks).take(PASSAGES);
+    let mut best: Vec<u32> = some.map(|(_, n)| *n).collect();
+    if best.is_empty() {
+        best.extend(ranked.first().map(|(_, n)| *n));
+    }
+    best.sort_unstable();
+    best
+}
