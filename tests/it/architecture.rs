@@ -6,7 +6,7 @@ use std::path::Path;
 
 use support::source::{code_only, files, paths};
 
-const FILES: &str = "app/config store crypto git sandbox backup search embed server cli";
+const FILES: &str = "app/config store crypto git sandbox backup search embed connect server cli";
 const SURFACE: &str = "app/extract web server cli doors crm knowledge";
 /// Foreign crates and parts of the standard library, and the only places that may name them.
 const CONFINED: &[(&str, &str)] = &[
@@ -20,7 +20,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aws_lc_rs", "crypto"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
-    ("flate2", "extract/pdf"),
+    ("flate2", "extract/pdf connect/web"),
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("fastcdc", "backup"),
@@ -35,7 +35,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("lettre", "net"),
     ("croner", "kernel/cadence"),
     ("csv", "sheet"),
-    ("quick_xml", "sheet/xlsx sheet/package extract/office"),
+    ("quick_xml", "sheet/xlsx sheet/package extract/office connect/web"),
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),

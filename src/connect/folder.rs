@@ -1,0 +1,551 @@
+//! Files of a folder of this machine. Each is opened from the folder on, and the kernel refuses whatever leads out of it:
+//! `..`, links, what is mounted by magic. What is no plain file (a device, a pipe, a socket) is not read.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use net::readable::{self, Form, Source};
+use rustix::fs::{Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
+use url::Url;
+
+use super::{
+    About, Connector, Content, Delta, Fault, Fetched, Hash, Known, Later, Listed, MOST_BYTES,
+    MOST_CHARS, Mark, Over, Page, Reads, Step, hash, heading, value,
+};
+
+/// Files of plain words.
+const TEXTS: [&str; 7] = ["md", "markdown", "mdx", "txt", "text", "rst", "adoc"];
+/// Files whose words are read by whoever reads files.
+const FILES: [&str; 14] = [
+    "pdf", "docx", "pptx", "xlsx", "xls", "ods", "odt", "odp", "epub", "html", "htm", "csv",
+    "json", "tsv",
+];
+/// Folders of programs, in which nobody writes for people.
+const LEFT_OUT: [&str; 3] = ["node_modules", "target", "__pycache__"];
+/// How deep folders may lie in each other.
+const DEEPEST: usize = 32;
+/// The most files and folders that are looked at.
+const MOST_LOOKED: usize = 200_000;
+/// The most files of a source.
+const MOST: usize = 20_000;
+
+/// Files below a folder.
+pub(super) struct Folder {
+    roots: Vec<PathBuf>,
+    path: PathBuf,
+}
+
+/// Whether a path is one of these folders or lies below one, as it is written.
+#[must_use]
+pub fn is_below(roots: &[PathBuf], path: &Path) -> bool {
+    let plain = |part: std::path::Component<'_>| {
+        matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_))
+    };
+    path.is_absolute()
+        && path.components().all(plain)
+        && roots.iter().any(|root| path.starts_with(root))
+}
+
+/// A file that was found.
+struct Found {
+    place: String,
+    listed: String,
+}
+
+/// The files of a folder, and what could not be seen of it.
+#[derive(Default)]
+struct Walk {
+    files: Vec<Found>,
+    other: usize,
+    unseen: Vec<String>,
+    full: bool,
+}
+
+impl Folder {
+    pub(super) fn new(roots: Vec<PathBuf>, reads: &Reads) -> Result<Self, Fault> {
+        let path = PathBuf::from(value(reads, "path"));
+        if roots.is_empty() {
+            return Err(Fault::Refused(
+                "No folder may be read here yet: HQ_SOURCE_FOLDERS names none.".to_owned(),
+            ));
+        }
+        match is_below(&roots, &path) {
+            true => Ok(Self { roots, path }),
+            false => Err(Fault::Refused(format!(
+                "{} lies in none of the folders that HQ_SOURCE_FOLDERS names.",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The folder, opened from its root on.
+    fn open(&self) -> Result<OwnedFd, Fault> {
+        let root = self.roots.iter().filter(|root| self.path.starts_with(root));
+        let root = root.max_by_key(|root| root.as_os_str().len());
+        let Some(root) = root else { return Err(missing(&self.path, Errno::NOENT)) };
+        let below = self.path.strip_prefix(root).unwrap_or(Path::new(""));
+        let top = rustix::fs::open(root, DIRECTORY, Mode::empty())
+            .map_err(|error| missing(root, error))?;
+        match below.as_os_str().is_empty() {
+            true => Ok(top),
+            false => beneath(&top, below, DIRECTORY).map_err(|error| missing(&self.path, error)),
+        }
+    }
+
+    fn walk(&self) -> Result<Walk, Fault> {
+        let top = self.open()?;
+        let mut walk = Walk::default();
+        let mut left = vec![(String::new(), 0)];
+        let mut looked = 0;
+        while let Some((place, depth)) = left.pop() {
+            let folder = match place.as_str() {
+                "" => beneath(&top, Path::new("."), DIRECTORY),
+                place => beneath(&top, Path::new(place), DIRECTORY),
+            };
+            let listed = folder.and_then(|folder| names(&folder));
+            let (names, whole) = match listed {
+                Ok(listed) => listed,
+                Err(error) if place.is_empty() => return Err(missing(&self.path, error)),
+                Err(_) => {
+                    walk.unseen.push(place);
+                    continue;
+                }
+            };
+            walk.other += whole;
+            for name in names {
+                looked += 1;
+                if MOST_LOOKED < looked || MOST < walk.files.len() {
+                    walk.full = true;
+                    return Ok(walk);
+                }
+                let below = if place.is_empty() { name.clone() } else { format!("{place}/{name}") };
+                match stand(&top, &below) {
+                    Ok(Stand::Folder) if depth < DEEPEST => left.push((below, depth + 1)),
+                    Ok(Stand::File(listed)) if kind(&name).is_some() => {
+                        walk.files.push(Found { place: below, listed });
+                    }
+                    Ok(_) => walk.other += 1,
+                    // Gone since its name was read, or a link that leads out.
+                    Err(Errno::NOENT | Errno::XDEV | Errno::LOOP) => walk.other += 1,
+                    Err(_) => walk.unseen.push(below),
+                }
+            }
+        }
+        walk.files.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(walk)
+    }
+
+    fn read(&self, place: &str) -> Result<Fetched, Fault> {
+        let top = self.open()?;
+        let (bytes, listed) = match contents(&top, place) {
+            Ok(read) => read,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Fetched::Gone),
+            Err(Errno::XDEV | Errno::LOOP) => {
+                return Ok(Fetched::Skipped("It leads out of the folder.".to_owned()));
+            }
+            Err(Errno::NODEV) => return Ok(Fetched::Skipped("It is no plain file.".to_owned())),
+            Err(Errno::FBIG) => {
+                return Ok(Fetched::Skipped("It is larger than 50 MB.".to_owned()));
+            }
+            Err(error) => return Err(failed(place, error)),
+        };
+        let Some(kind) = kind(place) else {
+            return Ok(Fetched::Skipped("Nobody reads files of this kind.".to_owned()));
+        };
+        Ok(self.page((place, kind), bytes, listed))
+    }
+
+    fn page(&self, (place, kind): (&str, Kind), bytes: Vec<u8>, listed: String) -> Fetched {
+        let name = place.rsplit('/').next().unwrap_or(place).to_owned();
+        let hash = hash(&bytes);
+        let mut cut = false;
+        let content = match kind {
+            Kind::File => Content::File { bytes, media: String::new() },
+            Kind::Text => match words(bytes) {
+                Some((text, is_cut)) => {
+                    cut = is_cut;
+                    Content::Text(text)
+                }
+                None => return Fetched::Skipped("It is no text.".to_owned()),
+            },
+        };
+        let headed = match &content {
+            Content::Text(text) => heading(text),
+            Content::File { .. } => None,
+        };
+        Fetched::Page(Box::new(Page {
+            place: place.to_owned(),
+            address: self.path.join(place).display().to_string(),
+            title: headed.unwrap_or_else(|| titled(&name, kind)),
+            name,
+            mark: Mark { listed, ..Mark::default() },
+            hash,
+            content,
+            cut,
+        }))
+    }
+
+    fn put(&self, place: &str, text: &str, base: Option<Hash>) -> Result<Box<Page>, Fault> {
+        if kind(place) != Some(Kind::Text) {
+            return Err(Fault::Refused(format!(
+                "{place} is no file of plain text: its name ends in .md or .txt."
+            )));
+        }
+        let (parent, name) = place.rsplit_once('/').unwrap_or((".", place));
+        if name.starts_with('.') || place.starts_with('/') || place.contains(['\\', '\0']) {
+            return Err(Fault::Refused(format!("{place} is no name that is written to.")));
+        }
+        let top = self.open()?;
+        let folder = beneath(&top, Path::new(parent), DIRECTORY).map_err(|error| match error {
+            Errno::NOENT => Fault::Refused(format!("There is no folder {parent} in this source.")),
+            Errno::XDEV | Errno::LOOP => {
+                Fault::Refused(format!("{place} leads out of the folder."))
+            }
+            error => failed(place, error),
+        })?;
+        let now = match contents(&folder, name) {
+            Ok((bytes, _)) => Some(bytes),
+            Err(Errno::NOENT) => None,
+            Err(Errno::NODEV | Errno::XDEV | Errno::LOOP) => {
+                return Err(Fault::Refused(format!("{place} is no plain file of this folder.")));
+            }
+            Err(error) => return Err(failed(place, error)),
+        };
+        let stands = now.as_deref().map(hash);
+        if stands != Some(hash(text.as_bytes())) {
+            if stands != base {
+                return Err(Fault::Conflict(match (stands, base) {
+                    (None, _) => format!("{place} is not there any more."),
+                    (_, None) => format!("{place} is there already."),
+                    _ => format!("{place} has changed since it was read."),
+                }));
+            }
+            replace(&folder, name, text, base.is_none()).map_err(|error| match error {
+                Errno::EXIST => Fault::Conflict(format!("{place} is there already.")),
+                Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+                    Fault::Refused(format!("HQ may not write {place} on this machine."))
+                }
+                error => failed(place, error),
+            })?;
+        }
+        match self.read(place)? {
+            Fetched::Page(page) => Ok(page),
+            _ => Err(Fault::Failed(format!("{place} was written and can't be read."))),
+        }
+    }
+
+    fn about(&self) -> Result<About, Fault> {
+        let walk = self.walk()?;
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let says = match walk.files.len() {
+            0 => "There is no file in it that can be read.".to_owned(),
+            1 => "One file can be read.".to_owned(),
+            n => format!("{n} files can be read."),
+        };
+        Ok(About { name: name.unwrap_or_else(|| "Folder".to_owned()), says })
+    }
+
+    fn below(&self, parent: Option<&str>) -> Result<Vec<Listed>, Fault> {
+        let at = match parent {
+            Some(parent) => Self { roots: self.roots.clone(), path: PathBuf::from(parent) },
+            None => Self { roots: self.roots.clone(), path: self.path.clone() },
+        };
+        if !is_below(&self.roots, &at.path) {
+            return Err(Fault::Refused(format!("{} may not be read.", at.path.display())));
+        }
+        let top = at.open()?;
+        let (names, _) = names(&top).map_err(|error| missing(&at.path, error))?;
+        let folder = |name: &String| matches!(stand(&top, name), Ok(Stand::Folder));
+        let mut names: Vec<String> = names.into_iter().filter(folder).take(500).collect();
+        names.sort();
+        let one =
+            |title: String| Listed { place: at.path.join(&title).display().to_string(), title };
+        Ok(names.into_iter().map(one).collect())
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Without waiting for whoever writes to a pipe.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// Opens what lies beneath a folder and nothing else.
+fn beneath(folder: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve) {
+            // Something above was renamed meanwhile.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            done => return done,
+        }
+    }
+}
+
+/// The names in a folder that may be read, and how many others there are.
+fn names(folder: &OwnedFd) -> Result<(Vec<String>, usize), Errno> {
+    let (mut names, mut other) = (Vec::new(), 0);
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        match name.to_str() {
+            Some("." | "..") => {}
+            Some(name) if !name.starts_with('.') && !LEFT_OUT.contains(&name) => {
+                names.push(name.to_owned());
+            }
+            _ => other += 1,
+        }
+    }
+    Ok((names, other))
+}
+
+/// What stands at a place.
+enum Stand {
+    Folder,
+    File(String),
+    Other,
+}
+
+fn stand(top: &OwnedFd, place: &str) -> Result<Stand, Errno> {
+    let found = beneath(top, Path::new(place), OFlags::PATH | OFlags::CLOEXEC)?;
+    let stat = rustix::fs::fstat(&found)?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        // A folder behind a link is seen where it lies.
+        FileType::Directory => match is_link(top, place)? {
+            true => Stand::Other,
+            false => Stand::Folder,
+        },
+        FileType::RegularFile => Stand::File(listed(
+            u64::try_from(stat.st_size).unwrap_or_default(),
+            (stat.st_mtime, stat.st_mtime_nsec.try_into().unwrap_or_default()),
+        )),
+        _ => Stand::Other,
+    })
+}
+
+fn is_link(top: &OwnedFd, place: &str) -> Result<bool, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let stat = rustix::fs::fstat(beneath(top, Path::new(place), flags)?)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+fn listed(size: u64, (secs, nanos): (i64, i64)) -> String {
+    format!("{size} {secs}.{nanos:09}")
+}
+
+/// The bytes of a plain file, and what a list says of it.
+fn contents(folder: &OwnedFd, place: &str) -> Result<(Vec<u8>, String), Errno> {
+    let file = beneath(folder, Path::new(place), FILE)?;
+    let file = File::from(file);
+    let meta = file.metadata().map_err(errno)?;
+    if !meta.is_file() {
+        return Err(Errno::NODEV);
+    }
+    let listed = listed(meta.len(), (meta.mtime(), meta.mtime_nsec()));
+    let mut bytes = Vec::new();
+    (&file).take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(errno)?;
+    match MOST_BYTES < bytes.len() {
+        true => Err(Errno::FBIG),
+        false => Ok((bytes, listed)),
+    }
+}
+
+/// Puts a text in the place of a file, at once or not at all.
+fn replace(folder: &OwnedFd, name: &str, text: &str, new: bool) -> Result<(), Errno> {
+    let (own, flags) = (format!(".{name}.hq-part"), OFlags::WRONLY | OFlags::CREATE);
+    let flags = flags | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Who may read the file stays as it was.
+    let mode = match new {
+        true => Mode::from_raw_mode(0o644),
+        false => {
+            let stat = rustix::fs::fstat(beneath(folder, Path::new(name), FILE)?)?;
+            Mode::from_raw_mode(stat.st_mode & 0o777)
+        }
+    };
+    let mut file = File::from(rustix::fs::openat(folder, &own, flags, mode)?);
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(errno);
+    let flags = if new { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
+    let moved = written
+        .and_then(|()| rustix::fs::fchmod(&file, mode))
+        .and_then(|()| rustix::fs::renameat_with(folder, &own, folder, name, flags));
+    if moved.is_err() {
+        // ok: what is left of it is written over the next time.
+        let _ = rustix::fs::unlinkat(folder, &own, rustix::fs::AtFlags::empty());
+    }
+    moved.and_then(|()| rustix::fs::fsync(folder))
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+fn missing(path: &Path, error: Errno) -> Fault {
+    let path = path.display();
+    match error {
+        Errno::NOENT | Errno::NOTDIR => Fault::Failed(format!("There is no folder {path}.")),
+        Errno::ACCESS | Errno::PERM => {
+            Fault::Denied(format!("HQ may not read {path} on this machine."))
+        }
+        Errno::XDEV | Errno::LOOP => {
+            Fault::Refused(format!("{path} leads out of the folders that may be read."))
+        }
+        error => Fault::Failed(format!("{path} can't be read: {error}.")),
+    }
+}
+
+fn failed(place: &str, error: Errno) -> Fault {
+    match error {
+        Errno::ACCESS | Errno::PERM => Fault::Failed(format!("HQ may not read {place}.")),
+        error => Fault::Failed(format!("{place} can't be read: {error}.")),
+    }
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    File,
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    let end = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
+    match end.as_str() {
+        end if TEXTS.contains(&end) => Some(Kind::Text),
+        end if FILES.contains(&end) => Some(Kind::File),
+        _ => None,
+    }
+}
+
+/// A text out of its bytes as they are, and whether it was cut; none when there are no words in them.
+fn words(bytes: Vec<u8>) -> Option<(String, bool)> {
+    let text = match String::from_utf8(bytes) {
+        Ok(text) if text.contains('\0') => return None,
+        Ok(text) => text,
+        Err(error) => {
+            let body = error.into_bytes();
+            let url = Url::parse("file:///").ok()?;
+            let source = Source { body: &body, content_type: Some("text/plain"), url: &url };
+            readable::read(source, Form::Text, MOST_CHARS).ok()?.text
+        }
+    };
+    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => Some((text[..end].to_owned(), true)),
+        None => Some((text, false)),
+    }
+}
+
+/// A title out of a file's name.
+fn titled(name: &str, kind: Kind) -> String {
+    if kind == Kind::File {
+        return name.to_owned();
+    }
+    let stem = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
+    let words: Vec<&str> = stem.split(['-', '_', ' ']).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// Does what waits for a disk where waiting harms nobody.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Fault::Failed("The folder could not be read.".to_owned())))
+}
+
+impl Folder {
+    fn again(&self) -> Self {
+        Self { roots: self.roots.clone(), path: self.path.clone() }
+    }
+}
+
+impl Connector for Folder {
+    fn validate(&self) -> Later<'_, About> {
+        let own = self.again();
+        Box::pin(aside(move || own.about()))
+    }
+
+    fn browse<'a>(&'a self, parent: Option<&'a str>) -> Later<'a, Vec<Listed>> {
+        let (own, parent) = (self.again(), parent.map(str::to_owned));
+        Box::pin(aside(move || own.below(parent.as_deref())))
+    }
+
+    fn delta<'a>(&'a self, _cursor: &str, known: Known) -> Box<dyn Delta + 'a> {
+        Box::new(Changes { folder: self, known, left: None, over: Over::default() })
+    }
+
+    fn fetch<'a>(&'a self, place: &'a str) -> Later<'a, Fetched> {
+        let (own, place) = (self.again(), place.to_owned());
+        Box::pin(aside(move || own.read(&place)))
+    }
+
+    fn write<'a>(
+        &'a self,
+        place: &'a str,
+        text: &'a str,
+        base: Option<Hash>,
+    ) -> Later<'a, Box<Page>> {
+        let (own, place, text) = (self.again(), place.to_owned(), text.to_owned());
+        Box::pin(aside(move || own.put(&place, &text, base)))
+    }
+}
+
+/// What has changed in a folder.
+struct Changes<'f> {
+    folder: &'f Folder,
+    known: Known,
+    left: Option<std::vec::IntoIter<Found>>,
+    over: Over,
+}
+
+impl Changes<'_> {
+    async fn begin(&mut self) -> Result<(), Fault> {
+        let own = self.folder.again();
+        let walk = aside(move || own.walk()).await?;
+        let notes = &mut self.over.notes;
+        if let Some(first) = walk.unseen.first() {
+            let rest = walk.unseen.len() - 1;
+            let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+            notes.push(format!("HQ may not read {first}{more}."));
+        }
+        if walk.full {
+            notes.push("The folder holds more files than are looked at.".to_owned());
+        }
+        match walk.other {
+            0 => {}
+            1 => notes.push("One other file is not read.".to_owned()),
+            n => notes.push(format!("{n} other files are not read.")),
+        }
+        self.over.complete = walk.unseen.is_empty() && !walk.full;
+        self.left = Some(walk.files.into_iter());
+        Ok(())
+    }
+}
+
+impl Delta for Changes<'_> {
+    fn next(&mut self) -> Later<'_, Option<Step>> {
+        Box::pin(async move {
+            if self.left.is_none() {
+                self.begin().await?;
+            }
+            let Some(found) = self.left.as_mut().and_then(Iterator::next) else { return Ok(None) };
+            let place = found.place;
+            if self.known.get(&place).is_some_and(|mark| mark.listed == found.listed) {
+                return Ok(Some(Step::Same(place)));
+            }
+            Ok(Some(match self.folder.fetch(&place).await {
+                Ok(Fetched::Page(page)) => Step::Page(page),
+                Ok(Fetched::Skipped(why)) => Step::Skipped(place, why),
+                Ok(Fetched::Gone) => Step::Same(place),
+                Err(fault) => Step::Failed(place, fault),
+            }))
+        })
+    }
+
+    fn over(&self) -> Over {
+        self.over.clone()
+    }
+}

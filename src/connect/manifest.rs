@@ -1,0 +1,407 @@
+//! Manifests: what a connector is called, asks for and may do, as data. Those of HQ are compiled in; others lie in
+//! `connectors/<id>/manifest.json` of the data folder and build on one of the same engines.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Reads, value};
+
+/// The manifests that come with HQ.
+const OWN: &[(&str, &str)] = &[
+    ("folder", include_str!("connectors/folder/manifest.json")),
+    ("web", include_str!("connectors/web/manifest.json")),
+];
+/// The file of a manifest.
+const FILE: &str = "manifest.json";
+/// The largest one, in bytes.
+const LARGEST: u64 = 64 * 1024;
+/// The longest value.
+const LONGEST: usize = 2_000;
+/// The newest version of manifests that is understood.
+const VERSION: u32 = 1;
+
+/// The program behind a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Files of this machine.
+    Folder,
+    /// Pages of the web.
+    Web,
+}
+
+/// How a person proves who they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// Nobody is asked.
+    None,
+    /// By keys that a person types.
+    ApiKey {
+        /// What is typed.
+        fields: Vec<AuthField>,
+    },
+}
+
+/// A key that a person types.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthField {
+    /// Its name.
+    pub key: String,
+    /// What people read.
+    pub label: String,
+    /// An example.
+    #[serde(default)]
+    pub placeholder: String,
+    /// Whether it has to be typed.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// The kind of a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Words.
+    #[default]
+    Text,
+    /// An address.
+    Url,
+    /// A whole number from 1 on.
+    Number,
+    /// One of the choices.
+    Choice,
+}
+
+/// One of the choices of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// What is kept.
+    pub value: String,
+    /// What people read.
+    pub label: String,
+    /// A second line.
+    #[serde(default)]
+    pub hint: String,
+}
+
+/// A value that says what a source reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Its name.
+    pub key: String,
+    /// What people read.
+    pub label: String,
+    /// An example.
+    #[serde(default)]
+    pub placeholder: String,
+    /// A line below it.
+    #[serde(default)]
+    pub hint: String,
+    /// Its kind.
+    #[serde(default)]
+    pub input_type: Input,
+    /// Whether it has to be given.
+    #[serde(default)]
+    pub required: bool,
+    /// What may be chosen, where it is a choice.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
+    /// A value that nobody is asked for.
+    #[serde(default)]
+    pub fixed: Option<String>,
+}
+
+/// How often a source may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// So many requests …
+    pub requests: u32,
+    /// … in so many seconds,
+    pub per_seconds: u32,
+    /// and so many at once.
+    pub burst: u32,
+}
+
+/// A connector as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Its name in addresses and records; the name of its folder.
+    pub id: String,
+    /// What people read.
+    pub name: String,
+    /// What it is, in a line.
+    pub description: String,
+    /// One emoji.
+    pub icon: String,
+    /// What it brings: "Pages".
+    pub item_label: String,
+    /// How a person proves who they are.
+    pub auth: Auth,
+    /// Whether it can write.
+    pub supports_write: bool,
+    /// The version of this kind of file.
+    pub version: u32,
+    /// The program behind it.
+    pub engine: Engine,
+    /// The oldest HQ that understands it.
+    #[serde(default)]
+    pub min_hq_version: String,
+    /// The hosts that alone are asked; all when there is none.
+    #[serde(default)]
+    pub egress_hosts: Vec<String>,
+    /// How often it may be asked.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    /// How many hours lie between two looks when nobody chose.
+    pub default_interval_hours: u32,
+    /// What it can: `browse`, `search`, `delta`, `webhook`, `write`.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// The values that say what a source reads.
+    #[serde(default)]
+    pub reads: Vec<Field>,
+    /// The address of an item, with `{external_id}` in it.
+    #[serde(default)]
+    pub source_url_template: String,
+}
+
+/// Something that a connector can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Lists what may be chosen.
+    Browse,
+    /// Finds by words.
+    Search,
+    /// Says what has changed.
+    Delta,
+    /// Hears of changes.
+    Webhook,
+    /// Writes.
+    Write,
+}
+
+impl Manifest {
+    /// A manifest out of its file, which lies in a folder of this name.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(folder: &str, text: &str) -> Result<Self, String> {
+        let mut raw: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| format!("The manifest of {folder} is no JSON: {error}."))?;
+        // A manifest without an engine is one of HQ's own.
+        if let Some(map) = raw.as_object_mut()
+            && !map.contains_key("engine")
+        {
+            map.insert("engine".to_owned(), folder.into());
+        }
+        let one: Self = serde_json::from_value(raw)
+            .map_err(|error| format!("The manifest of {folder} can't be used: {error}."))?;
+        match one.fault(folder) {
+            Some(fault) => Err(format!("The manifest of {folder} can't be used: {fault}.")),
+            None => Ok(one),
+        }
+    }
+
+    fn fault(&self, folder: &str) -> Option<String> {
+        let plain = |text: &str| {
+            let fits = |sign: char| sign.is_ascii_alphanumeric() || "_-".contains(sign);
+            !text.is_empty() && text.len() <= 40 && text.chars().all(fits)
+        };
+        if self.id != folder || !plain(&self.id) {
+            return Some(format!("its id is \"{}\", and must be the name of its folder", self.id));
+        }
+        if self.version != VERSION {
+            return Some(format!("its version is {}, and this HQ reads {VERSION}", self.version));
+        }
+        if let Some(host) =
+            self.egress_hosts.iter().find(|host| net::guard::Hosts::line(host).is_none())
+        {
+            return Some(format!("\"{host}\" is no host"));
+        }
+        if self
+            .rate_limit
+            .is_some_and(|one| one.requests == 0 || one.per_seconds == 0 || one.burst == 0)
+        {
+            return Some("its rate limit lets nothing through".to_owned());
+        }
+        if self.default_interval_hours == 0 {
+            return Some("its interval is 0 hours, and must be 1 at least".to_owned());
+        }
+        let mut keys = HashSet::new();
+        let odd = self.reads.iter().find(|field| !plain(&field.key) || !keys.insert(&field.key));
+        if let Some(field) = odd {
+            return Some(format!("\"{}\" is no name of a value, or stands there twice", field.key));
+        }
+        let empty = |field: &&Field| field.input_type == Input::Choice && field.choices.is_empty();
+        self.reads.iter().find(empty).map(|field| format!("\"{}\" has no choices", field.key))
+    }
+
+    /// The values of a source, made whole by what the manifest fixes and without what it does not ask for.
+    #[must_use]
+    pub fn settle(&self, given: &Reads) -> Reads {
+        let one = |field: &Field| {
+            let kept = field.fixed.clone().unwrap_or_else(|| value(given, &field.key).to_owned());
+            Some((field.key.clone(), kept)).filter(|(_, kept)| !kept.is_empty())
+        };
+        self.reads.iter().filter_map(one).collect()
+    }
+
+    /// The first value that does not fit: its key, and what is wrong with it.
+    #[must_use]
+    pub fn wrong(&self, reads: &Reads) -> Option<(String, String)> {
+        let says = |field: &Field| {
+            let given = value(reads, &field.key);
+            let told = match field.input_type {
+                _ if given.is_empty() && field.required => "This is needed.".to_owned(),
+                _ if given.is_empty() => return None,
+                _ if LONGEST < given.len() => "This is too long.".to_owned(),
+                Input::Choice if !field.choices.iter().any(|one| one.value == given) => {
+                    format!("There is no choice \"{}\".", kernel::text::ellipsis(given, 40))
+                }
+                Input::Number if !given.parse::<u32>().is_ok_and(|number| 0 < number) => {
+                    "This is a whole number from 1 on.".to_owned()
+                }
+                _ => return None,
+            };
+            Some((field.key.clone(), told))
+        };
+        self.reads.iter().find_map(says)
+    }
+
+    pub(super) fn check(&self, reads: &Reads) -> Result<(), Fault> {
+        match self.wrong(reads) {
+            Some((key, told)) => Err(Fault::Refused(format!("{key}: {told}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it lists what may be chosen.
+    #[must_use]
+    pub fn can(&self, what: Capability) -> bool {
+        self.capabilities.contains(&what)
+    }
+}
+
+/// All manifests that there are.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Those that can be used, HQ's own first.
+    pub manifests: Vec<Manifest>,
+    /// What is wrong with the others, a sentence each.
+    pub refused: Vec<String>,
+}
+
+impl Catalog {
+    /// HQ's own manifests, and those of a folder; one of the same id there stands in the place of HQ's.
+    #[must_use]
+    pub fn read(folder: &Path) -> Self {
+        let mut all = Self::default();
+        for (id, text) in OWN {
+            all.take(id, Manifest::parse(id, text));
+        }
+        // ok: without the folder there are HQ's own alone.
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        for name in names.into_iter().take(200) {
+            let file = folder.join(&name).join(FILE);
+            let read = match fs::metadata(&file) {
+                Ok(meta) if meta.is_file() && meta.len() <= LARGEST => fs::read_to_string(&file)
+                    .map_err(|error| format!("The manifest of {name} can't be read: {error}.")),
+                Ok(_) => Err(format!("The manifest of {name} is too large.")),
+                Err(_) => continue,
+            };
+            all.take(&name, read.and_then(|text| Manifest::parse(&name, &text)));
+        }
+        all
+    }
+
+    fn take(&mut self, id: &str, read: Result<Manifest, String>) {
+        match read {
+            Ok(one) => {
+                self.manifests.retain(|other| other.id != id);
+                self.manifests.push(one);
+            }
+            Err(told) => self.refused.push(told),
+        }
+    }
+
+    /// The manifest of this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Manifest> {
+        self.manifests.iter().find(|one| one.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Catalog, Manifest, OWN};
+    use crate::Reads;
+
+    #[test]
+    fn hqs_own_manifests_can_be_used_and_others_build_on_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |id: &str, text: &str| {
+            fs::create_dir(folder.path().join(id)).unwrap();
+            fs::write(folder.path().join(id).join("manifest.json"), text).unwrap();
+        };
+        let docs = OWN[1].1.replace(
+            "\"id\": \"web\"",
+            "\"id\": \"docs\", \"engine\": \"web\", \"egress_hosts\": [\"docs.example\"]",
+        );
+        put("docs", &docs);
+        put(
+            "odd",
+            &OWN[1]
+                .1
+                .replace("\"id\": \"web\"", "\"id\": \"odd\", \"engine\": \"web\", \"colour\": 1"),
+        );
+        put("other", "{");
+        let all = Catalog::read(folder.path());
+        let ids: Vec<&str> = all.manifests.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["folder", "web", "docs"]);
+        assert!(all.refused[0].contains("unknown field `colour`"), "{:?}", all.refused);
+        assert!(all.refused[1].contains("is no JSON"), "{:?}", all.refused);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_in_a_sentence() {
+        for (from, to, says) in [
+            ("\"id\": \"web\"", "\"id\": \"x\"", "must be the name of its folder"),
+            ("\"version\": 1", "\"version\": 7", "this HQ reads 1"),
+            ("\"burst\": 20", "\"burst\": 0", "lets nothing through"),
+            ("\"key\": \"depth\"", "\"key\": \"url\"", "stands there twice"),
+            ("\"auth\": { \"type\": \"none\" },", "", "missing field `auth`"),
+        ] {
+            let error = Manifest::parse("web", &OWN[1].1.replace(from, to)).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        let web = Manifest::parse("web", OWN[1].1).unwrap();
+        let reads = |pairs: &[(&str, &str)]| -> Reads {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let wrong = |pairs| web.wrong(&reads(pairs)).map(|(key, _)| key);
+        assert_eq!(wrong(&[("how", "page")]).as_deref(), Some("url"));
+        assert_eq!(wrong(&[("url", "x"), ("how", "all")]).as_deref(), Some("how"));
+        assert_eq!(
+            wrong(&[("url", "x"), ("how", "page"), ("depth", "-1")]).as_deref(),
+            Some("depth")
+        );
+        assert_eq!(wrong(&[("url", "x"), ("how", "page"), ("depth", "3")]), None);
+    }
+}

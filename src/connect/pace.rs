@@ -1,0 +1,102 @@
+//! How often a source is asked: a bucket of tokens for each connection, and a count of what was asked.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::RateLimit;
+
+/// So often a source is asked when nobody chose.
+const USUAL: RateLimit = RateLimit { requests: 4, per_seconds: 1, burst: 20 };
+
+/// Lets requests through evenly.
+#[derive(Debug)]
+pub struct Pace {
+    limit: RateLimit,
+    bucket: Mutex<Bucket>,
+    asked: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+    /// The least pause between two, as the source asks for it.
+    gap: Duration,
+}
+
+impl Pace {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(limit: Option<RateLimit>) -> Self {
+        let limit = limit.unwrap_or(USUAL);
+        let bucket =
+            Bucket { tokens: f64::from(limit.burst), at: Instant::now(), gap: Duration::ZERO };
+        Self { limit, bucket: Mutex::new(bucket), asked: AtomicU32::new(0) }
+    }
+
+    /// How many requests were let through.
+    #[must_use]
+    pub fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Keeps at least this pause between two requests.
+    pub async fn slow_down(&self, gap: Duration) {
+        self.bucket.lock().await.gap = gap;
+    }
+
+    /// Waits until a request may go out.
+    pub async fn turn(&self) {
+        // Held while it waits: who comes later goes later.
+        let mut bucket = self.bucket.lock().await;
+        let wait = bucket.wait(self.limit, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Bucket {
+    /// How long the next request has to wait; it is counted.
+    fn wait(&mut self, limit: RateLimit, now: Instant) -> Duration {
+        let rate = f64::from(limit.requests) / f64::from(limit.per_seconds.max(1));
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + rate * passed).min(f64::from(limit.burst));
+        let short = Duration::from_secs_f64(((1.0 - self.tokens) / rate).max(0.0));
+        let wait = short.max((self.at + self.gap).saturating_duration_since(now));
+        self.tokens += rate * wait.as_secs_f64() - 1.0;
+        self.at = now + wait;
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Bucket, RateLimit};
+
+    #[test]
+    fn after_a_burst_requests_go_out_evenly() {
+        let limit = RateLimit { requests: 2, per_seconds: 1, burst: 3 };
+        let mut now = Instant::now();
+        let mut bucket = Bucket { tokens: 3.0, at: now, gap: Duration::ZERO };
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            let wait = bucket.wait(limit, now);
+            now += wait;
+            waits.push(wait.as_millis());
+        }
+        assert_eq!(waits, [0, 0, 0, 500, 500]);
+        bucket.gap = Duration::from_secs(5);
+        now += Duration::from_secs(60);
+        assert_eq!(bucket.wait(limit, now), Duration::ZERO);
+        assert_eq!(bucket.wait(limit, now), Duration::from_secs(5));
+    }
+}
