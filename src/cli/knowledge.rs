@@ -83,7 +83,7 @@ pub struct Which {
     /// Words
     q: Option<String>,
     /// Only this kind
-    #[arg(long, value_parser = one_of(["page", "skill", "file"]))]
+    #[arg(long, value_parser = one_of(["page", "skill", "file", "source"]))]
     kind: Option<String>,
     /// Only what lies in this folder or below it
     #[arg(long)]

@@ -7,7 +7,7 @@ use super::reach::CommandError;
 use super::{
     Common, activity, agents, connections, history, imports, inbox, jobs, knowledge, labels,
     members, model, models, money, notifications, onboarding, prices, routines, rows, runs, search,
-    series, streams, tasks, templates, undo, views,
+    series, sources, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -46,6 +46,9 @@ pub enum Work {
     /// Models of search by meaning: list, download, add, use, off, remove
     #[command(subcommand)]
     Model(model::Command),
+    /// Folders and sites that are kept up to date as knowledge: list, show, add, edit, sync, remove
+    #[command(subcommand)]
+    Source(sources::Command),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
     Imports(imports::Command),
@@ -122,6 +125,7 @@ impl Work {
             Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
+            Self::Source(command) => sources::run(common, door, command).await,
             Self::Knowledge(command) => knowledge::run(common, door, command).await,
             Self::Model(command) => model::run(common, door, command).await,
             Self::Imports(command) => imports::run(common, door, command).await,

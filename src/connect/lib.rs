@@ -20,7 +20,9 @@ mod pace;
 mod web;
 
 pub use folder::is_below;
-pub use manifest::{Auth, AuthField, Catalog, Choice, Engine, Field, Input, Manifest, RateLimit};
+pub use manifest::{
+    Auth, AuthField, Capability, Catalog, Choice, Engine, Field, Input, Manifest, RateLimit,
+};
 pub use pace::Pace;
 pub use web::{feed, links, robots, sitemap};
 

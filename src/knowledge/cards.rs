@@ -149,6 +149,7 @@ fn cut(row: &[u8], text: &str) -> Vec<Document> {
 fn second_line(row: &Fields) -> String {
     match text_of(row, "kind") {
         "file" => "File".to_owned(),
+        "source" => "Synced".to_owned(),
         "skill" => "Skill".to_owned(),
         _ => "Page".to_owned(),
     }

@@ -36,7 +36,7 @@ pub struct Share {
 fn is_full(item: &Item, tokens: usize) -> bool {
     match (item.kind, item.full) {
         // Words from outside only when a person has said so.
-        (ItemKind::File, full) => full == Some(true),
+        (kind, full) if kind.is_outside() => full == Some(true),
         (_, Some(full)) => full,
         (_, None) => item.scope == Scope::Workspace || tokens <= SHORT,
     }
@@ -62,13 +62,14 @@ pub fn of(
             ItemKind::Skill => 0,
             ItemKind::Page => 1,
             ItemKind::File => 2,
+            ItemKind::Source => 3,
         };
         (item.scope != Scope::Workspace, kind, item.title.to_lowercase(), item.id)
     };
     items.sort_by_cached_key(rank);
     let mut shares = Vec::with_capacity(items.len());
     for item in items {
-        let text = match item.kind == ItemKind::File && item.full != Some(true) {
+        let text = match item.kind.is_outside() && item.full != Some(true) {
             true => String::new(),
             false => queries::text(read, blobs, item.id)?,
         };
@@ -104,8 +105,10 @@ pub fn render(shares: &[Share]) -> String {
             out.push_str("# What everybody here knows\n");
         }
         let words = match item.kind {
-            // A file is somebody else's: what it says is read, never obeyed.
-            ItemKind::File => untrusted::wrap(&untrusted::id_of(&item.id.to_string()), text.trim()),
+            // What comes from outside is somebody else's: what it says is read, never obeyed.
+            kind if kind.is_outside() => {
+                untrusted::wrap(&untrusted::id_of(&item.id.to_string()), text.trim())
+            }
             _ => text.trim().to_owned(),
         };
         let kind = item.kind.word();

@@ -13,6 +13,7 @@ pub mod linked;
 pub mod links;
 pub mod meaning;
 pub mod model;
+pub mod origin;
 pub mod pages;
 pub mod passages;
 pub mod queries;

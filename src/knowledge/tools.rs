@@ -17,6 +17,7 @@ use crate::error::KnowledgeError;
 use crate::find::{self, Cut, Quote, Seer, Wish};
 use crate::links;
 use crate::model::{Body, Item, ItemKind, KnowledgeId, Scope, Text};
+use crate::origin;
 use crate::passages::PAGE_END;
 use crate::queries::{self, Tree};
 use crate::rules::{self, NewItem, Patch};
@@ -54,7 +55,7 @@ struct Search;
 struct SearchArgs {
     /// words
     query: String,
-    /// page, skill or file
+    /// page, skill, file or source
     kind: Option<ItemKind>,
     /// any of them
     #[serde(default)]
@@ -72,7 +73,7 @@ impl ReadTool for Search {
     const SPEC: ToolSpec = spec(
         "knowledge_search",
         Effect::Read,
-        "Search the workspace's knowledge: pages, skills, files. Put the cite of a passage behind what you take from \
+        "Search the workspace's knowledge: pages, skills, files, sources. Put the cite of a passage behind what you take from \
          it.",
     );
 
@@ -164,7 +165,11 @@ impl ReadTool for Read {
                     let item = queries::item(snap, &args.item, Some(agent))?;
                     let cut = Cut::of(ws, snap, item.id)?;
                     let waits = find::is_waiting(snap, item.id)?;
-                    Ok::<_, KnowledgeError>(piece(&item, &cut, (args.page, args.from), waits))
+                    let (mut head, text) = piece(&item, &cut, (args.page, args.from), waits);
+                    if let Some(origin) = origin::of(snap, item.id)? {
+                        head.push_str(&format!(" It comes from {}.", origin.told_to_agents()));
+                    }
+                    Ok::<_, KnowledgeError>((head, text))
                 })
             })
             .await?;

@@ -13,6 +13,7 @@ pub fn routes() -> Routes {
         .merge(doors_looking::routes())
         .merge(crm::pages::routes())
         .merge(knowledge::pages::routes())
+        .merge(sources::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -25,6 +26,7 @@ pub fn api() -> Routes {
         .merge(doors_work::api())
         .merge(crm::api::routes())
         .merge(knowledge::api::routes())
+        .merge(sources::api::routes())
 }
 
 /// The tools that agents have of all nouns.
@@ -36,4 +38,5 @@ pub fn tools() -> Registry {
         .merge(doors_account::tools())
         .merge(crm::tools::tools())
         .merge(knowledge::tools::tools())
+        .merge(sources::tools::tools())
 }

@@ -438,6 +438,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         crm::import::begin(ws);
         knowledge::reading::begin(ws);
         knowledge::meaning::worker::begin(ws);
+        sources::sync::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

@@ -12,8 +12,9 @@ use store::{Schema, schema};
 
 /// The cards of the packages beside the doors.
 fn nouns() -> &'static [&'static Noun] {
-    static ALL: LazyLock<Vec<&Noun>> =
-        LazyLock::new(|| crm::NOUNS.iter().chain(&knowledge::NOUNS).copied().collect());
+    static ALL: LazyLock<Vec<&Noun>> = LazyLock::new(|| {
+        crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS).copied().collect()
+    });
     &ALL
 }
 
@@ -22,6 +23,7 @@ fn nouns() -> &'static [&'static Noun] {
 pub fn workspace() -> Schema {
     cards::install(nouns());
     prompted::install_knowledge(knowledge::context::prompt);
+    knowledge::origin::install(sources::cards::origin);
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::said);
     cards::tables(schema! {

@@ -455,6 +455,8 @@ const OFFERED: &[(&str, &str)] = &[
     ("knowledge_folders", ""),
     ("knowledge_bodies", ""),
     ("knowledge_versions", ""),
+    ("sources", "src/sources/pages/show.rs"),
+    ("source_items", ""),
     ("deliverables", "src/doors/work/deliverables/pages.rs"),
     ("deliverable_versions", ""),
     ("reviews", ""),

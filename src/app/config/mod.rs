@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use kernel::text;
@@ -50,6 +50,8 @@ pub struct Config {
     pub embed_model_dir: Option<PathBuf>,
     /// Where models are fetched from, without a slash at its end.
     pub embed_source: String,
+    /// The folders of this machine below which sources of knowledge may read; none lets nothing be read.
+    pub source_folders: Vec<PathBuf>,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -231,7 +233,10 @@ const EMBED_MODEL: Known =
 /// Where models are fetched from, in the place of huggingface.co: a mirror.
 const EMBED_SOURCE: Known =
     Known { name: "embed.source", variable: "HQ_EMBED_SOURCE", default: "https://huggingface.co" };
-const ALL: [&Known; 17] = [
+/// Nothing: who may add a source would else choose what of this machine is read.
+const SOURCE_FOLDERS: Known =
+    Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
+const ALL: [&Known; 18] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -249,6 +254,7 @@ const ALL: [&Known; 17] = [
     &END_WITHIN,
     &EMBED_MODEL,
     &EMBED_SOURCE,
+    &SOURCE_FOLDERS,
 ];
 
 /// What was given from outside, before it is understood.
@@ -294,6 +300,7 @@ impl Config {
             end_within: Duration::from_secs(6),
             embed_model_dir: None,
             embed_source: EMBED_SOURCE.default.to_owned(),
+            source_folders: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -354,6 +361,8 @@ impl Config {
         let practice_pause = Duration::from_millis(u64::from(number(&PRACTICE_PAUSE)?));
         let pause_after_crashes = number(&PAUSE_AFTER_CRASHES)?;
         let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
+        let (folders, from) = take(&SOURCE_FOLDERS);
+        let source_folders = paths(&SOURCE_FOLDERS, folders, from)?;
         let (fetch, from) = take(&FETCH_URLS);
         let fetch_urls = parse(&FETCH_URLS, fetch, from, "true or false")?;
         let (active, from) = take(&MAX_ACTIVE);
@@ -370,6 +379,7 @@ impl Config {
             practice_pause,
             pause_after_crashes,
             end_within,
+            source_folders,
             fetch_urls,
             max_active: max_active.get(),
             data,
@@ -407,6 +417,26 @@ fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf,
         from,
         wanted: "a path from the root, where the present folder is gone",
     })
+}
+
+/// Folders with colons between them, as in `PATH`.
+fn paths(known: &'static Known, value: String, from: Source) -> Result<Vec<PathBuf>, ConfigError> {
+    let all: Vec<PathBuf> = value
+        .split(':')
+        .map(str::trim)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    let plain = |path: &PathBuf| {
+        path.is_absolute() && !path.components().any(|part| part == Component::ParentDir)
+    };
+    match all.iter().all(plain) {
+        true => Ok(all),
+        false => {
+            let wanted = "folders from the root on, with a colon between two";
+            Err(ConfigError::BadValue { name: known.name, value, from, wanted })
+        }
+    }
 }
 
 fn some(value: String) -> Option<String> {
@@ -573,6 +603,7 @@ mod tests {
             ("HQ_LIMITS_API_BURST", "-1", "0 switches"),
             ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
             ("HQ_OPENAI_FETCH_URLS", "maybe", "true or false"),
+            ("HQ_SOURCE_FOLDERS", "/srv:docs", "from the root on"),
         ] {
             let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");

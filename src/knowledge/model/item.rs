@@ -29,6 +29,8 @@ kernel::words! {
         Skill = "skill", "Skill";
         /// A file with the words that were read in it.
         File = "file", "File";
+        /// What lies elsewhere and is kept up to date here; nobody writes it here.
+        Source = "source", "Synced";
     }
 }
 
@@ -40,6 +42,7 @@ impl ItemKind {
             Self::Page => "Pages",
             Self::Skill => "Skills",
             Self::File => "Files",
+            Self::Source => "Synced",
         }
     }
 
@@ -50,13 +53,20 @@ impl ItemKind {
             Self::Page => "doc",
             Self::Skill => "spark",
             Self::File => "file",
+            Self::Source => "refresh",
         }
     }
 
     /// Whether somebody writes it.
     #[must_use]
     pub fn is_written(self) -> bool {
-        self != Self::File
+        !self.is_outside()
+    }
+
+    /// Whether its words come from outside: they are data, and stand in front of nobody without a person's yes.
+    #[must_use]
+    pub fn is_outside(self) -> bool {
+        matches!(self, Self::File | Self::Source)
     }
 }
 

@@ -29,7 +29,8 @@ use super::{reading_told, sheet};
 use crate::error::KnowledgeError;
 use crate::find::{Cut, Quote};
 use crate::links;
-use crate::model::{BODIES, Body, ITEMS, Item, ItemKind, READINGS, Reading, Scope};
+use crate::model::{BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, READINGS, Reading, Scope};
+use crate::origin;
 use crate::passages::{PAGE_END, tokens};
 use crate::queries::{self, Tree};
 
@@ -59,6 +60,16 @@ pub(super) struct FileView {
     leaves: Vec<Leaf>,
     is_cut: bool,
     failed: bool,
+}
+
+/// Where the words come from that nobody writes here.
+pub(super) struct Origin {
+    source: String,
+    href: String,
+    address: String,
+    is_link: bool,
+    at: Option<RelTime>,
+    told: String,
 }
 
 /// Somebody who may be chosen.
@@ -97,6 +108,8 @@ pub(super) struct ShowPage {
     may_write: bool,
     edits: bool,
     html: SafeHtml,
+    is_cut: bool,
+    origin: Option<Origin>,
     is_empty: bool,
     headings: Vec<Heading>,
     file: Option<FileView>,
@@ -200,11 +213,14 @@ fn page(
     let tree = Tree::read(read)?;
     let url = |id| scene.ws.url(&format!("knowledge/{id}"));
     let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
+    let shown = beginning(&cut, body.is_some() || !asked.all.is_empty());
     let drawn = match &body {
         Some(_) => {
             let linked = links::linked(read, &cut.text, before, url)?;
             web::md::anchored(&scene.md(read, &linked), links::anchor)
         }
+        // Words of a source are nobody's here, as those of a file.
+        None if item.file.is_none() => web::md::anchored(&web::md::plain(shown), links::anchor),
         None => SafeHtml::default(),
     };
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
@@ -240,7 +256,9 @@ fn page(
         edits,
         is_empty: cut.text.trim().is_empty(),
         html: drawn,
-        headings: if body.is_some() { headings(&cut.text) } else { Vec::new() },
+        is_cut: item.file.is_none() && shown.len() < cut.text.len(),
+        origin: origin_of(scene, read, item.id)?,
+        headings: if item.file.is_none() { headings(shown) } else { Vec::new() },
         file: file((&item, reading.as_ref()), (&base, &cut, asked)),
         cited: asked.p.and_then(|n| {
             let quote = cut.quote(n, None)?;
@@ -288,10 +306,25 @@ fn page(
     })
 }
 
+fn origin_of(
+    scene: &Scene,
+    read: &dyn Read,
+    id: KnowledgeId,
+) -> Result<Option<Origin>, KnowledgeError> {
+    Ok(origin::of(read, id)?.map(|one| Origin {
+        href: scene.ws.url(&one.path),
+        at: one.synced_at.map(|at| scene.time(at)),
+        source: one.source,
+        address: one.address,
+        is_link: one.is_link,
+        told: one.told,
+    }))
+}
+
 /// How much of an item stands in front of its readers, as `context` decides it.
 fn full(item: &Item) -> Vec<Choice> {
     let usual = match (item.kind, item.scope) {
-        (ItemKind::File, _) => "Its title alone",
+        (kind, _) if kind.is_outside() => "Its title alone",
         (_, Scope::Workspace) => "All of it while there is room",
         _ => "All of it when it is short",
     };
@@ -299,8 +332,8 @@ fn full(item: &Item) -> Vec<Choice> {
         Choice::new("", usual, item.full.is_none()),
         Choice::new("yes", "All of it", item.full == Some(true)),
     ];
-    // Of a file this is the usual way.
-    if item.kind != ItemKind::File {
+    // Of what comes from outside this is the usual way.
+    if !item.kind.is_outside() {
         choices.push(Choice::new("no", "Its title alone", item.full == Some(false)));
     }
     choices
@@ -316,16 +349,18 @@ fn folders(tree: &Tree, item: &Item) -> Vec<Choice> {
     choices
 }
 
+/// What is drawn of a text that is not written here.
+fn beginning(cut: &Cut, whole: bool) -> &str {
+    if whole { &cut.text } else { kernel::text::cut(&cut.text, DRAWN) }
+}
+
 fn file(
     (item, reading): (&Item, Option<&Reading>),
     (base, cut, asked): (&str, &Cut, &Asked),
 ) -> Option<FileView> {
     let file = item.file.as_ref()?;
     let paged = cut.text.contains(PAGE_END);
-    let shown = match asked.all.is_empty() {
-        true => kernel::text::cut(&cut.text, DRAWN),
-        false => &cut.text,
-    };
+    let shown = beginning(cut, !asked.all.is_empty());
     let leaf = |(n, text): (usize, &str)| Leaf {
         number: paged.then_some(n + 1),
         // Words of a file are nobody's here: none of them calls somebody or names a task.

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::queries;
 
 /// The longest title, in characters.
-const MAX_TITLE: usize = 500;
+pub(super) const MAX_TITLE: usize = 500;
 /// The longest emoji, in characters: some are made of many.
 pub(super) const MAX_ICON: usize = 12;
 /// The longest tag, in characters, and the most of them.
@@ -75,6 +75,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
     let (by, now) = (tx.by(), tx.now());
     if LARGEST < new.text.len() {
         return Err(too_long());
+    }
+    if new.kind == ItemKind::Source {
+        let words = "What is synced comes from a source, and nobody writes it here.";
+        return Err(KnowledgeError::field("kind", words));
     }
     if new.kind.is_written() == new.file.is_some() {
         return Err(KnowledgeError::field("kind", "A file comes as a file, and a page as words."));
@@ -135,6 +139,9 @@ pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Ite
         return Err(KnowledgeError::Archived(old.title));
     }
     let mut new = checked(tx, &old, patch)?;
+    if old.kind == ItemKind::Source && new.title != old.title {
+        return Err(KnowledgeError::Refused("its title comes from its source".to_owned()));
+    }
     if new == old {
         return Ok(old);
     }
@@ -173,6 +180,12 @@ pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeEr
     let old = queries::item_by_id(tx, id)?;
     if tx.by().agent().is_some() {
         return Err(KnowledgeError::NotYours("only a person deletes an item".to_owned()));
+    }
+    if old.kind == ItemKind::Source {
+        return Err(KnowledgeError::Refused(
+            "it comes from a source and would come back; archive it, or remove the source"
+                .to_owned(),
+        ));
     }
     tx.delete::<Item>(id)?;
     if old.kind.is_written() {

@@ -4,6 +4,7 @@
 mod circles;
 mod customers;
 mod knowledge;
+mod sources;
 mod desk;
 mod groups;
 mod supply;

@@ -1,0 +1,148 @@
+//! Items that sources keep up to date: their words come from elsewhere, the rest belongs to people here.
+
+use kernel::text::one_line;
+use kernel::{Event, RowAct};
+use store::{ReadExt as _, StoreError, WriteTx};
+
+use super::items::{MAX_TITLE, reason};
+use crate::cards::{BODY, ITEM};
+use crate::error::KnowledgeError;
+use crate::model::{
+    Body, FileBody, FolderId, Item, ItemKind, KnowledgeId, LARGEST, Reading, ReadingState, Scope,
+    Text,
+};
+use crate::queries;
+
+/// What came from a source.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    /// Its title.
+    pub title: String,
+    /// Its words; none when they are still to be read in its file.
+    pub text: Option<Text>,
+    /// Its file.
+    pub file: Option<FileBody>,
+    /// Whether only its beginning came.
+    pub cut: bool,
+    /// Where a new item lies.
+    pub folder: Option<FolderId>,
+}
+
+/// Keeps what came in an item, or in a new one. An archived one comes back.
+///
+/// # Errors
+/// When the store fails.
+pub fn keep_synced(
+    tx: &mut WriteTx<'_>,
+    id: Option<KnowledgeId>,
+    new: Synced,
+) -> Result<Item, StoreError> {
+    let (by, now) = (tx.by(), tx.now());
+    let old: Option<Item> = id.map(|id| tx.get(id)).transpose()?.flatten();
+    let before = match &old {
+        Some(old) => old.clone(),
+        None => Item {
+            id: tx.new_id(),
+            kind: ItemKind::Source,
+            title: String::new(),
+            icon: String::new(),
+            folder: new.folder,
+            scope: Scope::Library,
+            agents: Vec::new(),
+            full: None,
+            tags: Vec::new(),
+            file: None,
+            by,
+            edited_by: by,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+        },
+    };
+    let item = Item {
+        title: kernel::text::ellipsis(one_line(&new.title).trim(), MAX_TITLE),
+        file: new.file,
+        edited_by: by,
+        updated_at: now,
+        archived_at: None,
+        ..before
+    };
+    tx.put(&item)?;
+    let read: Reading = tx.get(item.id)?.unwrap_or_else(|| Reading::new(item.id, now));
+    tx.put(&match new.text {
+        Some(text) => Reading {
+            state: ReadingState::Done,
+            text,
+            pages: None,
+            cut: new.cut,
+            tries: 0,
+            at: now,
+            ..read
+        },
+        // The old words are found until the new ones are read.
+        None => Reading { state: ReadingState::Waiting, tries: 0, at: now, ..read },
+    })?;
+    match old {
+        None => tx.emit(ITEM.event(&item.id, RowAct::Created)),
+        Some(_) => {
+            let id = kernel::key::KeyBuf::of(&item.id).into_bytes();
+            let fields = vec!["text".to_owned()];
+            tx.emit(Event::Row { table: ITEM.table, id, act: RowAct::Changed, fields });
+        }
+    }
+    Ok(item)
+}
+
+/// Makes an item one of the workspace's own, which nothing keeps up to date any more: a page, or a file where it is one
+/// or has more words than a page may have.
+///
+/// # Errors
+/// When it is gone, or comes from no source.
+pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
+    let old = queries::item_by_id(tx, id)?;
+    if old.kind != ItemKind::Source {
+        return Err(KnowledgeError::Refused("it comes from no source".to_owned()));
+    }
+    let (by, now) = (tx.by(), tx.now());
+    let read: Reading = tx.get(id)?.unwrap_or_else(|| Reading::new(id, now));
+    let long = match &read.text {
+        Text::Blob(blob, bytes) if LARGEST < read.text.len() => Some(FileBody {
+            name: format!("{}.md", old.title.replace('/', "-")),
+            blob: *blob,
+            size: u64::from(*bytes),
+            media: "text/markdown".to_owned(),
+        }),
+        _ => None,
+    };
+    let file = old.file.clone().or(long);
+    let kind = if file.is_some() { ItemKind::File } else { ItemKind::Page };
+    let item = Item { kind, file, updated_at: now, edited_by: by, ..old.clone() };
+    tx.put(&item)?;
+    if kind == ItemKind::Page {
+        tx.put(&Body {
+            item: id,
+            text: read.text,
+            n: 1,
+            by,
+            cause: tx.cause(),
+            reason: reason("Kept from a source")?,
+            links: Vec::new(),
+            begun_at: now,
+            written_at: now,
+        })?;
+        tx.emit(BODY.event(&id, RowAct::Created));
+    }
+    tx.emit(ITEM.changed(&old, &item));
+    Ok(item)
+}
+
+/// Removes an item of a source.
+///
+/// # Errors
+/// When it is gone.
+pub fn drop_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
+    queries::item_by_id(tx, id)?;
+    tx.delete::<Item>(id)?;
+    tx.emit(ITEM.event(&id, RowAct::Deleted));
+    Ok(())
+}

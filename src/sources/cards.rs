@@ -1,0 +1,74 @@
+//! The cards: all that the rest of HQ knows of sources and their pages.
+
+use knowledge::model::KnowledgeId;
+use knowledge::origin::Origin;
+use noun::{Area, Field, Meaning, Noun, Type, text_of};
+use store::{Read, StoreError};
+
+use crate::model::{Entry, EntryState, Run, Source, Standing, Write};
+use crate::queries;
+
+/// All of them.
+pub static NOUNS: [&Noun; 2] = [&SOURCE, &ENTRY];
+
+/// The card of sources.
+pub static SOURCE: Noun = Noun {
+    area: Area::Work,
+    tables: |schema| schema.with::<Source>().with::<Standing>().with::<Run>().with::<Write>(),
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("provider", "connector"),
+        Field::text("reads", "what is read"),
+        Field::text("interval_hours", "hours between syncs"),
+        Field::new("paused", "paused", Type::YesNo),
+        Field::new("writable", "agents may write", Type::YesNo),
+        Field::text("folder", "folder").means(Meaning::One("folder")),
+        Field::text("by", "by").hidden(),
+    ],
+    path: |row| format!("knowledge/sources/{}", text_of(row, "id")),
+    undo: Some(kernel::Can::Admin),
+    ..Noun::of::<Source>("source", "source", "sources")
+};
+
+/// The card of pages of sources. What a sync has found stands in them; people meet the items.
+pub static ENTRY: Noun = Noun {
+    area: Area::Work,
+    fields: &[
+        Field::text("place", "place").called("title"),
+        Field::text("mark", "mark").hidden(),
+        Field::text("hash", "hash").hidden(),
+        Field::text("state", "state"),
+        Field::text("synced_at", "synced").hidden(),
+    ],
+    title: |row| text_of(row, "place").to_owned(),
+    path: |row| format!("knowledge/sources/{}", text_of(row, "source")),
+    undo: Some(kernel::Can::Admin),
+    ..Noun::of::<Entry>("source_item", "page of a source", "pages of sources")
+};
+
+/// Where the words of an item come from.
+///
+/// # Errors
+/// When the store fails.
+pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, StoreError> {
+    let Some((entry, source)) = queries::origin(read, item)? else { return Ok(None) };
+    let told = match &entry.state {
+        EntryState::Failed(why) => why.clone(),
+        EntryState::Missing(_) => "It was not there when it was last looked for.".to_owned(),
+        EntryState::Gone => "It is gone at its source.".to_owned(),
+        EntryState::Stale | EntryState::Synced => String::new(),
+    };
+    let standing = queries::standing(read, source.id, entry.synced_at)?;
+    let seen = standing.synced_at.filter(|_| entry.state == EntryState::Synced);
+    Ok(Some(Origin {
+        path: format!("knowledge/sources/{}", source.id),
+        is_link: entry.address.starts_with("https://") || entry.address.starts_with("http://"),
+        writable: source
+            .writable
+            .then(|| (source.name.clone(), entry.place, queries::hex(&entry.hash))),
+        source: source.name,
+        address: entry.address,
+        synced_at: Some(seen.map_or(entry.synced_at, |seen| seen.max(entry.synced_at))),
+        told,
+    }))
+}

@@ -1,0 +1,97 @@
+//! Why something about sources is as it was.
+
+use connect::Fault;
+use features::tasks::queries::error::TaskError;
+use kernel::{FieldError, Problem, ProblemKind};
+use knowledge::error::KnowledgeError;
+use store::StoreError;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// No such record.
+    #[error("there is no {what} \"{said}\"")]
+    NotFound {
+        /// The word for one.
+        what: &'static str,
+        /// What was asked for.
+        said: String,
+    },
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody else has written there.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something in the input is wrong.
+    #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
+    Invalid(Vec<FieldError>),
+    /// A rule of knowledge.
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SourceError {
+    /// One field is wrong.
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn no(what: &'static str, said: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    }
+}
+
+impl From<TaskError> for SourceError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for SourceError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Conflict(why) => Self::Conflict(why),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl Problem for SourceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "source_not_found",
+            Self::Refused(_) => "refused",
+            Self::Conflict(_) => "source_conflict",
+            Self::Invalid(_) => "invalid",
+            Self::Knowledge(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NotFound { .. } => ProblemKind::NotFound,
+            Self::Refused(_) | Self::Conflict(_) => ProblemKind::Conflict,
+            Self::Invalid(_) => ProblemKind::Invalid,
+            Self::Knowledge(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(fields) => fields.clone(),
+            Self::Knowledge(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}

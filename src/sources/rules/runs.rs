@@ -1,0 +1,241 @@
+//! Syncs: begun, ended well or ill, closed when the program ended in between.
+
+use std::time::Duration;
+
+use connect::Fault;
+use jiff::SignedDuration;
+use kernel::{About, Notice, NoticeKind};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
+
+use crate::model::{
+    Counts, RUNS_OPEN, Run, RunState, Source, SourceId, Standing, Status, Why, Write,
+};
+use crate::queries;
+
+/// The pauses after syncs that failed in a row.
+const PAUSES: [SignedDuration; 5] = [
+    SignedDuration::from_mins(5),
+    SignedDuration::from_mins(15),
+    SignedDuration::from_hours(1),
+    SignedDuration::from_hours(6),
+    SignedDuration::from_hours(24),
+];
+/// After so many failures in a row people are told.
+const TELLS: u32 = 3;
+/// The longest message.
+const MAX_MESSAGE: usize = 500;
+/// How long syncs are kept, and of each source how many.
+const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+const MOST: usize = 200;
+
+/// A sync that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The source as it stood.
+    pub source: Source,
+    /// The number of the sync.
+    pub n: u32,
+    /// How it stood with the source.
+    pub standing: Standing,
+    /// Whether nothing is known of how it stood: what a list says of its pages counts for nothing then.
+    pub fresh: bool,
+}
+
+/// Begins a sync; none when the source is gone or being synced.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin(tx: &mut WriteTx<'_>, id: SourceId) -> Result<Option<Begun>, StoreError> {
+    let Some(source) = tx.get::<Source>(id)? else { return Ok(None) };
+    let (now, old) = (tx.now(), queries::standing(tx, id, tx.now())?);
+    let fresh = old.runs == 0;
+    let last = queries::runs(tx, id, 1)?.pop();
+    let n = last.map_or(0, |run| run.n).max(old.runs) + 1;
+    let why = if old.asked { Why::Manual } else { Why::Schedule };
+    let standing = Standing { asked: false, runs: n, ..old };
+    tx.put(&standing)?;
+    tx.put(&Run {
+        source: id,
+        n,
+        state: RunState::Running,
+        why,
+        counts: Counts::default(),
+        message: String::new(),
+        began_at: now,
+        ended_at: None,
+    })?;
+    Ok(Some(Begun { source, n, standing, fresh }))
+}
+
+/// Notes how far a sync is.
+///
+/// # Errors
+/// When the store fails.
+pub fn progress(
+    tx: &mut WriteTx<'_>,
+    id: SourceId,
+    n: u32,
+    counts: Counts,
+) -> Result<(), StoreError> {
+    match tx.get::<Run>((id, n))? {
+        Some(run) => tx.put(&Run { counts, ..run }),
+        None => Ok(()),
+    }
+}
+
+/// The end of a sync.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// It went to its end.
+    Well {
+        /// Where the next one goes on.
+        cursor: String,
+        /// What people should know.
+        notes: Vec<String>,
+        /// How many items it would take away, and waits for a yes.
+        asks: u32,
+    },
+    /// It did not, with a random number for the pause.
+    Ill(Fault, u64),
+}
+
+/// Ends a sync.
+///
+/// # Errors
+/// When the store fails.
+pub fn end(
+    tx: &mut WriteTx<'_>,
+    begun: &Begun,
+    counts: Counts,
+    ended: &Ended,
+) -> Result<(), StoreError> {
+    let id = begun.source.id;
+    let Some(source) = tx.get::<Source>(id)? else { return Ok(()) };
+    let (now, old) = (tx.now(), queries::standing(tx, id, tx.now())?);
+    let new = match ended {
+        Ended::Well { cursor, notes, asks } => Standing {
+            status: Status::Active,
+            next_at: now + SignedDuration::from_hours(i64::from(source.interval_hours)),
+            cursor: cursor.clone(),
+            failures: 0,
+            message: kernel::text::ellipsis(&notes.join(" "), MAX_MESSAGE),
+            asks: *asks,
+            allowed: false,
+            synced_at: Some(now),
+            ..old
+        },
+        Ended::Ill(fault, random) => failed(old, now, fault, *random),
+    };
+    let state = match ended {
+        Ended::Well { .. } => RunState::Done,
+        Ended::Ill(..) => RunState::Failed,
+    };
+    if let Some(run) = tx.get::<Run>((id, begun.n))? {
+        let message = new.message.clone();
+        tx.put(&Run { state, counts, message, ended_at: Some(now), ..run })?;
+    }
+    if let Some(title) = told(&source, &begun.standing, &new) {
+        let about = About::Workspace;
+        let notice = Notice::new(NoticeKind::SourceFailed, about, title).body(&new.message);
+        tx.emit(notice.admins().event());
+    }
+    tx.put(&new)?;
+    prune(tx, id)
+}
+
+/// How it stands with a source whose sync failed.
+fn failed(old: Standing, now: jiff::Timestamp, fault: &Fault, random: u64) -> Standing {
+    let message = kernel::text::ellipsis(&fault.to_string(), MAX_MESSAGE);
+    let failures = old.failures.saturating_add(1);
+    if matches!(fault, Fault::Denied(_)) {
+        return Standing { status: Status::Expired, failures, message, ..old };
+    }
+    let asked = match fault {
+        Fault::Busy { after, .. } => *after,
+        _ => None,
+    };
+    let next_at = now + pause(failures, random).max(signed(asked));
+    Standing { status: Status::Error, next_at, failures, message, ..old }
+}
+
+fn signed(pause: Option<Duration>) -> SignedDuration {
+    let longest = PAUSES[PAUSES.len() - 1];
+    let pause = pause.and_then(|pause| SignedDuration::try_from(pause).ok());
+    pause.unwrap_or_default().min(longest)
+}
+
+/// The pause after so many failures, up to a fifth shorter or longer.
+fn pause(failures: u32, random: u64) -> SignedDuration {
+    let at = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+    let full = PAUSES[at.min(PAUSES.len() - 1)];
+    let share = (random >> 11) as f64 / (1u64 << 53) as f64;
+    full.mul_f64(0.8 + 0.4 * share)
+}
+
+/// What people are told of a sync, if anything.
+fn told(source: &Source, old: &Standing, new: &Standing) -> Option<String> {
+    let name = &source.name;
+    match (old.status, new.status) {
+        (Status::Active | Status::Error, Status::Expired) => {
+            Some(format!("{name} does not let HQ read it any more"))
+        }
+        (_, Status::Error) if new.failures == TELLS => {
+            Some(format!("{name} could not be synced {TELLS} times in a row"))
+        }
+        (_, Status::Active) if old.asks == 0 && 0 < new.asks => {
+            Some(format!("{name} would take {} items away and waits for your yes", new.asks))
+        }
+        _ => None,
+    }
+}
+
+/// Closes syncs that the program left in the middle. They begin anew.
+///
+/// # Errors
+/// When the store fails.
+pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    let now = tx.now();
+    for run in tx.scan::<Run>(RUNS_OPEN, &Range::all())? {
+        let message = "HQ ended while this went on.".to_owned();
+        let old = queries::standing(tx, run.source, now)?;
+        let next_at = old.next_at.min(now);
+        tx.put(&Standing { next_at, ..old })?;
+        tx.put(&Run { state: RunState::Failed, message, ended_at: Some(now), ..run })?;
+    }
+    Ok(())
+}
+
+/// Drops syncs and notes of writes that are old or too many.
+///
+/// # Errors
+/// When the store fails.
+pub fn prune(tx: &mut WriteTx<'_>, id: SourceId) -> Result<(), StoreError> {
+    let oldest = tx.now() - KEPT;
+    let runs = queries::runs(tx, id, MOST * 2)?;
+    for (at, run) in runs.iter().enumerate() {
+        if MOST <= at || run.began_at < oldest {
+            tx.delete::<Run>((id, run.n))?;
+        }
+    }
+    let writes = queries::writes(tx, id, MOST * 4)?;
+    for write in writes.iter().filter(|write| write.at < oldest) {
+        tx.delete::<Write>((id, write.id))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::pause;
+
+    #[test]
+    fn pauses_grow_to_a_day_and_none_is_as_long_as_the_other() {
+        let mins = |failures, random| pause(failures, random).as_mins();
+        assert_eq!((mins(1, 0), mins(1, u64::MAX)), (4, 6));
+        assert_eq!((mins(2, 0), mins(3, 0), mins(4, 0)), (12, 48, 288));
+        assert_eq!(pause(5, 1 << 63), SignedDuration::from_hours(24));
+        assert_eq!(pause(900, 1 << 63), SignedDuration::from_hours(24));
+    }
+}

@@ -1,0 +1,200 @@
+//! Sources: added, changed, removed with or without what they brought.
+
+use connect::{Manifest, Reads};
+use kernel::text::one_line;
+use kernel::{FieldError, RowAct};
+use knowledge::model::{FolderId, Item, KnowledgeId};
+use knowledge::queries::folder_by_id;
+use knowledge::rules as items;
+use store::{ReadExt as _, WriteTx};
+
+use crate::cards::SOURCE;
+use crate::error::SourceError;
+use crate::model::{Entry, EntryState, Source, SourceId, Standing, Status};
+use crate::queries;
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 120;
+/// The longest pause between two syncs, in hours.
+const MAX_HOURS: u32 = 24 * 30;
+/// The most sources of a workspace.
+const MOST: usize = 200;
+
+/// A source to be added.
+#[derive(Clone, Debug)]
+pub struct NewSource {
+    /// What it is called.
+    pub name: String,
+    /// Its connector.
+    pub manifest: Manifest,
+    /// What is read.
+    pub reads: Reads,
+    /// The rest.
+    pub patch: Patch,
+}
+
+/// What is to change in a source; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// What it is called.
+    pub name: Option<String>,
+    /// What is read, with the connector that asks for it. What tells one source from another stays.
+    pub reads: Option<(Manifest, Reads)>,
+    /// How many hours lie between two syncs.
+    pub interval_hours: Option<u32>,
+    /// Whether it rests.
+    pub paused: Option<bool>,
+    /// Whether agents may write to it.
+    pub writable: Option<bool>,
+    /// Where its new items lie.
+    pub folder: Option<Option<FolderId>>,
+}
+
+/// Adds a source; its first sync is due at once.
+///
+/// # Errors
+/// When the input is wrong, or there are too many.
+pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceError> {
+    if MOST <= queries::sources(tx)?.len() {
+        return Err(SourceError::Refused(format!("there are {MOST} sources here already")));
+    }
+    let (now, by, manifest) = (tx.now(), tx.by(), &new.manifest);
+    let bare = Source {
+        id: tx.new_id(),
+        name: String::new(),
+        provider: manifest.id.clone(),
+        reads: Reads::new(),
+        interval_hours: manifest.default_interval_hours,
+        paused: false,
+        writable: false,
+        folder: None,
+        by,
+        created_at: now,
+        updated_at: now,
+    };
+    let reads = Some((new.manifest.clone(), new.reads));
+    let made = checked(tx, &bare, Patch { name: Some(new.name), reads, ..new.patch })?;
+    tx.put(&made)?;
+    tx.put(&Standing::new(made.id, now))?;
+    tx.emit(SOURCE.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
+/// Changes a source.
+///
+/// # Errors
+/// When it is gone, or the input is wrong.
+pub fn change(tx: &mut WriteTx<'_>, id: SourceId, patch: Patch) -> Result<Source, SourceError> {
+    let old = queries::source_by_id(tx, id)?;
+    let new = checked(tx, &old, patch)?;
+    if new == old {
+        return Ok(old);
+    }
+    let new = Source { updated_at: tx.now(), ..new };
+    tx.put(&new)?;
+    tx.emit(SOURCE.changed(&old, &new));
+    Ok(new)
+}
+
+fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, SourceError> {
+    let mut wrong = Vec::new();
+    let mut new = old.clone();
+    if let Some(name) = patch.name {
+        new.name = one_line(&name).trim().to_owned();
+        if new.name.is_empty() || MAX_NAME < new.name.chars().count() {
+            let words = format!("A source has a name of at most {MAX_NAME} characters.");
+            wrong.push(FieldError::new("name", words));
+        }
+    }
+    if let Some((manifest, reads)) = patch.reads {
+        new.reads = manifest.settle(&reads);
+        wrong.extend(manifest.wrong(&new.reads).map(|(key, told)| FieldError::new(&key, told)));
+        let fixed = manifest.reads.iter().filter(|field| field.required && !old.reads.is_empty());
+        let moved = fixed.filter(|field| old.reads.get(&field.key) != new.reads.get(&field.key));
+        wrong.extend(moved.map(|field| {
+            let words = "This stays as it is; add another source for something else.";
+            FieldError::new(&field.key, words)
+        }));
+    }
+    if let Some(hours) = patch.interval_hours {
+        new.interval_hours = hours;
+        if !(1..=MAX_HOURS).contains(&hours) {
+            let words = format!("Between 1 and {MAX_HOURS} hours, please.");
+            wrong.push(FieldError::new("interval_hours", words));
+        }
+    }
+    if let Some(folder) = patch.folder {
+        new.folder = folder;
+        if let Some(folder) = folder {
+            folder_by_id(tx, folder)?;
+        }
+    }
+    new.paused = patch.paused.unwrap_or(old.paused);
+    new.writable = patch.writable.unwrap_or(old.writable);
+    if wrong.is_empty() { Ok(new) } else { Err(SourceError::Invalid(wrong)) }
+}
+
+/// Lets a source be synced at once, also one that rests or was not let in any more; with an item, this one is fetched
+/// whatever a list says of it.
+///
+/// # Errors
+/// When it is gone, or the item is none of it.
+pub fn sync_now(
+    tx: &mut WriteTx<'_>,
+    id: SourceId,
+    item: Option<KnowledgeId>,
+) -> Result<Source, SourceError> {
+    let source = queries::source_by_id(tx, id)?;
+    if let Some(item) = item {
+        let found = queries::origin(tx, item)?.filter(|(entry, _)| entry.source == id);
+        let (entry, _) = found.ok_or_else(|| SourceError::no("item", &item.to_string()))?;
+        tx.put(&Entry { state: EntryState::Stale, ..entry })?;
+    }
+    let old = queries::standing(tx, id, tx.now())?;
+    let status = if old.status == Status::Expired { Status::Active } else { old.status };
+    tx.put(&Standing { asked: true, status, ..old })?;
+    Ok(source)
+}
+
+kernel::words! {
+    /// What becomes of the items of a source that is removed.
+    Leaves {
+        /// They become pages and files of the workspace.
+        Keep = "keep", "Keep them as pages";
+        /// The same, out of the way.
+        Archive = "archive", "Archive them";
+        /// They go.
+        Delete = "delete", "Delete them";
+    }
+}
+
+/// Removes a source. An undo brings it back.
+///
+/// # Errors
+/// When it is gone.
+pub fn remove(
+    tx: &mut WriteTx<'_>,
+    id: SourceId,
+    leaves: Leaves,
+) -> Result<(Source, usize), SourceError> {
+    let source = queries::source_by_id(tx, id)?;
+    let entries = queries::entries(tx, id)?;
+    let count = entries.len();
+    tx.delete::<Source>(id)?;
+    for entry in entries {
+        let Some(item) = tx.get::<Item>(entry.item)? else { continue };
+        match leaves {
+            Leaves::Delete => items::drop_synced(tx, item.id)?,
+            Leaves::Keep => drop(items::own_synced(tx, item.id)?),
+            Leaves::Archive => {
+                items::own_synced(tx, item.id)?;
+                let patch = items::Patch { archived: Some(true), ..items::Patch::default() };
+                if item.archived_at.is_none() {
+                    items::change(tx, item.id, patch)?;
+                }
+            }
+        }
+    }
+    tx.emit(SOURCE.event(&id, RowAct::Deleted));
+    Ok((source, count))
+}

@@ -1,0 +1,69 @@
+//! What agents write to sources: noted before it goes out, settled behind it.
+
+use connect::Hash;
+use jiff::SignedDuration;
+use store::{ReadExt as _, StoreError, WriteTx};
+
+use crate::error::SourceError;
+use crate::model::{SourceId, Status, Write, WriteId, WriteState};
+use crate::queries;
+
+/// So often an agent may write to a source in an hour.
+const PER_HOUR: usize = 30;
+
+/// Notes that something is about to be written.
+///
+/// # Errors
+/// When the source is only read, does not let HQ in, or was written to too often.
+pub fn begin_write(
+    tx: &mut WriteTx<'_>,
+    source: SourceId,
+    place: &str,
+    (base, hash): (Option<Hash>, Hash),
+) -> Result<Write, SourceError> {
+    let found = queries::source_by_id(tx, source)?;
+    if !found.writable {
+        return Err(SourceError::Refused(format!(
+            "{} is only read; a person can let agents write to it",
+            found.name
+        )));
+    }
+    if queries::standing(tx, source, tx.now())?.status == Status::Expired {
+        return Err(SourceError::Refused(format!("{} does not let HQ in now", found.name)));
+    }
+    let (by, now) = (tx.by(), tx.now());
+    let hour = now - SignedDuration::from_hours(1);
+    let of_hour = queries::writes(tx, source, PER_HOUR * 20)?;
+    let own = of_hour.iter().filter(|one| hour < one.at && one.by.agent() == by.agent());
+    if PER_HOUR <= own.count() {
+        return Err(SourceError::Refused(format!(
+            "you have written to {} {PER_HOUR} times within an hour; go on later",
+            found.name
+        )));
+    }
+    let write = Write {
+        source,
+        id: tx.new_id::<WriteId>(),
+        place: kernel::text::ellipsis(place, 500),
+        by,
+        cause: tx.cause(),
+        base,
+        hash,
+        state: WriteState::Sent,
+        at: now,
+    };
+    tx.put(&write)?;
+    Ok(write)
+}
+
+/// Notes what became of it.
+///
+/// # Errors
+/// When the store fails.
+pub fn end_write(tx: &mut WriteTx<'_>, write: Write, state: WriteState) -> Result<(), StoreError> {
+    // The source may have gone meanwhile.
+    match tx.get::<Write>((write.source, write.id))? {
+        Some(_) => tx.put(&Write { state, ..write }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! Writing to a source: only where nobody else has written since. What was written is fetched again, so that the next
+//! sync finds nothing new in it.
+
+use app::{Who, Ws};
+use connect::{Fault, Fetched, Hash, Page};
+use store::{Range, ReadExt as _, StoreError};
+
+use super::BY;
+use super::one::keep;
+use crate::error::SourceError;
+use crate::model::{Source, Write, WriteState};
+use crate::queries;
+use crate::reach;
+use crate::rules;
+
+/// Something to be written.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The source: its id or name.
+    pub source: String,
+    /// Where in it.
+    pub place: String,
+    /// The text.
+    pub text: String,
+    /// The hash of what lies there; none for nothing.
+    pub base: Option<Hash>,
+}
+
+/// Writes a text to a source. Returns the hash of what lies there now.
+///
+/// # Errors
+/// [`SourceError::Conflict`] when something else lies there; when the source is only read.
+pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash, SourceError> {
+    let source = ws.read(|snap| queries::source(snap, &said.source))?;
+    let reached = reach::open(&ws.app, &source.provider, &source.reads)?;
+    let (id, place) = (source.id, said.place.trim().to_owned());
+    let known = (said.base, connect::hash(said.text.as_bytes()));
+    let noted = {
+        let place = place.clone();
+        ws.write(who, move |tx| rules::begin_write(tx, id, &place, known)).await?
+    };
+    // One after the other: what lies there is looked at before it is replaced.
+    let _turn = ws.paths.hold(&ws.folder.join("sources").join(id.to_string())).await;
+    match reached.connector.write(&place, &said.text, said.base).await {
+        Ok(page) => done(ws, who, noted, *page).await,
+        Err(fault) => {
+            let state = match &fault {
+                Fault::Conflict(why) => WriteState::Conflict(why.clone()),
+                other => WriteState::Failed(other.to_string()),
+            };
+            let moved = matches!(state, WriteState::Conflict(_));
+            ws.write(who, move |tx| {
+                rules::end_write(tx, noted, state)?;
+                // Whoever reads it next reads what lies there now.
+                if moved {
+                    rules::sync_now(tx, id, None).map(drop)
+                } else {
+                    Ok::<_, SourceError>(())
+                }
+            })
+            .await?;
+            Err(fault.into())
+        }
+    }
+}
+
+async fn done(
+    ws: &Ws,
+    who: &(impl Who + Sync),
+    noted: Write,
+    page: Page,
+) -> Result<Hash, SourceError> {
+    let (hash, source) = (page.hash, noted.source);
+    let arrived = keep(ws, page).await?;
+    ws.write(who, move |tx| {
+        rules::apply(tx, source, vec![arrived])?;
+        rules::end_write(tx, noted, WriteState::Done)?;
+        Ok::<_, SourceError>(())
+    })
+    .await?;
+    Ok(hash)
+}
+
+/// Finds out what became of what was on its way when the program ended.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn settle(ws: &Ws) -> Result<(), StoreError> {
+    let mut left: Vec<Write> = ws.read(|snap| snap.list(&Range::all()))?;
+    left.retain(|write| write.state == WriteState::Sent);
+    for noted in left {
+        let source: Option<Source> = ws.read(|snap| snap.get::<Source>(noted.source))?;
+        let Some(source) = source else { continue };
+        let found = match reach::open(&ws.app, &source.provider, &source.reads) {
+            Ok(reached) => reached.connector.fetch(&noted.place).await,
+            Err(fault) => Err(fault),
+        };
+        let settled = match found {
+            Ok(Fetched::Page(page)) if page.hash == noted.hash => {
+                done(ws, &BY, noted.clone(), *page).await.map(drop)
+            }
+            _ => {
+                let why = "HQ ended before it was written.".to_owned();
+                let state = WriteState::Failed(why);
+                ws.write(&BY, move |tx| rules::end_write(tx, noted, state)).await?;
+                Ok(())
+            }
+        };
+        if let Err(error) = settled {
+            tracing::warn!(%error, source.id = %source.id, "a write to a source is not settled");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! An HQ with a folder that it may read, a site that answers as a test tells it to, and waiting for syncs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use loopback::{Step, answer, serving};
+use net::client::ClientParts;
+use net::guard::{Exceptions, Lookup, Resolver};
+use serde_json::{Value, json};
+use support::hq::{Person, Setup, TestHq};
+
+pub const HERE: &str = "/w/marlow-cargo";
+
+/// An HQ whose sources may read below this folder.
+pub fn reading(folder: &Path) -> Setup {
+    let folder = folder.to_owned();
+    Setup::default()
+        .config(move |config| config.source_folders = vec![folder.clone()])
+        .http(outside())
+}
+
+/// One host is opened and has the loopback address, like all others.
+struct OneSite;
+
+impl Exceptions for OneSite {
+    fn host(&self, host: &str, _port: u16) -> bool {
+        host == "site.test"
+    }
+    fn address(&self, host: &str, _address: IpAddr) -> bool {
+        host == "site.test"
+    }
+}
+
+impl Resolver for OneSite {
+    fn lookup(&self, _host: &str) -> Lookup {
+        Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) })
+    }
+}
+
+pub fn outside() -> ClientParts {
+    ClientParts {
+        resolver: Arc::new(OneSite),
+        exceptions: Arc::new(OneSite),
+        ..ClientParts::default()
+    }
+}
+
+pub fn id(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
+}
+
+pub async fn added(api: &Person, body: Value) -> Value {
+    let made = api.post("/api/v1/sources", &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+/// A source of a folder, once its first sync is over.
+pub async fn folder(api: &Person, path: &Path) -> String {
+    let reads = json!({ "path": path });
+    let made =
+        added(api, json!({ "connector": "folder", "name": "Handbook", "reads": reads })).await;
+    synced(api, &id(&made), 1).await;
+    id(&made)
+}
+
+/// A source, once the sync of this number is over.
+pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
+    for _ in 0..1_000 {
+        let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
+        let last = &now["syncs"][0];
+        if n <= last["n"].as_u64().unwrap_or(0) && last["state"] != "running" {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no sync {n} of {source}");
+}
+
+/// Syncs a source now, and waits for its end.
+pub async fn again(api: &Person, source: &str) -> Value {
+    let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
+    let n = now["syncs"][0]["n"].as_u64().unwrap_or(0);
+    let asked = api.post(&format!("/api/v1/sources/{source}/sync"), &json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    synced(api, source, n + 1).await
+}
+
+pub async fn titles(api: &Person, query: &str) -> Vec<String> {
+    let found = api.get(&format!("/api/v1/knowledge?{query}")).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    let items = found.json()["items"].as_array().expect("items").clone();
+    items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect()
+}
+
+/// Places and states of the items of a source.
+pub async fn states(api: &Person, source: &str) -> Vec<(String, String)> {
+    let all = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
+    let word = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let items = all["items"].as_array().expect("items");
+    items.iter().map(|one| (word(one, "place"), word(one, "state"))).collect()
+}
+
+/// How many items of a source have this state.
+pub async fn with_state(api: &Person, source: &str, state: &str) -> usize {
+    states(api, source).await.iter().filter(|(_, one)| one == state).count()
+}
+
+pub async fn advance(hq: &TestHq, hours: u64) {
+    hq.advance(Duration::from_secs(hours * 3600)).await;
+}
+
+/// Words that a page of this number alone has, of the first ten.
+pub fn words(n: usize) -> String {
+    const WORDS: [&str; 10] = [
+        "zebra", "walnut", "harbour", "saffron", "glacier", "piano", "meadow", "copper", "lantern",
+        "orchid",
+    ];
+    format!("About the {}.", WORDS.get(n).unwrap_or(&"rest"))
+}
+
+/// A site: answers by path, and what it was asked.
+#[derive(Default)]
+pub struct Site {
+    answers: Mutex<HashMap<String, (String, String, String)>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Site {
+    pub fn put(&self, path: &str, status: &str, headers: &str, body: &str) {
+        let kept = (status.to_owned(), headers.to_owned(), body.to_owned());
+        self.answers.lock().expect("whole").insert(path.to_owned(), kept);
+    }
+
+    pub fn page(&self, path: &str, words: &str) {
+        let title = path.trim_matches('/');
+        let body = format!("<title>{title}</title><main><p>{words}</p></main>");
+        self.put(path, "200 OK", "content-type: text/html\r\n", &body);
+    }
+
+    pub fn drop(&self, path: &str) {
+        self.answers.lock().expect("whole").remove(path);
+    }
+
+    /// A sitemap with these pages, each of a day.
+    pub fn lists(&self, base: &str, pages: &[(usize, u32)]) {
+        let one = |(page, day): &(usize, u32)| {
+            format!("<url><loc>{base}/p{page}</loc><lastmod>2026-01-{day:02}</lastmod></url>")
+        };
+        let all: String = pages.iter().map(one).collect();
+        self.put("/sitemap.xml", "200 OK", "", &format!("<urlset>{all}</urlset>"));
+    }
+
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().expect("whole"))
+    }
+
+    fn answer(&self, request: &str) -> Vec<Step> {
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        self.asked.lock().expect("whole").push(path.clone());
+        match self.answers.lock().expect("whole").get(&path) {
+            Some((status, _, _)) if status == "stall" => vec![Step::Stall],
+            Some((status, headers, body)) => answer(status, headers, body),
+            None => answer("404 Not Found", "", ""),
+        }
+    }
+
+    /// Does something while the site is there; told its address.
+    pub async fn serve<T>(&self, client: impl AsyncFnOnce(String) -> T) -> T {
+        let told = |address: SocketAddr| format!("http://site.test:{}", address.port());
+        serving(|request| self.answer(request), async |address| client(told(address)).await).await
+    }
+}

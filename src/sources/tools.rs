@@ -1,0 +1,119 @@
+//! What agents do with sources: see which there are, and write to those that people have opened for it. What they read
+//! of them they read as knowledge.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use kernel::{Can, Cause};
+use store::Read;
+use tool::{ActTool, Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
+
+use crate::error::SourceError;
+use crate::queries;
+use crate::sync::{self, Said};
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().read(List).act(Write)
+}
+
+/// Lists sources.
+struct List;
+
+/// Arguments of `source_list`.
+#[derive(Deserialize, JsonSchema)]
+struct ListArgs {}
+
+impl ReadTool for List {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "source_list",
+        group: Group::Knowledge,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Folders and sites that are kept up to date as knowledge, and which of them you may write to.",
+    };
+
+    async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let all = cx.ws.look(|ws| ws.read(|snap| listed(snap))).await?;
+        match all.is_empty() {
+            true => Ok(ToolOutput::text("There are no sources.")),
+            false => Ok(ToolOutput::of(&all)),
+        }
+    }
+}
+
+fn listed(read: &dyn Read) -> Result<Vec<Value>, SourceError> {
+    let one = |source: crate::model::Source| {
+        let standing = queries::standing(read, source.id, source.created_at)?;
+        Ok(json!({
+            "id": source.id.to_string(),
+            "name": source.name,
+            "connector": source.provider,
+            "reads": source.reads,
+            "items": queries::count(read, source.id)?,
+            "status": if source.paused { "paused" } else { standing.status.word() },
+            "writable": source.writable,
+            "synced_at": standing.synced_at.map(|at| at.to_string()),
+        }))
+    };
+    queries::sources(read)?.into_iter().map(one).collect()
+}
+
+/// Writes to a source.
+struct Write;
+
+/// Arguments of `source_write`.
+#[derive(Deserialize, JsonSchema)]
+struct WriteArgs {
+    /// its id or name
+    source: String,
+    /// such as notes/today.md
+    path: String,
+    /// all of the file
+    text: String,
+    /// the hash that knowledge_read says, to change a file; without it the file must be new
+    base: Option<String>,
+}
+
+impl ActTool for Write {
+    type Args = WriteArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "source_write",
+        group: Group::Knowledge,
+        needs: Can::Write,
+        effect: Effect::External,
+        about: "Write a text file into a folder that is kept up to date as knowledge, where source_list says writable. \
+                What somebody else has changed since you read it is not written over.",
+    };
+
+    async fn act(&self, cx: &ToolCx, args: WriteArgs) -> Result<ToolOutput, ToolError> {
+        let base = args.base.filter(|base| !base.trim().is_empty());
+        let base = match base.as_deref().map(queries::unhex) {
+            Some(None) => {
+                let words = "base is the hash of 64 signs that knowledge_read says of the item";
+                return Err(SourceError::field("base", words).into());
+            }
+            known => known.flatten(),
+        };
+        let (source, place) = (args.source.clone(), args.path.clone());
+        let said = Said { source: args.source, place: args.path, text: args.text, base };
+        let who =
+            (kernel::Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+        match sync::write(&cx.ws, &who, said).await {
+            Ok(hash) => {
+                let hash = queries::hex(&hash);
+                Ok(ToolOutput::text(format!("Wrote {place} in {source}; its base is now {hash}.")))
+            }
+            Err(SourceError::Conflict(why)) => Err(SourceError::Conflict(format!(
+                "{} Nothing was written. It is being synced: read the item again in a moment, and make your change on what \
+                 stands there now",
+                why.trim_end()
+            ))
+            .into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
