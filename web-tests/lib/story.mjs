@@ -64,7 +64,7 @@ export async function createAgent(page, name, template = 'Assistant') {
 
 /** A field of a form that may be folded away; the form is unfolded then. */
 export async function unfolded(page, title, label) {
-  const field = page.getByRole('main').getByLabel(label);
+  const field = page.getByRole('main').getByLabel(label, { exact: true });
   if (!(await field.isVisible())) await page.getByText(title, { exact: true }).click();
   return field;
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { invite, join, PATIENCE, tabTo } from '../lib/story.mjs';
+import { invite, join, PATIENCE, tabTo, unfolded } from '../lib/story.mjs';
 
 const LENA = { name: 'Lena Brandt', email: 'lena@marlow.example', password: 'a tandem leans on the lighthouse' };
 
@@ -58,7 +58,7 @@ export function tell(given) {
     const { place } = given;
     const { context, page } = await opened();
     await page.goto(`${place}/settings/labels`);
-    await page.getByLabel('Name', { exact: true }).fill('sadle');
+    await (await unfolded(page, 'New label', 'Name')).fill('sadle');
     await page.getByLabel('Description').fill('All to sit on');
     await page.getByRole('button', { name: 'Create label' }).click();
     const rows = page.locator('#all-labels li');
@@ -66,7 +66,7 @@ export function tell(given) {
     await page.reload();
 
     await pressOn(page, page.getByRole('link', { name: 'Edit sadle' }));
-    await page.getByRole('heading', { level: 2, name: 'Change sadle' }).waitFor();
+    await page.locator('#form[open] > summary', { hasText: 'Edit sadle' }).waitFor();
     await tabTo(page, page.getByLabel('Name', { exact: true }), 200);
     await page.keyboard.press('ControlOrMeta+a');
     await page.keyboard.type('saddle');

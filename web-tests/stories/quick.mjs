@@ -576,7 +576,7 @@ export function tell(given) {
     await page.locator('.side a[data-ahead]').waitFor();
     await link.click();
     await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor({ state: 'attached' });
-    for (const [verb, says] of [['pause', 'Ada is paused'], ['resume', 'Ada takes work again']]) {
+    for (const [verb, says] of [['pause', 'Ada is paused'], ['resume', 'Ada is resumed']]) {
       await page.keyboard.press('Control+k');
       await page.keyboard.type(`>${verb} ada`);
       await page.getByRole('option', { name: new RegExp(`^${verb} ada`, 'i') }).waitFor();

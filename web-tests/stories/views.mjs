@@ -135,7 +135,7 @@ export function tell(given) {
         await hand.press(page, page.getByRole('link', { name: title, exact: true }));
         await page.getByRole('heading', { level: 1, name: title }).waitFor();
         await hand.press(page, button('Pause'));
-        await page.getByText('Nothing is made until it is resumed.').first().waitFor();
+        await page.getByText('No tasks are created until it is resumed.').first().waitFor();
         await hand.press(page, button('Resume'));
         await page.getByText(/^Resumed\. Next: /).first().waitFor();
         await hand.type(page, page.getByLabel('Title', { exact: true }), later);

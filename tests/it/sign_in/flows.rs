@@ -226,7 +226,7 @@ async fn what_is_declined_too_late_or_called_off_is_told_and_begun_anew() {
     };
     for (answer, state, words) in [
         (json!({ "error": "access_denied" }), LoginState::Denied, "It was declined"),
-        (json!({ "error": "expired_token" }), LoginState::Expired, "not done in time"),
+        (json!({ "error": "expired_token" }), LoginState::Expired, "It took too long"),
         (json!({ "error": "device_flow_disabled" }), LoginState::Failed, "refused it"),
     ] {
         scene.maker.polls(&[(200, answer)]);
