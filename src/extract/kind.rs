@@ -52,6 +52,15 @@ const PICTURES: &[&[u8]] =
 const PAGES: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
 
 impl Kind {
+    /// Whether it is a document in whose words somebody can look, but for text itself.
+    #[must_use]
+    pub fn is_document(self) -> bool {
+        matches!(
+            self,
+            Self::Pdf | Self::Docx | Self::Pptx | Self::Xlsx | Self::Odt | Self::Odp | Self::Epub
+        )
+    }
+
     /// What the bytes are; the name decides only which kind of text a text is.
     pub fn of(bytes: &[u8], name: &str) -> Self {
         if is_zip(bytes) {

@@ -11,6 +11,7 @@ mod markdown;
 mod office;
 mod pdf;
 mod refused;
+mod apart;
 mod serve;
 mod sheets;
 mod text;
@@ -19,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+pub use apart::{ARGUMENT, Apart, apart, install, main_child};
 pub use kind::Kind;
 pub use refused::Refused;
 pub use serve::{Answer, Request, serve};

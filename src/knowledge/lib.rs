@@ -6,6 +6,7 @@ extern crate self as knowledge;
 
 pub mod api;
 pub mod cards;
+pub mod cited;
 pub mod context;
 pub mod error;
 pub mod find;

@@ -28,7 +28,7 @@ pub fn said(
     task: &Task,
 ) -> Result<Vec<Said>, StoreError> {
     let wanted = essence(&format!("{} {}", task.title, task.description));
-    let mut all = Vec::new();
+    let (mut all, mut items) = (Vec::new(), 0);
     for link in links::of_task(read, task.id)? {
         let Target::Row(table, key) = &link.target else { continue };
         if *table != ITEMS.number {
@@ -39,18 +39,17 @@ pub fn said(
         let sees = |item: &Item| item.is_for(agent) && item.archived_at.is_none();
         let Some(item) = item.filter(sees) else { continue };
         let cut = Cut::of(ws, read, id).map_err(|error| StoreError::Failed(error.to_string()))?;
-        let best = best(&cut, wanted.as_ref());
-        let quotes = best.into_iter().filter_map(|n| cut.quote(n, None));
-        all.push(quotes.map(|quote| Said {
-            title: item.title.clone(),
-            cite: cite(id, quote.n),
-            text: quote.text,
-        }));
-        if all.len() == ITEMS_READ {
+        for n in best(&cut, wanted.as_ref()) {
+            let Some(quote) = cut.quote(n, None) else { continue };
+            let (title, cite) = (item.title.clone(), cite(id, n));
+            all.push(Said { title, cite, text: quote.text });
+        }
+        items += 1;
+        if items == ITEMS_READ {
             break;
         }
     }
-    Ok(all.into_iter().flatten().collect())
+    Ok(all)
 }
 
 /// The passages with most of what is wanted, in their order; the first where none has any.

@@ -4,14 +4,18 @@
 use std::ops::Range as Bytes;
 
 use app::Ws;
+use kernel::RunId;
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _, StoreError};
 
+use crate::cited::Seen;
 use crate::model::{BODIES_BY_LINK, Body, Item, KnowledgeId};
 use crate::queries;
 
 /// What stands in front of the id in a cite.
 pub const CITE: &str = "know:";
+/// What stands behind a cite of what its writer never read.
+const UNREAD: &str = " *(cited without having read it)*";
 /// The most links of a text that are kept.
 const MOST: usize = 500;
 
@@ -136,17 +140,20 @@ pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
     Ok(items)
 }
 
-/// A text in which each link is one of Markdown. `before` are the links that its record has kept; `url` gives the
-/// address of an item's page.
+/// A text in which each link is one of Markdown. `before` are the links that its record has kept; a cite of what the
+/// run that wrote it has never read says so; `url` gives the address of an item's page.
 ///
 /// # Errors
 /// When the store fails.
 pub fn linked(
     read: &dyn Read,
     text: &str,
-    before: &[(String, KnowledgeId)],
+    (before, by): (&[(String, KnowledgeId)], Option<RunId>),
     url: impl Fn(KnowledgeId) -> String,
 ) -> Result<String, StoreError> {
+    // Only a text that cites something has to know what its run has read.
+    let cites = text.contains("[[know:");
+    let seen = by.filter(|_| cites).map(|run| Seen::of(read, run)).transpose()?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for link in of(text) {
@@ -178,6 +185,10 @@ pub fn linked(
             (label, _) => label.to_owned(),
         };
         out.push_str(&format!("[{}]({}{anchor})", escaped(&words), url(item.id)));
+        let n = link.section.parse().unwrap_or_default();
+        if is_cite && seen.as_ref().is_some_and(|seen| !seen.has(&item, n)) {
+            out.push_str(UNREAD);
+        }
     }
     out.push_str(&text[at..]);
     Ok(out)
@@ -187,8 +198,13 @@ pub fn linked(
 ///
 /// # Errors
 /// When the store fails.
-pub fn in_text(read: &dyn Read, ws: &Ws, text: &str) -> Result<String, StoreError> {
-    linked(read, text, &[], |id| ws.url(&format!("knowledge/{id}")))
+pub fn in_text(
+    read: &dyn Read,
+    ws: &Ws,
+    text: &str,
+    by: Option<RunId>,
+) -> Result<String, StoreError> {
+    linked(read, text, (&[], by), |id| ws.url(&format!("knowledge/{id}")))
 }
 
 /// The anchor of a heading, in whatever script.

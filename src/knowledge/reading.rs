@@ -108,7 +108,7 @@ pub fn of_file(ws: &Ws, file: &FileBody) -> Result<Extracted, KnowledgeError> {
         return Err(refused(&Refused::TooLarge));
     }
     let bytes = ws.blobs.get(file.blob, most).map_err(|error| KnowledgeError::disk(&error))?;
-    extract::extract(&bytes, &file.name, &limits).map_err(|error| refused(&error))
+    extract::apart(&bytes, &file.name, &limits).map_err(|error| refused(&error))
 }
 
 fn refused(error: &Refused) -> KnowledgeError {

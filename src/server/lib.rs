@@ -26,6 +26,7 @@ pub mod ops;
 pub mod people;
 mod place;
 pub mod reactions;
+mod reader;
 pub mod restore;
 pub mod router;
 mod routines;
@@ -401,6 +402,7 @@ fn open(
         on_open: RwLock::default(),
         config,
     });
+    reader::install(&app);
     if let Err(error) = leftovers::clear(&app.config.data) {
         tracing::warn!(%error, "what a program that was ended has left could not be removed");
     }

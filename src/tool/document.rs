@@ -27,10 +27,7 @@ impl Words {
 /// Whether bytes are a document in whose words somebody can look, but for text itself.
 #[must_use]
 pub fn is_one(data: &[u8]) -> bool {
-    matches!(
-        Kind::of(data, ""),
-        Kind::Pdf | Kind::Docx | Kind::Pptx | Kind::Xlsx | Kind::Odt | Kind::Odp | Kind::Epub
-    )
+    Kind::of(data, "").is_document()
 }
 
 /// Reads a document, up to about `most` characters of text. It takes a moment for a large one.
@@ -39,7 +36,7 @@ pub fn is_one(data: &[u8]) -> bool {
 /// Says why it cannot be read.
 pub fn words(data: &[u8], most: usize) -> Result<Words, &'static str> {
     let limits = Limits { chars: most, ..Limits::default() };
-    let found = extract::extract(data, "", &limits).map_err(|refused| match refused {
+    let found = extract::apart(data, "", &limits).map_err(|refused| match refused {
         Refused::Encrypted => "it is encrypted",
         Refused::TooLarge | Refused::Expands | Refused::TooManyEntries => "it is too large",
         Refused::Damaged | Refused::NoAnswer => "it is damaged",

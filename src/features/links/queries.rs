@@ -24,7 +24,7 @@ use crate::tasks::queries::scene::Scene;
 use app::Ws;
 use kernel::key::KeyBuf;
 use kernel::text::capitalized;
-use kernel::{AgentId, FieldError, Problem, ProblemKind, TaskId, TypedId as _};
+use kernel::{AgentId, FieldError, Problem, ProblemKind, RunId, TaskId, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
 use web::parts::Face;
@@ -397,8 +397,9 @@ pub fn tasks_to(
     Ok(lines)
 }
 
-/// Turns names of records in a text, such as `[[Lease terms]]`, into links of Markdown.
-pub type NamesIn = fn(&dyn Read, &Ws, &str) -> Result<String, StoreError>;
+/// Turns names of records in a text, such as `[[Lease terms]]`, into links of Markdown. Of a text that a run wrote it
+/// says, too, what the run cites without having read it.
+pub type NamesIn = fn(&dyn Read, &Ws, &str, Option<RunId>) -> Result<String, StoreError>;
 
 static NAMES: OnceLock<NamesIn> = OnceLock::new();
 
@@ -444,11 +445,11 @@ pub fn said(
     SAID.get().map_or_else(|| Ok(Vec::new()), |of| of(ws, read, agent, task))
 }
 
-/// A text in which `[[…]]` leads to what it names.
+/// A text, by a run if it was one, in which `[[…]]` leads to what it names.
 #[must_use]
-pub fn named_in<'t>(read: &dyn Read, ws: &Ws, text: &'t str) -> Cow<'t, str> {
+pub fn named_in<'t>(read: &dyn Read, ws: &Ws, text: &'t str, by: Option<RunId>) -> Cow<'t, str> {
     let Some(of) = NAMES.get().filter(|_| text.contains("[[")) else { return text.into() };
-    match of(read, ws, text) {
+    match of(read, ws, text, by) {
         Ok(linked) => linked.into(),
         Err(error) => {
             tracing::debug!(%error, "names in a text lead nowhere");

@@ -213,10 +213,11 @@ fn page(
     let tree = Tree::read(read)?;
     let url = |id| scene.ws.url(&format!("knowledge/{id}"));
     let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
+    let by = body.as_ref().and_then(|body| body.by.run());
     let shown = beginning(&cut, body.is_some() || !asked.all.is_empty());
     let drawn = match &body {
         Some(_) => {
-            let linked = links::linked(read, &cut.text, before, url)?;
+            let linked = links::linked(read, &cut.text, (before, by), url)?;
             web::md::anchored(&scene.md(read, &linked), links::anchor)
         }
         // Words of a source are nobody's here, as those of a file.

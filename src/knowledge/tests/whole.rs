@@ -309,6 +309,19 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     assert!(told.contains("linked_knowledge") && told.contains("know:"), "{told}");
     assert!(!told.contains("cobalt"), "{told}");
 
+    // What it cites it must have read: a guess says so, wherever it stands.
+    let (read, guessed) =
+        (format!("[[know:{}#1]]", id(&lease)), format!("[[know:{}#9]]", id(&lease)));
+    let body = format!("It is {read}, or {guessed}.");
+    office.model.push(Turn::call("knowledge_search", json!({ "query": "returned ten days" })));
+    office.model.push(Turn::call("comment_add", json!({ "task": id(&task), "body": body })));
+    office.model.push(Turn::text(&format!("Done: {guessed}.")));
+    let run = office.say(&ada, "Answer on the task.").await;
+    office.ended(run).await;
+    let place = owner.get(&format!("{HERE}/tasks/{}", id(&task))).await;
+    let page = owner.get(place.location().expect("the page by its name")).await;
+    assert_eq!(page.text.matches("cited without having read it").count(), 1, "{}", page.text);
+
     // A person sees all of it; an item that is archived stands in front of nobody.
     assert_eq!(titles(&api, "q=cobalt").await, ["Secret plan"]);
     patched(&api, &format!("knowledge/{}", id(&every)), json!({ "archived": true })).await;

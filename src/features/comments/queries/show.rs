@@ -211,7 +211,7 @@ pub fn view(
         id: comment.id.to_string(),
         face: scene.people.actor(comment.author),
         at: scene.time(comment.created_at),
-        body: scene.md(read, &comment.body),
+        body: scene.md_of(read, &comment.body, comment.author.run()),
         short: md::excerpt(&comment.body, 80),
         edited: match comment.edited_at {
             Some(_) => scene.ws.url(&format!("history/comments/{}", comment.id)),

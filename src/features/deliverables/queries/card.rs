@@ -130,9 +130,11 @@ impl Card {
         card.version_id = version.id.to_string();
         card.open &= version.id == piece.version;
         card.at = scene.time(version.created_at);
-        card.note = scene.md(read, &version.note);
+        card.note = scene.md_of(read, &version.note, version.run);
         (card.kind, card.glyph, card.shown) = match version.content {
-            Content::Text(text) => ("Text", "doc", Shown::Text(scene.md(read, &text))),
+            Content::Text(text) => {
+                ("Text", "doc", Shown::Text(scene.md_of(read, &text, version.run)))
+            }
             Content::Url(url) => ("Link", "link", Shown::Url(url)),
             Content::File { name, size, .. } => {
                 let href = scene.ws.url(&format!("deliverables/{}/file", version.id));

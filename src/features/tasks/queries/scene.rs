@@ -15,7 +15,7 @@ use crate::links::queries as links;
 use crate::runs::queries::doing;
 use crate::tasks::model::Task;
 use app::{Who as _, Ws};
-use kernel::{AccountId, Actor, Assignee, Can};
+use kernel::{AccountId, Actor, Assignee, Can, RunId};
 use store::Read;
 use web::html::SafeHtml;
 use web::md;
@@ -130,7 +130,13 @@ impl Scene {
     /// Markdown in which `MC-142` and `@ada` are links.
     #[must_use]
     pub fn md(&self, read: &dyn Read, text: &str) -> SafeHtml {
-        let text = links::named_in(read, &self.ws, text);
+        self.md_of(read, text, None)
+    }
+
+    /// The same for a text that a run wrote, if it was one: what it cites without having read it says so.
+    #[must_use]
+    pub fn md_of(&self, read: &dyn Read, text: &str, by: Option<RunId>) -> SafeHtml {
+        let text = links::named_in(read, &self.ws, text, by);
         md::render(&text, &|word| self.link(read, word))
     }
 

@@ -12,7 +12,7 @@ use features::runs::model::{Body, Run};
 use features::runs::queries::questions::Reader;
 use features::tasks::model::Task;
 use features::workspace::model::{Member, Settings};
-use kernel::{AccountId, Actor, Can, RunState, Timestamp};
+use kernel::{AccountId, Actor, Can, RunId, RunState, Timestamp};
 use store::{ReadExt, StoreError};
 use web::html::SafeHtml;
 use web::md;
@@ -98,7 +98,12 @@ impl<'a> Look<'a> {
 
     /// Markdown with links to tasks and agents.
     pub fn md(&self, tx: &impl ReadExt, text: &str) -> SafeHtml {
-        let text = links::named_in(tx, self.ws, text);
+        self.md_of(tx, text, None)
+    }
+
+    /// The same for what a run said: what it cites without having read it says so.
+    pub fn md_of(&self, tx: &impl ReadExt, text: &str, by: Option<RunId>) -> SafeHtml {
+        let text = links::named_in(tx, self.ws, text, by);
         md::render(&text, &|word| self.target(tx, word))
     }
 

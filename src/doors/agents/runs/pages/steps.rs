@@ -135,7 +135,7 @@ impl Drawing<'_, '_> {
             }
             What::Said(text) => {
                 view.face = Some(self.agent.clone());
-                view.shape = Shape::Text(self.look.md(tx, text));
+                view.shape = Shape::Text(self.look.md_of(tx, text, step.run));
             }
             What::Tool(call) => {
                 self.tool(&mut view, call);

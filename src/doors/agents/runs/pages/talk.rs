@@ -336,7 +336,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         let view = self.drawing.view(tx, step)?;
         let trouble = trouble(&step.what, self.look, tx)?;
         let words = match &step.what {
-            What::Said(text) => Some(self.look.md(tx, text)),
+            What::Said(text) => Some(self.look.md_of(tx, text, Some(run))),
             _ => None,
         };
         let Some((_, turn)) = self.open.as_mut() else { return Ok(()) };
