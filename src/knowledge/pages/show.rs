@@ -214,7 +214,7 @@ fn page(
     let url = |id| scene.ws.url(&format!("knowledge/{id}"));
     let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
     let by = body.as_ref().and_then(|body| body.by.run());
-    let shown = beginning(&cut, body.is_some() || !asked.all.is_empty());
+    let shown = untitled(beginning(&cut, body.is_some() || !asked.all.is_empty()), &item);
     let drawn = match &body {
         Some(_) => {
             let linked = links::linked(read, &cut.text, (before, by), url)?;
@@ -257,7 +257,7 @@ fn page(
         edits,
         is_empty: cut.text.trim().is_empty(),
         html: drawn,
-        is_cut: item.file.is_none() && shown.len() < cut.text.len(),
+        is_cut: item.file.is_none() && asked.all.is_empty() && DRAWN < cut.text.len(),
         origin: origin_of(scene, read, item.id)?,
         headings: if item.file.is_none() { headings(shown) } else { Vec::new() },
         file: file((&item, reading.as_ref()), (&base, &cut, asked)),
@@ -353,6 +353,15 @@ fn folders(tree: &Tree, item: &Item) -> Vec<Choice> {
 /// What is drawn of a text that is not written here.
 fn beginning(cut: &Cut, whole: bool) -> &str {
     if whole { &cut.text } else { kernel::text::cut(&cut.text, DRAWN) }
+}
+
+/// What comes from a source without the heading that says its title once more.
+fn untitled<'t>(text: &'t str, item: &Item) -> &'t str {
+    let rest = text.trim_start().strip_prefix("# ").filter(|_| item.kind == ItemKind::Source);
+    match rest.and_then(|rest| rest.split_once('\n')) {
+        Some((first, rest)) if first.trim() == item.title => rest,
+        _ => text,
+    }
 }
 
 fn file(

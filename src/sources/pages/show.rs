@@ -26,7 +26,8 @@ use super::{reads, sheet, told};
 use crate::api;
 use crate::error::SourceError;
 use crate::model::{
-    ENTRIES, Entry, EntryState, RUNS, Run, RunState, SOURCES, STATES, Source, WRITES, WriteState,
+    ENTRIES, Entry, EntryState, RUNS, Run, RunState, SOURCES, STATES, Source, Status, WRITES,
+    WriteState,
 };
 use crate::queries;
 use crate::reach;
@@ -77,6 +78,7 @@ struct ShowPage {
     reads: String,
     told: (&'static str, &'static str, &'static str),
     message: String,
+    failed: bool,
     asks: u32,
     paused: bool,
     running: bool,
@@ -213,6 +215,7 @@ fn page(
         may_write: scene.may_write,
         may_change,
         history: history::href::<Source>(&scene.ws, source.id),
+        failed: standing.status != Status::Active,
         message: standing.message,
         asks: standing.asks,
         name: source.name,
