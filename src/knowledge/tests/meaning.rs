@@ -204,7 +204,7 @@ async fn programs_get_vectors_in_the_form_of_openai() {
     assert_eq!(made.status, 200, "{}", made.text);
     let made = made.json();
     let vector = |n: usize| made["data"][n]["embedding"].as_array().expect("a vector").clone();
-    assert_eq!((vector(0).len(), &vector(0) == &vector(1)), (16, true), "{made}");
+    assert_eq!((vector(0).len(), vector(0)), (16, vector(1)), "{made}");
     assert_ne!(vector(0), vector(2));
     assert_eq!(made["usage"]["total_tokens"], 3);
     let packed = json!({ "input": "dog", "encoding_format": "base64", "dimensions": 4 });

@@ -75,7 +75,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
     let reads = Some((new.manifest.clone(), new.reads));
     let made = checked(tx, &bare, Patch { name: Some(new.name), reads, ..new.patch })?;
     tx.put(&made)?;
-    tx.put(&Standing::new(made.id, now))?;
+    // How it stands is written by its first sync: until then nothing refers to it, and adding it can be undone.
     tx.emit(SOURCE.event(&made.id, RowAct::Created));
     Ok(made)
 }
