@@ -591,6 +591,6 @@ mod tests {
         assert_eq!(marks("my password is lost", "It is my dog."), 0);
         assert_eq!(marks("my password is lost", "A lost password"), 2);
         assert_eq!(marks("who is who", "Who is it?"), 2, "there is nothing else");
-        assert_eq!(marks("\"who is\"", "Who is it?"), 1);
+        assert_eq!(marks("\"who is\"", "Who is it?"), 2);
     }
 }

@@ -27,6 +27,7 @@ pub static SOURCE: Noun = Noun {
     ],
     path: |row| format!("knowledge/sources/{}", text_of(row, "id")),
     undo: Some(kernel::Can::Admin),
+    triggers: Some("Knowledge"),
     ..Noun::of::<Source>("source", "source", "sources")
 };
 
@@ -43,6 +44,7 @@ pub static ENTRY: Noun = Noun {
     title: |row| text_of(row, "place").to_owned(),
     path: |row| format!("knowledge/sources/{}", text_of(row, "source")),
     undo: Some(kernel::Can::Admin),
+    triggers: Some("Knowledge"),
     ..Noun::of::<Entry>("source_item", "page of a source", "pages of sources")
 };
 

@@ -148,7 +148,7 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     let ada = office.agent("Ada").await;
     let owner = office.hq.owner();
     let fresh = owner.get(PAGE).await;
-    assert!(!fresh.text.contains("knows before it starts"), "nothing was asked yet");
+    assert!(!fresh.text.contains("aria-label=\"Start-up context\""), "nothing was asked yet");
     assert!(fresh.texts("#agent-now .sec[aria-label=Skills] b").contains(&"humanize".to_owned()));
     for (path, text) in
         [("humanize", "changed"), ("ledger", "---\ndescription: Use for sums\n---\n")]
@@ -163,9 +163,8 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     let page = owner.get(PAGE).await;
     let marks = page.texts("#agent-now .sec[aria-label=Skills] .chip");
     assert_eq!(marks, ["Changed here", "Its own"]);
-    let parts = page.texts("#agent-now .sec[aria-label='What it knows'] b");
+    let parts = page.texts("#agent-now .sec[aria-label='Start-up context'] b");
     assert!(parts.contains(&"Tools".to_owned()), "{parts:?}");
-    assert!(page.text.contains("What Ada knows before it starts"), "{}", page.text);
     assert!(page.text.contains("% of them the same in each call"), "{}", page.text);
     office.hq.finish().await;
 }

@@ -9,13 +9,14 @@ use serde_json::json;
 use support::hq::{OWNER, TestHq};
 
 /// What asks for a proof whatever it is sent.
-const PROVED: [&str; 26] = [
+const PROVED: [&str; 29] = [
     "DELETE /api/v1/factors/passkeys/{id}",
     "DELETE /api/v1/workspace/tokens/{id}",
     "GET /api/v1/export",
     "POST /api/v1/audit/redact",
     "POST /api/v1/export",
     "POST /api/v1/factors/recovery-codes",
+    "POST /api/v1/meaning",
     "POST /api/v1/members/{id}/disable",
     "POST /api/v1/members/{id}/enable",
     "POST /api/v1/members/{id}/reset-factors",
@@ -26,6 +27,8 @@ const PROVED: [&str; 26] = [
     "POST /w/{ws}/settings/delete",
     "POST /w/{ws}/settings/export",
     "POST /w/{ws}/settings/mail",
+    "POST /w/{ws}/settings/meaning/confirm",
+    "POST /w/{ws}/settings/meaning/send",
     "POST /w/{ws}/settings/members/{id}/disable",
     "POST /w/{ws}/settings/members/{id}/enable",
     "POST /w/{ws}/settings/members/{id}/reset-factors",

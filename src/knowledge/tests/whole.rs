@@ -310,8 +310,10 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     assert!(!told.contains("cobalt"), "{told}");
 
     // What it cites it must have read: a guess says so, wherever it stands.
-    let (read, guessed) =
-        (format!("[[know:{}#1]]", id(&lease)), format!("[[know:{}#9]]", id(&lease)));
+    let winter =
+        made(&api, "knowledge", json!({ "title": "Winter", "text": "Closed in May." })).await;
+    let read = format!("[[know:{}#1]]", id(&lease));
+    let guessed = format!("[[know:{}#0]]", id(&winter));
     let body = format!("It is {read}, or {guessed}.");
     office.model.push(Turn::call("knowledge_search", json!({ "query": "returned ten days" })));
     office.model.push(Turn::call("comment_add", json!({ "task": id(&task), "body": body })));
