@@ -140,10 +140,10 @@ export function tell(given) {
     await page.getByText('By meaning', { exact: true }).first().waitFor();
     await page.goto(`${place}/settings/meaning`);
     await rows.getByRole('button', { name: 'Turn off' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: /Turn off|Yes|OK/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /^Turn off/ }).click();
     await rows.getByText('search finds words alone').waitFor();
     await rows.getByRole('button', { name: 'Remove' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: /Remove/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /^Remove/ }).click();
     await page.locator('#models', { hasNotText: 'Tiny' }).waitFor();
     await over(context);
   });

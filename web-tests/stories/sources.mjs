@@ -73,7 +73,7 @@ export function tell(given) {
     await page.locator('#source').getByText('Paused').waitFor();
     await page.locator('article').getByRole('button', { name: 'More' }).press('Enter');
     await page.getByRole('button', { name: 'Remove' }).first().press('Enter');
-    await page.locator('#remove-source').getByText('Keep them as pages').click();
+    await page.locator('#remove-source').getByRole('radio', { name: /Keep them as pages/ }).press('Space');
     await page.locator('#remove-source').getByRole('button', { name: 'Remove', exact: true }).press('Enter');
     await page.getByRole('heading', { name: 'Sources' }).waitFor();
     await page.goto(`${given.place}/knowledge?q=heading&kind=page`);
