@@ -60,7 +60,7 @@ fn open(ws: &Ws, job: &Job, typed: &Typed) -> Result<Arc<Stdin>, JobError> {
 /// just then. Sent twice with one key, it is written once.
 ///
 /// # Errors
-/// As [`write`], `NoInput` when there is nothing to write.
+/// As [`write()`], `NoInput` when there is nothing to write.
 pub async fn send(
     ws: &Ws,
     who: &Person,

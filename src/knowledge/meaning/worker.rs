@@ -20,6 +20,8 @@ use crate::model::{BODIES, ITEMS, Item, KnowledgeId, READINGS};
 const STEP: usize = 500;
 /// How long to wait when the disk refuses, or a model does not load.
 const REFUSED: Duration = Duration::from_secs(30);
+/// How long changes are gathered.
+const GATHER: Duration = Duration::from_millis(200);
 /// How long to wait for memory.
 const POOR: Duration = Duration::from_secs(30);
 /// After how long without work vectors and model leave memory.
@@ -58,6 +60,8 @@ struct Work {
 enum Step {
     Did,
     Idle,
+    /// No model is in use.
+    Off,
     /// There is too little memory.
     Poor,
 }
@@ -104,12 +108,23 @@ async fn keep_up(ws: &Ws) {
             Ok(Step::Did) => continue,
             Ok(Step::Idle) => {
                 ws.vectors.note(None);
+                ws.vectors.rest(QUIET);
+                ws.app.meaning.rest(QUIET);
                 QUIET
             }
             Ok(Step::Poor) => {
                 let why = "There is too little memory to embed passages; it is tried again soon.";
                 ws.vectors.note(Some(why.to_owned()));
                 POOR
+            }
+            Ok(Step::Off) => {
+                ws.vectors.note(None);
+                ws.vectors.rest(Duration::ZERO);
+                // What changes is of no interest until somebody chooses a model.
+                tokio::select! {
+                    _ = models.changed() => continue,
+                    () = halt.cancelled() => return,
+                }
             }
             Err(Stopped::Store(StoreError::Closed)) => return,
             Err(error) => {
@@ -121,12 +136,15 @@ async fn keep_up(ws: &Ws) {
             }
         };
         tokio::select! {
-            changed = feed.changed() => if changed.is_err() { return },
-            _ = models.changed() => {}
-            () = tokio::time::sleep(wait) => {
-                ws.vectors.rest(QUIET);
-                ws.app.meaning.rest(QUIET);
+            changed = feed.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // Changes come in rows.
+                tokio::time::sleep(GATHER).await;
             }
+            _ = models.changed() => {}
+            () = tokio::time::sleep(wait) => {}
             () = halt.cancelled() => return,
         }
     }
@@ -136,7 +154,7 @@ async fn keep_up(ws: &Ws) {
 fn step(ws: &Ws, work: &mut Work) -> Result<Step, Stopped> {
     let Some(used) = ws.app.meaning.used() else {
         *work = Work::default();
-        return Ok(Step::Idle);
+        return Ok(Step::Off);
     };
     let model = &used.model;
     if work.model != model.id {
