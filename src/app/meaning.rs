@@ -28,6 +28,17 @@ pub struct Meaning {
     coming: Mutex<Coming>,
 }
 
+/// Why there is no model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoModel {
+    /// Nobody has chosen one.
+    #[error("no model is in use here; choose one under Settings, Search by meaning")]
+    Off,
+    /// Its files do not fit.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
 struct Loaded {
     embedder: Arc<dyn Embedder>,
     used: Instant,
@@ -127,6 +138,14 @@ impl Meaning {
         Ok(Some(embedder))
     }
 
+    /// The model in use, loaded if it is not, for who can do nothing without. May take a second.
+    ///
+    /// # Errors
+    /// If none is in use, or its files do not fit any more.
+    pub fn needed(&self) -> Result<Arc<dyn Embedder>, NoModel> {
+        self.embedder()?.ok_or(NoModel::Off)
+    }
+
     /// Why the model in use could not be loaded.
     #[must_use]
     pub fn trouble(&self) -> Option<Refused> {
@@ -150,7 +169,6 @@ impl Meaning {
     /// Says how far a model is that is being fetched.
     pub fn comes(&self, coming: Coming) {
         *self.coming.lock() = coming;
-        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Begins to fetch a model; false when one is being fetched.

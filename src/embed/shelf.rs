@@ -4,14 +4,18 @@
 //! Files come in beside the models, in a landing, and become a model when they are complete and their hashes are known
 //! or confirmed. What is here can be fetched again, so it belongs into no backup.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Terms, inspect, unreadable};
-use super::model::{FILES, LIMITS, MODELS, Model};
+use super::model::{FILES, MODELS, Model};
 use super::problem::Refused;
 
 /// What is said of a model, beside its files.
@@ -28,6 +32,42 @@ const LANDING: &str = "landing-";
 pub struct Shelf {
     root: PathBuf,
     given: Option<PathBuf>,
+    looked: Arc<Looked>,
+}
+
+/// What folders held when they were hashed, by their paths: a page that is drawn again and again hashes nothing that
+/// has not changed.
+#[derive(Debug, Default)]
+struct Looked(Mutex<HashMap<PathBuf, (Stamp, Folder)>>);
+
+/// How long the files of a model are, and when they were written.
+type Stamp = [(u64, SystemTime); 3];
+
+impl Looked {
+    /// What a folder holds.
+    fn inspect(&self, path: &Path) -> Result<Folder, Refused> {
+        let now = stamp(path);
+        if let Some((_, folder)) = self.0.lock().get(path).filter(|(of, _)| now == Some(*of)) {
+            return Ok(folder.clone());
+        }
+        let folder = inspect(path)?;
+        // What was written meanwhile is hashed again.
+        if let Some(stamp) = now {
+            self.0.lock().insert(path.to_path_buf(), (stamp, folder.clone()));
+        }
+        Ok(folder)
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let mut stamp = [(0, SystemTime::UNIX_EPOCH); 3];
+    for (one, name) in stamp.iter_mut().zip(FILES) {
+        // ok: a file that tells nothing of itself is hashed.
+        let meta = fs::metadata(path.join(name)).ok()?;
+        // ok: as above.
+        *one = (meta.len(), meta.modified().ok()?);
+    }
+    Some(stamp)
 }
 
 /// A model that can be used.
@@ -79,7 +119,7 @@ impl Shelf {
     /// The models below a folder, which need not be there yet, and the one in a folder that a setting names.
     #[must_use]
     pub fn at(root: PathBuf, given: Option<PathBuf>) -> Self {
-        Self { root, given }
+        Self { root, given, looked: Arc::default() }
     }
 
     /// All models with files of HQ's own, those that it knows first, then by name.
@@ -129,11 +169,12 @@ impl Shelf {
         Some(Kept { model, folder, bytes, given: false })
     }
 
-    /// What lies in the folder that a setting names, if one does. Hashes its files, which takes up to a second.
+    /// What lies in the folder that a setting names, if one does. Hashes its files when they have changed, which takes up
+    /// to a second.
     #[must_use]
     pub fn given(&self) -> Option<Given> {
         let path = self.given.as_deref()?;
-        let folder = match inspect(path) {
+        let folder = match self.looked.inspect(path) {
             Ok(folder) => folder,
             Err(refused) => return Some(Given::Refused(refused)),
         };
@@ -214,6 +255,14 @@ impl Shelf {
         folder.is_dir().then(|| Landing { root: self.root.clone(), folder })
     }
 
+    /// What lies in a landing. Hashes its files when they have changed, which takes up to a second.
+    ///
+    /// # Errors
+    /// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
+    pub fn look(&self, landing: &Landing) -> Result<Folder, Refused> {
+        self.looked.inspect(&landing.folder)
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         fs::create_dir_all(&self.root)?;
         put(&self.root.join(name), bytes)
@@ -248,20 +297,12 @@ impl Landing {
         Ok(file)
     }
 
-    /// What lies here.
-    ///
-    /// # Errors
-    /// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
-    pub fn inspect(&self) -> Result<Folder, Refused> {
-        inspect(&self.folder)
-    }
-
     /// Makes a model of the files: one that HQ knows, or one whose hashes a person confirms with its terms.
     ///
     /// # Errors
     /// If they are no model, if nobody has confirmed an unknown one, or if the disk fails.
     pub fn take_in(&self, terms: Option<Terms>) -> Result<Model, Refused> {
-        let found = self.inspect()?;
+        let found = inspect(&self.folder)?;
         let card = Card::of(&found, terms);
         let model = card
             .model(&found)
@@ -283,12 +324,6 @@ impl Landing {
     pub fn clear(self) -> std::io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }
-
-    /// The most bytes that the file at this place of [`FILES`] may have.
-    #[must_use]
-    pub fn limit(at: usize) -> u64 {
-        LIMITS[at]
-    }
 }
 
 fn json(card: &Card) -> Vec<u8> {
@@ -296,7 +331,7 @@ fn json(card: &Card) -> Vec<u8> {
 }
 
 /// Writes a file whole or not at all.
-fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;

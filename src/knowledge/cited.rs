@@ -1,7 +1,7 @@
 //! Which passages a run had before it: a cite of any other is a guess, and says so.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use features::runs::model::{EventKind, Run, SessionEvent};
 use kernel::key::KeyBuf;
@@ -10,12 +10,10 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::links::CITE;
 use crate::model::{Item, KnowledgeId, Scope};
+use crate::recent::Recent;
 
-/// Runs that are over and whose passages are kept, newest last: their texts are shown again and again.
-static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(Mutex::default);
-type Kept = VecDeque<(RunId, Arc<Seen>)>;
-/// How many of them.
-const MOST: usize = 64;
+/// Runs that are over: their texts are shown again and again.
+static KEPT: Recent<RunId, Seen> = Recent::new(64);
 /// The tool that gives an item as a whole.
 const READS: &str = "knowledge_read";
 
@@ -32,10 +30,8 @@ impl Seen {
     /// # Errors
     /// When the store fails.
     pub fn of(read: &dyn Read, run: RunId) -> Result<Arc<Self>, StoreError> {
-        // ok: a thread that panicked with it in hand left whole entries.
-        let kept = || KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, seen)) = kept().iter().find(|(of, _)| *of == run) {
-            return Ok(seen.clone());
+        if let Some(seen) = KEPT.get(|of| *of == run) {
+            return Ok(seen);
         }
         let found: Option<Run> = read.get(run)?;
         let Some(found) = found else { return Ok(Arc::default()) };
@@ -49,11 +45,7 @@ impl Seen {
         }
         let seen = Arc::new(seen);
         if found.state == RunState::Ended {
-            let mut kept = kept();
-            kept.push_back((run, seen.clone()));
-            if MOST < kept.len() {
-                kept.pop_front();
-            }
+            KEPT.keep(run, seen.clone());
         }
         Ok(seen)
     }

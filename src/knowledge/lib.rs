@@ -19,6 +19,7 @@ pub mod pages;
 pub mod passages;
 pub mod queries;
 pub mod reading;
+mod recent;
 pub mod rules;
 pub mod tools;
 pub mod words;

@@ -2,13 +2,13 @@
 //! most.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::App;
 use extract::{Answer, Extracted, Limits, Refused, Request};
-use sandbox::policy::{self, Network, Policy, WithoutLandlock};
+use sandbox::policy::{self, Policy};
 use sandbox::spawn::{Command, Input, Output, Spawner};
 
 /// How long a document may take.
@@ -38,22 +38,17 @@ fn read(
     (bytes, name): (&[u8], &str),
     limits: &Limits,
 ) -> Option<Result<Extracted, Refused>> {
+    let nowhere = Path::new("/");
     let policy = Policy {
-        cwd: PathBuf::from("/"),
         writable: Vec::new(),
         readable: vec![program.clone()],
-        concealed: vec![data.clone()],
-        network: Network::Off,
-        unix_sockets: false,
         limits: policy::Limits {
             cpu_secs: Some(LONGEST.as_secs()),
             file_bytes: Some(0),
             open_files: Some(32),
             memory_bytes: Some(MEMORY),
         },
-        without_landlock: WithoutLandlock::Refuse,
-        landlock_ceiling: None,
-        parent: None,
+        ..Policy::for_agent(nowhere, nowhere, data)
     };
     let command = Command {
         args: vec![extract::ARGUMENT.into()],

@@ -483,7 +483,7 @@ fn item_view(read: &dyn Read, entry: Entry) -> Result<ItemView, SourceError> {
         id: entry.item,
         title: item.as_ref().map(|item| item.title.clone()).unwrap_or_default(),
         archived: item.is_some_and(|item| item.archived_at.is_some()),
-        hash: queries::hex(&entry.hash),
+        hash: hex::encode(entry.hash),
         place: entry.place,
         address: entry.address,
         state,

@@ -67,7 +67,7 @@ pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, Stor
         is_link: entry.address.starts_with("https://") || entry.address.starts_with("http://"),
         writable: source
             .writable
-            .then(|| (source.name.clone(), entry.place, queries::hex(&entry.hash))),
+            .then(|| (source.name.clone(), entry.place, hex::encode(entry.hash))),
         source: source.name,
         address: entry.address,
         synced_at: Some(seen.map_or(entry.synced_at, |seen| seen.max(entry.synced_at))),

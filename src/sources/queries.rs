@@ -118,23 +118,11 @@ pub fn writes(read: &dyn Read, id: SourceId, most: usize) -> Result<Vec<Write>, 
     read.list(&Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
-/// A hash in words.
-#[must_use]
-pub fn hex(hash: &connect::Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A hash out of its words.
 #[must_use]
 pub fn unhex(words: &str) -> Option<connect::Hash> {
-    let words = words.trim();
     let mut hash = [0; 32];
-    if words.len() != 64 || !words.is_ascii() {
-        return None;
-    }
-    for (n, byte) in hash.iter_mut().enumerate() {
-        // ok: what is no hash is none.
-        *byte = u8::from_str_radix(&words[2 * n..2 * n + 2], 16).ok()?;
-    }
+    // ok: what is no hash is none.
+    hex::decode_to_slice(words.trim(), &mut hash).ok()?;
     Some(hash)
 }

@@ -104,7 +104,7 @@ impl ActTool for Write {
             (kernel::Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
         match sync::write(&cx.ws, &who, said).await {
             Ok(hash) => {
-                let hash = queries::hex(&hash);
+                let hash = hex::encode(hash);
                 Ok(ToolOutput::text(format!("Wrote {place} in {source}; its base is now {hash}.")))
             }
             Err(SourceError::Conflict(why)) => Err(SourceError::Conflict(format!(

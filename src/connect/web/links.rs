@@ -1,6 +1,7 @@
 //! What a page says of itself and of others in its HTML: where its links lead, which address is its own, whether robots
 //! may keep it.
 
+use net::html::scan::{Scanner, Token, unescape};
 use url::Url;
 
 /// The most links of a page.
@@ -26,26 +27,9 @@ pub struct Links {
 pub fn of(html: &str, url: &Url) -> Links {
     let mut links = Links::default();
     let mut base = url.clone();
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
-            continue;
-        }
-        let end = rest.find(|sign: char| !sign.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let name = rest[..end].to_ascii_lowercase();
-        rest = &rest[end..];
-        if matches!(name.as_str(), "script" | "style") {
-            rest = past(rest, &name);
-            continue;
-        }
-        if !matches!(name.as_str(), "a" | "area" | "link" | "meta" | "base") {
-            continue;
-        }
-        let (tag, after) = attributes(rest);
-        rest = after;
-        let get = |key: &str| tag.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+    for token in Scanner::new(html) {
+        let Token::Open(tag) = token else { continue };
+        let get = |key: &str| tag.get(key).map(unescape);
         let has = |key: &str, word: &str| {
             get(key).is_some_and(|value| {
                 value.split([' ', ',']).any(|one| one.trim().eq_ignore_ascii_case(word))
@@ -56,7 +40,7 @@ pub fn of(html: &str, url: &Url) -> Links {
             // ok: what is no address leads nowhere.
             base.join(href.trim()).ok()
         };
-        match name.as_str() {
+        match tag.name.as_str() {
             "base" => base = to(url).unwrap_or(base),
             "link" if has("rel", "canonical") && links.canonical.is_none() => {
                 links.canonical = to(&base).map(plain);
@@ -80,54 +64,6 @@ pub fn of(html: &str, url: &Url) -> Links {
 pub fn plain(mut url: Url) -> Url {
     url.set_fragment(None);
     url
-}
-
-/// What follows an element in which nothing is markup.
-fn past<'h>(rest: &'h str, name: &str) -> &'h str {
-    let mut from = 0;
-    while let Some(at) = rest[from..].find("</") {
-        from += at + 2;
-        let end = rest.as_bytes().get(from..from + name.len());
-        if end.is_some_and(|end| end.eq_ignore_ascii_case(name.as_bytes())) {
-            return &rest[from..];
-        }
-    }
-    ""
-}
-
-/// The attributes of a tag, names in small letters, and what follows it.
-fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
-    let mut all = Vec::new();
-    loop {
-        rest = rest.trim_start_matches(|sign: char| sign.is_ascii_whitespace() || sign == '/');
-        if let Some(after) = rest.strip_prefix('>') {
-            return (all, after);
-        }
-        let ends = |sign: char| sign.is_ascii_whitespace() || matches!(sign, '=' | '>' | '/');
-        // A name that begins with an odd sign still has one.
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        let Some(end) = rest.get(first..).and_then(|more| more.find(ends)) else {
-            return (all, "");
-        };
-        let name = rest[..first + end].to_ascii_lowercase();
-        rest = rest[first + end..].trim_start();
-        let mut value = "";
-        if let Some(after) = rest.strip_prefix('=') {
-            let after = after.trim_start();
-            let quote = after.chars().next().filter(|sign| matches!(sign, '"' | '\''));
-            let cut = match quote {
-                Some(quote) => after[1..].split_once(quote),
-                None => after
-                    .find(|sign: char| sign.is_ascii_whitespace() || sign == '>')
-                    .map(|end| after.split_at(end)),
-            };
-            let Some((found, after)) = cut else { return (all, "") };
-            (value, rest) = (found, after);
-        }
-        if all.len() < 40 {
-            all.push((name, value.replace("&amp;", "&").replace("&#38;", "&")));
-        }
-    }
 }
 
 #[cfg(test)]

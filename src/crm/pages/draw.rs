@@ -2,9 +2,10 @@
 
 use features::tasks::queries::scene::Scene;
 use jiff::civil::Date;
-use kernel::{Actor, Cause, FieldError, Hue, TypedId as _};
+use kernel::{Actor, Cause, FieldError, TypedId as _};
 use noun::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use store::{Range, Read, ReadExt as _, StoreError};
+use web::ink;
 use web::parts::{Choice, Face};
 use web::time::{Due, RelTime, Work};
 
@@ -46,11 +47,6 @@ impl Shown {
     }
 }
 
-/// A colour as the style sheet calls it.
-pub(super) fn hue(colour: Hue) -> String {
-    colour.label().to_lowercase()
-}
-
 /// What a day means for something that is to be done by then.
 pub(super) fn day_tone(day: Date, today: Date) -> &'static str {
     let work = if day < today { Work::Late } else { Work::Open };
@@ -69,7 +65,7 @@ pub(super) fn shown(scene: &Scene, look: &Look<'_>, column: &Column, cell: Optio
     };
     let hue = |key: &str| {
         let found = column.choices.iter().find(|choice| choice.key == key);
-        found.map_or_else(String::new, |one| hue(one.colour))
+        found.map_or_else(String::new, |one| ink::named(one.colour))
     };
     match value {
         FieldValue::Choice(key) => shown.colour = hue(key),

@@ -175,7 +175,7 @@ fn stage_view(choice: Option<&Choice>) -> StageView {
             .map(|one| parts::Choice::new(one.word(), one.label(), *one == stands))
             .collect(),
         chance: choice.map_or_else(String::new, |choice| choice.chance.to_string()),
-        colour: super::draw::hue(colour),
+        colour: web::ink::named(colour),
     }
 }
 
@@ -194,7 +194,7 @@ fn field_view(column: &Column) -> FieldView {
         choice_labels: column
             .choices
             .iter()
-            .map(|one| (super::draw::hue(one.colour), one.label.clone()))
+            .map(|one| (web::ink::named(one.colour), one.label.clone()))
             .collect(),
         is_number: column.kind.is_number(),
         look: column.look.word(),

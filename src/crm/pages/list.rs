@@ -298,7 +298,7 @@ fn layouts(base: &str, wish: &Wish, has_stages: bool) -> Vec<Tab> {
 /// Key, label and colour of each stage.
 fn stages(column: &Column) -> Vec<(String, String, String)> {
     let all = column.choices.iter();
-    all.map(|one| (one.key.clone(), one.label.clone(), draw::hue(one.colour))).collect()
+    all.map(|one| (one.key.clone(), one.label.clone(), web::ink::named(one.colour))).collect()
 }
 
 fn tabs(
@@ -456,7 +456,7 @@ fn lanes_of<B: Book>(
             },
             value: choice.key.clone(),
             label: choice.label.clone(),
-            colour: draw::hue(choice.colour),
+            colour: web::ink::named(choice.colour),
             tone: draw::tone(choice.stands),
             total,
             sum: money

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Arena, ArenaError};
+use crate::shelf::put;
 
 /// The folder with vectors.
 #[derive(Clone, Debug)]
@@ -51,9 +52,7 @@ impl Home {
     /// # Errors
     /// If the disk fails.
     pub fn keep_place(&self, model: &str, place: &str) -> std::io::Result<()> {
-        let new = self.folder.join("place.new");
-        fs::write(&new, place)?;
-        fs::rename(new, self.places(model))
+        put(&self.places(model), place.as_bytes())
     }
 
     /// Removes the vectors of all models but one.

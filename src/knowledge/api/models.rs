@@ -162,17 +162,12 @@ async fn list(ws: Ws) -> Result<Json<State>, ApiError> {
 fn state(ws: &Ws) -> Result<State, KnowledgeError> {
     let all = models::all(&ws.app)?;
     let coming = ws.app.meaning.coming();
-    let troubles = [
-        ws.app.meaning.trouble().map(|refused| web::form::sentence(&refused.to_string())),
-        Some(coming.trouble.clone()).filter(|why| !why.is_empty()),
-        ws.vectors.trouble(),
-    ];
     Ok(State {
         used: ws.app.meaning.used().map(|kept| kept.model.id.into_owned()),
         loaded: ws.app.meaning.is_loaded(),
         passages: models::count(ws)?,
         waiting: ws.vectors.waiting(),
-        trouble: troubles.into_iter().flatten().next().unwrap_or_default(),
+        trouble: models::troubles(ws, &all).into_iter().next().unwrap_or_default(),
         downloading: (!coming.id.is_empty()).then_some(Download {
             id: coming.id,
             bytes: coming.have,

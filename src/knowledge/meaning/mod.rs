@@ -8,8 +8,7 @@ mod fetch;
 pub mod models;
 pub mod worker;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::{App, Ws};
@@ -20,13 +19,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::find::Cut;
 use crate::model::{Item, KnowledgeId};
+use crate::recent::Recent;
 
 /// The most bytes of title and headings before the words of a passage: about 96 tokens.
 const HEAD: usize = 384;
 /// How long a question waits for the model to be loaded.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// Questions whose vectors are kept: a page that is drawn anew asks the same again.
-const ASKED: usize = 64;
 
 /// The id of a passage's vector.
 #[must_use]
@@ -119,23 +117,15 @@ fn ask(ws: &Ws, text: &str) -> (Option<Question>, Standing) {
     }
 }
 
-type Asked = VecDeque<(String, String, Arc<Vec<f32>>)>;
-/// The vectors of questions that were asked a moment ago, newest last, by model and text.
-static LAST: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
+/// The vectors of questions that were asked a moment ago, by model and text.
+static LAST: Recent<(String, String), Vec<f32>> = Recent::new(64);
 
 fn vector(embedder: &dyn Embedder, text: &str) -> Result<Arc<Vec<f32>>, embed::EmbedError> {
-    // ok: a thread that panicked with it in hand left whole entries.
-    let last = || LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let same = |(model, asked, _): &&(String, String, _)| model == embedder.id() && asked == text;
-    if let Some((_, _, vector)) = last().iter().find(same) {
-        return Ok(vector.clone());
+    if let Some(vector) = LAST.get(|(model, asked)| model == embedder.id() && asked == text) {
+        return Ok(vector);
     }
     let vector = Arc::new(embedder.query(text)?);
-    let mut last = last();
-    last.push_back((embedder.id().to_owned(), text.to_owned(), vector.clone()));
-    if ASKED < last.len() {
-        last.pop_front();
-    }
+    LAST.keep((embedder.id().to_owned(), text.to_owned()), vector.clone());
     Ok(vector)
 }
 

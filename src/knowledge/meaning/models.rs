@@ -67,7 +67,7 @@ pub fn all(app: &App) -> Result<All, KnowledgeError> {
         Some(Given::Refused(refused)) => given_refused = Some(refused),
         None => {}
     }
-    let landed = shelf.landed(SENT).map(|landing| landing.inspect());
+    let landed = shelf.landed(SENT).map(|landing| shelf.look(&landing));
     let is_partial = matches!(landed, Some(Err(Refused::Missing { .. })));
     if let Some(Ok(folder)) = landed {
         unknown = Some((folder, false));
@@ -194,14 +194,9 @@ pub fn discard(app: &App) -> Result<(), KnowledgeError> {
 }
 
 fn used(app: &App, made: Result<Model, Refused>) -> Result<Model, KnowledgeError> {
-    let model = made.map_err(|refused| refused_as(&refused))?;
+    let model = made.map_err(|refused| KnowledgeError::Refused(refused.to_string()))?;
     choose(app, &model.id)?;
     Ok(model)
-}
-
-/// Why there is no model or no vector, as others are told.
-pub fn refused_as(refused: &Refused) -> KnowledgeError {
-    KnowledgeError::Refused(refused.to_string())
 }
 
 /// The vectors of texts by the model in use. Loads it if it is not, so it belongs on a thread that may block.
@@ -209,14 +204,27 @@ pub fn refused_as(refused: &Refused) -> KnowledgeError {
 /// # Errors
 /// When none is in use, or it gives no vector.
 pub fn embed(app: &App, texts: &[&str]) -> Result<(String, Vec<Vec<f32>>), KnowledgeError> {
-    let embedder = app.meaning.embedder().map_err(|refused| refused_as(&refused))?;
-    let embedder = embedder.ok_or_else(|| {
-        let text = "no model is in use; choose one under Settings, Search by meaning";
-        KnowledgeError::Refused(text.to_owned())
-    })?;
-    let vectors = embedder.passages(texts);
-    let vectors = vectors.map_err(|error| KnowledgeError::Refused(error.to_string()))?;
+    let refused = |why: &dyn std::fmt::Display| KnowledgeError::Refused(why.to_string());
+    let embedder = app.meaning.needed().map_err(|why| refused(&why))?;
+    let vectors = embedder.passages(texts).map_err(|error| refused(&error))?;
     Ok((embedder.id().to_owned(), vectors))
+}
+
+/// What is wrong with search by meaning in a workspace, in sentences, the worst first.
+#[must_use]
+pub fn troubles(ws: &app::Ws, all: &All) -> Vec<String> {
+    let sentence = |refused: &Refused| web::form::sentence(&refused.to_string());
+    let given = all
+        .given_refused
+        .as_ref()
+        .map(|why| format!("The folder of HQ_EMBED_MODEL_DIR holds no model: {}", sentence(why)));
+    let troubles = [
+        ws.app.meaning.trouble().map(|refused| sentence(&refused)),
+        given,
+        Some(ws.app.meaning.coming().trouble).filter(|why| !why.is_empty()),
+        ws.vectors.trouble(),
+    ];
+    troubles.into_iter().flatten().collect()
 }
 
 /// How many passages of a workspace have a vector of the model in use. Opens these, so it belongs on a thread that may

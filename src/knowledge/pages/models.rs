@@ -94,15 +94,6 @@ fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
     let all = models::all(&ws.app)?;
     let coming = ws.app.meaning.coming();
     let used = ws.app.meaning.used();
-    let refused = |refused: embed::Refused| web::form::sentence(&refused.to_string());
-    let troubles = [
-        ws.app.meaning.trouble().map(refused),
-        all.given_refused.map(|why| {
-            format!("The folder of HQ_EMBED_MODEL_DIR holds no model: {}", refused(why))
-        }),
-        Some(coming.trouble.clone()).filter(|why| !why.is_empty()),
-        ws.vectors.trouble(),
-    ];
     let name = |id: &str| id.split('@').next().unwrap_or(id).to_owned();
     let percent = (coming.have.saturating_mul(100)).checked_div(coming.all).unwrap_or(0).min(100);
     Ok(View {
@@ -111,7 +102,7 @@ fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
         used: used.map(|kept| kept.model.name.into_owned()).unwrap_or_default(),
         passages: format::grouped(models::count(ws)? as u64),
         waiting: ws.vectors.waiting(),
-        troubles: troubles.into_iter().flatten().collect(),
+        troubles: models::troubles(ws, &all),
         coming: (!coming.id.is_empty()).then(|| Coming {
             name: name(&coming.id),
             percent: u8::try_from(percent).unwrap_or(100),

@@ -4,6 +4,6 @@
 //! elements, formatting that multiplies). So they pass a scanner of linear cost first, and what comes
 //! out is well nested, at most [`clean::MAX_DEPTH`] deep and free of everything that is not text.
 
-mod scan;
+pub mod scan;
 pub mod clean;
 pub mod text;

@@ -1,15 +1,27 @@
 //! Cuts HTML into tags and text, in one pass and without building anything.
 
 /// The attributes that anybody here asks for; the others are dropped while reading.
-const KEPT: [&str; 9] =
-    ["href", "src", "alt", "hidden", "aria-hidden", "style", "role", "class", "id"];
+const KEPT: [&str; 12] = [
+    "href",
+    "src",
+    "alt",
+    "hidden",
+    "aria-hidden",
+    "style",
+    "role",
+    "class",
+    "id",
+    "rel",
+    "name",
+    "content",
+];
 /// Elements whose content is not markup.
 const RAW: [&str; 9] =
     ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext"];
 
 /// A part of a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub enum Token<'a> {
     /// Text between tags, character references included.
     Text(&'a str),
     /// A start tag, its name in lower case.
@@ -22,25 +34,29 @@ pub(super) enum Token<'a> {
 
 /// A start tag.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tag<'a> {
-    pub(super) name: String,
+pub struct Tag<'a> {
+    /// Its name, in lower case.
+    pub name: String,
     attributes: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Tag<'a> {
     /// The value of an attribute, character references included.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
         self.attributes.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 }
 
 /// Gives the tokens of a page in order.
-pub(super) struct Scanner<'a> {
+pub struct Scanner<'a> {
     rest: &'a str,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(page: &'a str) -> Scanner<'a> {
+    /// Begins at the beginning of a page.
+    #[must_use]
+    pub fn new(page: &'a str) -> Scanner<'a> {
         Scanner { rest: page }
     }
 
@@ -181,7 +197,8 @@ impl<'a> Iterator for Scanner<'a> {
 }
 
 /// Replaces the character references that addresses, titles and plain text have.
-pub(super) fn unescape(text: &str) -> String {
+#[must_use]
+pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

@@ -245,7 +245,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     let api = office.hq.api().await;
     let source = folder(&api, root.path()).await;
     let at = format!("/api/v1/sources/{source}");
-    let base = |text: &str| sources::queries::hex(&connect::hash(text.as_bytes()));
+    let base = |text: &str| hex::encode(connect::hash(text.as_bytes()));
     let write = |path: &str, text: &str, base: Option<String>| json!({ "source": "Handbook", "path": path, "text": text, "base": base });
 
     office.model.push(

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::App;
+use app::meaning::NoModel;
 
 use super::error::{self, ChatError};
 
@@ -140,10 +141,12 @@ struct Batch {
 }
 
 fn vectors(app: &App, asked: &Asked, from: usize) -> Result<Batch, ChatError> {
-    let embedder = app.meaning.embedder().map_err(|refused| failed(refused.to_string()))?;
-    let embedder = embedder.ok_or_else(|| {
-        let text = "no model is in use here; choose one under Settings, Search by meaning";
-        ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "embeddings_unavailable", text).for_good()
+    let embedder = app.meaning.needed().map_err(|why| match why {
+        NoModel::Off => {
+            let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, why.to_string());
+            ChatError::new(status, "embeddings_unavailable", why).for_good()
+        }
+        NoModel::Refused(refused) => failed(refused.to_string()),
     })?;
     if asked.dimensions.is_some_and(|wanted| !(1..=embedder.dimensions()).contains(&wanted)) {
         let text = format!("must be 1 to {}", embedder.dimensions());
