@@ -259,7 +259,7 @@ fn spool_table(
 ) -> Result<Option<PortableTable>, BackupError> {
     let (Kind::Record(class), Some(ops)) = (info.kind, &info.ops) else { return Ok(None) };
     match class {
-        Class::Derived => return Ok(None),
+        Class::Derived | Class::Remade => return Ok(None),
         Class::Sealed => {
             gathered
                 .left_out

@@ -64,6 +64,8 @@ struct Walk {
     other: usize,
     unseen: Vec<String>,
     full: bool,
+    /// Whether folders lie too deep in each other to be looked into.
+    deep: bool,
 }
 
 impl Folder {
@@ -126,6 +128,7 @@ impl Folder {
                 let below = if place.is_empty() { name.clone() } else { format!("{place}/{name}") };
                 match stand(&top, &below) {
                     Ok(Stand::Folder) if depth < DEEPEST => left.push((below, depth + 1)),
+                    Ok(Stand::Folder) => walk.deep = true,
                     Ok(Stand::File(listed)) if kind(&name).is_some() => {
                         walk.files.push(Found { place: below, listed });
                     }
@@ -513,6 +516,9 @@ impl Changes<'_> {
         }
         if walk.full {
             notes.push("The folder holds more files than are looked at.".to_owned());
+        }
+        if walk.deep {
+            notes.push(format!("What lies more than {DEEPEST} folders deep is not read."));
         }
         match walk.other {
             0 => {}

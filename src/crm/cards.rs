@@ -181,8 +181,10 @@ pub static SUGGESTION: Noun = Noun {
     area: Area::Customers,
     fields: &[Field::text("field", "field").called("title")],
     title: |row| text_of(row, "field").to_owned(),
+    path: |_| "suggestions".to_owned(),
     triggers: Some("Customers"),
-    ..Noun::of::<Suggestion>("suggestion", "suggestion", "suggestions")
+    review: Some("suggestions"),
+    ..Noun::of::<Suggestion>("suggestion", "suggested value", "suggested values")
 };
 
 /// The card of talks.

@@ -1,5 +1,6 @@
 //! Why something about contacts, organizations or collections is as it was.
 
+use features::links::queries::LinkError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
@@ -46,6 +47,16 @@ impl From<TaskError> for CrmError {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<LinkError> for CrmError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Store(error) => Self::Store(error),
+            LinkError::Task(error) => error.into(),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -15,13 +15,13 @@ pub enum Refused {
         reason: String,
     },
     /// A file that a model needs is not there.
-    #[error("{file} is missing in the folder of the model; download the model again")]
+    #[error("the file {file} of the model is missing")]
     Missing {
         /// Its name.
         file: &'static str,
     },
     /// The disk did not give a file.
-    #[error("{file} of the model cannot be read: {reason}")]
+    #[error("the file {file} of the model cannot be read: {reason}")]
     Unreadable {
         /// Its name.
         file: &'static str,
@@ -29,7 +29,7 @@ pub enum Refused {
         reason: String,
     },
     /// A file with more bytes than it may have.
-    #[error("{file} has {size} bytes; at most {limit} are allowed")]
+    #[error("the file {file} has {size} bytes; at most {limit} are allowed")]
     TooLarge {
         /// Its name.
         file: &'static str,
@@ -39,7 +39,7 @@ pub enum Refused {
         limit: u64,
     },
     /// A file that is another one than was confirmed.
-    #[error("{file} is not the file that was confirmed: its SHA-256 is {found}")]
+    #[error("the file {file} is not the one that was confirmed: its SHA-256 is {found}")]
     OtherHash {
         /// Its name.
         file: &'static str,
@@ -55,31 +55,31 @@ pub enum Refused {
         found: String,
     },
     /// A configuration that is none, or of another kind of network.
-    #[error("config.json does not fit: {reason}")]
+    #[error("the file config.json does not fit: {reason}")]
     Config {
         /// What is wrong with it.
         reason: String,
     },
     /// A tokenizer that is none, or does not fit the network.
-    #[error("tokenizer.json does not fit: {reason}")]
+    #[error("the file tokenizer.json does not fit: {reason}")]
     Tokenizer {
         /// What is wrong with it.
         reason: String,
     },
     /// Weights in a format that can run code.
-    #[error("{file} is a pickle, which could run a program; get the model as model.safetensors")]
+    #[error("the file {file} is a pickle, which could run a program; get the model as safetensors")]
     Pickle {
         /// Its name.
         file: &'static str,
     },
     /// A file of weights that is none.
-    #[error("model.safetensors is damaged: {reason}; download the model again")]
+    #[error("the file model.safetensors is damaged: {reason}; get a fresh copy of it")]
     Weights {
         /// What is wrong with it.
         reason: String,
     },
     /// One tensor of the weights that is not what the configuration asks for.
-    #[error("model.safetensors does not fit: the tensor {tensor} {fault}")]
+    #[error("the file model.safetensors does not fit: the tensor {tensor} {fault}")]
     Tensor {
         /// Its name.
         tensor: String,

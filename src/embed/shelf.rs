@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Terms, inspect, unreadable};
+use super::load;
 use super::model::{FILES, MODELS, Model};
 use super::problem::Refused;
 
@@ -206,6 +207,7 @@ impl Shelf {
         let folder = inspect(path)?;
         let card = Card::of(&folder, Some(terms));
         let model = card.model(&folder).ok_or(Refused::Unavailable)?;
+        try_out(path, &model)?;
         self.write(GIVEN, &json(&card)).map_err(|error| unreadable(0, &error))?;
         Ok(model)
     }
@@ -297,16 +299,19 @@ impl Landing {
         Ok(file)
     }
 
-    /// Makes a model of the files: one that HQ knows, or one whose hashes a person confirms with its terms.
+    /// Makes a model of the files: one that HQ knows, or one whose hashes a person confirms with its terms, or has
+    /// confirmed before. Loads it, which takes a second or two.
     ///
     /// # Errors
     /// If they are no model, if nobody has confirmed an unknown one, or if the disk fails.
     pub fn take_in(&self, terms: Option<Terms>) -> Result<Model, Refused> {
         let found = inspect(&self.folder)?;
+        let terms = terms.or_else(|| self.said(&found));
         let card = Card::of(&found, terms);
         let model = card
             .model(&found)
             .ok_or_else(|| Refused::Unconfirmed { found: hex::encode(found.hashes[2]) })?;
+        try_out(&self.folder, &model)?;
         let failed = |error: std::io::Error| unreadable(0, &error);
         put(&self.folder.join(CARD), &json(&card)).map_err(failed)?;
         let place = self.root.join(model.id.as_ref());
@@ -317,12 +322,35 @@ impl Landing {
         Ok(model)
     }
 
+    /// What a person has said of a model here with the same files.
+    fn said(&self, found: &Folder) -> Option<Terms> {
+        let hashes = found.hashes.map(hex::encode);
+        // ok: a folder that cannot be listed holds no model.
+        fs::read_dir(&self.root).ok()?.flatten().find_map(|entry| {
+            // ok: a folder without a card, or with a broken one, holds no model.
+            let card = fs::read(entry.path().join(CARD)).ok()?;
+            // ok: as above.
+            let card: Card = serde_json::from_slice(&card).ok()?;
+            card.terms.filter(|_| card.hashes == hashes)
+        })
+    }
+
     /// Takes away what has come in.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn clear(self) -> std::io::Result<()> {
         fs::remove_dir_all(&self.folder)
+    }
+}
+
+/// Loads a model once and lets go of it: what is damaged or does not fit is refused before it takes the place of one
+/// that works.
+fn try_out(folder: &Path, model: &Model) -> Result<(), Refused> {
+    match load(folder, model, 1) {
+        // A build that loads no model can still keep one for another build.
+        Ok(_) | Err(Refused::Unavailable) => Ok(()),
+        Err(refused) => Err(refused),
     }
 }
 
@@ -348,9 +376,7 @@ mod tests {
     use crate::folder::Terms;
     use crate::model::{FILES, Pooling};
     use crate::problem::Refused;
-
-    const CONFIG: &str = r#"{"model_type":"bert","vocab_size":40,"hidden_size":8,"num_hidden_layers":1,
-        "num_attention_heads":2,"intermediate_size":16,"max_position_embeddings":32}"#;
+    use crate::tests::tiny;
 
     fn terms() -> Terms {
         Terms {
@@ -362,18 +388,19 @@ mod tests {
     }
 
     fn fill(folder: &Path) {
-        for (name, text) in FILES.into_iter().zip([CONFIG, "{}", "weights"]) {
-            fs::write(folder.join(name), text).unwrap();
+        for name in FILES {
+            fs::copy(tiny().join(name), folder.join(name)).unwrap();
         }
     }
 
     fn put(landing: &Landing) {
         use std::io::Write as _;
-        for (at, text) in [CONFIG, "{}", "weights"].into_iter().enumerate() {
-            let (one, two) = text.split_at(text.len() / 2);
-            landing.open(at, true).unwrap().write_all(one.as_bytes()).unwrap();
+        for (at, name) in FILES.into_iter().enumerate() {
+            let bytes = fs::read(tiny().join(name)).unwrap();
+            let (one, two) = bytes.split_at(bytes.len() / 2);
+            landing.open(at, true).unwrap().write_all(one).unwrap();
             assert_eq!(landing.have(at), one.len() as u64);
-            landing.open(at, false).unwrap().write_all(two.as_bytes()).unwrap();
+            landing.open(at, false).unwrap().write_all(two).unwrap();
         }
     }
 
@@ -393,8 +420,31 @@ mod tests {
         assert_eq!(shelf.chosen(), None);
         shelf.choose(&model.id).unwrap();
         assert_eq!(shelf.chosen().as_deref(), Some(model.id.as_ref()));
+        // The same files are known from then on.
+        let again = shelf.landing("again").unwrap();
+        put(&again);
+        assert_eq!(again.take_in(None).unwrap(), model);
+        assert_eq!(shelf.models().unwrap(), kept);
         shelf.remove(&kept[0]).unwrap();
         assert_eq!(shelf.models().unwrap(), []);
+    }
+
+    #[cfg(feature = "embed")]
+    #[test]
+    fn what_cannot_be_loaded_becomes_no_model() {
+        use std::io::Write as _;
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::at(root.path().join("models"), None);
+        let whole = fs::read(tiny().join(FILES[2])).unwrap();
+        let huge = [&(1_u64 << 60).to_le_bytes(), &whole[8..]].concat();
+        for weights in [&whole[..whole.len() / 2], &huge, b"\x80\x02]q\x00."] {
+            let landing = shelf.landing("upload").unwrap();
+            put(&landing);
+            landing.open(2, true).unwrap().write_all(weights).unwrap();
+            let refused = landing.take_in(Some(terms())).unwrap_err();
+            assert!(matches!(refused, Refused::Weights { .. } | Refused::Pickle { .. }));
+            assert_eq!(shelf.models().unwrap(), []);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{FILES, MODELS, Model, Pooling, Refused, Terms, inspect, load};
 
-fn tiny() -> PathBuf {
+pub(crate) fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny")
 }
 
@@ -74,7 +74,7 @@ fn what_is_not_there_or_could_run_code_is_named() {
     let huge = vec![b' '; (1 << 20) + 1];
     fs::write(folder.path().join(FILES[0]), huge).expect("written");
     let refused = inspect(folder.path()).expect_err("too large").to_string();
-    assert_eq!(refused, "config.json has 1048577 bytes; at most 1048576 are allowed");
+    assert_eq!(refused, "the file config.json has 1048577 bytes; at most 1048576 are allowed");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn other_networks_are_refused_with_their_reason() {
         assert!(config.contains(from), "{from}");
         fs::write(folder.path().join(FILES[0]), config.replacen(from, to, 1)).expect("written");
         let refused = inspect(folder.path()).expect_err(to).to_string();
-        assert!(refused.starts_with("config.json does not fit: "), "{refused}");
+        assert!(refused.starts_with("the file config.json does not fit: "), "{refused}");
         assert!(refused.contains(reason), "{refused}");
     }
 }
@@ -234,8 +234,9 @@ mod loaded {
     #[test]
     fn weights_that_do_not_fit_are_refused_with_a_sentence() {
         let said = |refused: Refused| refused.to_string();
-        let fault =
-            |what: &str| format!("model.safetensors does not fit: the tensor {NORM} {what}");
+        let fault = |what: &str| {
+            format!("the file model.safetensors does not fit: the tensor {NORM} {what}")
+        };
         assert_eq!(
             said(spoilt(|header, _| header[NORM]["shape"] = serde_json::json!([16, 2]))),
             fault("has the shape [16, 2]; the configuration asks for [32]")
@@ -266,9 +267,13 @@ mod loaded {
         let refused = spoilt(|header, _| header[NORM]["data_offsets"][1] = u64::MAX.into());
         assert!(said(refused).contains("which are not its own"));
         let refused = spoilt(|_, numbers| numbers.truncate(numbers.len() - 4));
-        assert!(said(refused).starts_with("model.safetensors is damaged: its tensors claim"));
+        assert!(
+            said(refused).starts_with("the file model.safetensors is damaged: its tensors claim")
+        );
         let refused = spoilt(|_, numbers| numbers.push(0));
-        assert!(said(refused).starts_with("model.safetensors is damaged: its tensors claim"));
+        assert!(
+            said(refused).starts_with("the file model.safetensors is damaged: its tensors claim")
+        );
     }
 
     #[test]
@@ -341,7 +346,7 @@ mod loaded {
             assert_ne!(spoilt, json);
             fs::write(&path, spoilt).expect("written");
             let refused = refusal(folder.path()).to_string();
-            assert!(refused.starts_with("tokenizer.json does not fit: "), "{refused}");
+            assert!(refused.starts_with("the file tokenizer.json does not fit: "), "{refused}");
         }
     }
 

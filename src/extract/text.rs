@@ -110,7 +110,10 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
         return true;
     }
     let odd = head.iter().filter(|byte| **byte < b' ' && !b"\t\n\r\x0c\x1a\x1b".contains(byte));
-    odd.count() * 20 <= head.len()
+    let odd = odd.count();
+    // One zero makes nothing else of a short text.
+    let has_a_zero = || odd == 1 && head.contains(&0) && std::str::from_utf8(head).is_ok();
+    odd * 20 <= head.len() || has_a_zero()
 }
 
 #[cfg(test)]
@@ -137,5 +140,6 @@ mod tests {
         // Cut within a letter, and with a zero in it.
         assert_eq!(decode(b"K\xc3\xb6ln \xc3", None), ("Köln ".to_owned(), Odd::Nothing));
         assert_eq!(decode(b"abcd\0ef", None).0, "abcdef");
+        assert!(is_text(b"abcd\0ef") && !is_text(b"ab\xff\0ef") && !is_text(b"\0ab\0c\0"));
     }
 }

@@ -3,6 +3,7 @@
 //! one bundle of style and script.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::{LazyLock, OnceLock};
 
 use kernel::key::KeyBuf;
@@ -10,13 +11,15 @@ use kernel::{Event, RowAct};
 use noun::{Fields, Noun};
 use serde_json::{Value, json};
 use store::schema::id_text;
-use store::{Entry, Read, Schema, StoreError, feed};
+use store::{Entry, Range, Read, Schema, StoreError, feed};
 
 use crate::tasks::card::LABEL;
 use crate::views::card::VIEW;
 
 /// The cards of this package.
 static OWN: [&Noun; 2] = [&LABEL, &VIEW];
+/// So many waiting records of a noun are counted.
+pub const MOST_WAITING: usize = 1_000;
 static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();
 
 /// Adds the cards of packages above this one; only the first call counts.
@@ -52,6 +55,30 @@ pub fn of_word(word: &str) -> Option<&'static Noun> {
 #[must_use]
 pub fn of_number(number: u8) -> Option<&'static Noun> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
+}
+
+/// The nouns whose records wait in Review for a person's yes or no, each with how many do, counted up to
+/// [`MOST_WAITING`], and the page below the workspace.
+///
+/// # Errors
+/// When the disk fails.
+pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Noun, usize, &'static str)>, StoreError> {
+    let mut found = Vec::new();
+    for noun in all() {
+        let Some(path) = noun.review else { continue };
+        let mut count = 0;
+        read.raw_scan(noun.table, &Range::all().limit(MOST_WAITING), &mut |_, _| {
+            count += 1;
+            match count < MOST_WAITING {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        if 0 < count {
+            found.push((noun, count, path));
+        }
+    }
+    Ok(found)
 }
 
 /// Adds the tables of all nouns, and doctor's questions to them.

@@ -38,20 +38,29 @@ pub fn slug(text: &str, max: usize) -> String {
     cut(&out, max).trim_end_matches('-').to_owned()
 }
 
-/// The text in one line: white space of any kind and control characters are single spaces. Empty when nothing
-/// of it can be seen, such as characters without width.
+/// The text in one line: white space of any kind and control characters are single spaces, and what turns the
+/// direction of the words around it is left out. Empty when nothing of it can be seen, such as characters without
+/// width.
 #[must_use]
 pub fn one_line(text: &str) -> String {
+    let text = text.replace(TURNS, "");
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     if line.chars().all(|c| c == ' ' || is_unseen(c)) { String::new() } else { line }
 }
 
+/// Embeds words in another direction, overrides or isolates it, up to an end that may never come. Marks of direction,
+/// which writers of mixed text need, turn nothing around.
+const TURNS: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
+    '\u{2069}',
+];
+
 /// Whether a character draws nothing by itself: joiners, marks of direction, fillers, selectors of a form.
 fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
         | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
         | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
@@ -178,6 +187,8 @@ mod tests {
         }
         let family = "👩\u{200d}👧 ❤\u{fe0f}";
         assert_eq!(one_line(family), family, "joiners within what is seen stay");
+        assert_eq!(one_line("invoice \u{202e}fdp.exe"), "invoice fdp.exe");
+        assert_eq!(one_line("\u{2067}שלום\u{2069} \u{200f}a"), "שלום \u{200f}a");
         assert!(
             word_of_filters("name", "None").is_some() && word_of_filters("name", "any").is_some()
         );

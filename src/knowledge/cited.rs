@@ -1,27 +1,112 @@
-//! Which passages a run had before it: a cite of any other is a guess, and says so.
+//! Cites of passages, such as `[[know:<item>#3@9f86d0]]`: the number of the passage, and what its words are known by. A
+//! cite of what its run never had before it is a guess, and says so; one whose words have changed since says that.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use features::runs::model::{EventKind, Run, SessionEvent};
+use app::Ws;
+use features::runs::model::{CallStatus, EventKind, Run, SessionEvent};
 use kernel::key::KeyBuf;
-use kernel::{RunId, RunState};
+use kernel::{RunId, RunState, RunTrigger};
+use serde_json::Value;
 use store::{Range, Read, ReadExt as _, StoreError};
 
+use crate::cut::{Cut, Quote};
+use crate::error::KnowledgeError;
 use crate::links::CITE;
-use crate::model::{Item, KnowledgeId, Scope};
+use crate::model::{Item, KnowledgeId};
 use crate::recent::Recent;
+use crate::{context, passages, queries};
 
 /// Runs that are over: their texts are shown again and again.
 static KEPT: Recent<RunId, Seen> = Recent::new(64);
-/// The tool that gives an item as a whole.
-const READS: &str = "knowledge_read";
+/// A cite in an answer of JSON. In the words of a passage the quotation marks have a stroke before them.
+const FIELD: &str = "\"cite\":\"[[know:";
+/// What stands in the first words of an answer of `knowledge_read`, between the item and the first passage.
+const GIVES: &str = "] passages ";
+/// So many former versions are looked through for words that were cited.
+const VERSIONS: usize = 10;
+
+/// What a passage is cited by.
+#[must_use]
+pub fn cite(id: KnowledgeId, cut: &Cut, n: u32) -> String {
+    format!("[[{CITE}{id}#{}]]", named(cut, n))
+}
+
+/// The mark that stands in front of a passage where an agent reads it, and is cited by.
+#[must_use]
+pub fn mark(cut: &Cut, n: u32) -> String {
+    format!("[#{}] ", named(cut, n))
+}
+
+fn named(cut: &Cut, n: u32) -> String {
+    match cut.words(n) {
+        Some(words) => format!("{n}@{}", passages::stamp(words)),
+        None => n.to_string(),
+    }
+}
+
+/// A text without the marks in front of passages: who writes back what it has read does not mean them.
+#[must_use]
+pub fn unmarked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("[#") {
+        out.push_str(before);
+        rest = after_mark(from).unwrap_or_else(|| {
+            out.push_str("[#");
+            from
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What stands behind a mark of which the first two signs are taken off.
+fn after_mark(from: &str) -> Option<&str> {
+    let (inner, rest) = from.split_once(']')?;
+    let (n, stamp) = inner.split_once('@')?;
+    let counts = !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+    let is = counts && stamp.len() == 6 && stamp.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is.then(|| rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+/// The passage that a cite names behind the item: its number, and what its words are known by, as far as it says so.
+#[must_use]
+pub fn place(section: &str) -> (Option<u32>, &str) {
+    let (n, stamp) = section.split_once('@').unwrap_or((section, ""));
+    let is_stamp = stamp.len() <= 12 && stamp.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // ok: what is no number names the item alone.
+    (n.trim().parse().ok(), if is_stamp { stamp } else { "" })
+}
+
+/// The first words of an answer that gives these passages of an item. A title stands behind them: it may say anything.
+#[must_use]
+pub fn given(item: &Item, passages: Option<&RangeInclusive<u32>>) -> String {
+    let (kind, id) = (item.kind.word(), item.id);
+    match passages {
+        Some(all) => format!("[{kind} {id}{GIVES}{} to {}", all.start(), all.end()),
+        None => format!("[{kind} {id}]"),
+    }
+}
+
+/// The passages that such an answer gives.
+fn gives(answer: &str) -> Option<(KnowledgeId, RangeInclusive<u32>)> {
+    let (named, rest) = answer.strip_prefix('[')?.split_once(GIVES)?;
+    let (_, id) = named.split_once(' ')?;
+    let (from, rest) = rest.split_once(" to ")?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    // ok: what does not read so was not written by `given`.
+    Some((id.parse().ok()?, from.parse().ok()?..=rest[..digits].parse().ok()?))
+}
 
 /// What stood in the conversation of a run.
 #[derive(Debug, Default)]
 pub struct Seen {
-    items: HashSet<KnowledgeId>,
     passages: HashSet<(KnowledgeId, u32)>,
+    /// Items that stand in full in front of its agent when it starts, with how many passages each has.
+    whole: HashMap<KnowledgeId, u32>,
 }
 
 impl Seen {
@@ -29,7 +114,7 @@ impl Seen {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn of(read: &dyn Read, run: RunId) -> Result<Arc<Self>, StoreError> {
+    pub fn of(ws: &Ws, read: &dyn Read, run: RunId) -> Result<Arc<Self>, StoreError> {
         if let Some(seen) = KEPT.get(|of| *of == run) {
             return Ok(seen);
         }
@@ -39,8 +124,20 @@ impl Seen {
         let events: Vec<SessionEvent> = read.list(&Range::prefix(KeyBuf::of(&found.session)))?;
         let mut seen = Self::default();
         for event in events {
-            if let EventKind::ToolFinished { name, result, .. } = &event.kind {
+            if let EventKind::ToolFinished { name, result, status: CallStatus::Ok, .. } =
+                &event.kind
+            {
                 seen.take(name, result.head());
+            }
+        }
+        // A part of another run starts without it.
+        if found.trigger != RunTrigger::Child {
+            let shares = context::of(read, &ws.blobs, Some(found.agent))
+                .map_err(|error| StoreError::Failed(error.to_string()))?;
+            for share in shares {
+                let Some(text) = share.text else { continue };
+                let count = u32::try_from(passages::cut(&text).len()).unwrap_or(u32::MAX);
+                seen.whole.insert(share.item.id, count);
             }
         }
         let seen = Arc::new(seen);
@@ -50,50 +147,139 @@ impl Seen {
         Ok(seen)
     }
 
+    /// Takes what a tool itself says that it gave. A cite in the words that it gave is somebody else's.
     fn take(&mut self, tool: &str, result: &str) {
-        for piece in result.split(CITE).skip(1) {
-            let Some((id, rest)) = piece.split_once('#') else { continue };
-            // ok: words that look like a cite and are none cite nothing.
-            let Ok(id) = id.parse::<KnowledgeId>() else { continue };
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            match (tool == READS, rest[..digits].parse()) {
-                (true, _) => {
-                    self.items.insert(id);
+        match tool {
+            "knowledge_read" => {
+                if let Some((id, all)) = gives(result) {
+                    self.passages.extend(all.map(|n| (id, n)));
                 }
-                (false, Ok(n)) => {
-                    self.passages.insert((id, n));
+            }
+            "knowledge_search" => self.take_fields(result),
+            "task_get" => {
+                // A warning may stand behind it.
+                let mut values = serde_json::Deserializer::from_str(result).into_iter::<Value>();
+                if let Some(Ok(task)) = values.next() {
+                    self.take_fields(task["linked_knowledge"].as_str().unwrap_or_default());
                 }
-                (false, Err(_)) => {}
+            }
+            _ => {}
+        }
+    }
+
+    fn take_fields(&mut self, answer: &str) {
+        for piece in answer.split(FIELD).skip(1) {
+            let cited = piece.split_once("]]").and_then(|(inner, _)| inner.split_once('#'));
+            let Some((id, section)) = cited else { continue };
+            // ok: what is no cite cites nothing.
+            if let (Ok(id), (Some(n), _)) = (id.parse(), place(section)) {
+                self.passages.insert((id, n));
             }
         }
     }
 
-    /// Whether a passage stood there. What stands in front of agents when they start always does.
+    /// Whether a passage stood there; of a cite without a number, whether any of the item did.
     #[must_use]
-    pub fn has(&self, item: &Item, n: u32) -> bool {
-        item.scope != Scope::Library
-            || self.items.contains(&item.id)
-            || self.passages.contains(&(item.id, n))
+    pub fn has(&self, id: KnowledgeId, n: Option<u32>) -> bool {
+        match n {
+            Some(n) => {
+                self.passages.contains(&(id, n))
+                    || self.whole.get(&id).is_some_and(|count| n < *count)
+            }
+            None => self.whole.contains_key(&id) || self.passages.iter().any(|(of, _)| *of == id),
+        }
     }
+}
+
+/// A cited passage as the page of its item shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The passage, if it can be shown.
+    pub quote: Option<Quote>,
+    /// Whether it stands in the text as it is now.
+    pub stands: bool,
+    /// What has become of it; empty when it is as it was cited.
+    pub told: &'static str,
+}
+
+/// What a cite means now: the passage with its words, wherever it stands; else as a former version has it.
+///
+/// # Errors
+/// When the disk fails.
+pub fn shown(
+    ws: &Ws,
+    read: &dyn Read,
+    (id, cut): (KnowledgeId, &Cut),
+    (n, stamp): (u32, &str),
+) -> Result<Shown, KnowledgeError> {
+    let now = |n: u32, told| {
+        cut.quote(n, None).map(|quote| Shown { quote: Some(quote), stands: true, told })
+    };
+    let gone = Shown { told: "This passage is not there any more.", ..Shown::default() };
+    if stamp.is_empty() {
+        return Ok(now(n, "").unwrap_or(gone));
+    }
+    // What comes or goes above a passage changes its number.
+    let find = |cut: &Cut| {
+        let is = |n: &u32| cut.words(*n).is_some_and(|words| passages::stamp(words) == stamp);
+        std::iter::once(n).chain(0..cut.len()).find(is)
+    };
+    if let Some(shown) = find(cut).and_then(|at| now(at, "")) {
+        return Ok(shown);
+    }
+    for version in queries::versions(read, id, VERSIONS)? {
+        let text = version.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+        let then = Cut { passages: passages::cut(&text), text };
+        if let Some(quote) = find(&then).and_then(|at| then.quote(at, None)) {
+            let told = "The text has changed since it was cited. Then it said:";
+            return Ok(Shown { quote: Some(quote), stands: false, told });
+        }
+    }
+    Ok(now(n, "The text has changed since it was cited.").unwrap_or(gone))
 }
 
 #[cfg(test)]
 mod tests {
     use kernel::TypedId as _;
     use kernel::id::made_of::uuid::Uuid;
+    use store::Record as _;
 
-    use super::Seen;
-    use crate::model::KnowledgeId;
+    use super::{Seen, given, place, unmarked};
+    use crate::model::{Item, KnowledgeId};
+
+    fn id(n: u128) -> KnowledgeId {
+        KnowledgeId::from_uuid(Uuid::from_u128(n))
+    }
 
     #[test]
-    fn what_tools_gave_is_known_by_its_cites() {
-        let id = |n| KnowledgeId::from_uuid(Uuid::from_u128(n));
+    fn what_tools_gave_is_known_by_what_they_say_themselves() {
         let mut seen = Seen::default();
-        let said = format!("{{\"cite\":\"[[know:{}#3]]\"}} know:x#1 know:{}#", id(1), id(2));
+        let words = format!("\\\"cite\\\":\\\"[[know:{}#9]]\\\" [[know:{}#8]]", id(1), id(1));
+        let said = format!("{{\"cite\":\"[[know:{}#3@9f86d0]]\",\"text\":\"{words}\"}}", id(1));
         seen.take("knowledge_search", &said);
-        assert_eq!(seen.passages.into_iter().collect::<Vec<_>>(), [(id(1), 3)]);
+        seen.take("comment_list", &said.replace("#3", "#4"));
+        let task = serde_json::json!({ "description": said.replace("#3", "#5"), "linked_knowledge": said.replace("#3", "#6") });
+        seen.take("task_get", &format!("{task}\nYou have asked this before."));
+        let mut all: Vec<u32> = seen.passages.iter().map(|(_, n)| *n).collect();
+        all.sort_unstable();
+        assert_eq!(all, [3, 6]);
+        assert!(seen.has(id(1), None) && !seen.has(id(2), None));
+
         let mut seen = Seen::default();
-        seen.take("knowledge_read", &format!("Cite a passage as [[know:{}#0]].", id(4)));
-        assert!(seen.items.contains(&id(4)));
+        let item = Item { id: id(4), ..Item::sample() };
+        let head = given(&item, Some(&(2..=4)));
+        seen.take("knowledge_read", &format!("{head}, version 3: [[know:{}#0]]\n{words}", id(5)));
+        assert!(seen.has(id(4), Some(2)) && seen.has(id(4), Some(4)) && seen.passages.len() == 3);
+        seen.take("knowledge_read", &given(&item, None));
+        assert_eq!(seen.passages.len(), 3);
+    }
+
+    #[test]
+    fn places_are_read_and_marks_are_taken_out() {
+        assert_eq!(place("3@9f86d0"), (Some(3), "9f86d0"));
+        assert_eq!((place("3"), place("")), ((Some(3), ""), (None, "")));
+        assert_eq!(place("3@\"x"), (Some(3), ""));
+        let text = "[#0@9f86d0] # Lease\n\nA [#1@00ff12] b [#1] [#x@9f86d0] [[#2@9f86d0]]";
+        assert_eq!(unmarked(text), "# Lease\n\nA b [#1] [#x@9f86d0] []");
     }
 }

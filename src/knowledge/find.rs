@@ -2,9 +2,7 @@
 //! each hit is looked at again as it stands now, and only what the asker may see is counted.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range as Bytes;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use app::Ws;
@@ -17,22 +15,22 @@ use search::{Ask, Typos, Wanted};
 use store::{Read, ReadExt as _, StoreError};
 
 use crate::cards::{ITEM, PASSAGES};
+use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
 use crate::meaning::{self, Question, Standing};
-use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text};
-use crate::passages::{self, Passage};
+use crate::model::{FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope};
 use crate::queries::{self, Tree};
 
 /// How many passages are taken that are near in meaning.
 const NEAREST: usize = 100;
-/// How many places of each kind are looked at.
+/// How many places of each kind are looked at in one go.
 const LOOKED: usize = 200;
+/// The most of them, where few of those that hold the words fit what else is asked for.
+const ENOUGH: usize = 25_600;
 /// Passages of a hit.
 const QUOTES: usize = 2;
-/// The most bytes of a quote.
-const QUOTED: usize = 600;
 /// How long the index is waited for.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The share of a rank: reciprocal rank fusion with the constant of Cormack, Clarke and Büttcher (2009).
 const RANK: f32 = 60.0;
 /// How much the second passage of an item adds to it.
@@ -102,21 +100,6 @@ pub struct Wish {
     pub take: usize,
 }
 
-/// A passage that fits.
-#[derive(Clone, Debug)]
-pub struct Quote {
-    /// Its number in the item, from 0.
-    pub n: u32,
-    /// Its words, cut when they are many.
-    pub text: String,
-    /// The headings above it.
-    pub section: String,
-    /// Its page, where the item has pages.
-    pub page: Option<u32>,
-    /// Its bytes in the item's text.
-    pub range: Bytes<usize>,
-}
-
 /// An item that fits.
 #[derive(Clone, Debug)]
 pub struct Hit {
@@ -137,12 +120,16 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// How many fit of each kind, whatever kind was asked for.
     pub counts: Vec<(ItemKind, usize)>,
+    /// Whether there may be more than were counted.
+    pub cut: bool,
     /// Whether there are more.
     pub more: bool,
     /// Files whose words are not known yet.
     pub unread: usize,
     /// Whether the index is still being made, so that hits may be missing.
     pub building: bool,
+    /// Whether what was written last is not in the index yet.
+    pub behind: bool,
     /// How far search by meaning is, where it was asked for.
     pub standing: Standing,
 }
@@ -159,11 +146,13 @@ impl Found {
     pub fn unknown(&self) -> String {
         let words = match (self.building, self.unread) {
             (true, _) => "The search index is still being made, so hits may be missing.".to_owned(),
+            (false, 0) if self.behind => "What came in last is not found yet.".to_owned(),
             (false, 0) => String::new(),
             (false, 1) => "One file has not been read yet.".to_owned(),
             (false, n) => format!("{n} files have not been read yet."),
         };
         let meant = match self.standing {
+            Standing::Missing => "No model is in use, so this was searched by words.".to_owned(),
             Standing::Off | Standing::On(0) => String::new(),
             Standing::Absent => "This was searched by words alone.".to_owned(),
             Standing::On(1) => "One passage is not found by meaning yet.".to_owned(),
@@ -200,13 +189,15 @@ pub fn essence(q: &str) -> Option<Wanted> {
 /// When the store fails.
 pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeError> {
     let wanted = Wanted::of(&wish.q);
-    if wanted.is_some() {
-        finder::reach(ws, PATIENCE).await;
-    }
+    let behind = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
     let asks = wanted.is_some() && wish.by != Some(By::Words);
     let (question, standing) = match asks {
         true => meaning::question(ws, &wish.q).await,
         false => (None, Standing::Off),
+    };
+    let standing = match standing {
+        Standing::Off if asks && wish.by == Some(By::Meaning) => Standing::Missing,
+        standing => standing,
     };
     ws.look(move |ws| {
         let found = ws.read(|snap| match &wanted {
@@ -219,7 +210,7 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
             }
             None => newest(snap, (seer, &wish)),
         })?;
-        Ok(Found { standing, ..found })
+        Ok(Found { standing, behind, ..found })
     })
     .await
 }
@@ -286,7 +277,7 @@ fn newest(read: &dyn Read, asked: (Seer, &Wish)) -> Result<Found, KnowledgeError
         score: 0.0,
         by_words: true,
     }));
-    Ok(Found { unread: queries::unread(read)?, ..found })
+    Ok(Found { unread: queries::unread(read, asked.0.agent())?, ..found })
 }
 
 /// Who looks for what, with the question's vector where there is one.
@@ -319,14 +310,39 @@ struct Named {
 
 fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, KnowledgeError> {
     let filter = Filter::new(read, (asked.seer, asked.wish))?;
-    let words = match asked.wish.by {
-        Some(By::Meaning) if asked.question.is_some() => Vec::new(),
-        _ => places(ws, asked),
-    };
     let near = near(read, &filter, asked.question)?;
+    let mut looked = LOOKED;
+    let (mut found, places) = loop {
+        let (words, cut) = match asked.wish.by {
+            Some(By::Meaning) if asked.question.is_some() => (Vec::new(), false),
+            _ => places(ws, asked, looked),
+        };
+        let (found, places) = fitting(read, &filter, asked, fused(&words, &near))?;
+        // The index knows words and readers alone: of many places that hold the words few may fit.
+        if !cut || asked.wish.take <= found.hits.len() || ENOUGH <= looked {
+            break (Found { cut, ..found }, places);
+        }
+        looked *= 8;
+    };
+    for hit in &mut found.hits {
+        let at = places.get(&hit.item.id).cloned().unwrap_or_default();
+        hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
+    }
+    let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
+    let unread = queries::unread(read, asked.seer.agent())?;
+    Ok(Found { unread, building: !is_made, ..found })
+}
+
+/// Of places, best first, the items that fit, with the best passages of each.
+fn fitting(
+    read: &dyn Read,
+    filter: &Filter<'_>,
+    asked: &Asked<'_>,
+    fused: Vec<(Place, Worth)>,
+) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
     let mut seen: HashSet<KnowledgeId> = HashSet::new();
-    for ((id, passage), worth) in fused(&words, &near) {
+    for ((id, passage), worth) in fused {
         if seen.insert(id) {
             let item = read.get::<Item>(id)?.filter(|item| filter.admits(item));
             let new = item.map(|item| Named {
@@ -356,13 +372,8 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
         places.insert(one.item.id, one.passages);
         Hit { item: one.item, quotes: Vec::new(), score: one.score, by_words: one.by_words }
     });
-    let mut found = filter.gather(hits.collect::<Vec<_>>().into_iter());
-    for hit in &mut found.hits {
-        let at = places.get(&hit.item.id).cloned().unwrap_or_default();
-        hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
-    }
-    let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
-    Ok(Found { unread: queries::unread(read)?, building: !is_made, ..found })
+    let found = filter.gather(hits.collect::<Vec<_>>().into_iter());
+    Ok((found, places))
 }
 
 /// Places of two lists as one, best first.
@@ -412,8 +423,9 @@ fn near(
     Ok(enough.map(|one| meaning::passage(&one.id)).map(|(item, n)| (item, Some(n))).collect())
 }
 
-/// The items and passages that fit, best first. Words that do not all stand in one passage are looked for one by one.
-fn places(ws: &Ws, asked: &Asked<'_>) -> Vec<Place> {
+/// The items and passages that hold the words, best first, at most so many of each kind, and whether there are more.
+/// Words that do not all stand in one passage are looked for one by one.
+fn places(ws: &Ws, asked: &Asked<'_>, most: usize) -> (Vec<Place>, bool) {
     let audiences = asked.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
@@ -424,7 +436,7 @@ fn places(ws: &Ws, asked: &Asked<'_>) -> Vec<Place> {
             status: None,
             groups: &[],
             any,
-            most: LOOKED,
+            most,
             now: ws.app.clock.now().as_second(),
             typos,
         };
@@ -434,20 +446,23 @@ fn places(ws: &Ws, asked: &Asked<'_>) -> Vec<Place> {
             search::Found::default()
         })
     };
-    let mut all: Vec<Place> = Vec::new();
-    for found in [ask(false, Typos::WhenFew), ask(true, Typos::Never)] {
+    let (mut all, mut known, mut cut) = (Vec::new(), HashSet::new(), false);
+    for (any, typos) in [(false, Typos::WhenFew), (true, Typos::Never)] {
+        let found = ask(any, typos);
         for hit in found.hits {
             let place = InIndex::place(&hit.key);
             let place = place.and_then(|(key, n)| Some((decode::<KnowledgeId>(&key)?, n)));
-            if let Some(place) = place.filter(|place| !all.contains(place)) {
-                all.push(place);
-            }
+            all.extend(place.filter(|place| known.insert(*place)));
         }
+        cut |= found
+            .counts
+            .iter()
+            .any(|(_, count)| most < usize::try_from(*count).unwrap_or(usize::MAX));
         if LOOKED / 4 <= all.len() {
             break;
         }
     }
-    all
+    (all, cut)
 }
 
 /// The passages of an item with these numbers, as they stand now. A number may be of an older text: then those that
@@ -474,102 +489,6 @@ fn quotes(
     let marks = |n: u32| cut.words(n).map(|words| asked.loose.marks(words));
     let quote = |n: u32| cut.quote(n, marks(n)?.first().map(|mark| mark.start));
     Ok(chosen.into_iter().filter_map(quote).collect())
-}
-
-/// The text of an item with its passages.
-pub struct Cut {
-    /// The text.
-    pub text: String,
-    /// Its passages.
-    pub passages: Vec<Passage>,
-}
-
-/// Texts that were cut a moment ago, newest last: questions come in rows about the same items.
-static RECENT: LazyLock<Mutex<Recent>> = LazyLock::new(Mutex::default);
-/// An item, the rev of its words, and these cut.
-type Recent = VecDeque<(KnowledgeId, u64, Arc<Cut>)>;
-/// The most bytes of them.
-const KEPT: usize = 4 * 1024 * 1024;
-
-impl Cut {
-    /// The text of an item, cut.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn of(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Self>, KnowledgeError> {
-        let (kept, rev) =
-            queries::words(read, id)?.unwrap_or_else(|| (Text::Inline(String::new()), 0));
-        // ok: a thread that panicked with it in hand left whole entries.
-        let recent = || RECENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, _, cut)) = recent().iter().find(|(of, at, _)| (*of, *at) == (id, rev)) {
-            return Ok(cut.clone());
-        }
-        let text = kept.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
-        let passages = passages::cut(&text);
-        let cut = Arc::new(Self { text, passages });
-        let mut recent = recent();
-        recent.retain(|(of, _, _)| *of != id);
-        recent.push_back((id, rev, cut.clone()));
-        let bytes =
-            |recent: &Recent| recent.iter().map(|(_, _, cut)| cut.text.len()).sum::<usize>();
-        while 1 < recent.len() && KEPT < bytes(&recent) {
-            recent.pop_front();
-        }
-        Ok(cut)
-    }
-
-    /// How many passages it has.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        u32::try_from(self.passages.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.passages.is_empty()
-    }
-
-    fn at(&self, n: u32) -> Option<&Passage> {
-        self.passages.get(usize::try_from(n).ok()?)
-    }
-
-    /// The headings above a passage in a line.
-    #[must_use]
-    pub fn trail(&self, n: u32) -> String {
-        self.at(n).map(Passage::trail).unwrap_or_default()
-    }
-
-    /// The words of a passage.
-    #[must_use]
-    pub fn words(&self, n: u32) -> Option<&str> {
-        self.text.get(self.at(n)?.range.clone())
-    }
-
-    /// A passage as a quote, around one of its bytes when it is long.
-    #[must_use]
-    pub fn quote(&self, n: u32, around: Option<usize>) -> Option<Quote> {
-        let (passage, words) = (self.at(n)?, self.words(n)?);
-        let from = match around {
-            Some(at) if QUOTED < words.len() => {
-                let from = words.floor_char_boundary(at.saturating_sub(QUOTED / 4));
-                words[..from].rfind(char::is_whitespace).map_or(0, |space| space + 1)
-            }
-            _ => 0,
-        };
-        let piece = kernel::text::cut(&words[from..], QUOTED);
-        let (before, after) = (
-            if 0 < from { "… " } else { "" },
-            if from + piece.len() < words.len() { " …" } else { "" },
-        );
-        Some(Quote {
-            n,
-            text: format!("{before}{}{after}", piece.trim()),
-            section: passage.trail(),
-            page: passage.page,
-            range: passage.range.clone(),
-        })
-    }
 }
 
 /// Whether the words of an item are still to come, such as those of a file that is being read.

@@ -8,6 +8,7 @@ pub mod api;
 pub mod cards;
 pub mod cited;
 pub mod context;
+pub mod cut;
 pub mod error;
 pub mod find;
 pub mod linked;

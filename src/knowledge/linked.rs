@@ -9,9 +9,10 @@ use kernel::key::decode;
 use search::Wanted;
 use store::{Read, ReadExt as _, StoreError};
 
-use crate::find::{Cut, essence};
+use crate::cited::cite;
+use crate::cut::Cut;
+use crate::find::essence;
 use crate::model::{ITEMS, Item};
-use crate::tools::cite;
 
 /// Items that passages are taken of, and the passages of each.
 const ITEMS_READ: usize = 5;
@@ -41,7 +42,7 @@ pub fn said(
         let cut = Cut::of(ws, read, id).map_err(|error| StoreError::Failed(error.to_string()))?;
         for n in best(&cut, wanted.as_ref()) {
             let Some(quote) = cut.quote(n, None) else { continue };
-            let (title, cite) = (item.title.clone(), cite(id, n));
+            let (title, cite) = (item.title.clone(), cite(id, &cut, n));
             all.push(Said { title, cite, text: quote.text });
         }
         items += 1;

@@ -1,5 +1,5 @@
 //! Links from one item to another: `[[Lease terms]]`, `[[Lease terms#Deposit]]`, `[[Lease terms|the terms]]`, and cites
-//! of a passage, `[[know:<id>#<number>]]`. In code they are words like others.
+//! of a passage, `[[know:<id>#<number>@<stamp>]]`. In code they are words like others.
 
 use std::ops::Range as Bytes;
 
@@ -8,7 +8,7 @@ use kernel::RunId;
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _, StoreError};
 
-use crate::cited::Seen;
+use crate::cited::{Seen, place};
 use crate::model::{BODIES_BY_LINK, Body, Item, KnowledgeId};
 use crate::queries;
 
@@ -26,7 +26,7 @@ pub struct Link {
     pub range: Bytes<usize>,
     /// The title or cite that it names.
     pub name: String,
-    /// The heading in it, or the number of a passage; may be empty.
+    /// The heading in it, or the place of a passage; may be empty.
     pub section: String,
     /// The words that stand in its place; may be empty.
     pub label: String,
@@ -141,19 +141,19 @@ pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
 }
 
 /// A text in which each link is one of Markdown. `before` are the links that its record has kept; a cite of what the
-/// run that wrote it has never read says so; `url` gives the address of an item's page.
+/// run that wrote it has never read says so.
 ///
 /// # Errors
 /// When the store fails.
 pub fn linked(
+    ws: &Ws,
     read: &dyn Read,
     text: &str,
     (before, by): (&[(String, KnowledgeId)], Option<RunId>),
-    url: impl Fn(KnowledgeId) -> String,
 ) -> Result<String, StoreError> {
     // Only a text that cites something has to know what its run has read.
     let cites = text.contains("[[know:");
-    let seen = by.filter(|_| cites).map(|run| Seen::of(read, run)).transpose()?;
+    let seen = by.filter(|_| cites).map(|run| Seen::of(ws, read, run)).transpose()?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for link in of(text) {
@@ -173,10 +173,13 @@ pub fn linked(
             continue;
         };
         let is_cite = link.name.starts_with(CITE);
-        let anchor = match (is_cite, link.section.as_str()) {
-            (_, "") => String::new(),
-            (true, n) => format!("?p={}#cited", n.parse::<u32>().unwrap_or_default()),
-            (false, section) => format!("#{}", anchor(section)),
+        let (n, stamp) = place(&link.section);
+        let anchor = match (is_cite, n, stamp) {
+            (true, None, _) => String::new(),
+            (true, Some(n), "") => format!("?p={n}#cited"),
+            (true, Some(n), stamp) => format!("?p={n}&at={stamp}#cited"),
+            (false, ..) if link.section.is_empty() => String::new(),
+            (false, ..) => format!("#{}", anchor(&link.section)),
         };
         let words = match (link.label.as_str(), link.section.as_str()) {
             ("", "") => item.title.clone(),
@@ -184,9 +187,9 @@ pub fn linked(
             ("", section) => format!("{} › {section}", item.title),
             (label, _) => label.to_owned(),
         };
-        out.push_str(&format!("[{}]({}{anchor})", escaped(&words), url(item.id)));
-        let n = link.section.parse().unwrap_or_default();
-        if is_cite && seen.as_ref().is_some_and(|seen| !seen.has(&item, n)) {
+        let page = ws.url(&format!("knowledge/{}", item.id));
+        out.push_str(&format!("[{}]({page}{anchor})", escaped(&words)));
+        if is_cite && seen.as_ref().is_some_and(|seen| !seen.has(item.id, n)) {
             out.push_str(UNREAD);
         }
     }
@@ -204,7 +207,7 @@ pub fn in_text(
     text: &str,
     by: Option<RunId>,
 ) -> Result<String, StoreError> {
-    linked(read, text, (&[], by), |id| ws.url(&format!("knowledge/{id}")))
+    linked(ws, read, text, (&[], by))
 }
 
 /// The anchor of a heading, in whatever script.

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use sha2::{Digest, Sha256};
 use web::blocks;
 
 /// About how many tokens of a model a passage has.
@@ -41,6 +42,12 @@ pub fn tokens(text: &str) -> usize {
     let wide = text.chars().filter(|sign| 0x2e80 <= u32::from(*sign)).count();
     // Such a sign has three bytes.
     wide + (text.len() - (3 * wide).min(text.len())).div_ceil(4)
+}
+
+/// What the words of a passage are known by when they are cited: other words have another one.
+#[must_use]
+pub fn stamp(words: &str) -> String {
+    hex::encode(&Sha256::digest(words)[..3])
 }
 
 /// Cuts a text into passages.

@@ -121,12 +121,17 @@ pub fn versions(
     read.scan(VERSIONS_BY_ITEM, &Range::prefix(KeyBuf::of(&item)).reverse().limit(most))
 }
 
-/// How many files are still to be read.
+/// How many files are still to be read; for an agent, of those that it may see.
 ///
 /// # Errors
 /// When the store fails.
-pub fn unread(read: &dyn Read) -> Result<usize, StoreError> {
-    read.len(READING_WAITS, &Range::all())
+pub fn unread(read: &dyn Read, agent: Option<AgentId>) -> Result<usize, StoreError> {
+    let Some(agent) = agent else { return read.len(READING_WAITS, &Range::all()) };
+    let mut count = 0;
+    for id in read.ids::<Reading>(READING_WAITS, &Range::all())? {
+        count += usize::from(read.get::<Item>(id)?.is_some_and(|item| item.is_for(agent)));
+    }
+    Ok(count)
 }
 
 /// A folder by its id.

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use app::Ws;
 use extract::{Extracted, Limits, Refused, State};
+use kernel::key::decode;
 use kernel::{Actor, Cause, Part};
-use store::{Range, ReadExt as _, StoreError};
+use store::feed::Op;
+use store::{Range, ReadExt as _, Snap, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::error::KnowledgeError;
-use crate::model::{FileBody, Item, KnowledgeId, READING_WAITS, Reading, ReadingState, Text};
+use crate::model::{
+    FileBody, ITEMS, Item, KnowledgeId, READING_WAITS, Reading, ReadingState, Text,
+};
 use crate::passages::PAGE_END;
 use crate::rules;
 
@@ -17,6 +21,8 @@ use crate::rules;
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 /// How long to wait when the store or the disk refuses.
 const REFUSED: Duration = Duration::from_secs(5);
+/// So many entries of the feed are looked at in one go.
+const STEP: usize = 500;
 /// One file is read at a time, however many workspaces there are: each may take much memory.
 static TURN: Semaphore = Semaphore::const_new(1);
 
@@ -29,10 +35,11 @@ pub fn begin(ws: &Ws) {
 async fn keep_up(ws: &Ws) {
     let halt = ws.halt();
     let mut feed = ws.store.watch();
+    let mut seen = None;
     loop {
         // Looked at before the work, so that what comes meanwhile is heard.
-        feed.borrow_and_update();
-        match next(ws).await {
+        let head = *feed.borrow_and_update();
+        match step(ws, &mut seen, head).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(StoreError::Closed) => return,
@@ -49,6 +56,49 @@ async fn keep_up(ws: &Ws) {
             () = halt.cancelled() => return,
         }
     }
+}
+
+/// Finds files of which nothing is known yet, and reads one file; says whether there may be more to do. `seen` is how
+/// far the feed was looked at.
+async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreError> {
+    if *seen != Some(head) {
+        let from = *seen;
+        let (unread, upto) = ws.look(move |ws| unread(ws, from)).await?;
+        if !unread.is_empty() {
+            ws.write(&BY, move |tx| rules::read_anew(tx, &unread)).await?;
+        }
+        *seen = Some(upto.unwrap_or(head));
+    }
+    Ok(next(ws).await? || seen.is_some_and(|seen| seen < head))
+}
+
+/// Items with a file of which nothing is known, all at first, later those that came since; and how far the feed was
+/// looked at, if not to its end.
+fn unread(ws: &Ws, from: Option<u64>) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreError> {
+    let Some(from) = from else {
+        let all = ws.read(|snap| without_reading(snap, snap.list(&Range::all())?))?;
+        return Ok((all, None));
+    };
+    let entries = ws.store.entries_after(from, STEP)?;
+    let changes = entries.iter().flat_map(|entry| &entry.changes);
+    let come = changes.filter(|one| one.table == ITEMS.number && one.op == Op::Insert);
+    let ids: Vec<KnowledgeId> = come.filter_map(|one| decode(&one.key)).collect();
+    let upto = entries.last().map(|last| last.seq);
+    let found = ws.read(|snap| {
+        let items = ids.iter().filter_map(|id| snap.get(*id).transpose());
+        without_reading(snap, items.collect::<Result<_, _>>()?)
+    })?;
+    Ok((found, upto))
+}
+
+fn without_reading(snap: &Snap<'_>, items: Vec<Item>) -> Result<Vec<KnowledgeId>, StoreError> {
+    let mut found = Vec::new();
+    for item in items {
+        if item.file.is_some() && snap.get::<Reading>(item.id)?.is_none() {
+            found.push(item.id);
+        }
+    }
+    Ok(found)
 }
 
 /// Reads one file; says whether there was one.

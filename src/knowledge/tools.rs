@@ -1,32 +1,34 @@
 //! What agents do with knowledge: search, read, write pages and skills of their own. What they find names its passage,
 //! so that a quote can be checked. No tool deletes, and none lets every agent read something.
 
+mod write;
+
+use app::Ws;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use kernel::Can;
-use store::{ReadExt as _, WriteTx};
-use tool::edits::{self, Edit, Places};
-use tool::{
-    Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool,
-    untrusted,
-};
+use store::ReadExt as _;
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec, untrusted};
 
+use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
-use crate::find::{self, Cut, Quote, Seer, Wish};
-use crate::links;
-use crate::model::{Body, Item, ItemKind, KnowledgeId, Scope, Text};
-use crate::origin;
+use crate::find::{self, Seer, Wish};
+use crate::model::{Body, Item, ItemKind, Reading};
 use crate::passages::PAGE_END;
 use crate::queries::{self, Tree};
-use crate::rules::{self, NewItem, Patch};
+use crate::{cited, origin};
+use write::{PageCreate, PageUpdate, SkillSave};
 
 /// Hits of an answer when nothing else is asked for, and at most.
 const HITS: usize = 8;
 const MOST: usize = 20;
-/// The most bytes of a text in one answer.
+/// The most bytes of a text in one answer, and what stands around it at most.
 const PIECE: usize = 12 * 1024;
+const AROUND: usize = 5 * 1024;
+/// The most passages in one answer: each has its mark.
+const PASSAGES: usize = 200;
 
 /// The tools of this noun.
 #[must_use]
@@ -40,11 +42,6 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         _ => Can::Write,
     };
     ToolSpec { name, group: Group::Knowledge, needs, effect, about }
-}
-
-/// What a passage is cited by: `[[know:<item>#<number>]]`.
-pub(crate) fn cite(id: KnowledgeId, n: u32) -> String {
-    format!("[[know:{id}#{n}]]")
 }
 
 /// Finds passages.
@@ -92,9 +89,9 @@ impl ReadTool for Search {
             ..Wish::default()
         };
         let take = wish.take;
-        let found = find::find(&cx.ws, Seer::Agent(cx.agent), wish).await?;
-        let tree = cx.ws.read(|snap| Tree::read(snap))?;
-        let hits: Vec<Value> = found.hits.iter().map(|hit| hit_json(&tree, hit)).collect();
+        let mut found = find::find(&cx.ws, Seer::Agent(cx.agent), wish).await?;
+        let hits = std::mem::take(&mut found.hits);
+        let hits = cx.ws.look(move |ws| hits_json(ws, &hits)).await?;
         if hits.is_empty() {
             let unknown = found.unknown();
             let words = "No evidence: nothing here has these words.";
@@ -111,25 +108,37 @@ impl ReadTool for Search {
     }
 }
 
-fn hit_json(tree: &Tree, hit: &find::Hit) -> Value {
-    let passage = |quote: &Quote| {
-        let mut one = json!({ "cite": cite(hit.item.id, quote.n), "text": quote.text });
-        if !quote.section.is_empty() {
-            one["section"] = json!(quote.section);
-        }
-        if let Some(page) = quote.page {
-            one["page"] = json!(page);
-        }
-        one
-    };
-    json!({
-        "id": hit.item.id.to_string(),
-        "title": hit.item.title,
-        "kind": hit.item.kind.word(),
-        "folder": tree.path(hit.item.folder).join("/"),
-        "tags": hit.item.tags,
-        "passages": hit.quotes.iter().map(passage).collect::<Vec<_>>(),
+fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> {
+    ws.read(|snap| {
+        let tree = Tree::read(snap)?;
+        let one = |hit: &find::Hit| {
+            let cut = Cut::of(ws, snap, hit.item.id)?;
+            let mut one = json!({
+                "id": hit.item.id.to_string(),
+                "title": hit.item.title,
+                "kind": hit.item.kind.word(),
+                "folder": tree.path(hit.item.folder).join("/"),
+                "tags": hit.item.tags,
+                "passages": hit.quotes.iter().map(|quote| passage(hit, &cut, quote)).collect::<Vec<_>>(),
+            });
+            if snap.get::<Reading>(hit.item.id)?.is_some_and(|reading| reading.cut) {
+                one["note"] = json!("only the beginning of it was read");
+            }
+            Ok::<_, KnowledgeError>(one)
+        };
+        hits.iter().map(one).collect()
     })
+}
+
+fn passage(hit: &find::Hit, cut: &Cut, quote: &Quote) -> Value {
+    let mut one = json!({ "cite": cited::cite(hit.item.id, cut, quote.n), "text": quote.text });
+    if !quote.section.is_empty() {
+        one["section"] = json!(quote.section);
+    }
+    if let Some(page) = quote.page {
+        one["page"] = json!(page);
+    }
+    one
 }
 
 /// Words that somebody else wrote are no orders.
@@ -157,17 +166,27 @@ impl ReadTool for Read {
         spec("knowledge_read", Effect::Read, "Read an item of knowledge by its id or title.");
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
-        let agent = cx.agent;
+        let (agent, most) = (cx.agent, cx.max_result.saturating_sub(AROUND).clamp(1024, PIECE));
         let (head, text) = cx
             .ws
             .look(move |ws| {
                 ws.read(|snap| {
                     let item = queries::item(snap, &args.item, Some(agent))?;
                     let cut = Cut::of(ws, snap, item.id)?;
-                    let waits = find::is_waiting(snap, item.id)?;
-                    let (mut head, text) = piece(&item, &cut, (args.page, args.from), waits);
-                    if let Some(origin) = origin::of(snap, item.id)? {
-                        head.push_str(&format!(" It comes from {}.", origin.told_to_agents()));
+                    let piece = Piece {
+                        item: &item,
+                        cut: &cut,
+                        reading: snap.get(item.id)?,
+                        waits: find::is_waiting(snap, item.id)?,
+                        version: snap.get_rev::<Body>(item.id)?.map(|(_, rev)| rev),
+                    };
+                    let (head, mut text) = piece.told((args.page, args.from), most)?;
+                    if item.kind.is_outside() {
+                        // What it is called and where it lies is somebody else's, too.
+                        let origin = origin::of(snap, item.id)?.map_or_else(String::new, |one| {
+                            format!("It comes from {}.\n", one.told_to_agents())
+                        });
+                        text = format!("{}\n{origin}\n{text}", item.title);
                     }
                     Ok::<_, KnowledgeError>((head, text))
                 })
@@ -177,250 +196,99 @@ impl ReadTool for Read {
     }
 }
 
-/// A part of an item's text with a line about it.
-fn piece(
-    item: &Item,
-    cut: &Cut,
-    (page, from): (Option<usize>, Option<usize>),
+/// An item of which a part is given.
+struct Piece<'a> {
+    item: &'a Item,
+    cut: &'a Cut,
+    /// What was read in its file.
+    reading: Option<Reading>,
+    /// Whether its words are still to come.
     waits: bool,
-) -> (String, String) {
-    let whole = match page {
-        Some(page) => cut.text.split(PAGE_END).nth(page.saturating_sub(1)).unwrap_or_default(),
-        None => &cut.text,
-    };
-    let from = whole.floor_char_boundary(from.unwrap_or(0).min(whole.len()));
-    let text = kernel::text::cut(&whole[from..], PIECE);
-    let mut head = format!("{} [{} {}]", item.title, item.kind.word(), item.id);
-    if from + text.len() < whole.len() {
-        let (next, all) = (from + text.len(), whole.len());
-        head.push_str(&format!(", bytes {from} to {next} of {all}; go on with from: {next}"));
-    }
-    if waits {
-        head.push_str(". This file has not been read yet; try again in a moment");
-    } else if whole.trim().is_empty() {
-        head.push_str(". There is no text in it");
-    }
-    head.push_str(&format!(
-        ". Cite a passage as {}, by the number that knowledge_search gives.",
-        cite(item.id, 0)
-    ));
-    (head, text.replace(PAGE_END, "\n\n— next page —\n\n"))
+    /// What its words are changed from, where somebody writes them.
+    version: Option<u64>,
 }
 
-/// A text that lies where it is to lie.
-#[derive(Default)]
-struct Kept(Option<Text>, Vec<String>);
-
-async fn kept(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
-    let (said, text) = (links::names(text), text.to_owned());
-    let kept = cx
-        .ws
-        .look(move |ws| Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error)))
-        .await?;
-    Ok(Kept(Some(kept), said))
-}
-
-/// Writes a page.
-struct PageCreate;
-
-/// Arguments of `page_create`.
-#[derive(Deserialize, JsonSchema)]
-struct CreateArgs {
-    title: String,
-    /// Markdown
-    text: String,
-    /// name, path or id
-    folder: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    /// library (default): all find it; agent: only you and people
-    scope: Option<Scope>,
-}
-
-impl WriteTool for PageCreate {
-    type Args = CreateArgs;
-    type Ready = Kept;
-    const SPEC: ToolSpec = spec(
-        "page_create",
-        Effect::Add,
-        "Write a page for the workspace's knowledge. Search first: change what is there in place of a second page.",
-    );
-
-    async fn ready(&self, cx: &ToolCx, args: &CreateArgs) -> Result<Kept, ToolError> {
-        kept(cx, &args.text).await
-    }
-
-    fn commit(
+impl Piece<'_> {
+    /// A line about a part of its text, and that part with a mark before each passage.
+    fn told(
         &self,
-        _cx: &ToolCx,
-        tx: &mut WriteTx<'_>,
-        args: CreateArgs,
-        kept: Kept,
-    ) -> Result<ToolOutput, ToolError> {
-        let folder = queries::folder_given(tx, args.folder.as_deref().map(str::trim))?;
-        let patch = Patch {
-            folder: Some(folder),
-            tags: Some(args.tags),
-            scope: args.scope,
-            ..Patch::default()
+        (page, from): (Option<usize>, Option<usize>),
+        most: usize,
+    ) -> Result<(String, String), KnowledgeError> {
+        let (start, whole) = match page.filter(|_| !self.waits) {
+            Some(page) => self.on_page(page)?,
+            None => (0, self.cut.text.as_str()),
         };
-        made(tx, ItemKind::Page, (args.title, kept, String::new()), patch)
-    }
-}
-
-fn made(
-    tx: &mut WriteTx<'_>,
-    kind: ItemKind,
-    (title, kept, reason): (String, Kept, String),
-    patch: Patch,
-) -> Result<ToolOutput, ToolError> {
-    let Kept(text, links) = kept;
-    let text = text.unwrap_or(Text::Inline(String::new()));
-    let item = rules::create(tx, NewItem { kind, title, text, links, reason, file: None, patch })?;
-    Ok(ToolOutput::text(format!("Wrote \"{}\" [{} {}].", item.title, kind.word(), item.id)))
-}
-
-/// Changes a page or a skill.
-struct PageUpdate;
-
-/// Arguments of `page_update`.
-#[derive(Deserialize, JsonSchema)]
-struct UpdateArgs {
-    /// its id or title
-    item: String,
-    /// places to change: old must stand there once
-    #[serde(default)]
-    edits: Vec<EditArg>,
-    /// all of it anew, in place of edits
-    text: Option<String>,
-    title: Option<String>,
-    tags: Option<Vec<String>>,
-    /// why, in a line
-    reason: Option<String>,
-}
-
-/// A place to change.
-#[derive(Deserialize, JsonSchema)]
-struct EditArg {
-    old: String,
-    new: String,
-}
-
-/// A text made of another.
-#[derive(Default)]
-struct Changed(Option<(Text, u64)>, Vec<String>);
-
-impl WriteTool for PageUpdate {
-    type Args = UpdateArgs;
-    type Ready = Changed;
-    const SPEC: ToolSpec = spec(
-        "page_update",
-        Effect::Change,
-        "Change a page or skill that is for you, or that you wrote: places of its text, its title, its tags.",
-    );
-
-    async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<Changed, ToolError> {
-        if args.text.is_none() && args.edits.is_empty() {
-            return Ok(Changed::default());
+        let from = whole.floor_char_boundary(from.unwrap_or(0).min(whole.len()));
+        let mut text = kernel::text::cut(&whole[from..], most);
+        let mut begins = self.passages(start + from, text.len());
+        if let Some((_, end)) = begins.get(PASSAGES) {
+            text = &text[..*end];
         }
-        let edits: Vec<Edit> = args
-            .edits
-            .iter()
-            .map(|edit| Edit { old: edit.old.clone(), new: edit.new.clone() })
-            .collect();
-        let (said, whole, agent) = (args.item.clone(), args.text.clone(), cx.agent);
-        let (now, rev) = cx
-            .ws
-            .look(move |ws| {
-                let item = ws.read(|snap| queries::item(snap, &said, Some(agent)))?;
-                let found = ws.read(|snap| snap.get_rev::<Body>(item.id))?;
-                let (body, rev) = found.ok_or_else(|| {
-                    KnowledgeError::Refused("a file has no words to write".to_owned())
-                })?;
-                let now = body.text.read(&ws.blobs).map_err(|e| KnowledgeError::disk(&e))?;
-                Ok::<_, KnowledgeError>((now, rev))
-            })
-            .await?;
-        let text = match whole {
-            Some(text) => text,
-            None => edits::apply(&now, &edits, Places::One)?.0,
-        };
-        let Kept(text, said) = kept(cx, &text).await?;
-        Ok(Changed(text.map(|text| (text, rev)), said))
+        begins.truncate(PASSAGES);
+        let given = begins.first().zip(begins.last()).map(|(first, last)| first.0..=last.0);
+        let mut head = cited::given(self.item, given.as_ref());
+        if let Some(version) = self.version {
+            head.push_str(&format!(", version {version}: {}", self.item.title));
+        }
+        head.push('.');
+        if from + text.len() < whole.len() {
+            let (next, all) = (from + text.len(), whole.len());
+            head.push_str(&format!(" Bytes {from} to {next} of {all}; go on with from: {next}."));
+        }
+        if self.waits {
+            head.push_str(" This file has not been read yet; try again in a moment.");
+        } else if whole.trim().is_empty() {
+            let place = if page.is_some() { "on this page" } else { "in it" };
+            head.push_str(&format!(" There is no text {place}."));
+        }
+        if self.reading.as_ref().is_some_and(|reading| reading.cut) {
+            head.push_str(" Only the beginning of the file was read: there is more in it.");
+        }
+        if let Some((n, _)) = begins.first() {
+            let cite = cited::cite(self.item.id, self.cut, *n);
+            head.push_str(&format!(" Cite a passage by the mark before it, such as {cite}."));
+        }
+        let mut marked = String::with_capacity(text.len() + 16 * begins.len());
+        let mut done = 0;
+        for (n, at) in begins {
+            marked.push_str(&text[done..at]);
+            marked.push_str(&cited::mark(self.cut, n));
+            done = at;
+        }
+        marked.push_str(&text[done..]);
+        Ok((head, marked.replace(PAGE_END, "\n\n— next page —\n\n")))
     }
 
-    fn commit(
-        &self,
-        cx: &ToolCx,
-        tx: &mut WriteTx<'_>,
-        args: UpdateArgs,
-        Changed(text, said): Changed,
-    ) -> Result<ToolOutput, ToolError> {
-        let item = queries::item(tx, &args.item, Some(cx.agent))?;
-        if args.title.is_some() || args.tags.is_some() {
-            let patch = Patch { title: args.title, tags: args.tags, ..Patch::default() };
-            rules::change(tx, item.id, patch)?;
-        }
-        if let Some((text, rev)) = text {
-            let why = args.reason.unwrap_or_default();
-            rules::write(tx, item.id, (text, rev), (&why, &said))?;
-        }
-        Ok(ToolOutput::text(format!("Changed \"{}\".", item.title)))
-    }
-}
-
-/// Keeps how something is done.
-struct SkillSave;
-
-/// Arguments of `skill_save`.
-#[derive(Deserialize, JsonSchema)]
-struct SkillArgs {
-    title: String,
-    /// Markdown: when to use it, then the steps
-    text: String,
-    /// what you learned, in a line
-    reason: String,
-    /// id or title of your skill that it replaces
-    item: Option<String>,
-}
-
-impl WriteTool for SkillSave {
-    type Args = SkillArgs;
-    type Ready = Kept;
-    const SPEC: ToolSpec = spec(
-        "skill_save",
-        Effect::Add,
-        "Keep how something is done, for yourself: you have it in front of you from the next start on.",
-    );
-
-    async fn ready(&self, cx: &ToolCx, args: &SkillArgs) -> Result<Kept, ToolError> {
-        kept(cx, &args.text).await
+    /// The passages of which some stands in this part of the text, and where each begins in it.
+    fn passages(&self, from: usize, len: usize) -> Vec<(u32, usize)> {
+        let all = (0..self.cut.len()).zip(&self.cut.passages);
+        all.filter(|(_, one)| one.range.start < from + len && from < one.range.end)
+            .map(|(n, one)| (n, one.range.start.max(from) - from))
+            .collect()
     }
 
-    fn commit(
-        &self,
-        cx: &ToolCx,
-        tx: &mut WriteTx<'_>,
-        args: SkillArgs,
-        kept: Kept,
-    ) -> Result<ToolOutput, ToolError> {
-        if args.reason.trim().is_empty() {
-            return Err(KnowledgeError::field("reason", "Say in a line what you learned.").into());
+    /// A page of the text, and where it begins.
+    fn on_page(&self, page: usize) -> Result<(usize, &str), KnowledgeError> {
+        let known = self.reading.as_ref().and_then(|reading| reading.pages);
+        let known = known.and_then(|pages| usize::try_from(pages).ok());
+        let all = self.cut.text.split(PAGE_END).count().max(known.unwrap_or_default());
+        if page == 0 || all < page {
+            let words = match (all, known) {
+                (1, None) => "It has no pages; leave page out.".to_owned(),
+                (1, Some(_)) => "It has one page.".to_owned(),
+                (all, _) => format!("It has {all} pages."),
+            };
+            return Err(KnowledgeError::field("page", words));
         }
-        let Some(said) = args.item.filter(|said| !said.trim().is_empty()) else {
-            let patch = Patch { scope: Some(Scope::Agent), ..Patch::default() };
-            return made(tx, ItemKind::Skill, (args.title, kept, args.reason), patch);
-        };
-        let item = queries::item(tx, &said, Some(cx.agent))?;
-        if item.kind != ItemKind::Skill {
-            let words = format!("\"{}\" is no skill; page_update changes it", item.title);
-            return Err(KnowledgeError::Refused(words).into());
+        let mut start = 0;
+        for (n, text) in self.cut.text.split(PAGE_END).enumerate() {
+            if n + 1 == page {
+                return Ok((start, text));
+            }
+            start += text.len() + PAGE_END.len_utf8();
         }
-        let patch = Patch { title: Some(args.title), ..Patch::default() };
-        rules::change(tx, item.id, patch)?;
-        let rev = tx.get_rev::<Body>(item.id)?.map_or(0, |(_, rev)| rev);
-        let text = kept.0.unwrap_or(Text::Inline(String::new()));
-        rules::write(tx, item.id, (text, rev), (&args.reason, &kept.1))?;
-        Ok(ToolOutput::text(format!("Saved \"{}\".", item.title)))
+        // The last pages have no words.
+        Ok((self.cut.text.len(), ""))
     }
 }

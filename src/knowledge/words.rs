@@ -88,7 +88,10 @@ pub async fn restore(
 }
 
 /// What was written, made one with what stands there now.
-fn settle(written: &Written, now: &str) -> Result<String, KnowledgeError> {
+///
+/// # Errors
+/// [`KnowledgeError::Clash`] when somebody must choose; when the text is too long.
+pub(crate) fn settle(written: &Written, now: &str) -> Result<String, KnowledgeError> {
     if LARGEST < written.text.len() {
         return Err(rules::too_long());
     }

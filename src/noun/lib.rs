@@ -175,6 +175,8 @@ pub struct Noun {
     pub react: Option<React>,
     /// Doctor's question to its records.
     pub check: Option<Check>,
+    /// The page on which each of its records waits for a person's yes or no, below the workspace; none where none does.
+    pub review: Option<&'static str>,
     /// What history shows of a field, where the record's JSON says more than people want to read there.
     pub told: Option<Told>,
 }
@@ -220,6 +222,7 @@ impl Noun {
             linked: false,
             react: None,
             check: None,
+            review: None,
             told: None,
         }
     }

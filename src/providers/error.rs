@@ -130,6 +130,18 @@ impl ErrorClass {
         }
     }
 
+    /// For people: what happened, what helps, and what the provider said of it. Where HQ itself found an answer wanting,
+    /// what it found helps nobody.
+    #[must_use]
+    pub fn explained(self, said: &str) -> String {
+        let (advice, said) = (self.advice(), said.trim());
+        if said.is_empty() || matches!(self, Self::Interrupted | Self::Garbage) {
+            return advice.to_owned();
+        }
+        let end = if said.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+        format!("{advice} {}{end}", kernel::text::capitalized(said))
+    }
+
     /// What became of the call, in words that follow the name of who was asked.
     #[must_use]
     pub fn told(self) -> &'static str {

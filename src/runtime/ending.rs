@@ -398,10 +398,10 @@ fn next(
         |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
     Ok(match said {
         Said::Nothing if nudged => {
-            failed("empty_answer", "the model answered twice without a word or a call".to_owned())
+            failed("empty_answer", "The model gave no answer, twice.".to_owned())
         }
         Said::Full if nudged => {
-            failed("context_too_long", "the conversation is too long for this model".to_owned())
+            failed("context_too_long", "The conversation is too long for this model.".to_owned())
         }
         // In a chat the person reads it as the answer.
         Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
@@ -409,7 +409,7 @@ fn next(
         }
         Said::Refusal => {
             let words = if text.trim().is_empty() { "it gave no reason" } else { text.trim() };
-            failed("content_refused", format!("the model declined to answer: {words}"))
+            failed("content_refused", format!("The model declined to answer: {words}"))
         }
         Said::Nothing => Next::GoOn(Some(EMPTY)),
         Said::Cut => Next::GoOn(Some(GO_ON)),

@@ -330,7 +330,7 @@ impl Turn {
         &mut self,
         error: &ProviderError,
     ) -> Result<Step, EngineError> {
-        let reason = format!("{} {}", error.class.advice(), error.message);
+        let reason = error.class.explained(&error.message);
         if let Some(limit) = self.ends.wrap_up {
             // The limit ends it, and what is tried again later is not a run that has used it up.
             let summary = self.left_at(limit.which, &reason);

@@ -310,7 +310,7 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
         let info = schema.table(table.number).filter(|info| info.name == table.name);
         let known = info.and_then(|info| Some((info.class()?, info.ops.as_ref()?)));
         match known {
-            Some((Class::Derived | Class::Sealed, _)) | None => {
+            Some((Class::Derived | Class::Remade | Class::Sealed, _)) | None => {
                 return Err(refused(format!(
                     "the table {} ({}) is not known here; use a newer version of HQ",
                     table.name, table.number

@@ -206,12 +206,18 @@ struct Counted<'p, 'a> {
     longest: u64,
 }
 
+impl Counted<'_, '_> {
+    fn is_too_much(&self) -> bool {
+        self.inflated.is_full() || self.inflated.sum.get() - self.before > self.longest
+    }
+}
+
 impl Read for Counted<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         let total = self.inflated.sum.get() + read as u64;
         self.inflated.sum.set(total);
-        match self.inflated.is_full() || total - self.before > self.longest {
+        match self.is_too_much() {
             true => Err(io::Error::other("more than a file may hold")),
             false => Ok(read),
         }
@@ -250,7 +256,7 @@ impl Part<'_, '_> {
                     Ok(event)
                 }
             }
-            Err(_) if self.inflated.is_full() => Err(Fault::Inflated),
+            Err(_) if self.xml.get_ref().get_ref().is_too_much() => Err(Fault::Inflated),
             Err(error) => Err(Fault::damaged(self.what, error)),
         }
     }

@@ -11,7 +11,7 @@ use kernel::{Can, Timestamp};
 use knowledge::model::{FolderId, KnowledgeId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{self, Json, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -353,28 +353,31 @@ struct ChangeBody {
     interval_hours: Option<u32>,
     paused: Option<bool>,
     writable: Option<bool>,
-    /// The folder's id, name or path; empty for none.
-    folder: Option<String>,
+    /// The folder's id, name or path; empty or null for none.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    folder: Option<Option<String>>,
 }
 
 async fn change(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Json(body): Json<ChangeBody>,
+    extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<SourceView>, ApiError> {
     let one = ws.read(|snap| queries::source(snap, &said))?;
     let reads = match body.reads {
         Some(reads) => Some((manifest(&ws, &one.provider).await?, reads)),
         None => None,
     };
+    let folder = body.folder.map(Option::unwrap_or_default);
     let patch = Patch {
         name: body.name,
         reads,
         interval_hours: body.interval_hours,
         paused: body.paused,
         writable: body.writable,
-        folder: folder_of(&ws, body.folder.as_deref())?,
+        folder: folder_of(&ws, folder.as_deref())?,
     };
     let one = ws.write(&who, move |tx| rules::change(tx, one.id, patch)).await?;
     Ok(Json(ws.read(|snap| view(snap, one))?))

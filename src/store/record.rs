@@ -80,6 +80,8 @@ pub enum Class {
     Sealed,
     /// Key, operation and hash; undo cancels open ones.
     Work,
+    /// Key, operation and hash, never a value; made anew when it is lost, so that it goes with what it belongs to.
+    Remade,
     /// Nothing; cursors and the like.
     Local,
     /// Nothing; recomputed.

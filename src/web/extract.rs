@@ -1,11 +1,15 @@
 //! Extractors whose refusals are problems that say what is wrong and where.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde_json::{Map, Value};
 
 use crate::error::{Failure, PageError};
 use kernel::{FieldError, ProblemKind};
@@ -80,7 +84,7 @@ pub struct Misfit {
 
 impl Misfit {
     fn of<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Self {
-        let message = without_type_names(&error.inner().to_string());
+        let message = plain(&error.inner().to_string());
         let path = error.path().to_string();
         let mut field = if path == "." { String::new() } else { path };
         // A field that is absent or unknown is not on the path, but the message names it.
@@ -95,10 +99,29 @@ impl Misfit {
         }
         Self { field, message }
     }
+
+    /// A body that cannot be read at all: here it counts where that begins.
+    fn broken(error: &serde_json::Error) -> Self {
+        let message = match error.is_eof() {
+            true => "the JSON ends too early".to_owned(),
+            false => {
+                let (line, column) = (error.line(), error.column());
+                format!("this is no JSON from line {line}, character {column} on")
+            }
+        };
+        Self { field: String::new(), message }
+    }
 }
 
-/// Names of our types say nothing to whoever wrote the input.
-fn without_type_names(message: &str) -> String {
+/// What the parser says, for whoever wrote the input: without names of our types, and without the place, since the
+/// field is named.
+fn plain(message: &str) -> String {
+    let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
+    if let Some((word, known)) =
+        message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        return format!("there is no {word}; use {known}");
+    }
     let mut words: Vec<&str> = message.split(' ').collect();
     if let Some(at) = words.iter().position(|word| matches!(*word, "struct" | "enum"))
         && words.get(at.wrapping_sub(1)) == Some(&"expected")
@@ -122,10 +145,77 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misfit> {
         return Err(Misfit { field: String::new(), message });
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|e| Misfit::of(&e))?;
-    let end = json.end();
-    end.map_err(|e| Misfit { field: String::new(), message: e.to_string() })?;
+    let read =
+        serde_path_to_error::deserialize(&mut json).map_err(|e| match e.inner().is_data() {
+            true => Misfit::of(&e),
+            false => Misfit::broken(e.inner()),
+        })?;
+    json.end().map_err(|e| Misfit::broken(&e))?;
     Ok(read)
+}
+
+/// Reads what is to change: a field that is null, which is not one of [`sent`], is refused, since it would be taken
+/// for one that is left out.
+fn changes<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misfit> {
+    // A field that stands twice is refused here; a map keeps the last one.
+    object::<T>(body)?;
+    let fields: Map<String, Value> = object(body)?;
+    let fields = fields.into_iter().map(|(field, value)| (field.clone(), Changed { field, value }));
+    serde_path_to_error::deserialize(MapDeserializer::<_, serde_json::Error>::new(fields))
+        .map_err(|e| Misfit::of(&e))
+}
+
+/// A field of a body that says what is to change.
+struct Changed {
+    field: String,
+    value: Value,
+}
+
+impl IntoDeserializer<'_, serde_json::Error> for Changed {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Changed {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.value.deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.value {
+            Value::Null => {
+                let message = format!("`{}` cannot be empty; leave it out to keep it", self.field);
+                Err(Self::Error::custom(message))
+            }
+            value => visitor.visit_some(value),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.value.deserialize_newtype_struct(name, visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.value.deserialize_enum(name, variants, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
 }
 
 fn pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Misfit> {
@@ -181,10 +271,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = crate::error::ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let body = body(request, state).await?;
-        object(&body).map(Self).map_err(|misfit| {
-            refused("bad_json", "the body is not what this route takes", misfit).into()
-        })
+        object(&body).map(Self).map_err(|misfit| unfit(misfit).into())
     }
+}
+
+/// A JSON body that says what is to change: a field that is left out stays, one that is null is made empty when it is
+/// [`sent`], and refused otherwise.
+pub struct Patch<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
+    type Rejection = crate::error::ApiError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let body = body(request, state).await?;
+        changes(&body).map(Self).map_err(|misfit| unfit(misfit).into())
+    }
+}
+
+/// A JSON body that is not what its route takes.
+fn unfit(misfit: Misfit) -> PageError {
+    refused("bad_json", "the body is not what this route takes", misfit)
 }
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
@@ -198,10 +303,25 @@ impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
 ///
 /// # Errors
 /// When the value is none of the field's.
-pub fn sent<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+pub fn sent<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<Option<T>>, D::Error> {
-    <Option<T> as serde::Deserialize>::deserialize(value).map(Some)
+    // As a struct around the value, it passes what a [`Patch`] does with fields that may only be left out.
+    value.deserialize_newtype_struct("Sent", Sent(PhantomData)).map(Some)
+}
+
+struct Sent<T>(PhantomData<T>);
+
+impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for Sent<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a value or null")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<Option<T>, D::Error> {
+        <Option<T> as serde::Deserialize>::deserialize(value)
+    }
 }
 
 /// What a request brings, as a whole.
@@ -218,7 +338,7 @@ pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{Misfit, object, pairs};
+    use super::{Misfit, changes, object, pairs, sent};
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
@@ -275,5 +395,56 @@ mod tests {
         }
         assert_eq!(json(r#"{"name":"a"} x"#).field, "");
         object::<Wish>(b" {\"name\":\"a\"} ").expect("an object with room around it");
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Change {
+        name: Option<String>,
+        colour: Option<Colour>,
+        exec: Option<bool>,
+        #[serde(default, deserialize_with = "sent")]
+        model: Option<Option<String>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+        Blue,
+    }
+
+    #[test]
+    fn a_change_to_nothing_is_refused_unless_the_field_can_be_empty() {
+        for field in ["name", "colour", "exec"] {
+            let misfit = changes::<Change>(format!(r#"{{"{field}":null}}"#).as_bytes());
+            let misfit = misfit.expect_err(field);
+            assert_eq!(misfit.field, field);
+            assert!(misfit.message.contains("cannot be empty"), "{}", misfit.message);
+        }
+        let change: Change = changes(br#"{"model":null}"#).expect("it can be empty");
+        assert!(change.name.is_none() && change.colour.is_none() && change.exec.is_none());
+        assert_eq!(change.model, Some(None));
+        let change: Change =
+            changes(br#"{"name":"a","colour":"red","exec":true,"model":"b"}"#).expect("fits");
+        assert!(matches!(change.colour, Some(Colour::Red)), "{change:?}");
+        assert_eq!((change.name.as_deref(), change.exec), (Some("a"), Some(true)));
+        assert_eq!(change.model, Some(Some("b".to_owned())));
+        for (text, field) in [
+            (r#"{"name":"a","name":"b"}"#, "name"),
+            (r#"{"nmae":"a"}"#, "nmae"),
+            (r#"{"model":5}"#, "model"),
+        ] {
+            assert_eq!(changes::<Change>(text.as_bytes()).expect_err(text).field, field);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_words_of_the_parser() {
+        let said = |text: &str| object::<Change>(text.as_bytes()).expect_err(text).message;
+        assert_eq!(said(r#"{"colour":"green"}"#), "there is no `green`; use `red` or `blue`");
+        assert_eq!(said(r#"{"name":5}"#), "invalid type: integer `5`, expected a string");
+        assert_eq!(said("{\n \"name\" 5}"), "this is no JSON from line 2, character 9 on");
+        assert_eq!(said(r#"{"name":"#), "the JSON ends too early");
     }
 }

@@ -6,11 +6,20 @@ use std::time::Duration;
 pub fn money(micros: i64) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     let micros = micros.unsigned_abs();
-    if 0 < micros && micros < 10_000 {
+    // What is below half of the last place is nothing, and looks like it.
+    if (50..10_000).contains(&micros) {
         return format!("{sign}$0.{:04}", (micros + 50) / 100);
     }
     let cents = (micros + 5_000) / 10_000;
     format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
+}
+
+/// The same in cents, for a column: `$0.00`, `<$0.01`, `$1.49`.
+pub fn cents(micros: i64) -> String {
+    match micros {
+        1..10_000 => "<$0.01".to_owned(),
+        _ => money(micros),
+    }
 }
 
 /// A limit in dollars, without cents where it has none: `$40`, `$1,200`, `$0.50`.
@@ -120,14 +129,17 @@ pub fn duration(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
+        cents, count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
     };
     use std::time::Duration;
 
     #[test]
     fn money_shows_four_places_below_a_cent() {
         assert_eq!(money(0), "$0.00");
+        assert_eq!(money(49), "$0.00");
         assert_eq!(money(4_200), "$0.0042");
+        assert_eq!((cents(0).as_str(), cents(49).as_str()), ("$0.00", "<$0.01"));
+        assert_eq!((cents(9_999).as_str(), cents(1_490_000).as_str()), ("<$0.01", "$1.49"));
         assert_eq!(money(9_999), "$0.0100");
         assert_eq!(money(10_000), "$0.01");
         assert_eq!(money(1_490_000), "$1.49");

@@ -10,11 +10,15 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use comrak::arena_tree::NodeEdge;
 use comrak::nodes::{AstNode, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 
 use crate::html::{SafeHtml, escape};
 use crate::{assets, checklist};
+
+/// How deep parts of a text may stand in one another; one that goes deeper is shown as it was written.
+const DEEPEST: usize = 100;
 
 /// Where a word in running text leads, if it names something: called with `MC-142` or `@ada`.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -34,14 +38,14 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let arena = Arena::new();
     let options = options();
     let root = parse_document(&arena, text, &options);
+    if is_too_deep(root) {
+        return SafeHtml::vouched(format!("<pre>{}</pre>", escape(text)));
+    }
     let boxes = if pressed { buttons(root, text) } else { Vec::new() };
     show_html(&arena, root);
-    let nodes: Vec<_> = root.descendants().collect();
-    for node in nodes {
-        rework(node);
-        if !is_inside_link(node) {
-            link_words(&arena, node, find);
-        }
+    root.descendants().collect::<Vec<_>>().into_iter().for_each(rework);
+    for node in outside_links(root) {
+        link_words(&arena, node, find);
     }
     let mut html = String::with_capacity(text.len() * 2);
     if format_html(root, &options, &mut html).is_err() {
@@ -271,8 +275,34 @@ fn rework<'a>(node: &'a AstNode<'a>) {
     }
 }
 
-fn is_inside_link<'a>(node: &'a AstNode<'a>) -> bool {
-    node.ancestors().any(|above| matches!(above.data.borrow().value, NodeValue::Link(_)))
+/// Whether parts stand in one another deeper than anybody writes them: what draws a page takes its time for each.
+fn is_too_deep<'a>(root: &'a AstNode<'a>) -> bool {
+    let mut depth = 0_usize;
+    root.traverse().any(|edge| {
+        match edge {
+            NodeEdge::Start(_) => depth += 1,
+            NodeEdge::End(_) => depth -= 1,
+        }
+        DEEPEST < depth
+    })
+}
+
+/// The pieces of text that stand in no link.
+fn outside_links<'a>(root: &'a AstNode<'a>) -> Vec<&'a AstNode<'a>> {
+    let (mut found, mut links) = (Vec::new(), 0_usize);
+    for edge in root.traverse() {
+        let (node, begins) = match edge {
+            NodeEdge::Start(node) => (node, true),
+            NodeEdge::End(node) => (node, false),
+        };
+        match &node.data.borrow().value {
+            NodeValue::Link(_) if begins => links += 1,
+            NodeValue::Link(_) => links -= 1,
+            NodeValue::Text(_) if begins && links == 0 => found.push(node),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Splits a text node at the words that `find` knows.
@@ -368,6 +398,15 @@ mod tests {
         let bad = ["on", "style", "hx-", "srcdoc", "href=\"javascript", "href=\"data"];
         (own || known.contains(&name))
             && !attributes.into_iter().any(|one| bad.iter().any(|bad| one.starts_with(bad)))
+    }
+
+    #[test]
+    fn a_text_that_is_nested_without_end_is_shown_as_it_was_written() {
+        let deep = "> ".repeat(20_000) + "[a](https://example.com) MC-1";
+        let html = render(&deep, &|_| Some("/x".to_owned()));
+        assert!(html.as_str().starts_with("<pre>&gt; &gt;"));
+        let usual = "> ".repeat(20) + "MC-1";
+        assert!(render(&usual, &|_| Some("/x".to_owned())).as_str().contains("href"));
     }
 
     #[test]

@@ -257,3 +257,6 @@ document.addEventListener("keyup", (event) => event.key === " " && event.target.
 document.addEventListener("htmx:before:request", (event) => {
   if (held && event.target.hasAttribute?.("data-region")) event.preventDefault();
 });
+
+// On a phone the days of a month are a list, which begins at today.
+if (matchMedia("(width < 640px)").matches) document.querySelector(".cal [aria-current]")?.scrollIntoView({ block: "center" });

@@ -10,7 +10,9 @@ function press(key) {
   const found = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(shown);
   if (!found) return false;
   if (isField(found)) found.select?.();
-  found.focus();
+  // What sends a form is pressed where one is: it may be gone when HQ has answered, and Enter would press what stands
+  // there then.
+  if (found.type !== "submit") found.focus();
   if (!isField(found)) found.click();
   return true;
 }

@@ -119,7 +119,9 @@ document.addEventListener(
     event.stopImmediatePropagation();
     asked = { form: event.target, button: event.submitter, name: words.confirmType };
     document.getElementById("confirm-title").textContent = words.confirm;
-    document.getElementById("confirm-text").textContent = words.confirmText ?? "";
+    // What is chosen in a form with data-tells is a part of the question.
+    const told = [...by.querySelectorAll(":scope[data-tells] select")].map((one) => `${one.labels[0].textContent} ${one.selectedOptions[0].text}.`);
+    document.getElementById("confirm-text").textContent = [...told, words.confirmText ?? ""].join(" ");
     yes.textContent = words.confirmVerb ?? "Delete";
     const typed = document.getElementById("confirm-typed");
     typed.hidden = !asked.name;

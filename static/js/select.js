@@ -9,6 +9,8 @@ const chosen = new Set();
 let all = false;
 const ticks = () => [...document.querySelectorAll("input.tick[data-task]")];
 let last;
+// Whether a key chose the row under the cursor for the menu that it opened.
+let lent = false;
 
 /** How many tasks match what the list asks; 0 where no query says which these are. */
 const matches = () => Number(document.querySelector("[data-matches]")?.dataset.matches ?? 0);
@@ -67,6 +69,7 @@ function none() {
   chosen.clear();
   all = false;
   last = undefined;
+  lent = false;
   show();
   // The bar that had the focus is away: one goes on from the row where one was.
   const row = document.querySelector("[data-record][data-cursor]");
@@ -82,7 +85,8 @@ document.addEventListener("keydown", (event) => {
   if (!opener || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (target.matches?.("input:not([type=checkbox]), textarea, select") || document.querySelector("dialog:modal, [popover]:popover-open:not(.side)")) return;
   const row = document.querySelector("[data-record][data-cursor]");
-  if (!chosen.size && row) chosen.add(row.dataset.record);
+  lent = !chosen.size;
+  if (lent && row) chosen.add(row.dataset.record);
   if (!chosen.size) return;
   event.preventDefault();
   show();
@@ -119,6 +123,9 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || !chosen.size || event.defaultPrevented) return;
+  // A menu that is left without a choice leaves the row as it was.
+  const menu = lent && document.querySelector("#bulk > :popover-open");
+  if (menu) return menu.addEventListener("toggle", none, { once: true });
   if (document.querySelector("dialog:modal, [popover]:popover-open")) return;
   none();
 });

@@ -19,6 +19,8 @@ const tidy = {
 // The fields of the form that is open.
 let form;
 let fields = [];
+// The form of something that somebody has deleted.
+let deleted;
 // When the server is asked what others have changed.
 let heard;
 
@@ -88,6 +90,7 @@ function store(one) {
 async function send(one, keepalive = false) {
   const text = (one.last = one.sent ??= one.box.value);
   hold(one, keepalive);
+  if (form === deleted) return void (one.sent = undefined);
   if (isDirty(one)) say("Saving…");
   const base = { [one.name]: one.base.value, again: Boolean(one.again) };
   let answer;
@@ -109,9 +112,16 @@ async function send(one, keepalive = false) {
     const next = new URLSearchParams({ next: location.pathname });
     return say(`You are signed out. ${KEPT}`, "failed", `/login?${next}`);
   }
+  if (answer.status === 404) return lost();
   const wrong = body.errors?.find(({ field }) => field === one.name);
   if (wrong) mark(one, wrong.message);
-  say(`Not saved. ${wrong ? KEPT : body.detail}`, "failed");
+  say(`Not saved${wrong ? `. ${wrong.message}` : `: ${body.detail.replace(/\.?$/, ".")}`} ${KEPT}`, "failed");
+}
+
+/** What was written about is not there any more: nothing is sent again, and what was typed stays where it is. */
+function lost() {
+  deleted = form;
+  say(`Somebody deleted this ${form.dataset.writes ? "page" : "task"}. Your words are kept here.`, "failed");
 }
 
 function again(one, words) {
@@ -158,9 +168,11 @@ function clash(one, { now, places, ...ways }) {
 
 /** Somebody has changed the task: what concerns these fields is fetched into them. */
 async function look() {
-  if (!form?.isConnected) return;
+  if (!form?.isConnected || form === deleted) return;
   try {
-    const now = await (await api("")).json();
+    const answer = await api("");
+    if (answer.status === 404) return lost();
+    const now = await answer.json();
     for (const one of fields) if (now[one.name] !== undefined && now[one.name] !== one.known && !one.busy) store(one);
   } catch {
     // It is seen when the next words are stored.

@@ -24,6 +24,25 @@ async fn connect(api: &Person, body: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_not_to_be_the_default_does_not_become_it_by_working() {
+    let (hq, model) = (TestHq::start().await, ModelServer::start().await);
+    model.offer(&["gpt-5.2"]).require_key(KEY).usually(Turn::text("ready"));
+    let api = hq.api().await;
+    let mut wish = body("Mock", "openai", &model.openai_url());
+    (wish["test"], wish["is_default"]) = (json!(true), json!(false));
+    connect(&api, &wish).await;
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["items"][0]["tested"]["ok"], true, "{all}");
+    assert_eq!(all["default"], json!({ "connection": null, "model": "practice" }));
+    wish["name"] = json!("Another");
+    wish.as_object_mut().expect("an object").remove("is_default");
+    let another = connect(&api, &wish).await;
+    let all = api.get("/api/v1/connections").await.json();
+    assert_eq!(all["default"]["connection"], another, "{all}");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_is_tested_by_a_real_call_and_the_first_that_passes_becomes_the_default() {
     let hq = TestHq::start().await;
     let model = ModelServer::start().await;

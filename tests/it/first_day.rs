@@ -226,17 +226,14 @@ async fn what_does_not_begin_says_why_on_every_page() {
     })
     .await;
     let fleet = owner.get(&format!("{HOME}/agents")).await.text_of("main");
-    assert!(fleet.contains("Tries again") && fleet.contains("Tries again at "), "{fleet}");
-    assert!(
-        fleet.contains("It began as many in the last hour as it may")
-            || fleet.contains("Held: it began as many"),
-        "{fleet}"
-    );
+    assert!(fleet.contains("Tries again") && fleet.contains("At "), "{fleet}");
+    assert!(fleet.contains("30 an hour is the limit"), "{fleet}");
+    assert!(!fleet.contains("Held: "), "below the label it is not said again: {fleet}");
     assert!(!fleet.contains("about to begin") && !fleet.contains("Queued"), "{fleet}");
     let page = owner.get(&format!("{HOME}/agents/ada")).await.text_of("main");
     assert!(page.contains("Tries again at ") && !page.contains("about to begin"), "{page}");
     let page = owner.get(&format!("{HOME}/agents/otto")).await.text_of("main");
-    assert!(page.contains("Held: it began as many in the last hour as it may"), "{page}");
+    assert!(page.contains("Held: 30 an hour is the limit"), "{page}");
     let first = owner.get(&format!("{HOME}/")).await.text_of("#fleet");
     assert!(first.contains("Tries again") && first.contains("Held"), "{first}");
     let told = owner.get("/api/v1/agents/ada").await.json();
@@ -278,6 +275,48 @@ async fn what_needs_somebody_is_counted_once_and_the_same_everywhere() {
         !fleet.contains("Nothing waits for you") && fleet.contains("All on the dashboard"),
         "{fleet}"
     );
+    // What has no row is counted, too, and said.
+    for n in 0..7 {
+        let late = json!({ "title": format!("Late {n}"), "due_at": "2001-02-03" });
+        assert!(owner.post("/api/v1/tasks", &late).await.status.is_success());
+    }
+    let first = owner.get(&format!("{HOME}/")).await;
+    assert_eq!(first.text_of("#needs .count"), "8", "{}", first.text_of("#needs"));
+    assert_eq!(first.texts("#needs li").len(), 5, "five of a kind, the one that failed among them");
+    assert_eq!(first.text_of("#needs > .meta"), "And 3 more: 3 overdue");
+    let all = owner.get(&first.attr("#needs > .meta a", "href")).await;
+    assert!(all.text.contains("Late 6"), "{}", all.text);
+    assert!(first.text_of("#brief").contains("8 things need you."));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn review_does_not_deny_that_a_question_waits() {
+    let office = Office::open().await;
+    let owner = office.hq.owner();
+    let ada = office.agent("Ada").await;
+    office.model.push(Turn::call("ask_person", json!({ "question": "Which logo?" })));
+    let run = office.say(&ada, "Choose a logo").await;
+    office.in_state(run, RunState::Waiting).await;
+    let page = owner.get(&format!("{HOME}/review")).await;
+    assert!(page.text_of("#queue").contains("Questions of agents"), "{}", page.text_of("#queue"));
+    assert_eq!(page.text_of(".fill h2"), "Nothing to review");
+    assert!(!page.text_of("main").contains("Nothing waits for you"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_says_that_the_work_of_a_paused_agent_is_held() {
+    let office = Office::open().await;
+    let owner = office.hq.owner();
+    let ada = office.agent("Ada").await;
+    let id = ada.id;
+    office.act(move |tx| agent_rules::pause(tx, id)).await;
+    office.task("Print the cards", &ada).await;
+    let health = owner.get(&format!("{HOME}/settings/health")).await;
+    let said = health.text_of("main");
+    assert!(said.contains("1 item is held: the agent is paused"), "{said}");
+    assert!(!said.contains("ready to begin"), "{said}");
     office.hq.finish().await;
 }
 
@@ -299,7 +338,11 @@ async fn what_an_agent_has_goes_to_whom_somebody_chooses_when_it_is_archived() {
     assert!(made.status.is_success(), "{}", made.text);
     let page = owner.get(&format!("{HOME}/agents/ada/settings")).await;
     let asks = page.text_of(".danger-zone");
-    assert!(asks.contains("It has 2 open tasks and 1 routine"), "{asks}");
+    assert!(asks.contains("It has 2 open tasks and 1 routine: choose who gets them."), "{asks}");
+    assert!(asks.contains("Its 2 open tasks go to") && asks.contains("Its routine goes to"));
+    // The question names what is chosen; what stands in it already promises no choice.
+    let question = page.attr(".danger-zone form", "data-confirm-text");
+    assert!(!question.contains("choose"), "{question}");
 
     let nobody = owner.post("/api/v1/agents/ada/archive", &json!({ "tasks_to": "ada" })).await;
     assert_eq!(nobody.json()["code"], "heir_not_found", "{}", nobody.text);
@@ -338,6 +381,29 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
         assert!(told[field].is_null(), "{field}: {told}");
     }
 
+    // What cannot be empty is refused, and what can be is emptied.
+    assert!(owner.post("/api/v1/tasks", &json!({ "title": "Zero" })).await.status.is_success());
+    for (path, fields) in [
+        (path, &["name", "emoji", "exec", "budget_soft_pct"][..]),
+        ("/api/v1/tasks/MC-1", &["title", "status", "priority"][..]),
+    ] {
+        for field in fields {
+            let refused = owner.json("PATCH", path, &json!({ (*field): null })).await;
+            let told = refused.json();
+            assert_eq!(refused.status.as_u16(), 422, "{field}: {told}");
+            assert_eq!(told["errors"][0]["field"], *field, "{told}");
+            assert!(refused.text.contains("cannot be empty"), "{told}");
+        }
+        let emptied = owner.json("PATCH", path, &json!({ "description": null })).await;
+        assert_eq!(emptied.json()["description"], "", "{}", emptied.text);
+    }
+
+    // What is wrong is said in words, without the place where the parser was.
+    let odd = json!({ "kind": "relates", "other": "MC-2" });
+    let refused = owner.post("/api/v1/tasks/MC-1/relations", &odd).await;
+    assert!(refused.text.contains("there is no `relates`"), "{}", refused.text);
+    assert!(!refused.text.contains(" at line "), "{}", refused.text);
+
     // The same relation again changes nothing and says so.
     for title in ["One", "Two"] {
         assert!(owner.post("/api/v1/tasks", &json!({ "title": title })).await.status.is_success());
@@ -355,10 +421,26 @@ async fn two_agents_of_one_name_are_told_apart() {
     let (one, two) = (office.agent("Ada").await, office.agent("Ada").await);
     assert_ne!(one.slug, two.slug);
     let (first, second) = (format!("Ada (@{})", one.slug), format!("Ada (@{})", two.slug));
-    for path in ["/", "/agents", "/agents?view=chart", "/tasks/new", "/inbox"] {
-        let page = owner.get(&format!("{HOME}{path}")).await;
-        assert!(page.text.contains(&first) && page.text.contains(&second), "{path}");
+    office.hq.settle().await;
+    // Not in the side bar alone, which stands on every page.
+    for (path, place) in [
+        ("/", "#fleet"),
+        ("/agents", "main"),
+        ("/agents?view=chart", ".org"),
+        ("/tasks/new", "select[name=assignee]"),
+        ("/inbox", "select[name=agent]"),
+        ("/runs", "select[name=agent]"),
+        ("/routines/new", "select[name=agent]"),
+        ("/settings/usage", "main"),
+        ("/search?q=ada", ".finds"),
+    ] {
+        let shown = owner.get(&format!("{HOME}{path}")).await.text_of(place);
+        assert!(shown.contains(&first) && shown.contains(&second), "{path}: {shown}");
     }
+    let lead = [("to", one.slug.as_str())];
+    owner.form(&format!("{HOME}/agents/{}/manager", two.slug), &lead).await;
+    let line = owner.get(&format!("{HOME}/agents/{}", two.slug)).await.text_of("main");
+    assert!(line.contains(&first), "{line}");
     let task = office.task("Compare two offers", &two).await;
     let page = owner.get(&format!("{HOME}/tasks/MC-{}", task.number)).await;
     assert!(page.text_of("#task-props").contains(&second), "{}", page.text_of("#task-props"));

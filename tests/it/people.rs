@@ -28,6 +28,7 @@ async fn somebody_new_joins_by_a_link_that_works_once() {
     let owner = hq.owner();
     let page = owner.get("/w/marlow-cargo/settings/members").await;
     assert_eq!(page.texts("input[name=role]").len(), 4, "an owner may give every role");
+    assert!(page.attrs("details[open]", "class").is_empty(), "a form opens when it is asked for");
     let shown =
         owner.form("/w/marlow-cargo/settings/invites", &[("role", "member"), ("email", "")]).await;
     let link = shown.text_of(".code[data-line] code");

@@ -151,9 +151,13 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     assert_eq!(api.get(&each_minute).await.json()["sentence"], "Every minute");
     let asked = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=every_n_minutes&interval_n=1&agent=ada";
     let told = office.hq.owner().get(asked).await.text;
-    assert!(told.contains("1,440 times a day; Ada begins at most 30 items an hour"), "{told}");
+    assert!(told.contains(". 1,440 times a day; Ada begins at most 30 items an hour"), "{told}");
 
     let owner = office.hq.owner();
+    let form = owner.get("/w/marlow-cargo/routines/new").await;
+    let example = form.attrs("#f-interval_n", "placeholder");
+    assert!(example.is_empty(), "what is left empty is 15 minutes: {example:?}");
+    assert!(form.text.contains("Minutes; 15 if left empty."), "{}", form.text);
     let fields = [
         ("name", "Thank everybody"),
         ("agent", "ada"),
@@ -179,7 +183,7 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     let edit = format!("{}/edit", made.location().expect("its page"));
     assert!(owner.get(&edit).await.text.contains("Say thank you to {actor}."));
     let preview = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=weekdays";
-    assert!(owner.get(preview).await.text.contains("Weekdays at 9:00"));
+    assert!(owner.get(preview).await.text.contains("Every weekday at 9:00"));
     office.hq.finish().await;
 }
 

@@ -82,6 +82,7 @@ export async function createTask(page, title, agent) {
 /** Makes an invitation as a role (Member, Viewer, …); gives its link. */
 export async function invite(page, place, role) {
   await page.goto(`${place}/settings/members`);
+  await page.getByText('Invite somebody').click();
   await page.getByRole('radio', { name: new RegExp(role) }).check();
   await page.getByRole('button', { name: 'Create invitation link' }).click();
   return page.locator('.code[data-line] code').first().innerText();

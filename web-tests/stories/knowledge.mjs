@@ -71,6 +71,28 @@ export function tell(given) {
     await over(context);
   });
 
+  test('Who writes on a page that somebody deletes is told so, and nothing is asked again', async () => {
+    const { context, page } = await opened();
+    const { place, server } = given;
+    const { id } = await written(page, { title: 'Short-lived', text: 'First words.' });
+    await page.goto(`${place}/knowledge/${id}?edit=yes`);
+    const editor = page.locator('.ProseMirror');
+    await editor.getByText('First words.').waitFor();
+    const headers = { origin: server.url, 'x-hq-workspace': place.split('/').at(-1) };
+    const gone = await page.request.delete(`${server.url}/api/v1/knowledge/${id}`, { headers });
+    assert.equal(gone.status(), 204);
+    await editor.getByText('First words.').click();
+    await page.keyboard.type('Mine. ');
+    await page.locator('[data-says]').getByText('Somebody deleted this page. Your words are kept here.').waitFor();
+    let asked = 0;
+    page.on('request', (request) => (asked += request.method() === 'PATCH' ? 1 : 0));
+    await page.keyboard.type('More. ');
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    await editor.getByText('More.').waitFor();
+    assert.equal(asked, 0);
+    await context.close();
+  });
+
   test('Files are put in, read and found; readers are chosen; a former version comes back', async () => {
     const { context, page } = await opened();
     const { place } = given;

@@ -384,6 +384,13 @@ export function tell(given) {
     await page.keyboard.press('j');
     const second = await page.locator('.tile[data-cursor] .title').innerText();
     assert.notEqual(first, second);
+    // A menu that is left without a choice leaves nothing selected.
+    await page.keyboard.press('s');
+    await page.locator('#bulk-status').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('#bulk').waitFor({ state: 'hidden' });
+    assert.equal(await page.locator('.tile[data-chosen]').count(), 0);
+    assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), second);
     await page.keyboard.press('s');
     await page.locator('#bulk-status').getByRole('button', { name: 'In progress' }).click();
     await page.locator('.tile[data-state="in_progress"]', { hasText: second }).waitFor();
@@ -403,6 +410,12 @@ export function tell(given) {
     await page.goto(await page.url().split('?')[0]);
     await page.keyboard.press('e');
     await page.locator('#task-props [data-shows="status"]', { hasText: 'Done' }).waitFor();
+    await page.getByRole('button', { name: 'Mark as done' }).waitFor({ state: 'detached' });
+    // The button that the key pressed is gone, and Enter presses no other.
+    assert.notEqual(await page.evaluate(() => document.activeElement.tagName), 'BUTTON');
+    await page.keyboard.press('Enter');
+    await page.reload();
+    assert.equal(await page.getByText('This task is archived').count(), 0);
     assert.equal(await tile(first).count(), 0);
     assert.deepEqual(faultsOf(context), []);
     await context.close();

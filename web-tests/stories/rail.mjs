@@ -76,4 +76,24 @@ export function tell(given) {
     assert.deepEqual(context.faults(), []);
     await context.close();
   });
+
+  test('However much has no date, the weeks are as high as their days, and a phone begins at today', async () => {
+    const { browser, server, signedIn } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    for (let n = 0; n < 16; n += 1) await make(page, `Undated and many ${n}`);
+    await page.goto(address());
+    const week = await page.locator('.cal tbody tr').first().boundingBox();
+    assert.ok(week.height < 140, `${week.height} px high`);
+    assert.deepEqual(context.faults(), []);
+    await context.close();
+
+    const phone = await newContext(browser, server, { size: PHONE, storageState: signedIn });
+    const small = await phone.newPage();
+    await small.goto(address());
+    const day = await small.locator(today).boundingBox();
+    assert.ok(0 <= day.y && day.y + 24 <= PHONE.height, `today stands at ${day.y} px`);
+    assert.deepEqual(phone.faults(), []);
+    await phone.close();
+  });
 }

@@ -305,6 +305,12 @@ impl Config {
         }
     }
 
+    /// Whether models are fetched from a place that somebody named, which may lie in a network of their own.
+    #[must_use]
+    pub fn has_mirror(&self) -> bool {
+        self.embed_source != EMBED_SOURCE.default
+    }
+
     /// A folder below the machine's temporary one that nobody has used yet.
     #[must_use]
     pub fn scratch(name: &str) -> PathBuf {

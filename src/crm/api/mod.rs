@@ -2,6 +2,7 @@
 
 mod collections;
 mod fields;
+mod suggestions;
 mod talks;
 
 use axum::http::StatusCode;
@@ -58,6 +59,7 @@ pub fn routes() -> Routes {
         )
         .merge(collection_routes())
         .merge(fields::routes())
+        .merge(suggestions::routes())
         .merge(talks::routes())
         .merge(crate::import::api::routes())
 }
@@ -109,6 +111,7 @@ fn collection_routes() -> Routes {
             "/collections/{id}/records",
             add_record.needs(Can::Write).doc(|| {
                 Doc::new("Add a record: values by the keys of fields")
+                    .query::<By>()
                     .body::<Map<String, Value>>()
                     .returns::<RowView>()
                     .status(201)
@@ -128,6 +131,7 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
             at,
             create::<B>.needs(Can::Write).doc(|| {
                 Doc::new("Make one: values by the keys of fields, `sources` by key")
+                    .query::<By>()
                     .body::<Map<String, Value>>()
                     .returns::<RowView>()
                     .status(201)
@@ -367,6 +371,14 @@ async fn show<B: Book>(
     tagged::<B>(&ws, &who, id)
 }
 
+/// What makes a row the same as one that is there.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct By {
+    /// The key of a field: the row with the same value in it is changed, and only when there is none one is made.
+    by: Option<String>,
+}
+
 /// What a body says: values, and sources by key.
 fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> {
     let sources = match body.remove("sources") {
@@ -390,9 +402,10 @@ async fn create<B: Book>(
     ws: Ws,
     who: Person,
     once: Once,
+    Query(by): Query<By>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    add::<B>(ws, who, once, (None, body)).await
+    add::<B>((ws, who, once), (None, by), body).await
 }
 
 async fn add_record(
@@ -400,24 +413,29 @@ async fn add_record(
     who: Person,
     once: Once,
     Path(said): Path<String>,
+    Query(by): Query<By>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    add::<Records>(ws, who, once, (Some(id), body)).await
+    add::<Records>((ws, who, once), (Some(id), by), body).await
 }
 
 async fn add<B: Book>(
-    ws: Ws,
-    who: Person,
-    once: Once,
-    (collection, body): (Option<CollectionId>, Map<String, Value>),
+    (ws, who, once): (Ws, Person, Once),
+    (collection, By { by }): (Option<CollectionId>, By),
+    body: Map<String, Value>,
 ) -> Result<Tagged<RowView>, ApiError> {
     let (sent, _) = sent(body)?;
     let made = once.run(move |tx: &mut WriteTx<'_>| {
-        rules::create::<B>(tx, collection, &sent).map(|row| row.id)
+        let made = match &by {
+            Some(by) => rules::upsert::<B>(tx, (collection, by), &sent),
+            None => rules::create::<B>(tx, collection, &sent).map(|row| (row, true)),
+        };
+        made.map(|(row, is_new)| (row.id, is_new))
     });
-    let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged::<B>(&ws, &who, id)? })
+    let (id, is_new) = ws.write(&who, made).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Tagged { status, ..tagged::<B>(&ws, &who, id)? })
 }
 
 async fn change<B: Book>(

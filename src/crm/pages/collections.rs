@@ -23,7 +23,7 @@ use web::shell::{Flash, Shell};
 
 use super::list::{Wish, answer, page};
 use super::show::new_form;
-use super::{acts, export};
+use super::{acts, export, give};
 use crate::error::CrmError;
 use crate::model::{Collection, RECORDS_BY_HOME, Records};
 use crate::queries;
@@ -38,6 +38,7 @@ pub(super) fn routes() -> Routes {
         .post("/collections/{id}", add.needs(Can::Write))
         .get("/collections/{id}/new", new.needs(Can::Write))
         .post("/collections/{id}/bulk", acts::bulk::<Records>.needs(Can::Write))
+        .post("/collections/{id}/give", give::give::<Records>.needs(Can::Write))
         .get("/collections/{id}/export.csv", export::collection.needs(Can::Read))
         .post("/collections/{id}/as/{verb}", act.needs(Can::Write))
 }

@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::agents::model::Agent;
 use features::tasks::queries::due as days;
 use features::tasks::queries::scene::Scene;
-use kernel::TypedId as _;
+use kernel::{Assignee, TypedId as _};
 use noun::{Column, Decimal, Look as Shows, Stands};
 use store::Read;
 use web::error::PageError;
@@ -117,6 +118,9 @@ pub(super) struct ListPage {
     base: String,
     new_url: String,
     bulk_url: String,
+    give_url: String,
+    /// Agents that can be given rows: handle and name.
+    agents: Vec<(String, String)>,
     export_url: String,
     fields_url: String,
     edit: Option<super::collections::Editing>,
@@ -245,6 +249,8 @@ pub(super) fn page<B: Book>(
             None => format!("{base}/new"),
         },
         bulk_url: format!("{base}/bulk"),
+        give_url: format!("{base}/give"),
+        agents: agents(scene),
         export_url: address(&format!("{base}/export.csv"), &Wish { from: 0, ..wish.clone() }),
         fields_url: scene.ws.url(&format!("settings/fields?of={}", word_of(home))),
         edit: collection.map(|one| super::collections::Editing::of(scene, one)),
@@ -281,6 +287,12 @@ pub(super) fn page<B: Book>(
         lanes,
         board,
     })
+}
+
+/// The handles of the agents that take work, with their names.
+fn agents(scene: &Scene) -> Vec<(String, String)> {
+    let name = |agent: &Agent| scene.people.name(Assignee::Agent(agent.id));
+    scene.people.agents().map(|agent| (agent.slug.clone(), name(agent))).collect()
 }
 
 /// Table and board.

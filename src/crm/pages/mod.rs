@@ -5,8 +5,10 @@ mod collections;
 mod draw;
 mod export;
 mod fields;
+mod give;
 mod list;
 mod show;
+mod suggested;
 
 pub(crate) use fields::{home_of, word_of};
 
@@ -33,6 +35,8 @@ pub fn routes() -> Routes {
         .merge(collections::routes())
         .merge(fields::routes())
         .merge(crate::import::pages::routes())
+        .get("/suggestions", suggested::index.needs(Can::Read))
+        .post("/suggestions/all/{verb}", suggested::decide_all.needs(Can::Write))
         .post("/suggestions/{id}/{verb}", acts::decide.needs(Can::Write))
         .post("/talks/{id}/{verb}", acts::talk.needs(Can::Write))
 }
@@ -44,7 +48,8 @@ fn book<B: Book>(routes: Routes, at: &'static str) -> Routes {
         .post(at, acts::create::<B>.needs(Can::Write))
         .get(path(at, "/new"), show::new::<B>.needs(Can::Write))
         .get(path(at, "/export.csv"), export::book::<B>.needs(Can::Read))
-        .post(path(at, "/bulk"), acts::bulk::<B>.needs(Can::Write));
+        .post(path(at, "/bulk"), acts::bulk::<B>.needs(Can::Write))
+        .post(path(at, "/give"), give::give::<B>.needs(Can::Write));
     record::<B>(routes, path(at, "/{id}"))
 }
 

@@ -15,6 +15,6 @@ pub use imports::{
     Came, ImportPatch, NewImport, Numbered, begin_import, bring, cancel_import, change_import,
     fail_import, import_of, import_rows, make_import, taken_back,
 };
-pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived};
-pub use suggestions::{call_right, decide, suggest};
+pub use rows::{Changed, Sent, change, create, expect_rev, remove, set_archived, upsert};
+pub use suggestions::{call_right, decide, decide_all, suggest};
 pub use talks::{TalkPatch, change_talk, log, remove_talk};

@@ -8,12 +8,14 @@ use features::tasks::queries::people::{People, assignee_of};
 use kernel::{FieldError, RowAct, TypedId as _};
 use noun::{AgentsMay, Cell, Column, FieldValue, Kind, Origin, Source, Target, value_in};
 use serde_json::{Map, Value};
-use store::{ReadExt as _, StoreError, WriteTx};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use super::suggestions::{suggest, void};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
-use crate::model::{Book, CollectionId, FieldDef, Home, NAME, Organizations, Row};
+use crate::model::{
+    Book, CollectionId, FieldDef, Home, NAME, Organizations, Row, identity_key, name_key,
+};
 use crate::names::Known;
 
 /// What somebody sends for a row: values by the keys of fields, and what each stands on.
@@ -134,6 +136,50 @@ pub fn change<B: Book>(
         tx.emit(B::noun().changed(&old, &row));
     }
     Ok(Changed { row, written, suggested })
+}
+
+/// Changes the row that has the same value in a field, or makes one; says whether it was made. The name and addresses of every kind (mail,
+/// telephone, web, another record) tell rows apart.
+///
+/// # Errors
+/// As [`create`] and [`change`]; when the field tells no rows apart, has no value, or several rows have it.
+pub fn upsert<B: Book>(
+    tx: &mut WriteTx<'_>,
+    (collection, by): (Option<CollectionId>, &str),
+    sent: &Sent,
+) -> Result<(Row<B>, bool), CrmError> {
+    let home = B::home(collection);
+    let columns = columns::of(tx, home)?;
+    let column = columns.iter().find(|column| column.key == by);
+    let column = column.ok_or_else(|| CrmError::field("by", columns::unknown(by, &columns)))?;
+    let nothing = || CrmError::field(by, format!("{} is missing.", column.label));
+    let said = sent.values.get(by).ok_or_else(nothing)?.clone();
+    let values = read(tx, (&columns, home), &Sent::one(by, said))?;
+    let value = values.into_iter().find_map(|(_, value)| value).ok_or_else(nothing)?;
+    let key = match value.identity() {
+        Some(identity) => identity_key(collection, &identity),
+        None if by == NAME => name_key(collection, value.text().unwrap_or_default()),
+        None => {
+            let told = format!(
+                "The field \"{}\" does not tell {} apart; take the name or an address.",
+                column.label,
+                B::noun().many
+            );
+            return Err(CrmError::field("by", told));
+        }
+    };
+    let mut fits: Vec<Row<B>> = tx.scan(B::IDENTITY, &Range::prefix(key))?;
+    // An address may stand in another field of another row.
+    fits.retain(|row| {
+        by == NAME || row.value(by).and_then(FieldValue::identity) == value.identity()
+    });
+    match fits.as_slice() {
+        [] => create::<B>(tx, collection, sent).map(|row| (row, true)),
+        [row] => change::<B>(tx, row.id, sent).map(|changed| (changed.row, false)),
+        more => {
+            Err(CrmError::field(by, format!("{} {} have this value.", more.len(), B::noun().many)))
+        }
+    }
 }
 
 /// Refuses when the row has changed since the caller read it.

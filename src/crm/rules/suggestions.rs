@@ -8,7 +8,7 @@ use store::{ReadExt as _, StoreError, WriteTx};
 use super::rows::get;
 use crate::cards::SUGGESTION;
 use crate::error::CrmError;
-use crate::model::{BY_ROW, Book, Row, Suggestion, SuggestionId, row_key};
+use crate::model::{BY_ROW, Book, Row, Suggestion, SuggestionId, of_table, row_key};
 
 fn cell_key(row: Target, field: &str) -> KeyBuf {
     let mut key = row_key(row);
@@ -89,6 +89,24 @@ pub fn decide<B: Book>(
     tx.put(&row)?;
     tx.emit(B::noun().changed(&old, &row));
     Ok(row)
+}
+
+/// Decides on several suggestions. Those that are gone are passed over; returns how many were there.
+///
+/// # Errors
+/// When a value cannot be written any more.
+pub fn decide_all(
+    tx: &mut WriteTx<'_>,
+    ids: &[SuggestionId],
+    take: bool,
+) -> Result<usize, CrmError> {
+    let mut count = 0;
+    for id in ids {
+        let Some(one) = tx.get::<Suggestion>(*id)? else { continue };
+        of_table!(one.row.table, B => decide::<B>(tx, *id, take).map(drop)?);
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Calls the value of a cell right: from now on a person stands for it.

@@ -1,5 +1,6 @@
 //! Contacts, organizations and collections as people, programs and agents use them.
 
+use axum::http::StatusCode;
 use kernel::Outcome;
 use serde_json::{Value, json};
 use support::hq::{Person, Reply, TestHq};
@@ -231,6 +232,8 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
         office.results(run)
     );
 
+    decides_on_several(hq, &api).await;
+
     // The run's work goes back cell by cell; what the person decided since stays.
     let dry = json!({ "items": [{ "values": { "name": "Nobody" } }], "dry_run": true });
     office.model.push(Turn::call("contact_create", dry));
@@ -239,6 +242,89 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
     assert!(office.results(run)[0].2.contains("dry_run"), "{:?}", office.results(run));
     assert!(!names(&api, "contacts").await.contains(&"Nobody".to_owned()));
     office.hq.finish().await;
+}
+
+/// All that waits stands in one place, where several are decided on at once.
+async fn decides_on_several(hq: &TestHq, api: &Person) {
+    let all = api.get("/api/v1/suggestions").await.json();
+    let one = &all["items"][0];
+    assert_eq!(
+        (&one["field"], &one["name"], &one["value"]),
+        (&json!("phone"), &json!("Rosa"), &json!("1234"))
+    );
+    let owner = hq.owner();
+    let review = owner.get(&format!("{HERE}/review")).await;
+    assert!(review.text_of("#queue").contains("Suggested values 1"), "{}", review.text);
+    let page = owner.get(&format!("{HERE}/suggestions")).await;
+    let told = page.text_of("#suggested");
+    assert!(told.contains("Ada") && told.contains("Phone") && told.contains("1234"), "{told}");
+    let ids = json!({ "ids": [one["id"], one["id"]], "take": false });
+    assert_eq!(api.post("/api/v1/suggestions", &ids).await.json(), json!({ "decided": 1 }));
+    let id_of_one = one["id"].as_str().expect("an id");
+    let again = owner.form(&format!("{HERE}/suggestions/all/take"), &[("ids", id_of_one)]).await;
+    assert_eq!(again.status, 303, "{}", again.text);
+    let page = owner.get(&format!("{HERE}/suggestions")).await;
+    assert!(page.text_of("#suggested").contains("No suggested values"), "{}", page.text);
+    assert_eq!(names(api, "contacts?q=phone:1234").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chosen_rows_are_given_to_an_agent_as_one_task_that_links_to_each() {
+    let office = Office::open().await;
+    office.agent("Ada").await;
+    office.model.usually(Turn::text("Fine."));
+    let (api, owner) = (office.hq.api().await, office.hq.owner());
+    let rosa = made(&api, "contacts", json!({ "name": "Rosa" })).await;
+    let rows = [id(&rosa), id(&made(&api, "contacts", json!({ "name": "Kim" })).await)].join(",");
+    let give = [("tasks", rows.as_str()), ("title", "Check the addresses"), ("agent", "ada")];
+    let given = owner.form(&format!("{HERE}/contacts/give"), &give).await;
+    assert_eq!(given.status, 303, "{}", given.text);
+    let task = api.get("/api/v1/tasks/MC-1").await.json();
+    assert_eq!(
+        (&task["title"], &task["assignee"]["name"]),
+        (&json!("Check the addresses"), &json!("Ada")),
+        "{task}"
+    );
+    let links = api.get("/api/v1/tasks/MC-1/links").await.text;
+    assert!(links.contains("Rosa") && links.contains("Kim"), "{links}");
+    let refused = owner
+        .form(
+            &format!("{HERE}/contacts/give"),
+            &[("tasks", rows.as_str()), ("title", "X"), ("agent", "")],
+        )
+        .await;
+    assert!(refused.text.contains("Choose an agent"), "{}", refused.text);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_value_of_a_field_a_row_is_changed_or_made() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let mut known = 0;
+    for (body, count) in [
+        (json!({ "name": "Rosa", "email": "rosa@example.com" }), 1),
+        (json!({ "name": "Rosa Weiss", "email": "ROSA@example.com", "phone": "040 5550 1824" }), 1),
+        (json!({ "name": "Tom", "email": "tom@example.com" }), 2),
+        (json!({ "name": "Tom Berg", "email": "tom@example.com" }), 2),
+    ] {
+        let put = api.post("/api/v1/contacts?by=email", &body).await;
+        let made = names(&api, "contacts").await.len() == count && known < count;
+        let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+        assert_eq!((put.status, &put.json()["name"]), (status, &body["name"]), "{}", put.text);
+        known = count;
+    }
+    for (by, says) in [
+        ("stage", "does not tell contacts apart"),
+        ("emial", "email"),
+        ("phone", "Phone is missing"),
+    ] {
+        let refused = api
+            .post(&format!("/api/v1/contacts?by={by}"), &json!({ "name": "X", "stage": "lead" }))
+            .await;
+        assert!(refused.status == 422 && refused.text.contains(says), "{says}: {}", refused.text);
+    }
+    hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

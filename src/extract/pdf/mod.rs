@@ -59,6 +59,9 @@ pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
         let lines: Vec<String> = text.lines().map(line).collect();
         found.push(Some(number), lines.join("\n").trim().to_owned());
     }
+    if found.parts.is_empty() && file.is_spent() {
+        return Err(Refused::Expands);
+    }
     let has_more = PAGES <= pages.len() || reader.is_full() || file.is_spent();
     if has_more && !found.is_full() {
         found.cut = true;

@@ -30,13 +30,16 @@ pub(super) struct File<'a> {
     nothing: Dict,
     /// How many bytes may still be unpacked.
     left: Cell<usize>,
+    /// Whether something was not unpacked to its end.
+    cut: Cell<bool>,
 }
 
 impl<'a> File<'a> {
     /// Reads all objects.
     pub fn read(data: &'a [u8]) -> Self {
         let (objects, nothing) = (HashMap::new(), Dict::new());
-        let mut file = Self { data, objects, nothing, left: Cell::new(UNPACKED) };
+        let (left, cut) = (Cell::new(UNPACKED), Cell::new(false));
+        let mut file = Self { data, objects, nothing, left, cut };
         let mut values = VALUES;
         let mut at = 0;
         while let Some(found) = find(data, b"obj", at) {
@@ -97,7 +100,7 @@ impl<'a> File<'a> {
 
     /// Whether more was packed than may be unpacked.
     pub fn is_spent(&self) -> bool {
-        self.left.get() == 0
+        self.cut.get()
     }
 
     /// The unpacked bytes of a stream; nothing for a way to pack that holds no text.
@@ -111,6 +114,7 @@ impl<'a> File<'a> {
         let most = PART.min(self.left.get());
         let bytes = filter::unpacked(raw, &filters, most);
         self.left.set(self.left.get() - bytes.len().min(self.left.get()));
+        self.cut.set(self.cut.get() || most <= bytes.len());
         bytes
     }
 

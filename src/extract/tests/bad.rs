@@ -13,6 +13,9 @@ fn bombs_are_counted_while_they_are_inflated() {
     // Some 40 MiB of one letter in some 40 KiB.
     let body = format!("<w:p><w:r><w:t>{}</w:t></w:r></w:p>", "a".repeat(3 * MIB)).repeat(12);
     assert_eq!(refused(&docx(&body.replace('a', " "), &[])), Refused::Expands);
+    // A single text without end is no damage.
+    let endless = format!("<w:p><w:r><w:t>{}</w:t></w:r></w:p>", " ".repeat(5 * MIB));
+    assert_eq!(refused(&docx(&endless, &[])), Refused::Expands);
     // With text in it, reading ends at the limit of the text.
     assert_eq!(read(&docx(&body, &[])).state, State::Cut);
     // The other readers count alike.

@@ -276,7 +276,7 @@ impl Speaker<'_> {
             Event::Restored { taken_at, .. } => (Area::Workspace, Some(whole_restored(*taken_at))),
             Event::WorkspaceExported => (Area::Workspace, Some(whole_exported())),
             Event::BudgetChanged { payer, period } => {
-                (Area::Workspace, Some(self.budget("changed", *payer, *period, "edit")?))
+                (Area::Workspace, Some(self.budget_changed(*payer, *period)?))
             }
             Event::PriceChanged { model, .. } => {
                 (Area::Workspace, Some(price("changed the price of", model)))
@@ -354,6 +354,11 @@ impl Speaker<'_> {
             icon,
             ..Words::default()
         }))
+    }
+
+    fn budget_changed(&self, payer: Payer, period: Period) -> Result<Words, StoreError> {
+        let words = self.budget("", payer, period, "edit")?;
+        Ok(Words { by: None, verb: "changed".to_owned(), ..words })
     }
 
     fn budget(

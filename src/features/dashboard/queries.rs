@@ -3,16 +3,16 @@
 mod late;
 pub mod mission;
 pub mod needs;
+pub mod tally;
 
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
-use crate::agents::queries as agents;
+use crate::agents::queries::{self as agents, Called};
 use crate::workspace::model::Settings;
 use app::Ws;
 use kernel::{AgentId, Timestamp};
 use store::{ReadExt, StoreError};
-use web::parts::Face;
 use web::session::Person;
 use web::time::RelTime;
 
@@ -30,6 +30,8 @@ pub struct Scene<'a> {
     pub settings: Option<Settings>,
     /// All agents that are not archived.
     pub agents: Vec<Agent>,
+    /// What they are called among each other.
+    pub called: Called,
 }
 
 impl<'a> Scene<'a> {
@@ -38,13 +40,15 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When the disk fails.
     pub fn new(tx: &impl ReadExt, ws: &'a Ws, who: &'a Person) -> Result<Self, StoreError> {
+        let agents = agents::all(tx)?;
         Ok(Self {
             ws,
             who,
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,
-            agents: agents::all(tx)?,
+            called: Called::among(&agents),
+            agents,
         })
     }
 
@@ -73,10 +77,4 @@ impl<'a> Scene<'a> {
         let today = self.now.to_zoned(self.zone.clone()).start_of_day();
         today.map_or(self.now, |start| start.timestamp())
     }
-}
-
-/// The face of an agent at rest.
-#[must_use]
-pub fn face(agent: &Agent) -> Face {
-    Face::agent(&agent.name, &agent.emoji, &agent.slug)
 }

@@ -10,6 +10,7 @@ use crate::connections::queries as connections;
 use crate::connections::queries::eligible::{self, Reason};
 use crate::finder::queries::standing as index;
 use crate::inbox::queries as inbox;
+use crate::inbox::queries::why::Cause;
 use crate::users::queries as users;
 use app::jobs::JobState;
 use app::{App, Ws};
@@ -17,6 +18,7 @@ use kernel::{AccountId, Timestamp};
 use store::consumer::{Standing, standing};
 use store::stats::{StoreStats, stats};
 use store::{Store, StoreError, doctor, verify};
+use web::format;
 
 /// The kinds of jobs that are about stores.
 pub const DOCTOR: &str = "doctor";
@@ -145,7 +147,7 @@ fn storage(ws: &Ws) -> Part {
 }
 
 fn disk(ws: &Ws) -> Part {
-    let gb = |bytes: u64| web::format::size(bytes);
+    let gb = |bytes: u64| format::size(bytes);
     let Some(room) = ws.store.room() else {
         let said = "the file system does not say how much is free";
         return part("disk", "Disk", How::Degraded, said);
@@ -197,10 +199,29 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
 }
 
 fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
-    let due = ws.read(|snap| inbox::due(snap, now, 1_000))?;
-    let said = match due.len() {
-        0 => "no work waits to begin".to_owned(),
-        n => format!("{} ready to begin", web::format::count(n as u64, "item is", "items are")),
+    let (mut ready, mut held) = (0, 0);
+    let mut why: Vec<String> = Vec::new();
+    ws.read(|snap| {
+        for item in inbox::due(snap, now, 1_000)? {
+            let Some(cause) = Cause::of(snap, &item, now)? else {
+                ready += 1;
+                continue;
+            };
+            held += 1;
+            if !why.iter().any(|known| known == cause.short()) {
+                why.push(cause.short().to_owned());
+            }
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    let count = |n| format::count(n, "item is", "items are");
+    let said = match (ready, held) {
+        (0, 0) => "no work waits to begin".to_owned(),
+        (ready, 0) => format!("{} ready to begin", count(ready)),
+        (0, held) => format!("{} held: {}", count(held), why.join(", ")),
+        (ready, held) => {
+            format!("{} ready to begin; {held} held: {}", count(ready), why.join(", "))
+        }
     };
     Ok(part("work", "Work of agents", How::Ok, said))
 }

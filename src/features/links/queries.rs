@@ -11,6 +11,7 @@ use crate::agents::model::Agent;
 use crate::cards;
 use crate::deliverables::model::Deliverable;
 use crate::files::model::TaskFile;
+use crate::finder::queries::document::{audiences_of, may_see};
 use crate::routines::model::Routine;
 use crate::routines::queries as routines;
 use crate::streams::model::Stream;
@@ -23,8 +24,9 @@ use crate::tasks::queries::people::People;
 use crate::tasks::queries::scene::Scene;
 use app::Ws;
 use kernel::key::KeyBuf;
-use kernel::text::capitalized;
+use kernel::text::{capitalized, ellipsis};
 use kernel::{AgentId, FieldError, Problem, ProblemKind, RunId, TaskId, TypedId as _};
+use search::Document;
 use store::{Range, Read, ReadExt as _, StoreError};
 use web::live::Live;
 use web::parts::Face;
@@ -33,6 +35,10 @@ use web::parts::Face;
 pub const MOST: usize = 100;
 /// The longest address, in bytes.
 const MAX_URL: usize = 2_048;
+/// The longest name in a line for a model, in characters.
+const MAX_NAME: usize = 80;
+/// The word of knowledge in [`cards`]: what texts name in brackets.
+const KNOWLEDGE: &str = "knowledge";
 /// How many tasks are offered.
 const OFFERS: usize = 20;
 
@@ -170,13 +176,41 @@ pub fn kind(target: &Target) -> (String, &'static str) {
     (word.to_owned(), icon)
 }
 
+/// Whether an agent may know of what a link leads to.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_for(read: &dyn Read, target: &Target, agent: AgentId) -> Result<bool, StoreError> {
+    let Target::Row(table, key) = target else { return Ok(true) };
+    let Some(noun) = cards::of_table(*table) else { return Ok(true) };
+    let Some(row) = read.raw_get(*table, key)? else { return Ok(true) };
+    let document = noun.finds.and_then(|finds| (finds.document)(&row));
+    let sees = |document: Document| {
+        document.seen_by.is_empty() || may_see(&document, &audiences_of(agent))
+    };
+    Ok(noun.owner(&row).is_none() && document.is_none_or(sees))
+}
+
+/// What is meant by a name that stands in a text as `[[Lease terms]]` or `[[know:<id>#3]]`, as links are given.
+fn as_given(text: &str) -> Option<String> {
+    let inner = text.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]"));
+    let name = match inner.unwrap_or(text).trim().strip_prefix("know:") {
+        Some(id) => id,
+        None => inner?,
+    };
+    let name = name.split(['#', '|']).next().unwrap_or_default();
+    Some(format!("{KNOWLEDGE}:{}", name.trim()))
+}
+
 /// What somebody means: an address, a task by its name, `@agent`, `stream:name`, `routine:name`,
-/// `deliverable:id`, `file:id`.
+/// `deliverable:id`, `file:id`, `knowledge:title` or `[[title]]`. For an agent there is what it may see alone.
 ///
 /// # Errors
 /// When there is nothing like that.
-pub fn meant(read: &dyn Read, text: &str) -> Result<Target, LinkError> {
+pub fn meant(read: &dyn Read, text: &str, agent: Option<AgentId>) -> Result<Target, LinkError> {
     let text = text.trim();
+    let given = as_given(text);
+    let text = given.as_deref().unwrap_or(text);
     let wrong = |message: String| LinkError::Invalid("target", message);
     if text.is_empty() {
         return Err(wrong("Say what it leads to: an address, MC-12, @agent, stream:Name.".into()));
@@ -221,18 +255,24 @@ pub fn meant(read: &dyn Read, text: &str) -> Result<Target, LinkError> {
                 if let Some(noun) = cards::of_word(word).filter(|noun| noun.linked) {
                     let found = noun.find(read, name)?.filter(|_| !name.is_empty());
                     let found = found.map(|key| Target::Row(noun.table, key));
-                    return found.ok_or_else(|| none(noun.one, name));
+                    let found = found.ok_or_else(|| none(noun.one, name))?;
+                    let sees = agent.map_or(Ok(true), |agent| is_for(read, &found, agent))?;
+                    return if sees { Ok(found) } else { Err(none(noun.one, name)) };
                 }
             }
         }
     }
     match tasks::resolve(read, text) {
         Ok(task) => Ok(Target::Task(task.id)),
-        Err(_) => Err(wrong(format!(
-            "\u{201c}{}\u{201d} is neither an address nor a task; give https://…, MC-12, @agent, \
-             stream:Name, routine:Name, deliverable:id or file:id.",
-            kernel::text::ellipsis(text, 60)
-        ))),
+        Err(_) => {
+            let linked = cards::all().filter(|noun| noun.linked);
+            let rows: String = linked.map(|noun| format!("{}:Name, ", noun.word)).collect();
+            Err(wrong(format!(
+                "\u{201c}{}\u{201d} is neither an address nor a task; give https://…, MC-12, @agent, \
+                 stream:Name, routine:Name, {rows}deliverable:id or file:id.",
+                ellipsis(text, 60)
+            )))
+        }
     }
 }
 
@@ -351,7 +391,8 @@ pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> 
         Target::Url(url) => url.clone(),
         Target::Piece(id) => format!("deliverable {name} (id {})", id.short()),
         Target::File(id) => format!("file {name} (id {})", id.short()),
-        target => format!("{} {name}", kind(target).0.to_lowercase()),
+        // What it is called may come from outside, and be as long as a paragraph.
+        target => format!("{} {}", kind(target).0.to_lowercase(), ellipsis(&name, MAX_NAME)),
     };
     Ok(Some(match link.label.as_str() {
         "" => what,

@@ -47,7 +47,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationErro
         {
             given_to_agent(tx, *task, *agent)
         }
-        Event::TaskCreated { parent: Some(whole), .. } => cut_up(tx, *whole),
+        Event::TaskCreated { parent, .. } => cut_up(tx, *parent),
         Event::TaskStatusChanged { task, from, to, .. } => moved(tx, *task, *from, *to),
         Event::TaskUnblocked { task, by } => unblocked(tx, *task, *by),
         Event::CommentAdded { comment, task, .. } => commented(tx, *comment, *task),
@@ -134,9 +134,14 @@ fn given_to_agent(
     rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
 }
 
-/// An agent has given out as many parts of a task as it may before a person says something on it.
-fn cut_up(tx: &mut WriteTx<'_>, whole: TaskId) -> Result<(), NotificationError> {
-    let Some(agent) = tx.by().agent() else { return Ok(()) };
+/// An agent has given out as many parts of a task, or tasks beside it, as it may before a person says something on it.
+fn cut_up(tx: &mut WriteTx<'_>, parent: Option<TaskId>) -> Result<(), NotificationError> {
+    let (Some(agent), Some(run)) = (tx.by().agent(), tx.by().run()) else { return Ok(()) };
+    let whole = match parent {
+        Some(whole) => Some(whole),
+        None => parts::origin(tx, run)?,
+    };
+    let Some(whole) = whole else { return Ok(()) };
     let (Some(task), Some(agent)) = (present(tx, whole)?, tx.get::<Agent>(agent)?) else {
         return Ok(());
     };

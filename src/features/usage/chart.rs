@@ -367,7 +367,7 @@ mod tests {
         assert!(chart.bars.len() == 30 && chart.bars.iter().all(|bar| bar.x + bar.width <= 880));
         assert_eq!((chart.keys[0].name.as_str(), chart.keys[0].colour), ("A", 1));
         assert_eq!(chart.entries[0].date, "1 November");
-        assert!(chart.entries[0].by.ends_with("C $0.0000"), "{}", chart.entries[0].by);
+        assert!(chart.entries[0].by.ends_with("C $0.00"), "{}", chart.entries[0].by);
         let labels: Vec<_> = chart.bars.iter().filter(|bar| !bar.label.is_empty()).collect();
         assert_eq!(labels.len(), 7, "the first, and each fifth");
         assert_eq!(draw(span, 0, &BTreeMap::new(), &[], Of::Billed).entries.len(), 0);

@@ -236,6 +236,10 @@ fn schedules_have_words() {
     for ((words, pill), expected, short) in pairs {
         assert_eq!((words.as_str(), pill.as_str()), (expected, short));
     }
+    let told = |kind, reader: &str| read(&fields(kind, "2026-11-20", zone)).told(reader);
+    assert_eq!(told(CadenceKind::Weekdays, zone), "Every weekday at 9:00");
+    assert_eq!(told(CadenceKind::Daily, "UTC"), "Every day at 9:00, Europe/Berlin");
+    assert_eq!(told(CadenceKind::EveryNMinutes, zone), "Every 15 minutes");
 }
 
 #[test]

@@ -48,6 +48,18 @@ impl Schedule {
         }
     }
 
+    /// The words as a sentence begins: "Every weekday at 9:00". The zone stands there only where it is not the reader's.
+    #[must_use]
+    pub fn told(&self, zone: &str) -> String {
+        let words = self.words();
+        let words = words.strip_suffix(&format!(", {zone}")).unwrap_or(&words);
+        match words.split_once(" at ") {
+            Some(("Weekdays", at)) => format!("Every weekday at {at}"),
+            Some(("Daily", at)) => format!("Every day at {at}"),
+            _ => words.to_owned(),
+        }
+    }
+
     /// A few letters for a pill: "Daily", "Weekly · MWF", "Monthly · Last", "Every 3d".
     #[must_use]
     pub fn pill(&self) -> String {

@@ -21,12 +21,11 @@ use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
 
+use super::parts::{FileView, PassageView};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, Hit, Seer, Wish};
 use crate::links;
-use crate::model::{
-    Body, FolderId, Item, ItemKind, KnowledgeId, Reading, ReadingState, Scope, Text,
-};
+use crate::model::{Body, FolderId, Item, ItemKind, KnowledgeId, Reading, Scope, Text};
 use crate::queries::{self, Tree};
 use crate::rules::{self, NewItem, Patch};
 use crate::words::{self, Written};
@@ -126,22 +125,12 @@ struct Asked {
 struct Items {
     items: Vec<ItemView>,
     total: usize,
+    /// Whether there may be more.
+    more_than_total: bool,
     next: Option<usize>,
     /// What the answer does not know yet, in a sentence; nothing when it knows all.
     #[serde(skip_serializing_if = "String::is_empty")]
     not_known_yet: String,
-}
-
-/// A passage that fits.
-#[derive(Serialize, JsonSchema)]
-struct PassageView {
-    n: u32,
-    text: String,
-    section: String,
-    page: Option<u32>,
-    /// Its bytes in the text.
-    from: usize,
-    to: usize,
 }
 
 /// An item without its words.
@@ -176,21 +165,6 @@ struct ItemView {
     by_words: Option<bool>,
 }
 
-#[derive(Serialize, JsonSchema)]
-struct FileView {
-    name: String,
-    /// In bytes.
-    size: u64,
-    media: String,
-    sha256: String,
-    /// `waiting`, `done`, `no_text` or `failed`.
-    reading: &'static str,
-    /// Why it could not be read.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    problem: String,
-    pages: Option<u32>,
-}
-
 /// An item with its words.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Whole {
@@ -209,14 +183,6 @@ fn view(
 ) -> Result<ItemView, KnowledgeError> {
     let reading: Option<Reading> = if item.file.is_some() { read.get(item.id)? } else { None };
     let handle = |id: &AgentId| names.people.agent(*id).map(|agent| agent.slug.clone());
-    let passage = |quote: &find::Quote| PassageView {
-        n: quote.n,
-        text: quote.text.clone(),
-        section: quote.section.clone(),
-        page: quote.page,
-        from: quote.range.start,
-        to: quote.range.end,
-    };
     Ok(ItemView {
         id: item.id,
         kind: item.kind,
@@ -231,24 +197,10 @@ fn view(
         updated_at: item.updated_at,
         archived: item.archived_at.is_some(),
         by_words: hit.filter(|hit| !hit.quotes.is_empty()).map(|hit| hit.by_words),
-        passages: hit.map(|hit| hit.quotes.iter().map(passage).collect()).unwrap_or_default(),
-        file: item.file.map(|file| FileView {
-            name: file.name,
-            size: file.size,
-            media: file.media,
-            sha256: file.blob.to_string(),
-            reading: match reading.as_ref().map(|one| &one.state) {
-                Some(ReadingState::Done) => "done",
-                Some(ReadingState::NoText) => "no_text",
-                Some(ReadingState::Failed(_)) => "failed",
-                Some(ReadingState::Waiting) | None => "waiting",
-            },
-            problem: match reading.as_ref().map(|one| &one.state) {
-                Some(ReadingState::Failed(why)) => why.clone(),
-                _ => String::new(),
-            },
-            pages: reading.as_ref().and_then(|one| one.pages),
-        }),
+        passages: hit
+            .map(|hit| hit.quotes.iter().map(PassageView::of).collect())
+            .unwrap_or_default(),
+        file: item.file.map(|file| FileView::of(file, reading.as_ref())),
         title: item.title,
         icon: item.icon,
         tags: item.tags,
@@ -284,8 +236,8 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
         take,
     };
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
-    let (total, unknown) = (found.total(), found.unknown());
-    let next = found.more.then_some(skip + take);
+    let (total, cut, unknown) = (found.total(), found.cut, found.unknown());
+    let next = found.more.then_some(skip.saturating_add(take));
     let items = ws
         .look(move |ws| {
             ws.read(|snap| {
@@ -295,7 +247,7 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
             })
         })
         .await?;
-    Ok(Json(Items { items, total, next, not_known_yet: unknown }))
+    Ok(Json(Items { items, total, more_than_total: cut, next, not_known_yet: unknown }))
 }
 
 /// What an item is to be; what is absent stays.

@@ -3,6 +3,7 @@
 mod folders;
 mod items;
 mod models;
+mod parts;
 mod versions;
 
 use web::routes::Routes;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use app::App;
 use app::meaning::Coming;
 use embed::{FILES, Model, Refused};
-use net::client::Response;
+use net::client::{HttpClient, Response};
 use net::error::NetError;
+use net::guard::{Opened, parse};
 use net::message::{Method, Policy, Request, Timeouts};
 
 /// How much comes in before it is written.
@@ -94,7 +95,7 @@ async fn file(
     if 0 < have {
         request = request.header("range", format!("bytes={have}-"));
     }
-    let response = app.http.request(request).await?;
+    let response = client(app).request(request).await?;
     let anew = match response.status {
         200 => true,
         206 => false,
@@ -127,6 +128,21 @@ async fn file(
         if chunk.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// What asks the source: a mirror that the settings name may lie in a network of its own, and whatever else it leads
+/// to stays closed.
+fn client(app: &App) -> HttpClient {
+    // ok: what is no address is said by the request to it.
+    let source = parse(&app.config.embed_source).ok().filter(|_| app.config.has_mirror());
+    let host = source.as_ref().and_then(|source| {
+        let port = source.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", source.host_str()?))
+    });
+    match host {
+        Some(host) => app.http.opening(Opened::of(&[host])),
+        None => app.http.clone(),
     }
 }
 

@@ -17,7 +17,7 @@ use embed::{Arena, Embedder, Hash};
 use kernel::TypedId as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::find::Cut;
+use crate::cut::Cut;
 use crate::model::{Item, KnowledgeId};
 use crate::recent::Recent;
 
@@ -78,6 +78,8 @@ pub enum Standing {
     /// Nobody has chosen a model.
     #[default]
     Off,
+    /// Nothing but meaning was asked for, and nobody has chosen a model.
+    Missing,
     /// The model is on its way into memory, or cannot be loaded.
     Absent,
     /// It answers; so many passages have no vector yet.

@@ -3,7 +3,7 @@
 use app::App;
 use embed::shelf::{Given, Kept};
 use embed::{FILES, Folder, MODELS, Model, Refused, Terms};
-use kernel::AccountId;
+use kernel::{AccountId, Problem as _, ProblemKind};
 use store::StoreError;
 
 use crate::error::KnowledgeError;
@@ -165,6 +165,7 @@ pub fn receive_blob(ws: &app::Ws, name: &str, blob: store::BlobId) -> Result<(),
 }
 
 /// Makes a model of the files that were sent, and takes it into use. One that HQ does not know needs a person's terms.
+/// Files of which none can be made are taken away.
 ///
 /// # Errors
 /// When they are no model, when nobody has confirmed an unknown one, or the disk fails.
@@ -173,7 +174,20 @@ pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError>
     let landing = landing.ok_or_else(|| {
         KnowledgeError::Refused("no files of a model were sent; send them first".to_owned())
     })?;
-    used(app, landing.take_in(terms))
+    let made = landing.take_in(terms);
+    // What is missing can still come, and what is unknown be confirmed; what is wrong with files stays wrong.
+    let is_wrong =
+        |refused: &Refused| matches!(refused.kind(), ProblemKind::Invalid | ProblemKind::TooLarge);
+    if made.as_ref().is_err_and(is_wrong) {
+        landing.clear().map_err(|error| KnowledgeError::disk(&error))?;
+    }
+    used(app, made)
+}
+
+/// Whether files of a model were sent that wait for others or for a person.
+#[must_use]
+pub fn are_sent(app: &App) -> bool {
+    app.meaning.shelf.landed(SENT).is_some()
 }
 
 /// Confirms the hashes of the model in the folder that a setting names, and takes it into use.

@@ -12,8 +12,8 @@ use store::{Cursor, Range, Read, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
 
 use super::{hash, passage, place, told};
+use crate::cut::Cut;
 use crate::error::KnowledgeError;
-use crate::find::Cut;
 use crate::model::{BODIES, ITEMS, Item, KnowledgeId, READINGS};
 
 /// How many entries of the feed are looked at at once.

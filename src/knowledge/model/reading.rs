@@ -64,8 +64,7 @@ impl Reading {
 impl Record for Reading {
     type Id = KnowledgeId;
     const TABLE: Table = READINGS;
-    // Nobody's work: an undo has nothing to take back of it.
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Remade;
     const INDEXES: &'static [Index] = &[READING_WAITS];
     const BLOBS: Option<fn(&Self, &mut BlobRefs)> = Some(|reading, blobs| {
         if let Text::Blob(blob, _) = reading.text {

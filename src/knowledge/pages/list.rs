@@ -9,7 +9,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::finder::queries::view::marked;
 use features::tasks::queries::scene::Scene;
-use kernel::AgentId;
+use kernel::{AgentId, Assignee};
 use search::Wanted;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -287,6 +287,8 @@ fn row(
         (place, marked(&web::md::excerpt(&words, 300), wanted))
     });
     let mut snippets: Vec<(String, SafeHtml)> = quoted.collect();
+    let best = hit.quotes.first();
+    let place = best.map(|quote| format!("?p={}#cited", quote.n)).unwrap_or_default();
     if let (true, Some(Text::Inline(text))) = (snippets.is_empty(), text) {
         let beginning = web::md::excerpt(kernel::text::cut(text, LOOKED), BEGINNING);
         if !beginning.is_empty() {
@@ -297,7 +299,7 @@ fn row(
         id: item.id.to_string(),
         title: item.title.clone(),
         icon: item.icon.clone(),
-        href: scene.ws.url(&format!("knowledge/{}", item.id)),
+        href: scene.ws.url(&format!("knowledge/{}{place}", item.id)),
         kind: item.kind,
         snippets,
         place: tree.path(item.folder).join(" / "),
@@ -395,7 +397,8 @@ fn preview(
     };
     let mut agents = vec![Choice::new("", "An agent with nothing of its own", agent.is_none())];
     let choice = |one: &features::agents::model::Agent| {
-        Choice::new(&one.slug, &one.name, Some(one.id) == agent)
+        let name = scene.people.name(Assignee::Agent(one.id));
+        Choice::new(&one.slug, name, Some(one.id) == agent)
     };
     agents.extend(scene.people.agents().map(choice));
     Ok(ContextPage {

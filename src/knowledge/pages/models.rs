@@ -203,7 +203,8 @@ pub(super) async fn send(
         // What HQ knows needs no more words; all else says on the page what is missing.
         Ok::<_, KnowledgeError>(match models::take_in(&own, None) {
             Ok(model) => format!("Passages are embedded by {} now", model.name),
-            Err(_) => "Took the files".to_owned(),
+            Err(_) if models::are_sent(&own) => "Took the files".to_owned(),
+            Err(error) => return Err(error),
         })
     });
     let said = said.await?;

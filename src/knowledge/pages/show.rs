@@ -26,8 +26,9 @@ use web::time::RelTime;
 
 use super::versions::{self, VersionLine};
 use super::{reading_told, sheet};
+use crate::cited;
+use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
-use crate::find::{Cut, Quote};
 use crate::links;
 use crate::model::{BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, READINGS, Reading, Scope};
 use crate::origin;
@@ -72,6 +73,14 @@ pub(super) struct Origin {
     told: String,
 }
 
+/// The passage that a cite has led here for.
+pub(super) struct Cited {
+    quote: Option<Quote>,
+    /// The heading above it in the text that is shown; empty when there is none.
+    anchor: String,
+    told: &'static str,
+}
+
 /// Somebody who may be chosen.
 pub(super) struct AgentChoice {
     id: String,
@@ -113,7 +122,7 @@ pub(super) struct ShowPage {
     is_empty: bool,
     headings: Vec<Heading>,
     file: Option<FileView>,
-    cited: Option<(Quote, String)>,
+    cited: Option<Cited>,
     typed: Option<Typed>,
     wrong: String,
     clash: String,
@@ -144,8 +153,9 @@ pub(super) struct Asked {
     part: String,
     /// Whether it is to be written.
     edit: String,
-    /// The passage that is cited.
+    /// The passage that is cited, and what its words were known by.
     p: Option<u32>,
+    at: String,
     /// Whether all of a long file is drawn.
     all: String,
 }
@@ -211,13 +221,12 @@ fn page(
     let body: Option<Body> = read.get(item.id)?;
     let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
     let tree = Tree::read(read)?;
-    let url = |id| scene.ws.url(&format!("knowledge/{id}"));
     let before = body.as_ref().map(|body| body.links.as_slice()).unwrap_or_default();
     let by = body.as_ref().and_then(|body| body.by.run());
     let shown = untitled(beginning(&cut, body.is_some() || !asked.all.is_empty()), &item);
     let drawn = match &body {
         Some(_) => {
-            let linked = links::linked(read, &cut.text, (before, by), url)?;
+            let linked = links::linked(&scene.ws, read, &cut.text, (before, by))?;
             web::md::anchored(&scene.md(read, &linked), links::anchor)
         }
         // Words of a source are nobody's here, as those of a file.
@@ -261,12 +270,7 @@ fn page(
         origin: origin_of(scene, read, item.id)?,
         headings: if item.file.is_none() { headings(shown) } else { Vec::new() },
         file: file((&item, reading.as_ref()), (&base, &cut, asked)),
-        cited: asked.p.and_then(|n| {
-            let quote = cut.quote(n, None)?;
-            let section = cut.passages.get(n as usize)?.section.last().cloned();
-            let at = section.map_or_else(String::new, |section| links::anchor(&section));
-            Some((quote, at))
-        }),
+        cited: cited(scene, read, (item.id, &cut), asked)?,
         typed: None,
         wrong: String::new(),
         clash: String::new(),
@@ -305,6 +309,21 @@ fn page(
         list_url,
         base,
     })
+}
+
+fn cited(
+    scene: &Scene,
+    read: &dyn Read,
+    (id, cut): (KnowledgeId, &Cut),
+    asked: &Asked,
+) -> Result<Option<Cited>, KnowledgeError> {
+    let Some(n) = asked.p else { return Ok(None) };
+    let shown = cited::shown(&scene.ws, read, (id, cut), (n, &asked.at))?;
+    let stands = shown.quote.as_ref().filter(|_| shown.stands);
+    let passage = stands.and_then(|quote| cut.passages.get(usize::try_from(quote.n).ok()?));
+    let section = passage.and_then(|passage| passage.section.last());
+    let anchor = section.map_or_else(String::new, |section| links::anchor(section));
+    Ok(Some(Cited { quote: shown.quote, anchor, told: shown.told }))
 }
 
 fn origin_of(

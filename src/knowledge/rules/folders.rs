@@ -70,10 +70,11 @@ pub fn change_folder(
     Ok(new)
 }
 
-/// Removes a folder. Items and folders in it move up a level. Returns it and how many items moved.
+/// Removes a folder. Items and folders in it move up a level; a folder whose name is taken there gets a number. Returns
+/// it and how many items moved.
 ///
 /// # Errors
-/// When it is gone, or a folder in it has the name of one a level up.
+/// When it is gone.
 pub fn remove_folder(
     tx: &mut WriteTx<'_>,
     id: FolderId,
@@ -86,11 +87,9 @@ pub fn remove_folder(
             // It takes the place of the one that goes.
             continue;
         }
-        change_folder(
-            tx,
-            folder.id,
-            FolderPatch { parent: Some(old.parent), ..FolderPatch::default() },
-        )?;
+        let name = free_name(tx, old.parent, &folder.name)?;
+        let patch = FolderPatch { name: Some(name), parent: Some(old.parent), icon: None };
+        change_folder(tx, folder.id, patch)?;
     }
     let moved = items.len();
     for item in items {
@@ -110,6 +109,24 @@ pub fn remove_folder(
     Ok((old, moved))
 }
 
+/// This name, with a number when a folder has it there already.
+fn free_name(
+    tx: &WriteTx<'_>,
+    parent: Option<FolderId>,
+    name: &str,
+) -> Result<String, KnowledgeError> {
+    let mut free = name.to_owned();
+    for n in 2_u32.. {
+        if tx.find::<Folder>(BY_PARENT, &place_key(parent, Some(&free)))?.is_none() {
+            break;
+        }
+        let number = format!(" ({n})");
+        let head: String = name.chars().take(MAX_NAME - number.len()).collect();
+        free = format!("{}{number}", head.trim_end());
+    }
+    Ok(free)
+}
+
 fn checked(tx: &WriteTx<'_>, old: Folder, patch: FolderPatch) -> Result<Folder, KnowledgeError> {
     let name = patch.name.map_or(old.name.clone(), |name| one_line(&name).trim().to_owned());
     let new = Folder {
@@ -123,6 +140,10 @@ fn checked(tx: &WriteTx<'_>, old: Folder, patch: FolderPatch) -> Result<Folder, 
     }
     if MAX_NAME < new.name.chars().count() {
         let words = format!("A folder's name has at most {MAX_NAME} characters.");
+        return Err(KnowledgeError::field("name", words));
+    }
+    if new.name.contains('/') && new.name != old.name {
+        let words = "A folder's name has no slash; make one folder within the other.";
         return Err(KnowledgeError::field("name", words));
     }
     if MAX_ICON < new.icon.chars().count() {

@@ -286,7 +286,17 @@ fn readers(
     wrong: &mut Vec<FieldError>,
 ) -> Result<(), KnowledgeError> {
     let asked = scope.is_some() || agents.is_some();
-    new.scope = scope.unwrap_or(old.scope);
+    let chosen = agents.as_ref().is_some_and(|agents| !agents.is_empty());
+    new.scope = match scope {
+        Some(scope) => scope,
+        // Who names agents means them.
+        None if chosen => Scope::Agent,
+        None => old.scope,
+    };
+    if chosen && new.scope != Scope::Agent {
+        let words = "Agents are chosen for \"agent\" alone; with other readers leave them out.";
+        wrong.push(FieldError::new("agents", words));
+    }
     new.agents = agents.unwrap_or_else(|| old.agents.clone());
     new.agents.sort();
     new.agents.dedup();

@@ -9,6 +9,6 @@ mod words;
 pub use folders::{FolderPatch, change_folder, make_folder, remove_folder};
 pub(crate) use items::too_long;
 pub use items::{NewItem, Patch, change, create, may_write, remove, title_over};
-pub use read::{begin_reading, read_again, read_of};
+pub use read::{begin_reading, read_again, read_anew, read_of};
 pub use synced::{Synced, drop_synced, keep_synced, own_synced};
 pub use words::write;

@@ -3,7 +3,7 @@
 use store::{ReadExt as _, StoreError, WriteTx};
 
 use crate::error::KnowledgeError;
-use crate::model::{KnowledgeId, Reading, ReadingState};
+use crate::model::{Item, KnowledgeId, Reading, ReadingState};
 use crate::queries;
 
 /// So often the reading of a file is begun before it counts as failed.
@@ -39,6 +39,20 @@ pub fn read_of(tx: &mut WriteTx<'_>, read: Reading) -> Result<(), StoreError> {
         return Ok(());
     }
     tx.put(&Reading { at: tx.now(), tries: 0, ..read })
+}
+
+/// Lets files be read of which nothing is known: an undo or a file of the workspace has brought them back.
+///
+/// # Errors
+/// When the store fails.
+pub fn read_anew(tx: &mut WriteTx<'_>, ids: &[KnowledgeId]) -> Result<(), StoreError> {
+    for id in ids {
+        let has_file = tx.get::<Item>(*id)?.is_some_and(|item| item.file.is_some());
+        if has_file && tx.get::<Reading>(*id)?.is_none() {
+            tx.put(&Reading::new(*id, tx.now()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets a file be read again.

@@ -1,12 +1,15 @@
 //! Knowledge that is found by its meaning, with a model that knows three groups of words.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::hq::{Person, TestHq};
+use support::hq::{Person, Setup, TestHq};
 use support::meaning::model;
 use support::model::Turn;
 use support::office::Office;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 const HERE: &str = "/w/marlow-cargo";
 const WORDS: &[&[&str]] =
@@ -148,7 +151,7 @@ async fn an_agent_finds_by_meaning_what_it_may_see_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
-    let hq = TestHq::start().await;
+    let mut hq = TestHq::start().await;
     let api = hq.api().await;
     written(&api, "Walks", "The dog goes out.").await;
     let put = |name: &'static str, bytes: Vec<u8>| {
@@ -163,16 +166,29 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     put(config.0, config.1).await;
     put(tokenizer.0, tokenizer.1).await;
     let missing = api.post("/api/v1/meaning", &json!({})).await;
-    assert!(missing.text.contains("model.safetensors is missing"), "{}", missing.text);
-    put(weights.0, weights.1[..weights.1.len() - 4].to_vec()).await;
+    assert!(missing.text.contains("model.safetensors of the model is missing"), "{}", missing.text);
+    let cut = weights.1[..weights.1.len() - 4].to_vec();
+    put(weights.0, cut.clone()).await;
     let unknown = api.post("/api/v1/meaning", &json!({})).await;
     assert!(unknown.text.contains("does not know this model"), "{}", unknown.text);
     let page = hq.owner().get(&format!("{HERE}/settings/meaning")).await;
     assert!(page.text.contains("Confirm and use"), "{}", page.text);
 
-    // A person may confirm what is broken all the same: it says so, and search goes on by words.
+    // What is broken is refused although a person confirms it, and nothing of it stays.
     let body = json!({ "terms": { "name": "Cut", "pooling": "mean" } });
-    assert_eq!(api.post("/api/v1/meaning", &body).await.status, 200);
+    let refused = api.post("/api/v1/meaning", &body).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert!(refused.text.contains("the file model.safetensors is damaged"), "{}", refused.text);
+    let state = api.get("/api/v1/meaning").await.json();
+    assert_eq!((&state["used"], &state["unknown"]), (&Value::Null, &Value::Null), "{state}");
+    assert_eq!(api.post("/api/v1/meaning", &body).await.status, 409, "nothing is left of it");
+
+    // The files of the model in use may break later: it says so, and search goes on by words.
+    let state = taken(&api, WORDS).await;
+    let id = state["used"].as_str().expect("a model");
+    fs::write(hq.data().join("models").join(id).join(weights.0), cut).expect("written");
+    hq.restart().await;
+    let api = hq.api().await;
     let hits = api.get("/api/v1/knowledge?q=dog").await.json();
     assert_eq!(hits["total"], 1, "{hits}");
     assert_eq!(hits["not_known_yet"], "This was searched by words alone.");
@@ -185,6 +201,24 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     let reader = hq.token(&["read"]).await;
     let off = reader.json("PUT", "/api/v1/meaning/used", &json!({ "id": null })).await;
     assert_eq!(off.status, 403, "{}", off.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_come_from_a_mirror_in_a_network_of_its_own() {
+    let mirror = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let source = format!("http://{}", mirror.local_addr().expect("its address"));
+    let hq = Setup::default().config(move |config| config.embed_source = source.clone());
+    let hq = hq.start().await;
+    let api = hq.api().await;
+    let id = embed::MODELS[0].id.as_ref();
+    let begun = api.post(&format!("/api/v1/meaning/models/{id}/download"), &json!({})).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let (mut asked, _) = mirror.accept().await.expect("a request");
+    let mut head = [0; 64];
+    asked.read_exact(&mut head).await.expect("its beginning");
+    assert!(head.starts_with(b"GET /BAAI/bge-small-en-v1.5/resolve/"), "{}", head.escape_ascii());
+    drop(asked);
     hq.finish().await;
 }
 

@@ -1,5 +1,8 @@
 //! Knowledge as people, programs and agents use it.
 
+#[path = "whole/agents.rs"]
+mod agents;
+
 use std::time::Duration;
 
 use kernel::Outcome;
@@ -175,6 +178,16 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
         .map(|one| one["path"].as_str().unwrap_or_default())
         .collect();
     assert_eq!(names, ["Below", "top"], "{folders}");
+    // One whose name is taken a level up gets a number there.
+    made(&api, "knowledge/folders", json!({ "name": "below", "parent": "top" })).await;
+    assert_eq!(api.call("DELETE", "/api/v1/knowledge/folders/top").await.status, 204);
+    let folders = api.get("/api/v1/knowledge/folders").await.json();
+    let names: Vec<&Value> =
+        folders["items"].as_array().expect("folders").iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["Below", "below (2)"], "{folders}");
+    let slash = api.post("/api/v1/knowledge/folders", &json!({ "name": "a/b" })).await;
+    assert_eq!(slash.status, 422, "{}", slash.text);
+    assert!(slash.text.contains("no slash"), "{}", slash.text);
     hq.finish().await;
 }
 
@@ -229,6 +242,8 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert!(shown.text.contains("Mango 3 EUR"), "{}", shown.text);
     let list = hq.owner().get(&format!("{HERE}/knowledge?q=mango")).await;
     assert!(list.text.contains("<mark>Mango</mark>"), "{}", list.text);
+    let place = format!("href=\"{HERE}/knowledge/{}?p=0#cited\"", id(&pdf));
+    assert!(list.text.contains(&place), "{}", list.text);
     hq.finish().await;
 }
 
@@ -307,7 +322,7 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     let (_, _, told) = office.results(run).remove(0);
     assert!(told.contains("within ten days after the bike is back"), "{told}");
     assert!(told.contains("linked_knowledge") && told.contains("know:"), "{told}");
-    assert!(!told.contains("cobalt"), "{told}");
+    assert!(!told.contains("cobalt") && !told.contains("Secret plan"), "{told}");
 
     // What it cites it must have read: a guess says so, wherever it stands.
     let winter =
@@ -357,5 +372,70 @@ async fn what_does_not_fit_at_the_start_is_named_by_its_title() {
     );
     let page = hq.owner().get(&format!("{HERE}/knowledge/context")).await;
     assert!(page.text.contains("there is no room for all of it"), "{}", page.text);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_can_be_undone_and_what_an_undo_brings_back_is_read_again() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let last = async |id: &str| {
+        let history = api.get(&format!("/api/v1/history/knowledge_items/{id}")).await.json();
+        history["items"][0]["seq"].clone()
+    };
+    let undo = async |seq: Value| {
+        let undone = api.post("/api/v1/undo", &json!({ "entry": seq })).await;
+        assert_eq!(undone.status, 200, "{}", undone.text);
+    };
+    let file = read(&api, ("notes.txt", b"The deposit is due in May.")).await;
+    assert_eq!(file["file"]["reading"], "done", "{file}");
+    let (id, at) = (id(&file).to_owned(), format!("/api/v1/knowledge/{}", id(&file)));
+
+    // What was read in it since is nobody's work, and keeps nobody from undoing.
+    undo(last(&id).await).await;
+    assert_eq!(api.get(&at).await.status, 404);
+    undo(last(&id).await).await;
+    waits_for_words(&api, &at).await;
+
+    assert_eq!(api.call("DELETE", &at).await.status, 204);
+    undo(last(&id).await).await;
+    waits_for_words(&api, &at).await;
+    assert_eq!(titles(&api, "q=deposit").await, ["notes"]);
+    hq.finish().await;
+}
+
+async fn waits_for_words(api: &Person, at: &str) {
+    while api.get(at).await.json()["file"]["reading"] != "done" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_finds_the_one_page_among_hundreds_that_hold_the_words() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    made(&api, "knowledge/folders", json!({ "name": "Legal" })).await;
+    let rare =
+        json!({ "title": "Rare", "text": "A topic of law.", "folder": "Legal", "tags": ["rare"] });
+    made(&api, "knowledge", rare).await;
+    for n in 0..230 {
+        let text = format!("The topic of topics, topic {n}.");
+        made(&api, "knowledge", json!({ "title": format!("Topic {n}"), "text": text })).await;
+    }
+    for filter in ["folder=Legal", "tag=rare"] {
+        let found = found(&api, &format!("q=topic&by=words&{filter}")).await;
+        assert_eq!((&found["total"], &found["more_than_total"]), (&json!(1), &json!(false)));
+    }
+    let all = found(&api, "q=topic&by=words").await;
+    assert_eq!(all["more_than_total"], true, "{}", all["total"]);
+    let last = found(&api, "q=topic&by=words&cursor=225&limit=50").await;
+    assert_eq!((last["items"].as_array().map(Vec::len), &last["next"]), (Some(6), &json!(null)));
+    let far = api.get(&format!("/api/v1/knowledge?q=topic&cursor={}", usize::MAX)).await;
+    assert_eq!(far.status, 200, "{}", far.text);
+
+    let for_ada = api.post("/api/v1/knowledge", &json!({ "title": "Z", "agents": ["ada"] })).await;
+    assert_eq!(for_ada.status, 422, "there is no Ada: {}", for_ada.text);
+    let words = found(&api, "q=law&by=meaning").await;
+    assert_eq!(words["not_known_yet"], "No model is in use, so this was searched by words.");
     hq.finish().await;
 }

@@ -263,7 +263,7 @@ async fn go_on(
     let run = super::go_on(&ws, &who, (of.id, said.body), once).await?;
     let run = ws.read(|snap| snap.get::<Run>(run))?;
     let made = run.map_or_else(String::new, |run| run.name());
-    let text = format!("{} goes on as {made}", of.name());
+    let text = format!("Continued as run {made}");
     if said.back == "chat"
         && let Some(agent) = ws.read(|snap| snap.get::<Agent>(of.agent))?
     {

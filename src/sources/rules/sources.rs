@@ -53,9 +53,10 @@ pub struct Patch {
 /// Adds a source; its first sync is due at once.
 ///
 /// # Errors
-/// When the input is wrong, or there are too many.
+/// When the input is wrong, another source reads the same, or there are too many.
 pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceError> {
-    if MOST <= queries::sources(tx)?.len() {
+    let others = queries::sources(tx)?;
+    if MOST <= others.len() {
         return Err(SourceError::Refused(format!("there are {MOST} sources here already")));
     }
     let (now, by, manifest) = (tx.now(), tx.by(), &new.manifest);
@@ -74,6 +75,14 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
     };
     let reads = Some((new.manifest.clone(), new.reads));
     let made = checked(tx, &bare, Patch { name: Some(new.name), reads, ..new.patch })?;
+    // All of it would be found twice.
+    let is_same = |other: &&Source| other.provider == made.provider && other.reads == made.reads;
+    if let Some(same) = others.iter().find(is_same) {
+        let asked = new.manifest.reads.iter().find(|field| field.required);
+        let key = asked.map_or("name", |field| field.key.as_str());
+        let words = format!("The source \"{}\" reads this already.", same.name);
+        return Err(SourceError::field(key, words));
+    }
     tx.put(&made)?;
     // How it stands is written by its first sync: until then nothing refers to it, and adding it can be undone.
     tx.emit(SOURCE.event(&made.id, RowAct::Created));

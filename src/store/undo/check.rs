@@ -233,7 +233,7 @@ impl Check<'_> {
 
     fn goes_along(&self, source: &Root) -> bool {
         match self.schema.class(source.table) {
-            Some(Class::Local | Class::Derived) => true,
+            Some(Class::Remade | Class::Local | Class::Derived) => true,
             // Who undoes says which of these may go.
             Some(Class::Work | Class::Log | Class::Sealed) => self.made.contains(source),
             Some(Class::Tracked) | None => false,

@@ -8,7 +8,8 @@
 //! in order, on what was there before the first own one: a field goes back only if an own entry wrote
 //! it last, and to what the last foreign writer left. Records that own entries made and others changed
 //! stay; so do rows that would leave a reference to nothing, take a unique key that another has, or
-//! stand below themselves. `Log` and `Sealed` rows stay; `Work` rows are told to who undoes.
+//! stand below themselves. `Log` and `Sealed` rows stay; `Work` rows are told to who undoes; what is
+//! made anew goes with what it belongs to.
 //!
 //! One undo is one transaction: more than 10,000 records are refused with their number. What takes long
 //! is the plan: [`Store::ahead`](crate::Store::ahead) makes it outside of the writer.
@@ -316,6 +317,7 @@ impl Own {
                     Some(Class::Tracked) => {
                         touched.entry(record).or_insert(*seq);
                     }
+                    Some(Class::Remade) if !is_moment => {}
                     Some(class) => {
                         let goes = class == Class::Work || is_moment;
                         if goes && change.op == Op::Insert {

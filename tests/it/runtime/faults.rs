@@ -181,6 +181,11 @@ async fn an_answer_that_breaks_off_is_not_asked_for_twice_and_is_booked() {
         });
         let (words, stop) = piece.expect("the words that came are kept");
         assert!(words.contains("Half of") && stop == "broken_off", "{words} {stop}");
+        let name = office.get::<Run>(run).name();
+        let told = office.hq.owner().get(&format!("/api/v1/runs/{name}")).await.json();
+        assert_eq!(told["goes_on"], "Continue", "{told}");
+        let why = told["outcome"].to_string();
+        assert!(!why.contains("connection to") && !why.contains("final event"), "{told}");
         let usage = office.usage(run);
         assert_eq!((usage.len(), usage[0].estimated), (1, true), "{class}");
         assert!(0 < usage[0].billed_micros.expect("a price is known"));

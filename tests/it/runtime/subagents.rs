@@ -372,7 +372,7 @@ async fn one_that_fails_ends_the_wait_for_all() {
     office.ended(run).await;
     let log = log(&office, run);
     assert!(log.contains("(one) has ended: failed"), "{log}");
-    assert!(log.contains("answered twice without a word"), "{log}");
+    assert!(log.contains("gave no answer, twice"), "{log}");
     office.hq.finish().await;
 }
 

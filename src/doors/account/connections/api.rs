@@ -180,9 +180,8 @@ struct NewBody {
     #[serde(default)]
     api_key: String,
     default_model: Option<String>,
-    /// Whether agents without a model of their own use it from now on.
-    #[serde(default)]
-    is_default: bool,
+    /// Whether agents without a model of their own use it from now on; when left out, once it works and they have none.
+    is_default: Option<bool>,
     /// Whether it is tested at once, which asks its model for one word; yes when left out.
     #[serde(default = "yes")]
     test: bool,
@@ -372,7 +371,7 @@ async fn create(
     };
     let made = once.run(move |tx| {
         let id = rules::create(tx, new)?;
-        if body.is_default {
+        if body.is_default == Some(true) {
             rules::make_default(tx, id)?;
         }
         Ok::<_, ConnectionError>(id)
@@ -382,7 +381,7 @@ async fn create(
         watch_key(&ws.app, id, &body.api_key);
     }
     if body.test {
-        try_out(&ws, &who, id).await?;
+        try_out(&ws, &who, id, body.is_default != Some(false)).await?;
     }
     Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
 }
@@ -416,15 +415,20 @@ async fn patch(
         None => {}
     }
     if body.test && changed.tested.is_none() {
-        try_out(&ws, &who, id).await?;
+        try_out(&ws, &who, id, true).await?;
     }
     tagged(&ws, id)
 }
 
 /// Tests a connection that was saved. What is found stands in it; without money for the call it stays
 /// untested.
-async fn try_out(ws: &Ws, who: &Person, id: ConnectionId) -> Result<(), ConnectionError> {
-    match checks::test(ws, who, id).await {
+async fn try_out(
+    ws: &Ws,
+    who: &Person,
+    id: ConnectionId,
+    adopts: bool,
+) -> Result<(), ConnectionError> {
+    match checks::test_for(ws, who, id, adopts).await {
         Ok(_) | Err(ConnectionError::OverBudget) => Ok(()),
         Err(error) => Err(error),
     }

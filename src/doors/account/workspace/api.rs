@@ -1,14 +1,14 @@
 //! `/api/v1/settings`, `/api/v1/members` and `/api/v1/sign-in-policy`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
 use features::users::queries as accounts;
 use kernel::{AccountId, Can, ConnectionId, Role, Timestamp, WorkspaceId};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::Json;
+use web::extract::{Json, Patch, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -113,7 +113,7 @@ struct SettingsBody {
     task_key: Option<String>,
     zone: Option<String>,
     /// `null` takes the limit away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<i64>")]
     budget_micros: Option<Option<i64>>,
     run_cap_micros: Option<i64>,
@@ -121,17 +121,12 @@ struct SettingsBody {
     exec_without_jail: Option<bool>,
 }
 
-/// Tells a field that is `null` from one that is absent.
-fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::deserialize(input).map(Some)
-}
-
 async fn change(
     ws: Ws,
     who: Person,
     once: Once,
     IfMatch(rev): IfMatch,
-    Json(body): Json<SettingsBody>,
+    Patch(body): Patch<SettingsBody>,
 ) -> Result<Tagged<SettingsView>, ApiError> {
     let patch = SettingsPatch {
         name: body.name,

@@ -16,7 +16,7 @@ use kernel::{AgentId, AgentStatus, Can, ConnectionId, Manager, Thinking};
 use store::{ReadExt, StoreError};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query, sent};
+use web::extract::{Json, Patch, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -216,13 +216,21 @@ struct NewBody {
 struct PatchBody {
     name: Option<String>,
     emoji: Option<String>,
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
     /// What it is, in a few words.
-    role: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    role: Option<Option<String>>,
     /// What it answers for: at most 12.
-    domains: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Vec<String>>")]
+    domains: Option<Option<Vec<String>>>,
     /// What it does: at most 12.
-    capabilities: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Vec<String>>")]
+    capabilities: Option<Option<Vec<String>>>,
     /// With `connection`; null takes the workspace's.
     #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
@@ -387,7 +395,7 @@ async fn patch(
     once: Once,
     if_match: IfMatch,
     Path(name): Path<String>,
-    Json(body): Json<PatchBody>,
+    Patch(body): Patch<PatchBody>,
 ) -> Result<Tagged<View>, ApiError> {
     let before = ws.read(|snap| find(snap, &name))?;
     let model = match (body.connection, body.model) {
@@ -405,10 +413,10 @@ async fn patch(
         reports_to,
         name: body.name,
         emoji: body.emoji,
-        description: body.description,
-        role: body.role,
-        domains: body.domains,
-        capabilities: body.capabilities,
+        description: body.description.map(Option::unwrap_or_default),
+        role: body.role.map(Option::unwrap_or_default),
+        domains: body.domains.map(Option::unwrap_or_default),
+        capabilities: body.capabilities.map(Option::unwrap_or_default),
         model,
         thinking: body.thinking,
         exec: body.exec,

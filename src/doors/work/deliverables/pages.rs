@@ -9,6 +9,7 @@ use jiff::ToSpan as _;
 use serde::Deserialize;
 
 use app::{App, Ws};
+use features::cards;
 use features::deliverables::model::{Content, Deliverable, Remark, Version};
 use features::deliverables::queries::card::{Card, state_of};
 use features::deliverables::queries::diff::{self, Line};
@@ -132,6 +133,8 @@ struct ReviewPage {
     asks: Vec<Waiting>,
     back: Vec<Waiting>,
     decided: Vec<Waiting>,
+    /// What else waits for a yes or no: its name, how many, and its page.
+    others: Vec<(String, usize, String)>,
     desk: Option<Desk>,
 }
 
@@ -206,14 +209,25 @@ fn view(
     }
     let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
     let desk_live = region("desk").table("deliverables");
+    // An empty desk says whether questions wait.
+    let desk_live = if desk.is_none() { desk_live.table("parks") } else { desk_live };
+    let mut queue_live = region("queue").table("deliverables").table("parks");
+    for noun in cards::all().filter(|noun| noun.review.is_some()) {
+        let table = ws.store.schema().table(noun.table).map(|info| info.name);
+        queue_live = table.into_iter().fold(queue_live, Live::table);
+    }
+    let others = cards::waiting(read)?
+        .into_iter()
+        .map(|(noun, count, path)| (kernel::text::capitalized(noun.many), count, ws.url(path)));
     Ok(ReviewPage {
         shell: Shell::default(),
-        live: region("queue").table("deliverables").table("parks"),
+        live: queue_live,
         desk_live,
         waiting: waiting.iter().map(line).collect::<Result<_, _>>()?,
         asks: asks(&scene, who, read)?,
         back: back.iter().map(line).collect::<Result<_, _>>()?,
         decided: decided.iter().map(line).collect::<Result<_, _>>()?,
+        others: others.collect(),
         desk,
     })
 }

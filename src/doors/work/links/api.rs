@@ -95,8 +95,8 @@ async fn list(ws: Ws, Path(text): Path<String>) -> Result<Json<Links>, ApiError>
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewBody {
-    /// An address, a task (`MC-12`), `@agent`, `stream:Name`, `routine:Name`, `deliverable:id` or
-    /// `file:id`.
+    /// An address, a task (`MC-12`), `@agent`, `stream:Name`, `routine:Name`, `knowledge:Title`,
+    /// `deliverable:id` or `file:id`.
     target: String,
     /// What it is called; the name of what it leads to when left out.
     #[serde(default)]
@@ -112,7 +112,7 @@ async fn create(
 ) -> Result<Tagged<LinkView>, ApiError> {
     let (task, target) = ws.read(|snap| {
         let task = tasks::resolve(snap, &text)?.id;
-        Ok::<_, LinkError>((task, queries::meant(snap, &body.target)?))
+        Ok::<_, LinkError>((task, queries::meant(snap, &body.target, None)?))
     })?;
     let made = once.run(move |tx: &mut WriteTx<'_>| {
         rules::add(tx, task, target, &body.label).map(|link| link.id)

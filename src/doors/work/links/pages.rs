@@ -41,7 +41,7 @@ async fn add(
 ) -> Result<Response, PageError> {
     let (task, target) = ws.read(|snap| {
         let task = tasks::resolve(snap, &text)?;
-        Ok::<_, LinkError>((task, queries::meant(snap, &typed.target)?))
+        Ok::<_, LinkError>((task, queries::meant(snap, &typed.target, None)?))
     })?;
     ws.write(&who, move |tx| rules::add(tx, task.id, target, &typed.label)).await?;
     if hx.is_partial() {

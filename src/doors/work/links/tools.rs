@@ -21,7 +21,7 @@ pub struct LinkAdd;
 /// Arguments of `link_add`.
 #[derive(Deserialize, JsonSchema)]
 pub struct AddArgs {
-    /// address, MC-12, @agent, stream:Name, routine:Name, deliverable:id or file:id
+    /// address, MC-12, @agent, stream:Name, routine:Name, knowledge:Title, deliverable:id or file:id
     target: String,
     label: Option<String>,
     /// default: the one you work on
@@ -47,7 +47,7 @@ impl WriteTool for LinkAdd {
         (): (),
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let target = queries::meant(tx, &args.target)?;
+        let target = queries::meant(tx, &args.target, Some(cx.agent))?;
         let link = rules::add(tx, task.id, target, &args.label.unwrap_or_default())?;
         let told = queries::told(tx, &link)?.unwrap_or_default();
         Ok(ToolOutput::text(format!("Linked {} to {told}.", tasks::name(tx, task.number)?)))
@@ -85,7 +85,7 @@ impl WriteTool for LinkRemove {
         (): (),
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
-        let target = queries::meant(tx, &args.target)?;
+        let target = queries::meant(tx, &args.target, Some(cx.agent))?;
         let link = queries::find(tx, task.id, &target)?;
         let link = link.ok_or(queries::LinkError::NotFound)?;
         rules::remove(tx, link.id)?;

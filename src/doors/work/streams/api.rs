@@ -11,13 +11,13 @@ use features::streams::queries::{self, StreamError};
 use features::streams::rules::{self, NewStream, StreamPatch};
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::json::{WhoView, given};
+use features::tasks::queries::json::WhoView;
 use features::tasks::queries::marks;
 use kernel::{Assignee, Can, FieldError, Hue, StreamId, StreamKind, TaskStatus, Timestamp};
 use store::{Read, StoreError, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -216,18 +216,24 @@ async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<StreamView>, Ap
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     name: Option<String>,
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
     colour: Option<Hue>,
-    icon: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    icon: Option<Option<String>>,
     kind: Option<StreamKind>,
     /// Markdown, at most 2,000 characters.
-    goal: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    goal: Option<Option<String>>,
     /// A slug, handle or id; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     lead: Option<Option<String>>,
     /// A day; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     target_date: Option<Option<String>>,
     /// Out of the way, or back.
@@ -240,7 +246,7 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(text): Path<String>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Tagged<StreamView>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let me = Assignee::Person(who.account);
@@ -272,11 +278,11 @@ fn apply(
     };
     let patch = StreamPatch {
         name: body.name,
-        description: body.description,
+        description: body.description.map(Option::unwrap_or_default),
         colour: body.colour,
-        icon: body.icon,
+        icon: body.icon.map(Option::unwrap_or_default),
         kind: body.kind,
-        goal: body.goal,
+        goal: body.goal.map(Option::unwrap_or_default),
         lead,
         target_date,
     };

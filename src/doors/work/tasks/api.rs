@@ -16,7 +16,7 @@ use features::tasks::model::label::LabelId;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::Asker;
-use features::tasks::queries::json::{TaskView, given};
+use features::tasks::queries::json::TaskView;
 use features::tasks::queries::list::{self, Cut, DueIn, Filter, OPEN, Sort, Today, Whose};
 use features::tasks::queries::series::Common;
 use features::tasks::queries::{self, due, labels};
@@ -28,7 +28,7 @@ use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Thinking};
 use store::{Read, WriteTx, cursor_key};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -313,41 +313,44 @@ async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<TaskView>, ApiE
 struct ChangeBody {
     title: Option<String>,
     /// Markdown.
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
     /// What title and description said when their writing began. Changes that others have made since
     /// stay; 409 with `clash` where both have changed the same lines.
     base: Option<words::Base>,
     status: Option<TaskStatus>,
     priority: Option<Priority>,
     /// A slug, handle or id; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     assignee: Option<Option<String>>,
     /// `null` makes it a task of its own.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     parent: Option<Option<String>>,
     /// A day or a moment; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     due_at: Option<Option<String>>,
     /// A day or a moment; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     start_at: Option<Option<String>>,
     /// The name or id of a stream; `null` takes it out.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     stream: Option<Option<String>>,
     /// The names of all its labels; one that is new makes a label.
-    #[serde(alias = "tags")]
-    labels: Option<Vec<String>>,
+    #[serde(default, alias = "tags", deserialize_with = "sent")]
+    #[schemars(with = "Option<Vec<String>>")]
+    labels: Option<Option<Vec<String>>>,
     /// `null` for the agent's.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     model: Option<Option<String>>,
     /// `null` for the agent's.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<Thinking>")]
     thinking: Option<Option<Thinking>>,
     /// Out of the way, or back.
@@ -388,12 +391,12 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(text): Path<String>,
-    Json(mut body): Json<ChangeBody>,
+    Patch(mut body): Patch<ChangeBody>,
 ) -> Result<Tagged<TaskView>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let (me, zone) = (Assignee::Person(who.account), due::zone(&who.zone));
     let follows = (body.scope == Some(Scope::Following)).then(|| common(&body));
-    let texts = (body.title.take(), body.description.take());
+    let texts = (body.title.take(), body.description.take().map(Option::unwrap_or_default));
     let words =
         ws.read(|snap| words::read(snap, ws.store.schema(), id, (texts, body.base.take())))?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
@@ -465,7 +468,7 @@ fn apply(
         rules::update(tx, id, patch)?;
     }
     if let Some(names) = body.labels {
-        rules::labels::ask(tx, id, labels::Asked::Exactly(names))?;
+        rules::labels::ask(tx, id, labels::Asked::Exactly(names.unwrap_or_default()))?;
     }
     if let Some(text) = body.assignee {
         let names = Names::read(tx)?;

@@ -161,7 +161,7 @@ impl ReadTool for TaskGet {
                     let task = queries::meant(snap, args.task.as_deref(), here)?;
                     let names = brief::Names::read(snap)?;
                     let said = links::said(ws, snap, agent, &task)?;
-                    Ok::<_, TaskError>((brief::brief(snap, &names, &task)?, said))
+                    Ok::<_, TaskError>((brief::brief(snap, &names, (&task, agent))?, said))
                 })
             })
             .await?;

@@ -13,7 +13,7 @@ use kernel::Can;
 use store::WriteTx;
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -129,7 +129,9 @@ async fn show(ws: Ws, who: Person, Path(id): Path<ViewId>) -> Result<Tagged<View
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     name: Option<String>,
-    icon: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    icon: Option<Option<String>>,
     shared: Option<bool>,
     /// All of it at once.
     look: Option<Look>,
@@ -142,14 +144,14 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(id): Path<ViewId>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Tagged<ViewView>, ApiError> {
     let me = who.account;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
         rules::expect_rev(tx, me, id, rev)?;
         let patch = ViewPatch {
             name: body.name,
-            icon: body.icon,
+            icon: body.icon.map(Option::unwrap_or_default),
             seen: body.shared.map(seen),
             look: body.look,
             position: body.position,

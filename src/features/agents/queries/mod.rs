@@ -12,10 +12,10 @@ use crate::runs::queries as runs;
 use crate::usage::queries::budgets::{self, Standing};
 use jiff::tz::TimeZone;
 use kernel::key::KeyBuf;
-use kernel::text::capitalized;
 use kernel::{AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor};
 use std::collections::HashSet;
 use store::{Range, Read, ReadExt, StoreError};
+use web::parts::Face;
 
 use super::model::{Agent, BY_SLUG};
 use super::templates::{self, Starter};
@@ -116,6 +116,12 @@ impl Called {
             true => format!("{} (@{})", agent.name, agent.slug),
             false => agent.name.clone(),
         }
+    }
+
+    /// Its face under that name, at rest.
+    #[must_use]
+    pub fn face(&self, agent: &Agent) -> Face {
+        Face::agent(&self.name(agent), &agent.emoji, &agent.slug)
     }
 }
 
@@ -225,9 +231,7 @@ impl Activity {
     /// More in one line, with times as this zone tells them; may be empty.
     #[must_use]
     pub fn detail_at(&self, now: Timestamp, zone: &TimeZone) -> String {
-        self.why
-            .as_ref()
-            .map_or_else(|| self.detail.clone(), |why| capitalized(&why.words(now, zone)))
+        self.why.as_ref().map_or_else(|| self.detail.clone(), |why| why.detail(now, zone))
     }
 }
 

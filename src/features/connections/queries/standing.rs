@@ -95,7 +95,7 @@ fn standing(
         return Ok(Standing {
             status: status_of(class),
             reason: Some(class.word()),
-            says: format!("{} {}", class.advice(), rest.message),
+            says: class.explained(&rest.message),
             until: Some(rest.until),
             ..well
         });

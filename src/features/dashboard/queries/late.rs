@@ -2,8 +2,9 @@
 
 use jiff::ToSpan as _;
 
-use super::needs::{Act, Menu, OF_A_KIND, Row, named};
-use super::{Scene, face};
+use super::Scene;
+use super::needs::{Act, Menu, Row, named};
+use super::tally::{COUNTED, Found};
 use crate::tasks::model::{BY_STATUS, Task};
 use crate::tasks::queries::due::{self, Deadline};
 use crate::tasks::queries::overdue::Passed;
@@ -14,10 +15,9 @@ use store::{Range, ReadExt, StoreError};
 use web::parts::Tone;
 
 /// Open tasks whose due date has passed.
-pub(super) fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+pub(super) fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let mut found = passed(tx, scene)?;
     found.sort_by_key(|task| task.due_at);
-    found.truncate(OF_A_KIND);
     let may = scene.who.access.may(Can::Write) && !found.is_empty();
     let people = may.then(|| People::read(tx)).transpose()?;
     let row = |task: Task| {
@@ -38,20 +38,20 @@ pub(super) fn overdue(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, 
             acts.push(somebody_else(scene, people, &task, &href));
         }
         acts.push(Act::go("Open", href.clone()).quiet());
-        Row {
+        Ok(Row {
             tone: Tone::Danger,
             icon: "missed",
             title: task.title.clone(),
             word: "Overdue",
             task: Some(task.id),
             also: due,
-            face: agent.map(face),
+            face: agent.map(|agent| scene.called.face(agent)),
             facts,
             acts,
             href,
-        }
+        })
     };
-    Ok(found.into_iter().map(row).collect())
+    Found::draw(found, |task| Some(task.id), row)
 }
 
 fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError> {
@@ -63,11 +63,11 @@ fn passed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Task>, StoreError>
             from.u8(status as u8).u8(u8::MAX - *priority as u8);
             let today = from.clone().with(&midnight);
             let to = from.clone().with(&(scene.now + 1.milliseconds()));
-            let before = Range::between(from, today.clone()).limit(OF_A_KIND);
+            let before = Range::between(from, today.clone()).limit(COUNTED);
             found.extend(tx.scan::<Task>(BY_STATUS, &before)?);
             // Of today what is due at a time of day has passed, and no day.
             let since: Vec<Task> = tx.scan(BY_STATUS, &Range::between(today, to))?;
-            found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(OF_A_KIND));
+            found.extend(since.into_iter().filter(|task| passed.is_overdue(task)).take(COUNTED));
         }
     }
     Ok(found)

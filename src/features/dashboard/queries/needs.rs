@@ -25,11 +25,9 @@ use store::{Hit, Range, ReadExt, StoreError, Table};
 use web::format;
 use web::parts::{Face, Tone};
 
-use super::{Scene, face, late};
+use super::tally::{COUNTED, Found, Kind, Needs, tally};
+use super::{Scene, late};
 
-/// How many of one kind, and of all kinds.
-pub(super) const OF_A_KIND: usize = 5;
-const ALL: usize = 12;
 /// How many answers to choose from a question shows.
 const OFFERED: usize = 3;
 /// From this share on the workspace's budget is told; an agent has its own.
@@ -120,61 +118,26 @@ pub struct Row {
 pub const TABLES: [Table; 9] =
     [DELIVERABLES, INBOX, RUNS, AGENTS, TASKS, CONNECTIONS, GRANTS, SETTINGS, USAGE];
 
-/// How many things wait for a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count(usize);
-
-impl Count {
-    /// The number beside a heading: "8", "12+"; empty for none.
-    #[must_use]
-    pub fn short(self) -> String {
-        match self.0 {
-            0 => String::new(),
-            n if ALL < n => format!("{ALL}+"),
-            n => n.to_string(),
-        }
-    }
-
-    /// In a sentence; nothing when nothing waits.
-    #[must_use]
-    pub fn told(self) -> Option<String> {
-        match self.0 {
-            0 => None,
-            1 => Some("One thing needs you.".to_owned()),
-            n if ALL < n => Some(format!("More than {ALL} things need you.")),
-            n => Some(format!("{n} things need you.")),
-        }
-    }
-}
-
-/// What waits for the person, at most so many rows as fit the page, and how many there are.
+/// What waits for the person: as many rows as fit the page, and how many things there are.
 ///
 /// # Errors
 /// When the disk fails.
-pub fn rows(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<(Vec<Row>, Count), StoreError> {
-    let mut found = waiting(tx, scene)?;
-    found.extend(broken(tx, scene)?);
-    found.extend(to_review(tx, scene)?);
-    found.extend(failed(tx, scene)?);
-    found.extend(alone(tx, scene)?);
-    found.extend(late::overdue(tx, scene)?);
-    found.extend(budgets(tx, scene)?);
-    let mut rows: Vec<Row> = Vec::with_capacity(found.len());
-    for row in found {
-        let same = |other: &&mut Row| row.task.is_some() && other.task == row.task;
-        match rows.iter_mut().find(same) {
-            Some(before) if before.word == row.word => rows.push(row),
-            Some(before) => before.facts.push(row.also),
-            None => rows.push(row),
-        }
-    }
-    let count = Count(rows.len());
-    rows.truncate(ALL);
-    Ok((rows, count))
+pub fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
+    let kind = |label, path, found| Kind { label, path, found };
+    let kinds = vec![
+        kind("waiting", "runs?state=waiting", waiting(tx, scene)?),
+        kind("out of order", "settings/connections", broken(tx, scene)?),
+        kind("in review", "review", to_review(tx, scene)?),
+        kind("failed", "inbox?show=over", failed(tx, scene)?),
+        kind("with nobody on them", "tasks?q=waiting:me", alone(tx, scene)?),
+        kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene)?),
+        kind("near a budget", "settings/usage", budgets(tx, scene)?),
+    ];
+    Ok(tally(scene, kinds))
 }
 
 pub(super) fn named(scene: &Scene<'_>, agent: Option<&Agent>, task: Option<&Task>) -> Vec<String> {
-    let agent = agent.map(|agent| agent.name.clone());
+    let agent = agent.map(|agent| scene.called.name(agent));
     let task = task.map(|task| scene.task_name(task.number));
     agent.into_iter().chain(task).collect()
 }
@@ -205,7 +168,7 @@ fn question(
         word: "Question",
         task: task.map(|task| task.id),
         also: "asks you".to_owned(),
-        face: agent.map(face),
+        face: agent.map(|agent| scene.called.face(agent)),
         facts: named(scene, agent, task),
         acts: acts.chain([Act::go("Answer", run.to_owned())]).collect(),
         href: run.to_owned(),
@@ -214,8 +177,7 @@ fn question(
 
 /// Runs that wait for something that a person could help with: a moment comes, and a sub-agent ends,
 /// by itself.
-fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
-    let mut rows = Vec::new();
+fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let by_itself = |run: &Run| {
         let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
         matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
@@ -223,31 +185,33 @@ fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
     let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
     let all = all.filter(|run| !by_itself(run));
     let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
-    for run in all.iter().take(OF_A_KIND) {
-        let Some((text, door)) = words::waits(run) else { continue };
-        let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
-        let mut facts = named(scene, agent, task.as_ref());
-        facts.push(ellipsis(&text, 140));
-        let href = scene.ws.url(&format!("runs/{}", run.name()));
-        let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
-        if let Some(park) = runs::park::question_of(tx, run)? {
-            rows.push(question(scene, (agent, task.as_ref()), &href, park));
-            continue;
-        }
-        rows.push(Row {
-            tone: Tone::Warn,
-            icon: "clock",
-            title: runs::talk::title_for(tx, run, scene.who.account)?,
-            word: "Waiting",
-            task: run.task,
-            also: "waiting".to_owned(),
-            face: agent.map(face),
-            facts,
-            acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
-            href,
-        });
-    }
-    Ok(rows)
+    let told = all.iter().filter_map(|run| words::waits(run).map(|told| (run, told)));
+    Found::draw(
+        told,
+        |(run, _)| run.task,
+        |(run, (text, door))| {
+            let (agent, task) = (scene.agent(run.agent), task_of(tx, run.task)?);
+            let mut facts = named(scene, agent, task.as_ref());
+            facts.push(ellipsis(&text, 140));
+            let href = scene.ws.url(&format!("runs/{}", run.name()));
+            let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+            if let Some(park) = runs::park::question_of(tx, run)? {
+                return Ok(question(scene, (agent, task.as_ref()), &href, park));
+            }
+            Ok(Row {
+                tone: Tone::Warn,
+                icon: "clock",
+                title: runs::talk::title_for(tx, run, scene.who.account)?,
+                word: "Waiting",
+                task: run.task,
+                also: "waiting".to_owned(),
+                face: agent.map(|agent| scene.called.face(agent)),
+                facts,
+                acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
+                href,
+            })
+        },
+    )
 }
 
 /// A backup or a restore drill that failed, for who can mend it.
@@ -276,7 +240,7 @@ fn backups_trouble(scene: &Scene<'_>) -> Result<Option<Row>, StoreError> {
 }
 
 /// Agents and connections that cannot work.
-fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let admin = scene.who.access.may(Can::Admin);
     for connection in connections::all(tx)? {
@@ -323,63 +287,65 @@ fn broken(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> 
         rows.push(Row {
             tone: Tone::Danger,
             icon: "warn",
-            title: format!("{} cannot work", agent.name),
+            title: format!("{} cannot work", scene.called.name(agent)),
             word: "Agent",
             task: None,
             also: String::new(),
-            face: Some(face(agent)),
+            face: Some(scene.called.face(agent)),
             facts: vec![ellipsis(reason, 160)],
             acts: vec![Act::go("Open", href.clone())],
             href,
         });
     }
-    Ok(rows)
+    Ok(Found::rows(rows))
 }
 
 /// Delivered work.
-fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
-    let mut rows = Vec::new();
-    let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(OF_A_KIND))?;
-    for piece in pieces {
-        let task = tx.get::<Task>(piece.task)?;
-        let agent = piece.submitted_by.agent().and_then(|agent| scene.agent(agent));
-        let mut facts = named(scene, agent, task.as_ref());
-        facts.push(scene.time(piece.updated_at).text);
-        let href = scene.ws.url(&format!("review?piece={}", piece.id));
-        let mut acts = Vec::new();
-        if scene.who.access.may(Can::Review) {
-            let approve = scene.ws.url(&format!("deliverables/{}/review", piece.id));
-            let fields = vec![
-                ("verdict", "approved".to_owned()),
-                ("version", piece.version.to_string()),
-                ("from", "dashboard".to_owned()),
-            ];
-            acts.push(Act::post("Approve", approve, fields));
-        }
-        acts.push(Act::go("Open", href.clone()).quiet());
-        rows.push(Row {
-            tone: Tone::Info,
-            icon: "box",
-            title: match piece.versions {
-                0 | 1 => piece.title.clone(),
-                n => format!("{}, version {n}", piece.title),
-            },
-            word: "Review",
-            task: Some(piece.task),
-            also: "in review".to_owned(),
-            face: agent.map(face),
-            facts,
-            acts,
-            href,
-        });
-    }
-    Ok(rows)
+fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
+    let pieces: Vec<Deliverable> = tx.scan(IN_REVIEW, &Range::all().limit(COUNTED))?;
+    Found::draw(
+        pieces,
+        |piece| Some(piece.task),
+        |piece| {
+            let task = tx.get::<Task>(piece.task)?;
+            let agent = piece.submitted_by.agent().and_then(|agent| scene.agent(agent));
+            let mut facts = named(scene, agent, task.as_ref());
+            facts.push(scene.time(piece.updated_at).text);
+            let href = scene.ws.url(&format!("review?piece={}", piece.id));
+            let mut acts = Vec::new();
+            if scene.who.access.may(Can::Review) {
+                let approve = scene.ws.url(&format!("deliverables/{}/review", piece.id));
+                let fields = vec![
+                    ("verdict", "approved".to_owned()),
+                    ("version", piece.version.to_string()),
+                    ("from", "dashboard".to_owned()),
+                ];
+                acts.push(Act::post("Approve", approve, fields));
+            }
+            acts.push(Act::go("Open", href.clone()).quiet());
+            Ok(Row {
+                tone: Tone::Info,
+                icon: "box",
+                title: match piece.versions {
+                    0 | 1 => piece.title.clone(),
+                    n => format!("{}, version {n}", piece.title),
+                },
+                word: "Review",
+                task: Some(piece.task),
+                also: "in review".to_owned(),
+                face: agent.map(|agent| scene.called.face(agent)),
+                facts,
+                acts,
+                href,
+            })
+        },
+    )
 }
 
 /// Work that failed and is not tried again by itself.
-fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let since = scene.now.checked_sub(FAILED_HOURS.hours()).unwrap_or(scene.now);
-    let mut found: Vec<(Timestamp, Row)> = Vec::new();
+    let mut found: Vec<(Timestamp, Item, &Agent, Option<Task>)> = Vec::new();
     for agent in &scene.agents {
         let over: Vec<Hit<Item>> = inbox::of_agent(tx, agent.id, true, None, 20)?;
         let mut seen = Vec::new();
@@ -402,12 +368,16 @@ fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> 
                 None => false,
             };
             if open && !again {
-                found.push((ended, failed_row(tx, scene, agent, &item, task.as_ref())?));
+                found.push((ended, item, agent, task));
             }
         }
     }
-    found.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
-    Ok(found.into_iter().take(OF_A_KIND).map(|(_, row)| row).collect())
+    found.sort_by_key(|(ended, ..)| std::cmp::Reverse(*ended));
+    Found::draw(
+        found,
+        |(_, item, ..)| item.task,
+        |(_, item, agent, task)| failed_row(tx, scene, agent, &item, task.as_ref()),
+    )
 }
 
 fn failed_row(
@@ -461,7 +431,7 @@ fn failed_row(
         word: "Failed",
         task: item.task,
         also: "failed".to_owned(),
-        face: Some(face(agent)),
+        face: Some(scene.called.face(agent)),
         facts,
         acts,
         href,
@@ -469,10 +439,10 @@ fn failed_row(
 }
 
 /// Tasks that have an agent, and nothing that will wake it.
-fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let me = Assignee::Person(scene.who.account);
     let may = scene.who.access.may(Can::Write);
-    let found = tasks::alone(tx, me, scene.now, OF_A_KIND)?;
+    let found = tasks::alone(tx, me, scene.now, COUNTED)?;
     let row = |task: Task| {
         let agent = task.assignee.and_then(Assignee::agent).and_then(|agent| scene.agent(agent));
         let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
@@ -487,24 +457,24 @@ fn alone(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
         ];
         let mut facts = named(scene, agent, Some(&task));
         facts.push(format!("last changed {}", scene.time(task.updated_at).text));
-        Row {
+        Ok(Row {
             tone: Tone::Warn,
             icon: "warn",
             word: "Nobody is on this",
             task: Some(task.id),
             also: "nobody is on this".to_owned(),
-            face: agent.map(face),
+            face: agent.map(|agent| scene.called.face(agent)),
             facts,
             acts: if may { acts } else { vec![Act::go("Open", href.clone()).quiet()] },
             title: task.title,
             href,
-        }
+        })
     };
-    Ok(found.into_iter().map(row).collect())
+    Found::draw(found, |task| Some(task.id), row)
 }
 
 /// Budgets that are used up or nearly so: the workspace's, then those of agents.
-fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError> {
+fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
     let mut rows = Vec::new();
     let settings = tx.get::<Settings>(())?;
     if let Some(limit) = settings.as_ref().and_then(|settings| settings.budget_micros) {
@@ -517,11 +487,11 @@ fn budgets(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Row>, StoreError>
         let Some(limit) = agent.budget_micros else { continue };
         let spent = usage::agent_month(tx, agent.id, scene.now)?;
         let href = scene.ws.url(&format!("agents/{}/settings", agent.slug));
-        let row = budget(&agent.name, (spent, limit, agent.budget_soft_pct), href, true);
-        rows.extend(row.map(|row| Row { face: Some(face(agent)), ..row }));
+        let row =
+            budget(&scene.called.name(agent), (spent, limit, agent.budget_soft_pct), href, true);
+        rows.extend(row.map(|row| Row { face: Some(scene.called.face(agent)), ..row }));
     }
-    rows.truncate(OF_A_KIND);
-    Ok(rows)
+    Ok(Found::rows(rows))
 }
 
 /// A budget of which more than this share is spent.

@@ -88,8 +88,8 @@ pub async fn find(ws: &Ws, who: &Person, wish: Wish) -> Result<Page, StoreError>
     ws.look(move |ws| answer(ws, &who, &wish, &wanted)).await
 }
 
-/// Waits a moment for the index to hold what was just written.
-pub async fn reach(ws: &Ws, patience: Duration) {
+/// Waits a moment for the index to hold what was just written; says whether it does.
+pub async fn reach(ws: &Ws, patience: Duration) -> bool {
     let head = ws.store.head();
     let index = &ws.finding;
     let is_made = index.building().is_none() && index.index.is_begun();
@@ -98,11 +98,12 @@ pub async fn reach(ws: &Ws, patience: Duration) {
         // Nobody follows the feed of a workspace that is at rest.
         if let Err(error) = follow::catch_up(ws, ws.app.stopping.clone()).await {
             tracing::warn!(%error, "the search index of {} is behind", ws.slug);
+            return false;
         }
-        return;
+        return true;
     }
     let patience = if is_made { patience } else { patience.max(FIRST.min(patience * 20)) };
-    index.until(head, patience).await;
+    index.until(head, patience).await
 }
 
 fn answer(ws: &Ws, who: &Person, wish: &Wish, wanted: &Wanted) -> Result<Page, StoreError> {

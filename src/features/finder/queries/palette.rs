@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::agents::model::Agent;
-use crate::agents::queries as agents;
+use crate::agents::queries::{self as agents, Called};
 use crate::runs::model::Run;
 use crate::runs::queries::{self as runs, talk};
 use crate::tasks::model::label::LABELS;
@@ -293,6 +293,7 @@ fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreE
         return Ok(Vec::new());
     }
     let all = ws.read(|snap| agents::all(snap))?;
+    let called = Called::among(&all);
     let here = all.into_iter().filter(|agent| agent.archived_at.is_none());
     let line = |agent: Agent| {
         let (verb, path, glyph) = match agent.status {
@@ -300,7 +301,7 @@ fn of_agents(ws: &Ws, who: &Person, wanted: &Wanted) -> Result<Vec<Line>, StoreE
             AgentStatus::Ready => ("Pause", "pause", "pause"),
             _ => return None,
         };
-        let title = format!("{verb} {}", agent.name);
+        let title = format!("{verb} {}", called.name(&agent));
         let base = ws.url(&format!("agents/{}", agent.slug));
         wanted.is_in(&[title.as_str()]).then(|| Line {
             meta: "Agent".to_owned(),
@@ -329,7 +330,10 @@ fn of_runs(ws: &Ws, who: &Person, wanted: Option<&Wanted>) -> Result<Vec<Line>, 
             }
             let title = talk::title_for(snap, &run, who.account)?;
             let title = format!("Stop {} {title}", run.name());
-            let agent = snap.get::<Agent>(run.agent)?.map_or_else(String::new, |agent| agent.name);
+            let agent = match snap.get::<Agent>(run.agent)? {
+                Some(agent) => agents::called(snap, &agent)?,
+                None => String::new(),
+            };
             if wanted.is_none_or(|wanted| wanted.is_in(&[title.as_str(), agent.as_str()])) {
                 let href = ws.url(&format!("runs/{}", run.name()));
                 let line = deed("stop", view::marked(title.trim_end(), wanted), href, "stop");

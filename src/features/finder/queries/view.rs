@@ -205,7 +205,7 @@ pub fn fill(read: &dyn Read, hit: &mut Hit, wanted: Option<&Wanted>) -> Result<(
         }
         Kind::Agent => {
             if let Some(agent) = record::<Agent>(read, &hit.found)? {
-                of_agent(hit, &agent);
+                of_agent(read, hit, &agent)?;
             }
         }
         Kind::Person => {
@@ -352,19 +352,21 @@ fn of_agent_file(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     let id = format!("{agent}/{path}");
     if let Some(agent) = read.get::<Agent>(agent)? {
         hit.path = format!("agents/{}/files?path={}", agent.slug, format::query_value(path));
-        hit.meta = format!("File of {}", agent.name);
+        hit.meta = format!("File of {}", agents::called(read, &agent)?);
     }
     hit.id = id;
     Ok(())
 }
 
-fn of_agent(hit: &mut Hit, agent: &Agent) {
+fn of_agent(read: &dyn Read, hit: &mut Hit, agent: &Agent) -> Result<(), StoreError> {
+    hit.title = agents::called(read, agent)?;
     (hit.id, hit.path) = (agent.id.to_string(), format!("agents/{}", agent.slug));
     hit.meta = match agent.description.trim() {
         "" => "Agent".to_owned(),
         about => format!("Agent · {}", md::excerpt(about, 60)),
     };
-    hit.face = Some(Face::agent(&agent.name, &agent.emoji, &agent.slug));
+    hit.face = Some(Face::agent(&hit.title, &agent.emoji, &agent.slug));
+    Ok(())
 }
 
 fn of_message(read: &dyn Read, hit: &mut Hit, event: &SessionEvent) -> Result<(), StoreError> {
@@ -383,11 +385,12 @@ fn of_message(read: &dyn Read, hit: &mut Hit, event: &SessionEvent) -> Result<()
     hit.id = format!("{}/{}", event.session, event.n);
     hit.path = format!("agents/{}/chat?session={}{before}#{anchor}", agent.slug, session.id);
     hit.title = sessions::title(&read, &session)?;
+    let name = agents::called(read, &agent)?;
     hit.meta = match session.task {
-        Some(_) => format!("Said by or to {} at work", agent.name),
-        None => format!("Chat with {}", agent.name),
+        Some(_) => format!("Said by or to {name} at work"),
+        None => format!("Chat with {name}"),
     };
-    hit.face = Some(Face::agent(&agent.name, &agent.emoji, &agent.slug));
+    hit.face = Some(Face::agent(&name, &agent.emoji, &agent.slug));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::workspace::model::Settings;
 use kernel::{AgentId, Priority, Timestamp};
 use store::{ReadExt, StoreError};
 use web::parts::Choice;
-use web::time;
+use web::{format, time};
 
 use super::order::{QUIET_HOURS, RATE_LIMIT};
 
@@ -56,8 +56,16 @@ pub fn words(tx: &impl ReadExt, pace: &Pace) -> Result<String, StoreError> {
     if let Some(quiet) = &pace.quiet {
         words.push(format!("Quiet from {}, {}.", quiet.hours.words(), zone(tx, quiet)?));
     }
-    words.extend(pace.per_hour.map(|most| format!("At most {most} items an hour.")));
+    words.extend(pace.per_hour.map(|most| {
+        format!("At most {} an hour.", format::count(u64::from(most), "item", "items"))
+    }));
     Ok(words.join(" "))
+}
+
+/// How many items an agent may begin within an hour.
+#[must_use]
+pub fn most(pace: &Pace) -> u16 {
+    pace.per_hour.unwrap_or(PER_HOUR).max(1)
 }
 
 /// The fields with which people choose.
@@ -124,7 +132,7 @@ pub fn full_until(
     pace: &Pace,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let most = usize::from(pace.per_hour.unwrap_or(PER_HOUR).max(1));
+    let most = usize::from(most(pace));
     let (mut begun, mut seen) = (0, 0);
     let mut after: Option<Vec<u8>> = None;
     while seen < MOST {

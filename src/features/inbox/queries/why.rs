@@ -33,7 +33,7 @@ pub struct Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The state of the workspace or of the agent, its hours, its pace or its budget: in words.
-    Held(&'static str),
+    Held(String),
     /// Other tasks that have to be done before, by name.
     Blocked(Vec<String>),
     /// The pause before the next try, with what went wrong in a sentence.
@@ -44,9 +44,8 @@ pub enum Cause {
     Later,
 }
 
-impl Why {
-    /// Why an item is not begun now. Nothing when it may begin as soon as a place is free, when a run has
-    /// it, and when it is over.
+impl Cause {
+    /// What keeps an item at this moment, without the time at which that ends, which takes longer to tell.
     ///
     /// # Errors
     /// When the disk fails.
@@ -55,28 +54,60 @@ impl Why {
             return Ok(None);
         }
         if let Some(reason) = item.held_reason.as_deref() {
-            let until = match reason {
-                QUIET_HOURS => pace::quiet_until(tx, &pace::of(tx, item.agent)?, now)?,
-                RATE_LIMIT => pace::full_until(tx, &pace::of(tx, item.agent)?, now)?,
-                _ => None,
-            };
-            let cause = Cause::Held(held_words(reason));
-            return Ok(Some(Self { cause, since: item.held_since, until }));
+            return Ok(Some(Self::Held(match reason {
+                RATE_LIMIT => {
+                    format!("{} an hour is the limit", pace::most(&pace::of(tx, item.agent)?))
+                }
+                reason => held_words(reason).to_owned(),
+            })));
         }
-        if let Some(until) = item.not_before.filter(|at| now < *at) {
-            let cause = match (item.state, item.last_error.as_deref()) {
-                (ItemState::Failed, Some(error)) => Cause::Again(went_wrong(error)),
-                _ if item.kind == ItemKind::DelegationResult && item.run.is_none() => Cause::Parts,
-                _ => Cause::Later,
-            };
-            return Ok(Some(Self { cause, since: None, until: Some(until) }));
+        if item.not_before.is_some_and(|at| now < at) {
+            return Ok(Some(match (item.state, item.last_error.as_deref()) {
+                (ItemState::Failed, Some(error)) => Self::Again(went_wrong(error)),
+                _ if item.kind == ItemKind::DelegationResult && item.run.is_none() => Self::Parts,
+                _ => Self::Later,
+            }));
         }
         let Some(task) = item.task.filter(|_| item.waits_for_blockers()) else { return Ok(None) };
         let blockers = relations::open_blockers(tx, task)?;
         let names = blockers.iter().take(NAMED).map(|blocker| tasks::name(tx, blocker.number));
         let names = names.collect::<Result<Vec<_>, _>>()?;
-        let cause = Cause::Blocked(names);
-        Ok((!blockers.is_empty()).then_some(Self { cause, since: None, until: None }))
+        Ok((!blockers.is_empty()).then_some(Self::Blocked(names)))
+    }
+
+    /// The same in a few words, for many items at once.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        match self {
+            Self::Held(words) => words,
+            Self::Blocked(_) => "other tasks come first",
+            Self::Again(_) => "the pause before the next try",
+            Self::Parts => "the other parts of a task",
+            Self::Later => "put off",
+        }
+    }
+}
+
+impl Why {
+    /// Why an item is not begun now. Nothing when it may begin as soon as a place is free, when a run has
+    /// it, and when it is over.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of(tx: &impl ReadExt, item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
+        let Some(cause) = Cause::of(tx, item, now)? else { return Ok(None) };
+        let since = item.held_since.filter(|_| matches!(cause, Cause::Held(_)));
+        let until = match (&cause, item.held_reason.as_deref()) {
+            (Cause::Held(_), Some(QUIET_HOURS)) => {
+                pace::quiet_until(tx, &pace::of(tx, item.agent)?, now)?
+            }
+            (Cause::Held(_), Some(RATE_LIMIT)) => {
+                pace::full_until(tx, &pace::of(tx, item.agent)?, now)?
+            }
+            (Cause::Held(_) | Cause::Blocked(_), _) => None,
+            (Cause::Again(_) | Cause::Parts | Cause::Later, _) => item.not_before,
+        };
+        Ok(Some(Self { cause, since, until }))
     }
 
     /// Why nothing that waits for an agent is begun now: the reason that ends first. Nothing when one of
@@ -131,28 +162,39 @@ impl Why {
         }
     }
 
-    /// The reason as a part of a line: "held: quiet hours, since 22:00, until 7:00".
+    /// The reason as a part of a line: "held until 7:00: quiet hours", "tries again at 22:18".
     #[must_use]
     pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
-        let mut words = match &self.cause {
-            Cause::Held(words) => format!("held: {words}"),
-            Cause::Blocked(tasks) => format!("held: waits for {}", tasks.join(", ")),
-            Cause::Parts => "held: waits for the other parts of the task".to_owned(),
-            Cause::Again(_) => "tries again".to_owned(),
-            Cause::Later => "goes on".to_owned(),
+        let what = match self.cause {
+            Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => "held",
+            Cause::Again(_) => "tries again",
+            Cause::Later => "goes on",
         };
-        if let Some(since) = self.since {
-            words.push_str(", since ");
-            words.push_str(&clock(since, now, zone));
+        format!("{what}{}", self.when(now, zone))
+    }
+
+    /// The same below the label, which says already that it is held.
+    #[must_use]
+    pub fn detail(&self, now: Timestamp, zone: &TimeZone) -> String {
+        capitalized(self.when(now, zone).trim_start_matches([':', ' ']))
+    }
+
+    /// " until 7:00: quiet hours", ": the agent is paused, since 22:00", " at 22:18".
+    fn when(&self, now: Timestamp, zone: &TimeZone) -> String {
+        let reason = match &self.cause {
+            Cause::Held(words) => words.clone(),
+            Cause::Blocked(tasks) => format!("waits for {}", tasks.join(", ")),
+            Cause::Parts => "waits for the other parts of the task".to_owned(),
+            Cause::Again(_) | Cause::Later => {
+                let at = self.until.map(|at| format!(" at {}", clock(at, now, zone)));
+                return at.unwrap_or_default();
+            }
+        };
+        match (self.since, self.until) {
+            (_, Some(until)) => format!(" until {}: {reason}", clock(until, now, zone)),
+            (Some(since), None) => format!(": {reason}, since {}", clock(since, now, zone)),
+            (None, None) => format!(": {reason}"),
         }
-        if let Some(until) = self.until {
-            words.push_str(match self.cause {
-                Cause::Held(_) | Cause::Blocked(_) | Cause::Parts => ", until ",
-                Cause::Again(_) | Cause::Later => " at ",
-            });
-            words.push_str(&clock(until, now, zone));
-        }
-        words
     }
 }
 
@@ -175,7 +217,7 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_archived" => "the agent is archived",
         "over_budget" | "budget" => "the budget is used up",
         QUIET_HOURS => "quiet hours",
-        RATE_LIMIT => "it began as many in the last hour as it may",
+        RATE_LIMIT => "the limit of items an hour is reached",
         _ => "the agent cannot begin it yet",
     }
 }
@@ -235,9 +277,14 @@ mod tests {
         let at = |minutes: i64| Some(from_ms(1_700_000_000_000 + minutes * 60_000));
         let words = |cause, since, until| Why { cause, since, until }.words(now, &TimeZone::UTC);
         assert_eq!(
-            words(Cause::Held("quiet hours"), at(-13), at(600)),
-            "held: quiet hours, since 22:00, until 15 Nov 8:13"
+            words(Cause::Held("quiet hours".to_owned()), at(-13), at(600)),
+            "held until 15 Nov 8:13: quiet hours"
         );
+        let paused = Cause::Held("the agent is paused".to_owned());
+        assert_eq!(words(paused.clone(), at(-13), None), "held: the agent is paused, since 22:00");
+        let detail = |cause, until| Why { cause, since: None, until }.detail(now, &TimeZone::UTC);
+        assert_eq!(detail(paused, None), "The agent is paused");
+        assert_eq!(detail(Cause::Later, at(5)), "At 22:18");
         assert_eq!(words(Cause::Again(String::new()), None, at(5)), "tries again at 22:18");
         assert_eq!(words(Cause::Later, None, at(5)), "goes on at 22:18");
         let tasks = vec!["HQ-1".to_owned(), "HQ-2".to_owned()];

@@ -50,9 +50,18 @@ pub fn when(routine: &Routine) -> String {
     with_delay(sentence(&routine.trigger), routine.jitter_secs)
 }
 
-/// A sentence with the delay behind it: "Daily at 9:00, Europe/Berlin, within 10 min after".
+/// When a routine fires, as pages tell it to a reader in this zone, with its delay.
 #[must_use]
-pub fn with_delay(sentence: String, jitter_secs: u32) -> String {
+pub fn told(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
+    let sentence = match trigger {
+        Trigger::Schedule(schedule) => schedule.told(zone),
+        Trigger::Event(_) => sentence(trigger),
+    };
+    with_delay(sentence, jitter_secs)
+}
+
+/// A sentence with the delay behind it: "Daily at 9:00, Europe/Berlin, within 10 min after".
+fn with_delay(sentence: String, jitter_secs: u32) -> String {
     match jitter_secs {
         0 => sentence,
         secs => format!("{sentence}, within {} after", length(secs)),
@@ -64,7 +73,7 @@ fn length(secs: u32) -> String {
     format::duration(std::time::Duration::from_secs(u64::from(secs)))
 }
 
-/// What a routine begins, as the end of a sentence: "Ada does what the instruction says".
+/// What a routine begins, as the end of a sentence: "Ada follows the instruction".
 #[must_use]
 pub fn action_words(action: &Action, agent: &str) -> String {
     let gets = |form: &TaskForm, more: &str| match form.assigned {
@@ -72,7 +81,7 @@ pub fn action_words(action: &Action, agent: &str) -> String {
         false => format!("the task “{}” is created{more}", form.title),
     };
     match action {
-        Action::Wake => format!("{agent} does what the instruction says"),
+        Action::Wake => format!("{agent} follows the instruction"),
         Action::CreateTask(form) => gets(form, ""),
         Action::CreateTasks(form) => gets(&form.above, ", with the tasks of a template"),
     }

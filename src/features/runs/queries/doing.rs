@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use kernel::text::ellipsis;
 
 use super::steps::{CallState, ToolCall};
+use crate::runs::model::CallStatus;
 
 /// A tool call in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub fn doing(call: &ToolCall) -> Doing {
     let (icon, verb, kind) = words(&call.name);
     let verb = match (verb, call.state, waits(&call.name)) {
         ("", ..) => format!("Called {}", call.name),
+        (verb, ..) if call.could_not() => could_not(verb),
         (_, CallState::Planned, Some(waits)) => waits.to_owned(),
         (verb, CallState::Planned, None) => format!("Next: {}", lower(verb)),
         (verb, ..) => verb.to_owned(),
@@ -52,6 +54,37 @@ fn waits(tool: &str) -> Option<&'static str> {
         "subagent_wait" => Some("Waits for its sub-agents"),
         _ => None,
     }
+}
+
+impl ToolCall {
+    /// Whether it failed before it did what it is called. A program that failed was run all the same.
+    #[must_use]
+    pub fn could_not(&self) -> bool {
+        let failed = [CallStatus::Error, CallStatus::Timeout].map(CallState::Ended);
+        failed.contains(&self.state)
+            && !matches!(self.name.as_str(), "exec" | "process")
+            && !words(&self.name).1.is_empty()
+    }
+}
+
+/// "Could not create a task:", from "Created a task:".
+fn could_not(verb: &str) -> String {
+    let (past, rest) = verb.split_once(' ').unwrap_or((verb, ""));
+    let (past, end) = past.strip_suffix(':').map_or((past, ""), |past| (past, ":"));
+    let verb = match past {
+        "Wrote" => "write".to_owned(),
+        "Made" => "make".to_owned(),
+        "Kept" => "keep".to_owned(),
+        "Took" => "take".to_owned(),
+        "Gave" => "give".to_owned(),
+        "Told" => "tell".to_owned(),
+        "Said" => "say".to_owned(),
+        "Stopped" => "stop".to_owned(),
+        "Tied" | "Changed" | "Created" | "Completed" | "Delegated" | "Escalated" | "Declined"
+        | "Deleted" | "Settled" => lower(past.strip_suffix('d').unwrap_or(past)),
+        regular => lower(regular.strip_suffix("ed").unwrap_or(regular)),
+    };
+    format!("Could not {verb}{end} {rest}").trim_end().to_owned()
 }
 
 fn lower(verb: &str) -> String {
@@ -245,6 +278,7 @@ pub fn first_of(args: &Map<String, Value>, names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::doing;
+    use crate::runs::model::CallStatus;
     use crate::runs::queries::steps::{CallState, ToolCall};
 
     fn call(name: &str, arguments: &str, state: CallState) -> ToolCall {
@@ -268,6 +302,25 @@ mod tests {
         assert_eq!((planned.verb.as_str(), planned.what.as_str()), ("Next: read", "a.md"));
         let asked = doing(&call("ask_person", r#"{"question":"Which?"}"#, CallState::Planned));
         assert_eq!((asked.verb.as_str(), asked.what.as_str()), ("Asks:", "Which?"));
+    }
+
+    #[test]
+    fn what_failed_is_not_told_as_done() {
+        for (tool, told) in [
+            ("task_create", "Could not create a task:"),
+            ("task_get", "Could not read task"),
+            ("task_delegate", "Could not delegate to"),
+            ("task_escalate", "Could not escalate:"),
+            ("message_agent", "Could not write to"),
+            ("label_list", "Could not list labels"),
+            ("comment_reply", "Could not answer a comment"),
+            ("task_archive", "Could not put away task"),
+            ("exec", "Ran"),
+            ("browser", "Called browser"),
+        ] {
+            let call = call(tool, "{}", CallState::Ended(CallStatus::Error));
+            assert_eq!(doing(&call).verb, told, "{tool}");
+        }
     }
 
     #[test]

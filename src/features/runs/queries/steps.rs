@@ -184,6 +184,8 @@ pub struct Step {
     pub millis: Option<u64>,
     /// What the answer that it begins has used.
     pub spent: Option<Spent>,
+    /// How an answer ended before it was whole: "was stopped".
+    pub cut: Option<&'static str>,
     /// What it is.
     pub what: What,
 }
@@ -223,7 +225,8 @@ impl Steps {
     fn push(&mut self, event: SessionEvent, first: u32, whole: &dyn Fn(&Body) -> Option<String>) {
         let SessionEvent { n, run, at, kind, .. } = event;
         let key = (n.saturating_sub(first) + 1).to_string();
-        let step = |what: What| Step { key, event: n, run, at, millis: None, spent: None, what };
+        let (millis, spent, cut) = (None, None, None);
+        let step = |what: What| Step { key, event: n, run, at, millis, spent, cut, what };
         let what = match kind {
             EventKind::Input { input, text, by, steered } => {
                 What::Input { input, text, by, steered, answers: false, attached: Vec::new() }
@@ -250,6 +253,7 @@ impl Steps {
                 output_tokens,
                 billed_micros,
                 millis,
+                stop,
                 ..
             } => {
                 self.asking = None;
@@ -265,7 +269,8 @@ impl Steps {
                     Body::Blob { .. } => whole(&parts),
                 };
                 let parts = text.and_then(|text| serde_json::from_str(&text).ok());
-                self.answer(&step(What::Notice(String::new())), parts.unwrap_or_default());
+                let like = Step { cut: cut_off(&stop), ..step(What::Notice(String::new())) };
+                self.answer(&like, parts.unwrap_or_default());
                 self.book(n, spent);
                 return;
             }
@@ -471,6 +476,15 @@ fn add_late(
     Ok(())
 }
 
+/// How an answer ended before it was whole, from the word that its piece is kept with.
+fn cut_off(stop: &str) -> Option<&'static str> {
+    match stop {
+        "stopped" => Some("was stopped"),
+        "broken_off" => Some("broke off"),
+        _ => None,
+    }
+}
+
 /// A call that works from this moment on.
 fn begun(call: &mut Step, at: Timestamp, file: Option<FileMark>) {
     if let What::Tool(tool) = &mut call.what {
@@ -560,5 +574,19 @@ mod tests {
         let steps = Steps::fold(0, vec![event(1, started)], &|_| None);
         assert_eq!((steps.asking.map(|(call, _)| call), steps.held), (Some(3), 160_000));
         assert_eq!(steps.model.as_deref(), Some("practice"));
+    }
+
+    #[test]
+    fn an_answer_that_was_stopped_says_so() {
+        let said = |stop: &str| {
+            let mut kind = assistant(&[Part::text("Half of")]);
+            if let EventKind::Assistant { stop: how, .. } = &mut kind {
+                *how = stop.to_owned();
+            }
+            Steps::fold(0, vec![event(1, kind)], &|_| None).all[0].cut
+        };
+        assert_eq!(said("stopped"), Some("was stopped"));
+        assert_eq!(said("broken_off"), Some("broke off"));
+        assert_eq!(said("end"), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::inbox::model::Item;
 use crate::runs::model::{EventKind, Input, InputState, ModelSource, Run, Session, SessionEvent};
 use crate::runs::queries;
 use kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
-use store::{ReadExt, WriteTx};
+use store::{ReadExt, StoreError, WriteTx};
 
 use super::life::{self, RunSpec};
 use super::queue::NewInput;
@@ -16,18 +16,27 @@ use super::{RunError, again};
 const LATEST: usize = 50;
 
 /// Whether a run had more to do when it ended, and nobody but a person lets it go on. Work that failed is
-/// tried again as a whole; of talk, what was done before it failed is not asked for once more.
-fn broke_off(run: &Run) -> bool {
-    match &run.outcome {
+/// tried again as a whole; of talk, what was done or said before it failed is not asked for once more.
+fn broke_off(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+    Ok(match &run.outcome {
         Some(
             Outcome::Limit { .. }
             | Outcome::Stopped { .. }
             | Outcome::Interrupted
             | Outcome::CrashLoop,
         ) => true,
-        Some(Outcome::Failed { .. }) => run.item.is_none() && 0 < run.steps,
+        Some(Outcome::Failed { .. }) if run.item.is_some() => false,
+        Some(Outcome::Failed { .. }) => 0 < run.steps || has_words(tx, run)?,
         Some(Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome) | None => false,
-    }
+    })
+}
+
+/// Whether an answer of a run came in part before it broke off.
+fn has_words(tx: &impl ReadExt, run: &Run) -> Result<bool, StoreError> {
+    let last = queries::last_events(tx, run.session, LATEST)?;
+    Ok(last.iter().any(|event| {
+        event.run == Some(run.id) && matches!(event.kind, EventKind::Assistant { .. })
+    }))
 }
 
 /// The run that this person wants to go on, with its conversation.
@@ -41,7 +50,7 @@ pub fn check(tx: &impl ReadExt, of: RunId, by: AccountId) -> Result<(Run, Sessio
         return Err(RunError::Live(run.name()));
     }
     again::is_whole(tx, &run)?;
-    if !broke_off(&run) {
+    if !broke_off(tx, &run)? {
         return Err(RunError::CameToEnd(run.name()));
     }
     let agent = tx.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;

@@ -13,7 +13,7 @@ use crate::streams::model::Stream;
 use crate::tasks::model::Task;
 use crate::workspace::model::Settings;
 use kernel::text::{cut, ellipsis};
-use kernel::{Priority, TaskStatus, TypedId};
+use kernel::{AgentId, Priority, TaskStatus, TypedId};
 use store::{Read, ReadExt, StoreError};
 
 /// How much of a description a model gets, in bytes.
@@ -181,11 +181,15 @@ pub fn told(description: &str) -> String {
     told
 }
 
-/// A task with what an agent needs in order to work on it.
+/// A task with what an agent needs in order to work on it, and nothing that is for other agents alone.
 ///
 /// # Errors
 /// When the store fails.
-pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, StoreError> {
+pub fn brief(
+    read: &dyn Read,
+    names: &Names,
+    (task, agent): (&Task, AgentId),
+) -> Result<Brief, StoreError> {
     let chain = super::ancestors(read, task)?;
     let parts = super::children(read, task.id)?;
     let all = comments::of_task(read, task.id)?;
@@ -198,7 +202,9 @@ pub fn brief(read: &dyn Read, names: &Names, task: &Task) -> Result<Brief, Store
     let blockers = relations::open_blockers(read, task.id)?;
     let mut linked = Vec::new();
     for link in links::of_task(read, task.id)? {
-        linked.extend(links::told(read, &link)?);
+        if links::is_for(read, &link.target, agent)? {
+            linked.extend(links::told(read, &link)?);
+        }
     }
     let called = |tasks: Vec<Task>| tasks.iter().map(|t| names.of(t)).collect();
     Ok(Brief {

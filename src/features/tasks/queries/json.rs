@@ -178,15 +178,3 @@ impl TaskView {
         })
     }
 }
-
-/// Tells a field that is `null` from one that is absent.
-///
-/// # Errors
-/// When the value does not fit.
-pub fn given<'de, D, T>(input: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de>,
-{
-    serde::Deserialize::deserialize(input).map(Some)
-}

@@ -202,7 +202,7 @@ impl People {
     /// What everybody who can be named is called by, with their names: agents, then members.
     #[must_use]
     pub fn names(&self) -> Vec<(String, String)> {
-        let agents = self.agents().map(|agent| (agent.slug.clone(), agent.name.clone()));
+        let agents = self.agents().map(|agent| (agent.slug.clone(), self.called.name(agent)));
         agents.chain(self.members_named()).collect()
     }
 

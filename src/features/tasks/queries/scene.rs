@@ -190,7 +190,7 @@ impl Scene {
             },
             Standing::Paused => chip(format!("{who} is paused"), "paused"),
             Standing::InReview => {
-                Chip { glyph: "box", ..chip("Waits for a review".to_owned(), "in_review") }
+                Chip { glyph: "box", ..chip("In review".to_owned(), "in_review") }
             }
             Standing::Failed { run: number, reason } => Chip {
                 href: run(*number),

@@ -26,14 +26,17 @@ pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
 /// Makes a task as an agent asks for it.
 ///
 /// # Errors
-/// As [`super::create`]; `GivenAlready` when another agent has been given a part under like words, which is
-/// open or done; `EnoughParts` when agents have made [`parts::MOST`] since a person last said something on
+/// As [`super::create`]; `GivenAlready` when another agent has been given a part under like words, or a task beside it,
+/// which is open or done; `EnoughParts` when agents have made [`parts::MOST`] since a person last said something on
 /// the task.
 pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     let gives = new.assignee.and_then(Assignee::agent) != tx.by().agent();
-    let Some(whole) = new.parent.filter(|_| gives && new.assignee.is_some()) else {
-        return super::create(tx, new);
+    let whole = match (new.parent, tx.by().run()) {
+        _ if !gives || new.assignee.is_none() => None,
+        (None, Some(run)) => parts::origin(tx, run)?,
+        (parent, _) => parent,
     };
+    let Some(whole) = whole else { return super::create(tx, new) };
     if let Some(part) = alike(tx, whole, &new)? {
         return Err(TaskError::GivenAlready {
             part: queries::name(tx, part.number)?,
@@ -56,8 +59,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
 fn alike(read: &dyn Read, whole: TaskId, new: &NewTask) -> Result<Option<Task>, StoreError> {
     let asked = words(&new.title);
     let counts = |part: &Task| part.status.is_open() || part.status == TaskStatus::Done;
+    let beside = parts::beside(read, whole)?;
     Ok(queries::children(read, whole)?
         .into_iter()
+        .chain(beside)
         .find(|part| part.assignee == new.assignee && counts(part) && words(&part.title) == asked))
 }
 

@@ -56,6 +56,9 @@ async fn a_folder_is_added_found_and_followed() {
     let made = send(form(handbook.to_str().expect("a path"))).await;
     let place = made.location().unwrap_or_else(|| panic!("{}", made.text)).to_owned();
     let source = place.rsplit('/').next().expect("an id").to_owned();
+    let twice = send(form(handbook.to_str().expect("a path"))).await;
+    assert_eq!(twice.status, 422, "{}", twice.text);
+    assert!(twice.text.contains("reads this already"), "{}", twice.text);
     let first = synced(&api, &source, 1).await;
     assert_eq!(
         (&first["name"], &first["items"], &first["status"]),
@@ -105,9 +108,15 @@ async fn what_is_synced_is_read_here_and_nowhere_written() {
     let root = tempfile::tempdir().expect("a folder");
     let lease = root.path().join("lease.md");
     fs::write(&lease, "# Lease terms\n\nThe deposit is vermilion.\n").expect("a file");
+    fs::create_dir_all(root.path().join("d/".repeat(33))).expect("folders");
     let hq = reading(root.path()).start().await;
     let (api, owner) = (hq.api().await, hq.owner());
     let source = folder(&api, root.path()).await;
+    let first = api.get(&format!("/api/v1/sources/{source}")).await.json();
+    assert_eq!(
+        first["syncs"][0]["message"],
+        json!("What lies more than 32 folders deep is not read.")
+    );
     let items = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
     let item = items["items"][0]["id"].as_str().expect("an id").to_owned();
     let shown = owner.get(&format!("{HERE}/knowledge/{item}")).await;

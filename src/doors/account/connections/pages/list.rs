@@ -425,7 +425,7 @@ fn rests(ws: &Ws, scene: &Scene, id: ConnectionId, zone: &TimeZone) -> Vec<RestV
                 Some(model) => format!("{model}{key}"),
                 None => format!("every model{key}"),
             },
-            why: format!("{} {}", rest.class.advice(), rest.message),
+            why: rest.class.explained(&rest.message),
             until: RelTime::new(rest.until, ws.app.clock.now(), zone),
         }
     };

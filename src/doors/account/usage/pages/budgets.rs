@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::usage::api::budgets::may_change;
 use app::{App, Ws};
 use features::agents::model::Agent;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::history::queries as history;
 use features::routines::queries as routines;
 use features::streams::queries as streams;
@@ -140,7 +140,9 @@ fn page(
     if who.access.may(Can::Admin) {
         payers.push(choice("workspace".to_owned(), "The whole workspace"));
     }
-    payers.extend(people.iter().map(|one| choice(format!("agent:{}", one.slug), &one.name)));
+    let called = Called::among(&people);
+    payers
+        .extend(people.iter().map(|one| choice(format!("agent:{}", one.slug), &called.name(one))));
     for one in &streams {
         payers.push(choice(lasting(Payer::Stream(one.id)), &format!("Stream: {}", one.name)));
     }

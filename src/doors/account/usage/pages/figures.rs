@@ -2,7 +2,7 @@
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::usage::chart::{self, Chart, Series};
 use features::usage::model::day::{Sums, day_in};
 use features::usage::period::Month;
@@ -358,10 +358,17 @@ fn rows(
     let shown = all
         .iter()
         .filter(|agent| agent.archived_at.is_none() || spent.iter().any(|(id, _)| *id == agent.id));
-    Ok(shown.map(|agent| row(ws, agent, &spent, past, month)).collect())
+    let called = Called::among(all);
+    Ok(shown.map(|agent| row(ws, (agent, &called), &spent, past, month)).collect())
 }
 
-fn row(ws: &Ws, agent: &Agent, spent: &[(AgentId, i64)], past: u32, month: Month) -> Row {
+fn row(
+    ws: &Ws,
+    (agent, called): (&Agent, &Called),
+    spent: &[(AgentId, i64)],
+    past: u32,
+    month: Month,
+) -> Row {
     let micros = spent.iter().find(|(id, _)| *id == agent.id).map_or(0, |(_, micros)| *micros);
     let end = at_pace(micros, past, month.days());
     let (share, tone) = match agent.budget_micros {
@@ -377,8 +384,8 @@ fn row(ws: &Ws, agent: &Agent, spent: &[(AgentId, i64)], past: u32, month: Month
         }
     };
     Row {
-        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
-        name: agent.name.clone(),
+        face: called.face(agent),
+        name: called.name(agent),
         href: ws.url(&format!("agents/{}/settings", agent.slug)),
         spent: format::money(micros),
         limit: agent.budget_micros.map_or_else(|| "none".to_owned(), format::limit),

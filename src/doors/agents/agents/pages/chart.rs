@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::{self, Activity, Group, lines};
+use features::agents::queries::{self, Activity, Called, Group, lines};
 use features::tasks::model::Task;
 use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::{self as tasks, list, people};
@@ -109,6 +109,7 @@ struct Tree<'a> {
     /// Who reports to whom; those who report to nobody under nobody.
     under: HashMap<Option<Manager>, Vec<AgentId>>,
     wanted: Option<Group>,
+    called: Called,
     nodes: Vec<Node>,
 }
 
@@ -121,8 +122,14 @@ fn chart(
 ) -> Result<Chart, StoreError> {
     let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
     let all = queries::all(snap)?;
-    let mut tree =
-        Tree { ws, agents: HashMap::new(), under: HashMap::new(), wanted, nodes: Vec::new() };
+    let mut tree = Tree {
+        ws,
+        agents: HashMap::new(),
+        under: HashMap::new(),
+        wanted,
+        called: Called::among(&all),
+        nodes: Vec::new(),
+    };
     let mut groups = Vec::with_capacity(all.len());
     for agent in all {
         let activity = queries::activity(snap, &agent, when.now)?;
@@ -172,6 +179,7 @@ impl Tree<'_> {
         let (below, need) = self.count(&first);
         let about = match need {
             0 => role.to_owned(),
+            1 => format!("{role}, 1 needs attention"),
             n => format!("{role}, {n} need attention"),
         };
         self.nodes.push(Node {
@@ -197,13 +205,13 @@ impl Tree<'_> {
             let below = self.under.get(&Some(Manager::Agent(*id))).cloned().unwrap_or_default();
             let (count, _) = self.count(&below);
             let Some((agent, activity, spent)) = self.agents.get(id) else { continue };
-            let face = Face::agent(&agent.name, &agent.emoji, &agent.slug);
+            let face = self.called.face(agent);
             let live = if activity.group == Group::Working { Working::Yes } else { Working::No };
             let off = activity.group == Group::Off;
             self.nodes.push(Node {
                 id: format!("agent-{}", agent.slug),
                 face: face.working(live),
-                name: agent.name.clone(),
+                name: self.called.name(agent),
                 href: self.ws.url(&format!("agents/{}", agent.slug)),
                 about: ellipsis(&agent.description, 60),
                 spent: format::money(*spent),
@@ -223,13 +231,13 @@ impl Tree<'_> {
         }
     }
 
-    /// How many stand in these lines, and how many of them wait for somebody.
+    /// How many stand in these lines, and how many of them need attention.
     fn count(&self, ids: &[AgentId]) -> (usize, usize) {
         let (mut all, mut need) = (0, 0);
         for id in ids {
             all += 1;
             let group = self.agents.get(id).map(|(_, activity, _)| activity.group);
-            need += usize::from(matches!(group, Some(Group::Waiting | Group::Attention)));
+            need += usize::from(group == Some(Group::Attention));
             let below = self.under.get(&Some(Manager::Agent(*id)));
             let (more, waiting) = below.map_or((0, 0), |below| self.count(below));
             all += more;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use app::{App, Ws};
 use features::agents::model::Agent;
 use features::agents::provision;
-use features::agents::queries::{self, lines};
+use features::agents::queries::{self, Called, lines};
 use features::agents::rules::{self, AgentError, Changes};
 use features::workspace::model::Member;
 use git::Author;
@@ -46,17 +46,18 @@ const PEERS: usize = 8;
 /// The face of a manager; nothing for somebody who is not there any more.
 pub(super) fn face(
     tx: &impl ReadExt,
+    called: &Called,
     manager: Option<Manager>,
 ) -> Result<Option<Face>, StoreError> {
-    Ok(lines::named(tx, manager)?.map(|one| match one.is_person {
-        true => Face::person(&one.name),
-        false => Face::agent(&one.name, &one.emoji, &one.handle),
-    }))
+    Ok(match manager {
+        Some(Manager::Agent(id)) => tx.get::<Agent>(id)?.map(|above| called.face(&above)),
+        other => lines::named(tx, other)?.map(|one| Face::person(&one.name)),
+    })
 }
 
-fn near(ws: &Ws, agent: &Agent) -> Near {
+fn near(ws: &Ws, agent: &Agent, called: &Called) -> Near {
     Near {
-        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+        face: called.face(agent),
         href: ws.url(&format!("agents/{}", agent.slug)),
         about: kernel::text::ellipsis(&agent.description, 60),
     }
@@ -69,11 +70,14 @@ pub(super) fn view(
     agent: &Agent,
     me: AccountId,
 ) -> Result<LineView, StoreError> {
+    let called = Called::among(&queries::all(snap)?);
     let manager = match agent.reports_to {
-        Some(Manager::Agent(id)) => snap.get::<Agent>(id)?.map(|above| near(ws, &above)),
-        other => {
-            face(snap, other)?.map(|face| Near { face, href: String::new(), about: String::new() })
-        }
+        Some(Manager::Agent(id)) => snap.get::<Agent>(id)?.map(|above| near(ws, &above, &called)),
+        other => face(snap, &called, other)?.map(|face| Near {
+            face,
+            href: String::new(),
+            about: String::new(),
+        }),
     };
     let peers = match agent.reports_to {
         Some(Manager::Agent(above)) => lines::reports(snap, above)?,
@@ -83,8 +87,8 @@ pub(super) fn view(
     Ok(LineView {
         manager,
         choices: choices(snap, Some(agent.id), agent.reports_to, me)?,
-        reports: lines::reports(snap, agent.id)?.iter().map(|one| near(ws, one)).collect(),
-        peers: peers.map(|peer| near(ws, peer)).collect(),
+        reports: lines::reports(snap, agent.id)?.iter().map(|one| near(ws, one, &called)).collect(),
+        peers: peers.map(|peer| near(ws, peer, &called)).collect(),
         action: ws.url(&format!("agents/{}/manager", agent.slug)),
         chart: ws.url("agents?view=chart"),
     })
@@ -110,7 +114,7 @@ pub(super) fn choices(
         None => Vec::new(),
     };
     let others = queries::all(tx)?;
-    let called = queries::Called::among(&others);
+    let called = Called::among(&others);
     for other in others {
         let is_below = below.iter().any(|one| one.id == other.id);
         if Some(other.id) != agent && !is_below {

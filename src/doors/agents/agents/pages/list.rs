@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::{self, Activity, Group};
+use features::agents::queries::{self, Activity, Called, Group};
 use features::agents::{templates, upgrade};
 use features::connections::queries::PRACTICE;
 use features::dashboard::queries::{Scene, needs};
@@ -177,15 +177,16 @@ fn fleet(
     let mut costs = Vec::with_capacity(agents.len());
     let mut open_items = 0;
     let unread = runs::marks::of_member(snap, who.account)?;
+    let called = Called::among(&agents);
     for agent in &agents {
         let activity = queries::activity(snap, agent, when.now)?;
         open_items += activity.open;
         let spent = usage::agent_month(snap, agent.id, when.now)?;
         costs.push((agent, spent));
-        let row = row(ws, who, snap, when, agent, activity, spent)?;
+        let row = row(ws, who, snap, when, (agent, &called), activity, spent)?;
         rows.push(Row { unread: unread.with(agent.id), ..row });
     }
-    let summary = summary(ws, snap, (who, when), &costs, open_items)?;
+    let summary = summary(ws, snap, (who, when), (&costs, &called), open_items)?;
     let list_href = ws.url("agents");
     let groups: Vec<Group> = rows.iter().map(|row| row.group).collect();
     let filters = filters_of(&list_href, "", &groups, wanted, in_archive);
@@ -290,7 +291,7 @@ fn row(
     who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    agent: &Agent,
+    (agent, called): (&Agent, &Called),
     activity: Activity,
     spent: i64,
 ) -> Result<Row, StoreError> {
@@ -299,12 +300,12 @@ fn row(
     let group = activity.group;
     let working = if group == Group::Working { Working::Yes } else { Working::No };
     let (what, title, meta) = now_words(who, snap, when, (agent, &activity))?;
-    let manager = line::face(snap, agent.reports_to)?;
+    let manager = line::face(snap, called, agent.reports_to)?;
     let (limit, percent, tone) = budget(agent, spent);
     Ok(Row {
         id: agent.slug.clone(),
-        face: Face::agent(&agent.name, &agent.emoji, &agent.slug).working(working),
-        name: agent.name.clone(),
+        face: called.face(agent).working(working),
+        name: called.name(agent),
         about: kernel::text::ellipsis(&agent.description, 60),
         dot: Dot::new(activity.state, &activity.label),
         what,
@@ -419,7 +420,7 @@ fn summary(
     ws: &Ws,
     snap: &Snap<'_>,
     (who, when): (&Person, &When),
-    costs: &[(&Agent, i64)],
+    (costs, called): (&[(&Agent, i64)], &Called),
     open_items: usize,
 ) -> Result<Summary, StoreError> {
     let spent = usage::month_total(snap, when.now)?;
@@ -429,9 +430,9 @@ fn summary(
         0 => format!("in {}, without a limit", when.month()),
         limit => format!("in {}, of {} within limits", when.month(), format::limit(limit)),
     };
-    let (slices, bar_label) = slices(costs, limit);
+    let (slices, bar_label) = slices(costs, called, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
-    let (_, needs) = needs::rows(snap, &Scene::new(snap, ws, who)?)?;
+    let needs = needs::read(snap, &Scene::new(snap, ws, who)?)?.count;
     let waits = needs.told().is_some();
     Ok(Summary {
         spent: format::money(spent),
@@ -457,7 +458,7 @@ fn series(n: usize) -> u8 {
 }
 
 /// The bar of what each agent cost; up to the limits if there are any.
-fn slices(costs: &[(&Agent, i64)], limit: i64) -> (Vec<Slice>, String) {
+fn slices(costs: &[(&Agent, i64)], called: &Called, limit: i64) -> (Vec<Slice>, String) {
     let mut costs: Vec<(&Agent, i64)> = costs.iter().copied().filter(|(_, n)| *n > 0).collect();
     costs.sort_by_key(|(agent, micros)| (std::cmp::Reverse(*micros), agent.id));
     let spent: i64 = costs.iter().map(|(_, micros)| micros).sum();
@@ -469,7 +470,7 @@ fn slices(costs: &[(&Agent, i64)], limit: i64) -> (Vec<Slice>, String) {
     for (n, (agent, micros)) in costs.iter().enumerate() {
         let at = place(before);
         before += micros;
-        let title = format!("{} {}", agent.name, format::money(*micros));
+        let title = format!("{} {}", called.name(agent), format::money(*micros));
         slices.push(Slice { colour: series(n), at, width: place(before) - at, title });
     }
     let label = match slices.is_empty() {

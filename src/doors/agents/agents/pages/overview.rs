@@ -23,7 +23,7 @@ use features::runs::queries::steps::{CallState, Step, Steps, What};
 use features::tasks::model::Task;
 use features::tasks::queries::{self as tasks, list, overdue};
 use features::usage::queries as usage;
-use kernel::text::ellipsis;
+use kernel::text::{capitalized, ellipsis};
 use kernel::{Assignee, Can, ItemState, Outcome, Role, RunState};
 use store::{ReadExt, Snap, StoreError};
 use web::error::PageError;
@@ -257,7 +257,11 @@ fn routine_rows(
         let (state, label) = routines::view::standing(&routine, paused);
         rows.push(RoutineRow {
             href: ws.url(&format!("routines/{}", routine.id)),
-            sentence: routines::view::when(&routine),
+            sentence: routines::view::told(
+                &routine.trigger,
+                routine.jitter_secs,
+                when.zone.iana_name().unwrap_or_default(),
+            ),
             dot: Dot::new(state, label),
             next: routines::clock(snap, routine.id)?.next_at.map(|at| when.at(at)),
             name: routine.name,
@@ -369,7 +373,8 @@ fn view(
 }
 
 fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
-    let (now, zone) = (when.now, &when.zone);
+    let why = activity.why.as_ref().map(|why| capitalized(&why.words(when.now, &when.zone)));
+    let why = why.unwrap_or_else(|| activity.label.clone());
     let name = &agent.name;
     match (activity.state, activity.group) {
         ("archived", _) => format!("{name} is archived."),
@@ -381,9 +386,9 @@ fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
             format!("{name} starts as soon as a slot is free.")
         }
         ("retrying", _) => {
-            format!("{}. What went wrong: {}", activity.detail_at(now, zone), activity.detail)
+            format!("{why}. What went wrong: {}", activity.detail)
         }
-        ("held", _) => format!("{}.", activity.detail_at(now, zone)),
+        ("held", _) => format!("{why}."),
         (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
         _ => activity.detail.clone(),
     }

@@ -8,7 +8,7 @@ use app::{App, Ws};
 use features::agents::model::{Agent, Reach, ReachOf};
 use features::agents::provision;
 use features::agents::queries::head::{self, Head, Place};
-use features::agents::queries::{self as agents, lines, reach};
+use features::agents::queries::{self as agents, Called, lines, reach};
 use features::agents::rules::{self, Changes, ModelWish};
 use features::connections::model::Fallbacks;
 use features::connections::queries::turns;
@@ -99,7 +99,9 @@ struct Leaves {
     /// What stands at the field for its routines; empty when it has none.
     routines: String,
     routines_to: Vec<Choice>,
-    /// All of it in a sentence.
+    /// All of it in a sentence; empty when it has nothing.
+    has: String,
+    /// What else becomes of it.
     told: String,
 }
 
@@ -110,9 +112,12 @@ impl Leaves {
         let reports = lines::reports(tx, agent.id)?;
         let mut tasks_to = line::choices(tx, None, None, who.account)?;
         tasks_to.retain(|choice| choice.value != agent.slug);
-        let mut routines_to = vec![Choice::new("none", "Nobody: they stop", true)];
-        let others = agents::all(tx)?.into_iter().filter(|other| other.id != agent.id);
-        routines_to.extend(others.map(|other| Choice::new(&other.slug, &other.name, false)));
+        let stops = if routines == 1 { "Nobody: it stops" } else { "Nobody: they stop" };
+        let mut routines_to = vec![Choice::new("none", stops, true)];
+        let all = agents::all(tx)?;
+        let called = Called::among(&all);
+        let others = all.iter().filter(|other| other.id != agent.id);
+        routines_to.extend(others.map(|other| Choice::new(&other.slug, called.name(other), false)));
         let mut told = vec!["Its runs are stopped and what waits for it is cancelled.".to_owned()];
         let has = [
             (tasks, format::count(tasks, "open task", "open tasks")),
@@ -120,26 +125,30 @@ impl Leaves {
         ];
         let has: Vec<String> =
             has.into_iter().filter(|(count, _)| 0 < *count).map(|(_, words)| words).collect();
-        if !has.is_empty() {
-            told.push(format!("It has {}, which go to whom you choose here.", listed(&has)));
-        }
+        let has = match (has.is_empty(), tasks + routines) {
+            (true, _) => String::new(),
+            (false, 1) => format!("It has {}: choose who gets it.", listed(&has)),
+            (false, _) => format!("It has {}: choose who gets them.", listed(&has)),
+        };
         if !reports.is_empty() {
-            let names: Vec<String> = reports.iter().map(|one| one.name.clone()).collect();
-            let chief = lines::named(tx, agent.reports_to)?;
+            let names: Vec<String> = reports.iter().map(|one| called.name(one)).collect();
+            let chief = line::face(tx, &called, agent.reports_to)?;
             let chief = chief.map_or_else(|| "nobody".to_owned(), |chief| chief.name);
             let verb = if names.len() == 1 { "reports" } else { "report" };
             told.push(format!("{} then {verb} to {chief}.", listed(&names)));
         }
         told.push("Files, chats and history are kept.".to_owned());
-        let label = |count: u64, what: &str| match count {
+        let label = |count: u64, one: &str, many: &str| match count {
             0 => String::new(),
-            count => format!("Its {what} ({}) go to", format::grouped(count)),
+            1 => format!("Its {one} goes to"),
+            count => format!("Its {} {many} go to", format::grouped(count)),
         };
         Ok(Self {
-            tasks: label(tasks, "open tasks"),
+            tasks: label(tasks, "open task", "open tasks"),
             tasks_to,
-            routines: label(routines, "routines"),
+            routines: label(routines, "routine", "routines"),
             routines_to,
+            has,
             told: told.join(" "),
         })
     }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::inbox::queries::view::ItemView;
 use kernel::{AgentId, Can};
 use store::{Range, ReadExt, Snap};
@@ -59,9 +59,10 @@ pub(super) async fn index(
 }
 
 fn choices(all: &[Agent], chosen: &str) -> Vec<Choice> {
+    let called = Called::among(all);
     let mut choices = vec![Choice::new("", "All agents", chosen.is_empty())];
     choices.extend(all.iter().map(|agent| {
-        let label = format!("{} {}", agent.emoji, agent.name);
+        let label = format!("{} {}", agent.emoji, called.name(agent));
         Choice::new(agent.slug.as_str(), label.trim(), agent.slug == chosen)
     }));
     choices

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use app::{App, Ws};
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::history::queries::meanwhile;
 use features::inbox::queries::pace;
 use features::routines::conditions::{MOST, Op};
@@ -198,7 +198,7 @@ fn roles(read: &dyn Read, all: &[TaskTemplate], typed: &Typed) -> Result<Vec<Rol
         let who = chosen.iter().find(|(role, _)| *role == name).map_or("", |(_, who)| who.as_str());
         let found = if who.is_empty() { None } else { people.find(who, Assignee::System).ok() };
         let usual = match people.agent_called(&name) {
-            Some(agent) => agent.name.clone(),
+            Some(agent) => people.name(Assignee::Agent(agent.id)),
             None => "Nobody: no agent is called so".to_owned(),
         };
         let mut choices = vec![
@@ -232,9 +232,11 @@ fn page(
     let kind = registry::kind(event);
     let views = views(read, me)?;
     let base = ws.url("routines");
-    let agents = agents::all(&read)?.into_iter().map(|agent| {
+    let agents = agents::all(&read)?;
+    let called = Called::among(&agents);
+    let agents = agents.iter().map(|agent| {
         let chosen = typed.at("agent") == agent.slug;
-        Choice::new(agent.slug, agent.name, chosen)
+        Choice::new(&agent.slug, called.name(agent), chosen)
     });
     let or = |field: &str, usual: &str| match typed.at(field) {
         "" => usual.to_owned(),
@@ -428,7 +430,11 @@ fn often(
     let Some(agent) = agents::by_name(tx, agent)? else { return Ok(told) };
     let most = pace::of(tx, agent.id)?.per_hour.unwrap_or(pace::PER_HOUR);
     if usize::from(most) * 24 < times {
-        told.push_str(&format!("; {} begins at most {most} items an hour", agent.name));
+        told.push_str(&format!(
+            "; {} begins at most {} an hour",
+            agent.name,
+            format::count(u64::from(most), "item", "items")
+        ));
     }
     let (mut sum, mut count) = (0, 0);
     for hit in runs::of_agent(tx, agent.id, None, LAST_RUNS)? {
@@ -447,7 +453,11 @@ fn often(
 }
 
 /// What is being typed, in a sentence, with the next times.
-pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Response, PageError> {
+pub(super) async fn preview(
+    ws: Ws,
+    who: Person,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let (wish, _) = typed.wish();
     let name = wish.task.as_ref().and_then(|task| task.template().map(str::to_owned));
@@ -471,10 +481,7 @@ pub(super) async fn preview(ws: Ws, Query(typed): Query<Typed>) -> Result<Respon
             })?;
             let name = agent.map_or_else(|| "an agent".to_owned(), |agent| agent.name);
             PreviewPart {
-                words: view::with_delay(
-                    view::sentence(&trigger),
-                    wish.jitter_secs.unwrap_or_default(),
-                ),
+                words: view::told(&trigger, wish.jitter_secs.unwrap_or_default(), &who.zone),
                 does: match &wish.task {
                     Some(task) if task.unassigned => "a task is created".to_owned(),
                     Some(_) => format!("{name} gets a task"),
@@ -540,7 +547,8 @@ async fn keep(
     };
     let error = match kept {
         Ok(routine) => {
-            let words = format!("Saved: {}.", view::when(&routine));
+            let when = view::told(&routine.trigger, routine.jitter_secs, &who.zone);
+            let words = format!("Saved: {when}.");
             let to = ws.url(&format!("routines/{}", routine.id));
             return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&to)));
         }

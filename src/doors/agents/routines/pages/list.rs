@@ -175,7 +175,11 @@ pub(super) fn row(
     Ok(Row {
         name: routine.name.clone(),
         href: ws.url(&format!("routines/{}", routine.id)),
-        sentence: view::when(routine),
+        sentence: view::told(
+            &routine.trigger,
+            routine.jitter_secs,
+            zone.iana_name().unwrap_or_default(),
+        ),
         action: view::action_words(
             &routine.action,
             agent.as_ref().map_or("an agent", |agent| &agent.name),

@@ -169,7 +169,7 @@ fn view(
             .table("usage")
             .table("budgets"),
         name: routine.name.clone(),
-        sentence: view::when(&routine),
+        sentence: view::told(&routine.trigger, routine.jitter_secs, &who.zone),
         action: view::action_words(
             &routine.action,
             agent.as_ref().map_or("an agent", |agent| &agent.name),

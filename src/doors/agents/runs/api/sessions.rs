@@ -16,7 +16,7 @@ use kernel::cursor::Page;
 use kernel::{AccountId, AgentId, Can, Fast, RunId, SessionId, TaskId, Thinking};
 use store::{ReadExt, StoreError};
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -439,7 +439,7 @@ async fn change(
     who: Person,
     once: Once,
     Path(id): Path<SessionId>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Json<SessionOut>, ApiError> {
     let by = who.account;
     let change = once.run(move |tx| -> Result<_, RunError> {

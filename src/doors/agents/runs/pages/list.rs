@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries as agents;
+use features::agents::queries::{self as agents, Called};
 use features::inbox::model::Item;
 use features::runs::model::{PARKS, RUNS, Run};
 use features::runs::queries::questions::{self, Card};
@@ -183,9 +183,10 @@ fn questions(tx: &impl ReadExt, ws: &Ws, who: &Person) -> Result<Questions, Stor
 
 fn agent_choices(tx: &impl ReadExt, chosen: &str) -> Result<Vec<Choice>, StoreError> {
     let agents: Vec<Agent> = tx.list(&Range::all())?;
+    let called = Called::among(&agents);
     let mut all = vec![Choice::new("", "All agents", chosen.is_empty())];
     all.extend(agents.iter().map(|agent| {
-        let label = format!("{} {}", agent.emoji, agent.name);
+        let label = format!("{} {}", agent.emoji, called.name(agent));
         Choice::new(agent.slug.as_str(), label.trim(), agent.slug == chosen)
     }));
     Ok(all)

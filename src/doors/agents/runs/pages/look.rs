@@ -90,6 +90,14 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Their face, with the initials of their name also for who looks.
+    pub fn face(&self, tx: &impl ReadExt, actor: Actor) -> Result<Face, StoreError> {
+        Ok(Face::person(&match actor {
+            Actor::Person { account, .. } => self.person(tx, account)?,
+            other => self.actor(tx, other)?,
+        }))
+    }
+
     /// A person's name.
     pub fn person(&self, tx: &impl ReadExt, account: AccountId) -> Result<String, StoreError> {
         let member = tx.get::<Member>(account)?;

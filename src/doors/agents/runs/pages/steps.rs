@@ -10,6 +10,7 @@ use features::runs::queries::steps::{CallState, Spent, Step, Steps, ToolCall, Wh
 use features::runs::queries::words;
 use kernel::text::{ellipsis, head_tail};
 use kernel::{Actor, Outcome, Thinking, Timestamp, WaitFor};
+use providers::error::ErrorClass;
 use store::{ReadExt, StoreError};
 use web::format;
 use web::html::SafeHtml;
@@ -135,6 +136,9 @@ impl Drawing<'_, '_> {
             }
             What::Said(text) => {
                 view.face = Some(self.agent.clone());
+                if let Some(how) = step.cut {
+                    (view.verb, view.what) = ("Answer".to_owned(), format!("that {how}"));
+                }
                 view.shape = Shape::Text(self.look.md_of(tx, text, step.run));
             }
             What::Tool(call) => {
@@ -145,8 +149,10 @@ impl Drawing<'_, '_> {
                 }
             }
             What::Failed { class, message, retry_at, call } => {
-                view.code = format!("{class}, call {call}");
-                failed(&mut view, message, retry_at.is_some());
+                view.code = format!("call {call}");
+                let class = ErrorClass::named(class);
+                let words = class.map_or_else(|| message.clone(), |class| class.explained(message));
+                failed(&mut view, &words, retry_at.is_some());
             }
             What::Notice(text) => {
                 (view.icon, view.verb) = ("info", "HQ told the agent".to_owned());
@@ -325,7 +331,7 @@ impl Drawing<'_, '_> {
         }
         let name = self.look.actor(tx, by)?;
         if by.account().is_some() {
-            view.face = Some(Face::person(&name));
+            view.face = Some(self.look.face(tx, by)?);
         }
         view.icon = "comment";
         view.verb = name;
@@ -347,6 +353,7 @@ impl Drawing<'_, '_> {
             }
             CallState::Running => ("info", "running".to_owned()),
             CallState::Ended(CallStatus::Ok) => ("", String::new()),
+            CallState::Ended(CallStatus::Error) if call.could_not() => ("danger", String::new()),
             CallState::Ended(CallStatus::Error) => ("danger", "failed".to_owned()),
             CallState::Ended(CallStatus::Timeout) => ("danger", "took too long".to_owned()),
             CallState::Ended(CallStatus::Stopped) => ("warn", "stopped".to_owned()),

@@ -280,7 +280,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         (at, html): (RelTime, SafeHtml),
     ) -> Result<(), StoreError> {
         if !matches!(input.state, InputState::Dropped(_) | InputState::Overflowed) {
-            let face = Face::person(&self.look.actor(tx, input.by)?);
+            let face = self.look.face(tx, input.by)?;
             let files = Attached::all(self.look, input.id, &input.attached);
             let key = format!("m-{}", input.id);
             self.entries.push(Entry::Theirs { key, face, at, html, files });
@@ -431,7 +431,7 @@ impl<'a, 'l> Telling<'a, 'l> {
                 Entry::Mine(Box::new(one))
             }
             Some(_) if !card => {
-                let face = Face::person(&self.look.actor(tx, by)?);
+                let face = self.look.face(tx, by)?;
                 Entry::Theirs { key, face, at, html, files }
             }
             _ => Entry::Theirs { key, face: Face::agent("HQ", "", "hq"), at, html, files },
@@ -541,6 +541,10 @@ impl<'a, 'l> Telling<'a, 'l> {
     fn close(&mut self) {
         let Some((id, mut turn)) = self.open.take() else { return };
         let seen = std::mem::take(&mut self.seen);
+        // How it ended says what its steps would, when it neither thought nor did anything.
+        if turn.trouble.is_some() && (seen.thoughts, seen.tools) == (0, 0) {
+            turn.steps.clear();
+        }
         turn.folded = folded(&seen);
         let run = self.runs.get(&id);
         if run.is_some_and(|run| run.state == RunState::Ended) {

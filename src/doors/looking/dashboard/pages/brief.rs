@@ -3,7 +3,7 @@
 use askama::Template;
 
 use features::agents::queries::{self as agents, Group};
-use features::dashboard::queries::needs::Count;
+use features::dashboard::queries::tally::Count;
 use features::runs::queries as runs;
 use features::usage::queries as usage;
 use kernel::{AgentId, Outcome};
@@ -12,7 +12,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
 
-use features::dashboard::queries::{Scene, face};
+use features::dashboard::queries::Scene;
 
 /// How many of the last runs are looked at for what was done today.
 const RUNS_OF_TODAY: usize = 200;
@@ -49,7 +49,7 @@ pub(super) fn read(
         let works = activity.group == Group::Working;
         let href = scene.ws.url(&format!("agents/{}", agent.slug));
         let dot = Dot::new(activity.state, activity.label);
-        crew.push((rank, (face(agent).working(works.into()), dot, href)));
+        crew.push((rank, (scene.called.face(agent).working(works.into()), dot, href)));
     }
     crew.sort_by_key(|(rank, _)| *rank);
     let mut sentences = Vec::new();
@@ -96,9 +96,10 @@ fn done_today(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<String>, St
     let mut parts = Vec::new();
     for (agent, count) in done {
         let Some(agent) = scene.agent(agent) else { continue };
+        let name = scene.called.name(agent);
         parts.push(match parts.is_empty() {
-            true => format!("{} finished {}", agent.name, format::count(count, "run", "runs")),
-            false => format!("{} {}", agent.name, format::grouped(count)),
+            true => format!("{name} finished {}", format::count(count, "run", "runs")),
+            false => format!("{name} {}", format::grouped(count)),
         });
     }
     Ok(match parts.as_slice() {

@@ -15,7 +15,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face};
 
-use features::dashboard::queries::{Scene, face};
+use features::dashboard::queries::Scene;
 
 /// How many agents stand on the dashboard; the others are on their own page.
 const SHOWN: usize = 12;
@@ -69,14 +69,14 @@ pub(super) fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Fleet, StoreE
         rows.push((
             at,
             Row {
-                face: face(agent).working(works.into()),
-                name: agent.name.clone(),
+                face: scene.called.face(agent).working(works.into()),
+                name: scene.called.name(agent),
                 href: scene.ws.url(&format!("agents/{}", agent.slug)),
                 about: agent.description.clone(),
                 dot: Dot::new(activity.state, activity.label),
                 what,
                 detail,
-                cost: format::money(usage::agent_day(tx, agent.id, scene.now)?),
+                cost: format::cents(usage::agent_day(tx, agent.id, scene.now)?),
                 stop,
             },
         ));

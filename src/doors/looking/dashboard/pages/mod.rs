@@ -16,7 +16,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use features::agents::queries as agents;
-use features::dashboard::queries::{self as dashboard, Scene, face};
+use features::dashboard::queries::{self as dashboard, Scene};
 use features::onboarding::queries as onboarding;
 use features::tasks::model::BY_NUMBER;
 use kernel::{AgentStatus, Can};
@@ -94,10 +94,10 @@ async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Response, Pag
     }
     let page = ws.read(|tx| {
         let scene = Scene::new(tx, &ws, &who)?;
-        let waiting = dashboard::needs::rows(tx, &scene)?;
+        let waiting = dashboard::needs::read(tx, &scene)?;
         Ok::<_, StoreError>(Show {
             shell,
-            brief: brief::read(tx, &scene, waiting.1)?,
+            brief: brief::read(tx, &scene, waiting.count)?,
             needs: needs::draw(&scene, waiting),
             fleet: fleet::read(tx, &scene)?,
             spend: spend::read(tx, &scene)?,
@@ -120,9 +120,9 @@ fn region_of(
 ) -> Result<Option<Result<String, RenderError>>, StoreError> {
     Ok(match region {
         "brief" => {
-            Some(html::render(&brief::read(tx, scene, dashboard::needs::rows(tx, scene)?.1)?))
+            Some(html::render(&brief::read(tx, scene, dashboard::needs::read(tx, scene)?.count)?))
         }
-        "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::rows(tx, scene)?))),
+        "needs" => Some(html::render(&needs::draw(scene, dashboard::needs::read(tx, scene)?))),
         "fleet" => Some(html::render(&fleet::read(tx, scene)?)),
         "spend" => Some(html::render(&spend::read(tx, scene)?)),
         "stream-load" => Some(html::render(&streams::read(tx, scene)?)),
@@ -142,8 +142,8 @@ fn starter(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Option<Starter>, Stor
         return Ok(None);
     }
     Ok(scene.agents.first().map(|agent| Starter {
-        face: face(agent),
-        name: agent.name.clone(),
+        face: scene.called.face(agent),
+        name: scene.called.name(agent),
         slug: agent.slug.clone(),
         about: agent.description.clone(),
         ready: agent.status == AgentStatus::Ready,

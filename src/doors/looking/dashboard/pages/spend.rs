@@ -9,7 +9,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Face, Tone, percent};
 
-use features::dashboard::queries::{Scene, face};
+use features::dashboard::queries::Scene;
 
 /// How many agents are named.
 const NAMED: usize = 5;
@@ -103,8 +103,8 @@ fn bars(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Vec<Bar>, StoreError> {
         let limit = agent.budget_micros.filter(|limit| 0 < *limit);
         let percent = limit.map(|limit| share(sum, limit));
         bars.push(Bar {
-            face: face(agent),
-            name: agent.name.clone(),
+            face: scene.called.face(agent),
+            name: scene.called.name(agent),
             percent: percent.filter(|percent| FROM <= *percent),
             tone: match limit {
                 Some(limit) if limit <= sum => Tone::Danger,

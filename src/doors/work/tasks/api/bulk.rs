@@ -7,7 +7,6 @@ use app::Ws;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::filter::Asker;
-use features::tasks::queries::json::given;
 use features::tasks::queries::list::Today;
 use features::tasks::queries::matching::matching;
 use features::tasks::queries::{self, due};
@@ -15,7 +14,7 @@ use features::tasks::rules::bulk::{self, Bulk, MOST};
 use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
 use store::{Read, WriteTx};
 use web::error::ApiError;
-use web::extract::Json;
+use web::extract::{Json, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -44,19 +43,19 @@ struct Body {
     status: Option<TaskStatus>,
     priority: Option<Priority>,
     /// A slug, handle or id; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     assignee: Option<Option<String>>,
     /// The name or id of a stream; `null` takes it out.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     stream: Option<Option<String>>,
     /// A day or a moment; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     due_at: Option<Option<String>>,
     /// A day or a moment; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     start_at: Option<Option<String>>,
     /// Names of labels that come; one that is new makes a label.

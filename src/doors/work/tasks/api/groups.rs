@@ -18,7 +18,7 @@ use kernel::{Can, Colour, RelationId, RelationKind, TaskId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Path2};
+use web::extract::{Json, Patch, Path, Path2, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -165,7 +165,9 @@ async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<LabelView>, Api
 struct ChangeBody {
     name: Option<String>,
     colour: Option<Colour>,
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
 }
 
 async fn change(
@@ -174,10 +176,11 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(text): Path<String>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Tagged<LabelView>, ApiError> {
     let id = ws.read(|snap| labels::resolve(snap, &text))?.id;
-    let patch = LabelPatch { name: body.name, colour: body.colour, description: body.description };
+    let description = body.description.map(Option::unwrap_or_default);
+    let patch = LabelPatch { name: body.name, colour: body.colour, description };
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
         rules::labels::expect_rev(tx, id, rev)?;
         rules::labels::update(tx, id, patch).map(|_| ())

@@ -10,7 +10,7 @@ use features::tasks::model::series::{DueAfter, Series};
 use features::tasks::queries;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::json::{TaskView, given};
+use features::tasks::queries::json::TaskView;
 use features::tasks::queries::series::{self, COUNTED, DueFields, SeriesView, SlotView};
 use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
 use kernel::{
@@ -20,7 +20,7 @@ use kernel::{
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Path2};
+use web::extract::{Json, Patch, Path, Path2, sent};
 use web::idempotency::Once;
 use web::path_words;
 use web::routes::{Doc, Needs as _, Routes};
@@ -144,7 +144,7 @@ struct NewBody {
     /// After how many tasks it ends.
     ends_after_count: Option<u32>,
     /// When each is due: on the day of its slot unless said otherwise, `null` for never.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<DueFields>")]
     due_after: Option<Option<DueFields>>,
 }
@@ -155,38 +155,42 @@ struct NewBody {
 struct ChangeBody {
     title: Option<String>,
     /// Markdown.
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
     priority: Option<Priority>,
     /// A slug, handle or id; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     assignee: Option<Option<String>>,
     /// The name or id of a stream; `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     stream: Option<Option<String>>,
     /// `null` for the agent's.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     model: Option<Option<String>>,
     /// `null` for the agent's.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<Thinking>")]
     thinking: Option<Option<Thinking>>,
-    labels: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Vec<String>>")]
+    labels: Option<Option<Vec<String>>>,
     /// The whole schedule.
     schedule: Option<ScheduleFields>,
     missed_policy: Option<MissedPolicy>,
     /// `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<String>")]
     ends_on: Option<Option<String>>,
     /// `null` takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<u32>")]
     ends_after_count: Option<Option<u32>>,
     /// When each is due; `null` for never.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "sent")]
     #[schemars(with = "Option<DueFields>")]
     due_after: Option<Option<DueFields>>,
 }
@@ -269,7 +273,7 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(id): Path<SeriesId>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Tagged<SeriesView>, ApiError> {
     let me = Assignee::Person(who.account);
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
@@ -299,13 +303,13 @@ fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch
     };
     Ok(SeriesPatch {
         title: body.title,
-        description: body.description,
+        description: body.description.map(Option::unwrap_or_default),
         priority: body.priority,
         assignee,
         stream,
         model: body.model,
         thinking: body.thinking,
-        labels: body.labels,
+        labels: body.labels.map(Option::unwrap_or_default),
         schedule: when.transpose()?,
         missed: body.missed_policy,
         ends_on,

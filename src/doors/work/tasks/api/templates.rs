@@ -19,7 +19,7 @@ use kernel::{Assignee, Can, TaskId, TemplateId};
 use store::WriteTx;
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -92,7 +92,9 @@ struct NewBody {
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     name: Option<String>,
-    description: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    description: Option<Option<String>>,
     items: Option<Vec<ItemView>>,
 }
 
@@ -158,7 +160,7 @@ async fn change(
     once: Once,
     IfMatch(rev): IfMatch,
     Path(text): Path<String>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Tagged<TemplateView>, ApiError> {
     let id = id_of(&ws, &text)?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
@@ -166,7 +168,7 @@ async fn change(
         let old = templates::get_rev(tx, id)?.0;
         let new = NewTemplate {
             name: body.name.unwrap_or(old.name),
-            description: body.description.unwrap_or(old.description),
+            description: body.description.map_or(old.description, Option::unwrap_or_default),
             items: body.items.map_or(old.items, items),
         };
         rules::update(tx, id, new).map(|_| ())

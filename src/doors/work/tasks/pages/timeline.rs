@@ -16,6 +16,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
 use features::tasks::queries::scene::{Chip, Scene};
 use features::tasks::queries::standing::{self, Standing};
+use kernel::text::ellipsis;
 use kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use store::Read;
 use web::format;
@@ -70,8 +71,9 @@ pub struct StepView {
     pub took: String,
     /// Whether it goes on now.
     pub current: bool,
-    /// Whether it failed.
+    /// Whether it failed, and why, in one line.
     pub failed: bool,
+    pub why: String,
 }
 
 /// The newest run of a task.
@@ -441,6 +443,8 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
             CallState::Running => state == RunState::Ended,
             CallState::Ended(status) => status != CallStatus::Ok,
         };
+        let result = call.result.as_ref().filter(|_| call.could_not());
+        let why = result.map(|(body, _)| body.head().trim()).unwrap_or_default();
         let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
         views.push(StepView {
             number: step.key,
@@ -450,6 +454,7 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
             took: took.unwrap_or_default(),
             current: false,
             failed,
+            why: ellipsis(why.lines().next().unwrap_or_default(), 200),
         });
     }
     if let Some(last) = views.last_mut() {

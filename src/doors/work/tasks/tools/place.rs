@@ -49,7 +49,7 @@ impl WriteTool for TaskClaim {
         let id = queries::resolve(tx, &args.task)?.id;
         let task = rules::claim::claim(tx, id, cx.agent)?;
         let names = brief::Names::read(tx)?;
-        Ok(ToolOutput::of(&brief::brief(tx, &names, &task)?))
+        Ok(ToolOutput::of(&brief::brief(tx, &names, (&task, cx.agent))?))
     }
 }
 

@@ -1,0 +1,150 @@
+//! Everything that agents suggest, for programs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use app::Ws;
+use kernel::{Can, RunId, Timestamp, TypedId as _};
+use noun::Source;
+use store::{Range, Read, ReadExt as _};
+use web::error::ApiError;
+use web::extract::Json;
+use web::idempotency::Once;
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+use crate::columns;
+use crate::error::CrmError;
+use crate::model::{Book, Suggestion, SuggestionId, of_table};
+use crate::names::{Known, person};
+use crate::queries;
+use crate::rules;
+
+/// Suggestions in an answer.
+const MOST: usize = 500;
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/suggestions",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Values that agents suggest, newest first").returns::<Suggestions>()
+            }),
+        )
+        .post(
+            "/suggestions",
+            decide.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Decide on several suggestions: one undo. Those that are gone are passed over",
+                )
+                .body::<DecideBody>()
+                .returns::<Decided>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Suggestions {
+    items: Vec<SuggestionView>,
+    /// How many are not in the answer.
+    more: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SuggestionView {
+    id: String,
+    /// `contact`, `organization` or `record`.
+    kind: &'static str,
+    /// The id of the row.
+    of: String,
+    /// Its name.
+    name: String,
+    /// The key of the field.
+    field: String,
+    /// What stands there now.
+    now: Value,
+    /// What is suggested.
+    value: Value,
+    by: String,
+    #[schemars(with = "Option<String>")]
+    run: Option<RunId>,
+    #[schemars(with = "Value")]
+    sources: Vec<Source>,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+}
+
+fn view<B: Book>(
+    read: &dyn Read,
+    known: &Known<'_>,
+    one: Suggestion,
+) -> Result<SuggestionView, CrmError> {
+    let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
+    let columns = columns::of(read, B::home(row.collection))?;
+    let column = columns.iter().find(|column| column.key == one.field);
+    let json = |value| column.map(|column| column.json(value, known)).unwrap_or_default();
+    Ok(SuggestionView {
+        id: one.id.to_string(),
+        kind: B::noun().word,
+        of: row.id.to_string(),
+        name: row.name().to_owned(),
+        now: row.value(&one.field).map(json).unwrap_or_default(),
+        value: one.value.as_ref().map(json).unwrap_or_default(),
+        by: known.people.actor_handle(one.by),
+        run: one.by.run(),
+        field: one.field,
+        sources: one.sources,
+        created_at: one.created_at,
+    })
+}
+
+async fn list(ws: Ws, who: Person) -> Result<Json<Suggestions>, ApiError> {
+    let found = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let known = Known::new(snap, person(who.account))?;
+                let all: Vec<Suggestion> = snap.list(&Range::all().reverse())?;
+                let more = all.len().saturating_sub(MOST);
+                let items = all
+                    .into_iter()
+                    .take(MOST)
+                    .map(|one| of_table!(one.row.table, B => view::<B>(snap, &known, one)));
+                Ok::<_, CrmError>(Suggestions { items: items.collect::<Result<_, _>>()?, more })
+            })
+        })
+        .await?;
+    Ok(Json(found))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DecideBody {
+    /// At most 500.
+    ids: Vec<String>,
+    /// Whether they are taken over; else they are dismissed.
+    take: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Decided {
+    /// How many were there.
+    decided: usize,
+}
+
+async fn decide(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<DecideBody>,
+) -> Result<Json<Decided>, ApiError> {
+    let ids = body.ids.iter().map(|id| id.parse::<SuggestionId>().map_err(|_| id));
+    let ids: Vec<SuggestionId> = ids
+        .collect::<Result<_, _>>()
+        .map_err(|id| CrmError::field("ids", format!("\"{id}\" is no id of a suggestion.")))?;
+    if ids.is_empty() || MOST < ids.len() {
+        return Err(CrmError::field("ids", format!("Give between one and {MOST} ids.")).into());
+    }
+    let decided = once.run(move |tx| rules::decide_all(tx, &ids, body.take));
+    Ok(Json(Decided { decided: ws.write(&who, decided).await? }))
+}

@@ -1,0 +1,67 @@
+//! Chosen rows given to an agent: one task that links to each of them.
+
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
+
+use app::{App, Ws};
+use features::links::model::Target;
+use features::links::queries::MOST;
+use features::links::rules as links;
+use features::tasks::queries as tasks;
+use features::tasks::queries::people::People;
+use features::tasks::rules::{self, NewTask};
+use kernel::Assignee;
+use kernel::key::KeyBuf;
+use web::error::PageError;
+use web::extract::Form;
+use web::flash;
+use web::format;
+use web::hx::{Ask, Hx};
+use web::parts::Tone;
+use web::session::Person;
+use web::shell::Flash;
+
+use crate::error::CrmError;
+use crate::model::Book;
+use crate::queries;
+use crate::typed::{Typed, text};
+
+/// Makes a task for an agent about the chosen rows.
+pub(super) async fn give<B: Book>(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let ids: Vec<B::Id> =
+        text(&typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect();
+    if ids.is_empty() || MOST < ids.len() {
+        let told = format!("one task is about at most {MOST} {}; choose fewer", B::noun().many);
+        return Err(CrmError::Refused(told).into());
+    }
+    let (count, me) = (ids.len(), Assignee::Person(who.account));
+    let (title, agent) = (text(&typed, "title").to_owned(), text(&typed, "agent").to_owned());
+    let task = ws
+        .write(&who, move |tx| {
+            let assignee = People::read(tx)?.find(&agent, me)?;
+            if assignee.and_then(Assignee::agent).is_none() {
+                return Err(CrmError::field("agent", "Choose an agent."));
+            }
+            let task = rules::create(tx, NewTask { assignee, ..NewTask::titled(title) })?;
+            for id in ids {
+                let row = queries::get_rev::<B>(tx, id)?.0;
+                let key = KeyBuf::of(&row.id).into_bytes();
+                links::add(tx, task.id, Target::Row(B::TABLE.number, key), "")?;
+            }
+            Ok(tasks::name(tx, task.number)?)
+        })
+        .await?;
+    let given = format::count(count as u64, B::noun().one, B::noun().many);
+    let words = format!("{task} is about {given}");
+    if hx.is_partial() {
+        let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
+        return Ok((ask, "").into_response());
+    }
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&format!("tasks/{task}")))))
+}

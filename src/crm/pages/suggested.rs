@@ -1,0 +1,196 @@
+//! All that agents suggest for values which people wrote: by run, to be taken over or dismissed, each or all.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::runs::model::Run;
+use features::tasks::queries::scene::Scene;
+use kernel::{Actor, TypedId as _};
+use store::{Range, Read, ReadExt as _};
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::hx::{Ask, Hx};
+use web::live::Live;
+use web::parts::{Face, Tone};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, format, html};
+
+use super::acts::Decision;
+use super::draw::{self, Suggested};
+use super::{Look, row_url};
+use crate::error::CrmError;
+use crate::model::{Book, Home, Suggestion, SuggestionId, of_table};
+use crate::queries;
+use crate::rules;
+
+/// Suggestions on the page.
+const MOST: usize = 500;
+
+struct Line {
+    name: String,
+    href: String,
+    label: String,
+    /// What stands there now.
+    was: String,
+    suggested: Suggested,
+}
+
+/// What one run suggests, or one agent without one.
+struct Group {
+    by: Actor,
+    face: Face,
+    /// The name of the run and its address.
+    run: Option<(String, String)>,
+    /// The suggestions, for the form that decides on all.
+    ids: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "crm/suggested.html", blocks = ["rows"])]
+struct SuggestedPage {
+    shell: Shell,
+    live: Live,
+    groups: Vec<Group>,
+    base: String,
+    review_url: String,
+    may_write: bool,
+    /// How many are not shown.
+    more: usize,
+}
+
+/// The page of all suggestions.
+pub(super) async fn index(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+) -> Result<Response, PageError> {
+    let page = ws
+        .look(move |ws| {
+            ws.read(|snap| {
+                let scene = Scene::new(ws, &who, snap)?;
+                let (groups, more) = groups(&scene, snap)?;
+                Ok::<_, CrmError>(SuggestedPage {
+                    shell,
+                    live: Live::new(ws.url("suggestions"))
+                        .table("suggestions")
+                        .table("fields")
+                        .calm(),
+                    groups,
+                    base: ws.url("suggestions"),
+                    review_url: ws.url("review"),
+                    may_write: scene.may_write,
+                    more,
+                })
+            })
+        })
+        .await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+/// By run, what was suggested last first; and how many are too many to be shown.
+fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmError> {
+    let all: Vec<Suggestion> = read.list(&Range::all().reverse())?;
+    let (mut looks, mut groups): (Vec<(Home, Look<'_>)>, Vec<Group>) = (Vec::new(), Vec::new());
+    let more = all.len().saturating_sub(MOST);
+    for one in all.into_iter().take(MOST) {
+        let line = of_table!(one.row.table, B => line::<B>(scene, read, &mut looks, &one)?);
+        let at = match groups.iter().position(|group| group.by == one.by) {
+            Some(at) => at,
+            None => {
+                groups.push(group(scene, read, one.by)?);
+                groups.len() - 1
+            }
+        };
+        let Some(group) = groups.get_mut(at) else { continue };
+        if !group.ids.is_empty() {
+            group.ids.push(',');
+        }
+        group.ids.push_str(&line.suggested.id);
+        group.lines.push(line);
+    }
+    Ok((groups, more))
+}
+
+fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
+    let run = match by.run() {
+        Some(id) => read.get::<Run>(id)?,
+        None => None,
+    };
+    Ok(Group {
+        by,
+        face: scene.people.actor(by),
+        run: run.map(|run| (run.name(), scene.run_href(run.number))),
+        ids: String::new(),
+        lines: Vec::new(),
+    })
+}
+
+fn line<'r, B: Book>(
+    scene: &Scene,
+    read: &'r dyn Read,
+    looks: &mut Vec<(Home, Look<'r>)>,
+    one: &Suggestion,
+) -> Result<Line, CrmError> {
+    let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
+    let home = B::home(row.collection);
+    let at = match looks.iter().position(|(of, _)| *of == home) {
+        Some(at) => at,
+        None => {
+            looks.push((home, Look::new(scene, read, home)?));
+            looks.len() - 1
+        }
+    };
+    let gone = || CrmError::no("field", &one.field);
+    let (_, look) = looks.get(at).ok_or_else(gone)?;
+    let column = look.columns.iter().find(|column| column.key == one.field).ok_or_else(gone)?;
+    let was = row.value(&column.key).map(|value| column.shown(value, &look.known));
+    Ok(Line {
+        name: row.name().to_owned(),
+        href: row_url::<B>(scene, row.id),
+        label: column.label.clone(),
+        was: was.unwrap_or_default(),
+        suggested: draw::suggested(scene, look, (column, one)),
+    })
+}
+
+/// The suggestions that are decided on together, with commas between.
+#[derive(Debug, Deserialize)]
+pub(super) struct Together {
+    ids: String,
+}
+
+/// Takes several suggestions over, or dismisses them: one undo. What somebody decided meanwhile stays so.
+pub(super) async fn decide_all(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(decision): Path<Decision>,
+    Form(together): Form<Together>,
+) -> Result<Response, PageError> {
+    let ids: Vec<SuggestionId> =
+        together.ids.split(',').filter_map(|id| id.trim().parse().ok()).collect();
+    if ids.is_empty() || MOST < ids.len() {
+        return Err(CrmError::Refused(format!("choose between one and {MOST} values")).into());
+    }
+    let take = decision == Decision::Take;
+    let count = ws.write(&who, move |tx| rules::decide_all(tx, &ids, take)).await?;
+    let values = format::count(count as u64, "value", "values");
+    let words = match (count, take) {
+        (0, _) => "Somebody has decided already".to_owned(),
+        (_, true) => format!("Took over {values}"),
+        (_, false) => format!("Dismissed {values}"),
+    };
+    if hx.is_partial() {
+        return Ok((Ask::new().toast(Tone::Ok, &words), "").into_response());
+    }
+    Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url("suggestions"))))
+}

@@ -1,0 +1,168 @@
+//! What waits for a person, counted in full: the page draws the first of each kind and says how many more there are.
+
+use std::collections::HashMap;
+
+use kernel::TaskId;
+use store::StoreError;
+use web::format;
+
+use super::Scene;
+use super::needs::Row;
+
+/// How many rows of one kind, and of all kinds.
+const OF_A_KIND: usize = 5;
+const ALL: usize = 12;
+/// So many of a kind are counted; beyond it is "more than".
+pub(super) const COUNTED: usize = 100;
+
+/// How many things wait for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    counted: usize,
+    /// Whether there are more than were counted.
+    beyond: bool,
+}
+
+impl Count {
+    /// The number beside a heading: "8", "120+"; empty for none.
+    #[must_use]
+    pub fn short(self) -> String {
+        match (self.counted, self.beyond) {
+            (0, _) => String::new(),
+            (n, false) => n.to_string(),
+            (n, true) => format!("{n}+"),
+        }
+    }
+
+    /// In a sentence; nothing when nothing waits.
+    #[must_use]
+    pub fn told(self) -> Option<String> {
+        match (self.counted, self.beyond) {
+            (0, _) => None,
+            (1, false) => Some("One thing needs you.".to_owned()),
+            (n, false) => Some(format!("{n} things need you.")),
+            (n, true) => Some(format!("More than {n} things need you.")),
+        }
+    }
+}
+
+/// Things that are not drawn, and where they are.
+pub struct More {
+    /// "27 in review".
+    pub label: String,
+    /// Where all of them are.
+    pub href: String,
+}
+
+/// What waits for a person.
+pub struct Needs {
+    /// The rows that fit the page, the most urgent first.
+    pub rows: Vec<Row>,
+    /// How many things there are.
+    pub count: Count,
+    /// How many of them are not drawn.
+    pub hidden: Count,
+    /// What those are.
+    pub more: Vec<More>,
+}
+
+/// What was found of one kind.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The first of them.
+    rows: Vec<Row>,
+    /// The tasks of the others, where they have one: a task counts once, whatever it waits for.
+    others: Vec<Option<TaskId>>,
+}
+
+impl Found {
+    /// Rows that cost next to nothing.
+    pub(super) fn rows(mut rows: Vec<Row>) -> Self {
+        let others = rows.split_off(rows.len().min(OF_A_KIND));
+        Self { rows, others: others.into_iter().map(|row| row.task).collect() }
+    }
+
+    /// Draws the first of these things and counts the others.
+    pub(super) fn draw<T>(
+        things: impl IntoIterator<Item = T>,
+        task: impl Fn(&T) -> Option<TaskId>,
+        mut row: impl FnMut(T) -> Result<Row, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut found = Self::default();
+        for thing in things.into_iter().take(COUNTED) {
+            if found.rows.len() < OF_A_KIND {
+                found.rows.push(row(thing)?);
+            } else {
+                found.others.push(task(&thing));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A kind of what waits for a person.
+pub(super) struct Kind {
+    /// What is said of several, behind their number.
+    pub label: &'static str,
+    /// Where all of them are.
+    pub path: &'static str,
+    /// What was found.
+    pub found: Found,
+}
+
+/// One row a task: it stands where it is the most urgent, and says there what else it waits for.
+pub(super) fn tally(scene: &Scene<'_>, kinds: Vec<Kind>) -> Needs {
+    let mut rows: Vec<(usize, Row)> = Vec::new();
+    let mut counts = vec![0; kinds.len()];
+    let mut beyond = false;
+    // The kind under which a task is counted.
+    let mut owner: HashMap<TaskId, usize> = HashMap::new();
+    let mut names = Vec::with_capacity(kinds.len());
+    for (kind, Kind { label, path, found }) in kinds.into_iter().enumerate() {
+        names.push((label, path));
+        beyond |= COUNTED <= found.rows.len() + found.others.len();
+        let drawn = found.rows.iter().map(|row| row.task);
+        for task in drawn.chain(found.others) {
+            let first = task.is_none_or(|task| *owner.entry(task).or_insert(kind) == kind);
+            counts[kind] += usize::from(first);
+        }
+        for row in found.rows {
+            let same = |other: &&mut (usize, Row)| row.task.is_some() && other.1.task == row.task;
+            match rows.iter_mut().find(same) {
+                Some((before, _)) if *before == kind => rows.push((kind, row)),
+                Some((_, before)) => before.facts.push(row.also),
+                None => rows.push((kind, row)),
+            }
+        }
+    }
+    rows.truncate(ALL);
+    let count = Count { counted: counts.iter().sum(), beyond };
+    let mut more = Vec::new();
+    let mut hidden = 0;
+    for (kind, (label, path)) in names.into_iter().enumerate() {
+        let drawn = rows.iter().filter(|(of, _)| *of == kind).count();
+        let left = counts[kind].saturating_sub(drawn);
+        hidden += left;
+        if 0 < left {
+            let label = format!("{} {label}", format::grouped(left as u64));
+            more.push(More { label, href: scene.ws.url(path) });
+        }
+    }
+    let rows = rows.into_iter().map(|(_, row)| row).collect();
+    Needs { rows, count, hidden: Count { counted: hidden, beyond }, more }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn a_count_says_that_there_are_more_than_were_counted() {
+        let of = |counted, beyond| Count { counted, beyond };
+        assert_eq!((of(0, false).short(), of(0, false).told()), (String::new(), None));
+        assert_eq!(of(1, false).told().as_deref(), Some("One thing needs you."));
+        assert_eq!(of(32, false).told().as_deref(), Some("32 things need you."));
+        assert_eq!(of(120, true).short(), "120+");
+        assert_eq!(of(120, true).told().as_deref(), Some("More than 120 things need you."));
+    }
+}

@@ -1,0 +1,127 @@
+//! The text of an item, cut into its passages, and passages as they are quoted.
+
+use std::collections::VecDeque;
+use std::ops::Range as Bytes;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use app::Ws;
+use store::Read;
+
+use crate::error::KnowledgeError;
+use crate::model::{KnowledgeId, Text};
+use crate::passages::{self, Passage};
+use crate::queries;
+
+/// The most bytes of a quote.
+const QUOTED: usize = 600;
+
+/// A passage that fits.
+#[derive(Clone, Debug)]
+pub struct Quote {
+    /// Its number in the item, from 0.
+    pub n: u32,
+    /// Its words, cut when they are many.
+    pub text: String,
+    /// The headings above it.
+    pub section: String,
+    /// Its page, where the item has pages.
+    pub page: Option<u32>,
+    /// Its bytes in the item's text.
+    pub range: Bytes<usize>,
+}
+
+/// The text of an item with its passages.
+pub struct Cut {
+    /// The text.
+    pub text: String,
+    /// Its passages.
+    pub passages: Vec<Passage>,
+}
+
+/// Texts that were cut a moment ago, newest last: questions come in rows about the same items.
+static RECENT: LazyLock<Mutex<Recent>> = LazyLock::new(Mutex::default);
+/// An item, the rev of its words, and these cut.
+type Recent = VecDeque<(KnowledgeId, u64, Arc<Cut>)>;
+/// The most bytes of them.
+const KEPT: usize = 4 * 1024 * 1024;
+
+impl Cut {
+    /// The text of an item, cut.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn of(ws: &Ws, read: &dyn Read, id: KnowledgeId) -> Result<Arc<Self>, KnowledgeError> {
+        let (kept, rev) =
+            queries::words(read, id)?.unwrap_or_else(|| (Text::Inline(String::new()), 0));
+        // ok: a thread that panicked with it in hand left whole entries.
+        let recent = || RECENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, _, cut)) = recent().iter().find(|(of, at, _)| (*of, *at) == (id, rev)) {
+            return Ok(cut.clone());
+        }
+        let text = kept.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+        let passages = passages::cut(&text);
+        let cut = Arc::new(Self { text, passages });
+        let mut recent = recent();
+        recent.retain(|(of, _, _)| *of != id);
+        recent.push_back((id, rev, cut.clone()));
+        let bytes =
+            |recent: &Recent| recent.iter().map(|(_, _, cut)| cut.text.len()).sum::<usize>();
+        while 1 < recent.len() && KEPT < bytes(&recent) {
+            recent.pop_front();
+        }
+        Ok(cut)
+    }
+
+    /// How many passages it has.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.passages.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.passages.is_empty()
+    }
+
+    fn at(&self, n: u32) -> Option<&Passage> {
+        self.passages.get(usize::try_from(n).ok()?)
+    }
+
+    /// The headings above a passage in a line.
+    #[must_use]
+    pub fn trail(&self, n: u32) -> String {
+        self.at(n).map(Passage::trail).unwrap_or_default()
+    }
+
+    /// The words of a passage.
+    #[must_use]
+    pub fn words(&self, n: u32) -> Option<&str> {
+        self.text.get(self.at(n)?.range.clone())
+    }
+
+    /// A passage as a quote, around one of its bytes when it is long.
+    #[must_use]
+    pub fn quote(&self, n: u32, around: Option<usize>) -> Option<Quote> {
+        let (passage, words) = (self.at(n)?, self.words(n)?);
+        let from = match around {
+            Some(at) if QUOTED < words.len() => {
+                let from = words.floor_char_boundary(at.saturating_sub(QUOTED / 4));
+                words[..from].rfind(char::is_whitespace).map_or(0, |space| space + 1)
+            }
+            _ => 0,
+        };
+        let piece = kernel::text::cut(&words[from..], QUOTED);
+        let (before, after) = (
+            if 0 < from { "… " } else { "" },
+            if from + piece.len() < words.len() { " …" } else { "" },
+        );
+        Some(Quote {
+            n,
+            text: format!("{before}{}{after}", piece.trim()),
+            section: passage.trail(),
+            page: passage.page,
+            range: passage.range.clone(),
+        })
+    }
+}

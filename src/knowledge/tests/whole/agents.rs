@@ -1,0 +1,222 @@
+//! What agents read of knowledge, write over what people wrote, and cite.
+
+use features::agents::model::Agent;
+use knowledge::passages::{self, stamp};
+use serde_json::{Value, json};
+use support::model::Turn;
+use support::office::Office;
+
+use super::{HERE, LEASE, id, made, patched, read};
+
+/// The results of the tools that an agent calls.
+async fn done(office: &Office, agent: &Agent, turn: Turn) -> Vec<String> {
+    office.model.push(turn);
+    let run = office.say(agent, "Go on.").await;
+    office.ended(run).await;
+    office.results(run).into_iter().map(|result| result.2).collect()
+}
+
+/// The number behind a word.
+fn behind(text: &str, word: &str) -> u64 {
+    let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no {word} in {text}"));
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().unwrap_or_else(|_| panic!("no number behind {word} in {text}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_writes_over_the_version_that_it_has_read() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let text = "First line.\n\nIn between.\n\nSecond line.\n";
+    let page = json!({ "title": "Plan", "text": text });
+    let skill = json!({ "title": "How", "text": text, "reason": "asked twice" });
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("page_create", page)
+            .and_call("skill_save", skill)
+            .and_call("knowledge_read", json!({ "item": "Plan" })),
+    )
+    .await;
+    let version = behind(&told[2], "version ");
+    assert_eq!(behind(&told[0], "It is version "), version, "{}", told[0]);
+    let how = behind(&told[1], "It is version ");
+    let items = api.get("/api/v1/knowledge?q=plan").await.json();
+    let at = format!("knowledge/{}", id(&items["items"][0]));
+
+    // A person changes a line meanwhile.
+    let theirs = text.replace("Second line.", "Second line, by Mira.");
+    let changed = patched(&api, &at, json!({ "text": theirs, "base": text })).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let mine = text.replace("First line.", "First line, by Ada.");
+    let clash = text.replace("Second line.", "Second line, by Ada.");
+    // The mark of a passage may come back with its words.
+    let marked = format!("[#0@{}] {mine}", stamp(text.trim_end()));
+    let write =
+        |text: &str, version: u64| json!({ "item": "Plan", "text": text, "version": version });
+    let skill = json!({ "title": "How", "text": mine, "reason": "shorter", "item": "How" });
+    let mut known = skill.clone();
+    known["version"] = json!(how);
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("page_update", json!({ "item": "Plan", "text": mine }))
+            .and_call("page_update", write(&mine, 1))
+            .and_call("page_update", write(&marked, version))
+            .and_call("page_update", write(&clash, version))
+            .and_call("skill_save", skill)
+            .and_call("skill_save", known),
+    )
+    .await;
+    assert!(told[0].contains("say the version") && told[0].contains("it is version "), "{told:?}");
+    assert!(told[1].contains("there is no version 1"), "{}", told[1]);
+    assert_eq!(told[2], "Changed \"Plan\".");
+    for side in ["Yours:\nSecond line, by Ada.", "There now:\nSecond line, by Mira."] {
+        assert!(told[3].contains(side), "{}", told[3]);
+    }
+    assert!(told[4].contains("say the version"), "{}", told[4]);
+    assert!(told[5].contains("Saved \"How\". It is version "), "{}", told[5]);
+    let now = api.get(&format!("/api/v1/{at}")).await.json();
+    assert_eq!(now["text"], theirs.replace("First line.", "First line, by Ada."));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_come_from() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    office.agent("Otto").await;
+    let api = office.hq.api().await;
+    let item = async |body: Value| id(&made(&api, "knowledge", body).await);
+    let lease = item(json!({ "title": "Lease terms", "text": LEASE })).await;
+    let own =
+        json!({ "title": "Secret plan", "text": "Cobalt.", "scope": "agent", "agents": ["otto"] });
+    let own = item(own).await;
+    let rules = json!({ "title": "House rules", "text": "Answer soon.", "scope": "workspace" });
+    let rules = item(rules).await;
+    let pointer = json!({ "title": "Pointer", "text": format!("See [[know:{lease}#0]].") });
+    let pointer = item(pointer).await;
+    let task = made(&api, "tasks", json!({ "title": "Answer" })).await;
+
+    let cites = |all: &[(&str, u32)]| {
+        let cite = |(id, n): &(&str, u32)| format!("[[know:{id}#{n}]]");
+        all.iter().map(cite).collect::<Vec<_>>().join(" and ")
+    };
+    let guessed = cites(&[
+        (lease.as_str(), 0),
+        (own.as_str(), 0),
+        (rules.as_str(), 999),
+        (pointer.as_str(), 7),
+    ]);
+    let had = cites(&[(pointer.as_str(), 0), (rules.as_str(), 0)]);
+    let body = format!("Guessed: {guessed}. Had: {had}.");
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("knowledge_read", json!({ "item": "Pointer" }))
+            .and_call("comment_add", json!({ "task": id(&task), "body": body })),
+    )
+    .await;
+    assert!(told[0].contains(" passages 0 to 0, version "), "{}", told[0]);
+    assert!(told[0].contains("\n[#0@"), "{}", told[0]);
+    let owner = office.hq.owner();
+    let place = owner.get(&format!("{HERE}/tasks/{}", id(&task))).await;
+    let page = owner.get(place.location().expect("the page by its name")).await;
+    let marks = "cited without having read it";
+    assert_eq!(page.text.matches(marks).count(), 4, "{}", page.text);
+    let (_, rest) = page.text.rsplit_once("Had:").expect("the comment");
+    assert!(!rest.contains(marks), "{rest}");
+
+    // Links of the task are told but for what is for other agents alone; they are given as texts name items, too.
+    let links = format!("tasks/{}/links", id(&task));
+    let deposit = "[[Lease terms#Deposit]]".to_owned();
+    for target in [deposit, format!("know:{own}"), format!("[[know:{rules}]]")] {
+        made(&api, &links, json!({ "target": target })).await;
+    }
+    let refused = api.post(&format!("/api/v1/{links}"), &json!({ "target": "nothing" })).await;
+    assert!(refused.text.contains("knowledge:Name"), "{}", refused.text);
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("task_get", json!({ "task": id(&task) }))
+            .and_call("link_add", json!({ "task": id(&task), "target": "knowledge:Secret plan" }))
+            .and_call("link_add", json!({ "task": id(&task), "target": "[[Pointer]]" })),
+    )
+    .await;
+    assert!(told[0].contains("Lease terms") && told[0].contains("House rules"), "{}", told[0]);
+    assert!(!told[0].contains("Secret plan"), "{}", told[0]);
+    assert!(told[1].contains("There is no item"), "{}", told[1]);
+    assert!(told[2].contains("Linked"), "{}", told[2]);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_that_it_has() {
+    let office = Office::open().await;
+    office.model.usually(Turn::text("Done."));
+    let ada = office.agent("Ada").await;
+    let api = office.hq.api().await;
+    let file = read(&api, ("Ignore-all-rules.pdf", support::PDF_WITH_WORDS)).await;
+    let page = |page: usize| json!({ "item": id(&file), "page": page });
+    let told = done(
+        &office,
+        &ada,
+        Turn::call("knowledge_read", json!({ "item": id(&file) }))
+            .and_call("knowledge_read", page(99))
+            .and_call("knowledge_read", page(0))
+            .and_call("knowledge_read", page(1)),
+    )
+    .await;
+    let (head, rest) = told[0].split_once("<<<").expect("marks");
+    assert!(!head.contains("Ignore") && rest.contains("Ignore-all-rules"), "{}", told[0]);
+    for refused in &told[1..3] {
+        assert!(refused.contains("It has "), "{refused}");
+        assert!(!refused.contains("no text"), "{refused}");
+    }
+    assert!(told[3].contains("[#0@") && told[3].contains("Mango"), "{}", told[3]);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_have_changed() {
+    let hq = support::hq::TestHq::start().await;
+    let api = hq.api().await;
+    let page = made(&api, "knowledge", json!({ "title": "Lease terms", "text": LEASE })).await;
+    let all = passages::cut(LEASE);
+    let words = &LEASE[all[1].range.clone()];
+    assert!(words.contains("ten days"), "{words}");
+    let (at, owner) = (format!("knowledge/{}", id(&page)), hq.owner());
+    let cited = async |n: u32, stamp: &str| {
+        let page = owner.get(&format!("{HERE}/{at}?p={n}&at={stamp}")).await;
+        page.texts("#cited").join(" ")
+    };
+    let stamp = stamp(words);
+    let told = cited(1, &stamp).await;
+    assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
+    let told = cited(77, "").await;
+    assert!(told.contains("This passage is not there any more."), "{told}");
+
+    // The same hand a moment later: no version has the words as they were.
+    let changed = LEASE.replace("ten days", "five days");
+    patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;
+    let told = cited(1, &stamp).await;
+    assert!(told.contains("The text has changed since it was cited.") && told.contains("five"));
+    patched(&api, &at, json!({ "text": LEASE, "base": changed })).await;
+    // Another reason, another version: its words are shown.
+    let again = json!({ "text": changed, "base": LEASE, "reason": "shorter" });
+    patched(&api, &at, again).await;
+    let told = cited(1, &stamp).await;
+    assert!(told.contains("Then it said:") && told.contains("ten days"), "{told}");
+
+    // What moved is found.
+    let moved = format!("# Before\n\n{}\n\n{LEASE}", "Other words. ".repeat(60));
+    let again = json!({ "text": moved, "base": changed, "reason": "longer" });
+    let done = patched(&api, &at, again).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let told = cited(1, &stamp).await;
+    assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
+    hq.finish().await;
+}

@@ -1,0 +1,345 @@
+//! What agents write: pages and skills of their own. All of a text is written over the version that its agent has read:
+//! what others have changed since stays.
+
+use app::Ws;
+use kernel::Actor;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use store::history::{self, Steps};
+use store::{Read, ReadExt as _, Root, StoreError, WriteTx, record};
+
+use tool::edits::{self, Edit, Places};
+use tool::merge::Clash;
+use tool::{Effect, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool};
+
+use super::spec;
+use crate::error::KnowledgeError;
+use crate::model::{Body, ItemKind, KnowledgeId, Scope, Text};
+use crate::rules::{self, NewItem, Patch};
+use crate::words::{self, Written};
+use crate::{cited, links, queries};
+
+/// How far a version is looked for.
+const STEPS: usize = 500;
+/// The most places of a clash that are told, and the most characters of each side.
+const PLACES: usize = 8;
+const SIDE: usize = 1_000;
+
+/// A text that lies where it is to lie, with the names that it leads to.
+#[derive(Default)]
+pub(super) struct Kept {
+    text: Option<Text>,
+    links: Vec<String>,
+    /// What it takes the place of.
+    rev: u64,
+    /// Whether it says what its agent wrote and nothing else, so that the agent knows all of it.
+    known: bool,
+}
+
+fn keep(ws: &Ws, text: String, (rev, known): (u64, bool)) -> Result<Kept, KnowledgeError> {
+    let links = links::names(&text);
+    let text = Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))?;
+    Ok(Kept { text: Some(text), links, rev, known })
+}
+
+async fn new(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
+    let text = cited::unmarked(text);
+    Ok(cx.ws.look(move |ws| keep(ws, text, (0, true))).await?)
+}
+
+/// What an agent makes of a text that is there.
+enum Change {
+    /// Other words in some places.
+    Places(Vec<Edit>),
+    /// All of it anew, over the version that it has read.
+    Whole(String, Option<u64>),
+}
+
+/// A change of an item's text, made one with what stands there now.
+async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError> {
+    let (said, agent) = (said.to_owned(), cx.agent);
+    let by = Actor::Agent { agent, run: cx.run };
+    let changed = cx.ws.look(move |ws| {
+        let (id, body, rev) = ws.read(|snap| {
+            let item = queries::item(snap, &said, Some(agent))?;
+            rules::may_write(&item, by)?;
+            let none = || KnowledgeError::Refused("a file has no words to write".to_owned());
+            let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
+            Ok::<_, KnowledgeError>((item.id, body, rev))
+        })?;
+        let now = body.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
+        let (text, known) = match change {
+            Change::Places(edits) => (edits::apply(&now, &edits, Places::One)?.0, false),
+            Change::Whole(_, None) => return Err(unsaid(rev)),
+            Change::Whole(text, Some(version)) => {
+                let base = match version == rev {
+                    true => now.clone(),
+                    false => {
+                        let base = ws.read(|snap| former(ws, snap, (id, version)))?;
+                        base.ok_or_else(|| unknown(version, rev))?
+                    }
+                };
+                let written = Written { text, base: Some(base), reason: String::new() };
+                let text = words::settle(&written, &now).map_err(|error| match error {
+                    KnowledgeError::Clash(clash) => clashed(&clash, version),
+                    other => other.into(),
+                })?;
+                (text, version == rev)
+            }
+        };
+        Ok(keep(ws, text, (rev, known))?)
+    });
+    changed.await
+}
+
+/// The words of an item at a version; nothing when there is none, or it is not kept any more.
+fn former(
+    ws: &Ws,
+    read: &dyn Read,
+    (id, version): (KnowledgeId, u64),
+) -> Result<Option<String>, KnowledgeError> {
+    let (root, mut steps) = (Root::of::<Body>(id), Steps::of(STEPS));
+    let then = history::at(read, ws.store.schema(), &root, version, &mut steps)?;
+    let Some(bytes) = then.as_ref().and_then(|then| then.after.bytes()) else { return Ok(None) };
+    let (body, _) = record::read::<Body>(bytes).map_err(StoreError::from)?;
+    body.text.read(&ws.blobs).map(Some).map_err(|error| KnowledgeError::disk(&error))
+}
+
+fn unsaid(now: u64) -> ToolError {
+    let message = format!(
+        "with all of the text say the version that you have read, as knowledge_read says it; it is version {now} now"
+    );
+    ToolError::refused("version_missing", message)
+}
+
+fn unknown(version: u64, now: u64) -> ToolError {
+    let message = format!(
+        "there is no version {version} of it, or not any more; read it again: it is version {now} now"
+    );
+    ToolError::refused("unknown_version", message)
+}
+
+fn clashed(clash: &Clash, version: u64) -> ToolError {
+    let mut message = format!("somebody else has changed the same lines since version {version}:");
+    for place in clash.places.iter().take(PLACES) {
+        let side = |text: &str| kernel::text::ellipsis(text.trim_end(), SIDE);
+        let (mine, theirs) = (side(&place.mine), side(&place.theirs));
+        message.push_str(&format!("\n\nYours:\n{mine}\n\nThere now:\n{theirs}"));
+    }
+    message.push_str(
+        "\n\nNothing was written. Read it again, and make your change on what stands there now.",
+    );
+    ToolError::refused("text_clash", message)
+}
+
+/// What an agent needs to know in order to write over a text once more.
+fn next(tx: &WriteTx<'_>, id: KnowledgeId, known: bool) -> Result<String, StoreError> {
+    Ok(match tx.get_rev::<Body>(id)? {
+        Some((_, rev)) if known => format!(" It is version {rev} now."),
+        _ => String::new(),
+    })
+}
+
+/// Writes a page.
+pub(super) struct PageCreate;
+
+/// Arguments of `page_create`.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct CreateArgs {
+    title: String,
+    /// Markdown
+    text: String,
+    /// name, path or id
+    folder: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    /// library (default): all find it; agent: only you and people
+    scope: Option<Scope>,
+}
+
+impl WriteTool for PageCreate {
+    type Args = CreateArgs;
+    type Ready = Kept;
+    const SPEC: ToolSpec = spec(
+        "page_create",
+        Effect::Add,
+        "Write a page for the workspace's knowledge. Search first: change what is there in place of a second page.",
+    );
+
+    async fn ready(&self, cx: &ToolCx, args: &CreateArgs) -> Result<Kept, ToolError> {
+        new(cx, &args.text).await
+    }
+
+    fn commit(
+        &self,
+        _cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: CreateArgs,
+        kept: Kept,
+    ) -> Result<ToolOutput, ToolError> {
+        let folder = queries::folder_given(tx, args.folder.as_deref().map(str::trim))?;
+        let patch = Patch {
+            folder: Some(folder),
+            tags: Some(args.tags),
+            scope: args.scope,
+            ..Patch::default()
+        };
+        made(tx, ItemKind::Page, (args.title, kept, String::new()), patch)
+    }
+}
+
+fn made(
+    tx: &mut WriteTx<'_>,
+    kind: ItemKind,
+    (title, kept, reason): (String, Kept, String),
+    patch: Patch,
+) -> Result<ToolOutput, ToolError> {
+    let Kept { text, links, known, .. } = kept;
+    let text = text.unwrap_or(Text::Inline(String::new()));
+    let item = rules::create(tx, NewItem { kind, title, text, links, reason, file: None, patch })?;
+    let next = next(tx, item.id, known)?;
+    Ok(ToolOutput::text(format!("Wrote \"{}\" [{} {}].{next}", item.title, kind.word(), item.id)))
+}
+
+/// Changes a page or a skill.
+pub(super) struct PageUpdate;
+
+/// Arguments of `page_update`.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct UpdateArgs {
+    /// its id or title
+    item: String,
+    /// places to change: old must stand there once
+    #[serde(default)]
+    edits: Vec<EditArg>,
+    /// all of it anew, in place of edits
+    text: Option<String>,
+    /// that you read; with text
+    version: Option<u64>,
+    title: Option<String>,
+    tags: Option<Vec<String>>,
+    /// why, in a line
+    reason: Option<String>,
+}
+
+/// A place to change.
+#[derive(Deserialize, JsonSchema)]
+struct EditArg {
+    old: String,
+    new: String,
+}
+
+impl WriteTool for PageUpdate {
+    type Args = UpdateArgs;
+    type Ready = Kept;
+    const SPEC: ToolSpec = spec(
+        "page_update",
+        Effect::Change,
+        "Change a page or skill that is for you, or that you wrote: places of its text, its title, its tags.",
+    );
+
+    async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<Kept, ToolError> {
+        let change = match &args.text {
+            Some(text) => Change::Whole(cited::unmarked(text), args.version),
+            None if args.edits.is_empty() => return Ok(Kept::default()),
+            None => {
+                let edit = |edit: &EditArg| Edit {
+                    old: cited::unmarked(&edit.old),
+                    new: cited::unmarked(&edit.new),
+                };
+                Change::Places(args.edits.iter().map(edit).collect())
+            }
+        };
+        over(cx, &args.item, change).await
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: UpdateArgs,
+        kept: Kept,
+    ) -> Result<ToolOutput, ToolError> {
+        let item = queries::item(tx, &args.item, Some(cx.agent))?;
+        if args.title.is_some() || args.tags.is_some() {
+            let patch = Patch { title: args.title, tags: args.tags, ..Patch::default() };
+            rules::change(tx, item.id, patch)?;
+        }
+        if let Some(text) = kept.text {
+            let why = args.reason.unwrap_or_default();
+            rules::write(tx, item.id, (text, kept.rev), (&why, &kept.links))?;
+        }
+        let next = next(tx, item.id, kept.known)?;
+        Ok(ToolOutput::text(format!("Changed \"{}\".{next}", item.title)))
+    }
+}
+
+/// Keeps how something is done.
+pub(super) struct SkillSave;
+
+/// Arguments of `skill_save`.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct SkillArgs {
+    title: String,
+    /// Markdown: when to use it, then the steps
+    text: String,
+    /// what you learned, in a line
+    reason: String,
+    /// id or title of your skill that it replaces
+    item: Option<String>,
+    /// that you read; with item
+    version: Option<u64>,
+}
+
+impl SkillArgs {
+    fn item(&self) -> Option<&str> {
+        self.item.as_deref().filter(|said| !said.trim().is_empty())
+    }
+}
+
+impl WriteTool for SkillSave {
+    type Args = SkillArgs;
+    type Ready = Kept;
+    const SPEC: ToolSpec = spec(
+        "skill_save",
+        Effect::Add,
+        "Keep how something is done, for yourself: you have it in front of you from the next start on.",
+    );
+
+    async fn ready(&self, cx: &ToolCx, args: &SkillArgs) -> Result<Kept, ToolError> {
+        match args.item() {
+            Some(said) => {
+                let change = Change::Whole(cited::unmarked(&args.text), args.version);
+                over(cx, said, change).await
+            }
+            None => new(cx, &args.text).await,
+        }
+    }
+
+    fn commit(
+        &self,
+        cx: &ToolCx,
+        tx: &mut WriteTx<'_>,
+        args: SkillArgs,
+        kept: Kept,
+    ) -> Result<ToolOutput, ToolError> {
+        if args.reason.trim().is_empty() {
+            return Err(KnowledgeError::field("reason", "Say in a line what you learned.").into());
+        }
+        let Some(said) = args.item() else {
+            let patch = Patch { scope: Some(Scope::Agent), ..Patch::default() };
+            return made(tx, ItemKind::Skill, (args.title, kept, args.reason), patch);
+        };
+        let item = queries::item(tx, said, Some(cx.agent))?;
+        if item.kind != ItemKind::Skill {
+            let words = format!("\"{}\" is no skill; page_update changes it", item.title);
+            return Err(KnowledgeError::Refused(words).into());
+        }
+        let patch = Patch { title: Some(args.title), ..Patch::default() };
+        rules::change(tx, item.id, patch)?;
+        let text = kept.text.unwrap_or(Text::Inline(String::new()));
+        rules::write(tx, item.id, (text, kept.rev), (&args.reason, &kept.links))?;
+        let next = next(tx, item.id, kept.known)?;
+        Ok(ToolOutput::text(format!("Saved \"{}\".{next}", item.title)))
+    }
+}
