@@ -16,7 +16,7 @@ mod tabs;
 pub mod downloads;
 pub mod page;
 pub mod refs;
-//SNAP
+pub mod snapshot;
 //ACT
 pub mod cast;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is known of the tabs of a running browser: kept up by its events, read by everybody else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::BrowserError;
 use crate::cast::Frames;
 use crate::downloads::Downloads;
 use crate::refs::Refs;
+use crate::snapshot::Seen;
 
 /// As many tabs are open at once; what a page opens beyond that is closed again.
 pub const MAX_TABS: usize = 8;
@@ -67,6 +68,8 @@ pub(crate) struct Known {
     pub downloads: Downloads,
     /// Pages that were closed because there were too many.
     pub refused_popups: u32,
+    /// Tabs that whoever acts knows of.
+    pub told: HashSet<u32>,
     pub has_ended: bool,
 }
 
@@ -85,6 +88,8 @@ pub(crate) struct Tab {
     /// How many documents its main frame has had.
     pub documents: u64,
     pub refs: Refs,
+    /// What whoever acts has seen of it.
+    pub seen: Option<Seen>,
     pub dialogs: Vec<Dialog>,
     /// How many there were.
     pub dialogs_seen: u64,
@@ -115,6 +120,7 @@ impl Tabs {
                 sessions: HashMap::new(),
                 downloads,
                 refused_popups: 0,
+                told: HashSet::new(),
                 has_ended: false,
             }),
             bell: watch::Sender::new(0),
@@ -193,6 +199,7 @@ impl Tab {
             is_loading: false,
             documents: 0,
             refs: Refs::default(),
+            seen: None,
             dialogs: Vec::new(),
             dialogs_seen: 0,
             next_answer: None,

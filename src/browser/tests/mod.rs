@@ -4,6 +4,7 @@ mod site;
 mod transport;
 mod life;
 mod tabs;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::process::Command;
