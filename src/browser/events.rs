@@ -140,6 +140,8 @@ impl Fold {
         if info.kind != "page" || MAX_TABS <= known.tabs.len() {
             known.refused_popups += u32::from(info.kind == "page");
             link.tell(None, &CloseTarget { target_id: &info.target_id });
+            // The page that opens it waits for it.
+            link.tell(Some(&session), &GoOn {});
             return;
         }
         let number = known.next_tab;

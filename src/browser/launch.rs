@@ -79,6 +79,9 @@ const ARGUMENTS: &[&str] = &[
     "--disable-sync",
     "--disable-features=AutofillServerCommunication,BackForwardCache,DialMediaRouteProvider,HttpsUpgrades,MediaRouter,\
      OptimizationHints,Translate",
+    // There is a mouse, although no device shows it: `:hover` counts.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,\
+     availablePointerTypes=4",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--metrics-recording-only",
     "--mute-audio",

@@ -17,7 +17,7 @@ pub mod downloads;
 pub mod page;
 pub mod refs;
 pub mod snapshot;
-//ACT
+pub mod act;
 pub mod cast;
 #[cfg(test)]
 mod tests;

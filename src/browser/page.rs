@@ -123,7 +123,7 @@ impl Page {
         self.forget_crash()?;
         let before = self.with_tab(|tab| place(tab))?;
         self.call(&Reload {}, USUAL).await?;
-        self.after(&before).await
+        self.arrived(&before).await
     }
 
     /// Goes to the page before this one.
@@ -136,7 +136,7 @@ impl Page {
         }
         let from = self.with_tab(|tab| place(tab))?;
         self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
-        self.after(&from).await
+        self.arrived(&from).await
     }
 
     /// A page that crashed can only be loaded anew.
@@ -147,7 +147,7 @@ impl Page {
     }
 
     /// Waits until the tab is elsewhere and has loaded.
-    async fn after(&self, from: &(u64, String)) -> Result<Opened, BrowserError> {
+    async fn arrived(&self, from: &(u64, String)) -> Result<Opened, BrowserError> {
         let end = Instant::now() + OPENS_WITHIN;
         self.until(LEAVES_WITHIN, |tab| (place(tab) != *from).then_some(())).await?;
         let is_loaded = self.loaded(None, left(end)).await?;
@@ -172,11 +172,16 @@ impl Page {
     async fn opened(&self, is_loaded: bool, is_download: bool) -> Result<Opened, BrowserError> {
         let asked = self.evaluate_own(TITLE_AND_STATUS).await;
         let asked = asked.unwrap_or_default(); // ok: the page is on its way to the next
-        let info = self.info()?;
+        let info = self.with_tab(|tab| {
+            if let Some(title) = asked[0].as_str() {
+                title.clone_into(&mut tab.title);
+            }
+            tab.info()
+        })?;
         let status = asked[1].as_u64().and_then(|status| u16::try_from(status).ok());
         Ok(Opened {
             url: info.url,
-            title: asked[0].as_str().map_or(info.title, str::to_owned),
+            title: info.title,
             status: status.unwrap_or(0),
             is_loaded,
             is_download,

@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use crate::BrowserError;
 use crate::page::Page;
 use crate::tabs::Tab;
+use crate::transport::USUAL;
 pub use diff::Changes;
 pub(crate) use diff::Seen;
 use escape::Quoted;
@@ -24,6 +25,9 @@ use lines::{Line, Lines};
 pub const MAX_TEXT: usize = 10 * 1024;
 /// The longest text that stands beside a refusal, in bytes.
 const MAX_FRESH: usize = 2 * 1024;
+
+/// A page that changes to another one meanwhile is looked at again, this often in all.
+const LOOKS: u8 = 4;
 
 /// Which parts of a page are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,6 +108,12 @@ impl Page {
         })
     }
 
+    /// Whether these words are anywhere in the page.
+    pub(crate) async fn has_words(&self, words: &str) -> Result<bool, BrowserError> {
+        let words = words.to_lowercase();
+        Ok(self.look(None).await?.list.iter().any(|line| line.has(&words)))
+    }
+
     /// A refusal with what the page has now.
     pub(crate) async fn stale(&self, number: u32) -> BrowserError {
         match self.look(None).await {
@@ -113,8 +123,34 @@ impl Page {
     }
 
     async fn look(&self, find: Option<&str>) -> Result<Lines, BrowserError> {
-        let trees = tree::fetch(self).await?;
-        self.with_tab(|tab| lines::read(&trees, tab, find))?
+        for _ in 1..LOOKS {
+            if let Some(lines) = self.look_once(find).await? {
+                return Ok(lines);
+            }
+        }
+        // A page that is another one at each look.
+        self.look_once(find)
+            .await?
+            .ok_or(BrowserError::TimedOut { method: "Accessibility.getFullAXTree", within: USUAL })
+    }
+
+    /// None when another page came while this one was looked at.
+    async fn look_once(&self, find: Option<&str>) -> Result<Option<Lines>, BrowserError> {
+        let mut trees = tree::fetch(self).await?;
+        self.with_tab(|tab| {
+            let is_now = |tree: &mut tree::FrameTree| {
+                tab.frames.get(&tree.frame).is_some_and(|frame| frame.loader == tree.loader)
+            };
+            let all = trees.len();
+            trees.retain_mut(is_now);
+            if trees.first().is_none_or(|tree| tree.frame != tab.target) && 0 < all {
+                return Ok(None);
+            }
+            let lines = lines::read(&trees, tab, find)?;
+            // The browser tells a new title late or never.
+            tab.title.clone_from(&lines.title);
+            Ok(Some(lines))
+        })?
     }
 }
 

@@ -5,6 +5,7 @@ mod transport;
 mod life;
 mod tabs;
 mod snapshot;
+mod act;
 
 use std::path::PathBuf;
 use std::process::Command;
