@@ -6,6 +6,8 @@ mod life;
 mod tabs;
 mod snapshot;
 mod act;
+mod cast;
+mod downloads;
 
 use std::path::PathBuf;
 use std::process::Command;
