@@ -299,6 +299,20 @@ impl Browser {
         Ok(tabs)
     }
 
+    /// The open tabs while it runs. To ask for them is no use of it and starts nothing.
+    #[must_use]
+    pub fn open_tabs(&self) -> Vec<TabInfo> {
+        let running = self.current().filter(|running| !running.link.has_ended());
+        running.map_or_else(Vec::new, |running| running.tabs.lock().infos())
+    }
+
+    /// One of the open tabs while it runs, as little a use of it as [`Browser::open_tabs`].
+    #[must_use]
+    pub fn open_page(&self, number: u32) -> Option<Page> {
+        let running = self.current().filter(|running| !running.link.has_ended())?;
+        Page::of(running, number).ok() // ok: a tab that is closed is none
+    }
+
     /// What was downloaded since the start.
     #[must_use]
     pub fn downloads(&self) -> Vec<Download> {
@@ -372,6 +386,11 @@ impl Browser {
             }
         }
         Ok(())
+    }
+
+    /// When somebody used it last.
+    pub(crate) fn used(&self) -> Instant {
+        self.0.now.lock().used
     }
 
     fn current(&self) -> Option<Arc<Running>> {

@@ -4,6 +4,8 @@
 //! [`Page`](page::Page)s: they open addresses, tell in few words what they show ([`snapshot`]), take acts by the refs of
 //! those words ([`act`]), and show pictures to those who watch ([`cast`]).
 //!
+//! [`Browsers`](fleet::Browsers) keeps one for each who has one, and few running at once.
+//!
 //! Invariants: the driver listens on no port; every call has an end, by an answer, a crash or its time; what a page
 //! says is escaped before anybody reads it; nothing of the browser outlives who started it.
 
@@ -12,7 +14,8 @@ mod protocol;
 pub mod launch;
 pub mod doctor;
 mod events;
-mod tabs;
+pub mod fleet;
+pub mod tabs;
 pub mod downloads;
 pub mod page;
 pub mod refs;

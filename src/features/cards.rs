@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use store::schema::id_text;
 use store::{Entry, Read, Schema, StoreError, feed};
 
+use crate::browsers::card::AGENT_BROWSER;
 use crate::tasks::card::LABEL;
 use crate::views::card::VIEW;
 
 /// The cards of this package.
-static OWN: [&Noun; 2] = [&LABEL, &VIEW];
+static OWN: [&Noun; 3] = [&LABEL, &VIEW, &AGENT_BROWSER];
 static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();
 
 /// Adds the cards of packages above this one; only the first call counts.
