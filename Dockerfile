@@ -1,5 +1,6 @@
-# Slim image: HQ without a browser for agents.
+# HQ without a browser for agents, and with one.
 #   docker build -t hq .
+#   docker build --target hq-browser -t hq .
 #   docker run -p 127.0.0.1:8080:8080 -v hq:/data hq
 
 FROM node:22-bookworm-slim AS assets
@@ -46,3 +47,14 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["hq", "healthcheck"]
 ENTRYPOINT ["hq"]
 CMD ["serve"]
+
+FROM hq-slim AS hq-browser
+USER root
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends chromium fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+
+# What is built when no target is named.
+FROM hq-slim

@@ -21,6 +21,8 @@ for part in "${@:-run}"; do
         need git git
         # The same browser without windows of its own: lighter, and all that the stories need.
         command -v chromium >/dev/null 2>&1 || need chromium-headless-shell chromium-headless-shell
+        # The one that agents drive; the file that the package's script starts.
+        [ -x /usr/lib/chromium/chromium ] || packages+=(chromium)
         need python3 python3
         need fc-list fontconfig
         [ -d /usr/share/fonts/truetype/dejavu ] || packages+=(fonts-dejavu-core)

@@ -3,6 +3,7 @@
 //! Both are cheap to clone. Handlers, tools and the engine take a `Ws`, never a global store.
 
 pub mod accounts;
+mod browsers;
 pub mod config;
 pub mod consumers;
 mod extract;
@@ -33,11 +34,14 @@ use tracing::Instrument;
 use crate::config::Config;
 use crate::live::Hub;
 use backup::{BackupError, Desk, Manifest, Meter, Repository};
+use browser::fleet::Browsers;
 use crypto::keyring::Keyring;
 use crypto::redact::Redactor;
 use git::{AgentsRepo, GitError};
 use kernel::id::IdSource;
-use kernel::{AccountId, Actor, Cause, Clock, Timestamp, WorkspaceId, WorkspaceState};
+use kernel::{
+    AccountId, Actor, Cause, Clock, Timestamp, TypedId as _, WorkspaceId, WorkspaceState,
+};
 use net::client::HttpClient;
 use sandbox::spawn::Spawner;
 use store::{Blobs, Faults, Opening, Snap, Store, StoreError, WriteTx};
@@ -98,6 +102,8 @@ pub struct AppParts {
     pub consumers: consumers::Consumers,
     /// Held by whoever writes a search index, with the one whose writer may still be open.
     pub indexing: tokio::sync::Mutex<Option<search::Search>>,
+    /// The browsers of agents.
+    pub browsers: Browsers,
     /// The model that search by meaning uses.
     pub meaning: meaning::Meaning,
     /// Accounts that people signed in to at providers.
@@ -471,6 +477,7 @@ impl Ws {
         self.work.tasks.close();
         let rested = tokio::time::timeout(patience, self.work.tasks.wait()).await.is_ok();
         self.work.tasks.reopen();
+        self.app.browsers.forget_of(self.id.uuid()).await;
         rested
     }
 

@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 use store::schema::id_text;
 use store::{Entry, Range, Read, Schema, StoreError, feed};
 
+use crate::browsers::card::AGENT_BROWSER;
 use crate::tasks::card::LABEL;
 use crate::views::card::VIEW;
 
 /// The cards of this package.
-static OWN: [&Noun; 2] = [&LABEL, &VIEW];
+static OWN: [&Noun; 3] = [&LABEL, &VIEW, &AGENT_BROWSER];
 /// So many waiting records of a noun are counted.
 pub const MOST_WAITING: usize = 1_000;
 static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();

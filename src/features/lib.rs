@@ -14,6 +14,7 @@ pub mod deliverables;
 pub mod files;
 pub mod links;
 pub mod agents;
+pub mod browsers;
 pub mod inbox;
 pub mod routines;
 pub mod notifications;

@@ -66,6 +66,11 @@ impl Closed {
 
 /// Decides who gets out.
 pub trait Doorman: Send + Sync {
+    /// The pass of whoever names none, where only one can come to the port.
+    fn own_pass(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether whoever has this pass may ask this address, as much of it as can be seen; and what is open for
     /// it beside what is public.
     ///
@@ -119,7 +124,8 @@ async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Re
     let text = std::str::from_utf8(&bytes[..end])
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
     let asked = Asked::read(text)?;
-    let pass = asked.pass().ok_or(Closed::NoPass)?;
+    let own = || doorman.own_pass().map(str::to_owned);
+    let pass = asked.pass().or_else(own).ok_or(Closed::NoPass)?;
     let opened = doorman.admit(&pass, &asked.url)?;
     let guard = if opened.has(&asked.url) { guard.opening(opened) } else { guard.clone() };
     guard.check_url(&asked.url).map_err(|error| Closed::Refused(error.to_string()))?;
@@ -295,14 +301,35 @@ mod tests {
         }
     }
 
+    /// Only one can come to its port.
+    struct Alone;
+
+    impl Doorman for Alone {
+        fn own_pass(&self) -> Option<&str> {
+            Some("pass")
+        }
+
+        fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
+            Open.admit(pass, url)
+        }
+
+        fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
+            Open.shut(pass, url)
+        }
+    }
+
     /// What a program hears that says this.
     async fn said(text: String) -> String {
+        said_to(&Open, text).await
+    }
+
+    async fn said_to(doorman: &dyn Doorman, text: String) -> String {
         let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let proxy = async {
             let (inner, _) = listener.accept().await.unwrap();
-            serve(inner, &guard, &Open).await;
+            serve(inner, &guard, doorman).await;
         };
         let program = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -334,6 +361,18 @@ mod tests {
         assert!(heard.contains("POST /a?b HTTP/1.1\r\nhost: site.test:"), "{heard}");
         assert!(heard.contains("X-A: 1\r\n") && heard.ends_with("\r\n\r\nhi"), "{heard}");
         assert!(!heard.contains("other.test") && !heard.contains("aHE6"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn whoever_names_no_pass_has_that_of_the_port_where_it_has_one() {
+        for (head, status) in [
+            ("GET http://site.test:1/secret HTTP/1.1\r\n\r\n", "403"),
+            ("GET http://site.test:1/ HTTP/1.1\r\n\r\n", "502"),
+            ("CONNECT 127.0.0.1:443 HTTP/1.1\r\n\r\n", "403"),
+        ] {
+            let heard = said_to(&Alone, head.to_owned()).await;
+            assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{heard}");
+        }
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! The way out of agents' programs: where the jail can tell ports apart, a program with the network reaches the
 //! proxy of `net/egress` and nothing else. It listens from the first such program on, on this machine alone.
 //!
-//! A pass says whose program asks. What its agent may do is looked up each time: a switch that is turned off
-//! counts from then on, and closes what is open.
+//! A pass says whose program asks. A browser takes no pass to a proxy, so each has a port of its own, which is the only
+//! one that its jail lets it reach. What an agent may do is looked up each time: a switch that is turned off counts from
+//! then on, and closes what is open.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,21 +21,28 @@ use crypto::keyring::Secret;
 use crypto::token::{Token, TokenKind};
 use features::agents::model::{AGENTS, Agent, REACH};
 use features::agents::queries::reach;
+use features::browsers::model::AGENT_BROWSERS;
+use features::browsers::queries as browsers;
 use kernel::{AgentId, WorkspaceId};
 use net::egress::{self, Closed, Doorman};
 use net::guard::Opened;
-use store::{ReadExt, StoreError};
+use store::{ReadExt, StoreError, Table};
 use tool::{ToolCx, leaks};
 
 use super::feed::changed;
 
-/// How many connections programs have at once.
+/// How many connections programs have at once, and each browser.
 const CONNECTIONS: usize = 256;
 /// How long to wait when no connection can be taken: the host is short of something.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Where it stands who may go where.
+const SWITCHES: [Table; 3] = [AGENTS, REACH, AGENT_BROWSERS];
+/// What stands for the pass of a browser, which has none.
+const NO_PASS: &str = "";
+
 /// Whose program this is: an agent's and, of a sub-agent, of those who asked for it.
-type Whose = (WorkspaceId, Vec<AgentId>);
+pub(crate) type Whose = (WorkspaceId, Vec<AgentId>);
 
 /// Passes by what they say, and by whose they are.
 #[derive(Default)]
@@ -48,6 +56,8 @@ struct Passes {
 pub(crate) struct WayOut {
     port: OnceCell<u16>,
     passes: Arc<Mutex<Passes>>,
+    /// The ports of browsers.
+    ports: tokio::sync::Mutex<HashMap<Whose, u16>>,
 }
 
 /// How one program gets out.
@@ -91,13 +101,32 @@ impl WayOut {
         Ok(Way { port, pass })
     }
 
-    async fn open(&self, app: &App) -> io::Result<u16> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let port = listener.local_addr()?.port();
-        let door = Arc::new(Door { app: app.clone(), passes: Arc::clone(&self.passes) });
-        app.spawn("the way out of programs", listen(listener, door));
+    /// The port of the way out of a browser; it stays the same until the program ends.
+    ///
+    /// # Errors
+    /// When this machine gives no port.
+    pub(crate) async fn port_of(&self, app: &App, whose: Whose) -> io::Result<u16> {
+        let mut ports = self.ports.lock().await;
+        if let Some(port) = ports.get(&whose) {
+            return Ok(*port);
+        }
+        let port = begin(app, Keeps::Browser(whose.clone())).await?;
+        ports.insert(whose, port);
         Ok(port)
     }
+
+    async fn open(&self, app: &App) -> io::Result<u16> {
+        begin(app, Keeps::Programs(Arc::clone(&self.passes))).await
+    }
+}
+
+/// Begins to listen on a free port.
+async fn begin(app: &App, keeps: Keeps) -> io::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let port = listener.local_addr()?.port();
+    let door = Arc::new(Door { app: app.clone(), keeps });
+    app.spawn("a way out", listen(listener, door));
+    Ok(port)
 }
 
 /// Takes connections until the program ends.
@@ -130,10 +159,18 @@ async fn listen(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
+/// For whom a port is.
+enum Keeps {
+    /// For all programs, which are told apart by their passes.
+    Programs(Arc<Mutex<Passes>>),
+    /// For one browser.
+    Browser(Whose),
+}
+
 /// Knows who may go out.
 struct Door {
     app: App,
-    passes: Arc<Mutex<Passes>>,
+    keeps: Keeps,
 }
 
 impl Door {
@@ -143,10 +180,34 @@ impl Door {
             () = self.app.stopping.cancelled() => {}
         }
     }
+
+    /// Who comes with this pass.
+    fn whose(&self, pass: &str) -> Option<Whose> {
+        match &self.keeps {
+            Keeps::Programs(passes) => passes.lock().whose.get(pass).cloned(),
+            Keeps::Browser(whose) => Some(whose.clone()),
+        }
+    }
+
+    /// Whether all of them are let out here, and the refusal when they are not.
+    fn switched_on(
+        &self,
+        tx: &impl ReadExt,
+        agents: &[AgentId],
+    ) -> Result<(bool, &'static str), StoreError> {
+        Ok(match self.keeps {
+            Keeps::Programs(_) => {
+                (may_reach_out(tx, agents)?, "the network is switched off for this agent")
+            }
+            Keeps::Browser(_) => {
+                (browsers::is_on(tx, agents)?, "the browser is switched off for this agent")
+            }
+        })
+    }
 }
 
 /// Whether the programs of all of them may use the network.
-fn switched_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
+fn may_reach_out(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
     for id in agents {
         let agent = tx.get::<Agent>(*id)?;
         if !agent.is_some_and(|a| a.exec && a.network && a.archived_at.is_none()) {
@@ -157,21 +218,27 @@ fn switched_on(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError
 }
 
 impl Doorman for Door {
+    fn own_pass(&self) -> Option<&str> {
+        match self.keeps {
+            Keeps::Programs(_) => None,
+            Keeps::Browser(_) => Some(NO_PASS),
+        }
+    }
+
     fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
         let refused = |why: &str| Closed::Refused(why.to_owned());
-        let whose = self.passes.lock().whose.get(pass).cloned();
-        let (ws, agents) = whose.ok_or(Closed::NoPass)?;
+        let (ws, agents) = self.whose(pass).ok_or(Closed::NoPass)?;
         let ws = self.app.workspace_by_id(ws).ok_or_else(|| refused("its workspace is closed"))?;
         let facts = ws.read(|snap| {
             let hosts = reach::of_all(snap, &agents)?;
-            Ok::<_, StoreError>((switched_on(snap, &agents)?, hosts, reach::opened(snap)?))
+            Ok::<_, StoreError>((self.switched_on(snap, &agents)?, hosts, reach::opened(snap)?))
         });
-        let (is_on, hosts, opened) = facts.map_err(|error| {
+        let ((is_on, off), hosts, opened) = facts.map_err(|error| {
             tracing::error!(%error, "an agent could not be looked up for a program");
             refused("who asks could not be looked up; try again")
         })?;
         if !is_on {
-            return Err(refused("the network is switched off for this agent"));
+            return Err(refused(off));
         }
         hosts.check(url).map_err(|error| Closed::Refused(error.to_string()))?;
         match leaks::of(&self.app.redactor, url.as_str()) {
@@ -181,8 +248,7 @@ impl Doorman for Door {
     }
 
     fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
-        let whose = self.passes.lock().whose.get(pass).map(|(ws, _)| *ws);
-        let ws = whose.and_then(|ws| self.app.workspace_by_id(ws));
+        let ws = self.whose(pass).and_then(|(ws, _)| self.app.workspace_by_id(ws));
         Box::pin(async move {
             let Some(ws) = ws else { return };
             let (mut feed, halt) = (ws.store.subscribe(), ws.halt());
@@ -190,7 +256,7 @@ impl Doorman for Door {
             while self.admit(pass, url).is_ok() {
                 tokio::select! {
                     () = halt.cancelled() => return,
-                    is_open = changed(&mut feed, &[AGENTS, REACH]) => if !is_open { return },
+                    is_open = changed(&mut feed, &SWITCHES) => if !is_open { return },
                 }
             }
         })

@@ -10,6 +10,7 @@ pub mod consumers;
 pub mod doors;
 mod due;
 pub mod backups;
+mod browsers;
 pub mod exports;
 pub mod first_boot;
 pub mod health;
@@ -261,6 +262,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     tasks.keep("data folder", move || Box::pin(anchor::watch(holding.clone())));
     let keeping = app.clone();
     tasks.keep("backups", move || Box::pin(backups::run(keeping.clone())));
+    let tending = app.clone();
+    tasks.keep("browsers", move || Box::pin(browsers::run(tending.clone())));
     let url = app.config.public_url.clone().unwrap_or_else(|| local_url(address));
     let site = router::site(&app, Arc::new(local::Here { url: url.clone() }), patience.body);
     front.open(site.router);
@@ -386,6 +389,7 @@ fn open(
         jobs: Jobs::default(),
         consumers: parts.consumers,
         indexing: tokio::sync::Mutex::default(),
+        browsers: browser::fleet::Browsers::default(),
         meaning: Meaning::at(config.data.join("models"), config.embed_model_dir.clone()),
         accounts: app::accounts::Accounts::default(),
         challenges: app::challenges::Challenges::default(),

@@ -119,6 +119,7 @@ async fn every_end_error_and_wait_is_a_sentence_on_every_page() {
             "/agents/ada".to_owned(),
             "/agents/ada/runs".to_owned(),
             "/agents/ada/inbox".to_owned(),
+            "/agents/ada/browser".to_owned(),
             "/runs".to_owned(),
             format!("/runs/{}", run.name()),
             "/activity".to_owned(),

@@ -463,6 +463,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("task_files", "src/doors/work/files/pages.rs"),
     ("agents", "src/doors/agents/agents/pages/settings.rs"),
     ("agent_reach", "src/doors/agents/agents/pages/settings.rs"),
+    ("agent_browsers", "src/doors/agents/browsers/pages.rs"),
     ("inbox_paces", "src/doors/agents/agents/pages/settings.rs"),
     ("routines", "src/doors/agents/routines/pages/show.rs"),
     ("routine_rules", "src/doors/agents/routines/pages/list.rs"),

@@ -52,6 +52,8 @@ pub struct Config {
     pub embed_source: String,
     /// The folders of this machine below which sources of knowledge may read; none lets nothing be read.
     pub source_folders: Vec<PathBuf>,
+    /// The Chromium that agents with a browser have.
+    pub chromium: PathBuf,
     /// Every setting with its value and where it came from.
     pub settings: Vec<Setting>,
 }
@@ -236,7 +238,10 @@ const EMBED_SOURCE: Known =
 /// Nothing: who may add a source would else choose what of this machine is read.
 const SOURCE_FOLDERS: Known =
     Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
-const ALL: [&Known; 18] = [
+/// Chromium itself, not a script that starts it: the jail shows less of the host than such a script reads.
+const CHROMIUM: Known =
+    Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::launch::PROGRAM };
+const ALL: [&Known; 19] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -255,6 +260,7 @@ const ALL: [&Known; 18] = [
     &EMBED_MODEL,
     &EMBED_SOURCE,
     &SOURCE_FOLDERS,
+    &CHROMIUM,
 ];
 
 /// What was given from outside, before it is understood.
@@ -301,6 +307,7 @@ impl Config {
             embed_model_dir: None,
             embed_source: EMBED_SOURCE.default.to_owned(),
             source_folders: Vec::new(),
+            chromium: CHROMIUM.default.into(),
             settings: Vec::new(),
         }
     }
@@ -369,6 +376,8 @@ impl Config {
         let end_within = Duration::from_secs(u64::from(number(&END_WITHIN)?));
         let (folders, from) = take(&SOURCE_FOLDERS);
         let source_folders = paths(&SOURCE_FOLDERS, folders, from)?;
+        let (chromium, from) = take(&CHROMIUM);
+        let chromium = absolute(&CHROMIUM, &chromium, from)?;
         let (fetch, from) = take(&FETCH_URLS);
         let fetch_urls = parse(&FETCH_URLS, fetch, from, "true or false")?;
         let (active, from) = take(&MAX_ACTIVE);
@@ -386,6 +395,7 @@ impl Config {
             pause_after_crashes,
             end_within,
             source_folders,
+            chromium,
             fetch_urls,
             max_active: max_active.get(),
             data,

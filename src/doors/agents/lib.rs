@@ -4,6 +4,7 @@
 extern crate self as doors_agents;
 
 pub mod agents;
+pub mod browsers;
 pub mod inbox;
 pub mod routines;
 pub mod runs;
@@ -19,6 +20,7 @@ pub fn routes() -> Routes {
         .merge(runs::routes())
         .merge(jobs::pages::routes())
         .merge(agents::pages::routes())
+        .merge(browsers::pages::routes())
         .merge(inbox::pages::routes())
         .merge(routines::pages::routes())
 }
@@ -30,6 +32,7 @@ pub fn api() -> Routes {
         .merge(runs::api())
         .merge(jobs::api::routes())
         .merge(agents::api::routes())
+        .merge(browsers::api::routes())
         .merge(inbox::api::routes())
         .merge(routines::api::routes())
 }

@@ -69,7 +69,7 @@ impl ReadTool for ToolSearch {
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Control,
-        about: "Find more tools: patches, programs, files, relations, templates, series, routines, inbox, colleagues, web, sub-agents.",
+        about: "Find more tools: patches, programs, files, relations, templates, series, routines, inbox, colleagues, web, browser, sub-agents.",
     };
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {

@@ -1,5 +1,6 @@
 //! Tools that belong to the engine: files, programs, the web, the run itself.
 
+pub(super) mod browser;
 pub(super) mod escalate;
 pub mod exec;
 pub(super) mod fetch;
@@ -61,6 +62,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .file(write::ApplyPatch)
         .act(exec::Exec::new(sandbox, jobs.clone(), programs))
         .act(process::Process::new(jobs))
+        .act(browser::Browse::default())
         .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::words) });
     let find = find::ToolSearch::over(&all);
     all.read(find)

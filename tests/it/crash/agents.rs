@@ -20,6 +20,7 @@ const KINDS: &[&str] = &[
     "archived",
     "restored",
     "lists of hosts",
+    "switched browsers",
     "fallbacks",
 ];
 /// What an agent is let reach.
@@ -97,6 +98,7 @@ impl Desk for Agents {
             "resumed" => Ask::post(format!("{path}/resume"), json!({})),
             "archived" => Ask::post(format!("{path}/archive"), json!({})),
             "restored" => Ask::post(format!("{path}/restore"), json!({})),
+            "switched browsers" => Ask::put(format!("{path}/browser"), json!({ "on": true })),
             "lists of hosts" => Ask::put(format!("{path}/reach"), json!({ "only": HOSTS })),
             _ => {
                 let models = json!([{ "connection": null, "model": "practice" }]);
@@ -112,6 +114,9 @@ impl Desk for Agents {
             None => self.known.push(Known::of(answer)),
             Some(_) if kind == "lists of hosts" => {
                 assert_eq!(answer.json["only"], json!(HOSTS), "{}", answer.text);
+            }
+            Some(_) if kind == "switched browsers" => {
+                assert_eq!(answer.json["on"], true, "{}", answer.text);
             }
             Some(_) if kind == "fallbacks" => {
                 assert_eq!(answer.json["models"][0]["model"], "practice", "{}", answer.text);

@@ -24,6 +24,8 @@ pub enum Place {
     Memory,
     /// Its files.
     Files,
+    /// Its browser.
+    Browser,
     /// What it did.
     Runs,
     /// What waits for it.
@@ -33,11 +35,12 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Overview,
         Self::Chat,
         Self::Memory,
         Self::Files,
+        Self::Browser,
         Self::Runs,
         Self::Inbox,
         Self::Settings,
@@ -51,6 +54,7 @@ impl Place {
             Self::Chat => "chat",
             Self::Memory => "memory",
             Self::Files => "files",
+            Self::Browser => "browser",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
             Self::Settings => "settings",
@@ -69,6 +73,7 @@ impl Place {
             Self::Chat => "Chat",
             Self::Memory => "Memory",
             Self::Files => "Files",
+            Self::Browser => "Browser",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",
             Self::Settings => "Settings",

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
+use crate::browsers::model::AGENT_BROWSERS;
 use crate::cards;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{CONNECTION_KEYS, CONNECTIONS, Connection, USUAL_THINKING};
@@ -182,6 +183,12 @@ impl<'r> Names<'r> {
         Word { text: ellipsis(&format!("{name} {title}"), MAX_NAME), path: format!("tasks/{name}") }
     }
 
+    /// The switch of an agent's browser: it has no name of its own, and its card knows its fields alone.
+    fn browser_title(&self, agent: &str) -> Word {
+        let text = ellipsis(&format!("Browser of {}", self.somebody(agent).text), MAX_NAME);
+        Word { text, path: format!("agents/{agent}/browser") }
+    }
+
     /// What a record is called, from its fields as they are or were.
     ///
     /// # Errors
@@ -193,6 +200,9 @@ impl<'r> Names<'r> {
                 .unwrap_or_default()
         };
         let cut = |words: String| ellipsis(&words, MAX_NAME);
+        if table == AGENT_BROWSERS.number {
+            return Ok(self.browser_title(text("agent")));
+        }
         if let Some(noun) = cards::of_table(table) {
             let text = cut(format!("{} {}", capitalized(noun.one), (noun.title)(fields)));
             return Ok(Word { text, path: (noun.path)(fields) });

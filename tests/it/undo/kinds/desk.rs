@@ -127,6 +127,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     new_agent,
     change_agent,
     reach,
+    supply::browser,
     pace,
     agent_state,
     report_to,

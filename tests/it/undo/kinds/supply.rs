@@ -1,6 +1,7 @@
 //! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
 
 use features::agents::model::{Agent, ReachOf};
+use features::browsers::rules::{self as browsers, Switch};
 use features::connections::model::{Connection, Named, Wire};
 use features::connections::rules::{self as connections, turns};
 use features::routines::model::Routine;
@@ -88,6 +89,12 @@ pub fn budget(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
         hard: c % 2 == 0,
     };
     by_rule(budgets::set(tx, wish))
+}
+
+pub fn browser(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let agent = one::<Agent>(tx, a)?.id;
+    let to = if b % 2 == 0 { Switch::On } else { Switch::Off };
+    by_rule(browsers::set(tx, agent, to))
 }
 
 pub fn run_limits(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

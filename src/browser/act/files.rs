@@ -1,0 +1,62 @@
+//! Files that are given to pages.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::BrowserError;
+use crate::page::Page;
+use crate::protocol::SetFiles;
+use crate::transport::USUAL;
+
+/// A file for a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// What the page hears as its name.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Page {
+    /// Gives files to a field for files. They lie in the folder of uploads from then on.
+    pub async fn upload(&self, number: u32, files: Vec<Upload>) -> Result<(), BrowserError> {
+        let node = self.node(number).await?;
+        let folder = self.running.uploads.clone();
+        let written = tokio::task::spawn_blocking(move || write(&folder, &files)).await;
+        let paths = written.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)?;
+        let files: Vec<String> =
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let set = SetFiles { files: &files, backend_node_id: node.backend };
+        match self.running.link.call(Some(&node.session), &set, USUAL).await {
+            Err(BrowserError::Refused { message, .. }) if message.contains("file input") => {
+                let why = "takes no files; choose the field for files beside it".to_owned();
+                Err(BrowserError::NotActionable { number, why })
+            }
+            Err(BrowserError::Refused { .. }) => Err(self.stale(number).await),
+            done => done.map(drop),
+        }
+    }
+}
+
+/// Writes each into a folder of its own, so that names stay as they are.
+fn write(folder: &Path, files: &[Upload]) -> io::Result<Vec<PathBuf>> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut paths = Vec::new();
+    for file in files {
+        let own = loop {
+            let own = folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+            match fs::create_dir(&own) {
+                Ok(()) => break own,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let name = Path::new(&file.name).file_name().unwrap_or("file".as_ref());
+        let path = own.join(name);
+        fs::write(&path, &file.bytes)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}

@@ -1,0 +1,114 @@
+//! Waiting: for the page to come to rest after an act, and for what whoever acts waits for.
+
+use std::time::{Duration, Instant};
+
+use crate::BrowserError;
+use crate::page::{Page, left};
+use crate::snapshot::Changes;
+use crate::tabs::Tab;
+
+/// A page that has not changed for so long is at rest.
+const QUIET_MS: u32 = 60;
+/// A page that never rests is looked at after so long.
+const MOST_MS: u32 = 800;
+/// How long a page may load before it is looked at as it is.
+const LOADS_WITHIN: Duration = Duration::from_secs(5);
+/// Frames of other processes are looked at this often.
+const LOOK_MS: u32 = 250;
+
+const QUIET: &str = include_str!("quiet.js");
+const CHANGE: &str = include_str!("change.js");
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// These words are in the page.
+    Text(String),
+    /// These words are no longer in the page.
+    Gone(String),
+    /// The address has these characters.
+    Url(String),
+    /// The page has loaded.
+    Load,
+    /// Nothing is fetched any more.
+    Idle,
+}
+
+impl Page {
+    /// Waits until the page has come to rest, and tells what changed since the last look.
+    pub async fn after(&self) -> Result<Changes, BrowserError> {
+        self.settle().await?;
+        self.changes().await
+    }
+
+    /// Waits until the page has come to rest, or for some seconds if it does not.
+    pub async fn settle(&self) -> Result<(), BrowserError> {
+        let quiet = format!("({QUIET})({QUIET_MS}, {MOST_MS})");
+        match self.evaluate_own(&quiet).await {
+            // Its document has gone: another one comes.
+            Ok(_) | Err(BrowserError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if self.with_tab(|tab| tab.is_loading)? {
+            let number = self.number;
+            let settled = |known: &crate::tabs::Known| known.is_settled(number).then_some(());
+            self.running.tabs.until(LOADS_WITHIN, settled).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something, for at most this long.
+    pub async fn wait(&self, wait: &Wait, within: Duration) -> Result<(), BrowserError> {
+        let seen = match wait {
+            Wait::Text(words) => self.words(words, true, within).await?,
+            Wait::Gone(words) => self.words(words, false, within).await?,
+            Wait::Url(part) => {
+                self.until(within, |tab| tab.info().url.contains(part).then_some(())).await?
+            }
+            Wait::Load => self.until(within, |tab| main(tab, |frame| frame.is_loaded)).await?,
+            Wait::Idle => self.until(within, |tab| main(tab, |frame| frame.is_idle)).await?,
+        };
+        seen.ok_or_else(|| BrowserError::NotSeen { what: wait.words(), within })
+    }
+
+    async fn words(
+        &self,
+        words: &str,
+        wanted: bool,
+        within: Duration,
+    ) -> Result<Option<()>, BrowserError> {
+        let end = Instant::now() + within;
+        let change = format!("({CHANGE})({LOOK_MS})");
+        loop {
+            match self.has_words(words).await {
+                Ok(found) if found == wanted => return Ok(Some(())),
+                // Between two documents there is nothing to look at.
+                Ok(_) | Err(BrowserError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if left(end).is_zero() {
+                return Ok(None);
+            }
+            match tokio::time::timeout(left(end), self.evaluate_own(&change)).await {
+                Ok(Err(BrowserError::Refused { .. })) | Err(_) | Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+fn main(tab: &Tab, is_so: impl Fn(&crate::tabs::Frame) -> bool) -> Option<()> {
+    tab.main().filter(|frame| is_so(frame)).map(|_frame| ())
+}
+
+impl Wait {
+    fn words(&self) -> String {
+        match self {
+            Self::Text(words) => format!("the text {words:?}"),
+            Self::Gone(words) => format!("the end of the text {words:?}"),
+            Self::Url(part) => format!("an address with {part:?}"),
+            Self::Load => "the end of loading".to_owned(),
+            Self::Idle => "the end of all fetching".to_owned(),
+        }
+    }
+}

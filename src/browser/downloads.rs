@@ -1,0 +1,142 @@
+//! What pages download: into one folder, within a limit of bytes for all of them together.
+
+use crate::protocol::{DownloadBegins, DownloadProgress};
+
+/// Downloads that are remembered; the oldest ended one goes first.
+const KEPT: usize = 100;
+
+/// One download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// The name of its file in the folder of downloads.
+    pub file: String,
+    /// The name that the page suggests, without folders.
+    pub name: String,
+    /// Where it comes from.
+    pub url: String,
+    /// Bytes that have come.
+    pub bytes: u64,
+    /// How far it is.
+    pub state: DownloadState,
+}
+
+/// How far a download is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownloadState {
+    /// It is coming.
+    Running,
+    /// All of it is there.
+    Done,
+    /// It broke off.
+    Failed,
+    /// It was ended: all downloads together would be larger than allowed.
+    TooLarge,
+}
+
+/// All downloads of a browser.
+pub(crate) struct Downloads {
+    list: Vec<Download>,
+    limit: u64,
+    /// Bytes of downloads that are no longer in the list, and of those before the start.
+    before: u64,
+}
+
+impl Downloads {
+    pub(crate) fn new(limit: u64, before: u64) -> Self {
+        Self { list: Vec::new(), limit, before }
+    }
+
+    pub(crate) fn list(&self) -> &[Download] {
+        &self.list
+    }
+
+    pub(crate) fn begin(&mut self, begins: DownloadBegins) {
+        if self.list.len() == KEPT
+            && let Some(at) = self.list.iter().position(|one| one.state != DownloadState::Running)
+        {
+            self.before += self.list.remove(at).bytes;
+        }
+        self.list.push(Download {
+            name: file_name(&begins.suggested_filename),
+            file: begins.guid,
+            url: begins.url,
+            bytes: 0,
+            state: DownloadState::Running,
+        });
+    }
+
+    /// Notes how far one is; answers whether it has to be ended.
+    pub(crate) fn progress(&mut self, progress: &DownloadProgress) -> bool {
+        let Some(at) = self.list.iter().position(|one| one.file == progress.guid) else {
+            return true; // one that was not told to begin
+        };
+        // Chromium counts in floating point; neither figure is negative.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
+        let [received, total] = [progress.received_bytes, progress.total_bytes].map(|n| n as u64);
+        self.list[at].bytes = received;
+        let all: u64 = self.list.iter().map(|one| one.bytes).sum();
+        let expected = self.before + all + total.saturating_sub(received);
+        let one = &mut self.list[at];
+        one.state = match (progress.state.as_str(), one.state) {
+            (_, DownloadState::TooLarge) => DownloadState::TooLarge,
+            (_, _) if self.limit < expected => DownloadState::TooLarge,
+            ("completed", _) => DownloadState::Done,
+            ("canceled", _) => DownloadState::Failed,
+            (_, state) => state,
+        };
+        one.state == DownloadState::TooLarge && progress.state == "inProgress"
+    }
+}
+
+/// The last part of a name from a page, without what is no part of a file's name.
+fn file_name(suggested: &str) -> String {
+    let last = suggested.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = last.chars().filter(|c| !c.is_control()).take(120).collect();
+    match name.trim_matches(['.', ' ']) {
+        "" => "download".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins(guid: &str, name: &str) -> DownloadBegins {
+        DownloadBegins {
+            guid: guid.to_owned(),
+            url: "http://a.test/f".to_owned(),
+            suggested_filename: name.to_owned(),
+        }
+    }
+
+    fn at(guid: &str, received: f64, total: f64, state: &str) -> DownloadProgress {
+        DownloadProgress {
+            guid: guid.to_owned(),
+            total_bytes: total,
+            received_bytes: received,
+            state: state.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_name_from_a_page_leads_to_no_other_folder() {
+        for (name, kept) in
+            [("a.pdf", "a.pdf"), ("../../x", "x"), ("..", "download"), ("c:\\y\n", "y")]
+        {
+            assert_eq!(file_name(name), kept);
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_all_downloads_together_and_what_was_announced() {
+        let mut downloads = Downloads::new(100, 10);
+        downloads.begin(begins("1", "a"));
+        assert!(!downloads.progress(&at("1", 60.0, 60.0, "completed")));
+        downloads.begin(begins("2", "b"));
+        assert!(!downloads.progress(&at("2", 10.0, 30.0, "inProgress")));
+        assert!(downloads.progress(&at("2", 10.0, 31.0, "inProgress")));
+        assert!(!downloads.progress(&at("2", 10.0, 31.0, "canceled")));
+        assert_eq!(downloads.list()[1].state, DownloadState::TooLarge);
+    }
+}

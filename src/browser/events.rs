@@ -1,0 +1,343 @@
+//! Events of the browser, folded into what is known of the tabs. Runs on the reading thread: a new target is set up
+//! here before its first script runs, and a dialog is answered here, so that it blocks nothing.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::cast::Picture;
+use crate::protocol::{
+    AckFrame, AnswerDialog, Attached, AutoAttach, CancelDownload, CastFrame, CloseTarget, Detached,
+    DialogOpening, DownloadBegins, DownloadProgress, DragIntercepted, FrameAttached, FrameEvent,
+    FrameInfo, FrameNavigated, FrameNode, FrameTree, Frames, GoOn, InspectorEnable, Lifecycle,
+    PageEnable, TargetChanged, TargetCrashed, TargetFilter,
+};
+use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
+use crate::transport::{Event, Link, Listener};
+
+/// Keeps [`Tabs`] up.
+pub(crate) struct Fold(pub(crate) Arc<Tabs>);
+
+impl Listener for Fold {
+    fn heard(&self, link: &Link, event: &Event<'_>) {
+        let done = match event.session {
+            None => self.of_browser(link, event),
+            Some(session) => self.of_session(link, session, event),
+        };
+        if let Err(error) = done {
+            tracing::debug!("{} of the browser is not understood: {error}", event.method);
+        }
+    }
+
+    fn ended(&self) {
+        let mut known = self.0.lock();
+        known.has_ended = true;
+        for tab in &mut known.tabs {
+            tab.cast = None;
+        }
+        drop(known);
+        self.0.ring();
+    }
+}
+
+impl Fold {
+    fn of_browser(&self, link: &Link, event: &Event<'_>) -> serde_json::Result<()> {
+        match event.method {
+            "Target.attachedToTarget" => self.page_attached(link, read(event)?),
+            "Target.detachedFromTarget" => self.detached(link, &read::<Detached>(event)?),
+            "Target.targetInfoChanged" => {
+                let info = read::<TargetChanged>(event)?.target_info;
+                let mut known = self.0.lock();
+                let tab = known.tabs.iter_mut().find(|tab| tab.target == info.target_id);
+                if let Some(tab) = tab {
+                    (tab.title, tab.url) = (info.title, info.url);
+                }
+            }
+            "Target.targetCrashed" => {
+                let target = read::<TargetCrashed>(event)?.target_id;
+                let mut known = self.0.lock();
+                if let Some(tab) = known.tabs.iter_mut().find(|tab| tab.target == target) {
+                    crashed(link, tab);
+                }
+            }
+            "Browser.downloadWillBegin" => {
+                self.0.lock().downloads.begin(read::<DownloadBegins>(event)?);
+            }
+            "Browser.downloadProgress" => {
+                let progress: DownloadProgress = read(event)?;
+                if self.0.lock().downloads.progress(&progress) {
+                    link.tell(None, &CancelDownload { guid: &progress.guid });
+                }
+            }
+            _ => return Ok(()),
+        }
+        self.0.ring();
+        Ok(())
+    }
+
+    fn of_session(&self, link: &Link, name: &str, event: &Event<'_>) -> serde_json::Result<()> {
+        if event.method == "Target.attachedToTarget" {
+            self.frame_attached(link, name, read(event)?);
+            return Ok(());
+        }
+        if event.method == "Target.detachedFromTarget" {
+            self.detached(link, &read::<Detached>(event)?);
+            return Ok(());
+        }
+        let mut known = self.0.lock();
+        let Some(session) = known.sessions.get_key_value(name).map(|(key, _)| Arc::clone(key))
+        else {
+            return Ok(());
+        };
+        let Some(tab) = known.of_session(name) else { return Ok(()) };
+        match event.method {
+            "Page.frameAttached" => {
+                let FrameAttached { frame_id, parent_frame_id } = read(event)?;
+                let frame = Frame::new(Some(parent_frame_id), Arc::clone(&session));
+                tab.frames.entry(frame_id).or_insert(frame);
+            }
+            "Page.frameNavigated" => {
+                tab.navigated(read::<FrameNavigated>(event)?.frame, &session);
+                link.revive(name);
+            }
+            "Page.frameDetached" => {
+                let frame: FrameEvent = read(event)?;
+                if frame.reason.as_deref() != Some("swap") {
+                    tab.frames.remove(&frame.frame_id);
+                    tab.refs.forget(&frame.frame_id);
+                }
+            }
+            // That of a page is told as `Target.targetCrashed`, once.
+            "Inspector.targetCrashed" if session != tab.session => link.crash(&session),
+            "Page.javascriptDialogOpening" => answer(link, &session, tab, read(event)?),
+            "Input.dragIntercepted" => tab.drag = Some(read::<DragIntercepted>(event)?.data),
+            "Page.screencastFrame" => {
+                let frame: CastFrame = read(event)?;
+                let number = frame.session_id;
+                let kept = tab.cast.as_ref().is_some_and(|cast| cast.put(Picture::from(frame)));
+                if !kept {
+                    link.tell(Some(&session), &AckFrame { session_id: number });
+                }
+            }
+            "Page.navigatedWithinDocument"
+            | "Page.lifecycleEvent"
+            | "Page.frameStartedNavigating"
+            | "Page.frameRequestedNavigation"
+            | "Page.frameStartedLoading"
+            | "Page.frameStoppedLoading" => tab.frame_event(event.method, read(event)?),
+            _ => return Ok(()),
+        }
+        drop(known);
+        self.0.ring();
+        Ok(())
+    }
+
+    /// A tab has come: one that we opened, or one that a page did.
+    fn page_attached(&self, link: &Link, attached: Attached) {
+        let session: Arc<str> = attached.session_id.into();
+        let info = attached.target_info;
+        let mut known = self.0.lock();
+        if info.kind != "page" || MAX_TABS <= known.tabs.len() {
+            known.refused_popups += u32::from(info.kind == "page");
+            link.tell(None, &CloseTarget { target_id: &info.target_id });
+            // The page that opens it waits for it.
+            link.tell(Some(&session), &GoOn {});
+            return;
+        }
+        let number = known.next_tab;
+        known.next_tab += 1;
+        let opener = info.opener_id.as_deref();
+        let opened_by = known
+            .tabs
+            .iter()
+            .find(|tab| opener.is_some_and(|opener| tab.target == opener))
+            .map(|tab| tab.number);
+        let mut tab = Tab::new(number, info.target_id, Arc::clone(&session));
+        (tab.title, tab.url, tab.opened_by) = (info.title, info.url, opened_by);
+        known.tabs.push(tab);
+        known.sessions.insert(Arc::clone(&session), number);
+        drop(known);
+        self.set_up(link, &session);
+    }
+
+    /// A frame of a tab has a process of its own now.
+    fn frame_attached(&self, link: &Link, parent: &str, attached: Attached) {
+        let session: Arc<str> = attached.session_id.into();
+        {
+            let mut known = self.0.lock();
+            let Some(number) = known.sessions.get(parent).copied() else { return };
+            known.sessions.insert(Arc::clone(&session), number);
+        }
+        self.set_up(link, &session);
+    }
+
+    fn set_up(&self, link: &Link, session: &Arc<str>) {
+        let to = Some(session);
+        link.tell(to, &InspectorEnable {});
+        link.tell(to, &PageEnable {});
+        link.tell(to, &Lifecycle { enabled: true });
+        link.tell(
+            to,
+            &AutoAttach {
+                auto_attach: true,
+                wait_for_debugger_on_start: true,
+                flatten: true,
+                filter: vec![
+                    TargetFilter { kind: Some("iframe"), exclude: false },
+                    TargetFilter { kind: None, exclude: true },
+                ],
+            },
+        );
+        let (tabs, of) = (Arc::clone(&self.0), Arc::clone(session));
+        link.tell_then(to, &FrameTree {}, move |answer| {
+            let Ok(frames) = serde_json::from_str::<Frames>(answer) else { return };
+            if let Some(tab) = tabs.lock().of_session(&of) {
+                tab.add(frames.frame_tree, &of);
+                tab.is_ready = true;
+            }
+            tabs.ring();
+        });
+        link.tell(to, &GoOn {});
+    }
+
+    fn detached(&self, link: &Link, detached: &Detached) {
+        let mut known = self.0.lock();
+        let Some((session, number)) = known.sessions.remove_entry(detached.session_id.as_str())
+        else {
+            return;
+        };
+        link.close(&session);
+        if known.tab(number).is_some_and(|tab| tab.session == session) {
+            known.tabs.retain(|tab| tab.number != number);
+            known.sessions.retain(|_, of| *of != number);
+        } else if let Some(tab) = known.tab_mut(number) {
+            tab.lose(&session);
+        }
+        drop(known);
+        self.0.ring();
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(event: &Event<'a>) -> serde_json::Result<T> {
+    serde_json::from_str(event.params)
+}
+
+fn crashed(link: &Link, tab: &mut Tab) {
+    tab.has_crashed = true;
+    tab.is_loading = false;
+    link.crash(&tab.session);
+}
+
+/// What the caller has said before, or else what does the least: questions are answered with no.
+fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening) {
+    let asks = matches!(opening.kind.as_str(), "confirm" | "prompt");
+    let answer = match asks.then(|| tab.next_answer.take()).flatten() {
+        Some(answer) => answer,
+        None if asks => DialogAnswer::Dismiss,
+        None => DialogAnswer::Accept(String::new()),
+    };
+    let (accept, text) = match &answer {
+        DialogAnswer::Accept(text) => (true, text.as_str()),
+        DialogAnswer::Dismiss => (false, ""),
+    };
+    link.tell(Some(session), &AnswerDialog { accept, prompt_text: text });
+    tab.note(Dialog { kind: opening.kind, message: opening.message, accepted: accept });
+}
+
+impl Frame {
+    fn new(parent: Option<String>, session: Arc<str>) -> Self {
+        Self {
+            parent,
+            session,
+            loader: String::new(),
+            url: String::new(),
+            is_loaded: false,
+            is_idle: false,
+            world: None,
+        }
+    }
+}
+
+impl Tab {
+    fn navigated(&mut self, info: FrameInfo, session: &Arc<str>) {
+        let is_main = info.id == self.target;
+        self.refs.forget(&info.id);
+        if is_main {
+            self.documents += 1;
+            self.has_crashed = false;
+            self.is_loading = true;
+        }
+        let known = self.frames.remove(&info.id);
+        let parent = info.parent_id.or_else(|| known.and_then(|frame| frame.parent));
+        let mut frame = Frame::new(parent, Arc::clone(session));
+        (frame.loader, frame.url) = (info.loader_id, info.url);
+        self.frames.insert(info.id, frame);
+    }
+
+    /// Takes what a session has at its start; what events have told since is newer.
+    fn add(&mut self, node: FrameNode, session: &Arc<str>) {
+        let info = node.frame;
+        let parent = info.parent_id.clone();
+        let frame = self
+            .frames
+            .entry(info.id.clone())
+            .or_insert_with(|| Frame::new(parent, Arc::clone(session)));
+        if frame.loader.is_empty() || frame.session != *session {
+            frame.session = Arc::clone(session);
+            (frame.loader, frame.url) = (info.loader_id, info.url);
+            (frame.world, frame.is_loaded) = (None, true);
+            self.refs.forget(&info.id);
+        }
+        for child in node.child_frames {
+            self.add(child, session);
+        }
+    }
+
+    /// Forgets what a session spoke for, as far as no other does by now.
+    fn lose(&mut self, session: &Arc<str>) {
+        let gone: Vec<String> = self
+            .frames
+            .iter()
+            .filter(|(_, frame)| frame.session == *session)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.refs.forget(&id);
+            self.frames.remove(&id);
+        }
+    }
+
+    fn frame_event(&mut self, method: &str, event: FrameEvent) {
+        if event.frame_id == self.target {
+            match method {
+                "Page.frameStartedNavigating" | "Page.frameStartedLoading" => {
+                    self.is_loading = true;
+                }
+                "Page.frameStoppedLoading" => self.is_loading = false,
+                _ => {}
+            }
+        }
+        let Some(frame) = self.frames.get_mut(&event.frame_id) else { return };
+        match (method, event.name.as_deref()) {
+            ("Page.navigatedWithinDocument", _) => {
+                frame.url = event.url.unwrap_or_default();
+            }
+            ("Page.lifecycleEvent", Some(name))
+                if event.loader_id.as_deref() == Some(frame.loader.as_str()) =>
+            {
+                frame.is_loaded |= name == "load";
+                frame.is_idle |= name == "networkIdle";
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Known {
+    /// Whether the page of a tab has come and its load is over.
+    pub(crate) fn is_settled(&self, number: u32) -> bool {
+        self.tab(number).is_none_or(|tab| {
+            tab.has_crashed || (!tab.is_loading && tab.main().is_some_and(|frame| frame.is_loaded))
+        })
+    }
+}

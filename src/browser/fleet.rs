@@ -1,0 +1,154 @@
+//! The browsers of a program, one for each who has one: made at first use, few at once, looked after together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future;
+use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+
+use crate::launch::{Browser, Setup, Tended};
+
+/// So many run at once.
+pub const MOST_RUNNING: usize = 2;
+
+/// Whose a browser is: a workspace, and an agent in it.
+pub type Key = (Uuid, Uuid);
+
+/// The last use of a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The tab.
+    pub tab: u32,
+    /// The run that used it.
+    pub run: Uuid,
+}
+
+struct Place {
+    browser: Browser,
+    /// Held by whoever acts.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    last: Option<Last>,
+    /// The runs that used tabs last.
+    runs: HashMap<u32, Uuid>,
+}
+
+/// All of them by whose they are.
+#[derive(Default)]
+pub struct Browsers(Mutex<HashMap<Key, Place>>);
+
+impl Browsers {
+    /// Somebody's browser, if it was made.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<Browser> {
+        self.0.lock().get(&key).map(|place| place.browser.clone())
+    }
+
+    /// Somebody's browser, made if there is none. It starts at its first use.
+    pub fn of(&self, key: Key, make: impl FnOnce() -> Setup) -> Browser {
+        let mut all = self.0.lock();
+        let place = all.entry(key).or_insert_with(|| Place {
+            browser: Browser::new(make()),
+            turn: Arc::default(),
+            last: None,
+            runs: HashMap::new(),
+        });
+        place.browser.clone()
+    }
+
+    /// Whose browsers there are.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// Waits until nobody else acts in a browser, and keeps others from it as long as the guard lives. None when there
+    /// is no such browser.
+    pub async fn turn(&self, key: Key) -> Option<OwnedMutexGuard<()>> {
+        let turn = self.0.lock().get(&key).map(|place| Arc::clone(&place.turn))?;
+        Some(turn.lock_owned().await)
+    }
+
+    /// What a browser was used for last.
+    #[must_use]
+    pub fn last(&self, key: Key) -> Option<Last> {
+        self.0.lock().get(&key).and_then(|place| place.last)
+    }
+
+    /// Which run used which tab last.
+    #[must_use]
+    pub fn runs(&self, key: Key) -> HashMap<u32, Uuid> {
+        self.0.lock().get(&key).map(|place| place.runs.clone()).unwrap_or_default()
+    }
+
+    /// Takes note of a use.
+    pub fn note(&self, key: Key, last: Last) {
+        if let Some(place) = self.0.lock().get_mut(&key) {
+            place.last = Some(last);
+            place.runs.insert(last.tab, last.run);
+        }
+    }
+
+    /// Stops others until this one has room: those in which nobody acts first, of these the longest unused.
+    pub async fn make_room(&self, key: Key) {
+        let mut others: Vec<_> = {
+            let all = self.0.lock();
+            all.iter()
+                .filter(|(other, place)| **other != key && place.browser.is_running())
+                .map(|(_, place)| {
+                    let is_busy = place.turn.try_lock().is_err();
+                    (is_busy, place.browser.used(), place.browser.clone())
+                })
+                .collect()
+        };
+        others.sort_by_key(|(is_busy, used, _)| (*is_busy, *used));
+        let too_many = (others.len() + 1).saturating_sub(MOST_RUNNING);
+        for (_, _, browser) in others.into_iter().take(too_many) {
+            browser.stop().await;
+        }
+    }
+
+    /// Looks after all of them. Called every few seconds.
+    pub async fn tend(&self) {
+        let all: Vec<(Key, Browser)> = {
+            let all = self.0.lock();
+            all.iter().map(|(key, place)| (*key, place.browser.clone())).collect()
+        };
+        let each = all.into_iter().map(|((_, agent), browser)| async move {
+            match browser.tend().await {
+                Tended::Ended(why) => {
+                    tracing::warn!(agent.id = %agent, "ended the browser of agent {agent}: {why}");
+                }
+                Tended::Idle => {
+                    tracing::info!(agent.id = %agent, "stopped the idle browser of agent {agent}");
+                }
+                Tended::Stopped | Tended::Fine(_) => {}
+            }
+        });
+        future::join_all(each).await;
+    }
+
+    /// Stops a browser and forgets of it; what it keeps on the disk stays.
+    pub async fn forget(&self, key: Key) {
+        let place = self.0.lock().remove(&key);
+        if let Some(place) = place {
+            place.browser.stop().await;
+        }
+    }
+
+    /// Stops and forgets those of a workspace.
+    pub async fn forget_of(&self, workspace: Uuid) {
+        let keys = self.keys().into_iter().filter(|(of, _)| *of == workspace);
+        future::join_all(keys.map(|key| self.forget(key))).await;
+    }
+
+    /// Stops all of them.
+    pub async fn stop_all(&self) {
+        let all: Vec<Browser> = {
+            let all = self.0.lock();
+            all.values().map(|place| place.browser.clone()).collect()
+        };
+        future::join_all(all.iter().map(Browser::stop)).await;
+    }
+}

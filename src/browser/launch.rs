@@ -1,0 +1,596 @@
+//! The life of a browser: started at first use, watched, stopped when nobody needs it, started anew after a crash with
+//! the tabs that were open.
+//!
+//! The program runs in the jail: it writes to its own folder, reaches one port, and ends with whoever holds the pipe.
+//! The host's shell places the ends of the pipes at the numbers that Chromium asks for (3 and 4).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+use parking_lot::Mutex;
+use sandbox::job::Job;
+use sandbox::left_over;
+use sandbox::policy::{Limits, Network, Policy, WithoutLandlock};
+use sandbox::spawn::{Command, Input, Output, Spawner, Started};
+
+use crate::BrowserError;
+use crate::downloads::{Download, Downloads};
+use crate::events::Fold;
+use crate::page::Page;
+use crate::protocol::{
+    AutoAttach, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads, TargetFilter,
+};
+use crate::tabs::{MAX_TABS, TabInfo, Tabs};
+use crate::transport::{Link, USUAL};
+
+/// Debian's Chromium itself. The script of this name in `/usr/bin` reads more of the host than the jail shows.
+pub const PROGRAM: &str = "/usr/lib/chromium/chromium";
+
+/// Puts what it reads from and writes to where Chromium looks for it, and becomes Chromium.
+const PLACE_PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+const SHELL: &str = "/bin/sh";
+/// How long a start may take.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take to end by itself.
+const END_WITHIN: Duration = Duration::from_secs(2);
+/// After so many failures in a row it is not started again by itself.
+const MAX_FAILURES: u32 = 5;
+/// Whoever ran this long has not failed in a row.
+const RAN_WELL: Duration = Duration::from_mins(1);
+/// A browser that says nothing for so long hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
+/// More than a browser with eight tabs has.
+const MAX_PROCESSES: usize = 200;
+/// Caches and databases of the profile are never larger, in bytes a file.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Read by Chromium besides what every program may read, where it is there.
+const READABLE: &[&str] = &["/etc/chromium", "/etc/chromium.d", "/etc/fonts"];
+
+const ARGUMENTS: &[&str] = &[
+    "--headless=new",
+    "--remote-debugging-pipe",
+    // The jail refuses the namespaces that Chromium's own sandbox is made of, and stands in for it.
+    "--no-sandbox",
+    "--test-type",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-startup-window",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--enable-automation",
+    "--deny-permission-prompts",
+    "--disable-background-networking",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-breakpad",
+    "--disable-client-side-phishing-detection",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-hang-monitor",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-features=AutofillServerCommunication,BackForwardCache,DialMediaRouteProvider,HttpsUpgrades,MediaRouter,\
+     OptimizationHints,Translate",
+    // There is a mouse, although no device shows it: `:hover` counts.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,\
+     availablePointerTypes=4",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--metrics-recording-only",
+    "--mute-audio",
+    "--password-store=basic",
+];
+
+/// What a browser is started with.
+#[derive(Clone)]
+pub struct Setup {
+    /// Starts it in the jail.
+    pub spawner: Spawner,
+    /// Chromium; usually [`PROGRAM`].
+    pub program: PathBuf,
+    /// The browser's own folder; profile, downloads and uploads lie in it.
+    pub folder: PathBuf,
+    /// Folders that stay unreadable although they lie below one of the system.
+    pub concealed: Vec<PathBuf>,
+    /// The port of the way out on this machine; without one it reaches nothing.
+    pub way_out: Option<u16>,
+    /// What happens on a kernel without Landlock.
+    pub without_landlock: WithoutLandlock,
+    /// Width and height of a page, in pixels.
+    pub window: (u32, u32),
+    /// All downloads together, in bytes.
+    pub max_downloads: u64,
+    /// Memory of all its processes, in bytes; above it is started anew.
+    pub max_memory: u64,
+    /// It is stopped when nobody used it for so long.
+    pub idle: Duration,
+}
+
+impl Setup {
+    /// Usual limits.
+    #[must_use]
+    pub fn new(spawner: Spawner, folder: PathBuf) -> Self {
+        Self {
+            spawner,
+            program: PROGRAM.into(),
+            folder,
+            concealed: Vec::new(),
+            way_out: None,
+            without_landlock: WithoutLandlock::Refuse,
+            window: (1280, 800),
+            max_downloads: 500 << 20,
+            max_memory: 1536 << 20,
+            idle: Duration::from_mins(10),
+        }
+    }
+
+    /// Where downloads lie.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.folder.join("downloads")
+    }
+
+    /// Where files lie that are given to pages. The browser reads them and cannot change them.
+    #[must_use]
+    pub fn uploads(&self) -> PathBuf {
+        self.folder.join("uploads")
+    }
+
+    fn profile(&self) -> PathBuf {
+        self.folder.join("profile")
+    }
+
+    /// Where the mark of the running browser lies; nothing in the jail can write here.
+    fn runs(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    fn policy(&self) -> Policy {
+        let there = READABLE.iter().map(PathBuf::from).filter(|path| path.exists());
+        Policy {
+            cwd: self.profile(),
+            writable: vec![self.profile(), self.downloads(), self.folder.join("tmp")],
+            readable: there.chain([self.uploads()]).collect(),
+            concealed: self.concealed.clone(),
+            network: self.way_out.map_or(Network::Off, Network::through),
+            unix_sockets: true,
+            limits: Limits {
+                file_bytes: Some(self.max_downloads.max(MAX_FILE)),
+                ..Limits::default()
+            },
+            without_landlock: self.without_landlock,
+            landlock_ceiling: None,
+            parent: None,
+        }
+    }
+
+    fn command(&self, errors: PathBuf) -> Command {
+        let mut command = Command::new(SHELL, self.policy());
+        let (width, height) = self.window;
+        let mut profile = OsString::from("--user-data-dir=");
+        profile.push(self.profile());
+        command.args = ["-c", PLACE_PIPES, "sh"].map(OsString::from).into();
+        command.args.push(self.program.clone().into());
+        command.args.extend(ARGUMENTS.iter().map(OsString::from));
+        command.args.push(profile);
+        command.args.push(format!("--window-size={width},{height}").into());
+        if let Some(port) = self.way_out {
+            // Names are looked up behind the way out; addresses of this machine go through it as well.
+            command.args.push(format!("--proxy-server=http://127.0.0.1:{port}").into());
+            command.args.push("--proxy-bypass-list=<-loopback>".into());
+        }
+        command.env = Command::base_env(&self.profile(), &self.folder.join("tmp"));
+        command.stdin = Input::Pipe;
+        command.stdout = Output::Pipe;
+        command.stderr = Output::File(errors);
+        command.max_processes = MAX_PROCESSES;
+        command
+    }
+}
+
+/// A profile folder and, while somebody needs it, a running Chromium. Clones share it.
+#[derive(Clone)]
+pub struct Browser(Arc<Keeper>);
+
+struct Keeper {
+    setup: Setup,
+    /// Held while the browser is started or stopped.
+    life: tokio::sync::Mutex<Life>,
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Life {
+    failures: u32,
+    /// Tabs to open again at the next start.
+    tabs: Vec<(u32, String)>,
+    next_tab: u32,
+}
+
+struct Now {
+    running: Option<Arc<Running>>,
+    used: Instant,
+    news: Vec<String>,
+}
+
+/// One running Chromium. Ends with the last that holds it.
+pub(crate) struct Running {
+    pub(crate) link: Link,
+    pub(crate) tabs: Arc<Tabs>,
+    pub(crate) uploads: PathBuf,
+    job: Job,
+    version: String,
+    started: Instant,
+}
+
+/// How a browser is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Its name and version.
+    pub version: String,
+    /// Its processes.
+    pub processes: usize,
+    /// Their memory, in bytes.
+    pub memory: u64,
+    /// Its first process.
+    pub pid: i32,
+    /// How long it has run.
+    pub runs_for: Duration,
+}
+
+/// What looking after a browser has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// It does not run.
+    Stopped,
+    /// It runs well.
+    Fine(Health),
+    /// It was stopped because nobody used it.
+    Idle,
+    /// It had to be ended, for this reason; its next use starts it anew.
+    Ended(String),
+}
+
+impl Browser {
+    /// A browser that starts at its first use.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let now = Now { running: None, used: Instant::now(), news: Vec::new() };
+        let life = Life { next_tab: 1, ..Life::default() };
+        Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::new(life), now: Mutex::new(now) }))
+    }
+
+    /// What it is started with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.0.setup
+    }
+
+    /// Opens an address in a new tab.
+    pub async fn open(&self, url: &str) -> Result<Page, BrowserError> {
+        let page = self.open_blank().await?;
+        page.navigate(url).await?;
+        Ok(page)
+    }
+
+    /// Opens an empty tab.
+    pub async fn open_blank(&self) -> Result<Page, BrowserError> {
+        let running = self.running().await?;
+        running.new_tab().await
+    }
+
+    /// One of the open tabs.
+    pub async fn page(&self, number: u32) -> Result<Page, BrowserError> {
+        let running = self.running().await?;
+        Page::of(running, number)
+    }
+
+    /// The open tabs, or those that will be open after the next start.
+    pub async fn tabs(&self) -> Result<Vec<TabInfo>, BrowserError> {
+        let running = self.running().await?;
+        let tabs = running.tabs.lock().infos();
+        Ok(tabs)
+    }
+
+    /// The open tabs while it runs. To ask for them is no use of it and starts nothing.
+    #[must_use]
+    pub fn open_tabs(&self) -> Vec<TabInfo> {
+        let running = self.current().filter(|running| !running.link.has_ended());
+        running.map_or_else(Vec::new, |running| running.tabs.lock().infos())
+    }
+
+    /// One of the open tabs while it runs, as little a use of it as [`Browser::open_tabs`].
+    #[must_use]
+    pub fn open_page(&self, number: u32) -> Option<Page> {
+        let running = self.current().filter(|running| !running.link.has_ended())?;
+        Page::of(running, number).ok() // ok: a tab that is closed is none
+    }
+
+    /// What was downloaded since the start.
+    #[must_use]
+    pub fn downloads(&self) -> Vec<Download> {
+        let running = self.current();
+        running.map_or_else(Vec::new, |running| running.tabs.lock().downloads.list().to_vec())
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.current().is_some_and(|running| !running.link.has_ended())
+    }
+
+    /// What happened that whoever uses it did not do: each once.
+    #[must_use]
+    pub fn take_news(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.now.lock().news)
+    }
+
+    /// Starts it if it does not run.
+    pub async fn start(&self) -> Result<(), BrowserError> {
+        self.running().await.map(drop)
+    }
+
+    /// Looks after it: ends it when it is idle, hangs or needs too much memory. Called every few seconds.
+    pub async fn tend(&self) -> Tended {
+        let Some(running) = self.current() else { return Tended::Stopped };
+        if running.link.has_ended() {
+            return Tended::Stopped;
+        }
+        let used = self.0.now.lock().used;
+        if self.0.setup.idle <= used.elapsed() {
+            self.stop().await;
+            return Tended::Idle;
+        }
+        let health = running.health();
+        let why = if self.0.setup.max_memory < health.memory {
+            Some(format!("it used {} MB of memory", health.memory >> 20))
+        } else {
+            let asked = running.link.call(None, &GetVersion {}, HANGS_AFTER).await;
+            asked.is_err().then(|| "it did not answer any more".to_owned())
+        };
+        let Some(why) = why else { return Tended::Fine(health) };
+        let mut life = self.0.life.lock().await;
+        self.put_down(&mut life, &running, &why);
+        running.end().await;
+        Tended::Ended(why)
+    }
+
+    /// Stops it. Its tabs are opened again at the next start.
+    pub async fn stop(&self) {
+        let mut life = self.0.life.lock().await;
+        let running = self.0.now.lock().running.take();
+        if let Some(running) = running {
+            running.keep_tabs(&mut life);
+            running.end().await;
+        }
+    }
+
+    /// Stops it and forgets everything: sign-ins, tabs, downloads.
+    pub async fn reset(&self) -> Result<(), BrowserError> {
+        self.stop().await;
+        let mut life = self.0.life.lock().await;
+        *life = Life { next_tab: life.next_tab, ..Life::default() };
+        for folder in ["profile", "downloads", "uploads", "tmp"] {
+            match fs::remove_dir_all(self.0.setup.folder.join(folder)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BrowserError::Folder(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// When somebody used it last.
+    pub(crate) fn used(&self) -> Instant {
+        self.0.now.lock().used
+    }
+
+    fn current(&self) -> Option<Arc<Running>> {
+        self.0.now.lock().running.clone()
+    }
+
+    async fn running(&self) -> Result<Arc<Running>, BrowserError> {
+        let mut life = self.0.life.lock().await;
+        let running = {
+            let mut now = self.0.now.lock();
+            now.used = Instant::now();
+            now.running.clone()
+        };
+        if let Some(running) = running {
+            if !running.link.has_ended() {
+                return Ok(running);
+            }
+            self.put_down(&mut life, &running, "it crashed");
+            running.end().await;
+        }
+        if MAX_FAILURES <= life.failures {
+            return Err(BrowserError::GaveUp(life.failures));
+        }
+        let begun = Running::start(&self.0.setup, life.next_tab).await;
+        let running = match begun {
+            Ok(running) => Arc::new(running),
+            Err(error) => {
+                life.failures += 1;
+                return Err(error);
+            }
+        };
+        for (number, url) in std::mem::take(&mut life.tabs) {
+            running.tabs.lock().next_tab = number;
+            let page = running.new_tab().await?;
+            page.begin_navigation(&url);
+        }
+        running.tabs.lock().next_tab = life.next_tab;
+        self.0.now.lock().running = Some(Arc::clone(&running));
+        Ok(running)
+    }
+
+    /// Takes note of a browser that failed.
+    fn put_down(&self, life: &mut Life, running: &Running, why: &str) {
+        life.failures = if RAN_WELL <= running.started.elapsed() { 1 } else { life.failures + 1 };
+        running.keep_tabs(life);
+        let mut now = self.0.now.lock();
+        now.running = None;
+        now.news.push(format!(
+            "the browser was started anew because {why}; the open tabs were loaded again, and the last \
+             act may or may not have happened: look first"
+        ));
+    }
+}
+
+impl Running {
+    async fn start(setup: &Setup, next_tab: u32) -> Result<Self, BrowserError> {
+        let errors = prepare(setup).map_err(BrowserError::Folder)?;
+        let before = size_of(&setup.downloads());
+        let started = setup.spawner.spawn(setup.command(errors)).await?;
+        let Started { job, stdin: Some(write), stdout: Some(read), .. } = started else {
+            return Err(BrowserError::NotReady("it has no pipes".to_owned()));
+        };
+        left_over::note(&setup.runs().join("own"), job.mark()).map_err(BrowserError::Folder)?;
+        let tabs = Arc::new(Tabs::new(next_tab, Downloads::new(setup.max_downloads, before)));
+        let link = Link::open(write, read, Arc::new(Fold(Arc::clone(&tabs))))
+            .map_err(BrowserError::Folder)?;
+        let version = get_ready(&link, setup).await;
+        let running = |version| Self {
+            link,
+            tabs,
+            uploads: setup.uploads(),
+            job: job.clone(),
+            version,
+            started: Instant::now(),
+        };
+        match version {
+            Ok(version) => Ok(running(version)),
+            Err(error) => {
+                running(String::new()).end().await;
+                Err(why_not(&job, &error))
+            }
+        }
+    }
+
+    pub(crate) async fn new_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
+        if MAX_TABS <= self.tabs.lock().tabs.len() {
+            return Err(BrowserError::TooManyTabs(MAX_TABS));
+        }
+        let made = self.link.call(None, &CreateTarget { url: "about:blank" }, USUAL).await?;
+        let number = self
+            .tabs
+            .until(USUAL, |known| {
+                let tab = known.tabs.iter().find(|tab| tab.target == made.target_id)?;
+                tab.is_ready.then_some(tab.number)
+            })
+            .await?;
+        let late = || BrowserError::TimedOut { method: "Target.createTarget", within: USUAL };
+        Page::of(Arc::clone(self), number.ok_or_else(late)?)
+    }
+
+    fn health(&self) -> Health {
+        let members = self.job.mark().members();
+        Health {
+            version: self.version.clone(),
+            processes: members.len(),
+            memory: members.iter().map(|process| memory_of(process.pid)).sum(),
+            pid: self.job.pid(),
+            runs_for: self.started.elapsed(),
+        }
+    }
+
+    fn keep_tabs(&self, life: &mut Life) {
+        let known = self.tabs.lock();
+        life.next_tab = known.next_tab;
+        life.tabs = known.infos().into_iter().map(|tab| (tab.number, tab.url)).collect();
+    }
+
+    /// Lets it write down what it keeps, and ends what is left.
+    async fn end(&self) {
+        if !self.link.has_ended() {
+            // ok: it ends one way or the other
+            self.link.call(None, &CloseBrowser {}, END_WITHIN).await.ok();
+            self.job.wait_for(END_WITHIN).await;
+        }
+        self.job.stop(sandbox::job::StopReason::Stopped);
+        self.job.wait_for(END_WITHIN).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.job.stop(sandbox::job::StopReason::Stopped);
+    }
+}
+
+async fn get_ready(link: &Link, setup: &Setup) -> Result<String, BrowserError> {
+    let downloads = setup.downloads();
+    let filter = vec![
+        TargetFilter { kind: Some("page"), exclude: false },
+        TargetFilter { kind: None, exclude: true },
+    ];
+    let attach =
+        AutoAttach { auto_attach: true, wait_for_debugger_on_start: true, flatten: true, filter };
+    let download_path = downloads.to_string_lossy();
+    let downloads = SetDownloads {
+        behavior: "allowAndName",
+        download_path: &download_path,
+        events_enabled: true,
+    };
+    let (version, discover, attach, downloads) = future::join4(
+        link.call(None, &GetVersion {}, READY_WITHIN),
+        link.call(None, &Discover { discover: true }, READY_WITHIN),
+        link.call(None, &attach, READY_WITHIN),
+        link.call(None, &downloads, READY_WITHIN),
+    )
+    .await;
+    (discover?, attach?, downloads?);
+    Ok(version?.product)
+}
+
+/// Makes the folders, and ends what a former start of HQ left behind. Answers where complaints go.
+fn prepare(setup: &Setup) -> io::Result<PathBuf> {
+    let runs = setup.runs();
+    fs::create_dir_all(&runs)?;
+    let ended = left_over::end_all(&runs);
+    if 0 < ended {
+        tracing::info!("ended {ended} processes that a browser had left behind");
+    }
+    let own = runs.join("own");
+    left_over::make(&own)?;
+    for folder in [setup.profile(), setup.downloads(), setup.uploads(), setup.folder.join("tmp")] {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(own.join("errors.txt"))
+}
+
+/// Why a browser did not get ready, in its own words or in those of the jail.
+fn why_not(job: &Job, error: &BrowserError) -> BrowserError {
+    let said = job.end().and_then(|end| end.not_started);
+    let said = said.or_else(|| {
+        let excerpt = job.excerpt(0, 600).ok()?; // ok: then the error itself has to do
+        let text = excerpt.text();
+        let last = text.lines().rfind(|line| !line.trim().is_empty())?;
+        Some(last.trim().to_owned())
+    });
+    BrowserError::NotReady(said.unwrap_or_else(|| error.to_string()))
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+}
+
+/// What a process has for itself, in bytes: pages of programs and files are shared with others.
+fn memory_of(pid: i32) -> u64 {
+    // It may have ended meanwhile.
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    (of("RssAnon:").unwrap_or(0) + of("RssShmem:").unwrap_or(0)) << 10
+}

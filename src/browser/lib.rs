@@ -1,0 +1,191 @@
+//! Starts and drives a Chromium over two pipes, in the jail of `sandbox`.
+//!
+//! A [`Browser`](launch::Browser) is a profile folder and, while somebody needs it, a process tree. Its tabs are
+//! [`Page`](page::Page)s: they open addresses, tell in few words what they show ([`snapshot`]), take acts by the refs of
+//! those words ([`act`]), and show pictures to those who watch ([`cast`]).
+//!
+//! [`Browsers`](fleet::Browsers) keeps one for each who has one, and few running at once.
+//!
+//! Invariants: the driver listens on no port; every call has an end, by an answer, a crash or its time; what a page
+//! says is escaped before anybody reads it; nothing of the browser outlives who started it.
+
+pub mod transport;
+mod protocol;
+pub mod launch;
+pub mod doctor;
+mod events;
+pub mod fleet;
+pub mod tabs;
+pub mod downloads;
+pub mod page;
+pub mod refs;
+pub mod snapshot;
+pub mod act;
+pub mod cast;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::Duration;
+
+use kernel::problem::{Problem, ProblemKind};
+use sandbox::SandboxError;
+
+/// What can go wrong with a browser, in sentences for people and models.
+#[derive(Debug, thiserror::Error)]
+pub enum BrowserError {
+    /// The jail could not start the program.
+    #[error("the browser cannot be started: {0}")]
+    Start(#[from] SandboxError),
+    /// A folder or file of the browser cannot be made or read.
+    #[error("the browser's folder cannot be used: {0}; check that the disk has room")]
+    Folder(#[source] io::Error),
+    /// It was started and was not ready in time, or ended before.
+    #[error("the browser did not get ready: {0}; run `hq browser doctor`")]
+    NotReady(String),
+    /// It failed too often in a row.
+    #[error("the browser failed {0} times in a row and is not started again by itself; reset it")]
+    GaveUp(u32),
+    /// It ended, or was ended, while a call was under way.
+    #[error("the browser has ended; what was under way may or may not have happened, look first")]
+    Ended,
+    /// The page's process crashed.
+    #[error("the page has crashed; open its address again")]
+    Crashed,
+    /// The tab was closed.
+    #[error("the tab is closed; choose another of the open tabs")]
+    TabClosed,
+    /// There is no such tab.
+    #[error("there is no tab t{0}; ask for the open tabs")]
+    NoTab(u32),
+    /// All tabs are in use.
+    #[error("{0} tabs are open, and that is the limit; close one first")]
+    TooManyTabs(usize),
+    /// No answer came in time.
+    #[error("the page did not answer within {} s ({method}); reload it or close the tab", within.as_secs_f32())]
+    TimedOut {
+        /// The call.
+        method: &'static str,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// The page's answer is larger than one message may be.
+    #[error("the page's answer is larger than 64 MB; ask for less, for example `within` a part")]
+    TooLarge,
+    /// Chromium refused a call.
+    #[error("the browser refused {method}: {message}")]
+    Refused {
+        /// The call.
+        method: &'static str,
+        /// Its words.
+        message: String,
+    },
+    /// An answer is not what the protocol says.
+    #[error(
+        "the browser's answer to {method} is not understood: {source}; its version may be too new"
+    )]
+    Unclear {
+        /// The call.
+        method: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Addresses of this kind are not opened.
+    #[error("{0} is not opened here; use an http or https address")]
+    Address(String),
+    /// The address was tried and did not come.
+    #[error("{url} did not open: {reason}")]
+    Navigation {
+        /// The address.
+        url: String,
+        /// Chromium's word for it.
+        reason: String,
+    },
+    /// There is nothing to go back to.
+    #[error("there is no page before this one in the tab")]
+    NoHistory,
+    /// What was given is no ref.
+    #[error("{0:?} is no ref; use one of the last snapshot, such as e12")]
+    NotARef(String),
+    /// The part is no longer in the page.
+    #[error("e{number} is no longer in the page, which has now:\n{lines}")]
+    Stale {
+        /// Its number.
+        number: u32,
+        /// Lines of a snapshot of this moment.
+        lines: String,
+    },
+    /// The part cannot be acted on as it is now.
+    #[error("e{number} {why}")]
+    NotActionable {
+        /// Its number.
+        number: u32,
+        /// Why, and what would help.
+        why: String,
+    },
+    /// The key is not known.
+    #[error("{0:?} is no key; use names such as Enter, ArrowDown, Control+A")]
+    NotAKey(String),
+    /// What was waited for did not come.
+    #[error("{what} did not happen within {} s", within.as_secs_f32())]
+    NotSeen {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        within: Duration,
+    },
+    /// The script of the caller failed.
+    #[error("the script failed: {0}")]
+    Script(String),
+}
+
+impl Problem for BrowserError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "browser_start_failed",
+            Self::Folder(_) => "browser_folder_failed",
+            Self::NotReady(_) => "browser_not_ready",
+            Self::GaveUp(_) => "browser_gave_up",
+            Self::Ended => "browser_ended",
+            Self::Crashed => "page_crashed",
+            Self::TabClosed => "tab_closed",
+            Self::NoTab(_) => "no_such_tab",
+            Self::TooManyTabs(_) => "too_many_tabs",
+            Self::TimedOut { .. } => "page_timed_out",
+            Self::TooLarge => "page_too_large",
+            Self::Refused { .. } => "browser_refused",
+            Self::Unclear { .. } => "browser_unclear",
+            Self::Address(_) => "address_refused",
+            Self::Navigation { .. } => "navigation_failed",
+            Self::NoHistory => "no_history",
+            Self::NotARef(_) => "not_a_ref",
+            Self::Stale { .. } => "stale_ref",
+            Self::NotActionable { .. } => "not_actionable",
+            Self::NotAKey(_) => "not_a_key",
+            Self::NotSeen { .. } => "not_seen",
+            Self::Script(_) => "script_failed",
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NoTab(_) => ProblemKind::NotFound,
+            Self::TabClosed | Self::Stale { .. } => ProblemKind::Gone,
+            Self::NoHistory | Self::NotActionable { .. } | Self::NotSeen { .. } => {
+                ProblemKind::Conflict
+            }
+            Self::TooManyTabs(_) => ProblemKind::Limited,
+            Self::TooLarge => ProblemKind::TooLarge,
+            Self::Address(_) | Self::NotARef(_) | Self::NotAKey(_) | Self::Script(_) => {
+                ProblemKind::Invalid
+            }
+            Self::Navigation { .. } | Self::Crashed | Self::TimedOut { .. } => {
+                ProblemKind::Upstream
+            }
+            Self::NotReady(_) | Self::GaveUp(_) | Self::Ended => ProblemKind::Unavailable,
+            Self::Start(problem) => problem.kind(),
+            Self::Folder(_) | Self::Refused { .. } | Self::Unclear { .. } => ProblemKind::Internal,
+        }
+    }
+}

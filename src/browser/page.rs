@@ -1,0 +1,402 @@
+//! One tab: where it goes, and how it is asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use url::Url;
+
+use crate::BrowserError;
+use crate::launch::Running;
+use crate::protocol::{
+    Argument, BringToFront, CallOn, CloseTarget, Evaluate, EvaluateIn, Evaluated, History,
+    IsolatedWorld, Navigate, ReleaseObject, Reload, Resolve, ToHistory,
+};
+use crate::refs::Node;
+use crate::tabs::{Dialog, DialogAnswer, Tab, TabInfo};
+use crate::transport::{Command, USUAL};
+
+/// How long a page may take to come.
+pub const OPENS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a page may take to leave for another of the history.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+/// The largest answer of a script, in bytes.
+const MAX_VALUE: usize = 64 * 1024;
+const WORLD: &str = "hq";
+/// The browser tells a title some time after the page has it.
+const TITLE_AND_STATUS: &str =
+    "[document.title, performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0]";
+
+/// One tab of a running browser. Clones share it.
+#[derive(Clone)]
+pub struct Page {
+    pub(crate) running: Arc<Running>,
+    pub(crate) number: u32,
+    pub(crate) session: Arc<str>,
+    target: Arc<str>,
+}
+
+/// What became of an address that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Where the page is now.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// The status of HTTP; 0 when there is none.
+    pub status: u16,
+    /// Whether all of it has come; otherwise it still loads.
+    pub is_loaded: bool,
+    /// Whether it is a file that is being downloaded; the page stays what it was.
+    pub is_download: bool,
+}
+
+impl Page {
+    pub(crate) fn of(running: Arc<Running>, number: u32) -> Result<Self, BrowserError> {
+        let (session, target) = {
+            let known = running.tabs.lock();
+            let tab = known.tab(number).ok_or(BrowserError::NoTab(number))?;
+            (Arc::clone(&tab.session), tab.target.as_str().into())
+        };
+        Ok(Self { running, number, session, target })
+    }
+
+    /// The number of the tab.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What the tab shows.
+    pub fn info(&self) -> Result<TabInfo, BrowserError> {
+        self.with_tab(|tab| tab.info())
+    }
+
+    /// The last dialogs of its pages, and how they were answered.
+    pub fn dialogs(&self) -> Result<Vec<Dialog>, BrowserError> {
+        self.with_tab(|tab| tab.dialogs.clone())
+    }
+
+    /// Says how the next question of a page is answered; without that, with no.
+    pub fn answer_next_dialog(&self, answer: DialogAnswer) -> Result<(), BrowserError> {
+        self.with_tab(|tab| tab.next_answer = Some(answer))
+    }
+
+    /// Opens an address and waits until it has come.
+    pub async fn navigate(&self, url: &str) -> Result<Opened, BrowserError> {
+        self.navigate_within(url, OPENS_WITHIN).await
+    }
+
+    /// Opens an address and waits for it, at most this long. A page that has come and still loads is no error.
+    pub async fn navigate_within(
+        &self,
+        url: &str,
+        within: Duration,
+    ) -> Result<Opened, BrowserError> {
+        let url = address(url)?;
+        let end = Instant::now() + within;
+        let failed = |reason| BrowserError::Navigation { url: url.clone(), reason };
+        self.forget_crash()?;
+        let came = match self.call(&Navigate { url: &url }, within).await {
+            Err(BrowserError::TimedOut { .. }) => {
+                return Err(failed(format!("no answer within {} s", within.as_secs_f32())));
+            }
+            came => came?,
+        };
+        if came.is_download {
+            return self.opened(true, true).await;
+        }
+        if let Some(reason) = came.error_text.filter(|text| !text.is_empty()) {
+            return Err(failed(reason));
+        }
+        // Without a loader it only went to another place of the same page.
+        let is_loaded = match came.loader_id {
+            None => true,
+            Some(loader) => self.loaded(Some(&loader), left(end)).await?,
+        };
+        self.opened(is_loaded, false).await
+    }
+
+    /// Loads the page anew.
+    pub async fn reload(&self) -> Result<Opened, BrowserError> {
+        self.forget_crash()?;
+        let before = self.with_tab(|tab| place(tab))?;
+        self.call(&Reload {}, USUAL).await?;
+        self.arrived(&before).await
+    }
+
+    /// Goes to the page before this one.
+    pub async fn back(&self) -> Result<Opened, BrowserError> {
+        let history = self.call(&History {}, USUAL).await?;
+        let before = history.current_index.checked_sub(1).ok_or(BrowserError::NoHistory)?;
+        let entry = history.entries.get(before).ok_or(BrowserError::NoHistory)?;
+        if before == 0 && entry.url == "about:blank" {
+            return Err(BrowserError::NoHistory);
+        }
+        let from = self.with_tab(|tab| place(tab))?;
+        self.call(&ToHistory { entry_id: entry.id }, USUAL).await?;
+        self.arrived(&from).await
+    }
+
+    /// A page that crashed can only be loaded anew.
+    fn forget_crash(&self) -> Result<(), BrowserError> {
+        self.with_tab(|tab| tab.has_crashed = false)?;
+        self.running.link.revive(&self.session);
+        Ok(())
+    }
+
+    /// Waits until the tab is elsewhere and has loaded.
+    async fn arrived(&self, from: &(u64, String)) -> Result<Opened, BrowserError> {
+        let end = Instant::now() + OPENS_WITHIN;
+        self.until(LEAVES_WITHIN, |tab| (place(tab) != *from).then_some(())).await?;
+        let is_loaded = self.loaded(None, left(end)).await?;
+        self.opened(is_loaded, false).await
+    }
+
+    /// Waits until the page has loaded, or another one than this loader's has come instead.
+    async fn loaded(&self, loader: Option<&str>, within: Duration) -> Result<bool, BrowserError> {
+        let came = self
+            .until(within, |tab| {
+                if tab.has_crashed {
+                    return Some(Err(BrowserError::Crashed));
+                }
+                let main = tab.main()?;
+                let is_this = loader.is_none_or(|loader| main.loader == loader);
+                (main.is_loaded && (is_this || !tab.is_loading)).then_some(Ok(()))
+            })
+            .await?;
+        came.transpose().map(|came| came.is_some())
+    }
+
+    async fn opened(&self, is_loaded: bool, is_download: bool) -> Result<Opened, BrowserError> {
+        let asked = self.evaluate_own(TITLE_AND_STATUS).await;
+        let asked = asked.unwrap_or_default(); // ok: the page is on its way to the next
+        let info = self.with_tab(|tab| {
+            if let Some(title) = asked[0].as_str() {
+                title.clone_into(&mut tab.title);
+            }
+            tab.info()
+        })?;
+        let status = asked[1].as_u64().and_then(|status| u16::try_from(status).ok());
+        Ok(Opened {
+            url: info.url,
+            title: info.title,
+            status: status.unwrap_or(0),
+            is_loaded,
+            is_download,
+        })
+    }
+
+    /// Begins to open an address that was open before. Nobody waits for it.
+    pub(crate) fn begin_navigation(&self, url: &str) {
+        if let Ok(url) = address(url) {
+            self.tell(&Navigate { url: &url });
+        }
+    }
+
+    /// Shows this tab in front of the others.
+    pub async fn bring_to_front(&self) -> Result<(), BrowserError> {
+        self.call(&BringToFront {}, USUAL).await.map(drop)
+    }
+
+    /// Closes the tab, whatever its page does.
+    pub async fn close(&self) -> Result<(), BrowserError> {
+        let close = CloseTarget { target_id: &self.target };
+        self.running.link.call(None, &close, USUAL).await?;
+        let number = self.number;
+        let gone = |known: &crate::tabs::Known| known.tab(number).is_none().then_some(());
+        match self.running.tabs.until(USUAL, gone).await? {
+            Some(()) => Ok(()),
+            None => Err(BrowserError::TimedOut { method: "Target.closeTarget", within: USUAL }),
+        }
+    }
+
+    /// Runs a script of the caller in the page and answers its value as JSON.
+    pub async fn evaluate(&self, script: &str, within: Duration) -> Result<String, BrowserError> {
+        let evaluate = Evaluate {
+            expression: script,
+            await_promise: true,
+            return_by_value: true,
+            user_gesture: false,
+        };
+        let value = value_of(self.call(&evaluate, within).await?)?;
+        let text = value.to_string();
+        if MAX_VALUE < text.len() {
+            return Err(BrowserError::Script(format!(
+                "its value has {} bytes, {MAX_VALUE} are allowed",
+                text.len()
+            )));
+        }
+        Ok(text)
+    }
+
+    /// Runs a script of the driver beside those of the page, in its main frame.
+    pub(crate) async fn evaluate_own(&self, script: &str) -> Result<Value, BrowserError> {
+        let context_id = self.world(&self.target).await?;
+        let evaluate = EvaluateIn {
+            expression: script,
+            context_id,
+            await_promise: true,
+            return_by_value: true,
+        };
+        value_of(self.call(&evaluate, USUAL).await?)
+    }
+
+    /// Calls a function of the driver on a node.
+    pub(crate) async fn call_on(
+        &self,
+        node: &Node,
+        function: &str,
+        arguments: Vec<Value>,
+    ) -> Result<Value, BrowserError> {
+        let link = &self.running.link;
+        let session = Some(&node.session);
+        let world = self.world(&node.frame).await?;
+        let resolve = Resolve { backend_node_id: node.backend, execution_context_id: world };
+        let object = link.call(session, &resolve, USUAL).await?.object;
+        let object_id = object.object_id.unwrap_or_default();
+        let call = CallOn {
+            function_declaration: function,
+            object_id: &object_id,
+            arguments: arguments.into_iter().map(|value| Argument { value }).collect(),
+            await_promise: true,
+            return_by_value: true,
+        };
+        let answer = link.call(session, &call, USUAL).await;
+        link.tell(session, &ReleaseObject { object_id: &object_id });
+        value_of(answer?)
+    }
+
+    /// Where scripts of the driver run in a frame's document.
+    async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
+        let (session, loader, world) = self
+            .with_tab(|tab| {
+                let frame = tab.frames.get(frame)?;
+                Some((Arc::clone(&frame.session), frame.loader.clone(), frame.world))
+            })?
+            .ok_or_else(gone)?;
+        if let Some(world) = world {
+            return Ok(world);
+        }
+        let isolated = IsolatedWorld { frame_id: frame, world_name: WORLD };
+        let made = self.running.link.call(Some(&session), &isolated, USUAL).await?;
+        let world = made.execution_context_id;
+        self.with_tab(|tab| {
+            if let Some(frame) = tab.frames.get_mut(frame).filter(|frame| frame.loader == loader) {
+                frame.world = Some(world);
+            }
+        })?;
+        Ok(world)
+    }
+
+    pub(crate) async fn call<C: Command>(
+        &self,
+        command: &C,
+        within: Duration,
+    ) -> Result<C::Answer, BrowserError> {
+        self.running.link.call(Some(&self.session), command, within).await
+    }
+
+    pub(crate) fn tell<C: Command>(&self, command: &C) {
+        self.running.link.tell(Some(&self.session), command);
+    }
+
+    pub(crate) fn with_tab<T>(&self, with: impl FnOnce(&mut Tab) -> T) -> Result<T, BrowserError> {
+        let mut known = self.running.tabs.lock();
+        let has_ended = known.has_ended;
+        match known.tab_mut(self.number) {
+            _ if has_ended => Err(BrowserError::Ended),
+            Some(tab) => Ok(with(tab)),
+            None => Err(BrowserError::TabClosed),
+        }
+    }
+
+    /// Waits until the tab shows something, for at most this long.
+    pub(crate) async fn until<T>(
+        &self,
+        within: Duration,
+        look: impl Fn(&Tab) -> Option<T>,
+    ) -> Result<Option<T>, BrowserError> {
+        let found = self.running.tabs.until(within, |known| match known.tab(self.number) {
+            Some(tab) => look(tab).map(Ok),
+            None => Some(Err(BrowserError::TabClosed)),
+        });
+        found.await?.transpose()
+    }
+}
+
+/// Which document a tab has, and where in it it is.
+fn place(tab: &Tab) -> (u64, String) {
+    (tab.documents, tab.main().map(|frame| frame.url.clone()).unwrap_or_default())
+}
+
+/// A node or document that is no longer there, in the words that Chromium uses for it.
+pub(crate) fn gone() -> BrowserError {
+    BrowserError::Refused {
+        method: "DOM.resolveNode",
+        message: "No node with given id found".to_owned(),
+    }
+}
+
+pub(crate) fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+fn value_of(evaluated: Evaluated) -> Result<Value, BrowserError> {
+    let Some(exception) = evaluated.exception_details else { return Ok(evaluated.result.value) };
+    let said = exception.exception.and_then(|exception| exception.description);
+    Err(BrowserError::Script(said.unwrap_or(exception.text).chars().take(500).collect()))
+}
+
+/// The address, if it is one of the web. An address without a scheme is one of https.
+///
+/// # Errors
+/// When it is of another kind: files, the browser's own pages, scripts.
+pub fn address(text: &str) -> Result<String, BrowserError> {
+    let text = text.trim();
+    if text == "about:blank" {
+        return Ok(text.to_owned());
+    }
+    let url = match Url::parse(text) {
+        Err(url::ParseError::RelativeUrlWithoutBase) => Url::parse(&format!("https://{text}")),
+        url => url,
+    };
+    match url {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url.into()),
+        _ => Err(BrowserError::Address(text.chars().take(60).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_web_are_opened() {
+        for (text, url) in [
+            ("http://a.test", "http://a.test/"),
+            ("a.test/x", "https://a.test/x"),
+            (" about:blank ", "about:blank"),
+        ] {
+            assert_eq!(address(text).unwrap(), url);
+        }
+        for text in [
+            "file:///etc/passwd",
+            "FILE:/etc/passwd",
+            "chrome://settings",
+            "devtools://devtools",
+            "view-source:http://a.test",
+            "data:text/html,x",
+            "javascript:alert(1)",
+            "about:version",
+            "blob:http://a.test/1",
+            "filesystem:http://a.test/x",
+            "\tjava\nscript:alert(1)",
+            "http://",
+            "",
+        ] {
+            assert!(matches!(address(text), Err(BrowserError::Address(_))), "{text}");
+        }
+    }
+}

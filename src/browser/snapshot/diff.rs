@@ -1,0 +1,190 @@
+//! What changed in a page since somebody last looked.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use similar::{Algorithm, DiffTag};
+
+use super::cut;
+use super::escape::{self, Quoted};
+use super::lines::Lines;
+use crate::BrowserError;
+use crate::page::Page;
+use crate::tabs::{Known, Tab};
+
+/// The longest text of changes, in bytes.
+const MAX_CHANGES: usize = 4 * 1024;
+
+/// What somebody has seen of a tab.
+pub(crate) struct Seen {
+    documents: u64,
+    url: String,
+    lines: Vec<String>,
+    dialogs: u64,
+}
+
+/// What changed, in words for whoever acted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Another page has come: nothing of the last snapshot counts any more.
+    pub is_another_page: bool,
+    /// Where the tab is, if that is new.
+    pub url: Option<String>,
+    /// New tabs, gone tabs.
+    pub tabs: Vec<String>,
+    /// Dialogs that came meanwhile.
+    pub dialogs: Vec<String>,
+    /// Lines that are new (`+`), other (`~`) or gone (`-`), at most 4 KB.
+    pub lines: String,
+}
+
+impl Changes {
+    /// All of it as text; empty when nothing changed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(url) = &self.url {
+            writeln!(text, "at {url}").ok(); // ok: a text takes everything
+        }
+        for line in self.dialogs.iter().chain(&self.tabs) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push_str(&self.lines);
+        text
+    }
+}
+
+impl Seen {
+    pub(super) fn of(tab: &Tab, lines: &Lines) -> Self {
+        let mut all = Vec::with_capacity(lines.list.len());
+        for line in &lines.list {
+            let mut text = String::new();
+            line.write(&mut text, false);
+            all.push(text);
+        }
+        Self {
+            documents: tab.documents,
+            url: tab.info().url,
+            lines: all,
+            dialogs: tab.dialogs_seen,
+        }
+    }
+}
+
+impl Page {
+    /// Tells what changed since the last look, and looks.
+    pub async fn changes(&self) -> Result<Changes, BrowserError> {
+        let lines = self.look(None).await?;
+        let mut known = self.running.tabs.lock();
+        let tabs = known.tell_tabs(self.number);
+        let tab = known.tab_mut(self.number).ok_or(BrowserError::TabClosed)?;
+        let now = Seen::of(tab, &lines);
+        let before = tab.seen.take();
+        let mut changes = Changes { tabs, ..Changes::default() };
+        let since = before.as_ref().map_or(0, |before| before.dialogs);
+        changes.dialogs = dialogs(tab, since);
+        if before.as_ref().is_none_or(|before| before.url != now.url) {
+            changes.url = Some(escape::plain(&now.url, 300));
+        }
+        match before.filter(|before| before.documents == now.documents) {
+            Some(before) => changes.lines = between(&before.lines, &now.lines),
+            None => {
+                changes.is_another_page = true;
+                changes.lines = format!(
+                    "another page has come: {}, {} parts; look at it with a snapshot\n",
+                    Quoted(&lines.title, 200),
+                    now.lines.len()
+                );
+            }
+        }
+        tab.seen = Some(now);
+        Ok(changes)
+    }
+}
+
+impl Known {
+    /// Tabs that came or went since this was last asked, in words.
+    fn tell_tabs(&mut self, asking: u32) -> Vec<String> {
+        let now: HashSet<u32> = self.tabs.iter().map(|tab| tab.number).collect();
+        let come = self.tabs.iter().filter(|tab| !self.told.contains(&tab.number));
+        let mut told: Vec<String> = come
+            .filter(|tab| tab.number != asking)
+            .map(|tab| format!("new tab t{} {}", tab.number, escape::plain(&tab.info().url, 300)))
+            .collect();
+        let mut went: Vec<&u32> = self.told.difference(&now).collect();
+        went.sort_unstable();
+        told.extend(went.into_iter().map(|number| format!("tab t{number} is closed")));
+        if 0 < self.refused_popups {
+            told.push(format!("{} more tabs were not opened", self.refused_popups));
+            self.refused_popups = 0;
+        }
+        self.told = now;
+        told
+    }
+}
+
+fn dialogs(tab: &Tab, since: u64) -> Vec<String> {
+    let new = usize::try_from(tab.dialogs_seen - since).unwrap_or(usize::MAX);
+    let kept = &tab.dialogs[tab.dialogs.len().saturating_sub(new)..];
+    let mut told = Vec::new();
+    if kept.len() < new {
+        told.push(format!("{} earlier dialogs", new - kept.len()));
+    }
+    told.extend(kept.iter().map(|dialog| {
+        let answer = if dialog.accepted { "OK" } else { "Cancel" };
+        let (kind, words) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
+        format!("dialog {kind} {words}, answered with {answer}")
+    }));
+    told
+}
+
+/// Lines that are new, other or gone.
+fn between(before: &[String], now: &[String]) -> String {
+    let ops = similar::capture_diff_slices(Algorithm::Myers, before, now);
+    let mut out = String::new();
+    for op in &ops {
+        let (tag, old, new) = op.as_tag_tuple();
+        if tag == DiffTag::Equal {
+            continue;
+        }
+        let kept: HashSet<&str> = now[new.clone()].iter().filter_map(|line| ref_of(line)).collect();
+        for line in &before[old.clone()] {
+            if ref_of(line).is_none_or(|name| !kept.contains(name)) {
+                writeln!(out, "- {line}").ok(); // ok: a text takes everything
+            }
+        }
+        let was: HashSet<&str> = before[old].iter().filter_map(|line| ref_of(line)).collect();
+        for line in &now[new] {
+            let is_same = ref_of(line).is_some_and(|name| was.contains(name));
+            writeln!(out, "{} {line}", if is_same { '~' } else { '+' }).ok(); // ok: as above
+        }
+    }
+    cut(&out, MAX_CHANGES).0
+}
+
+/// The ref in a line. Brackets of the page's own words are escaped.
+fn ref_of(line: &str) -> Option<&str> {
+    let start = line.match_indices(" [e").map(|(at, _)| at + 2).next()?;
+    let end = line[start..].find(']')?;
+    Some(&line[start..start + end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_new_other_or_gone() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let before = lines("heading \"A\"\nbutton \"Go\" [e1]\nlink \"X\" [e2]\n\"words\"");
+        let now = lines("heading \"A\"\nbutton \"Go\" [e1] disabled\n\"words\"\nlink \"Y\" [e3]");
+        assert_eq!(
+            between(&before, &now),
+            "- link \"X\" [e2]\n~ button \"Go\" [e1] disabled\n+ link \"Y\" [e3]\n"
+        );
+        assert_eq!(between(&now, &now), "");
+        assert_eq!(ref_of(r#"button "\[e9]" [e1]"#), Some("e1"));
+        assert_eq!(ref_of(r#""\[e9] \[e8]""#), None);
+    }
+}

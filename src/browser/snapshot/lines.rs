@@ -1,0 +1,381 @@
+//! Lines out of the browser's tree.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::escape::Quoted;
+use super::roles::{self, Kind};
+use super::tree::FrameTree;
+use crate::BrowserError;
+use crate::protocol::{AxNode, AxNodes, AxWord};
+use crate::refs::{Node, Refs};
+use crate::tabs::Tab;
+
+/// Characters of a name or value that are shown.
+const MAX_WORDS: usize = 160;
+/// Characters of a piece of text that are shown.
+const MAX_PROSE: usize = 500;
+/// Choices of a closed list that stand on its line.
+const MAX_CHOICES: usize = 8;
+/// More parts than anybody reads; the rest is not looked at.
+const MAX_LINES: usize = 50_000;
+
+/// What a page shows, part by part.
+pub(super) struct Lines {
+    pub list: Vec<Line>,
+    pub title: String,
+    /// The part that the keyboard writes to.
+    pub focus: Option<u32>,
+}
+
+/// One part.
+pub(super) struct Line {
+    pub depth: usize,
+    pub role: Box<str>,
+    pub name: String,
+    pub value: Option<String>,
+    pub number: Option<u32>,
+    pub state: String,
+    /// What a closed list offers.
+    pub choices: String,
+    pub is_interactive: bool,
+    pub is_text: bool,
+}
+
+impl Lines {
+    pub(super) fn of(&self, number: u32) -> Option<&Line> {
+        self.list.iter().find(|line| line.number == Some(number))
+    }
+}
+
+impl Line {
+    /// Whether these words, in small letters, are in it.
+    pub(super) fn has(&self, words: &str) -> bool {
+        let value = self.value.as_deref().unwrap_or_default();
+        self.name.to_lowercase().contains(words) || value.to_lowercase().contains(words)
+    }
+
+    pub(super) fn write(&self, out: &mut String, with_text_refs: bool) {
+        let max = if self.is_text { MAX_PROSE } else { MAX_WORDS };
+        let named = self.is_text || !self.name.is_empty();
+        let space = if self.role.is_empty() { "" } else { " " };
+        let mut write = || {
+            out.push_str(&self.role);
+            if named {
+                write!(out, "{space}{}", Quoted(&self.name, max))?;
+            }
+            if let Some(number) = self.number.filter(|_| !self.is_text || with_text_refs) {
+                write!(out, " [e{number}]")?;
+            }
+            out.push_str(&self.state);
+            if let Some(value) = &self.value {
+                write!(out, " = {}", Quoted(value, MAX_WORDS))?;
+            }
+            out.push_str(&self.choices);
+            std::fmt::Result::Ok(())
+        };
+        write().ok(); // ok: a text takes everything
+    }
+}
+
+/// Reads the trees of a page, and gives refs to its parts.
+pub(super) fn read(
+    trees: &[FrameTree],
+    tab: &mut Tab,
+    find: Option<&str>,
+) -> Result<Lines, BrowserError> {
+    let mut frames = Vec::new();
+    for tree in trees {
+        let nodes: AxNodes<'_> = serde_json::from_str(tree.nodes.get()).map_err(|source| {
+            BrowserError::Unclear { method: "Accessibility.getFullAXTree", source }
+        })?;
+        frames.push(Read::new(tree, nodes.nodes));
+    }
+    let inner = frames
+        .iter()
+        .enumerate()
+        .filter_map(|(at, frame)| Some((frame.tree.owner.clone()?, at)))
+        .collect();
+    let title = frames.first().and_then(|frame| text(frame.nodes.first()?.name.as_ref()));
+    let mut walk = Walk {
+        frames: &frames,
+        inner,
+        refs: &mut tab.refs,
+        find: find.map(str::to_lowercase),
+        lines: Lines { list: Vec::new(), title: title.unwrap_or_default(), focus: None },
+        open_text: None,
+    };
+    walk.all();
+    Ok(walk.lines)
+}
+
+/// A frame's tree with a way from numbers to nodes.
+struct Read<'a> {
+    tree: &'a FrameTree,
+    nodes: Vec<AxNode<'a>>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Read<'a> {
+    fn new(tree: &'a FrameTree, nodes: Vec<AxNode<'a>>) -> Self {
+        let places = nodes.iter().enumerate().map(|(at, node)| (node.node_id, at)).collect();
+        Self { tree, nodes, places }
+    }
+}
+
+/// Where the walk is: what is above a node.
+#[derive(Clone, Copy)]
+struct Above {
+    depth: usize,
+    /// The nearest line above.
+    line: Option<usize>,
+    /// The frame and node whose words stand together.
+    block: (usize, usize),
+}
+
+struct Walk<'a, 'b> {
+    frames: &'a [Read<'a>],
+    /// Which frame lies in a node.
+    inner: HashMap<(Arc<str>, i64), usize>,
+    refs: &'b mut Refs,
+    find: Option<String>,
+    lines: Lines,
+    /// The block whose words the last line has.
+    open_text: Option<(usize, usize)>,
+}
+
+impl Walk<'_, '_> {
+    fn all(&mut self) {
+        if self.frames.is_empty() || self.frames[0].nodes.is_empty() {
+            return;
+        }
+        // A list instead of a recursion: a page may be as deep as it likes.
+        let mut left = vec![(0, 0, Above { depth: 0, line: None, block: (0, 0) })];
+        while let Some((frame, at, above)) = left.pop() {
+            if MAX_LINES <= self.lines.list.len() {
+                return;
+            }
+            let Some(below) = self.node(frame, at, above) else { continue };
+            let read = &self.frames[frame];
+            let node = &read.nodes[at];
+            let children = node.child_ids.iter().rev().filter_map(|id| read.places.get(id));
+            left.extend(children.map(|child| (frame, *child, below)));
+            let key = node.backend.map(|backend| (Arc::clone(&read.tree.session), backend));
+            if let Some(inner) = key.and_then(|key| self.inner.remove(&key))
+                && !self.frames[inner].nodes.is_empty()
+            {
+                left.push((inner, 0, Above { block: (inner, 0), ..below }));
+            }
+        }
+    }
+
+    /// Writes the line of a node, if it has one. Answers what is above its children; none when they do not count.
+    fn node(&mut self, frame: usize, at: usize, above: Above) -> Option<Above> {
+        let node = &self.frames[frame].nodes[at];
+        let role = word_of(node.role.as_ref());
+        let role = role.as_deref().unwrap_or("none");
+        let state = State::of(node);
+        let mut kind = if node.ignored { Kind::Through } else { roles::kind(role) };
+        if state.is_focusable && matches!(kind, Kind::Named | Kind::Block | Kind::Through) {
+            let is_page = matches!(role, "RootWebArea" | "WebArea");
+            kind = if is_page || node.ignored { kind } else { Kind::Interactive };
+        }
+        let name = text(node.name.as_ref()).unwrap_or_default();
+        match kind {
+            Kind::Nothing => None,
+            Kind::Through => Some(above),
+            Kind::Block => Some(Above { block: (frame, at), ..above }),
+            Kind::Named if name.trim().is_empty() => Some(Above { block: (frame, at), ..above }),
+            Kind::Text => {
+                self.prose(frame, at, above, &name);
+                None
+            }
+            Kind::Interactive | Kind::Container | Kind::Named => {
+                self.part(frame, at, above, Found { kind, role, name, state })
+            }
+        }
+    }
+
+    fn prose(&mut self, frame: usize, at: usize, above: Above, words: &str) {
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_said = |line: usize| self.lines.list[line].name.contains(&words);
+        if words.is_empty() || above.line.is_some_and(is_said) {
+            return;
+        }
+        let is_found = self.find.as_ref().is_some_and(|find| words.to_lowercase().contains(find));
+        let number = if is_found { self.number(frame, at) } else { None };
+        if self.open_text == Some(above.block)
+            && let Some(line) = self.lines.list.last_mut().filter(|line| line.is_text)
+        {
+            if line.name.len() < MAX_PROSE {
+                line.name.push(' ');
+                line.name.push_str(&words);
+            }
+            line.number = line.number.or(number);
+            return;
+        }
+        self.open_text = Some(above.block);
+        self.lines.list.push(Line {
+            depth: above.depth,
+            role: Box::default(),
+            name: words,
+            value: None,
+            number,
+            state: String::new(),
+            choices: String::new(),
+            is_interactive: false,
+            is_text: true,
+        });
+    }
+
+    fn part(&mut self, frame: usize, at: usize, above: Above, found: Found<'_>) -> Option<Above> {
+        let node = &self.frames[frame].nodes[at];
+        let Found { kind, role, name, state } = found;
+        let is_named = kind != Kind::Named;
+        let number = if is_named { self.number(frame, at) } else { None };
+        if state.is_focused && number.is_some() {
+            self.lines.focus = number;
+        }
+        let value = text(node.value.as_ref()).filter(|value| !value.is_empty() && *value != name);
+        let writes = matches!(role, "textbox" | "searchbox" | "spinbutton" | "combobox");
+        let choices = match role == "combobox" && !state.is_expanded {
+            true => self.choices(frame, at),
+            false => String::new(),
+        };
+        self.open_text = None;
+        // The label of a field is its name, too.
+        let is_label = |line: &Line| line.is_text && line.depth == above.depth && line.name == name;
+        self.lines.list.pop_if(|line| is_label(line));
+        let line = self.lines.list.len();
+        self.lines.list.push(Line {
+            depth: above.depth,
+            role: roles::word(role).into(),
+            name,
+            value,
+            number,
+            state: state.words,
+            choices,
+            is_interactive: kind == Kind::Interactive,
+            is_text: false,
+        });
+        // What is in a field is its value.
+        let is_closed = writes && !state.is_expanded;
+        let below = Above { depth: above.depth + 1, line: Some(line), block: (frame, at) };
+        (!is_closed).then_some(below)
+    }
+
+    /// What a closed list offers, in the words of its options.
+    fn choices(&self, frame: usize, at: usize) -> String {
+        let read = &self.frames[frame];
+        let mut options = Vec::new();
+        let mut left = vec![at];
+        while let Some(at) = left.pop() {
+            let node = &read.nodes[at];
+            match word_of(node.role.as_ref()).as_deref() {
+                Some("option") => options.push(node),
+                _ => left.extend(node.child_ids.iter().rev().filter_map(|id| read.places.get(id))),
+            }
+        }
+        let mut out = String::new();
+        for option in options.iter().take(MAX_CHOICES) {
+            let name = text(option.name.as_ref()).unwrap_or_default();
+            let between = if out.is_empty() { " of " } else { " | " };
+            write!(out, "{between}{}", Quoted(&name, 40)).ok(); // ok: a text takes everything
+        }
+        if MAX_CHOICES < options.len() {
+            write!(out, " and {} more", options.len() - MAX_CHOICES).ok(); // ok: as above
+        }
+        out
+    }
+
+    fn number(&mut self, frame: usize, at: usize) -> Option<u32> {
+        let FrameTree { frame: id, session, loader, .. } = self.frames[frame].tree;
+        let backend = self.frames[frame].nodes[at].backend?;
+        let node = Node {
+            session: Arc::clone(session),
+            frame: id.clone(),
+            loader: loader.clone(),
+            backend,
+        };
+        Some(self.refs.number(&node))
+    }
+}
+
+/// A node that gets a line.
+struct Found<'a> {
+    kind: Kind,
+    role: &'a str,
+    name: String,
+    state: State,
+}
+
+/// What holds for a part at this moment.
+#[derive(Default)]
+struct State {
+    words: String,
+    is_focusable: bool,
+    is_focused: bool,
+    is_expanded: bool,
+}
+
+impl State {
+    fn of(node: &AxNode<'_>) -> Self {
+        let mut state = Self::default();
+        for property in &node.properties {
+            let Some(value) = property.value.value.map(RawValue::get) else { continue };
+            let word = match (&*property.name, value.trim_matches('"')) {
+                ("focusable", "true") => {
+                    state.is_focusable = true;
+                    continue;
+                }
+                ("focused", "true") => {
+                    state.is_focused = true;
+                    continue;
+                }
+                ("checked" | "pressed", "mixed") => "mixed",
+                ("checked", "true") => "checked",
+                ("checked", "false") => "unchecked",
+                ("pressed", "true") => "pressed",
+                ("expanded", "true") => {
+                    state.is_expanded = true;
+                    "expanded"
+                }
+                ("expanded", "false") => "collapsed",
+                ("selected", "true") => "selected",
+                ("disabled", "true") => "disabled",
+                ("required", "true") => "required",
+                ("readonly", "true") => "readonly",
+                ("busy", "true") => "busy",
+                ("modal", "true") => "modal",
+                ("invalid", "true" | "spelling" | "grammar") => "invalid",
+                ("level", level) if level.len() == 1 => level,
+                _ => continue,
+            };
+            state.words.push(' ');
+            state.words.push_str(word);
+        }
+        state
+    }
+}
+
+/// A word that is written without escapes, as roles are.
+fn word_of<'a>(word: Option<&AxWord<'a>>) -> Option<std::borrow::Cow<'a, str>> {
+    let raw = word?.value?.get();
+    let bare = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    match bare {
+        Some(bare) if !bare.contains('\\') => Some(bare.into()),
+        _ => text(word).map(Into::into),
+    }
+}
+
+fn text(word: Option<&AxWord<'_>>) -> Option<String> {
+    let raw = word?.value?.get();
+    match raw.as_bytes().first()? {
+        b'"' => serde_json::from_str(raw).ok(),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(raw.to_owned()),
+    }
+}

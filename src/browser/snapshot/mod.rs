@@ -1,0 +1,247 @@
+//! A page in few words: a line for each part, out of the tree that the browser tells to screen readers, over all frames
+//! and shadow roots.
+//!
+//! `button "Send" [e31] disabled` is a part that can be named in acts; words without a role are plain text. Whatever
+//! comes from the page stands between quotes and is escaped ([`escape`]), so that no page forges a line or a ref.
+
+mod diff;
+pub mod escape;
+mod lines;
+mod roles;
+mod tree;
+
+use std::fmt::Write as _;
+
+use crate::BrowserError;
+use crate::page::Page;
+use crate::tabs::Tab;
+use crate::transport::USUAL;
+pub use diff::Changes;
+pub(crate) use diff::Seen;
+use escape::Quoted;
+use lines::{Line, Lines};
+
+/// The longest text of a snapshot, in bytes.
+pub const MAX_TEXT: usize = 10 * 1024;
+/// The longest text that stands beside a refusal, in bytes.
+const MAX_FRESH: usize = 2 * 1024;
+
+/// A page that changes to another one meanwhile is looked at again, this often in all.
+const LOOKS: u8 = 4;
+
+/// Which parts of a page are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Only parts that can be acted on.
+    pub interactive: bool,
+    /// Only so many levels.
+    pub depth: Option<usize>,
+    /// Only what lies in this part.
+    pub within: Option<u32>,
+    /// Only parts with these words.
+    pub find: Option<String>,
+}
+
+/// What a page shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// At most [`MAX_TEXT`] bytes; the last line says what is left out.
+    pub text: String,
+    /// All of it.
+    pub whole: String,
+    /// Parts that are wanted.
+    pub parts: usize,
+    /// Parts that are in `text`.
+    pub shown: usize,
+}
+
+/// One part, as it is now: for those who decide about an act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number.
+    pub number: u32,
+    /// What it is.
+    pub role: String,
+    /// What it is called, as the page says it.
+    pub name: String,
+    /// What is in it, as the page says it.
+    pub value: Option<String>,
+    /// The document that it is in.
+    pub document: String,
+    /// The address of its frame.
+    pub frame_url: String,
+}
+
+impl Page {
+    /// Tells what the page shows. From now on [`Page::changes`] counts from here.
+    pub async fn snapshot(&self, want: &Want) -> Result<Snapshot, BrowserError> {
+        let lines = self.look(want.find.as_deref()).await?;
+        let chosen = match choose(&lines, want) {
+            Some(chosen) => chosen,
+            None => return Err(stale(want.within.unwrap_or_default(), &lines)),
+        };
+        let head = self.with_tab(|tab| {
+            tab.seen = Some(Seen::of(tab, &lines));
+            head(tab, &lines)
+        })?;
+        Ok(render(&head, &lines, &chosen, want.find.is_some()))
+    }
+
+    /// What is known of one part at this moment.
+    pub async fn part(&self, number: u32) -> Result<Part, BrowserError> {
+        let lines = self.look(None).await?;
+        let Some(line) = lines.of(number) else { return Err(stale(number, &lines)) };
+        let (document, frame_url) = self
+            .with_tab(|tab| {
+                let node = tab.refs.node(number)?;
+                let url = tab.frames.get(&node.frame).map(|frame| frame.url.clone());
+                Some((node.loader.clone(), url.unwrap_or_default()))
+            })?
+            .ok_or_else(|| stale(number, &lines))?;
+        Ok(Part {
+            number,
+            role: line.role.to_string(),
+            name: line.name.clone(),
+            value: line.value.clone(),
+            document,
+            frame_url,
+        })
+    }
+
+    /// Whether these words are anywhere in the page.
+    pub(crate) async fn has_words(&self, words: &str) -> Result<bool, BrowserError> {
+        let words = words.to_lowercase();
+        Ok(self.look(None).await?.list.iter().any(|line| line.has(&words)))
+    }
+
+    /// A refusal with what the page has now.
+    pub(crate) async fn stale(&self, number: u32) -> BrowserError {
+        match self.look(None).await {
+            Ok(lines) => stale(number, &lines),
+            Err(error) => error,
+        }
+    }
+
+    async fn look(&self, find: Option<&str>) -> Result<Lines, BrowserError> {
+        for _ in 1..LOOKS {
+            if let Some(lines) = self.look_once(find).await? {
+                return Ok(lines);
+            }
+        }
+        // A page that is another one at each look.
+        self.look_once(find)
+            .await?
+            .ok_or(BrowserError::TimedOut { method: "Accessibility.getFullAXTree", within: USUAL })
+    }
+
+    /// None when another page came while this one was looked at.
+    async fn look_once(&self, find: Option<&str>) -> Result<Option<Lines>, BrowserError> {
+        let mut trees = tree::fetch(self).await?;
+        self.with_tab(|tab| {
+            let is_now = |tree: &mut tree::FrameTree| {
+                tab.frames.get(&tree.frame).is_some_and(|frame| frame.loader == tree.loader)
+            };
+            let all = trees.len();
+            trees.retain_mut(is_now);
+            if trees.first().is_none_or(|tree| tree.frame != tab.target) && 0 < all {
+                return Ok(None);
+            }
+            let lines = lines::read(&trees, tab, find)?;
+            // The browser tells a new title late or never.
+            tab.title.clone_from(&lines.title);
+            Ok(Some(lines))
+        })?
+    }
+}
+
+fn stale(number: u32, lines: &Lines) -> BrowserError {
+    let want = Want { interactive: true, ..Want::default() };
+    let chosen = choose(lines, &want).unwrap_or_default();
+    let snapshot = render("", lines, &chosen, false);
+    BrowserError::Stale { number, lines: cut(&snapshot.whole, MAX_FRESH).0 }
+}
+
+/// The places of the lines that are wanted, and how deep each stands; none when the part to look in is not there.
+fn choose(lines: &Lines, want: &Want) -> Option<Vec<(usize, usize)>> {
+    let all = &lines.list;
+    let (from, to, base) = match want.within {
+        None => (0, all.len(), 0),
+        Some(number) => {
+            let from = all.iter().position(|line| line.number == Some(number) && !line.is_text)?;
+            let depth = all[from].depth;
+            let below = all[from + 1..].iter().take_while(|line| depth < line.depth).count();
+            (from, from + 1 + below, depth)
+        }
+    };
+    let words = want.find.as_ref().map(|words| words.to_lowercase());
+    let is_wanted = |line: &Line| {
+        (!want.interactive || line.is_interactive)
+            && want.depth.is_none_or(|depth| line.depth - base <= depth)
+            && words.as_ref().is_none_or(|words| line.has(words))
+    };
+    let mut above: Vec<usize> = Vec::new();
+    let mut chosen = Vec::new();
+    for (at, line) in all.iter().enumerate().take(to).skip(from) {
+        if is_wanted(line) {
+            while above.last().is_some_and(|last| line.depth <= *last) {
+                above.pop();
+            }
+            chosen.push((at, above.len()));
+            above.push(line.depth);
+        }
+    }
+    Some(chosen)
+}
+
+fn head(tab: &Tab, lines: &Lines) -> String {
+    let info = tab.info();
+    let mut head =
+        format!("t{} {} {}", info.number, Quoted(&lines.title, 200), escape::plain(&info.url, 300));
+    if let Some(number) = lines.focus {
+        write!(head, " focus e{number}").ok(); // ok: a text takes everything
+    }
+    head.push('\n');
+    head
+}
+
+fn render(head: &str, lines: &Lines, chosen: &[(usize, usize)], with_text_refs: bool) -> Snapshot {
+    let mut whole = head.to_owned();
+    for (at, depth) in chosen {
+        whole.extend(std::iter::repeat_n(' ', *depth));
+        lines.list[*at].write(&mut whole, with_text_refs);
+        whole.push('\n');
+    }
+    let (text, left_out) = cut(&whole, MAX_TEXT);
+    Snapshot { text, whole, parts: chosen.len(), shown: chosen.len() - left_out }
+}
+
+/// As many whole lines as fit, and a last one that says how many do not.
+fn cut(text: &str, max: usize) -> (String, usize) {
+    /// Room for the last line.
+    const LAST: usize = 100;
+    if text.len() <= max {
+        return (text.to_owned(), 0);
+    }
+    // A line ends where a byte is a line break, which is no part of any other character.
+    let end = text.as_bytes()[..max - LAST].iter().rposition(|byte| *byte == b'\n');
+    let (kept, rest) = text.split_at(end.map_or(0, |end| end + 1));
+    let left_out = rest.lines().count();
+    let note =
+        format!("… {left_out} more lines are left out; look `within` a part, or `find` words\n");
+    (kept.to_owned() + &note, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let text: String = (0..100).map(|n| format!("line {n} é\n")).collect();
+        assert_eq!(cut(&text, 10_000), (text.clone(), 0));
+        let (short, left_out) = cut(&text, 500);
+        assert!(short.len() <= 500, "{}", short.len());
+        assert_eq!(short.lines().count() - 1 + left_out, 100);
+        assert!(short.ends_with("or `find` words\n"));
+    }
+}

@@ -1,0 +1,85 @@
+//! The browser's tree, fetched from all frames at once.
+
+use std::sync::Arc;
+
+use futures_util::future;
+use serde_json::value::RawValue;
+
+use crate::BrowserError;
+use crate::page::Page;
+use crate::protocol::{AxEnable, AxTree, FrameOwner};
+use crate::transport::USUAL;
+
+/// Frames that are looked into.
+const MAX_FRAMES: usize = 50;
+
+/// What a frame says.
+pub(super) struct FrameTree {
+    pub frame: String,
+    pub session: Arc<str>,
+    pub loader: String,
+    pub nodes: Box<RawValue>,
+    /// Where the frame lies in another: its session, and the node there.
+    pub owner: Option<(Arc<str>, i64)>,
+}
+
+struct Place {
+    frame: String,
+    session: Arc<str>,
+    loader: String,
+    parent: Option<Arc<str>>,
+}
+
+/// The trees of a page's frames, that of the page itself first.
+pub(super) async fn fetch(page: &Page) -> Result<Vec<FrameTree>, BrowserError> {
+    let places = page.with_tab(|tab| {
+        if tab.has_crashed {
+            return Err(BrowserError::Crashed);
+        }
+        let mut places: Vec<Place> = tab
+            .frames
+            .iter()
+            .map(|(id, frame)| Place {
+                frame: id.clone(),
+                session: Arc::clone(&frame.session),
+                loader: frame.loader.clone(),
+                parent: frame.parent.as_ref().map(|parent| {
+                    let parent = tab.frames.get(parent).map(|frame| &frame.session);
+                    Arc::clone(parent.unwrap_or(&tab.session))
+                }),
+            })
+            .collect();
+        places.sort_by_key(|place| place.frame != tab.target);
+        Ok(places)
+    })??;
+    let asked = places.into_iter().take(MAX_FRAMES).map(|place| ask(page, place));
+    let mut trees = Vec::new();
+    for tree in future::join_all(asked).await {
+        match tree {
+            Ok(tree) => trees.push(tree),
+            // A frame that went meanwhile, or crashed, shows nothing.
+            Err(error) if !trees.is_empty() => tracing::debug!("a frame tells nothing: {error}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(trees)
+}
+
+async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
+    let link = &page.running.link;
+    let Place { frame, session, loader, parent } = place;
+    let tree = AxTree { frame_id: &frame };
+    // Kept up from now on, instead of made anew at each look.
+    link.tell(Some(&session), &AxEnable {});
+    let nodes = link.call(Some(&session), &tree, USUAL);
+    let (nodes, owner) = match parent {
+        None => (nodes.await?, None),
+        Some(parent) => {
+            let owner = FrameOwner { frame_id: &frame };
+            let owner = link.call(Some(&parent), &owner, USUAL);
+            let (nodes, owner) = future::try_join(nodes, owner).await?;
+            (nodes, Some((parent, owner.backend_node_id)))
+        }
+    };
+    Ok(FrameTree { frame, session, loader, nodes, owner })
+}

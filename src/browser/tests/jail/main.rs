@@ -1,0 +1,33 @@
+//! The helper of the jail as a program of its own, and a holder of a browser that can be killed.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use browser::launch::{Browser, Setup};
+use sandbox::spawn::{OWN_PROGRAM, Spawner};
+
+fn main() -> ExitCode {
+    if let Some(code) = sandbox::helper(env::args_os()) {
+        return code;
+    }
+    let folder = PathBuf::from(env::args_os().nth(1).expect("a folder"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(hold(folder));
+    ExitCode::SUCCESS
+}
+
+/// Starts a browser, says its process, and holds it until somebody speaks.
+async fn hold(folder: PathBuf) {
+    let spawner = Spawner::new(OWN_PROGRAM.into()).expect("threads");
+    let browser = Browser::new(Setup::new(spawner, folder));
+    let page = browser.open_blank().await.expect("a tab");
+    let browser::launch::Tended::Fine(health) = browser.tend().await else {
+        panic!("the browser does not run");
+    };
+    let mut out = io::stdout();
+    writeln!(out, "{} {}", health.pid, page.number()).expect("a reader");
+    out.flush().expect("a reader");
+    io::stdin().read_exact(&mut [0]).ok(); // ok: whoever holds the other end has gone
+}

@@ -1,0 +1,117 @@
+//! Tabs: where they go, what pages open, dialogs.
+
+use std::time::{Duration, Instant};
+
+use super::site::Reply;
+use super::{Host, Site};
+use crate::BrowserError;
+use crate::tabs::{DialogAnswer, MAX_TABS};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_goes_forward_back_and_away() {
+    let host = Host::new(Site::new(|_host, path| match path {
+        "missing" => Reply::Bytes {
+            status: "404 Not Found",
+            head: "content-type: text/html\r\n".to_owned(),
+            body: b"<title>Missing</title>".to_vec(),
+        },
+        "stalls" => Reply::Stall,
+        "slow" => Site::page("<title>Slow</title><img src=/stalls>"),
+        "from" => Reply::Bytes {
+            status: "302 Found",
+            head: "location: http://b.test/to\r\n".to_owned(),
+            body: Vec::new(),
+        },
+        path => Site::page(&format!("<title>{path}</title><a href='#x'>There</a>")),
+    }));
+    let page = host.browser.open("http://a.test/one").await.unwrap();
+    assert!(matches!(page.back().await, Err(BrowserError::NoHistory)));
+    let opened = page.navigate("http://a.test/from").await.unwrap();
+    assert_eq!((opened.url.as_str(), opened.title.as_str()), ("http://b.test/to", "to"));
+    assert_eq!((opened.status, opened.is_loaded), (200, true));
+    assert_eq!(page.navigate("http://b.test/to#x").await.unwrap().url, "http://b.test/to#x");
+    assert_eq!(page.back().await.unwrap().url, "http://b.test/to");
+    assert_eq!(page.back().await.unwrap().title, "one");
+    assert_eq!(page.reload().await.unwrap().title, "one");
+    assert_eq!(page.navigate("http://a.test/missing").await.unwrap().status, 404);
+
+    let soon = Duration::from_millis(500);
+    let slow = page.navigate_within("http://a.test/slow", soon).await.unwrap();
+    assert!(!slow.is_loaded && slow.url.ends_with("/slow"), "{slow:?}");
+    let never = page.navigate_within("http://a.test/stalls", soon).await;
+    assert!(matches!(never, Err(BrowserError::Navigation { .. })), "{never:?}");
+    assert_eq!(page.navigate("http://a.test/two").await.unwrap().title, "two");
+    let unsafe_port = page.navigate("http://a.test:1/").await.unwrap_err().to_string();
+    assert_eq!(unsafe_port, "http://a.test:1/ did not open: net::ERR_UNSAFE_PORT");
+    for url in ["file:///etc/passwd", "chrome://version", "javascript:1", "data:text/html,x"] {
+        assert!(matches!(page.navigate(url).await, Err(BrowserError::Address(_))));
+    }
+    page.close().await.unwrap();
+    assert!(matches!(page.info(), Err(BrowserError::TabClosed)));
+    assert!(host.browser.tabs().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_cannot_open_more_than_eight_tabs() {
+    let (host, page) = Host::showing("<title>Many</title>").await;
+    // As if a person had pressed something for each: the browser blocks the others itself.
+    let script = "for (let i = 0; i < 50; i++) window.open('http://a.test/' + i)";
+    page.evaluate(script, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(host.browser.tabs().await.unwrap().len(), 1);
+    for _ in 0..12 {
+        let open = crate::protocol::Evaluate {
+            expression: "void window.open('http://a.test/more')",
+            await_promise: false,
+            return_by_value: true,
+            user_gesture: true,
+        };
+        page.call(&open, Duration::from_secs(10)).await.unwrap();
+    }
+    let many = |known: &crate::tabs::Known| (5 <= known.refused_popups).then_some(());
+    page.running.tabs.until(Duration::from_secs(10), many).await.unwrap().expect("5 are refused");
+    let tabs = host.browser.tabs().await.unwrap();
+    assert_eq!(tabs.len(), MAX_TABS);
+    let more = host.browser.open_blank().await;
+    assert!(matches!(more, Err(BrowserError::TooManyTabs(8))));
+    assert_eq!(page.evaluate("1 + 1", Duration::from_secs(5)).await.unwrap(), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dialogs_block_nothing() {
+    let (_host, page) = Host::showing("<title>Asks</title>").await;
+    let within = Duration::from_secs(5);
+    let script = "alert('one'); [confirm('two'), prompt('three')]";
+    assert_eq!(page.evaluate(script, within).await.unwrap(), "[false,null]");
+    page.answer_next_dialog(DialogAnswer::Accept("Ada".to_owned())).unwrap();
+    assert_eq!(page.evaluate("alert('x'); prompt('Name?')", within).await.unwrap(), "\"Ada\"");
+    let dialogs = page.dialogs().unwrap();
+    let words: Vec<&str> = dialogs.iter().map(|dialog| dialog.message.as_str()).collect();
+    assert_eq!(words, ["one", "two", "three", "x", "Name?"]);
+    assert!(!dialogs[1].accepted && dialogs[4].accepted);
+    page.evaluate("onbeforeunload = e => e.preventDefault()", within).await.unwrap();
+    assert_eq!(page.navigate("http://a.test/2").await.unwrap().title, "Asks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_ends_calls_at_once_and_the_tab_can_be_used_again() {
+    let (_host, page) = Host::showing("<title>Fine</title>").await;
+    let begun = Instant::now();
+    let (waiting, crash) = tokio::join!(
+        page.evaluate("new Promise(() => {})", Duration::from_secs(15)),
+        page.running.link.call(Some(&page.session), &Crash {}, Duration::from_secs(15))
+    );
+    assert!(matches!(waiting, Err(BrowserError::Crashed)), "{waiting:?}");
+    assert!(crash.is_err());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(page.info().unwrap().has_crashed);
+    assert_eq!(page.navigate("http://a.test/again").await.unwrap().title, "Fine");
+    assert_eq!(page.evaluate("1", Duration::from_secs(5)).await.unwrap(), "1");
+}
+
+#[derive(serde::Serialize)]
+struct Crash {}
+
+impl crate::transport::Command for Crash {
+    const METHOD: &'static str = "Page.crash";
+    type Answer = crate::protocol::Done;
+}

@@ -1,0 +1,161 @@
+//! The browsers of agents over the API.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use browser::doctor::Need;
+use browser::tabs::TabInfo;
+use features::agents::model::Agent;
+use features::browsers::rules::{self, Switch};
+use kernel::Can;
+use web::error::ApiError;
+use web::extract::{Json, Path};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/agents/{agent}/browser",
+            show.needs(Can::Read).doc(|| {
+                Doc::new("The browser of an agent: its switch, and its tabs while it runs")
+                    .returns::<BrowserView>()
+            }),
+        )
+        .put(
+            "/agents/{agent}/browser",
+            switch.needs(Can::Agents).doc(|| {
+                Doc::new("Switch it on or off; counts from its next request on")
+                    .body::<BrowserBody>()
+                    .returns::<BrowserView>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/stop",
+            stop.needs(Can::Agents).doc(|| {
+                Doc::new("Stop it; its tabs come back with its next use").returns::<BrowserView>()
+            }),
+        )
+        .post(
+            "/agents/{agent}/browser/reset",
+            reset.needs(Can::Agents).doc(|| {
+                Doc::new("Stop it and forget everything: sign-ins, tabs, downloads")
+                    .returns::<BrowserView>()
+            }),
+        )
+}
+
+/// The browser of an agent.
+#[derive(Serialize, JsonSchema)]
+struct BrowserView {
+    /// Whether the agent may use it.
+    on: bool,
+    /// Whether it runs at this moment; it starts at its first use.
+    running: bool,
+    /// Its tabs while it runs, those that you may see.
+    tabs: Vec<BrowserTab>,
+    /// What this machine lacks for it.
+    needs: Vec<BrowserNeed>,
+}
+
+/// A tab of a browser.
+#[derive(Serialize, JsonSchema)]
+struct BrowserTab {
+    number: u32,
+    title: String,
+    url: String,
+    /// The tab whose page opened it.
+    opened_by: Option<u32>,
+    crashed: bool,
+}
+
+/// Something that a browser needs and does not find.
+#[derive(Serialize, JsonSchema)]
+struct BrowserNeed {
+    name: String,
+    /// What was found, and what would help.
+    says: String,
+}
+
+/// How the switch is to be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BrowserBody {
+    on: bool,
+}
+
+impl From<TabInfo> for BrowserTab {
+    fn from(tab: TabInfo) -> Self {
+        let TabInfo { number, title, url, opened_by, has_crashed } = tab;
+        Self { number, title, url, opened_by, crashed: has_crashed }
+    }
+}
+
+impl From<Need> for BrowserNeed {
+    fn from(need: Need) -> Self {
+        Self { name: need.name.to_owned(), says: need.says }
+    }
+}
+
+fn found(ws: &Ws, name: &str) -> Result<Agent, ApiError> {
+    super::found(ws, name)?.ok_or_else(|| ApiError::not_found("This agent"))
+}
+
+async fn view(ws: &Ws, who: &Person, agent: &Agent) -> Result<Json<BrowserView>, ApiError> {
+    let state = super::state(ws, who, agent).await?;
+    Ok(Json(BrowserView {
+        on: state.is_on,
+        running: state.is_running,
+        tabs: state.tabs.into_iter().map(BrowserTab::from).collect(),
+        needs: state.needs.into_iter().map(BrowserNeed::from).collect(),
+    }))
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+) -> Result<Json<BrowserView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    view(&ws, &who, &agent).await
+}
+
+async fn switch(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(body): Json<BrowserBody>,
+) -> Result<Json<BrowserView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    let (id, to) = (agent.id, if body.on { Switch::On } else { Switch::Off });
+    ws.write(&who, once.run(move |tx| rules::set(tx, id, to))).await?;
+    if to == Switch::Off {
+        super::stop(&ws, id).await;
+    }
+    view(&ws, &who, &agent).await
+}
+
+async fn stop(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+) -> Result<Json<BrowserView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    super::stop(&ws, agent.id).await;
+    view(&ws, &who, &agent).await
+}
+
+async fn reset(
+    ws: Ws,
+    who: Person,
+    Path(name): Path<String>,
+) -> Result<Json<BrowserView>, ApiError> {
+    let agent = found(&ws, &name)?;
+    super::reset(&ws, &agent).await?;
+    view(&ws, &who, &agent).await
+}

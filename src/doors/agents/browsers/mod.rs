@@ -1,0 +1,111 @@
+//! What lets people and programs in to the browsers of agents: pages and API. Agents' own tool is of the runtime.
+//!
+//! A tab belongs to the run that used it last: whoever may not see that run sees neither the tab nor a picture of it.
+
+pub mod api;
+pub mod pages;
+
+use std::collections::HashSet;
+
+use app::Ws;
+use browser::BrowserError;
+use browser::doctor::{self, Need};
+use browser::launch::Browser;
+use browser::page::Page;
+use browser::tabs::TabInfo;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::browsers::queries;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use kernel::{AgentId, Role, RunId, TypedId as _};
+use store::{ReadExt, StoreError};
+use web::session::Person;
+
+/// The browser of an agent, as somebody may see it.
+struct State {
+    is_on: bool,
+    is_running: bool,
+    tabs: Vec<TabInfo>,
+    /// How many more tabs there are.
+    hidden: usize,
+    /// What this machine lacks for it.
+    needs: Vec<Need>,
+}
+
+fn found(ws: &Ws, name: &str) -> Result<Option<Agent>, StoreError> {
+    ws.read(|snap| agents::by_name(snap, name))
+}
+
+async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError> {
+    let is_on = ws.read(|snap| queries::is_switched_on(snap, agent.id))?;
+    let browser = ws.app.browsers.get(ws.browser_of(agent.id));
+    let open = browser.as_ref().map_or_else(Vec::new, Browser::open_tabs);
+    let all = open.len();
+    let tabs = seen(ws, who, agent.id, open)?;
+    let mut setup = ws.browser_setup(&agent.slug);
+    // The doctor makes the folder; that of all browsers will do.
+    setup.folder.pop();
+    let needs = ws.look(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
+    Ok(State {
+        is_on,
+        is_running: browser.is_some_and(|browser| browser.is_running()),
+        hidden: all - tabs.len(),
+        tabs,
+        needs: needs.into_iter().filter(|need| !need.is_met).collect(),
+    })
+}
+
+/// Of the open tabs those that this person may see. A tab that no run has used, such as one that a page has opened,
+/// is seen by those who see all others.
+fn seen(
+    ws: &Ws,
+    who: &Person,
+    agent: AgentId,
+    mut open: Vec<TabInfo>,
+) -> Result<Vec<TabInfo>, StoreError> {
+    let runs = ws.app.browsers.runs(ws.browser_of(agent));
+    let mut hidden = HashSet::new();
+    ws.read(|snap| {
+        for (tab, run) in &runs {
+            let may = match snap.get::<Run>(RunId::from_uuid(*run))? {
+                Some(run) => talk::may_see_run(snap, &run, who.account, who.role)?,
+                None => matches!(who.role, Role::Owner | Role::Admin),
+            };
+            if !may {
+                hidden.insert(*tab);
+            }
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    open.retain(|tab| match runs.contains_key(&tab.number) {
+        true => !hidden.contains(&tab.number),
+        false => hidden.is_empty(),
+    });
+    Ok(open)
+}
+
+/// The tab that was used last, or the newest, if this person may see it.
+fn shown(ws: &Ws, who: &Person, agent: AgentId) -> Result<Option<Page>, StoreError> {
+    let key = ws.browser_of(agent);
+    let Some(browser) = ws.app.browsers.get(key) else { return Ok(None) };
+    let open = browser.open_tabs();
+    let last = ws.app.browsers.last(key).map(|last| last.tab);
+    let last = last.filter(|number| open.iter().any(|tab| tab.number == *number));
+    let Some(number) = last.or_else(|| open.last().map(|tab| tab.number)) else { return Ok(None) };
+    let is_seen = seen(ws, who, agent, open)?.iter().any(|tab| tab.number == number);
+    Ok(if is_seen { browser.open_page(number) } else { None })
+}
+
+/// Stops the browser; its tabs come back with its next use.
+async fn stop(ws: &Ws, agent: AgentId) {
+    if let Some(browser) = ws.app.browsers.get(ws.browser_of(agent)) {
+        browser.stop().await;
+    }
+}
+
+/// Stops the browser and takes away all that it keeps.
+async fn reset(ws: &Ws, agent: &Agent) -> Result<(), BrowserError> {
+    let browser = ws.app.browsers.get(ws.browser_of(agent.id));
+    browser.unwrap_or_else(|| Browser::new(ws.browser_setup(&agent.slug))).reset().await
+}

@@ -1,0 +1,185 @@
+//! The browser of an agent on its page: the switch, what it shows, its end.
+
+use askama::Template;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use browser::act::Shot;
+use features::agents::model::Agent;
+use features::agents::queries::head::{self, Head, Place};
+use features::browsers::model::AgentBrowser;
+use features::browsers::rules::{self, Switch};
+use features::history::queries as history;
+use kernel::Can;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::flash;
+use web::format;
+use web::html;
+use web::hx::Hx;
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+
+use super::State;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/agents/{slug}/browser", show.needs(Can::Read))
+        .get("/agents/{slug}/browser/picture", picture.needs(Can::Read))
+        .post("/agents/{slug}/browser/switch", switch.needs(Can::Agents))
+        .post("/agents/{slug}/browser/stop", stop.needs(Can::Agents))
+        .post("/agents/{slug}/browser/reset", reset.needs(Can::Agents))
+}
+
+/// A tab.
+struct Row {
+    name: String,
+    title: String,
+    url: String,
+    has_crashed: bool,
+}
+
+#[derive(Template)]
+#[template(path = "agents/browser.html")]
+struct BrowserPage {
+    shell: Shell,
+    head: Head,
+    base: String,
+    is_on: bool,
+    /// Whether this person may switch, stop and reset it.
+    may: bool,
+    is_running: bool,
+    rows: Vec<Row>,
+    /// Of tabs that this person may not see; empty when there are none.
+    hidden: String,
+    /// The title of what the picture shows; none when there is no picture.
+    picture: Option<String>,
+    /// What this machine lacks, a sentence each.
+    needs: Vec<String>,
+    history: String,
+}
+
+fn found(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
+    super::found(ws, slug)?.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+/// `GET /agents/{slug}/browser`
+async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    let now = ws.app.clock.now();
+    let (head, history) = ws.read(|snap| {
+        let head = head::head(&ws, snap, &agent, Place::Browser, who.access, now)?;
+        let history = history::href_if_any::<AgentBrowser>(&ws, snap, agent.id)?;
+        Ok::<_, PageError>((head, history))
+    })?;
+    let State { is_on, is_running, tabs, hidden, needs } = super::state(&ws, &who, &agent).await?;
+    let page = super::shown(&ws, &who, agent.id)?;
+    let named = |title: String, url: &str| if title.is_empty() { url.to_owned() } else { title };
+    let picture = page.and_then(|page| page.info().ok()); // ok: a tab that is gone has none
+    let rows = tabs.into_iter().map(|tab| Row {
+        name: format!("t{}", tab.number),
+        title: named(tab.title, &tab.url),
+        url: tab.url,
+        has_crashed: tab.has_crashed,
+    });
+    html::page(&BrowserPage {
+        base: format!("{}/browser", head.base),
+        shell,
+        may: who.access.may(Can::Agents) && !head.is_archived,
+        head,
+        is_on,
+        is_running,
+        rows: rows.collect(),
+        hidden: match hidden as u64 {
+            0 => String::new(),
+            count => format!(
+                "{} of private conversations.",
+                format::count(count, "more tab", "more tabs")
+            ),
+        },
+        picture: picture.map(|tab| named(tab.title, &tab.url)),
+        needs: needs.into_iter().map(|need| need.says).collect(),
+        history,
+    })
+}
+
+/// `GET /agents/{slug}/browser/picture`
+async fn picture(ws: Ws, who: Person, Path(slug): Path<String>) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    let page = super::shown(&ws, &who, agent.id)?;
+    let page = page.ok_or_else(|| PageError::not_found("A picture of a running browser"))?;
+    let picture = page.screenshot(Shot::default()).await?;
+    let head = [
+        (CONTENT_TYPE, "image/jpeg"),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((head, picture).into_response())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    /// Empty for off.
+    on: String,
+}
+
+/// `POST /agents/{slug}/browser/switch`
+async fn switch(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let id = found(&ws, &slug)?.id;
+    let (to, says) = match typed.on.as_str() {
+        "" => (Switch::Off, "The browser is switched off."),
+        _ => (Switch::On, "The browser is switched on."),
+    };
+    ws.write(&who, move |tx| rules::set(tx, id, to)).await?;
+    if to == Switch::Off {
+        super::stop(&ws, id).await;
+    }
+    Ok(back(&app, &ws, &hx, &slug, says))
+}
+
+/// `POST /agents/{slug}/browser/stop`
+async fn stop(
+    app: App,
+    ws: Ws,
+    _: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    super::stop(&ws, found(&ws, &slug)?.id).await;
+    Ok(back(&app, &ws, &hx, &slug, "The browser is stopped."))
+}
+
+/// `POST /agents/{slug}/browser/reset`
+async fn reset(
+    app: App,
+    ws: Ws,
+    _: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    super::reset(&ws, &found(&ws, &slug)?).await?;
+    Ok(back(&app, &ws, &hx, &slug, "The browser has forgotten everything."))
+}
+
+fn back(app: &App, ws: &Ws, hx: &Hx, slug: &str, says: &str) -> Response {
+    let url = ws.url(&format!("agents/{slug}/browser"));
+    flash::say(app, Flash::ok(says), hx.go_to(&url))
+}

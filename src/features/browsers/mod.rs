@@ -1,0 +1,6 @@
+//! Browsers of agents: whose is switched on. The browser itself runs in the process (`App::browsers`) and is no record.
+
+pub mod card;
+pub mod model;
+pub mod queries;
+pub mod rules;

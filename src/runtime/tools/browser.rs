@@ -1,0 +1,564 @@
+//! `browser`: a real browser that a person has switched on for the agent. Pages are told in few words, acts name parts
+//! by the refs of these words, and an act answers with what changed.
+//!
+//! The browser reaches what the agent reaches and nothing else, by a port of its own of the way out; a kernel that
+//! cannot keep it to that port gets none. What a page says stands between marks, as all that comes from outside.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::way_out::{WayOut, Whose};
+use browser::BrowserError;
+use browser::act::{Click, Point, Shot, Wait};
+use browser::fleet::{Key, Last};
+use browser::launch::{Browser, Setup};
+use browser::page::{self, Page};
+use browser::refs;
+use browser::snapshot::Want;
+use browser::snapshot::escape::{self, Quoted};
+use browser::tabs::{DialogAnswer, TabInfo};
+use features::agents::model::Agent;
+use features::agents::queries::reach;
+use features::browsers::queries as browsers;
+use kernel::{Can, Problem, TypedId};
+use net::guard;
+use sandbox::confine;
+use store::{ReadExt, StoreError};
+use tool::{
+    ActTool, Aliases, Effect, Group, Picture, ToolCx, ToolError, ToolOutput, ToolSpec, leaks,
+    untrusted,
+};
+
+use super::fetch::hosts_of;
+
+/// How long `wait` waits unless asked, in seconds, and at most.
+const SECONDS: u64 = 10;
+const MAX_SECONDS: u64 = 60;
+/// How far `scroll` goes unless asked, in pixels.
+const SCROLL: f64 = 600.0;
+/// Room for the words around what a page says, in bytes.
+const WORDS: usize = 512;
+/// The longest title and address of a tab that are told, in characters.
+const MAX_TITLE: usize = 200;
+const MAX_URL: usize = 300;
+
+/// Uses the agent's browser.
+#[derive(Default)]
+pub(crate) struct Browse {
+    way_out: WayOut,
+}
+
+/// What is done. Without words of its own, so that its schema stays a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    Open,
+    Navigate,
+    Back,
+    Reload,
+    Tabs,
+    Close,
+    Snapshot,
+    Screenshot,
+    Click,
+    Hover,
+    Type,
+    Fill,
+    Select,
+    Press,
+    Scroll,
+    Drag,
+    Wait,
+    Dialog,
+}
+
+/// What `browser` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Args {
+    /// open: url in a new tab. type: add text. fill: replace text. dialog: how the page's next question is answered (text; key Escape for Cancel).
+    action: Action,
+    /// For open, navigate; for wait: a part of the address.
+    url: Option<String>,
+    /// Number of the tab (the last used).
+    tab: Option<u32>,
+    /// A part of the page, such as e12 in a snapshot.
+    #[serde(rename = "ref")]
+    part: Option<String>,
+    /// For drag: where to.
+    to_ref: Option<String>,
+    /// For type, fill, dialog; for wait: words that come.
+    text: Option<String>,
+    /// For select: words or values.
+    options: Option<Vec<String>>,
+    /// For press: Enter, ArrowDown, Control+A.
+    key: Option<String>,
+    /// For click without ref, and for scroll: pixels.
+    x: Option<f64>,
+    /// As x; scroll goes 600 down.
+    y: Option<f64>,
+    /// For snapshot: only parts with these words.
+    find: Option<String>,
+    /// For snapshot: only what lies in this ref.
+    within: Option<String>,
+    /// For snapshot: only parts that can be acted on.
+    interactive: Option<bool>,
+    /// For wait (10).
+    seconds: Option<u64>,
+}
+
+impl ActTool for Browse {
+    type Args = Args;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "browser",
+        group: Group::Web,
+        needs: Can::Write,
+        effect: Effect::External,
+        about: "Use a web browser: open pages, see them as lines with refs, click, type and fill by ref. Acts answer what changed.",
+    };
+    const ALIASES: Aliases = &[
+        ("element", "ref"),
+        ("element_ref", "ref"),
+        ("toRef", "to_ref"),
+        ("tab_id", "tab"),
+        ("tabId", "tab"),
+        ("timeout", "seconds"),
+    ];
+
+    async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        let (whose, slug) = allowed(cx)?;
+        no_secrets(cx, &args)?;
+        let url = match &args.url {
+            Some(url) if matches!(args.action, Action::Open | Action::Navigate) => {
+                Some(address(cx, url)?)
+            }
+            _ => None,
+        };
+        let port = self.way_out.port_of(&cx.ws.app, whose).await.map_err(|error| {
+            let message = format!("the way out of the browser cannot be opened: {error}");
+            ToolError::Failed { code: "way_out_failed", message }
+        })?;
+        let (all, key) = (&cx.ws.app.browsers, cx.ws.browser_of(cx.agent));
+        let browser = all.of(key, || Setup { way_out: Some(port), ..cx.ws.browser_setup(&slug) });
+        let hand = Hand { cx, browser, key, args, url };
+        let told = async {
+            let _turn = all.turn(key).await;
+            all.make_room(key).await;
+            hand.act().await
+        };
+        let told = tokio::select! {
+            told = told => told,
+            () = cx.cancel.cancelled() => {
+                let text = "stopped; what was under way in the browser may or may not have happened";
+                return Err(ToolError::refused("aborted", text));
+            }
+        };
+        let output = match told {
+            Ok(told) => told.output(cx),
+            Err(Trouble::Refused(error)) => return Err(error),
+            Err(Trouble::Browser(error)) => refusal(cx, &error),
+        };
+        Ok(with_news(output, &hand.browser.take_news()))
+    }
+}
+
+/// Whose browser a run may use, and the name of its folder; or why it may use none.
+fn allowed(cx: &ToolCx) -> Result<(Whose, String), ToolError> {
+    let denied = |why: &str| ToolError::refused("denied", why);
+    if cx.child.as_ref().is_some_and(|child| !child.may_network) {
+        return Err(denied("a sub-agent without the network has no browser"));
+    }
+    let (agent, whose, is_on) = cx.ws.read(|snap| {
+        let whose = reach::agents_of(snap, cx.agent, cx.run)?;
+        let is_on = browsers::is_on(snap, &[cx.agent])?;
+        Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, whose, is_on))
+    })?;
+    let Some(agent) = agent else { return Err(denied("the agent does not exist any more")) };
+    // The browser of an agent reaches what that agent reaches, and not the less that somebody else does.
+    if 1 < whose.len() {
+        return Err(denied("a sub-agent that works for another agent has no browser"));
+    }
+    if !is_on {
+        return Err(denied("a person has to switch the browser on: agent's page, Browser"));
+    }
+    if confine::landlock_abi() < confine::PORTS {
+        return Err(denied("this machine cannot keep a browser to its way out"));
+    }
+    Ok(((cx.ws.id, whose), agent.slug))
+}
+
+/// Refuses what holds a secret: it would go to whoever has made the page.
+fn no_secrets(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
+    let texts = [&args.url, &args.text].into_iter().flatten();
+    for text in texts.chain(args.options.iter().flatten()) {
+        if let Some(why) = leaks::of(&cx.ws.app.redactor, text) {
+            let text = format!("nothing was sent: {why}; go on without it");
+            return Err(ToolError::refused("denied", text));
+        }
+    }
+    Ok(())
+}
+
+/// The address as the browser opens it. The way out looks at each request anyway; here the refusal has words.
+fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
+    let address = page::address(text)?;
+    if address == "about:blank" {
+        return Ok(address);
+    }
+    let denied = |why: String| ToolError::refused("denied", format!("not opened: {why}"));
+    let url = guard::parse(&address).map_err(|error| denied(error.to_string()))?;
+    hosts_of(cx)?.check(&url).map_err(|error| denied(error.to_string()))?;
+    let opened = cx.ws.read(|snap| reach::opened(snap))?;
+    let guard = cx.ws.app.http.guard();
+    let guard = if opened.has(&url) { guard.opening(opened) } else { guard.clone() };
+    guard.check_url(&url).map_err(|error| denied(error.to_string()))?;
+    Ok(address)
+}
+
+/// Why an act gave nothing.
+enum Trouble {
+    Refused(ToolError),
+    Browser(BrowserError),
+}
+
+impl From<ToolError> for Trouble {
+    fn from(error: ToolError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<BrowserError> for Trouble {
+    fn from(error: BrowserError) -> Self {
+        Self::Browser(error)
+    }
+}
+
+/// What an act has to tell.
+#[derive(Default)]
+struct Told {
+    /// The words of HQ.
+    ours: String,
+    /// The words of the page.
+    words: String,
+    /// All of them, where that is more.
+    whole: Option<String>,
+    picture: Option<Picture>,
+}
+
+impl Told {
+    fn output(self, cx: &ToolCx) -> ToolOutput {
+        let Self { mut ours, words, whole, picture } = self;
+        let id = untrusted::id_for(cx);
+        let room = cx.max_result.saturating_sub(WORDS + ours.len());
+        let shown = &words[..words.floor_char_boundary(room)];
+        let whole = whole.filter(|whole| *whole != words);
+        let whole = whole.or_else(|| (shown.len() < words.len()).then(|| words.clone()));
+        let kept = whole.map(|whole| format!("{ours}\n{}", untrusted::wrap(&id, &whole)));
+        if kept.is_some() {
+            ours.push_str(&format!("; path \"{}\" has all of it", cx.result_name()));
+        }
+        let text = match shown {
+            "" => ours,
+            shown => format!("{ours}\n{}", untrusted::wrap(&id, shown)),
+        };
+        ToolOutput { whole: kept, picture, ..ToolOutput::text(text) }
+    }
+}
+
+/// An error of the browser as the model reads it. Words of the page stand between marks in it, too.
+fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
+    let (code, wrap) = (error.code(), |words: &str| untrusted::wrap(&untrusted::id_for(cx), words));
+    ToolOutput::error(match error {
+        BrowserError::Stale { number, lines } => format!(
+            "Error({code}): e{number} is no longer in the page, which has now:\n{}",
+            wrap(lines)
+        ),
+        BrowserError::NotActionable { .. }
+        | BrowserError::Navigation { .. }
+        | BrowserError::Refused { .. }
+        | BrowserError::NotReady(_)
+        | BrowserError::Script(_)
+        | BrowserError::Unclear { .. } => format!("Error({code}):\n{}", wrap(&error.to_string())),
+        error => format!("Error({code}): {error}"),
+    })
+}
+
+/// What happened to the browser meanwhile stands in front.
+fn with_news(output: ToolOutput, news: &[String]) -> ToolOutput {
+    if news.is_empty() {
+        return output;
+    }
+    let text = format!("{}\n{}", news.join("\n"), output.text);
+    ToolOutput { text, ..output }
+}
+
+/// One act.
+struct Hand<'c> {
+    cx: &'c ToolCx,
+    browser: Browser,
+    key: Key,
+    args: Args,
+    /// The address that is opened, as it was looked at.
+    url: Option<String>,
+}
+
+impl Hand<'_> {
+    async fn act(&self) -> Result<Told, Trouble> {
+        match self.args.action {
+            Action::Open => self.open().await,
+            Action::Tabs => {
+                let tabs = self.browser.tabs().await?;
+                Ok(Told { ours: count(&tabs), words: listed(&tabs), ..Told::default() })
+            }
+            Action::Navigate if self.args.tab.is_none() => match self.last().await? {
+                Some(page) => self.on(&page).await,
+                None => self.open().await,
+            },
+            _ => self.on(&self.page().await?).await,
+        }
+    }
+
+    async fn open(&self) -> Result<Told, Trouble> {
+        // Before a tab is made for nothing.
+        self.wanted_url()?;
+        let page = self.browser.open_blank().await?;
+        let told = self.go(&page).await;
+        match told {
+            Ok(told) => {
+                self.note(&page);
+                Ok(told)
+            }
+            Err(error) => {
+                // ok: an empty tab is in nobody's way
+                page.close().await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Acts in a tab.
+    async fn on(&self, page: &Page) -> Result<Told, Trouble> {
+        self.note(page);
+        let args = &self.args;
+        match args.action {
+            Action::Open | Action::Navigate => return self.go(page).await,
+            Action::Back => return self.came(page, page.back().await?).await,
+            Action::Reload => return self.came(page, page.reload().await?).await,
+            Action::Tabs | Action::Snapshot => {
+                return self.look(page, "as it is now".to_owned()).await;
+            }
+            Action::Screenshot => return self.picture(page).await,
+            Action::Close => {
+                page.close().await?;
+                let tabs = self.browser.open_tabs();
+                let ours = format!("t{} is closed; {}", page.number(), count(&tabs));
+                return Ok(Told { ours, words: listed(&tabs), ..Told::default() });
+            }
+            Action::Dialog => return self.dialog(page),
+            Action::Click => match (&args.part, args.x, args.y) {
+                (None, Some(x), Some(y)) => {
+                    page.click_at(Point { x, y }, Click::default()).await?;
+                }
+                _ => page.click(self.part()?, Click::default()).await?,
+            },
+            Action::Hover => page.hover(self.part()?).await?,
+            Action::Type => page.type_text(self.part()?, self.text()?).await?,
+            Action::Fill => page.fill(self.part()?, self.text()?).await?,
+            Action::Select => {
+                let options = args.options.as_deref();
+                let options = options.ok_or_else(|| missing("options", "name what is chosen"))?;
+                page.select(self.part()?, options).await?;
+            }
+            Action::Press => {
+                let key = args.key.as_deref().ok_or_else(|| missing("key", "such as Enter"))?;
+                match &args.part {
+                    Some(_) => page.press_in(self.part()?, key).await?,
+                    None => page.press(key).await?,
+                }
+            }
+            Action::Scroll => {
+                let part = args.part.as_deref().map(refs::parse).transpose()?;
+                let usual = if args.x.is_some() { 0.0 } else { SCROLL };
+                page.scroll(part, args.x.unwrap_or(0.0), args.y.unwrap_or(usual)).await?;
+            }
+            Action::Drag => {
+                let to = args.to_ref.as_deref();
+                let to = to.ok_or_else(|| missing("to_ref", "name the part to drag it to"))?;
+                page.drag(self.part()?, refs::parse(to)?).await?;
+            }
+            Action::Wait => page.wait(&self.wait(), self.seconds()).await?,
+        }
+        self.after(page).await
+    }
+
+    /// The tab that is meant.
+    async fn page(&self) -> Result<Page, Trouble> {
+        if let Some(number) = self.args.tab {
+            return Ok(self.browser.page(number).await?);
+        }
+        let last = self.last().await?;
+        Ok(last.ok_or_else(|| ToolError::refused("no_tab", "no tab is open; open an address"))?)
+    }
+
+    /// The tab that was used last, or the newest.
+    async fn last(&self) -> Result<Option<Page>, Trouble> {
+        let tabs = self.browser.tabs().await?;
+        let is_open = |number: &u32| tabs.iter().any(|tab| tab.number == *number);
+        let last = self.cx.ws.app.browsers.last(self.key).map(|last| last.tab).filter(is_open);
+        match last.or_else(|| tabs.last().map(|tab| tab.number)) {
+            Some(number) => Ok(Some(self.browser.page(number).await?)),
+            None => Ok(None),
+        }
+    }
+
+    fn note(&self, page: &Page) {
+        let last = Last { tab: page.number(), run: self.cx.run.uuid() };
+        self.cx.ws.app.browsers.note(self.key, last);
+    }
+
+    fn wanted_url(&self) -> Result<&str, Trouble> {
+        let url = self.url.as_deref();
+        url.ok_or_else(|| missing("url", "say which address to open").into())
+    }
+
+    async fn go(&self, page: &Page) -> Result<Told, Trouble> {
+        let opened = page.navigate(self.wanted_url()?).await?;
+        self.came(page, opened).await
+    }
+
+    /// A page that has come, as it is.
+    async fn came(&self, page: &Page, opened: page::Opened) -> Result<Told, Trouble> {
+        let mut ours = format!("in t{}", page.number());
+        if opened.is_download {
+            ours.push_str(": a file that is downloaded; you cannot read downloads of the browser");
+            return Ok(Told { ours, ..Told::default() });
+        }
+        if opened.status != 0 {
+            ours.push_str(&format!(", status {}", opened.status));
+        }
+        if !opened.is_loaded {
+            ours.push_str(", still loading");
+        }
+        self.look(page, ours).await
+    }
+
+    async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
+        let args = &self.args;
+        let want = match args.action {
+            Action::Snapshot => Want {
+                interactive: args.interactive.unwrap_or(false),
+                depth: None,
+                within: args.within.as_deref().map(refs::parse).transpose()?,
+                find: args.find.clone(),
+            },
+            _ => Want::default(),
+        };
+        let seen = page.snapshot(&want).await?;
+        Ok(Told { ours, words: seen.text, whole: Some(seen.whole), picture: None })
+    }
+
+    async fn picture(&self, page: &Page) -> Result<Told, Trouble> {
+        let around = self.args.part.as_deref().map(refs::parse).transpose()?;
+        let data = page.screenshot(Shot { around, ..Shot::default() }).await?;
+        let picture = Picture { media_type: "image/jpeg".to_owned(), data };
+        let words = listed(&[page.info()?]);
+        Ok(Told { ours: "a picture of".to_owned(), words, whole: None, picture: Some(picture) })
+    }
+
+    /// Says how the next question is answered, and which there were.
+    fn dialog(&self, page: &Page) -> Result<Told, Trouble> {
+        let (answer, says) = match self.args.key.as_deref() {
+            Some("Escape") => (DialogAnswer::Dismiss, "Cancel"),
+            _ => (DialogAnswer::Accept(self.args.text.clone().unwrap_or_default()), "OK"),
+        };
+        page.answer_next_dialog(answer)?;
+        let mut words = String::new();
+        for dialog in page.dialogs()? {
+            let (kind, said) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
+            let how = if dialog.accepted { "OK" } else { "Cancel" };
+            words.push_str(&format!("{kind} {said}, answered with {how}\n"));
+        }
+        let ours = format!("the next question of the page is answered with {says}");
+        Ok(Told { ours, words, ..Told::default() })
+    }
+
+    /// What an act has changed.
+    async fn after(&self, page: &Page) -> Result<Told, Trouble> {
+        let words = match page.after().await {
+            Err(BrowserError::TabClosed) => {
+                let ours = format!("done; t{} is closed", page.number());
+                return Ok(Told {
+                    ours,
+                    words: listed(&self.browser.open_tabs()),
+                    ..Told::default()
+                });
+            }
+            changes => changes?.text(),
+        };
+        let ours = if words.is_empty() { "done; nothing changed" } else { "done; what changed:" };
+        Ok(Told { ours: ours.to_owned(), words, ..Told::default() })
+    }
+
+    fn part(&self) -> Result<u32, Trouble> {
+        let part = self.args.part.as_deref();
+        let part = part.ok_or_else(|| missing("ref", "name a part of the last snapshot: e12"))?;
+        Ok(refs::parse(part)?)
+    }
+
+    fn text(&self) -> Result<&str, Trouble> {
+        self.args.text.as_deref().ok_or_else(|| missing("text", "say what is written").into())
+    }
+
+    fn wait(&self) -> Wait {
+        match (&self.args.text, &self.args.url) {
+            (Some(text), _) => Wait::Text(text.clone()),
+            (None, Some(url)) => Wait::Url(url.clone()),
+            (None, None) => Wait::Idle,
+        }
+    }
+
+    fn seconds(&self) -> Duration {
+        Duration::from_secs(self.args.seconds.unwrap_or(SECONDS).clamp(1, MAX_SECONDS))
+    }
+}
+
+fn missing(name: &str, why: &str) -> ToolError {
+    ToolError::refused("invalid_args", format!("{name}: {why}"))
+}
+
+fn count(tabs: &[TabInfo]) -> String {
+    match tabs.len() {
+        0 => "no tab is open".to_owned(),
+        1 => "one tab is open:".to_owned(),
+        count => format!("{count} tabs are open:"),
+    }
+}
+
+/// A line for each tab.
+fn listed(tabs: &[TabInfo]) -> String {
+    let line = |tab: &TabInfo| {
+        let (title, url) = (Quoted(&tab.title, MAX_TITLE), escape::plain(&tab.url, MAX_URL));
+        let crashed = if tab.has_crashed { " crashed" } else { "" };
+        format!("t{} {title} {url}{crashed}", tab.number)
+    };
+    tabs.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use tool::Registry;
+
+    use super::Browse;
+
+    #[test]
+    fn its_schema_is_small_and_names_all_actions() {
+        let all = Registry::new().act(Browse::default());
+        let schema = all.get("browser").expect("it is there").schema.to_string();
+        assert!(schema.len() < 2_500, "{}: {schema}", schema.len());
+        for action in ["open", "navigate", "select", "dialog"] {
+            assert!(schema.contains(&format!("\"{action}\"")), "{schema}");
+        }
+        assert!(!schema.contains("evaluate"), "{schema}");
+    }
+}

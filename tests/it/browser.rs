@@ -1,0 +1,222 @@
+//! Browsers of agents, with the real Chromium in the jail and a site of the test's own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use browser::launch::{PROGRAM, Tended};
+use features::agents::model::Agent;
+use features::browsers::model::AgentBrowser;
+use reqwest::StatusCode;
+use sandbox::confine::{PORTS, landlock_abi};
+use serde_json::{Value, json};
+use store::ReadExt as _;
+use tokio::net::TcpListener;
+
+use support::model::Turn;
+use support::office::Office;
+
+const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
+const API: &str = "/api/v1/agents/ada/browser";
+
+/// Whether a browser can be kept to its way out here.
+#[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
+fn is_possible() -> bool {
+    assert!(std::path::Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
+    let possible = PORTS <= landlock_abi();
+    if !possible {
+        println!("skipped: this kernel cannot tell ports apart");
+    }
+    possible
+}
+
+/// A site at a port, and what was asked of another one that nobody opens.
+struct Site {
+    port: u16,
+    trap: u16,
+    trapped: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let site = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let other = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = site.local_addr().expect("an address").port();
+        let trap = other.local_addr().expect("an address").port();
+        let filler: String = (0..40).map(|n| format!("<p>Filler line {n}.</p>")).collect();
+        let page = format!(
+            "<title>Shop</title><h1>Shop</h1><label>Name <input id=name></label>
+            <button onclick=\"out.textContent = 'Hello ' + document.getElementById('name').value\">Greet</button>
+            <p id=out>Nobody yet</p>{filler}<img alt='' src='http://127.0.0.1:{trap}/picture'>"
+        );
+        let shop = Router::new().route("/", get(move || async move { Html(page) }));
+        let trapped = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&trapped);
+        let closed = Router::new().fallback(move || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            "zanzibar"
+        });
+        let tasks = vec![
+            tokio::spawn(async move { axum::serve(site, shop).await }),
+            tokio::spawn(async move { axum::serve(other, closed).await }),
+        ];
+        Self { port, trap, trapped, tasks }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// What the tool answered to these calls, in a run of their own.
+async fn browses(office: &Office, ada: &Agent, calls: &[Value]) -> Vec<(bool, String)> {
+    for call in calls {
+        office.model.push(Turn::call("browser", call.clone()));
+    }
+    office.model.push(Turn::text("Done."));
+    let run = office.say(ada, "Use your browser").await;
+    office.ended(run).await;
+    let results = office.results(run);
+    assert_eq!(results.len(), calls.len(), "{results:?}");
+    results.into_iter().map(|(_, ok, text)| (ok, text)).collect()
+}
+
+/// The ref in the line with these words.
+fn part(text: &str, words: &str) -> String {
+    let line = text.lines().find(|line| line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("no {words} in {text}"));
+    let at = line.find("[e").unwrap_or_else(|| panic!("no ref in {line}")) + 1;
+    line[at..at + line[at..].find(']').expect("its end")].to_owned()
+}
+
+async fn switched(office: &Office, on: bool) -> Value {
+    let answer = office.hq.owner().json("PUT", API, &json!({ "on": on })).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_uses_a_browser_once_a_person_has_switched_it_on() {
+    if !is_possible() {
+        return;
+    }
+    let site = Site::start().await;
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let reach = json!({ "opened": [format!("127.0.0.1:{}", site.port)] });
+    let opened = owner.json("PUT", "/api/v1/reach", &reach).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    let open = json!({ "action": "open", "url": site.url() });
+
+    let off = browses(&office, &ada, std::slice::from_ref(&open)).await;
+    assert!(!off[0].0 && off[0].1.contains("a person has to switch the browser on"), "{off:?}");
+    assert_eq!(switched(&office, true).await["on"], true);
+
+    let seen = browses(&office, &ada, std::slice::from_ref(&open)).await;
+    let (ok, page) = &seen[0];
+    assert!(*ok && page.starts_with("in t1, status 200"), "{page}");
+    let (before, marked) = page.split_once("<<<EXTERNAL_UNTRUSTED_CONTENT").expect("it is marked");
+    assert!(!before.contains("Shop") && marked.contains("Filler line 7."), "{page}");
+    let (name, greet) = (part(page, "\"Name\""), part(page, "button \"Greet\""));
+
+    let fill = json!({ "action": "fill", "ref": name, "text": "Zoë" });
+    let click = json!({ "action": "click", "ref": greet });
+    let gone = json!({ "action": "click", "ref": "e999" });
+    let acts = browses(&office, &ada, &[fill, click, gone]).await;
+    assert!(acts[0].0 && acts[0].1.contains("= \"Zoë\""), "{acts:?}");
+    assert!(acts[1].0 && acts[1].1.contains("Hello Zoë"), "{acts:?}");
+    for (_, text) in &acts[..2] {
+        assert!(!text.contains("Filler") && text.len() < 1_000, "{text}");
+    }
+    assert!(!acts[2].0 && acts[2].1.contains("no longer in the page"), "{acts:?}");
+    assert!(acts[2].1.contains(&format!("button \"Greet\" [{greet}]")), "{acts:?}");
+
+    let closed = [
+        json!({ "action": "open", "url": format!("http://127.0.0.1:{}/", site.trap) }),
+        json!({ "action": "navigate", "url": "http://10.0.0.1/" }),
+        json!({ "action": "navigate", "url": "file:///etc/passwd" }),
+        json!({ "action": "screenshot" }),
+    ];
+    let closed = browses(&office, &ada, &closed).await;
+    for (ok, text) in &closed[..3] {
+        assert!(!ok && text.contains("not opened"), "{text}");
+    }
+    assert!(closed[3].0 && closed[3].1.contains("Shop"), "{closed:?}");
+    assert_eq!(site.trapped.load(Ordering::SeqCst), 0, "nobody came there");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_see_what_a_browser_shows_and_stop_and_reset_it() {
+    if !is_possible() {
+        return;
+    }
+    let site = Site::start().await;
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let owner = office.hq.owner();
+    let reach = json!({ "opened": [format!("127.0.0.1:{}", site.port)] });
+    assert!(owner.json("PUT", "/api/v1/reach", &reach).await.status.is_success());
+    let page = owner.get(PAGE).await;
+    assert!(page.text.contains("Ada has no browser"), "{}", page.text);
+    let on = owner.form(&format!("{PAGE}/switch"), &[("on", "on")]).await;
+    assert_eq!(on.location(), Some(PAGE), "{}", on.text);
+    let picture = format!("{PAGE}/picture");
+    assert_eq!(owner.get(&picture).await.status, StatusCode::NOT_FOUND);
+
+    browses(&office, &ada, &[json!({ "action": "open", "url": site.url() })]).await;
+    let told = owner.get(API).await.json();
+    assert_eq!((&told["running"], &told["needs"]), (&json!(true), &json!([])), "{told}");
+    assert_eq!(told["tabs"][0]["title"], "Shop", "{told}");
+    let page = owner.get(PAGE).await;
+    assert_eq!(page.attr(".preview img", "src"), picture);
+    assert!(page.text.contains("Shop") && page.text.contains(&site.url()), "{}", page.text);
+    assert_eq!(owner.download(&picture).await[..3], [0xff, 0xd8, 0xff]);
+
+    let browser = office.hq.running().app.browsers.get(office.ws().browser_of(ada.id));
+    let browser = browser.expect("it was used");
+    let Tended::Fine(health) = browser.tend().await else { panic!("it runs") };
+    let process = format!("/proc/{}", health.pid);
+    assert!(std::path::Path::new(&process).exists());
+    let stopped = owner.form(&format!("{PAGE}/stop"), &[]).await;
+    assert_eq!(stopped.location(), Some(PAGE), "{}", stopped.text);
+    assert!(!std::path::Path::new(&process).exists(), "its process has ended");
+    assert_eq!(owner.get(API).await.json()["running"], false);
+    assert_eq!(owner.get(&picture).await.status, StatusCode::NOT_FOUND);
+
+    let profile = office.ws().browser_folder("ada").join("profile");
+    assert!(profile.is_dir());
+    let reset = owner.form(&format!("{PAGE}/reset"), &[]).await;
+    assert_eq!(reset.location(), Some(PAGE), "{}", reset.text);
+    assert!(!profile.exists());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_switch_of_a_browser_is_taken_back_by_an_undo() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    assert_eq!(switched(&office, true).await["on"], true);
+    let id = ada.id;
+    let entry = office.ws().read(|snap| snap.get_rev::<AgentBrowser>(id)).expect("a read");
+    let entry = entry.expect("it is there").1;
+    let past = office.hq.owner().get(&format!("/w/marlow-cargo/history/agent_browsers/{id}")).await;
+    assert!(past.text.contains("Browser of Ada"), "{}", past.text);
+    let done = office.hq.api().await.post("/api/v1/undo", &json!({ "entry": entry })).await;
+    assert!(done.status.is_success(), "{}", done.text);
+    assert_eq!(office.hq.owner().get(API).await.json()["on"], false);
+    let nobody =
+        office.hq.owner().json("PUT", "/api/v1/agents/nobody/browser", &json!({ "on": true }));
+    assert_eq!(nobody.await.status, StatusCode::NOT_FOUND);
+    office.hq.finish().await;
+}
