@@ -15,6 +15,9 @@ use crate::protocol::{
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
 use crate::transport::{Event, Link, Listener};
 
+/// Characters of a dialog that are remembered.
+const MAX_WORDS: usize = 2_000;
+
 /// Keeps [`Tabs`] up.
 pub(crate) struct Fold(pub(crate) Arc<Tabs>);
 
@@ -241,7 +244,8 @@ fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening
         DialogAnswer::Dismiss => (false, ""),
     };
     link.tell(Some(session), &AnswerDialog { accept, prompt_text: text });
-    tab.note(Dialog { kind: opening.kind, message: opening.message, accepted: accept });
+    let message = opening.message.chars().take(MAX_WORDS).collect();
+    tab.note(Dialog { kind: opening.kind, message, accepted: accept });
 }
 
 impl Frame {

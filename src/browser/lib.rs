@@ -9,6 +9,7 @@
 
 pub mod transport;
 mod protocol;
+pub mod setup;
 pub mod launch;
 pub mod doctor;
 mod events;

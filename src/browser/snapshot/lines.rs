@@ -109,7 +109,9 @@ pub(super) fn read(
         open_text: None,
     };
     walk.all();
-    Ok(walk.lines)
+    let Walk { lines, refs, .. } = walk;
+    refs.keep(&lines.list.iter().filter_map(|line| line.number).collect());
+    Ok(lines)
 }
 
 /// A frame's tree with a way from numbers to nodes.
