@@ -236,6 +236,7 @@ pub struct Key {
 impl Page {
     /// Does what a person does.
     pub async fn input(&self, input: &Input) -> Result<(), BrowserError> {
+        self.bring_to_front().await?;
         match input {
             Input::Mouse(mouse) => self.call(&mouse.event(), USUAL).await.map(drop),
             Input::Touch { act, points } => {

@@ -142,9 +142,9 @@ impl Fold {
         let mut known = self.0.lock();
         if info.kind != "page" || MAX_TABS <= known.tabs.len() {
             known.refused_popups += u32::from(info.kind == "page");
-            link.tell(None, &CloseTarget { target_id: &info.target_id });
-            // The page that opens it waits for it.
+            // First, because the page that opens it waits for it.
             link.tell(Some(&session), &GoOn {});
+            link.tell(None, &CloseTarget { target_id: &info.target_id });
             return;
         }
         let number = known.next_tab;
@@ -158,6 +158,7 @@ impl Fold {
         let mut tab = Tab::new(number, info.target_id, Arc::clone(&session));
         (tab.title, tab.url, tab.opened_by) = (info.title, info.url, opened_by);
         known.tabs.push(tab);
+        known.front = None;
         known.sessions.insert(Arc::clone(&session), number);
         drop(known);
         self.set_up(link, &session);
@@ -212,6 +213,7 @@ impl Fold {
         link.close(&session);
         if known.tab(number).is_some_and(|tab| tab.session == session) {
             known.tabs.retain(|tab| tab.number != number);
+            known.front = None;
             known.sessions.retain(|_, of| *of != number);
         } else if let Some(tab) = known.tab_mut(number) {
             tab.lose(&session);

@@ -100,6 +100,7 @@ impl Page {
         let end = Instant::now() + within;
         let failed = |reason| BrowserError::Navigation { url: url.clone(), reason };
         self.forget_crash()?;
+        self.bring_to_front().await?;
         let came = match self.call(&Navigate { url: &url }, within).await {
             Err(BrowserError::TimedOut { .. }) => {
                 return Err(failed(format!("no answer within {} s", within.as_secs_f32())));
@@ -208,9 +209,14 @@ impl Page {
         }
     }
 
-    /// Shows this tab in front of the others.
+    /// Shows this tab in front of the others, as every act does.
     pub async fn bring_to_front(&self) -> Result<(), BrowserError> {
-        self.call(&BringToFront {}, USUAL).await.map(drop)
+        if self.running.tabs.lock().front == Some(self.number) {
+            return Ok(());
+        }
+        self.call(&BringToFront {}, USUAL).await?;
+        self.running.tabs.lock().front = Some(self.number);
+        Ok(())
     }
 
     /// Closes the tab, whatever its page does.

@@ -68,6 +68,8 @@ pub(crate) struct Known {
     pub downloads: Downloads,
     /// Pages that were closed because there were too many.
     pub refused_popups: u32,
+    /// The tab in front; pages behind it draw nothing.
+    pub front: Option<u32>,
     /// Tabs that whoever acts knows of.
     pub told: HashSet<u32>,
     pub has_ended: bool,
@@ -120,6 +122,7 @@ impl Tabs {
                 sessions: HashMap::new(),
                 downloads,
                 refused_popups: 0,
+                front: None,
                 told: HashSet::new(),
                 has_ended: false,
             }),

@@ -42,6 +42,7 @@ impl Default for Shot {
 impl Page {
     /// Takes a picture: JPEG or PNG.
     pub async fn screenshot(&self, shot: Shot) -> Result<Vec<u8>, BrowserError> {
+        self.bring_to_front().await?;
         let layout = self.call(&Metrics {}, USUAL).await?;
         let mut clip = clip_of(&layout, shot.whole);
         if let Some(number) = shot.around {
