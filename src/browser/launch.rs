@@ -184,14 +184,18 @@ impl Browser {
         };
         let Some(why) = why else { return Tended::Fine(health) };
         let mut life = self.0.life.lock().await;
-        self.put_down(&mut life, &running, &why);
-        running.end().await;
+        // Somebody else may have noticed meanwhile.
+        if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
+            self.put_down(&mut life, &running, &why);
+            running.end().await;
+        }
         Tended::Ended(why)
     }
 
-    /// Stops it. Its tabs are opened again at the next start.
+    /// Stops it. Its next use starts it with the same tabs, whatever failed before.
     pub async fn stop(&self) {
         let mut life = self.0.life.lock().await;
+        life.failures = 0;
         let running = self.0.now.lock().running.take();
         if let Some(running) = running {
             running.keep_tabs(&mut life);
@@ -242,8 +246,10 @@ impl Browser {
         };
         for (number, url) in std::mem::take(&mut life.tabs) {
             running.tabs.lock().next_tab = number;
-            let page = running.new_tab().await?;
-            page.begin_navigation(&url);
+            match running.new_tab().await {
+                Ok(page) => page.begin_navigation(&url),
+                Err(error) => tracing::warn!("a tab is not opened again: {error}"),
+            }
         }
         running.tabs.lock().next_tab = life.next_tab;
         self.0.now.lock().running = Some(Arc::clone(&running));

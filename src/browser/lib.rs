@@ -42,7 +42,9 @@ pub enum BrowserError {
     #[error("the browser did not get ready: {0}; run `hq browser doctor`")]
     NotReady(String),
     /// It failed too often in a row.
-    #[error("the browser failed {0} times in a row and is not started again by itself; reset it")]
+    #[error(
+        "the browser failed {0} times in a row and is not started again by itself; stop it to try anew"
+    )]
     GaveUp(u32),
     /// It ended, or was ended, while a call was under way.
     #[error("the browser has ended; what was under way may or may not have happened, look first")]

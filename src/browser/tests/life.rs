@@ -64,7 +64,7 @@ async fn a_browser_that_always_fails_is_given_up() {
         assert!(matches!(failed, Err(BrowserError::NotReady(_))), "{failed:?}");
     }
     assert!(matches!(host.browser.start().await, Err(BrowserError::GaveUp(5))));
-    host.browser.reset().await.unwrap();
+    host.browser.stop().await;
     assert!(matches!(host.browser.start().await, Err(BrowserError::NotReady(_))));
 }
 
