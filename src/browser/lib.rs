@@ -19,6 +19,7 @@ pub mod page;
 pub mod refs;
 pub mod snapshot;
 pub mod act;
+pub mod fields;
 pub mod cast;
 #[cfg(test)]
 mod tests;

@@ -288,7 +288,7 @@ impl Page {
     }
 
     /// Where scripts of the driver run in a frame's document.
-    async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
+    pub(crate) async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
         let (session, loader, world) = self
             .with_tab(|tab| {
                 let frame = tab.frames.get(frame)?;

@@ -74,6 +74,7 @@ command!(AckFrame { session_id: i64 } = "Page.screencastFrameAck" -> Done);
 command!(AxTree<'a> { frame_id: &'a str } = "Accessibility.getFullAXTree" -> AnyAnswer);
 command!(FrameOwner<'a> { frame_id: &'a str } = "DOM.getFrameOwner" -> Owner);
 command!(Resolve { backend_node_id: i64, execution_context_id: i64 } = "DOM.resolveNode" -> Resolved);
+command!(Describe<'a> { object_id: &'a str } = "DOM.describeNode" -> Described);
 command!(SetFiles<'a> { files: &'a [String], backend_node_id: i64 } = "DOM.setFileInputFiles" -> Done);
 
 command!(Evaluate<'a> {
@@ -225,6 +226,11 @@ pub struct Captured {
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
     pub backend_node_id: i64,
+}
+
+#[derive(Deserialize)]
+pub struct Described {
+    pub node: Owner,
 }
 
 #[derive(Deserialize)]

@@ -90,6 +90,8 @@ pub(crate) struct Tab {
     /// How many documents its main frame has had.
     pub documents: u64,
     pub refs: Refs,
+    /// Parts whose value nobody is told.
+    pub hidden: HashSet<u32>,
     /// What whoever acts has seen of it.
     pub seen: Option<Seen>,
     pub dialogs: Vec<Dialog>,
@@ -202,6 +204,7 @@ impl Tab {
             is_loading: false,
             documents: 0,
             refs: Refs::default(),
+            hidden: HashSet::new(),
             seen: None,
             dialogs: Vec::new(),
             dialogs_seen: 0,

@@ -9,6 +9,7 @@ mod act;
 mod cast;
 mod downloads;
 mod hostile;
+mod fields;
 
 use std::path::PathBuf;
 use std::process::Command;
