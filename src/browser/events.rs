@@ -276,7 +276,7 @@ impl Tab {
         let known = self.frames.remove(&info.id);
         let parent = info.parent_id.or_else(|| known.and_then(|frame| frame.parent));
         let mut frame = Frame::new(parent, Arc::clone(session));
-        (frame.loader, frame.url) = (info.loader_id, info.url);
+        (frame.loader, frame.url) = (info.loader_id, info.unreachable_url.unwrap_or(info.url));
         self.frames.insert(info.id, frame);
     }
 

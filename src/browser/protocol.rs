@@ -165,6 +165,8 @@ pub struct FrameInfo {
     pub parent_id: Option<String>,
     pub loader_id: String,
     pub url: String,
+    /// What was asked for, where the browser shows its own page instead.
+    pub unreachable_url: Option<String>,
 }
 
 #[derive(Deserialize)]
