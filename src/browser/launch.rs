@@ -208,15 +208,12 @@ impl Browser {
         self.stop().await;
         let mut life = self.0.life.lock().await;
         *life = Life { next_tab: life.next_tab, ..Life::default() };
-        for folder in ["profile", "downloads", "uploads", "tmp"] {
-            match fs::remove_dir_all(self.0.setup.folder.join(folder)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(BrowserError::Folder(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let setup = self.0.setup.clone();
+        blocking(move || {
+            let all = [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()];
+            all.iter().try_for_each(|folder| unless_missing(fs::remove_dir_all(folder)))
+        })
+        .await
     }
 
     fn current(&self) -> Option<Arc<Running>> {
@@ -271,8 +268,9 @@ impl Browser {
 
 impl Running {
     async fn start(setup: &Setup, next_tab: u32) -> Result<Self, BrowserError> {
-        let errors = prepare(setup).map_err(BrowserError::Folder)?;
-        let before = size_of(&setup.downloads());
+        let of = setup.clone();
+        let (errors, before) =
+            blocking(move || Ok((prepare(&of)?, size_of(&of.downloads())))).await?;
         let started = setup.spawner.spawn(setup.command(errors)).await?;
         let Started { job, stdin: Some(write), stdout: Some(read), .. } = started else {
             return Err(BrowserError::NotReady("it has no pipes".to_owned()));
@@ -396,17 +394,33 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     }
     let own = runs.join("own");
     left_over::make(&own)?;
+    // What was given to pages, and what the last browser needed while it ran, is of no use to this one.
+    for folder in [setup.uploads(), setup.scratch()] {
+        unless_missing(fs::remove_dir_all(folder))?;
+    }
     for folder in [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()] {
         fs::create_dir_all(folder)?;
     }
     // Nobody else uses the profile: a lock was left by a crash, perhaps under another name of the host.
     for lock in ["SingletonLock", "SingletonCookie", "SingletonSocket"] {
-        match fs::remove_file(setup.profile().join(lock)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        unless_missing(fs::remove_file(setup.profile().join(lock)))?;
     }
     Ok(own.join("errors.txt"))
+}
+
+fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Does what waits for the disk on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, BrowserError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)
 }
 
 /// Why a browser did not get ready, in its own words or in those of the jail.

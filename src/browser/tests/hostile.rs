@@ -118,3 +118,20 @@ async fn sign_ins_survive_a_stop_and_not_a_reset() {
     let kept = page.evaluate("[document.cookie, localStorage.b ?? 0]", SOON).await.unwrap();
     assert_eq!(kept, r#"["",0]"#);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_browser_reads_no_file_outside_its_folder() {
+    let (host, page) =
+        Host::showing("<title>F</title><input type=file id=f aria-label=Papers>").await;
+    let secret = host.dir.path().join("secret.txt");
+    std::fs::write(&secret, "hunter2").unwrap();
+    page.snapshot(&Want::default()).await.unwrap();
+    let node = page.with_tab(|tab| tab.refs.node(1).cloned()).unwrap().unwrap();
+    let files = [secret.to_str().unwrap().to_owned()];
+    let set = crate::protocol::SetFiles { files: &files, backend_node_id: node.backend };
+    page.call(&set, SOON).await.ok(); // ok: it may be refused here or when it is read
+    let read =
+        "(async () => { try { return await f.files[0].text() } catch (e) { return e.name } })()";
+    let told = page.evaluate(read, SOON).await.unwrap();
+    assert!(!told.contains("hunter2") && told.contains("Error"), "{told}");
+}
