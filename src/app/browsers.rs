@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use browser::fleet::Key;
-use browser::launch::Setup;
+use browser::setup::Setup;
 use kernel::{AgentId, TypedId as _};
 
 use super::Ws;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::BrowserError;
 use crate::page::Page;
-pub use crate::protocol::TouchPoint;
 use crate::protocol::{
     AckFrame, CastFrame, InsertText, KeyEvent, MouseEvent, StartCast, StopCast, TouchEvent,
 };
@@ -192,6 +192,17 @@ pub enum Button {
     Right,
 }
 
+/// A finger on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TouchPoint {
+    /// Where.
+    pub x: f64,
+    /// Where.
+    pub y: f64,
+    /// Which finger.
+    pub id: u8,
+}
+
 /// What fingers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TouchAct {
@@ -225,6 +236,7 @@ pub struct Key {
 impl Page {
     /// Does what a person does.
     pub async fn input(&self, input: &Input) -> Result<(), BrowserError> {
+        self.bring_to_front().await?;
         match input {
             Input::Mouse(mouse) => self.call(&mouse.event(), USUAL).await.map(drop),
             Input::Touch { act, points } => {
@@ -234,7 +246,7 @@ impl Page {
                     TouchAct::End => "touchEnd",
                     TouchAct::Cancel => "touchCancel",
                 };
-                let touch = TouchEvent { r#type: kind, touch_points: points.clone(), modifiers: 0 };
+                let touch = TouchEvent { r#type: kind, touch_points: points, modifiers: 0 };
                 self.call(&touch, USUAL).await.map(drop)
             }
             Input::KeyDown(key) => self.call(&key.down(), USUAL).await.map(drop),

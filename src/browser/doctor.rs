@@ -7,7 +7,7 @@ use std::path::Path;
 use sandbox::confine;
 use sandbox::policy::WithoutLandlock;
 
-use crate::launch::Setup;
+use crate::setup::Setup;
 
 /// Where fonts lie.
 const FONTS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts"];

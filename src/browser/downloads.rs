@@ -5,6 +5,9 @@ use crate::protocol::{DownloadBegins, DownloadProgress};
 /// Downloads that are remembered; the oldest ended one goes first.
 const KEPT: usize = 100;
 
+/// Characters of an address that are remembered.
+const MAX_URL: usize = 2_000;
+
 /// One download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
@@ -59,7 +62,7 @@ impl Downloads {
         self.list.push(Download {
             name: file_name(&begins.suggested_filename),
             file: begins.guid,
-            url: begins.url,
+            url: begins.url.chars().take(MAX_URL).collect(),
             bytes: 0,
             state: DownloadState::Running,
         });

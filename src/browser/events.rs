@@ -15,6 +15,9 @@ use crate::protocol::{
 use crate::tabs::{Dialog, DialogAnswer, Frame, Known, MAX_TABS, Tab, Tabs};
 use crate::transport::{Event, Link, Listener};
 
+/// Characters of a dialog that are remembered.
+const MAX_WORDS: usize = 2_000;
+
 /// Keeps [`Tabs`] up.
 pub(crate) struct Fold(pub(crate) Arc<Tabs>);
 
@@ -139,9 +142,9 @@ impl Fold {
         let mut known = self.0.lock();
         if info.kind != "page" || MAX_TABS <= known.tabs.len() {
             known.refused_popups += u32::from(info.kind == "page");
-            link.tell(None, &CloseTarget { target_id: &info.target_id });
-            // The page that opens it waits for it.
+            // First, because the page that opens it waits for it.
             link.tell(Some(&session), &GoOn {});
+            link.tell(None, &CloseTarget { target_id: &info.target_id });
             return;
         }
         let number = known.next_tab;
@@ -155,6 +158,7 @@ impl Fold {
         let mut tab = Tab::new(number, info.target_id, Arc::clone(&session));
         (tab.title, tab.url, tab.opened_by) = (info.title, info.url, opened_by);
         known.tabs.push(tab);
+        known.front = None;
         known.sessions.insert(Arc::clone(&session), number);
         drop(known);
         self.set_up(link, &session);
@@ -209,6 +213,7 @@ impl Fold {
         link.close(&session);
         if known.tab(number).is_some_and(|tab| tab.session == session) {
             known.tabs.retain(|tab| tab.number != number);
+            known.front = None;
             known.sessions.retain(|_, of| *of != number);
         } else if let Some(tab) = known.tab_mut(number) {
             tab.lose(&session);
@@ -241,7 +246,8 @@ fn answer(link: &Link, session: &Arc<str>, tab: &mut Tab, opening: DialogOpening
         DialogAnswer::Dismiss => (false, ""),
     };
     link.tell(Some(session), &AnswerDialog { accept, prompt_text: text });
-    tab.note(Dialog { kind: opening.kind, message: opening.message, accepted: accept });
+    let message = opening.message.chars().take(MAX_WORDS).collect();
+    tab.note(Dialog { kind: opening.kind, message, accepted: accept });
 }
 
 impl Frame {
@@ -270,7 +276,7 @@ impl Tab {
         let known = self.frames.remove(&info.id);
         let parent = info.parent_id.or_else(|| known.and_then(|frame| frame.parent));
         let mut frame = Frame::new(parent, Arc::clone(session));
-        (frame.loader, frame.url) = (info.loader_id, info.url);
+        (frame.loader, frame.url) = (info.loader_id, info.unreachable_url.unwrap_or(info.url));
         self.frames.insert(info.id, frame);
     }
 

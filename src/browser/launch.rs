@@ -1,10 +1,8 @@
 //! The life of a browser: started at first use, watched, stopped when nobody needs it, started anew after a crash with
 //! the tabs that were open.
 //!
-//! The program runs in the jail: it writes to its own folder, reaches one port, and ends with whoever holds the pipe.
-//! The host's shell places the ends of the pipes at the numbers that Chromium asks for (3 and 4).
+//! It ends with whoever holds the pipe, and what a former start of HQ left behind is ended before the next.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future;
 use parking_lot::Mutex;
-use sandbox::job::Job;
+use sandbox::job::{Job, StopReason};
 use sandbox::left_over;
-use sandbox::policy::{Limits, Network, Policy, WithoutLandlock};
-use sandbox::spawn::{Command, Input, Output, Spawner, Started};
+use sandbox::spawn::Started;
 
 use crate::BrowserError;
 use crate::downloads::{Download, Downloads};
@@ -25,15 +22,10 @@ use crate::page::Page;
 use crate::protocol::{
     AutoAttach, CloseBrowser, CreateTarget, Discover, GetVersion, SetDownloads, TargetFilter,
 };
+use crate::setup::Setup;
 use crate::tabs::{MAX_TABS, TabInfo, Tabs};
 use crate::transport::{Link, USUAL};
 
-/// Debian's Chromium itself. The script of this name in `/usr/bin` reads more of the host than the jail shows.
-pub const PROGRAM: &str = "/usr/lib/chromium/chromium";
-
-/// Puts what it reads from and writes to where Chromium looks for it, and becomes Chromium.
-const PLACE_PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
-const SHELL: &str = "/bin/sh";
 /// How long a start may take.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How long it may take to end by itself.
@@ -44,156 +36,6 @@ const MAX_FAILURES: u32 = 5;
 const RAN_WELL: Duration = Duration::from_mins(1);
 /// A browser that says nothing for so long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
-/// More than a browser with eight tabs has.
-const MAX_PROCESSES: usize = 200;
-/// Caches and databases of the profile are never larger, in bytes a file.
-const MAX_FILE: u64 = 1 << 30;
-
-/// Read by Chromium besides what every program may read, where it is there.
-const READABLE: &[&str] = &["/etc/chromium", "/etc/chromium.d", "/etc/fonts"];
-
-const ARGUMENTS: &[&str] = &[
-    "--headless=new",
-    "--remote-debugging-pipe",
-    // The jail refuses the namespaces that Chromium's own sandbox is made of, and stands in for it.
-    "--no-sandbox",
-    "--test-type",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--no-startup-window",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--enable-automation",
-    "--deny-permission-prompts",
-    "--disable-background-networking",
-    "--disable-background-timer-throttling",
-    "--disable-backgrounding-occluded-windows",
-    "--disable-renderer-backgrounding",
-    "--disable-breakpad",
-    "--disable-client-side-phishing-detection",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-extensions",
-    "--disable-hang-monitor",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-features=AutofillServerCommunication,BackForwardCache,DialMediaRouteProvider,HttpsUpgrades,MediaRouter,\
-     OptimizationHints,Translate",
-    // There is a mouse, although no device shows it: `:hover` counts.
-    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,\
-     availablePointerTypes=4",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--metrics-recording-only",
-    "--mute-audio",
-    "--password-store=basic",
-];
-
-/// What a browser is started with.
-#[derive(Clone)]
-pub struct Setup {
-    /// Starts it in the jail.
-    pub spawner: Spawner,
-    /// Chromium; usually [`PROGRAM`].
-    pub program: PathBuf,
-    /// The browser's own folder; profile, downloads and uploads lie in it.
-    pub folder: PathBuf,
-    /// Folders that stay unreadable although they lie below one of the system.
-    pub concealed: Vec<PathBuf>,
-    /// The port of the way out on this machine; without one it reaches nothing.
-    pub way_out: Option<u16>,
-    /// What happens on a kernel without Landlock.
-    pub without_landlock: WithoutLandlock,
-    /// Width and height of a page, in pixels.
-    pub window: (u32, u32),
-    /// All downloads together, in bytes.
-    pub max_downloads: u64,
-    /// Memory of all its processes, in bytes; above it is started anew.
-    pub max_memory: u64,
-    /// It is stopped when nobody used it for so long.
-    pub idle: Duration,
-}
-
-impl Setup {
-    /// Usual limits.
-    #[must_use]
-    pub fn new(spawner: Spawner, folder: PathBuf) -> Self {
-        Self {
-            spawner,
-            program: PROGRAM.into(),
-            folder,
-            concealed: Vec::new(),
-            way_out: None,
-            without_landlock: WithoutLandlock::Refuse,
-            window: (1280, 800),
-            max_downloads: 500 << 20,
-            max_memory: 1536 << 20,
-            idle: Duration::from_mins(10),
-        }
-    }
-
-    /// Where downloads lie.
-    #[must_use]
-    pub fn downloads(&self) -> PathBuf {
-        self.folder.join("downloads")
-    }
-
-    /// Where files lie that are given to pages. The browser reads them and cannot change them.
-    #[must_use]
-    pub fn uploads(&self) -> PathBuf {
-        self.folder.join("uploads")
-    }
-
-    fn profile(&self) -> PathBuf {
-        self.folder.join("profile")
-    }
-
-    /// Where the mark of the running browser lies; nothing in the jail can write here.
-    fn runs(&self) -> PathBuf {
-        self.folder.join("run")
-    }
-
-    fn policy(&self) -> Policy {
-        let there = READABLE.iter().map(PathBuf::from).filter(|path| path.exists());
-        Policy {
-            cwd: self.profile(),
-            writable: vec![self.profile(), self.downloads(), self.folder.join("tmp")],
-            readable: there.chain([self.uploads()]).collect(),
-            concealed: self.concealed.clone(),
-            network: self.way_out.map_or(Network::Off, Network::through),
-            unix_sockets: true,
-            limits: Limits {
-                file_bytes: Some(self.max_downloads.max(MAX_FILE)),
-                ..Limits::default()
-            },
-            without_landlock: self.without_landlock,
-            landlock_ceiling: None,
-            parent: None,
-        }
-    }
-
-    fn command(&self, errors: PathBuf) -> Command {
-        let mut command = Command::new(SHELL, self.policy());
-        let (width, height) = self.window;
-        let mut profile = OsString::from("--user-data-dir=");
-        profile.push(self.profile());
-        command.args = ["-c", PLACE_PIPES, "sh"].map(OsString::from).into();
-        command.args.push(self.program.clone().into());
-        command.args.extend(ARGUMENTS.iter().map(OsString::from));
-        command.args.push(profile);
-        command.args.push(format!("--window-size={width},{height}").into());
-        if let Some(port) = self.way_out {
-            // Names are looked up behind the way out; addresses of this machine go through it as well.
-            command.args.push(format!("--proxy-server=http://127.0.0.1:{port}").into());
-            command.args.push("--proxy-bypass-list=<-loopback>".into());
-        }
-        command.env = Command::base_env(&self.profile(), &self.folder.join("tmp"));
-        command.stdin = Input::Pipe;
-        command.stdout = Output::Pipe;
-        command.stderr = Output::File(errors);
-        command.max_processes = MAX_PROCESSES;
-        command
-    }
-}
 
 /// A profile folder and, while somebody needs it, a running Chromium. Clones share it.
 #[derive(Clone)]
@@ -216,7 +58,6 @@ struct Life {
 
 struct Now {
     running: Option<Arc<Running>>,
-    used: Instant,
     news: Vec<String>,
 }
 
@@ -228,6 +69,7 @@ pub(crate) struct Running {
     job: Job,
     version: String,
     started: Instant,
+    used: Mutex<Instant>,
 }
 
 /// How a browser is.
@@ -262,7 +104,7 @@ impl Browser {
     /// A browser that starts at its first use.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let now = Now { running: None, used: Instant::now(), news: Vec::new() };
+        let now = Now { running: None, news: Vec::new() };
         let life = Life { next_tab: 1, ..Life::default() };
         Self(Arc::new(Keeper { setup, life: tokio::sync::Mutex::new(life), now: Mutex::new(now) }))
     }
@@ -343,8 +185,7 @@ impl Browser {
         if running.link.has_ended() {
             return Tended::Stopped;
         }
-        let used = self.0.now.lock().used;
-        if self.0.setup.idle <= used.elapsed() {
+        if self.0.setup.idle <= running.used.lock().elapsed() {
             self.stop().await;
             return Tended::Idle;
         }
@@ -357,14 +198,18 @@ impl Browser {
         };
         let Some(why) = why else { return Tended::Fine(health) };
         let mut life = self.0.life.lock().await;
-        self.put_down(&mut life, &running, &why);
-        running.end().await;
+        // Somebody else may have noticed meanwhile.
+        if self.current().is_some_and(|now| Arc::ptr_eq(&now, &running)) {
+            self.put_down(&mut life, &running, &why);
+            running.end().await;
+        }
         Tended::Ended(why)
     }
 
-    /// Stops it. Its tabs are opened again at the next start.
+    /// Stops it. Its next use starts it with the same tabs, whatever failed before.
     pub async fn stop(&self) {
         let mut life = self.0.life.lock().await;
+        life.failures = 0;
         let running = self.0.now.lock().running.take();
         if let Some(running) = running {
             running.keep_tabs(&mut life);
@@ -377,15 +222,12 @@ impl Browser {
         self.stop().await;
         let mut life = self.0.life.lock().await;
         *life = Life { next_tab: life.next_tab, ..Life::default() };
-        for folder in ["profile", "downloads", "uploads", "tmp"] {
-            match fs::remove_dir_all(self.0.setup.folder.join(folder)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(BrowserError::Folder(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let setup = self.0.setup.clone();
+        blocking(move || {
+            let all = [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()];
+            all.iter().try_for_each(|folder| unless_missing(fs::remove_dir_all(folder)))
+        })
+        .await
     }
 
     /// When somebody used it last.
@@ -399,13 +241,9 @@ impl Browser {
 
     async fn running(&self) -> Result<Arc<Running>, BrowserError> {
         let mut life = self.0.life.lock().await;
-        let running = {
-            let mut now = self.0.now.lock();
-            now.used = Instant::now();
-            now.running.clone()
-        };
-        if let Some(running) = running {
+        if let Some(running) = self.current() {
             if !running.link.has_ended() {
+                running.touch();
                 return Ok(running);
             }
             self.put_down(&mut life, &running, "it crashed");
@@ -424,8 +262,10 @@ impl Browser {
         };
         for (number, url) in std::mem::take(&mut life.tabs) {
             running.tabs.lock().next_tab = number;
-            let page = running.new_tab().await?;
-            page.begin_navigation(&url);
+            match running.new_tab().await {
+                Ok(page) => page.begin_navigation(&url),
+                Err(error) => tracing::warn!("a tab is not opened again: {error}"),
+            }
         }
         running.tabs.lock().next_tab = life.next_tab;
         self.0.now.lock().running = Some(Arc::clone(&running));
@@ -447,16 +287,20 @@ impl Browser {
 
 impl Running {
     async fn start(setup: &Setup, next_tab: u32) -> Result<Self, BrowserError> {
-        let errors = prepare(setup).map_err(BrowserError::Folder)?;
-        let before = size_of(&setup.downloads());
+        let of = setup.clone();
+        let (errors, before) =
+            blocking(move || Ok((prepare(&of)?, size_of(&of.downloads())))).await?;
         let started = setup.spawner.spawn(setup.command(errors)).await?;
         let Started { job, stdin: Some(write), stdout: Some(read), .. } = started else {
             return Err(BrowserError::NotReady("it has no pipes".to_owned()));
         };
-        left_over::note(&setup.runs().join("own"), job.mark()).map_err(BrowserError::Folder)?;
         let tabs = Arc::new(Tabs::new(next_tab, Downloads::new(setup.max_downloads, before)));
-        let link = Link::open(write, read, Arc::new(Fold(Arc::clone(&tabs))))
-            .map_err(BrowserError::Folder)?;
+        let noted = left_over::note(&setup.runs().join("own"), job.mark());
+        let link = noted.and_then(|()| Link::open(write, read, Arc::new(Fold(Arc::clone(&tabs)))));
+        let link = link.map_err(|error| {
+            job.stop(StopReason::Stopped);
+            BrowserError::Folder(error)
+        })?;
         let version = get_ready(&link, setup).await;
         let running = |version| Self {
             link,
@@ -465,6 +309,7 @@ impl Running {
             job: job.clone(),
             version,
             started: Instant::now(),
+            used: Mutex::new(Instant::now()),
         };
         match version {
             Ok(version) => Ok(running(version)),
@@ -491,6 +336,11 @@ impl Running {
         Page::of(Arc::clone(self), number.ok_or_else(late)?)
     }
 
+    /// Somebody uses it.
+    pub(crate) fn touch(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
     fn health(&self) -> Health {
         let members = self.job.mark().members();
         Health {
@@ -515,14 +365,14 @@ impl Running {
             self.link.call(None, &CloseBrowser {}, END_WITHIN).await.ok();
             self.job.wait_for(END_WITHIN).await;
         }
-        self.job.stop(sandbox::job::StopReason::Stopped);
+        self.job.stop(StopReason::Stopped);
         self.job.wait_for(END_WITHIN).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.job.stop(sandbox::job::StopReason::Stopped);
+        self.job.stop(StopReason::Stopped);
     }
 }
 
@@ -547,7 +397,9 @@ async fn get_ready(link: &Link, setup: &Setup) -> Result<String, BrowserError> {
         link.call(None, &downloads, READY_WITHIN),
     )
     .await;
-    (discover?, attach?, downloads?);
+    discover?;
+    attach?;
+    downloads?;
     Ok(version?.product)
 }
 
@@ -561,10 +413,33 @@ fn prepare(setup: &Setup) -> io::Result<PathBuf> {
     }
     let own = runs.join("own");
     left_over::make(&own)?;
-    for folder in [setup.profile(), setup.downloads(), setup.uploads(), setup.folder.join("tmp")] {
+    // What was given to pages, and what the last browser needed while it ran, is of no use to this one.
+    for folder in [setup.uploads(), setup.scratch()] {
+        unless_missing(fs::remove_dir_all(folder))?;
+    }
+    for folder in [setup.profile(), setup.downloads(), setup.uploads(), setup.scratch()] {
         fs::create_dir_all(folder)?;
     }
+    // Nobody else uses the profile: a lock was left by a crash, perhaps under another name of the host.
+    for lock in ["SingletonLock", "SingletonCookie", "SingletonSocket"] {
+        unless_missing(fs::remove_file(setup.profile().join(lock)))?;
+    }
     Ok(own.join("errors.txt"))
+}
+
+fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Does what waits for the disk on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, BrowserError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)
 }
 
 /// Why a browser did not get ready, in its own words or in those of the jail.

@@ -11,6 +11,7 @@
 
 pub mod transport;
 mod protocol;
+pub mod setup;
 pub mod launch;
 pub mod doctor;
 mod events;
@@ -21,6 +22,7 @@ pub mod page;
 pub mod refs;
 pub mod snapshot;
 pub mod act;
+pub mod fields;
 pub mod cast;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,9 @@ pub enum BrowserError {
     #[error("the browser did not get ready: {0}; run `hq browser doctor`")]
     NotReady(String),
     /// It failed too often in a row.
-    #[error("the browser failed {0} times in a row and is not started again by itself; reset it")]
+    #[error(
+        "the browser failed {0} times in a row and is not started again by itself; stop it to try anew"
+    )]
     GaveUp(u32),
     /// It ended, or was ended, while a call was under way.
     #[error("the browser has ended; what was under way may or may not have happened, look first")]

@@ -23,6 +23,8 @@ pub const OPENS_WITHIN: Duration = Duration::from_secs(30);
 const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 /// The largest answer of a script, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
+/// What the browser says of a navigation that another one took the place of.
+const ABORTED: &str = "net::ERR_ABORTED";
 const WORLD: &str = "hq";
 /// The browser tells a title some time after the page has it.
 const TITLE_AND_STATUS: &str =
@@ -98,6 +100,7 @@ impl Page {
         let end = Instant::now() + within;
         let failed = |reason| BrowserError::Navigation { url: url.clone(), reason };
         self.forget_crash()?;
+        self.bring_to_front().await?;
         let came = match self.call(&Navigate { url: &url }, within).await {
             Err(BrowserError::TimedOut { .. }) => {
                 return Err(failed(format!("no answer within {} s", within.as_secs_f32())));
@@ -108,6 +111,10 @@ impl Page {
             return self.opened(true, true).await;
         }
         if let Some(reason) = came.error_text.filter(|text| !text.is_empty()) {
+            // It was on its way there already.
+            if reason == ABORTED && self.is_at(&url, left(end)).await? {
+                return self.opened(true, false).await;
+            }
             return Err(failed(reason));
         }
         // Without a loader it only went to another place of the same page.
@@ -116,6 +123,13 @@ impl Page {
             Some(loader) => self.loaded(Some(&loader), left(end)).await?,
         };
         self.opened(is_loaded, false).await
+    }
+
+    /// Waits until the tab has loaded what it loads; answers whether that is this address.
+    async fn is_at(&self, url: &str, within: Duration) -> Result<bool, BrowserError> {
+        let number = self.number;
+        self.running.tabs.until(within, |known| known.is_settled(number).then_some(())).await?;
+        self.with_tab(|tab| tab.main().is_some_and(|frame| frame.url == url))
     }
 
     /// Loads the page anew.
@@ -195,9 +209,14 @@ impl Page {
         }
     }
 
-    /// Shows this tab in front of the others.
+    /// Shows this tab in front of the others, as every act does.
     pub async fn bring_to_front(&self) -> Result<(), BrowserError> {
-        self.call(&BringToFront {}, USUAL).await.map(drop)
+        if self.running.tabs.lock().front == Some(self.number) {
+            return Ok(());
+        }
+        self.call(&BringToFront {}, USUAL).await?;
+        self.running.tabs.lock().front = Some(self.number);
+        Ok(())
     }
 
     /// Closes the tab, whatever its page does.
@@ -269,7 +288,7 @@ impl Page {
     }
 
     /// Where scripts of the driver run in a frame's document.
-    async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
+    pub(crate) async fn world(&self, frame: &str) -> Result<i64, BrowserError> {
         let (session, loader, world) = self
             .with_tab(|tab| {
                 let frame = tab.frames.get(frame)?;
@@ -295,6 +314,7 @@ impl Page {
         command: &C,
         within: Duration,
     ) -> Result<C::Answer, BrowserError> {
+        self.running.touch();
         self.running.link.call(Some(&self.session), command, within).await
     }
 
@@ -303,6 +323,7 @@ impl Page {
     }
 
     pub(crate) fn with_tab<T>(&self, with: impl FnOnce(&mut Tab) -> T) -> Result<T, BrowserError> {
+        self.running.touch();
         let mut known = self.running.tabs.lock();
         let has_ended = known.has_ended;
         match known.tab_mut(self.number) {

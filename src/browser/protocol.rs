@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cast::TouchPoint;
 use crate::transport::Command;
 
 /// Declares a command: its fields, its name and the form of its answer.
@@ -70,11 +71,10 @@ command!(StartCast<'a> {
 command!(StopCast {} = "Page.stopScreencast" -> Done);
 command!(AckFrame { session_id: i64 } = "Page.screencastFrameAck" -> Done);
 
-command!(AxEnable {} = "Accessibility.enable" -> Done);
 command!(AxTree<'a> { frame_id: &'a str } = "Accessibility.getFullAXTree" -> AnyAnswer);
-command!(PartOf { backend_node_id: i64, fetch_relatives: bool } = "Accessibility.getPartialAXTree" -> AnyAnswer);
 command!(FrameOwner<'a> { frame_id: &'a str } = "DOM.getFrameOwner" -> Owner);
 command!(Resolve { backend_node_id: i64, execution_context_id: i64 } = "DOM.resolveNode" -> Resolved);
+command!(Describe<'a> { object_id: &'a str } = "DOM.describeNode" -> Described);
 command!(SetFiles<'a> { files: &'a [String], backend_node_id: i64 } = "DOM.setFileInputFiles" -> Done);
 
 command!(Evaluate<'a> {
@@ -98,7 +98,7 @@ command!(KeyEvent<'a> {
     modifiers: u8, auto_repeat: bool, commands: &'a [&'a str],
 } = "Input.dispatchKeyEvent" -> Done);
 command!(TouchEvent<'a> {
-    r#type: &'a str, touch_points: Vec<TouchPoint>, modifiers: u8,
+    r#type: &'a str, touch_points: &'a [TouchPoint], modifiers: u8,
 } = "Input.dispatchTouchEvent" -> Done);
 command!(InsertText<'a> { text: &'a str } = "Input.insertText" -> Done);
 command!(InterceptDrags { enabled: bool } = "Input.setInterceptDrags" -> Done);
@@ -118,14 +118,6 @@ pub struct TargetFilter {
 #[derive(Serialize)]
 pub struct Argument {
     pub value: Value,
-}
-
-/// A finger.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct TouchPoint {
-    pub x: f64,
-    pub y: f64,
-    pub id: u8,
 }
 
 /// A part of the page, in its own pixels.
@@ -173,6 +165,8 @@ pub struct FrameInfo {
     pub parent_id: Option<String>,
     pub loader_id: String,
     pub url: String,
+    /// What was asked for, where the browser shows its own page instead.
+    pub unreachable_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -237,6 +231,11 @@ pub struct Owner {
 }
 
 #[derive(Deserialize)]
+pub struct Described {
+    pub node: Owner,
+}
+
+#[derive(Deserialize)]
 pub struct Resolved {
     pub object: RemoteObject,
 }
@@ -286,7 +285,6 @@ pub struct AxNode<'a> {
     pub properties: Vec<AxProperty<'a>>,
     #[serde(borrow, default)]
     pub child_ids: Vec<&'a str>,
-    pub parent_id: Option<&'a str>,
     #[serde(rename = "backendDOMNodeId")]
     pub backend: Option<i64>,
 }

@@ -1,10 +1,13 @@
 //! Refs: short names of parts of a page. A ref belongs to a node of one document and stays the same while that lives;
 //! its number is never given to another in the same tab.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::BrowserError;
+
+/// Refs of a tab beyond which those are forgotten that the last look has not seen.
+const MAX_REFS: usize = 100_000;
 
 /// What a ref stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,14 @@ impl Refs {
         self.last
     }
 
+    /// Forgets all but these when there are very many: nodes that went one by one in a page that stayed.
+    pub(crate) fn keep(&mut self, seen: &HashSet<u32>) {
+        if MAX_REFS < self.nodes.len() {
+            self.nodes.retain(|number, _| seen.contains(number));
+            self.forget_numbers();
+        }
+    }
+
     pub(crate) fn node(&self, number: u32) -> Option<&Node> {
         self.nodes.get(&number)
     }
@@ -45,6 +56,10 @@ impl Refs {
     /// Forgets the refs of a frame whose document is gone.
     pub(crate) fn forget(&mut self, frame: &str) {
         self.nodes.retain(|_, node| node.frame != frame);
+        self.forget_numbers();
+    }
+
+    fn forget_numbers(&mut self) {
         let nodes = &self.nodes;
         self.numbers.retain(|_, number| nodes.contains_key(number));
     }

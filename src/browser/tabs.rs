@@ -68,6 +68,8 @@ pub(crate) struct Known {
     pub downloads: Downloads,
     /// Pages that were closed because there were too many.
     pub refused_popups: u32,
+    /// The tab in front; pages behind it draw nothing.
+    pub front: Option<u32>,
     /// Tabs that whoever acts knows of.
     pub told: HashSet<u32>,
     pub has_ended: bool,
@@ -88,6 +90,8 @@ pub(crate) struct Tab {
     /// How many documents its main frame has had.
     pub documents: u64,
     pub refs: Refs,
+    /// Parts whose value nobody is told.
+    pub hidden: HashSet<u32>,
     /// What whoever acts has seen of it.
     pub seen: Option<Seen>,
     pub dialogs: Vec<Dialog>,
@@ -120,6 +124,7 @@ impl Tabs {
                 sessions: HashMap::new(),
                 downloads,
                 refused_popups: 0,
+                front: None,
                 told: HashSet::new(),
                 has_ended: false,
             }),
@@ -199,6 +204,7 @@ impl Tab {
             is_loading: false,
             documents: 0,
             refs: Refs::default(),
+            hidden: HashSet::new(),
             seen: None,
             dialogs: Vec::new(),
             dialogs_seen: 0,

@@ -40,11 +40,11 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", SURFACE),
     ("askama", SURFACE),
     ("clap", "cli"),
-    ("std::env", "app/config main"),
+    ("std::env", "app/config main browser/tests"),
     ("std::fs", FILES),
-    ("std::process::Command", "sandbox cli"),
+    ("std::process::Command", "sandbox cli browser/tests"),
     ("tokio::process", "sandbox cli"),
-    ("tokio::spawn", "server cli"),
+    ("tokio::spawn", "server cli browser/tests"),
     ("tokio::task::spawn", "server"),
 ];
 /// Methods that change the store, and the files that may call them (besides the store).

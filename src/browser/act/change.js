@@ -1,12 +1,16 @@
-// Waits for the next change of the page, or for so long.
+// Waits for the next change of the page and those that come with it, or for so long.
 (most) =>
   new Promise((done) => {
-    const timer = setTimeout(end, most);
-    const observer = new MutationObserver(end);
+    let first = true;
+    const last = setTimeout(end, most);
+    const observer = new MutationObserver(() => {
+      if (first) setTimeout(end, 100);
+      first = false;
+    });
     observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
     function end() {
       observer.disconnect();
-      clearTimeout(timer);
+      clearTimeout(last);
       done(true);
     }
   })

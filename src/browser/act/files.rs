@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::BrowserError;
+use crate::launch;
 use crate::page::Page;
 use crate::protocol::SetFiles;
 use crate::transport::USUAL;
@@ -24,8 +25,7 @@ impl Page {
     pub async fn upload(&self, number: u32, files: Vec<Upload>) -> Result<(), BrowserError> {
         let node = self.node(number).await?;
         let folder = self.running.uploads.clone();
-        let written = tokio::task::spawn_blocking(move || write(&folder, &files)).await;
-        let paths = written.map_err(io::Error::other).flatten().map_err(BrowserError::Folder)?;
+        let paths = launch::blocking(move || write(&folder, &files)).await?;
         let files: Vec<String> =
             paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let set = SetFiles { files: &files, backend_node_id: node.backend };

@@ -164,6 +164,7 @@ impl Page {
 
     async fn press_on(&self, session: &Arc<str>, keys: &str) -> Result<(), BrowserError> {
         let key: Key = keys::parse(keys)?;
+        self.bring_to_front().await?;
         let link = &self.running.link;
         let mut down = key.down();
         let commands = keys::commands(&key);
@@ -185,6 +186,7 @@ impl Page {
 
     /// Sends events of the mouse in a row.
     async fn mouse(&self, events: &[Mouse]) -> Result<(), BrowserError> {
+        self.bring_to_front().await?;
         let events: Vec<_> = events.iter().map(Mouse::event).collect();
         let sent = events.iter().map(|event| self.call(event, USUAL));
         unless_closed(future::try_join_all(sent).await.map(drop))
@@ -239,6 +241,7 @@ impl Page {
         arguments: Vec<Value>,
     ) -> Result<Value, BrowserError> {
         let node = self.node(number).await?;
+        self.bring_to_front().await?;
         let answer = self.call_on(&node, function, arguments).await;
         self.checked(number, answer).await
     }

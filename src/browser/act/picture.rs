@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 use super::Point;
 use crate::BrowserError;
@@ -42,6 +41,7 @@ impl Default for Shot {
 impl Page {
     /// Takes a picture: JPEG or PNG.
     pub async fn screenshot(&self, shot: Shot) -> Result<Vec<u8>, BrowserError> {
+        self.bring_to_front().await?;
         let layout = self.call(&Metrics {}, USUAL).await?;
         let mut clip = clip_of(&layout, shot.whole);
         if let Some(number) = shot.around {
@@ -73,7 +73,7 @@ impl Page {
 
     /// Where parts lie in a picture of what is in view, for labels: those that are in view.
     pub async fn places(&self, numbers: &[u32]) -> Result<Vec<(u32, [f64; 4])>, BrowserError> {
-        const PLACE: &str = "function (width, height) {
+        const PLACE: &str = "function () {
             const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
             const box = element.getBoundingClientRect();
             const inside = box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
@@ -86,7 +86,7 @@ impl Page {
             if node.session != self.session || self.is_inner(&node.frame)? {
                 continue;
             }
-            let place = self.on(*number, PLACE, vec![json!(0), json!(0)]).await?;
+            let place = self.on(*number, PLACE, vec![]).await?;
             if let Ok(place) = serde_json::from_value::<[f64; 4]>(place) {
                 places.push((*number, place));
             }

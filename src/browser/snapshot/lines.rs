@@ -1,6 +1,6 @@
 //! Lines out of the browser's tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -104,12 +104,15 @@ pub(super) fn read(
         frames: &frames,
         inner,
         refs: &mut tab.refs,
+        hidden: &tab.hidden,
         find: find.map(str::to_lowercase),
         lines: Lines { list: Vec::new(), title: title.unwrap_or_default(), focus: None },
         open_text: None,
     };
     walk.all();
-    Ok(walk.lines)
+    let Walk { lines, refs, .. } = walk;
+    refs.keep(&lines.list.iter().filter_map(|line| line.number).collect());
+    Ok(lines)
 }
 
 /// A frame's tree with a way from numbers to nodes.
@@ -141,6 +144,7 @@ struct Walk<'a, 'b> {
     /// Which frame lies in a node.
     inner: HashMap<(Arc<str>, i64), usize>,
     refs: &'b mut Refs,
+    hidden: &'b HashSet<u32>,
     find: Option<String>,
     lines: Lines,
     /// The block whose words the last line has.
@@ -239,7 +243,13 @@ impl Walk<'_, '_> {
         if state.is_focused && number.is_some() {
             self.lines.focus = number;
         }
+        let is_hidden = number.is_some_and(|number| self.hidden.contains(&number));
         let value = text(node.value.as_ref()).filter(|value| !value.is_empty() && *value != name);
+        let mut state = state;
+        let value = value.filter(|_| !is_hidden);
+        if is_hidden {
+            state.words.push_str(" hidden");
+        }
         let writes = matches!(role, "textbox" | "searchbox" | "spinbutton" | "combobox");
         let choices = match role == "combobox" && !state.is_expanded {
             true => self.choices(frame, at),

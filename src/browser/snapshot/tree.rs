@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::BrowserError;
 use crate::page::Page;
-use crate::protocol::{AxEnable, AxTree, FrameOwner};
+use crate::protocol::{AxTree, FrameOwner};
 use crate::transport::USUAL;
 
 /// Frames that are looked into.
@@ -69,8 +69,6 @@ async fn ask(page: &Page, place: Place) -> Result<FrameTree, BrowserError> {
     let link = &page.running.link;
     let Place { frame, session, loader, parent } = place;
     let tree = AxTree { frame_id: &frame };
-    // Kept up from now on, instead of made anew at each look.
-    link.tell(Some(&session), &AxEnable {});
     let nodes = link.call(Some(&session), &tree, USUAL);
     let (nodes, owner) = match parent {
         None => (nodes.await?, None),

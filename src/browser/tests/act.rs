@@ -274,3 +274,33 @@ async fn a_page_that_closes_itself_or_hangs_ends_the_act() {
     let told = page.changes().await.unwrap().tabs;
     assert_eq!(told.len(), 1, "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_behind_another_is_acted_in_as_well() {
+    let (host, page) = Host::showing(
+        "<title>T</title><button onclick='alert(1); this.textContent = `Told`'>Tell</button>
+        <a href=/next target=_blank>Next</a><label>Field <input></label>",
+    )
+    .await;
+    let front = host.browser.open("http://b.test/").await.unwrap();
+    front.bring_to_front().await.unwrap();
+    let tell = find(&page, "Tell").await;
+    page.click(tell, Click::default()).await.unwrap();
+    let told = page.after().await.unwrap();
+    assert_eq!(told.dialogs, ["dialog alert \"1\", answered with OK"]);
+    assert!(told.lines.contains("~ button \"Told\""), "{told:?}");
+    page.fill(find(&page, "Field").await, "behind").await.unwrap();
+    assert_eq!(value(&page, "document.querySelector('input').value").await, "\"behind\"");
+    page.press("Tab").await.unwrap();
+    assert!(!page.screenshot(Shot::default()).await.unwrap().is_empty());
+    assert!(!front.screenshot(Shot::default()).await.unwrap().is_empty());
+    page.click(find(&page, "Next").await, Click::default()).await.unwrap();
+    let opened = |known: &crate::tabs::Known| {
+        known.tabs.iter().any(|tab| tab.opened_by == Some(page.number())).then_some(())
+    };
+    page.running.tabs.until(SOON, opened).await.unwrap().expect("a new tab");
+    let told = page.after().await.unwrap().tabs;
+    assert!(told.last().unwrap().starts_with("new tab t3 "), "{told:?}");
+    let mut cast = page.cast(crate::cast::Look::default()).await.unwrap();
+    assert!(tokio::time::timeout(SOON, cast.next()).await.unwrap().is_some());
+}

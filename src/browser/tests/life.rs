@@ -48,7 +48,8 @@ async fn a_killed_browser_is_started_anew_with_its_tabs() {
     assert!(matches!(lost, Err(BrowserError::Ended)), "{lost:?}");
     let again = host.browser.page(2).await.unwrap();
     let opened = again.navigate("http://b.test/3").await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Half a second on a host that has nothing else to do.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(opened.title, "b.test/3");
     assert_eq!(living(first), 0);
     let news = host.browser.take_news();
@@ -64,7 +65,7 @@ async fn a_browser_that_always_fails_is_given_up() {
         assert!(matches!(failed, Err(BrowserError::NotReady(_))), "{failed:?}");
     }
     assert!(matches!(host.browser.start().await, Err(BrowserError::GaveUp(5))));
-    host.browser.reset().await.unwrap();
+    host.browser.stop().await;
     assert!(matches!(host.browser.start().await, Err(BrowserError::NotReady(_))));
 }
 

@@ -8,6 +8,8 @@ mod snapshot;
 mod act;
 mod cast;
 mod downloads;
+mod hostile;
+mod fields;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,8 +17,9 @@ use std::process::Command;
 use sandbox::spawn::Spawner;
 use tempfile::TempDir;
 
-use crate::launch::{Browser, PROGRAM, Setup};
+use crate::launch::Browser;
 use crate::page::Page;
+use crate::setup::{PROGRAM, Setup};
 use site::Site;
 
 /// A browser in a folder of its own whose way out is the site.

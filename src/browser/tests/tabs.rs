@@ -43,6 +43,8 @@ async fn a_tab_goes_forward_back_and_away() {
     assert_eq!(page.navigate("http://a.test/two").await.unwrap().title, "two");
     let unsafe_port = page.navigate("http://a.test:1/").await.unwrap_err().to_string();
     assert_eq!(unsafe_port, "http://a.test:1/ did not open: net::ERR_UNSAFE_PORT");
+    page.settle().await.unwrap();
+    assert_eq!(page.info().unwrap().url, "http://a.test:1/");
     for url in ["file:///etc/passwd", "chrome://version", "javascript:1", "data:text/html,x"] {
         assert!(matches!(page.navigate(url).await, Err(BrowserError::Address(_))));
     }
@@ -114,4 +116,29 @@ struct Crash {}
 impl crate::transport::Command for Crash {
     const METHOD: &'static str = "Page.crash";
     type Answer = crate::protocol::Done;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_at_rest_after_whatever_led_nowhere() {
+    let host = Host::new(Site::new(|_host, path| {
+        let file = "content-disposition: attachment; filename=a.bin\r\n";
+        match path {
+            "file" => Reply::Bytes { status: "200 OK", head: file.to_owned(), body: vec![1] },
+            "nothing" => {
+                Reply::Bytes { status: "204 No Content", head: String::new(), body: Vec::new() }
+            }
+            _ => Site::page("<title>Rests</title><a id=a>x</a>"),
+        }
+    }));
+    let page = host.browser.open("http://a.test/").await.unwrap();
+    for to in ["/file", "/nothing", "#here", "mailto:a@b.test", "javascript:void 0"] {
+        let script = format!("a.href = '{to}'; a.click(); 0");
+        page.evaluate(&script, Duration::from_secs(5)).await.unwrap();
+        page.settle().await.unwrap();
+        let rests = |tab: &crate::tabs::Tab| (!tab.is_loading).then_some(());
+        assert!(page.until(Duration::from_secs(3), rests).await.unwrap().is_some(), "{to}");
+    }
+    let nowhere = page.navigate("http://a.test/nothing").await;
+    assert!(matches!(nowhere, Err(BrowserError::Navigation { .. })), "{nowhere:?}");
+    assert_eq!(page.navigate("http://a.test/#again").await.unwrap().title, "Rests");
 }

@@ -117,7 +117,8 @@ async fn a_call_ends_with_the_crash_of_its_session_and_with_the_pipe() {
             link.call(None, &GetVersion {}, USUAL)
         )
     });
-    (far.order(), far.order());
+    far.order();
+    far.order();
     far.link.crash(&session());
     let again = far.link.call(Some(&session()), &History {}, USUAL).await;
     assert!(matches!(again, Err(BrowserError::Crashed)));

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use browser::launch::{Browser, Setup};
+use browser::launch::{Browser, Tended};
+use browser::setup::Setup;
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 
 fn main() -> ExitCode {
@@ -23,7 +24,7 @@ async fn hold(folder: PathBuf) {
     let spawner = Spawner::new(OWN_PROGRAM.into()).expect("threads");
     let browser = Browser::new(Setup::new(spawner, folder));
     let page = browser.open_blank().await.expect("a tab");
-    let browser::launch::Tended::Fine(health) = browser.tend().await else {
+    let Tended::Fine(health) = browser.tend().await else {
         panic!("the browser does not run");
     };
     let mut out = io::stdout();

@@ -1,0 +1,113 @@
+//! Fields for credentials: which one the keyboard writes to, in whatever frame, and how what is in it stays unseen.
+//!
+//! A hidden field shows no value in any snapshot from then on, also when its page shows the letters.
+
+use std::sync::Arc;
+
+use futures_util::future;
+use serde_json::Value;
+
+use crate::BrowserError;
+use crate::page::Page;
+use crate::protocol::{Describe, EvaluateIn};
+use crate::refs::Node;
+use crate::transport::USUAL;
+
+/// The element that has the keyboard in this frame itself, through open shadow roots.
+const FOCUSED: &str = "(() => {
+    if (!document.hasFocus()) return null;
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    return at && at !== document.body && !['IFRAME', 'FRAME'].includes(at.tagName) ? at : null;
+})()";
+const LOOK: &str = include_str!("act/field.js");
+
+/// What a field is for, as far as its page says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A password.
+    Password,
+    /// A code that is used once.
+    Code,
+    /// A name to sign in with.
+    Name,
+    /// Something else.
+    Other,
+}
+
+/// A field, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its ref.
+    pub number: u32,
+    /// What it is for.
+    pub kind: FieldKind,
+    /// Whether nothing is in it.
+    pub is_empty: bool,
+    /// The address of its frame.
+    pub frame_url: String,
+}
+
+impl Page {
+    /// The field that the keyboard writes to.
+    pub async fn focused_field(&self) -> Result<Option<Field>, BrowserError> {
+        let frames = self.with_tab(|tab| tab.frames.keys().cloned().collect::<Vec<_>>())?;
+        let found = future::join_all(frames.iter().map(|frame| self.focused_in(frame))).await;
+        // A frame that went meanwhile has no focus.
+        let node = found.into_iter().filter_map(Result::ok).flatten().next();
+        let Some(node) = node else { return Ok(None) };
+        let number = self.with_tab(|tab| tab.refs.number(&node))?;
+        self.field(number).await
+    }
+
+    /// A field by its ref; none when it is no longer in the page, or no field.
+    pub async fn field(&self, number: u32) -> Result<Option<Field>, BrowserError> {
+        let node = self.with_tab(|tab| {
+            let node = tab.refs.node(number)?.clone();
+            let frame = tab.frames.get(&node.frame)?;
+            (frame.loader == node.loader).then(|| (node, frame.url.clone()))
+        })?;
+        let Some((node, frame_url)) = node else { return Ok(None) };
+        let answer = match self.call_on(&node, LOOK, Vec::new()).await {
+            Err(BrowserError::Refused { .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let kind = match answer["kind"].as_str() {
+            None => return Ok(None),
+            Some("password") => FieldKind::Password,
+            Some("code") => FieldKind::Code,
+            Some("name") => FieldKind::Name,
+            Some(_) => FieldKind::Other,
+        };
+        let is_empty = answer["empty"] == Value::Bool(true);
+        Ok(Some(Field { number, kind, is_empty, frame_url }))
+    }
+
+    /// Shows no value of this field in any snapshot, as long as its document lives.
+    pub fn hide_value(&self, number: u32) -> Result<(), BrowserError> {
+        self.with_tab(|tab| {
+            tab.hidden.insert(number);
+        })
+    }
+
+    async fn focused_in(&self, frame: &str) -> Result<Option<Node>, BrowserError> {
+        let place = self.with_tab(|tab| {
+            let frame = tab.frames.get(frame)?;
+            Some((Arc::clone(&frame.session), frame.loader.clone()))
+        })?;
+        let Some((session, loader)) = place else { return Ok(None) };
+        let context_id = self.world(frame).await?;
+        let focused = EvaluateIn {
+            expression: FOCUSED,
+            context_id,
+            await_promise: false,
+            return_by_value: false,
+        };
+        let link = &self.running.link;
+        let object = link.call(Some(&session), &focused, USUAL).await?.result.object_id;
+        let Some(object_id) = object else { return Ok(None) };
+        let describe = Describe { object_id: &object_id };
+        let backend = link.call(Some(&session), &describe, USUAL).await?.node.backend_node_id;
+        Ok(Some(Node { session, frame: frame.to_owned(), loader, backend }))
+    }
+}
