@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-use crate::launch::{Browser, Setup, Tended};
+use crate::launch::{Browser, Tended};
+use crate::setup::Setup;
 
 /// So many run at once.
 pub const MOST_RUNNING: usize = 2;

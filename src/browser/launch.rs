@@ -230,9 +230,9 @@ impl Browser {
         .await
     }
 
-    /// When somebody used it last.
-    pub(crate) fn used(&self) -> Instant {
-        self.0.now.lock().used
+    /// When somebody used it last, while it runs.
+    pub(crate) fn used(&self) -> Option<Instant> {
+        self.current().map(|running| *running.used.lock())
     }
 
     fn current(&self) -> Option<Arc<Running>> {

@@ -240,7 +240,7 @@ const SOURCE_FOLDERS: Known =
     Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
 /// Chromium itself, not a script that starts it: the jail shows less of the host than such a script reads.
 const CHROMIUM: Known =
-    Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::launch::PROGRAM };
+    Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::setup::PROGRAM };
 const ALL: [&Known; 19] = [
     &DATA,
     &LISTEN,
