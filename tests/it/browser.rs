@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use browser::launch::{PROGRAM, Tended};
+use browser::launch::Tended;
+use browser::setup::PROGRAM;
 use features::agents::model::Agent;
 use features::browsers::model::AgentBrowser;
 use reqwest::StatusCode;
@@ -215,8 +216,8 @@ async fn the_switch_of_a_browser_is_taken_back_by_an_undo() {
     let done = office.hq.api().await.post("/api/v1/undo", &json!({ "entry": entry })).await;
     assert!(done.status.is_success(), "{}", done.text);
     assert_eq!(office.hq.owner().get(API).await.json()["on"], false);
-    let nobody =
-        office.hq.owner().json("PUT", "/api/v1/agents/nobody/browser", &json!({ "on": true }));
-    assert_eq!(nobody.await.status, StatusCode::NOT_FOUND);
+    let (owner, on) = (office.hq.owner(), json!({ "on": true }));
+    let nobody = owner.json("PUT", "/api/v1/agents/nobody/browser", &on).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
     office.hq.finish().await;
 }
