@@ -62,23 +62,23 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(at) => {
             let ask = Ask::get("/api/v1/meaning").within(at.place.workspace.as_ref());
-            told(common, &door.call(ask).await?)
+            told(common, &door.call(ask).await?, false)
         }
         Command::Download(one) => {
             let path = format!("/api/v1/meaning/models/{}/download", part(&one.which));
             let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
-            told(common, &door.call(ask).await?)
+            told(common, &door.call(ask).await?, false)
         }
         Command::Add(new) => add(common, door, &new).await,
         Command::Use(one) => {
             let body = json!({ "id": one.which });
             let ask = Ask::put("/api/v1/meaning/used", &body).within(one.place.workspace.as_ref());
-            told(common, &door.call(ask).await?)
+            told(common, &door.call(ask).await?, true)
         }
         Command::Off(at) => {
             let body = json!({ "id": null });
             let ask = Ask::put("/api/v1/meaning/used", &body).within(at.place.workspace.as_ref());
-            told(common, &door.call(ask).await?)
+            told(common, &door.call(ask).await?, false)
         }
         Command::Remove(one) => {
             let path = format!("/api/v1/meaning/models/{}", part(&one.which));
@@ -104,15 +104,15 @@ async fn add(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
         })
     });
     let ask = Ask::post("/api/v1/meaning", &json!({ "terms": terms }));
-    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?)
+    told(common, &door.call(ask.within(new.place.workspace.as_ref())).await?, true)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Failed(format!("{} cannot be read: {error}", path.display()))
 }
 
-/// Each model in a line, then how far it is.
-fn told(common: &Common, state: &Value) -> Result<u8, CommandError> {
+/// Each model in a line, then how far it is. One that was chosen this moment has counted nothing yet.
+fn told(common: &Common, state: &Value, chosen: bool) -> Result<u8, CommandError> {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let models = state["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut lines: Vec<String> = models
@@ -128,7 +128,11 @@ fn told(common: &Common, state: &Value) -> Result<u8, CommandError> {
         .collect();
     if state["used"].is_string() {
         let (found, waiting) = (&state["passages"], &state["waiting"]);
-        lines.push(format!("{found} passages are found by meaning, {waiting} not yet."));
+        let begins = chosen && found.as_u64() == Some(0) && waiting.as_u64() == Some(0);
+        lines.push(match begins {
+            true => "It begins to read what is here.".to_owned(),
+            false => format!("{found} passages are found by meaning, {waiting} not yet."),
+        });
     }
     if state["downloading"].is_object() {
         let (have, of) = (&state["downloading"]["bytes"], &state["downloading"]["of"]);

@@ -202,7 +202,8 @@ pub struct Shown {
     pub told: &'static str,
 }
 
-/// What a cite means now: the passage with its words, wherever it stands; else as a former version has it.
+/// What a cite means now: the passage with its words, wherever it stands; else as a former version has it. Words that
+/// stand nowhere are not shown: those of another passage were never cited.
 ///
 /// # Errors
 /// When the disk fails.
@@ -212,19 +213,19 @@ pub fn shown(
     (id, cut): (KnowledgeId, &Cut),
     (n, stamp): (u32, &str),
 ) -> Result<Shown, KnowledgeError> {
-    let now = |n: u32, told| {
-        cut.quote(n, None).map(|quote| Shown { quote: Some(quote), stands: true, told })
+    let now = |n: u32| {
+        cut.quote(n, None).map(|quote| Shown { quote: Some(quote), stands: true, told: "" })
     };
-    let gone = Shown { told: "This passage is not there any more.", ..Shown::default() };
+    let gone = |told| Shown { told, ..Shown::default() };
     if stamp.is_empty() {
-        return Ok(now(n, "").unwrap_or(gone));
+        return Ok(now(n).unwrap_or_else(|| gone("This passage is not there any more.")));
     }
     // What comes or goes above a passage changes its number.
     let find = |cut: &Cut| {
         let is = |n: &u32| cut.words(*n).is_some_and(|words| passages::stamp(words) == stamp);
         std::iter::once(n).chain(0..cut.len()).find(is)
     };
-    if let Some(shown) = find(cut).and_then(|at| now(at, "")) {
+    if let Some(shown) = find(cut).and_then(now) {
         return Ok(shown);
     }
     for version in queries::versions(read, id, VERSIONS)? {
@@ -235,7 +236,7 @@ pub fn shown(
             return Ok(Shown { quote: Some(quote), stands: false, told });
         }
     }
-    Ok(now(n, "The text has changed since it was cited.").unwrap_or(gone))
+    Ok(gone("The text has changed since it was cited, and those words are not kept."))
 }
 
 #[cfg(test)]

@@ -135,10 +135,11 @@ pub struct Found {
 }
 
 impl Found {
-    /// How many fit.
+    /// How many fit, of all kinds or of one.
     #[must_use]
-    pub fn total(&self) -> usize {
-        self.counts.iter().map(|(_, count)| count).sum()
+    pub fn total(&self, kind: Option<ItemKind>) -> usize {
+        let counts = self.counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
+        counts.map(|(_, count)| count).sum()
     }
 
     /// What the answer does not know yet, in sentences; nothing when it knows all.
@@ -189,7 +190,7 @@ pub fn essence(q: &str) -> Option<Wanted> {
 /// When the store fails.
 pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeError> {
     let wanted = Wanted::of(&wish.q);
-    let behind = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
+    let late = wanted.is_some() && !finder::reach(ws, PATIENCE).await;
     let asks = wanted.is_some() && wish.by != Some(By::Words);
     let (question, standing) = match asks {
         true => meaning::question(ws, &wish.q).await,
@@ -200,17 +201,23 @@ pub async fn find(ws: &Ws, seer: Seer, wish: Wish) -> Result<Found, KnowledgeErr
         standing => standing,
     };
     ws.look(move |ws| {
-        let found = ws.read(|snap| match &wanted {
-            Some(wanted) => {
-                let loose = essence(&wish.q);
-                let loose = loose.as_ref().unwrap_or(wanted);
-                let question = question.as_ref();
-                let asked = Asked { seer, wish: &wish, wanted, loose, question };
-                ranked(ws, snap, &asked)
-            }
-            None => newest(snap, (seer, &wish)),
-        })?;
-        Ok(Found { standing, behind, ..found })
+        ws.read(|snap| {
+            let found = match &wanted {
+                Some(wanted) => {
+                    let loose = essence(&wish.q);
+                    let loose = loose.as_ref().unwrap_or(wanted);
+                    let question = question.as_ref();
+                    let asked = Asked { seer, wish: &wish, wanted, loose, question };
+                    ranked(ws, snap, &asked)?
+                }
+                None => newest(snap, (seer, &wish))?,
+            };
+            // What was read in a file since the index was waited for is in what is looked at, and not in the index.
+            let head = snap.last_seq()?;
+            let is_behind = ws.finding.seen().is_some_and(|seen| seen.seq < head);
+            let behind = late || (wanted.is_some() && is_behind);
+            Ok(Found { standing, behind, ..found })
+        })
     })
     .await
 }
@@ -327,6 +334,8 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
     for hit in &mut found.hits {
         let at = places.get(&hit.item.id).cloned().unwrap_or_default();
         hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
+        // They may stand behind the places that were looked at by words.
+        hit.by_words |= hit.quotes.iter().any(|quote| !asked.loose.marks(&quote.text).is_empty());
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
     let unread = queries::unread(read, asked.seer.agent())?;

@@ -219,7 +219,8 @@ impl Piece<'_> {
             Some(page) => self.on_page(page)?,
             None => (0, self.cut.text.as_str()),
         };
-        let from = whole.floor_char_boundary(from.unwrap_or(0).min(whole.len()));
+        let asked = from.unwrap_or(0);
+        let from = whole.floor_char_boundary(asked.min(whole.len()));
         let mut text = kernel::text::cut(&whole[from..], most);
         let mut begins = self.passages(start + from, text.len());
         if let Some((_, end)) = begins.get(PASSAGES) {
@@ -241,6 +242,9 @@ impl Piece<'_> {
         } else if whole.trim().is_empty() {
             let place = if page.is_some() { "on this page" } else { "in it" };
             head.push_str(&format!(" There is no text {place}."));
+        } else if whole.len() <= asked {
+            let all = whole.len();
+            head.push_str(&format!(" There is no text from byte {asked} on; it has {all}."));
         }
         if self.reading.as_ref().is_some_and(|reading| reading.cut) {
             head.push_str(" Only the beginning of the file was read: there is more in it.");

@@ -38,6 +38,11 @@ pub enum Fault {
     Locked,
     /// There is more in the zip than may be inflated.
     Inflated,
+    /// One text in it is longer than a text may be.
+    LongText {
+        /// What has it, for people.
+        part: String,
+    },
 }
 
 impl Fault {
@@ -256,7 +261,10 @@ impl Part<'_, '_> {
                     Ok(event)
                 }
             }
-            Err(_) if self.xml.get_ref().get_ref().is_too_much() => Err(Fault::Inflated),
+            Err(_) if self.inflated.is_full() => Err(Fault::Inflated),
+            Err(_) if self.xml.get_ref().get_ref().is_too_much() => {
+                Err(Fault::LongText { part: self.what.to_owned() })
+            }
             Err(error) => Err(Fault::damaged(self.what, error)),
         }
     }

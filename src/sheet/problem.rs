@@ -145,6 +145,10 @@ impl From<Fault> for SheetError {
             Fault::Damaged { part, cause } => Self::Damaged { part, place: None, cause },
             Fault::Locked => Self::Locked,
             Fault::Inflated => Self::Inflated { row: 0 },
+            Fault::LongText { part } => {
+                let cause = "a text is longer than a text may be".to_owned();
+                Self::Damaged { part, place: None, cause }
+            }
         }
     }
 }

@@ -332,7 +332,11 @@ pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
         } else {
             ProblemKind::Invalid
         };
-        PageError(Failure::new(kind, "bad_body", e.to_string()))
+        let words = match kind {
+            ProblemKind::TooLarge => "this is larger than what is taken at once".to_owned(),
+            _ => e.body_text(),
+        };
+        PageError(Failure::new(kind, "bad_body", words))
     })
 }
 

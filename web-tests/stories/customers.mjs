@@ -230,6 +230,24 @@ export function tell(given) {
     await over(context);
   });
 
+  test('Chosen contacts are given to an agent as one task that leads to each', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    for (const name of ['Given One', 'Given Two']) await send(page, '/contacts', { name });
+    await page.goto(`${place}/contacts?sort=name&q=Given`);
+    for (const name of ['Given One', 'Given Two']) await page.getByLabel(`Select ${name}`).check();
+    await page.getByText('2 selected').waitFor();
+    await page.getByRole('button', { name: 'Give to agent' }).click();
+    await page.getByLabel('What is to be done').fill('Check the addresses');
+    await page.getByLabel('Agent', { exact: true }).selectOption('ada');
+    await page.getByRole('button', { name: 'Create a task' }).click();
+    await page.getByText(/is about 2 contacts/).waitFor();
+    await page.goto(`${place}/tasks?q=Check+the+addresses&status=all`);
+    await page.getByRole('main').getByRole('link', { name: 'Check the addresses' }).first().click();
+    for (const name of ['Given One', 'Given Two']) await page.getByRole('main').getByRole('link', { name }).first().waitFor();
+    await over(context);
+  });
+
   test('Every page of customers is accessible in both themes and at two widths', async () => {
     const { browser, server, signedIn, place } = given;
     const { context, page } = await opened();
@@ -252,7 +270,7 @@ export function tell(given) {
     await page.goto(`${place}/organizations`);
     const organization = await page.getByRole('link', { name: 'Hansen & Kröger' }).getAttribute('href');
     await over(context);
-    const paths = ['/contacts', '/contacts?layout=board', '/contacts?q=nobody-is-called-so', '/contacts/new', '/organizations', '/organizations/new', '/collections', '/settings/fields?of=contacts'];
+    const paths = ['/suggestions', '/contacts', '/contacts?layout=board', '/contacts?q=nobody-is-called-so', '/contacts/new', '/organizations', '/organizations/new', '/collections', '/settings/fields?of=contacts'];
     const pages = [...paths.map((path) => place + path), contact, organization, bikes, `${bikes}/new`, record];
     const looks = [WIDE, PHONE].flatMap((size) => ['light', 'dark'].map((theme) => ({ size, theme })));
     const remarks = [];

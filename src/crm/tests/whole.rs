@@ -316,7 +316,7 @@ async fn by_the_value_of_a_field_a_row_is_changed_or_made() {
     }
     for (by, says) in [
         ("stage", "does not tell contacts apart"),
-        ("emial", "email"),
+        ("emial", "There is no field"),
         ("phone", "Phone is missing"),
     ] {
         let refused = api

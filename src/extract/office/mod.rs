@@ -37,7 +37,7 @@ impl From<Fault> for Refused {
         match fault {
             Fault::Damaged { .. } => Self::Damaged,
             Fault::Locked => Self::Encrypted,
-            Fault::Inflated => Self::Expands,
+            Fault::Inflated | Fault::LongText { .. } => Self::Expands,
         }
     }
 }

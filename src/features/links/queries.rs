@@ -387,6 +387,8 @@ fn offers(scene: &Scene, read: &dyn Read) -> Result<Vec<(String, String)>, TaskE
 /// When the store fails.
 pub fn told(read: &dyn Read, link: &Link) -> Result<Option<String>, StoreError> {
     let Some((name, _)) = name(read, &link.target)? else { return Ok(None) };
+    // It stands outside of the marks around words from outside: it must not look like one.
+    let name = name.replace("<<<", "‹‹‹").replace(">>>", "›››");
     let what = match &link.target {
         Target::Url(url) => url.clone(),
         Target::Piece(id) => format!("deliverable {name} (id {})", id.short()),

@@ -1,6 +1,7 @@
 //! What people are told of when something happens, in the transaction that makes it happen.
 
 use crate::agents::model::Agent;
+use crate::agents::queries as agents;
 use crate::comments::model::Comment;
 use crate::deliverables::model::{Deliverable, Review, Version};
 use crate::deliverables::queries::told;
@@ -85,6 +86,14 @@ fn called(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
     Ok(format!("{} \u{201c}{}\u{201d}", tasks::name(tx, task.number)?, task.title))
 }
 
+/// What an agent is called among all of them.
+fn agent_name(tx: &WriteTx<'_>, agent: AgentId) -> Result<String, StoreError> {
+    match tx.get::<Agent>(agent)? {
+        Some(agent) => agents::called(tx, &agent),
+        None => Ok("An agent".to_owned()),
+    }
+}
+
 fn due(tx: &WriteTx<'_>, task: &Task) -> Result<&'static str, StoreError> {
     let late = tasks::overdue::passed(tx, tx.now())?.is_overdue(task);
     Ok(if late { "It is overdue." } else { "" })
@@ -124,11 +133,10 @@ fn given_to_agent(
         return Ok(());
     }
     let (by, called) = (queries::name(tx, tx.by())?, called(tx, &task)?);
-    let title = match tx.get::<Agent>(agent)? {
-        Some(found) if tx.by().agent() != Some(agent) => {
-            format!("{by} gave {called} to {}", found.name)
-        }
-        _ => format!("{by} took {called}"),
+    let title = if tx.by().agent() == Some(agent) {
+        format!("{by} took {called}")
+    } else {
+        format!("{by} gave {called} to {}", agent_name(tx, agent)?)
     };
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
     rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
@@ -137,18 +145,13 @@ fn given_to_agent(
 /// An agent has given out as many parts of a task, or tasks beside it, as it may before a person says something on it.
 fn cut_up(tx: &mut WriteTx<'_>, parent: Option<TaskId>) -> Result<(), NotificationError> {
     let (Some(agent), Some(run)) = (tx.by().agent(), tx.by().run()) else { return Ok(()) };
-    let whole = match parent {
-        Some(whole) => Some(whole),
-        None => parts::origin(tx, run)?,
-    };
-    let Some(whole) = whole else { return Ok(()) };
-    let (Some(task), Some(agent)) = (present(tx, whole)?, tx.get::<Agent>(agent)?) else {
-        return Ok(());
-    };
+    let Some(whole) = parts::top(tx, parent, Some(run))? else { return Ok(()) };
+    let Some(task) = present(tx, whole)? else { return Ok(()) };
     if parts::since_a_person(tx, whole)? != parts::MOST {
         return Ok(());
     }
-    let title = format!("{} has made {} parts of {}", agent.name, parts::MOST, called(tx, &task)?);
+    let (agent, called) = (agent_name(tx, agent)?, called(tx, &task)?);
+    let title = format!("{agent} has made {} parts of {called}", parts::MOST);
     let notice = Notice::new(NoticeKind::QuestionAsked, About::Task(whole), title);
     let body =
         "Should it go on? It gives out more once somebody has said so in a comment on the task.";
@@ -297,7 +300,7 @@ fn given_up(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError>
     else {
         return Ok(());
     };
-    let agent = tx.get::<Agent>(item.agent)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
+    let agent = agent_name(tx, item.agent)?;
     let task = match item.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -322,7 +325,7 @@ fn said(item: &Item) -> String {
 
 fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError> {
     let Some(agent) = tx.get::<Agent>(agent)? else { return Ok(()) };
-    let title = format!("{} cannot work", agent.name);
+    let title = format!("{} cannot work", agents::called(tx, &agent)?);
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     let notice = notice.body(agent.status_reason.unwrap_or_default()).admins();
     rules::notify(tx, notice).map(drop)
@@ -346,7 +349,8 @@ fn gets_nowhere(
     let Some(agent) = tx.get::<Agent>(agent)?.filter(|_| failed == STALLED_AFTER) else {
         return Ok(());
     };
-    let title = format!("{} failed {STALLED_AFTER} times in a row", agent.name);
+    let called = agents::called(tx, &agent)?;
+    let title = format!("{called} failed {STALLED_AFTER} times in a row");
     let error = tx.get::<Item>(item)?.map(|item| said(&item));
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     rules::notify(tx, notice.body(error.unwrap_or_default()).admins()).map(drop)
@@ -355,7 +359,7 @@ fn gets_nowhere(
 /// The words of the question stand in its run, not here: a conversation may be private.
 fn asks(tx: &mut WriteTx<'_>, run: RunId, what: WaitFor) -> Result<(), NotificationError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
-    let agent = tx.get::<Agent>(run.agent)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
+    let agent = agent_name(tx, run.agent)?;
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
         None => None,
@@ -381,10 +385,7 @@ fn budget(
 ) -> Result<(), NotificationError> {
     let (about, whose) = match payer {
         Payer::Workspace => (About::Workspace, "The workspace".to_owned()),
-        Payer::Agent(id) => {
-            let agent = tx.get::<Agent>(id)?.map_or_else(|| "An agent".to_owned(), |a| a.name);
-            (About::Agent(id), agent)
-        }
+        Payer::Agent(id) => (About::Agent(id), agent_name(tx, id)?),
         Payer::Task(id) => {
             let Some(task) = tx.get::<Task>(id)? else { return Ok(()) };
             (About::Task(id), called(tx, &task)?)

@@ -235,8 +235,9 @@ async fn list(ws: Ws, who: Person, Query(asked): Query<Asked>) -> Result<Json<It
         skip,
         take,
     };
+    let kind = wish.kind;
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
-    let (total, cut, unknown) = (found.total(), found.cut, found.unknown());
+    let (total, cut, unknown) = (found.total(kind), found.cut, found.unknown());
     let next = found.more.then_some(skip.saturating_add(take));
     let items = ws
         .look(move |ws| {

@@ -222,9 +222,9 @@ fn page(
     let folder = ordered.iter().copied().find(|(folder, _)| Some(folder.id) == chosen).map(line);
     let tab = |kind: Option<ItemKind>| {
         let (word, label) = kind.map_or(("", "All"), |kind| (kind.word(), kind.many()));
-        let count = found.counts.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
-        let count: usize = count.map(|(_, count)| count).sum();
-        Tab::new(label, asked.with(&base, "kind", word), asked.kind == word).count(count as u64)
+        let tab = Tab::new(label, asked.with(&base, "kind", word), asked.kind == word);
+        // A count of some of them would say that there are no others.
+        if found.cut { tab } else { tab.count(found.total(kind) as u64) }
     };
     let mut tabs = vec![tab(None)];
     tabs.extend(ItemKind::ALL.iter().map(|kind| tab(Some(*kind))));

@@ -76,7 +76,11 @@ pub(super) struct Origin {
 /// The passage that a cite has led here for.
 pub(super) struct Cited {
     quote: Option<Quote>,
-    /// The heading above it in the text that is shown; empty when there is none.
+    /// What stands above it: who comes from a hit of the search follows nobody's cite.
+    label: &'static str,
+    /// Whether its page can be led to in what is drawn.
+    on_page: bool,
+    /// The heading above it in the text that is shown; empty when there is none, and in a file.
     anchor: String,
     told: &'static str,
 }
@@ -236,6 +240,7 @@ fn page(
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
     let edits =
         scene.may_write && !asked.edit.is_empty() && body.is_some() && item.archived_at.is_none();
+    let file = file((&item, reading.as_ref()), (&base, &cut, asked));
     let target = Target::Row(ITEMS.number, KeyBuf::of(&item.id).into_bytes());
     let about = format!(
         "About [{}]({base}) (knowledge `{}`).\n\n",
@@ -269,8 +274,8 @@ fn page(
         is_cut: item.file.is_none() && asked.all.is_empty() && DRAWN < cut.text.len(),
         origin: origin_of(scene, read, item.id)?,
         headings: if item.file.is_none() { headings(shown) } else { Vec::new() },
-        file: file((&item, reading.as_ref()), (&base, &cut, asked)),
-        cited: cited(scene, read, (item.id, &cut), asked)?,
+        cited: cited(scene, read, (item.id, &cut, file.as_ref()), asked)?,
+        file,
         typed: None,
         wrong: String::new(),
         clash: String::new(),
@@ -314,16 +319,20 @@ fn page(
 fn cited(
     scene: &Scene,
     read: &dyn Read,
-    (id, cut): (KnowledgeId, &Cut),
+    (id, cut, file): (KnowledgeId, &Cut, Option<&FileView>),
     asked: &Asked,
 ) -> Result<Option<Cited>, KnowledgeError> {
     let Some(n) = asked.p else { return Ok(None) };
     let shown = cited::shown(&scene.ws, read, (id, cut), (n, &asked.at))?;
     let stands = shown.quote.as_ref().filter(|_| shown.stands);
     let passage = stands.and_then(|quote| cut.passages.get(usize::try_from(quote.n).ok()?));
-    let section = passage.and_then(|passage| passage.section.last());
+    let page = passage.and_then(|passage| usize::try_from(passage.page?).ok());
+    let mut leaves = file.iter().flat_map(|file| &file.leaves);
+    let on_page = page.is_some() && leaves.any(|leaf| leaf.number == page);
+    let section = passage.filter(|_| file.is_none()).and_then(|passage| passage.section.last());
     let anchor = section.map_or_else(String::new, |section| links::anchor(section));
-    Ok(Some(Cited { quote: shown.quote, anchor, told: shown.told }))
+    let label = if asked.at.is_empty() { "Found here" } else { "Cited here" };
+    Ok(Some(Cited { quote: shown.quote, label, on_page, anchor, told: shown.told }))
 }
 
 fn origin_of(

@@ -6,10 +6,15 @@ mod agents;
 use std::time::Duration;
 
 use kernel::Outcome;
+use knowledge::error::KnowledgeError;
+use knowledge::model::{ItemKind, Text};
+use knowledge::rules::{self, NewItem, Patch};
 use serde_json::{Value, json};
+use store::WriteTx;
 use support::hq::{Person, Reply, TestHq};
 use support::model::Turn;
 use support::office::Office;
+use support::work;
 
 const HERE: &str = "/w/marlow-cargo";
 const LEASE: &str = "# Lease terms\n\nWhat a customer signs.\n\n## Deposit\n\nCustomers pay a deposit of one monthly \
@@ -387,7 +392,7 @@ async fn a_file_can_be_undone_and_what_an_undo_brings_back_is_read_again() {
         let undone = api.post("/api/v1/undo", &json!({ "entry": seq })).await;
         assert_eq!(undone.status, 200, "{}", undone.text);
     };
-    let file = read(&api, ("notes.txt", b"The deposit is due in May.")).await;
+    let file = read(&api, ("notes.csv", b"what,when\nThe deposit,May\n")).await;
     assert_eq!(file["file"]["reading"], "done", "{file}");
     let (id, at) = (id(&file).to_owned(), format!("/api/v1/knowledge/{}", id(&file)));
 
@@ -418,10 +423,16 @@ async fn a_filter_finds_the_one_page_among_hundreds_that_hold_the_words() {
     let rare =
         json!({ "title": "Rare", "text": "A topic of law.", "folder": "Legal", "tags": ["rare"] });
     made(&api, "knowledge", rare).await;
-    for n in 0..230 {
-        let text = format!("The topic of topics, topic {n}.");
-        made(&api, "knowledge", json!({ "title": format!("Topic {n}"), "text": text })).await;
-    }
+    let many = |tx: &mut WriteTx<'_>| {
+        for n in 0..230 {
+            let text = Text::Inline(format!("The topic of topics, topic {n}."));
+            let (title, patch) = (format!("Topic {n}"), Patch::default());
+            let (links, reason, kind) = (Vec::new(), String::new(), ItemKind::Page);
+            rules::create(tx, NewItem { kind, title, text, links, reason, file: None, patch })?;
+        }
+        Ok::<_, KnowledgeError>(())
+    };
+    hq.ws().write(&work::owner(&hq), many).await.expect("pages");
     for filter in ["folder=Legal", "tag=rare"] {
         let found = found(&api, &format!("q=topic&by=words&{filter}")).await;
         assert_eq!((&found["total"], &found["more_than_total"]), (&json!(1), &json!(false)));

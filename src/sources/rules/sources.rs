@@ -1,5 +1,7 @@
 //! Sources: added, changed, removed with or without what they brought.
 
+use std::path::Path;
+
 use connect::{Manifest, Reads};
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct};
@@ -75,14 +77,8 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
     };
     let reads = Some((new.manifest.clone(), new.reads));
     let made = checked(tx, &bare, Patch { name: Some(new.name), reads, ..new.patch })?;
-    // All of it would be found twice.
-    let is_same = |other: &&Source| other.provider == made.provider && other.reads == made.reads;
-    if let Some(same) = others.iter().find(is_same) {
-        let asked = new.manifest.reads.iter().find(|field| field.required);
-        let key = asked.map_or("name", |field| field.key.as_str());
-        let words = format!("The source \"{}\" reads this already.", same.name);
-        return Err(SourceError::field(key, words));
-    }
+    let asked = new.manifest.reads.iter().find(|field| field.required);
+    alone(&others, &made, asked.map_or("name", |field| field.key.as_str()))?;
     tx.put(&made)?;
     // How it stands is written by its first sync: until then nothing refers to it, and adding it can be undone.
     tx.emit(SOURCE.event(&made.id, RowAct::Created));
@@ -92,17 +88,53 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
 /// Changes a source.
 ///
 /// # Errors
-/// When it is gone, or the input is wrong.
+/// When it is gone, the input is wrong, or another source reads the same.
 pub fn change(tx: &mut WriteTx<'_>, id: SourceId, patch: Patch) -> Result<Source, SourceError> {
     let old = queries::source_by_id(tx, id)?;
     let new = checked(tx, &old, patch)?;
     if new == old {
         return Ok(old);
     }
+    let mut keys = old.reads.keys().chain(new.reads.keys());
+    if let Some(key) = keys.find(|key| old.reads.get(*key) != new.reads.get(*key)) {
+        alone(&queries::sources(tx)?, &new, key)?;
+    }
     let new = Source { updated_at: tx.now(), ..new };
     tx.put(&new)?;
     tx.emit(SOURCE.changed(&old, &new));
     Ok(new)
+}
+
+/// Refuses a source when another one reads the same: all of it would be found twice.
+fn alone(all: &[Source], made: &Source, key: &str) -> Result<(), SourceError> {
+    let is_same = |other: &&Source| {
+        other.id != made.id
+            && other.provider == made.provider
+            && is_alike(&other.reads, &made.reads)
+    };
+    match all.iter().find(is_same) {
+        Some(same) => {
+            let words = format!("The source \"{}\" reads this already.", same.name);
+            Err(SourceError::field(key, words))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether two sources read the same, however somebody has typed its folder or its address.
+fn is_alike(one: &Reads, other: &Reads) -> bool {
+    let same = |(a, b): (&String, &String)| {
+        let (path, address) = (Path::new(a), a.trim_end_matches('/'));
+        if path.is_absolute() {
+            // Part by part.
+            path == Path::new(b)
+        } else if address.contains("://") {
+            address == b.trim_end_matches('/')
+        } else {
+            a == b
+        }
+    };
+    one.keys().eq(other.keys()) && one.values().zip(other.values()).all(same)
 }
 
 fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, SourceError> {

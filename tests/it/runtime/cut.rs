@@ -24,7 +24,7 @@ async fn a_limit_ends_the_run_also_when_its_last_word_fails_or_is_empty() {
     let run = office.worked(task.id, 1).await;
     assert!(limit_of_calls(&run), "{:?}", run.outcome);
     assert!(run.summary.starts_with("It reached its limit (calls) after "), "{}", run.summary);
-    assert!(run.summary.contains("not like this"), "{}", run.summary);
+    assert!(run.summary.contains("Not like this."), "{}", run.summary);
     // It has used up what it may: nothing is tried again by itself.
     let item = office.items(ada.id).pop().expect("an item");
     assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("limit: calls")));

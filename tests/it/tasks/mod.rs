@@ -460,3 +460,27 @@ fn what_models_read_of_the_tools_is_short() {
     assert!(schema.contains(r#""enum":["text","url","file"]"#), "{schema}");
     assert!(schema.contains(r#""required":["kind","title","body"]"#), "{schema}");
 }
+
+#[test]
+fn parts_of_parts_count_with_those_of_the_whole() {
+    let desk = Desk::new();
+    let whole = desk.task(for_ada("Win the florists")).id;
+    let part = |n: usize, parent: TaskId| {
+        let assignee = Some(Assignee::Person(mira_id()));
+        let title = format!("Part {n}");
+        let new = NewTask { assignee, parent: Some(parent), ..NewTask::titled(title) };
+        desk.by(ada(), move |tx| rules::parts::create(tx, new))
+    };
+    let first = part(1, whole).unwrap().id;
+    for n in 2..=10 {
+        part(n, if n.is_multiple_of(2) { first } else { whole }).unwrap();
+    }
+    for parent in [whole, first] {
+        let refused = part(11, parent).unwrap_err();
+        assert_eq!(refused.code(), "enough_parts");
+        assert!(refused.to_string().contains("10 parts of MC-1"), "{refused}");
+    }
+    // What a person made is a whole of its own.
+    let own = desk.task(NewTask { parent: Some(first), ..NewTask::titled("Ask around") }).id;
+    part(11, own).unwrap();
+}

@@ -1,6 +1,7 @@
 //! What waits for a person, the most urgent first: the dashboard lists it, other pages count it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use jiff::ToSpan;
 
@@ -373,6 +374,9 @@ fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
         }
     }
     found.sort_by_key(|(ended, ..)| std::cmp::Reverse(*ended));
+    // Several agents may have failed with one task.
+    let mut seen = HashSet::new();
+    found.retain(|(_, item, ..)| item.task.is_none_or(|task| seen.insert(task)));
     Found::draw(
         found,
         |(_, item, ..)| item.task,

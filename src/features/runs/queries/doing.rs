@@ -67,6 +67,14 @@ impl ToolCall {
     }
 }
 
+/// Why a call failed, of what its tool answered: a sentence, without the code in front of it.
+#[must_use]
+pub fn why(answer: &str) -> String {
+    let line = answer.trim().lines().next().unwrap_or_default();
+    let told = line.strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
+    kernel::text::capitalized(told.map_or(line, |(_, told)| told))
+}
+
 /// "Could not create a task:", from "Created a task:".
 fn could_not(verb: &str) -> String {
     let (past, rest) = verb.split_once(' ').unwrap_or((verb, ""));
@@ -81,7 +89,7 @@ fn could_not(verb: &str) -> String {
         "Said" => "say".to_owned(),
         "Stopped" => "stop".to_owned(),
         "Tied" | "Changed" | "Created" | "Completed" | "Delegated" | "Escalated" | "Declined"
-        | "Deleted" | "Settled" => lower(past.strip_suffix('d').unwrap_or(past)),
+        | "Deleted" | "Settled" | "Used" => lower(past.strip_suffix('d').unwrap_or(past)),
         regular => lower(regular.strip_suffix("ed").unwrap_or(regular)),
     };
     format!("Could not {verb}{end} {rest}").trim_end().to_owned()
@@ -171,7 +179,7 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
         "process" => ("terminal", "Looked after job", "exec"),
         "web_fetch" => ("globe", "Opened", "web"),
         "web_search" => ("search", "Searched the web for", "web"),
-        "browser" => ("globe", "In its browser:", "web"),
+        "browser" => ("globe", "Used its browser:", "web"),
         "task_list" => ("tasks", "Listed tasks", "hq"),
         "task_get" => ("tasks", "Read task", "hq"),
         "task_create" => ("plus", "Created a task:", "hq"),
@@ -319,7 +327,8 @@ mod tests {
             ("comment_reply", "Could not answer a comment"),
             ("task_archive", "Could not put away task"),
             ("exec", "Ran"),
-            ("browser", "Called browser"),
+            ("browser", "Could not use its browser:"),
+            ("painter", "Called painter"),
         ] {
             let call = call(tool, "{}", CallState::Ended(CallStatus::Error));
             assert_eq!(doing(&call).verb, told, "{tool}");
@@ -330,6 +339,6 @@ mod tests {
     fn without_arguments_the_written_file_is_named_and_without_words_the_tool() {
         let told = doing(&call("write", "", CallState::Running));
         assert_eq!((told.verb.as_str(), told.what.as_str()), ("Wrote", "notes.md"));
-        assert_eq!(doing(&call("browser", "{oops", CallState::Running)).verb, "Called browser");
+        assert_eq!(doing(&call("painter", "{oops", CallState::Running)).verb, "Called painter");
     }
 }

@@ -109,7 +109,9 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
         text.push_str(": ");
         text.push_str(waiting.detail.trim_end_matches('.'));
     }
-    text.push('.');
+    if !text.ends_with(['?', '!', '…']) {
+        text.push('.');
+    }
     Some((text, door))
 }
 

@@ -28,10 +28,11 @@ pub fn delegate(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
 /// # Errors
 /// As [`super::create`]; `GivenAlready` when another agent has been given a part under like words, or a task beside it,
 /// which is open or done; `EnoughParts` when agents have made [`parts::MOST`] since a person last said something on
-/// the task.
+/// the task at the top.
 pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
     let gives = new.assignee.and_then(Assignee::agent) != tx.by().agent();
-    let whole = match (new.parent, tx.by().run()) {
+    let run = tx.by().run();
+    let whole = match (new.parent, run) {
         _ if !gives || new.assignee.is_none() => None,
         (None, Some(run)) => parts::origin(tx, run)?,
         (parent, _) => parent,
@@ -48,9 +49,12 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
             },
         });
     }
-    if parts::MOST <= parts::since_a_person(tx, whole)? {
-        let whole = queries::get(tx, whole)?;
-        return Err(TaskError::EnoughParts(queries::name(tx, whole.number)?));
+    // Parts of parts count with those of the whole: else each level would begin anew.
+    if let Some(top) = parts::top(tx, new.parent, run)?
+        && parts::MOST <= parts::since_a_person(tx, top)?
+    {
+        let top = queries::get(tx, top)?;
+        return Err(TaskError::EnoughParts(queries::name(tx, top.number)?));
     }
     super::create(tx, new)
 }

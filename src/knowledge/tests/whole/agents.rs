@@ -167,7 +167,8 @@ async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_
         Turn::call("knowledge_read", json!({ "item": id(&file) }))
             .and_call("knowledge_read", page(99))
             .and_call("knowledge_read", page(0))
-            .and_call("knowledge_read", page(1)),
+            .and_call("knowledge_read", page(1))
+            .and_call("knowledge_read", json!({ "item": id(&file), "from": 9_999_999 })),
     )
     .await;
     let (head, rest) = told[0].split_once("<<<").expect("marks");
@@ -177,6 +178,7 @@ async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_
         assert!(!refused.contains("no text"), "{refused}");
     }
     assert!(told[3].contains("[#0@") && told[3].contains("Mango"), "{}", told[3]);
+    assert!(told[4].contains("There is no text from byte 9999999 on; it has "), "{}", told[4]);
     office.hq.finish().await;
 }
 
@@ -196,6 +198,10 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let stamp = stamp(words);
     let told = cited(1, &stamp).await;
     assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
+    assert!(told.contains("Cited here"), "{told}");
+    // A hit of the search leads here without a stamp.
+    let told = cited(1, "").await;
+    assert!(told.contains("Found here") && told.contains("within ten days"), "{told}");
     let told = cited(77, "").await;
     assert!(told.contains("This passage is not there any more."), "{told}");
 
@@ -203,7 +209,8 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let changed = LEASE.replace("ten days", "five days");
     patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;
     let told = cited(1, &stamp).await;
-    assert!(told.contains("The text has changed since it was cited.") && told.contains("five"));
+    let kept = told.contains("cited, and those words are not kept.") && !told.contains("five");
+    assert!(kept && !told.contains("Cited here"), "{told}");
     patched(&api, &at, json!({ "text": LEASE, "base": changed })).await;
     // Another reason, another version: its words are shown.
     let again = json!({ "text": changed, "base": LEASE, "reason": "shorter" });

@@ -56,9 +56,12 @@ async fn a_folder_is_added_found_and_followed() {
     let made = send(form(handbook.to_str().expect("a path"))).await;
     let place = made.location().unwrap_or_else(|| panic!("{}", made.text)).to_owned();
     let source = place.rsplit('/').next().expect("an id").to_owned();
-    let twice = send(form(handbook.to_str().expect("a path"))).await;
-    assert_eq!(twice.status, 422, "{}", twice.text);
-    assert!(twice.text.contains("reads this already"), "{}", twice.text);
+    let typed = handbook.to_str().expect("a path");
+    for same in [typed.to_owned(), format!("{typed}/"), format!("{typed}/./")] {
+        let twice = send(form(&same)).await;
+        assert_eq!(twice.status, 422, "{}", twice.text);
+        assert!(twice.text.contains("reads this already"), "{}", twice.text);
+    }
     let first = synced(&api, &source, 1).await;
     assert_eq!(
         (&first["name"], &first["items"], &first["status"]),

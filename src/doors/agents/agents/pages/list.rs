@@ -175,18 +175,18 @@ fn fleet(
     let agents = if in_archive { archived.clone() } else { queries::all(snap)? };
     let mut rows = Vec::with_capacity(agents.len());
     let mut costs = Vec::with_capacity(agents.len());
-    let mut open_items = 0;
+    let mut open = Vec::with_capacity(agents.len());
     let unread = runs::marks::of_member(snap, who.account)?;
     let called = Called::among(&agents);
     for agent in &agents {
         let activity = queries::activity(snap, agent, when.now)?;
-        open_items += activity.open;
+        open.push((activity.group, activity.open));
         let spent = usage::agent_month(snap, agent.id, when.now)?;
         costs.push((agent, spent));
         let row = row(ws, who, snap, when, (agent, &called), activity, spent)?;
         rows.push(Row { unread: unread.with(agent.id), ..row });
     }
-    let summary = summary(ws, snap, (who, when), (&costs, &called), open_items)?;
+    let summary = summary(ws, snap, (who, when), (&costs, &called), &open)?;
     let list_href = ws.url("agents");
     let groups: Vec<Group> = rows.iter().map(|row| row.group).collect();
     let filters = filters_of(&list_href, "", &groups, wanted, in_archive);
@@ -421,7 +421,7 @@ fn summary(
     snap: &Snap<'_>,
     (who, when): (&Person, &When),
     (costs, called): (&[(&Agent, i64)], &Called),
-    open_items: usize,
+    open: &[(Group, usize)],
 ) -> Result<Summary, StoreError> {
     let spent = usage::month_total(snap, when.now)?;
     let limits: i64 = costs.iter().filter_map(|(agent, _)| agent.budget_micros).sum();
@@ -444,12 +444,27 @@ fn summary(
         need_you: if waits { needs.short() } else { "0".to_owned() },
         need_text: if waits { "All on the dashboard" } else { "Nothing waits for you" },
         need_href: if waits { ws.url("") } else { String::new() },
-        open_items,
-        open_text: match open_items {
-            0 => "All inboxes are empty".to_owned(),
-            _ => "They start on their own".to_owned(),
-        },
+        open_items: open.iter().map(|(_, count)| count).sum(),
+        open_text: begins(open),
     })
+}
+
+/// What becomes of the items that wait: how many there are with agents of each group, and which of them begin nothing.
+fn begins(open: &[(Group, usize)]) -> String {
+    let held =
+        [(Group::Off, "is off"), (Group::Attention, "needs attention"), (Group::Waiting, "waits")];
+    let told = held.into_iter().filter_map(|(group, does)| {
+        let with = open.iter().filter(|(one, _)| *one == group);
+        let count: usize = with.map(|(_, count)| count).sum();
+        (0 < count).then(|| format!("{count} for an agent that {does}"))
+    });
+    let told: Vec<String> = told.collect();
+    match open.iter().map(|(_, count)| count).sum::<usize>() {
+        0 => "All inboxes are empty".to_owned(),
+        _ if !told.is_empty() => told.join(", "),
+        1 => "It starts on its own".to_owned(),
+        _ => "They start on their own".to_owned(),
+    }
 }
 
 /// The colours of a series in their order: two that stand side by side never share one.
@@ -502,4 +517,18 @@ fn runs_of_today(snap: &Snap<'_>, when: &When) -> Result<(usize, Vec<Hour>), Sto
     });
     let total: u32 = counts.iter().sum();
     Ok((usize::try_from(total).unwrap_or(0), hours.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, begins};
+
+    #[test]
+    fn items_that_begin_nothing_are_told_by_what_holds_them() {
+        let all = [(Group::Idle, 1), (Group::Off, 2), (Group::Waiting, 1), (Group::Attention, 0)];
+        assert_eq!(begins(&all), "2 for an agent that is off, 1 for an agent that waits");
+        assert_eq!(begins(&all[..1]), "It starts on its own");
+        assert_eq!(begins(&[(Group::Idle, 2), (Group::Working, 1)]), "They start on their own");
+        assert_eq!(begins(&all[3..]), "All inboxes are empty");
+    }
 }

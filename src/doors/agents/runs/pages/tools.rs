@@ -405,8 +405,8 @@ mod tests {
 
     #[test]
     fn a_tool_that_nobody_knows_keeps_its_name_and_broken_input_is_shown() {
-        let told = tell(&call("browser", "{oops", "done"));
-        assert_eq!(told.verb, "Called browser");
+        let told = tell(&call("painter", "{oops", "done"));
+        assert_eq!(told.verb, "Called painter");
         assert!(matches!(&told.parts[0], Piece::Fold { input, .. } if input == "{oops"));
     }
 }

@@ -130,7 +130,7 @@ fn view(
         live: Live::new(state.url(ws)).tables(SHOWN),
         lanes: lanes((&scene, read), state, (&heads, &dresser), columns, shown)?,
         hidden: match (shows_hidden, by == GroupBy::Status && state.asks_open()) {
-            (_, true) => "Closed tasks are hidden".to_owned(),
+            (_, true) => "Hidden: closed tasks".to_owned(),
             (true, false) => "Missed and cancelled are shown".to_owned(),
             (false, false) => said(&away),
         },

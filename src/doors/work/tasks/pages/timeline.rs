@@ -8,7 +8,7 @@ use super::telling::Telling;
 use features::comments::queries::show as comments;
 use features::deliverables::queries::{self as deliverables, card::Card};
 use features::runs::model::{CallStatus, Run};
-use features::runs::queries::doing::{doing, now};
+use features::runs::queries::doing::{doing, now, why};
 use features::runs::queries::steps::{self, CallState, Steps, What};
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
@@ -444,7 +444,7 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
             CallState::Ended(status) => status != CallStatus::Ok,
         };
         let result = call.result.as_ref().filter(|_| call.could_not());
-        let why = result.map(|(body, _)| body.head().trim()).unwrap_or_default();
+        let why = result.map(|(body, _)| why(body.head())).unwrap_or_default();
         let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
         views.push(StepView {
             number: step.key,
@@ -454,7 +454,7 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
             took: took.unwrap_or_default(),
             current: false,
             failed,
-            why: ellipsis(why.lines().next().unwrap_or_default(), 200),
+            why: ellipsis(&why, 200),
         });
     }
     if let Some(last) = views.last_mut() {
