@@ -335,7 +335,8 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &Asked<'_>) -> Result<Found, Knowledg
         let at = places.get(&hit.item.id).cloned().unwrap_or_default();
         hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
         // They may stand behind the places that were looked at by words.
-        hit.by_words |= hit.quotes.iter().any(|quote| !asked.loose.marks(&quote.text).is_empty());
+        let marked = |quote: &Quote| !asked.loose.marks(&quote.text).is_empty();
+        hit.by_words |= asked.wish.by != Some(By::Meaning) && hit.quotes.iter().any(marked);
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
     let unread = queries::unread(read, asked.seer.agent())?;

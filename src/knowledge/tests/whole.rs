@@ -405,7 +405,7 @@ async fn a_file_can_be_undone_and_what_an_undo_brings_back_is_read_again() {
     assert_eq!(api.call("DELETE", &at).await.status, 204);
     undo(last(&id).await).await;
     waits_for_words(&api, &at).await;
-    assert_eq!(titles(&api, "q=deposit").await, ["notes"]);
+    assert_eq!(titles(&api, "q=deposit").await, ["notes.csv"]);
     hq.finish().await;
 }
 
@@ -445,7 +445,7 @@ async fn a_filter_finds_the_one_page_among_hundreds_that_hold_the_words() {
     assert_eq!(far.status, 200, "{}", far.text);
 
     let for_ada = api.post("/api/v1/knowledge", &json!({ "title": "Z", "agents": ["ada"] })).await;
-    assert_eq!(for_ada.status, 422, "there is no Ada: {}", for_ada.text);
+    assert_eq!(for_ada.status, 404, "there is no Ada: {}", for_ada.text);
     let words = found(&api, "q=law&by=meaning").await;
     assert_eq!(words["not_known_yet"], "No model is in use, so this was searched by words.");
     hq.finish().await;
