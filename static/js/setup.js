@@ -1,9 +1,13 @@
 // Small help while HQ is set up, and with a first task.
 
 /** The words in square brackets wait for the person's own: they are what is typed over. */
-const field = document.activeElement;
-const gap = field?.closest?.("[data-bracket]") && field.value?.match(/\[[^\]]+\]/);
-if (gap) field.setSelectionRange(gap.index, gap.index + gap[0].length);
+const field = document.querySelector("[data-bracket] [autofocus]");
+const gap = field?.value?.match(/\[[^\]]+\]/);
+if (gap) {
+  // The browser may give it the focus only later.
+  field.focus();
+  field.setSelectionRange(gap.index, gap.index + gap[0].length);
+}
 
 document.addEventListener("input", ({ target }) => {
   if (target.id) for (const echo of document.querySelectorAll(`[data-echo="${CSS.escape(target.id)}"]`)) echo.textContent = target.value.trim();

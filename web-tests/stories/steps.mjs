@@ -41,8 +41,9 @@ export function tell(given) {
     await assertAccessible(page, 'the first agent');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
-    await page.keyboard.type('cargo bikes');
     const title = page.getByLabel('Title', { exact: true });
+    await page.waitForFunction((field) => field.selectionStart < field.selectionEnd, await title.elementHandle());
+    await page.keyboard.type('cargo bikes');
     assert.equal(await title.inputValue(), 'Draft three ideas for posts about cargo bikes');
     await page.keyboard.press('Control+Enter');
     await page.getByRole('heading', { level: 1, name: /Draft three ideas/ }).waitFor();
