@@ -197,3 +197,32 @@ pub fn shown_first(home: Home, columns: &[Column]) -> Vec<String> {
     keys.splice(at..at, made);
     keys
 }
+
+/// Something that is made once for each kind of rows, such as their columns.
+pub(crate) struct ByHome<T>(Vec<(Home, T)>);
+
+impl<T> ByHome<T> {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// That of these rows, made when it is asked for first.
+    ///
+    /// # Errors
+    /// As `make`.
+    pub(crate) fn of<E>(
+        &mut self,
+        home: Home,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&T, E> {
+        let at = match self.0.iter().position(|(of, _)| *of == home) {
+            Some(at) => at,
+            None => {
+                self.0.push((home, make()?));
+                self.0.len() - 1
+            }
+        };
+        Ok(&self.0[at].1)
+    }
+}

@@ -151,6 +151,20 @@ pub fn follow_ups(read: &dyn Read) -> Result<BTreeMap<ContactId, Date>, StoreErr
     Ok(days)
 }
 
+/// The most suggestions that are told, or decided on, at once.
+pub const MOST_SUGGESTED: usize = 500;
+
+/// What is suggested last, newest first, and how many more there are.
+///
+/// # Errors
+/// When the store fails.
+pub fn suggested(read: &dyn Read) -> Result<(Vec<Suggestion>, usize), StoreError> {
+    let mut all: Vec<Suggestion> = read.list(&Range::all().reverse())?;
+    let more = all.len().saturating_sub(MOST_SUGGESTED);
+    all.truncate(MOST_SUGGESTED);
+    Ok((all, more))
+}
+
 /// What is suggested for a row, by field.
 ///
 /// # Errors

@@ -6,23 +6,20 @@ use serde_json::Value;
 
 use app::Ws;
 use kernel::{Can, RunId, Timestamp, TypedId as _};
-use noun::Source;
-use store::{Range, Read, ReadExt as _};
+use noun::{Column, Source};
+use store::Read;
 use web::error::ApiError;
 use web::extract::Json;
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 
-use crate::columns;
+use crate::columns::{self, ByHome};
 use crate::error::CrmError;
 use crate::model::{Book, Suggestion, SuggestionId, of_table};
 use crate::names::{Known, person};
-use crate::queries;
+use crate::queries::{self, MOST_SUGGESTED};
 use crate::rules;
-
-/// Suggestions in an answer.
-const MOST: usize = 500;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -77,11 +74,12 @@ struct SuggestionView {
 
 fn view<B: Book>(
     read: &dyn Read,
-    known: &Known<'_>,
+    (known, columns): (&Known<'_>, &mut ByHome<Vec<Column>>),
     one: Suggestion,
 ) -> Result<SuggestionView, CrmError> {
     let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
-    let columns = columns::of(read, B::home(row.collection))?;
+    let home = B::home(row.collection);
+    let columns = columns.of(home, || columns::of(read, home))?;
     let column = columns.iter().find(|column| column.key == one.field);
     let json = |value| column.map(|column| column.json(value, known)).unwrap_or_default();
     Ok(SuggestionView {
@@ -104,12 +102,12 @@ async fn list(ws: Ws, who: Person) -> Result<Json<Suggestions>, ApiError> {
         .look(move |ws| {
             ws.read(|snap| {
                 let known = Known::new(snap, person(who.account))?;
-                let all: Vec<Suggestion> = snap.list(&Range::all().reverse())?;
-                let more = all.len().saturating_sub(MOST);
-                let items = all
-                    .into_iter()
-                    .take(MOST)
-                    .map(|one| of_table!(one.row.table, B => view::<B>(snap, &known, one)));
+                let (all, more) = queries::suggested(snap)?;
+                let mut columns = ByHome::new();
+                let mut one = |one: Suggestion| {
+                    of_table!(one.row.table, B => view::<B>(snap, (&known, &mut columns), one))
+                };
+                let items = all.into_iter().map(&mut one);
                 Ok::<_, CrmError>(Suggestions { items: items.collect::<Result<_, _>>()?, more })
             })
         })
@@ -142,8 +140,9 @@ async fn decide(
     let ids: Vec<SuggestionId> = ids
         .collect::<Result<_, _>>()
         .map_err(|id| CrmError::field("ids", format!("\"{id}\" is no id of a suggestion.")))?;
-    if ids.is_empty() || MOST < ids.len() {
-        return Err(CrmError::field("ids", format!("Give between one and {MOST} ids.")).into());
+    if ids.is_empty() || MOST_SUGGESTED < ids.len() {
+        let told = format!("Give between one and {MOST_SUGGESTED} ids.");
+        return Err(CrmError::field("ids", told).into());
     }
     let decided = once.run(move |tx| rules::decide_all(tx, &ids, body.take));
     Ok(Json(Decided { decided: ws.write(&who, decided).await? }))

@@ -219,6 +219,11 @@ pub(super) async fn act<B: Book>(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
 
+/// The rows that were chosen in a list.
+pub(super) fn chosen<B: Book>(typed: &Typed) -> Vec<B::Id> {
+    text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect()
+}
+
 /// Changes several rows at once: one piece of work, one undo.
 pub(super) async fn bulk<B: Book>(
     app: App,
@@ -227,8 +232,7 @@ pub(super) async fn bulk<B: Book>(
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let ids: Vec<B::Id> =
-        text(&typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect();
+    let ids = chosen::<B>(&typed);
     if ids.is_empty() || MOST < ids.len() {
         let told = format!("choose between one and {MOST} {}", B::noun().many);
         return Err(CrmError::Refused(told).into());

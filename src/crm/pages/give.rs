@@ -21,6 +21,7 @@ use web::parts::Tone;
 use web::session::Person;
 use web::shell::Flash;
 
+use super::acts::chosen;
 use crate::error::CrmError;
 use crate::model::Book;
 use crate::queries;
@@ -34,8 +35,7 @@ pub(super) async fn give<B: Book>(
     hx: Hx,
     Form(typed): Form<Typed>,
 ) -> Result<Response, PageError> {
-    let ids: Vec<B::Id> =
-        text(&typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect();
+    let ids = chosen::<B>(&typed);
     if ids.is_empty() || MOST < ids.len() {
         let told = format!("one task is about at most {MOST} {}; choose fewer", B::noun().many);
         return Err(CrmError::Refused(told).into());

@@ -8,7 +8,7 @@ use app::{App, Ws};
 use features::runs::model::Run;
 use features::tasks::queries::scene::Scene;
 use kernel::{Actor, TypedId as _};
-use store::{Range, Read, ReadExt as _};
+use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::hx::{Ask, Hx};
@@ -21,13 +21,11 @@ use web::{flash, format, html};
 use super::acts::Decision;
 use super::draw::{self, Suggested};
 use super::{Look, row_url};
+use crate::columns::ByHome;
 use crate::error::CrmError;
-use crate::model::{Book, Home, Suggestion, SuggestionId, of_table};
-use crate::queries;
+use crate::model::{Book, Suggestion, SuggestionId, of_table};
+use crate::queries::{self, MOST_SUGGESTED};
 use crate::rules;
-
-/// Suggestions on the page.
-const MOST: usize = 500;
 
 struct Line {
     name: String,
@@ -97,10 +95,9 @@ pub(super) async fn index(
 
 /// By run, what was suggested last first; and how many are too many to be shown.
 fn groups(scene: &Scene, read: &dyn Read) -> Result<(Vec<Group>, usize), CrmError> {
-    let all: Vec<Suggestion> = read.list(&Range::all().reverse())?;
-    let (mut looks, mut groups): (Vec<(Home, Look<'_>)>, Vec<Group>) = (Vec::new(), Vec::new());
-    let more = all.len().saturating_sub(MOST);
-    for one in all.into_iter().take(MOST) {
+    let (all, more) = queries::suggested(read)?;
+    let (mut looks, mut groups) = (ByHome::new(), Vec::<Group>::new());
+    for one in all {
         let line = of_table!(one.row.table, B => line::<B>(scene, read, &mut looks, &one)?);
         let at = match groups.iter().position(|group| group.by == one.by) {
             Some(at) => at,
@@ -136,21 +133,14 @@ fn group(scene: &Scene, read: &dyn Read, by: Actor) -> Result<Group, CrmError> {
 fn line<'r, B: Book>(
     scene: &Scene,
     read: &'r dyn Read,
-    looks: &mut Vec<(Home, Look<'r>)>,
+    looks: &mut ByHome<Look<'r>>,
     one: &Suggestion,
 ) -> Result<Line, CrmError> {
     let (row, _) = queries::get_rev::<B>(read, B::Id::from_uuid(one.row.id))?;
     let home = B::home(row.collection);
-    let at = match looks.iter().position(|(of, _)| *of == home) {
-        Some(at) => at,
-        None => {
-            looks.push((home, Look::new(scene, read, home)?));
-            looks.len() - 1
-        }
-    };
-    let gone = || CrmError::no("field", &one.field);
-    let (_, look) = looks.get(at).ok_or_else(gone)?;
-    let column = look.columns.iter().find(|column| column.key == one.field).ok_or_else(gone)?;
+    let look = looks.of(home, || Look::new(scene, read, home))?;
+    let column = look.columns.iter().find(|column| column.key == one.field);
+    let column = column.ok_or_else(|| CrmError::no("field", &one.field))?;
     let was = row.value(&column.key).map(|value| column.shown(value, &look.known));
     Ok(Line {
         name: row.name().to_owned(),
@@ -178,8 +168,10 @@ pub(super) async fn decide_all(
 ) -> Result<Response, PageError> {
     let ids: Vec<SuggestionId> =
         together.ids.split(',').filter_map(|id| id.trim().parse().ok()).collect();
-    if ids.is_empty() || MOST < ids.len() {
-        return Err(CrmError::Refused(format!("choose between one and {MOST} values")).into());
+    if ids.is_empty() || MOST_SUGGESTED < ids.len() {
+        return Err(
+            CrmError::Refused(format!("choose between one and {MOST_SUGGESTED} values")).into()
+        );
     }
     let take = decision == Decision::Take;
     let count = ws.write(&who, move |tx| rules::decide_all(tx, &ids, take)).await?;
