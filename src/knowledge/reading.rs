@@ -7,7 +7,7 @@ use extract::{Extracted, Limits, Refused, State};
 use kernel::key::decode;
 use kernel::{Actor, Cause, Part};
 use store::feed::Op;
-use store::{Range, ReadExt as _, Snap, StoreError};
+use store::{Range, ReadExt as _, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::error::KnowledgeError;
@@ -62,43 +62,49 @@ async fn keep_up(ws: &Ws) {
 /// far the feed was looked at.
 async fn step(ws: &Ws, seen: &mut Option<u64>, head: u64) -> Result<bool, StoreError> {
     if *seen != Some(head) {
-        let from = *seen;
-        let (unread, upto) = ws.look(move |ws| unread(ws, from)).await?;
-        if !unread.is_empty() {
-            ws.write(&BY, move |tx| rules::read_anew(tx, &unread)).await?;
+        let (come, upto) = match *seen {
+            Some(from) => come(ws, from).map(|(ids, upto)| (Some(ids), upto))?,
+            None => (None, None),
+        };
+        // Most changes are of something else: no thread is taken for them.
+        if come.as_ref().is_none_or(|ids| !ids.is_empty()) {
+            let unread = ws.look(move |ws| unread(ws, come)).await?;
+            if !unread.is_empty() {
+                ws.write(&BY, move |tx| rules::read_anew(tx, &unread)).await?;
+            }
         }
         *seen = Some(upto.unwrap_or(head));
     }
     Ok(next(ws).await? || seen.is_some_and(|seen| seen < head))
 }
 
-/// Items with a file of which nothing is known, all at first, later those that came since; and how far the feed was
-/// looked at, if not to its end.
-fn unread(ws: &Ws, from: Option<u64>) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreError> {
-    let Some(from) = from else {
-        let all = ws.read(|snap| without_reading(snap, snap.list(&Range::all())?))?;
-        return Ok((all, None));
-    };
+/// Those of these items, or of all, that have a file of which nothing is known.
+fn unread(ws: &Ws, ids: Option<Vec<KnowledgeId>>) -> Result<Vec<KnowledgeId>, StoreError> {
+    ws.read(|snap| {
+        let items: Vec<Item> = match &ids {
+            Some(ids) => ids
+                .iter()
+                .filter_map(|id| snap.get(*id).transpose())
+                .collect::<Result<_, StoreError>>()?,
+            None => snap.list(&Range::all())?,
+        };
+        let mut found = Vec::new();
+        for item in items {
+            if item.file.is_some() && snap.get::<Reading>(item.id)?.is_none() {
+                found.push(item.id);
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// Items that came since a place in the feed, and how far it was looked at.
+fn come(ws: &Ws, from: u64) -> Result<(Vec<KnowledgeId>, Option<u64>), StoreError> {
     let entries = ws.store.entries_after(from, STEP)?;
     let changes = entries.iter().flat_map(|entry| &entry.changes);
     let come = changes.filter(|one| one.table == ITEMS.number && one.op == Op::Insert);
-    let ids: Vec<KnowledgeId> = come.filter_map(|one| decode(&one.key)).collect();
-    let upto = entries.last().map(|last| last.seq);
-    let found = ws.read(|snap| {
-        let items = ids.iter().filter_map(|id| snap.get(*id).transpose());
-        without_reading(snap, items.collect::<Result<_, _>>()?)
-    })?;
-    Ok((found, upto))
-}
-
-fn without_reading(snap: &Snap<'_>, items: Vec<Item>) -> Result<Vec<KnowledgeId>, StoreError> {
-    let mut found = Vec::new();
-    for item in items {
-        if item.file.is_some() && snap.get::<Reading>(item.id)?.is_none() {
-            found.push(item.id);
-        }
-    }
-    Ok(found)
+    let ids = come.filter_map(|one| decode(&one.key)).collect();
+    Ok((ids, entries.last().map(|last| last.seq)))
 }
 
 /// Reads one file; says whether there was one.

@@ -110,7 +110,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("suggestion.created", "as suggestions"),
     ("suggestion.changed", "as suggestions"),
     ("suggestion.deleted", "as suggestions"),
-    ("knowledge_readings", "made anew from their files; src/knowledge/tests/whole.rs"),
+    ("knowledge_readings", "made anew from their files; src/knowledge/tests/whole/main.rs"),
     ("knowledge_version.changed", "a version never changes"),
     ("knowledge_version.deleted", "a version goes only with its item"),
     (

@@ -1,6 +1,5 @@
 //! Knowledge as people, programs and agents use it.
 
-#[path = "whole/agents.rs"]
 mod agents;
 
 use std::time::Duration;
@@ -208,13 +207,13 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
         hits["items"][0]["passages"][0]["text"].as_str().map(|t| t.contains("Mango 3 EUR")),
         Some(true)
     );
-    let docx = include_bytes!("../../extract/tests/files/pandoc.docx");
+    let docx = include_bytes!("../../../extract/tests/files/pandoc.docx");
     let docx = read(&api, ("notes.docx", docx)).await;
     assert_eq!(docx["file"]["reading"], "done", "{docx}");
     // On a task, too, a document is found by its words.
     let task = made(&api, "tasks", json!({ "title": "Look into it" })).await;
     let path = format!("/api/v1/tasks/{}/files?name=other.docx", id(&task));
-    let bytes = include_bytes!("../../extract/tests/files/pandoc.docx").to_vec();
+    let bytes = include_bytes!("../../../extract/tests/files/pandoc.docx").to_vec();
     assert_eq!(api.bytes("POST", &path, "application/octet-stream", bytes).await.status, 201);
     let found = api.get("/api/v1/search?q=Handbook%20K%C3%B6ln").await;
     assert!(found.text.contains("other.docx"), "{}", found.text);
