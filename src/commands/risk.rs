@@ -1,0 +1,242 @@
+//! How much is at stake with a line, for the person who is asked.
+
+use super::programs::{self, Tool};
+use super::reduce::{Reduced, Segment};
+use super::unwrap::{self, Command, Unwrapped};
+
+/// How much is at stake, with the one reason that weighs most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Risk {
+    /// How much.
+    pub level: Level,
+    /// Why, in a few words.
+    pub reason: String,
+}
+
+/// How much is at stake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It only looks.
+    Low,
+    /// It changes something, or is not known.
+    Medium,
+    /// It destroys, publishes, gains rights or runs what it fetched.
+    High,
+}
+
+/// Names that make a line that cannot be read in advance a risk, wherever they stand in it.
+const ALARMS: &str =
+    "curl dd doas ftp mkfs nc ncat rsync scp sftp shred socat ssh sudo telnet wget";
+const FETCHERS: &str = "aria2c curl fetch wget";
+const RIGHTS: &str = "doas pkexec run0 runuser su sudo";
+const DESTROYERS: &str =
+    "blkdiscard dd fdisk halt mkswap parted poweroff reboot sfdisk shred shutdown wipefs";
+/// Programs whose own words are a command.
+const CARRIERS: &str = "doas find fd parallel setsid sudo watch xargs";
+/// How many commands within the words of others are read.
+const MAX_CARRIED: usize = 8;
+/// Parts of paths where keys usually lie.
+const KEYS: &str = ".aws .env .gnupg .netrc .ssh id_ed25519 id_rsa shadow";
+
+/// What is at stake with a line; its text is asked for the names in a line that does not reduce.
+#[must_use]
+pub fn risk(text: &str, line: &Reduced) -> Risk {
+    match line {
+        Reduced::Plan(segments) => of_plan(segments),
+        Reduced::Opaque(why) => of_text(text, &why.to_string()),
+    }
+}
+
+fn of_plan(segments: &[Segment]) -> Risk {
+    let mut worst = Risk::new(Level::Low, "it only looks");
+    let mut fetched = false;
+    for segment in segments {
+        let commands = match unwrap::unwrap(&segment.argv) {
+            Unwrapped::Commands(commands) => commands,
+            Unwrapped::Opaque(why) => {
+                worst.raise(of_text(&segment.argv.join(" "), &why.to_string()));
+                continue;
+            }
+        };
+        for command in &commands {
+            worst.raise(match fetched && runs_code(command) {
+                true => Risk::new(Level::High, "it runs code after it fetched something"),
+                false => of_words(&command.argv, command.inline, 0),
+            });
+            fetched |= programs::among(FETCHERS, programs::family(&command.argv[0]));
+        }
+    }
+    worst
+}
+
+/// Whether a command runs code or commands that something before it may have brought.
+fn runs_code(command: &Command) -> bool {
+    let program = command.argv[0].as_str();
+    program.contains('/')
+        || programs::is_interpreter(program)
+        || programs::among(CARRIERS, programs::family(program))
+}
+
+fn of_text(text: &str, why: &str) -> Risk {
+    let parts: Vec<&str> = text
+        .split(|sign: char| !sign.is_alphanumeric() && sign != '-')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let alarm = parts.iter().find(|part| programs::among(ALARMS, part) || part.starts_with("mkfs"));
+    let pushes = parts.windows(2).any(|pair| pair == ["git", "push"] || pair[1] == "publish");
+    let removes = parts.windows(2).any(|pair| pair[0] == "rm" && recursive(pair[1]));
+    let level = match alarm.is_some() || pushes || removes {
+        true => Level::High,
+        false => Level::Medium,
+    };
+    match alarm {
+        Some(name) => Risk::new(level, &format!("{why}, and it names {name}")),
+        None => Risk::new(level, why),
+    }
+}
+
+/// The risk of a program with its words, and of the commands that stand among them.
+fn of_words(argv: &[String], inline: bool, depth: usize) -> Risk {
+    let mut worst = of_program(argv, inline);
+    let Some(inner) = carried(argv) else { return worst };
+    if depth == MAX_CARRIED {
+        return Risk::new(Level::High, "commands stand in commands");
+    }
+    match unwrap::unwrap(inner) {
+        Unwrapped::Opaque(why) => worst.raise(of_text(&inner.join(" "), &why.to_string())),
+        Unwrapped::Commands(commands) => {
+            for command in commands {
+                worst.raise(of_words(&command.argv, command.inline, depth + 1));
+            }
+        }
+    }
+    worst
+}
+
+/// The command among the words of one.
+fn carried(argv: &[String]) -> Option<&[String]> {
+    let program = programs::family(&argv[0]);
+    let mut words = argv.iter().skip(1);
+    let at = match program {
+        "find" | "fd" => words.position(|word| programs::runs_for_each(word))? + 2,
+        _ if programs::among(CARRIERS, program) => {
+            words.position(|word| !word.starts_with('-'))? + 1
+        }
+        _ => return None,
+    };
+    argv.get(at..).filter(|inner| !inner.is_empty())
+}
+
+fn of_program(argv: &[String], inline: bool) -> Risk {
+    let (program, words) = (programs::family(&argv[0]), &argv[1..]);
+    if let Some(reason) = high(program, words) {
+        return Risk::new(Level::High, reason);
+    }
+    if inline {
+        return of_text(&words.join(" "), "it runs what its words or its input say");
+    }
+    if words.iter().any(|word| word.split('/').any(|part| programs::among(KEYS, part))) {
+        return Risk::new(Level::Medium, "it names a place where keys usually lie");
+    }
+    let carries = words.iter().any(|word| word.starts_with('-') && programs::carries(word));
+    let looks = argv[0] == program
+        && !carries
+        && match Tool::named(program) {
+            Some(tool) => {
+                tool.only_looks(words) && !words.iter().any(|word| word.starts_with("-O"))
+            }
+            None if program == "sort" || program == "tree" => {
+                !words.iter().any(|word| word.starts_with("-o"))
+            }
+            None => programs::looks(program) || program == "command",
+        };
+    match looks {
+        true => Risk::new(Level::Low, "it only looks"),
+        false => Risk::new(Level::Medium, "it may change something"),
+    }
+}
+
+/// Why a command is a high risk by itself.
+fn high(program: &str, words: &[String]) -> Option<&'static str> {
+    let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
+    let all_below = words.iter().any(|word| recursive(word));
+    match program {
+        _ if programs::among(RIGHTS, program) => Some("it runs with the rights of another user"),
+        _ if programs::among(DESTROYERS, program) || program.starts_with("mkfs") => {
+            Some("it can destroy a disk or stop the machine")
+        }
+        "rm" if all_below => Some("it removes whole folders"),
+        "chmod" | "chown" | "chgrp" if all_below => Some("it changes who may use whole folders"),
+        "find" if has(&["-delete"]) => Some("it removes whatever it finds"),
+        "git" => git(words),
+        "kubectl" if has(&["delete"]) => Some("it removes what runs elsewhere"),
+        "terraform" | "tofu" if has(&["apply", "destroy"]) => {
+            Some("it changes what runs elsewhere")
+        }
+        _ if publishes(program, words) => Some("it makes something public"),
+        _ => None,
+    }
+}
+
+/// Why a command of git is a high risk.
+fn git(words: &[String]) -> Option<&'static str> {
+    let verb = |name: &str| words.iter().any(|word| word == name);
+    let cut = |long: &str| {
+        words
+            .iter()
+            .any(|word| word.len() > 3 && word.starts_with("--") && long.starts_with(word.as_str()))
+    };
+    let short = |letter: char| {
+        words
+            .iter()
+            .any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
+    };
+    let forced = || {
+        let refs = words.iter().any(|word| word.starts_with('+') || word.starts_with(':'));
+        let lease = words.iter().any(|word| word.starts_with("--force"));
+        refs || lease
+            || cut("--force")
+            || cut("--mirror")
+            || cut("--delete")
+            || short('f')
+            || short('d')
+    };
+    if verb("push") && forced() {
+        return Some("it overwrites or removes what others have");
+    }
+    if verb("reset") && cut("--hard") || verb("clean") && (short('f') || cut("--force")) {
+        return Some("it throws away work that is not kept");
+    }
+    None
+}
+
+/// Whether a program that can make something public is told to.
+fn publishes(program: &str, words: &[String]) -> bool {
+    let told = match program {
+        "docker" | "dotnet" | "gem" | "helm" | "podman" => "push",
+        "twine" => "upload",
+        "bun" | "cargo" | "npm" | "pnpm" | "poetry" | "uv" | "yarn" => "publish",
+        _ => return false,
+    };
+    words.iter().any(|word| word == told)
+}
+
+/// Whether an option means all that lies below, alone or among other letters.
+fn recursive(word: &str) -> bool {
+    match word.strip_prefix("--") {
+        Some(long) => long.len() > 2 && "recursive".starts_with(long),
+        None => word.starts_with('-') && word.contains(['r', 'R']),
+    }
+}
+
+impl Risk {
+    fn new(level: Level, reason: &str) -> Self {
+        Self { level, reason: reason.to_owned() }
+    }
+
+    fn raise(&mut self, other: Self) {
+        if other.level > self.level {
+            *self = other;
+        }
+    }
+}
