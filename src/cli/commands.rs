@@ -67,7 +67,8 @@ pub struct CreateToken {
     /// What it is for
     #[arg(long)]
     name: String,
-    /// What it may be used for: read, write, chat, review, agents, admin [default: all]
+    /// What it may be used for: read, write, chat, review, approvals, agents, admin
+    /// [default: all]
     #[arg(long, value_delimiter = ',')]
     scopes: Vec<String>,
     /// How many days it lives, 1 to 365 [default: 90]

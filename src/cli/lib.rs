@@ -3,6 +3,7 @@
 
 mod activity;
 mod agents;
+mod approvals;
 mod backup;
 mod commands;
 mod connections;
@@ -27,6 +28,7 @@ mod series;
 mod show;
 mod stores;
 mod streams;
+mod policy;
 mod portable;
 mod prices;
 mod progress;

@@ -5,9 +5,9 @@ use clap::Subcommand;
 use super::door::Door;
 use super::reach::CommandError;
 use super::{
-    Common, activity, agents, connections, history, imports, inbox, jobs, knowledge, labels,
-    members, model, models, money, notifications, onboarding, prices, routines, rows, runs, search,
-    series, sources, streams, tasks, templates, undo, views,
+    Common, activity, agents, approvals, connections, history, imports, inbox, jobs, knowledge,
+    labels, members, model, models, money, notifications, onboarding, policy, prices, routines,
+    rows, runs, search, series, sources, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -19,6 +19,12 @@ pub enum Work {
     /// Runs of agents: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
+    /// What agents ask before they do it: list, show, approve, deny
+    #[command(subcommand)]
+    Approvals(approvals::Command),
+    /// What agents may do without asking: show, mode, allow, ask, deny, remove, explain
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Programs that agents left running: list, show, follow, write, stop
     #[command(subcommand)]
     Jobs(jobs::Command),
@@ -118,6 +124,8 @@ impl Work {
         match self {
             Self::Agent(command) => agents::run(common, door, command).await,
             Self::Runs(command) => runs::run(common, door, command).await,
+            Self::Approvals(command) => approvals::run(common, door, command).await,
+            Self::Policy(command) => policy::run(common, door, command).await,
             Self::Jobs(command) => jobs::run(common, door, command).await,
             Self::Task(command) => tasks::run(common, door, command).await,
             Self::Stream(command) => streams::run(common, door, command).await,

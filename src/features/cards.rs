@@ -15,10 +15,11 @@ use store::{Entry, Range, Read, Schema, StoreError, feed};
 
 use crate::browsers::card::AGENT_BROWSER;
 use crate::tasks::card::LABEL;
+use crate::trust::card::{AGENT_TRUST, PERMISSION};
 use crate::views::card::VIEW;
 
 /// The cards of this package.
-static OWN: [&Noun; 3] = [&LABEL, &VIEW, &AGENT_BROWSER];
+static OWN: [&Noun; 5] = [&LABEL, &VIEW, &AGENT_BROWSER, &AGENT_TRUST, &PERMISSION];
 /// So many waiting records of a noun are counted.
 pub const MOST_WAITING: usize = 1_000;
 static MORE: OnceLock<&'static [&'static Noun]> = OnceLock::new();

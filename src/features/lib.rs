@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod routines;
 pub mod notifications;
 pub mod runs;
+pub mod trust;
 pub mod jobs;
 pub mod usage;
 pub mod connections;

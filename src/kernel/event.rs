@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Payer;
 use super::id::{
-    AccountId, AgentId, CommentId, ConnectionId, DeliverableId, FileId, FiringId, InputId,
-    InviteId, ItemId, JobId, RecordId, RoutineId, RunId, SessionId, SignInId, StreamId, TaskId,
-    TokenId, VersionId, WorkspaceId,
+    AccountId, AgentId, ApprovalId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
+    InputId, InviteId, ItemId, JobId, RecordId, RoutineId, RunId, SessionId, SignInId, StreamId,
+    TaskId, TokenId, VersionId, WorkspaceId,
 };
 use super::notice::Notice;
 use super::vocab::{
-    AgentStatus, Assignee, FactorChange, Manager, Period, Role, RoutineAct, RowAct, TaskField,
-    TaskStatus, Verdict, WaitFor, WorkspaceState,
+    AgentStatus, ApprovalAnswer, Assignee, FactorChange, Manager, Period, Role, RoutineAct, RowAct,
+    TaskField, TaskStatus, Verdict, WaitFor, WorkspaceState,
 };
 
 /// Something that happened.
@@ -595,4 +595,6 @@ pub enum Event {
         /// Which agent gets its routines; with nobody they stop.
         routines: Option<AgentId>,
     },
+    /// A person has answered what a run asks before it makes a call: the approval, its run, whose, and the answer.
+    ApprovalAnswered(ApprovalId, RunId, AgentId, ApprovalAnswer),
 }

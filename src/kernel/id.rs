@@ -109,6 +109,10 @@ ids! {
     DeliverableId,
     /// One version of a deliverable.
     VersionId,
+    /// A call that waits for a person's yes.
+    ApprovalId,
+    /// A rule of what agents may do without asking.
+    PermissionId,
     /// An inbox item: one reason for an agent to act.
     ItemId,
     /// A queued input of a session.

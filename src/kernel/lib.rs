@@ -26,21 +26,22 @@ pub use cadence::{Cadence, Schedule, ScheduleFields};
 pub use colour::Colour;
 pub use event::Event;
 pub use id::{
-    AccountId, AgentId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId, FiringId,
-    GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LinkId, NotificationId, PasskeyId,
-    PluginId, PushId, ReactionId, RecordId, RelationId, ReservationId, RoutineId, RunId, SeriesId,
-    SessionId, SignInId, StreamId, TaskId, TemplateId, TokenId, TypedId, UsageId, VersionId,
-    WorkspaceId,
+    AccountId, AgentId, ApprovalId, ChannelId, CommentId, ConnectionId, DeliverableId, FileId,
+    FiringId, GatewayId, ImportId, InputId, InviteId, ItemId, JobId, LinkId, NotificationId,
+    PasskeyId, PermissionId, PluginId, PushId, ReactionId, RecordId, RelationId, ReservationId,
+    RoutineId, RunId, SeriesId, SessionId, SignInId, StreamId, TaskId, TemplateId, TokenId,
+    TypedId, UsageId, VersionId, WorkspaceId,
 };
 pub use json::JsonText;
 pub use notice::{About, Notice};
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
-    AgentStatus, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp, Delegation,
-    DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue, ItemKind,
-    ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap, Period, Placed,
-    PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Role, Route, RoutineAct,
-    RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState,
-    TaskStatus, Thinking, UnknownWord, Verbosity, Verdict, WaitFor, WatchReason, WorkspaceState,
+    AgentStatus, ApprovalAnswer, Assignee, CadenceKind, CallEnd, CallKind, Can, CatchUp,
+    Delegation, DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow, Hue,
+    ItemKind, ItemState, Leave, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap,
+    Period, Placed, PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Risk, Role, Route,
+    RoutineAct, RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
+    TaskState, TaskStatus, Thinking, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor,
+    WatchReason, WorkspaceState,
 };

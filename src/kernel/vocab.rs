@@ -95,6 +95,7 @@ mod notices;
 mod routines;
 mod schedule;
 mod talk;
+mod trust;
 
 pub use groups::{Hue, ReactionKind, RelationKind, StreamKind};
 pub use lines::{Delegation, Manager};
@@ -103,6 +104,7 @@ pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};
 pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};
+pub use trust::{ApprovalAnswer, Leave, Risk, TrustMode};
 
 /// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -267,6 +269,8 @@ words! {
         Local = "local", "This machine";
         /// The workspace itself: archive it, delete it, say who must have a second factor.
         Own = "own", "Own the workspace";
+        /// Say yes or no to what agents ask before they do it.
+        Approve = "approve", "Answer approvals";
     }
 }
 
@@ -285,6 +289,8 @@ words! {
         Agents = "agents", "Manage agents";
         /// Connections and settings.
         Admin = "admin", "Administer";
+        /// Say yes or no to what agents ask before they do it.
+        Approvals = "approvals", "Answer approvals";
     }
 }
 

@@ -4,18 +4,21 @@
 //! one after the other in the order of the message. The kind of a tool decides what is written
 //! when: see `tool/mod.rs`. Somebody who speaks meanwhile is heard before the next call begins.
 
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
 use features::runs::queries as runs;
 use features::runs::rules::{Pause, Pen};
+use features::trust::rules as trust;
+use kernel::ApprovalId;
 use kernel::text::head_tail;
 use sandbox::left_over;
+use store::WriteTx;
 use tool::registry::{Commit, Entry};
-use tool::{AnyTool, Effect, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
+use tool::{AnyTool, Effect, Lease, MAX_OUTPUT, Picture, ToolCx, ToolError, ToolOutput, ToolWait};
 
 use super::ending::{LimitReached, outcome_of};
+use super::gate::Passed;
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::{blocking, save};
 use super::model_call::not_halted;
@@ -26,8 +29,6 @@ use super::{EngineError, before, child, commit};
 
 /// How many calls that only look run at once.
 const SIDE_BY_SIDE: usize = 8;
-/// How long a stopped tool may take to end before it is left behind.
-const GRACE: Duration = Duration::from_millis(850);
 
 /// The tool whose programs change files.
 const PROGRAM: &str = "exec";
@@ -81,7 +82,7 @@ impl Outcomes {
         Ok(Self { status, output, millis, paths: Vec::new() })
     }
 
-    fn without(status: CallStatus, text: impl Into<String>) -> Self {
+    pub(super) fn without(status: CallStatus, text: impl Into<String>) -> Self {
         Self { status, output: ToolOutput::error(text), millis: 0, paths: Vec::new() }
     }
 }
@@ -103,8 +104,11 @@ impl Turn {
                 })
             };
         let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
-        if (2..=left).contains(&calls.len()) && calls.iter().all(only_looks) {
-            return self.look(calls).await;
+        if (2..=left).contains(&calls.len())
+            && calls.iter().all(only_looks)
+            && let Some(leases) = self.leases(&calls).await?
+        {
+            return self.look(calls, leases).await;
         }
         for (at, call) in calls.iter().enumerate() {
             if self.setting.cancel.is_cancelled() {
@@ -113,7 +117,10 @@ impl Turn {
             if self.is_halted()? {
                 return self.rest().await;
             }
-            if let Some(why) = self.held_up()? {
+            // What somebody has answered is made before anything else is heard.
+            if let Some(why) = self.held_up()?
+                && !self.is_answered(call)?
+            {
                 return self.skip(&calls[at..], why).await.map(|()| Step::Next);
             }
             if let Some(why) = self.refuse(call) {
@@ -217,7 +224,7 @@ impl Turn {
     }
 
     /// Calls that only look, side by side; their results are one transaction.
-    async fn look(&mut self, calls: Vec<Call>) -> Result<Step, EngineError> {
+    async fn look(&mut self, calls: Vec<Call>, leases: Vec<Lease>) -> Result<Step, EngineError> {
         if self.is_halted()? {
             return self.rest().await;
         }
@@ -232,11 +239,12 @@ impl Turn {
         }
         let mut results = Vec::with_capacity(calls.len());
         let mut step = self.talk.journal.steps;
+        let mut leases = leases.into_iter();
         for some in calls.chunks(SIDE_BY_SIDE) {
             let mut work = Vec::with_capacity(some.len());
-            for call in some {
+            for (call, lease) in some.iter().zip(leases.by_ref()) {
                 step += 1;
-                work.push(self.read_one(call, step));
+                work.push(self.read_one(call, step, lease));
             }
             results.extend(futures_util::future::join_all(work).await);
         }
@@ -262,7 +270,12 @@ impl Turn {
         if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
     }
 
-    async fn read_one(&self, call: &Call, step: u32) -> Result<Outcomes, EngineError> {
+    async fn read_one(
+        &self,
+        call: &Call,
+        step: u32,
+        lease: Lease,
+    ) -> Result<Outcomes, EngineError> {
         let start = Instant::now();
         let Some(Entry { tool: AnyTool::Read(tool), .. }) =
             self.setting.engine.tools.get(&call.name)
@@ -270,56 +283,11 @@ impl Turn {
             return Err(EngineError::Broken("a tool changed its kind"));
         };
         let cx = self.cx(step);
-        let work = tool.read(&cx, &call.arguments);
+        let work = tool.read(&cx, lease);
         match self.guarded(self.limit(), work).await {
             Some(result) => Outcomes::of(result, since(start)),
             None => Ok(self.cut_off(start)),
         }
-    }
-
-    /// What bounds a tool that has no limit of its own.
-    fn limit(&self) -> Option<Duration> {
-        Some(self.setting.engine.limits.tool)
-    }
-
-    /// Waits for a tool, no longer than a stop or the limit allows.
-    async fn guarded<T>(
-        &self,
-        limit: Option<Duration>,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        let too_long = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(work);
-        tokio::select! {
-            result = &mut work => Some(result),
-            () = too_long => None,
-            () = self.setting.cancel.cancelled() => tokio::time::timeout(GRACE, work).await.ok(),
-        }
-    }
-
-    fn cut_off(&self, start: Instant) -> Outcomes {
-        let mut outcome = if self.talk.journal.ws.halt().is_cancelled() {
-            Outcomes::without(CallStatus::Stopped, "Error(aborted): ended, because HQ was stopped")
-        } else if self.setting.rests.load(Ordering::Relaxed) {
-            Outcomes::without(
-                CallStatus::Stopped,
-                "Error(aborted): cut off, because the work was paused; look before you do it again",
-            )
-        } else if self.setting.cancel.is_cancelled() {
-            Outcomes::without(CallStatus::Stopped, "Error(aborted): stopped by a person")
-        } else {
-            Outcomes::without(
-                CallStatus::Timeout,
-                "Error(timeout): this took too long and was ended",
-            )
-        };
-        outcome.millis = since(start);
-        outcome
     }
 
     /// One call of any kind.
@@ -341,19 +309,28 @@ impl Turn {
                 .await
                 .map(|()| Step::Next);
         }
-        let (start, step) = (Instant::now(), self.talk.journal.steps + 1);
+        let start = Instant::now();
+        let lease = match self.gate(call, entry).await? {
+            Passed::Go(lease) => lease,
+            Passed::Refused(why) => {
+                let refused = Outcomes::of(Err(why), since(start))?;
+                return self.finish(call, refused).await.map(|()| Step::Next);
+            }
+            Passed::Waits => return Ok(Step::Waits),
+        };
+        let step = self.talk.journal.steps + 1;
         let cx = self.cx(step);
         let refused = match &entry.tool {
-            AnyTool::Read(_) => self.read_one(call, step).await?,
+            AnyTool::Read(_) => self.read_one(call, step, lease).await?,
             AnyTool::Write(tool) => {
-                match self.guarded(self.limit(), tool.ready(&cx, &call.arguments)).await {
+                match self.guarded(self.limit(), tool.ready(&cx, lease)).await {
                     Some(Ok(change)) => return self.change(call, cx, change, start).await,
                     Some(Err(refused)) => Outcomes::of(Err(refused), since(start))?,
                     None => self.cut_off(start),
                 }
             }
             AnyTool::File(tool) => {
-                let plan = self.guarded(self.limit(), tool.plan(&cx, &call.arguments)).await;
+                let plan = self.guarded(self.limit(), tool.plan(&cx, lease)).await;
                 let child = self.setting.child.as_ref();
                 match plan.map(|plan| plan.and_then(|plan| child::keeps_to(child, plan))) {
                     Some(Ok(plan)) => self.change_files(call, plan, start).await?,
@@ -368,7 +345,7 @@ impl Turn {
                 let before = self.marks(entry.spec.name == PROGRAM).await?;
                 // A program has a time-out of its own, which begins when its turn has come.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
-                let mut outcome = match self.guarded(limit, tool.act(&cx, &call.arguments)).await {
+                let mut outcome = match self.guarded(limit, tool.act(&cx, lease)).await {
                     Some(result) => Outcomes::of(result, since(start))?,
                     None => self.cut_off(start),
                 };
@@ -407,11 +384,13 @@ impl Turn {
         let (run, epoch, effective) =
             (self.talk.journal.run, self.talk.journal.epoch, self.talk.journal.effective);
         let worked = self.talk.journal.works();
+        let approved = self.ends.approved.take();
         let (text, is_error, left, load) = self
             .talk
             .journal
             .write(move |tx, pen| {
                 not_halted(tx, &pen)?;
+                spend(tx, approved)?;
                 // What is said to a run that is about to end is heard before it ends.
                 let heard = runs::queue::heard(tx, pen.session.id, run)?;
                 // What its sub-agents say is what it waits for.
@@ -485,10 +464,12 @@ impl Turn {
 
     /// Notes that a call is begun, and what it is about to do.
     pub(super) async fn begin_step(&mut self, begun: EventKind) -> Result<(), EngineError> {
+        let approved = self.ends.approved.take();
         self.talk
             .journal
             .write(move |tx, mut pen| {
                 not_halted(tx, &pen)?;
+                spend(tx, approved)?;
                 if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
                     &begun
                 {
@@ -554,6 +535,11 @@ impl Turn {
             }
         }
     }
+}
+
+/// Notes that a call is made on a person's yes.
+fn spend(tx: &mut WriteTx<'_>, approved: Option<ApprovalId>) -> Result<(), EngineError> {
+    approved.map_or(Ok(()), |id| Ok(trust::spend(tx, id)?))
 }
 
 /// Keeps tools for the rest of the session.

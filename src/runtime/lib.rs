@@ -5,6 +5,7 @@
 //! engine knows neither which page or channel asked nor how a model's wire looks.
 
 mod before;
+mod bounded;
 mod calls;
 mod card;
 mod child;
@@ -20,6 +21,7 @@ mod failover;
 mod feed;
 mod first;
 mod file_calls;
+mod gate;
 mod guard;
 mod history;
 mod inbox;
@@ -52,6 +54,7 @@ use features::connections::rules::ConnectionError;
 use features::connections::{logins, probes};
 use features::inbox::rules::InboxError;
 use features::runs::rules::RunError;
+use features::trust::rules::TrustError;
 use features::usage::rules::UsageError;
 use git::GitError;
 use kernel::{Actor, Cause, Part, Problem};
@@ -123,6 +126,9 @@ pub enum EngineError {
     /// A rule of runs refused.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What was asked before a call could not be kept.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// A rule of the inbox refused.
     #[error(transparent)]
     Inbox(#[from] InboxError),
@@ -165,6 +171,7 @@ impl EngineError {
     fn word(&self) -> &'static str {
         match self {
             Self::Run(e) => e.code(),
+            Self::Trust(e) => e.code(),
             Self::Inbox(e) => e.code(),
             Self::Usage(e) => e.code(),
             Self::Connection(e) => e.code(),

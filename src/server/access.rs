@@ -7,6 +7,7 @@
 //! | tasks, comments and other records | yes | yes | yes | no | `write` |
 //! | talk to agents, stop and steer runs | yes | yes | yes | no | `chat` |
 //! | review deliverables | yes | yes | yes | no | `review` |
+//! | say yes or no to what agents ask before they do it | yes | yes | yes | no | `approvals` |
 //! | make and change agents, budgets of agents and their work | yes | yes | yes | no | `agents` |
 //! | connections, members, the workspace's budgets, settings | yes | yes | no | no | `admin` |
 //! | archive and delete the workspace, owners, who must have a second factor | yes | no | no | no | no |
@@ -31,14 +32,30 @@ pub fn role(role: Role) -> Access {
             Can::Write,
             Can::Chat,
             Can::Review,
+            Can::Approve,
             Can::Agents,
             Can::Admin,
             Can::Own,
         ],
-        Role::Admin => {
-            &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin]
-        }
-        Role::Member => &[Can::Account, Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents],
+        Role::Admin => &[
+            Can::Account,
+            Can::Read,
+            Can::Write,
+            Can::Chat,
+            Can::Review,
+            Can::Approve,
+            Can::Agents,
+            Can::Admin,
+        ],
+        Role::Member => &[
+            Can::Account,
+            Can::Read,
+            Can::Write,
+            Can::Chat,
+            Can::Review,
+            Can::Approve,
+            Can::Agents,
+        ],
         Role::Viewer => &[Can::Account, Can::Read],
     })
 }
@@ -52,6 +69,7 @@ pub fn scope(scope: Scope) -> Access {
         Scope::Write => &[Can::Read, Can::Write],
         Scope::Chat => &[Can::Read, Can::Chat],
         Scope::Review => &[Can::Read, Can::Review],
+        Scope::Approvals => &[Can::Read, Can::Approve],
         Scope::Agents => &[Can::Read, Can::Agents],
         Scope::Admin => &[Can::Read, Can::Admin],
     })
@@ -72,14 +90,18 @@ mod tests {
     #[test]
     fn an_agent_may_less_than_a_member() {
         assert!(role(Role::Member).covers(agent()));
-        for can in [Can::Review, Can::Agents, Can::Admin, Can::Own, Can::Account, Can::Local] {
+        for can in
+            [Can::Review, Can::Approve, Can::Agents, Can::Admin, Can::Own, Can::Account, Can::Local]
+        {
             assert!(!agent().may(can), "{can}");
         }
     }
 
     #[test]
     fn a_viewer_only_looks_and_no_token_reaches_the_account() {
-        for can in [Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin, Can::Local] {
+        for can in
+            [Can::Write, Can::Chat, Can::Review, Can::Approve, Can::Agents, Can::Admin, Can::Local]
+        {
             assert!(!role(Role::Viewer).may(can), "{can}");
         }
         for one in Scope::ALL {

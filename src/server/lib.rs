@@ -429,6 +429,7 @@ async fn begin_work(app: &App, limits: Limits) -> Engine {
         programs: limits.programs,
     };
     let tools = runtime::tools::registry(crate::doors::tools(), own);
+    features::trust::tools::install(&tools);
     let tools = tools.within(|can| access::agent().may(can));
     let engine = Engine::new(Arc::new(tools), limits, jobs);
     let made = engine.clone();

@@ -3,19 +3,16 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Aliases, ToolError};
+use super::{Aliases, Lease, ToolError};
 use kernel::text;
 
-/// Reads arguments as a model sent them. Numbers and booleans written as text are accepted, other
-/// names that models know too; unknown names are refused with the names there are.
+/// Arguments as a model sent them, as canonical JSON: keys in order, names and kinds as the schema has them. Numbers and
+/// booleans written as text are accepted, other names that models know too; unknown names are refused with the names
+/// there are.
 ///
 /// # Errors
 /// What is wrong, for the model.
-pub fn read<A: DeserializeOwned>(
-    raw: &str,
-    schema: &Value,
-    aliases: Aliases,
-) -> Result<A, ToolError> {
+pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, ToolError> {
     let raw = if raw.trim().is_empty() { "{}" } else { raw };
     let value: Value = serde_json::from_str(raw).map_err(|e| {
         let near = at(raw, e.line(), e.column());
@@ -28,14 +25,29 @@ pub fn read<A: DeserializeOwned>(
     let Value::Object(given) = value else {
         return Err(bad("the arguments must be one JSON object".to_owned()));
     };
-    let given = mended(given, schema, aliases)?;
-    serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| {
+    Ok(Value::Object(mended(given, schema, aliases)?).to_string())
+}
+
+/// The arguments of a lease as a tool takes them.
+///
+/// # Errors
+/// What is wrong, for the model.
+pub fn leased<A: DeserializeOwned>(lease: &Lease) -> Result<A, ToolError> {
+    let mut read = serde_json::Deserializer::from_str(lease.arguments());
+    serde_path_to_error::deserialize(&mut read).map_err(|error| {
         let place = error.path().to_string();
         match (place.as_str(), error.into_inner()) {
-            ("." | "", inner) => bad(inner.to_string()),
-            (place, inner) => bad(format!("{place}: {inner}")),
+            ("." | "", inner) => bad(without_place(&inner)),
+            (place, inner) => bad(format!("{place}: {}", without_place(&inner))),
         }
     })
+}
+
+/// What is wrong, without the line and column of canonical JSON, which nobody wrote.
+fn without_place(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    let end = format!(" at line {} column {}", error.line(), error.column());
+    told.strip_suffix(&end).unwrap_or(&told).to_owned()
 }
 
 /// What stands before the place where the JSON breaks.
@@ -165,7 +177,8 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>, count: usiz
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest, read};
+    use super::{canonical, leased, nearest};
+    use crate::{Aliases, Lease, ToolError};
     use proptest::prelude::proptest;
     use serde_json::json;
 
@@ -174,6 +187,14 @@ mod tests {
         path: String,
         limit: Option<u32>,
         all: Option<bool>,
+    }
+
+    fn read<A: serde::de::DeserializeOwned>(
+        raw: &str,
+        schema: &serde_json::Value,
+        aliases: Aliases,
+    ) -> Result<A, ToolError> {
+        leased(&Lease::granted(canonical(raw, schema, aliases)?))
     }
 
     fn schema() -> serde_json::Value {

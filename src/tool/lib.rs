@@ -17,6 +17,7 @@ pub mod document;
 pub mod edits;
 pub mod globs;
 pub mod leaks;
+pub mod lease;
 pub mod media;
 pub mod merge;
 pub mod patch;
@@ -44,6 +45,7 @@ use kernel::{
 };
 use store::{StoreError, WriteTx};
 
+pub use lease::Lease;
 pub use registry::{AnyTool, Registry};
 
 /// The most of a result that is kept in its event rather than in a blob, in bytes (16 KiB).

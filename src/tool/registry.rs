@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::{
-    ActTool, FilePlan, FileTool, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec, WriteTool, args,
+    ActTool, Aliases, FilePlan, FileTool, Lease, ReadTool, ToolCx, ToolError, ToolOutput, ToolSpec,
+    WriteTool, args,
 };
 use kernel::Can;
 use store::WriteTx;
@@ -21,45 +22,42 @@ pub type Commit =
 
 /// A [`ReadTool`] without its types.
 pub trait DynRead: Send + Sync {
-    /// Reads the arguments and does it.
-    fn read<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput>;
+    /// Does it with the arguments of the lease.
+    fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
 
 /// A [`WriteTool`] without its types.
 pub trait DynWrite: Send + Sync {
-    /// Reads the arguments, prepares, and gives the change.
-    fn ready<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, Commit>;
+    /// Prepares with the arguments of the lease, and gives the change.
+    fn ready<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, Commit>;
 }
 
 /// A [`FileTool`] without its types.
 pub trait DynFile: Send + Sync {
-    /// Reads the arguments and plans the change.
-    fn plan<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, FilePlan>;
+    /// Plans the change with the arguments of the lease.
+    fn plan<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, FilePlan>;
 }
 
 /// An [`ActTool`] without its types.
 pub trait DynAct: Send + Sync {
-    /// Reads the arguments and does it.
-    fn act<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput>;
+    /// Does it with the arguments of the lease.
+    fn act<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput>;
 }
 
 struct Adapter<T> {
     tool: std::sync::Arc<T>,
-    schema: Value,
 }
 
 impl<T: ReadTool> DynRead for Adapter<T> {
-    fn read<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
-        Box::pin(
-            async move { self.tool.read(cx, args::read(raw, &self.schema, T::ALIASES)?).await },
-        )
+    fn read<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput> {
+        Box::pin(async move { self.tool.read(cx, args::leased(&lease)?).await })
     }
 }
 
 impl<T: WriteTool> DynWrite for Adapter<T> {
-    fn ready<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, Commit> {
+    fn ready<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, Commit> {
         Box::pin(async move {
-            let read: T::Args = args::read(raw, &self.schema, T::ALIASES)?;
+            let read: T::Args = args::leased(&lease)?;
             let ready = self.tool.ready(cx, &read).await?;
             let tool = std::sync::Arc::clone(&self.tool);
             Ok(Box::new(move |cx: &ToolCx, tx: &mut WriteTx<'_>| tool.commit(cx, tx, read, ready))
@@ -69,16 +67,14 @@ impl<T: WriteTool> DynWrite for Adapter<T> {
 }
 
 impl<T: FileTool> DynFile for Adapter<T> {
-    fn plan<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, FilePlan> {
-        Box::pin(
-            async move { self.tool.plan(cx, args::read(raw, &self.schema, T::ALIASES)?).await },
-        )
+    fn plan<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, FilePlan> {
+        Box::pin(async move { self.tool.plan(cx, args::leased(&lease)?).await })
     }
 }
 
 impl<T: ActTool> DynAct for Adapter<T> {
-    fn act<'a>(&'a self, cx: &'a ToolCx, raw: &'a str) -> Boxed<'a, ToolOutput> {
-        Box::pin(async move { self.tool.act(cx, args::read(raw, &self.schema, T::ALIASES)?).await })
+    fn act<'a>(&'a self, cx: &'a ToolCx, lease: Lease) -> Boxed<'a, ToolOutput> {
+        Box::pin(async move { self.tool.act(cx, args::leased(&lease)?).await })
     }
 }
 
@@ -100,8 +96,20 @@ pub struct Entry {
     pub spec: ToolSpec,
     /// The JSON schema of its arguments.
     pub schema: Value,
+    /// Other names of its arguments.
+    pub aliases: Aliases,
     /// The tool.
     pub tool: AnyTool,
+}
+
+impl Entry {
+    /// Arguments as a model sent them, with the names and kinds that the schema has, as canonical JSON.
+    ///
+    /// # Errors
+    /// What is wrong, for the model.
+    pub fn canonical(&self, raw: &str) -> Result<String, ToolError> {
+        args::canonical(raw, &self.schema, self.aliases)
+    }
 }
 
 /// All tools by name.
@@ -117,8 +125,9 @@ impl Registry {
         Self::default()
     }
 
-    fn add(mut self, spec: ToolSpec, schema: Value, tool: AnyTool) -> Self {
-        let before = self.tools.insert(spec.name, Entry { spec, schema, tool });
+    fn add<A: JsonSchema>(mut self, spec: ToolSpec, aliases: Aliases, tool: AnyTool) -> Self {
+        let schema = schema_of::<A>();
+        let before = self.tools.insert(spec.name, Entry { spec, schema, aliases, tool });
         assert!(before.is_none(), "invariant: tool {} is registered once", spec.name);
         self
     }
@@ -126,29 +135,29 @@ impl Registry {
     /// Adds a pure tool.
     #[must_use]
     pub fn read<T: ReadTool>(self, tool: T) -> Self {
-        let (schema, tool) = adapter::<T, T::Args>(tool);
-        self.add(T::SPEC, schema, AnyTool::Read(Box::new(tool)))
+        let tool = AnyTool::Read(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds a workspace tool.
     #[must_use]
     pub fn write<T: WriteTool>(self, tool: T) -> Self {
-        let (schema, tool) = adapter::<T, T::Args>(tool);
-        self.add(T::SPEC, schema, AnyTool::Write(Box::new(tool)))
+        let tool = AnyTool::Write(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds a file tool.
     #[must_use]
     pub fn file<T: FileTool>(self, tool: T) -> Self {
-        let (schema, tool) = adapter::<T, T::Args>(tool);
-        self.add(T::SPEC, schema, AnyTool::File(Box::new(tool)))
+        let tool = AnyTool::File(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds an external tool.
     #[must_use]
     pub fn act<T: ActTool>(self, tool: T) -> Self {
-        let (schema, tool) = adapter::<T, T::Args>(tool);
-        self.add(T::SPEC, schema, AnyTool::Act(Box::new(tool)))
+        let tool = AnyTool::Act(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Takes over all tools of another registry.
@@ -184,11 +193,6 @@ impl Registry {
     pub fn nearest(&self, name: &str) -> Vec<&'static str> {
         args::nearest(name, self.tools.keys().copied(), 3)
     }
-}
-
-fn adapter<T, A: JsonSchema>(tool: T) -> (Value, Adapter<T>) {
-    let schema = schema_of::<A>();
-    (schema.clone(), Adapter { tool: std::sync::Arc::new(tool), schema })
 }
 
 /// The schema of arguments without what models do not need: every byte is paid for in each call.

@@ -1,5 +1,5 @@
 // Keys. An element says which key presses it: data-key="c", "/", "g t"; in a list, data-row-key="e".
-const rows = ".rows .row, .board-cards > .tile, .needs > li, .roster tbody tr:not(.band), .queue li, .feed li, .news > ul > li";
+const rows = ".rows .row, .board-cards > .tile, .needs > li, .roster tbody tr:not(.band), .queue li, .feed li, .news > ul > li, .approvals > li";
 const chordTime = 800;
 let first;
 
@@ -49,7 +49,9 @@ function move(step) {
 }
 
 function inRow(key) {
-  const row = [...document.querySelectorAll(rows)].find((one) => one.hasAttribute("data-cursor"));
+  // A yes is given to the card that somebody reads, not to the one where the cursor was left.
+  const read = document.activeElement.closest(".approvals > li");
+  const row = read ?? [...document.querySelectorAll(rows)].find((one) => one.hasAttribute("data-cursor"));
   const found = row?.querySelector(key === "Enter" ? "a" : `[data-row-key="${CSS.escape(key)}"]:not([hidden] *)`);
   found?.click();
   return Boolean(found);

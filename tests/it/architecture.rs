@@ -19,6 +19,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("hkdf", "crypto"),
     ("argon2", "crypto"),
     ("aws_lc_rs", "crypto"),
+    ("Lease::granted", "runtime/gate"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
     ("flate2", "extract/pdf connect/web"),

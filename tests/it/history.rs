@@ -464,6 +464,8 @@ const OFFERED: &[(&str, &str)] = &[
     ("agents", "src/doors/agents/agents/pages/settings.rs"),
     ("agent_reach", "src/doors/agents/agents/pages/settings.rs"),
     ("agent_browsers", "src/doors/agents/browsers/pages.rs"),
+    ("trust_modes", "src/doors/agents/trust/behaviour.rs"),
+    ("permissions", ""),
     ("inbox_paces", "src/doors/agents/agents/pages/settings.rs"),
     ("routines", "src/doors/agents/routines/pages/show.rs"),
     ("routine_rules", "src/doors/agents/routines/pages/list.rs"),

@@ -1,6 +1,7 @@
 //! The one integration test program.
 
 mod architecture; // the direction of the layers, and what is confined where
+mod approvals; // what agents may do without asking, and calls that wait for a yes
 mod arrivals; // workspaces and people that come from another HQ
 mod git; // agents' files: snapshots, history, what must not get in or out
 mod sandbox; // what a hostile program can do in the jail, and how it is ended

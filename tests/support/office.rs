@@ -19,11 +19,12 @@ use features::runs::rules::talk;
 use features::runs::rules::{self as runs, NewInput, Sent, SessionSpec};
 use features::tasks::model::Task;
 use features::tasks::rules::{self as tasks, NewTask};
+use features::trust::rules as trust;
 use features::usage::model::Usage;
 use features::workspace::model::{Member, Settings};
 use kernel::{
     AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, Manager, QueueMode, RunId, RunState,
-    TaskId, Timestamp, Verdict, Via,
+    TaskId, Timestamp, TrustMode, Verdict, Via,
 };
 use runtime::Limits;
 use store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
@@ -121,7 +122,8 @@ impl Office {
         self.agent_with(name, |_| {}).await
     }
 
-    /// An agent that differs from the usual one.
+    /// An agent that differs from the usual one. One with programs does all that its switches allow, on a kernel
+    /// without a jail, too: tests of the gate set another mode.
     pub async fn agent_with(
         &self,
         name: &str,
@@ -140,7 +142,11 @@ impl Office {
             reports_to: Some(self.owner.into()),
         };
         change(&mut new);
+        let exec = new.exec;
         let made = self.act(move |tx| agents::create(tx, new, &provision::template_names())).await;
+        if exec {
+            self.trust(made.id, TrustMode::Full).await;
+        }
         let by = (person(self.owner), Cause::Timer);
         provision::make(&self.ws(), &by, made.id).await.expect("its files")
     }
@@ -154,6 +160,11 @@ impl Office {
     /// Changes an agent.
     pub async fn change(&self, agent: AgentId, changes: agents::Changes) -> Agent {
         self.act(move |tx| agents::update(tx, agent, None, changes)).await
+    }
+
+    /// Sets how much an agent may do without asking.
+    pub async fn trust(&self, agent: AgentId, mode: TrustMode) {
+        self.act(move |tx| trust::set_mode(tx, agent, mode)).await;
     }
 
     /// Lets an agent report to another.

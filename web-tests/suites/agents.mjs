@@ -2,9 +2,10 @@
 
 import { tellAll } from '../lib/suite.mjs';
 import * as again from '../stories/again.mjs';
+import * as approvals from '../stories/approvals.mjs';
 import * as browser from '../stories/browser.mjs';
 import * as chat from '../stories/chat.mjs';
 import * as faults from '../stories/faults.mjs';
 import * as runs from '../stories/runs.mjs';
 
-tellAll([again, chat, runs, browser, faults]);
+tellAll([again, chat, runs, browser, approvals, faults]);

@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod routines;
 pub mod runs;
 pub mod jobs;
+pub mod trust;
 
 use tool::Registry;
 use web::routes::Routes;
@@ -23,6 +24,7 @@ pub fn routes() -> Routes {
         .merge(browsers::pages::routes())
         .merge(inbox::pages::routes())
         .merge(routines::pages::routes())
+        .merge(trust::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -35,6 +37,7 @@ pub fn api() -> Routes {
         .merge(browsers::api::routes())
         .merge(inbox::api::routes())
         .merge(routines::api::routes())
+        .merge(trust::api::routes())
 }
 
 /// The OpenAI-compatible API, below `/v1`.

@@ -5,11 +5,12 @@ use crate::comments::model::Comment;
 use crate::comments::queries as comments;
 use crate::jobs::model::Job;
 use crate::tasks::model::Task;
+use crate::trust::model::Approval;
 use crate::workspace::model::{Member, Settings};
 use kernel::text::ellipsis;
 use kernel::{
-    Actor, AgentId, AgentStatus, Assignee, CommentId, Event, RunId, RunTrigger, SessionId,
-    TaskField, TaskId,
+    Actor, AgentId, AgentStatus, ApprovalId, Assignee, CommentId, Event, RunId, RunTrigger,
+    SessionId, TaskField, TaskId,
 };
 use store::{ReadExt, StoreError, WriteTx};
 use tool::untrusted;
@@ -46,6 +47,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
                 _ => Ok(()),
             }
         }
+        Event::ApprovalAnswered(approval, run, ..) => decided(tx, *approval, *run),
         Event::AgentArchived { agent } => {
             for run in queries::live_of_agent(tx, *agent)? {
                 stop(tx, run.id)?;
@@ -74,6 +76,20 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), RunError> {
         },
         _ => Ok(()),
     }
+}
+
+/// A run goes on whose call somebody has allowed or denied.
+fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(), RunError> {
+    let approval = tx.get::<Approval>(approval)?;
+    let (Some(run), Some(answer)) = (tx.get::<Run>(run)?, approval.and_then(|one| one.answer))
+    else {
+        return Ok(());
+    };
+    let told = match answer.note.as_str() {
+        "" => answer.answer.label().to_owned(),
+        note => format!("{}: {note}", answer.answer.label()),
+    };
+    rules::park::decided(tx, run, &told).map(drop)
 }
 
 /// A session hears of the end of its job. An agent that ended it knows; a person who did wants quiet.

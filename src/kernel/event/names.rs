@@ -82,6 +82,7 @@ impl Event {
             Self::AgentFilesChanged { .. } => 72,
             Self::Row { .. } => 73,
             Self::AgentSucceeded { .. } => 74,
+            Self::ApprovalAnswered(..) => 75,
         }
     }
 
@@ -93,7 +94,7 @@ impl Event {
     }
 
     /// The names of all kinds, in the order of their numbers.
-    pub const NAMES: [&'static str; 75] = [
+    pub const NAMES: [&'static str; 76] = [
         "task.created",
         "task.changed",
         "task.assigned",
@@ -169,5 +170,6 @@ impl Event {
         "agent.files_changed",
         "row",
         "agent.succeeded",
+        "approval.answered",
     ];
 }

@@ -57,7 +57,7 @@ const MAX_ENV: usize = 100 * 1024;
 /// How many variables a call may set.
 const MAX_VARIABLES: usize = 64;
 /// Variables that are not the agent's to set.
-const FIXED: &[&str] = &["PATH", "HOME", "TMPDIR"];
+const FIXED: &[&str] = &["PATH", "HOME", "TMPDIR", "CDPATH", "BASH_ENV"];
 
 /// Runs a program.
 pub(crate) struct Exec {

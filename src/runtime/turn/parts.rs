@@ -10,7 +10,7 @@ use features::connections::queries::Choice;
 use features::inbox::model::Item;
 use features::runs::model::{EventKind, Run};
 use features::runs::rules::Asks;
-use kernel::{Fast, RunTrigger, SessionId};
+use kernel::{ApprovalId, Fast, RunTrigger, SessionId};
 use providers::bound::Size;
 use providers::model::ChatRequest;
 use tool::ChildCx;
@@ -120,6 +120,8 @@ pub struct Ends {
     pub wrap_up: Option<LimitReached>,
     /// The limit that its model was told of before this task took the run up.
     pub told: Option<&'static str>,
+    /// A person's yes on which the next call is made.
+    pub approved: Option<ApprovalId>,
 }
 
 impl Talk {

@@ -30,12 +30,14 @@ pub enum Place {
     Runs,
     /// What waits for it.
     Inbox,
+    /// What it may do without asking.
+    Behaviour,
     /// How it is set.
     Settings,
 }
 
 impl Place {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Overview,
         Self::Chat,
         Self::Memory,
@@ -43,6 +45,7 @@ impl Place {
         Self::Browser,
         Self::Runs,
         Self::Inbox,
+        Self::Behaviour,
         Self::Settings,
     ];
 
@@ -57,6 +60,7 @@ impl Place {
             Self::Browser => "browser",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
+            Self::Behaviour => "behaviour",
             Self::Settings => "settings",
         }
     }
@@ -76,6 +80,7 @@ impl Place {
             Self::Browser => "Browser",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",
+            Self::Behaviour => "Behaviour",
             Self::Settings => "Settings",
         }
     }

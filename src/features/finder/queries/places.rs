@@ -69,6 +69,7 @@ const fn setting(title: &'static str, path: &'static str, words: &'static str) -
 const PAGES: &[Place] = &[
     page("Dashboard", "", "home start overview", "Pages", "home"),
     page("Review", "review", "deliverables approve", "Pages", "inbox"),
+    page("Approvals", "approvals", "allow deny ask permissions", "Pages", "lock"),
     page("Notifications", "notifications", "inbox bell", "Pages", "bell").needs(Can::Account),
     page("Activity", "activity", "feed history changes log", "Pages", "pulse"),
     page("Tasks", "tasks", "todo board issues", "Pages", "tasks"),

@@ -28,6 +28,7 @@ use crate::tasks::model::overdue::TASK_RULES;
 use crate::tasks::model::relation::RELATIONS;
 use crate::tasks::model::series::{OCCURRENCES, SERIES};
 use crate::tasks::model::template::TEMPLATES;
+use crate::trust::model::APPROVALS;
 use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::usage::model::price::PRICES;
 use crate::usage::model::{RESERVATIONS, USAGE};
@@ -96,6 +97,7 @@ const ROWS: &[(u16, Can)] = &[
     (QUEUE_CHOICES.number, Can::Read),
     (TALK_CHOICES.number, Can::Read),
     (PARKS.number, Can::Read),
+    (APPROVALS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),
     (READ_MARKS.number, Can::Read),

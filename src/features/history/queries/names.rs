@@ -26,6 +26,7 @@ use crate::tasks::model::template::{TEMPLATES, Template};
 use crate::tasks::model::{TASKS, Task};
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::people::People;
+use crate::trust::model::TRUST_MODES;
 use crate::usage::model::budget::BUDGETS;
 use crate::usage::model::price::PRICES;
 use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
@@ -184,9 +185,10 @@ impl<'r> Names<'r> {
     }
 
     /// The switch of an agent's browser: it has no name of its own, and its card knows its fields alone.
-    fn browser_title(&self, agent: &str) -> Word {
-        let text = ellipsis(&format!("Browser of {}", self.somebody(agent).text), MAX_NAME);
-        Word { text, path: format!("agents/{agent}/browser") }
+    /// What a record without a name is called that an agent has one of.
+    fn of_agent(&self, what: &str, agent: &str, tab: &str) -> Word {
+        let text = ellipsis(&format!("{what} of {}", self.somebody(agent).text), MAX_NAME);
+        Word { text, path: format!("agents/{agent}/{tab}") }
     }
 
     /// What a record is called, from its fields as they are or were.
@@ -201,7 +203,10 @@ impl<'r> Names<'r> {
         };
         let cut = |words: String| ellipsis(&words, MAX_NAME);
         if table == AGENT_BROWSERS.number {
-            return Ok(self.browser_title(text("agent")));
+            return Ok(self.of_agent("Browser", text("agent"), "browser"));
+        }
+        if table == TRUST_MODES.number {
+            return Ok(self.of_agent("Mode", text("agent"), "behaviour"));
         }
         if let Some(noun) = cards::of_table(table) {
             let text = cut(format!("{} {}", capitalized(noun.one), (noun.title)(fields)));

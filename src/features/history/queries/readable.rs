@@ -18,6 +18,7 @@ use crate::runs::model::{
     Session, SessionEvent, TALK_CHOICES, TalkChoice,
 };
 use crate::runs::queries::talk;
+use crate::trust::model::{APPROVALS, Approval};
 use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
 use kernel::{AccountId, Can, Role, RunId, SessionId};
@@ -116,6 +117,7 @@ impl<'r> Eye<'r> {
                 })
             }
             t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
+            t if t == APPROVALS.number => typed::<Approval>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
             t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
             // How far somebody has read is their own business.

@@ -236,6 +236,7 @@ fn area(event: &Event) -> Area {
         | Event::RunEnded { .. }
         | Event::RunAsks { .. }
         | Event::RunAnswered { .. }
+        | Event::ApprovalAnswered(..)
         | Event::ChildSpawned { .. }
         | Event::ChildEnded { .. }
         | Event::CompactionAsked { .. }
@@ -398,6 +399,10 @@ fn of_agents(event: &Event, add: &mut impl FnMut(&str, Subject, Change)) {
         }
         Event::RunAnswered { run, agent, .. } => {
             add("run.answered", Subject::Agent(*agent, Some(*run)), Change::None);
+        }
+        Event::ApprovalAnswered(_, run, agent, answer) => {
+            let facts = vec![("answer", answer.word().to_owned())];
+            add("approval.answered", Subject::Agent(*agent, Some(*run)), Change::Facts(facts));
         }
         Event::ChildSpawned { run, agent, .. } => {
             add("subagent.spawned", Subject::Agent(*agent, Some(*run)), Change::None);

@@ -1,15 +1,19 @@
-//! Questions of runs to people, as the card in which they are answered: the same on every page.
+//! Questions of runs to people, and calls that wait for a person's yes, as the card in which they are answered: the
+//! same on every page.
 
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
-use crate::runs::model::Run;
+use crate::runs::model::{Park, Run};
 use crate::tasks::model::Task;
+use crate::trust::model::Approval;
+use crate::trust::queries as trust;
 use crate::workspace::model::Settings;
 use app::Ws;
-use kernel::{AccountId, Timestamp};
+use kernel::{AccountId, Can, Risk, RunState, Timestamp, WaitFor};
 use store::{ReadExt, StoreError};
 use web::parts::Face;
+use web::session::Access;
 use web::time::RelTime;
 
 use super::{live, live_on_task, park, talk};
@@ -22,10 +26,37 @@ pub struct Reader<'a> {
     pub now: Timestamp,
     /// In which zone times are told.
     pub zone: &'a TimeZone,
-    /// Whether this person may answer.
-    pub may: bool,
+    /// What this person may do.
+    pub access: Access,
     /// Who.
     pub me: AccountId,
+}
+
+/// A call that waits for a person's yes.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The id of the approval.
+    pub id: String,
+    /// The name of the tool.
+    pub tool: String,
+    /// What it would do, to the letter.
+    pub shown: String,
+    /// Whether that is a command line.
+    pub is_command: bool,
+    /// The folder in which a program would run.
+    pub folder: String,
+    /// The names of variables that it would get.
+    pub variables: Vec<String>,
+    /// The files that it names: a change of one before the yes asks anew.
+    pub files: Vec<String>,
+    /// Why it is asked.
+    pub why: String,
+    /// How much harm it may do: the tone and the words.
+    pub risk: (&'static str, &'static str),
+    /// For what else a yes can count.
+    pub offers: Vec<String>,
+    /// Whether this person may keep a permission.
+    pub may_keep: bool,
 }
 
 /// A question with all that its card shows: `runs/_question.html`.
@@ -39,8 +70,10 @@ pub struct Card {
     pub face: Face,
     /// The task: its name and page.
     pub task: Option<(String, String)>,
-    /// The question.
+    /// The question; of a call its first line.
     pub question: String,
+    /// The call, when it is one that waits for a yes.
+    pub asked: Option<Asked>,
     /// Answers to choose from; others are fine too.
     pub options: Vec<String>,
     /// Where the answer is posted; empty for who may not.
@@ -51,12 +84,31 @@ pub struct Card {
     pub until: Option<RelTime>,
 }
 
+/// What a run waits for a person to say.
+enum Waits {
+    Answer(Park),
+    Yes(Box<Approval>),
+}
+
+fn waits(tx: &impl ReadExt, run: &Run) -> Result<Option<Waits>, StoreError> {
+    let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
+    Ok(match (run.state, waits_for) {
+        (RunState::Waiting, Some(WaitFor::Question)) => {
+            park::question_of(tx, run)?.map(Waits::Answer)
+        }
+        (RunState::Waiting, Some(WaitFor::Approval)) => {
+            trust::waiting_of(tx, run.id)?.map(|one| Waits::Yes(Box::new(one)))
+        }
+        _ => None,
+    })
+}
+
 /// The card of a run that asks; nothing for one that does not.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<Card>, StoreError> {
-    let Some(park) = park::question_of(tx, run)? else { return Ok(None) };
+    let Some(waits) = waits(tx, run)? else { return Ok(None) };
     let agent = tx.get::<Agent>(run.agent)?;
     let task = match run.task {
         Some(task) => tx.get::<Task>(task)?,
@@ -65,22 +117,85 @@ pub fn card(tx: &impl ReadExt, reader: &Reader<'_>, run: &Run) -> Result<Option<
     let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |settings| settings.task_key);
     let href = reader.ws.url(&format!("runs/{}", run.name()));
     let time = |at: Timestamp| RelTime::new(at, reader.now, reader.zone);
-    let may = reader.may && talk::may_speak(tx, run, reader.me)?;
-    Ok(Some(Card {
+    let card = Card {
         run: run.name(),
-        action: if may { format!("{href}/answer") } else { String::new() },
-        href,
+        href: href.clone(),
         face: agent.map_or_else(Face::nobody, |a| Face::agent(&a.name, &a.emoji, &a.slug)),
         task: task.map(|task| {
             let name = format!("{key}-{}", task.number);
             let href = reader.ws.url(&format!("tasks/{name}"));
             (name, href)
         }),
-        question: park.question,
-        options: park.options,
-        since: time(park.at),
-        until: park.until.map(time),
+        ..Card::default()
+    };
+    Ok(Some(match waits {
+        Waits::Answer(park) => {
+            let may = reader.access.may(Can::Chat) && talk::may_speak(tx, run, reader.me)?;
+            Card {
+                action: if may { format!("{href}/answer") } else { String::new() },
+                question: park.question,
+                options: park.options,
+                since: time(park.at),
+                until: park.until.map(time),
+                ..card
+            }
+        }
+        Waits::Yes(approval) => {
+            let may = reader.access.may(Can::Approve);
+            let action = reader.ws.url(&format!("approvals/{}", approval.id));
+            Card {
+                action: if may { action } else { String::new() },
+                since: time(approval.asked_at),
+                until: approval.until.map(time),
+                question: laid_open(first_line(&approval.plan.shown)),
+                asked: Some(asked(*approval, reader.access.may(Can::Admin))),
+                ..card
+            }
+        }
     }))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// A text with signs that are not seen, or that turn others round, as their numbers: what is allowed is what is read.
+fn laid_open(text: &str) -> String {
+    let hides = |sign: char| {
+        let turns = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+        turns || matches!(sign, '\u{ad}' | '\u{feff}') || sign.is_control() && sign != '\n'
+    };
+    let mut open = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match hides(sign) {
+            true => open.extend(sign.escape_unicode()),
+            false => open.push(sign),
+        }
+    }
+    open
+}
+
+/// A call as its card shows it.
+#[must_use]
+pub fn asked(approval: Approval, may_keep: bool) -> Asked {
+    let Approval { id, tool, plan, risk, why, offers, .. } = approval;
+    Asked {
+        id: id.to_string(),
+        is_command: tool == "exec",
+        tool,
+        shown: laid_open(&plan.shown),
+        folder: plan.folder,
+        variables: plan.variables,
+        files: plan.files.into_iter().map(|file| file.path).collect(),
+        why,
+        risk: match risk {
+            Risk::Low => ("ok", risk.label()),
+            Risk::Medium => ("warn", risk.label()),
+            Risk::High => ("danger", risk.label()),
+        },
+        offers: offers.into_iter().map(|offer| offer.label).collect(),
+        may_keep,
+    }
 }
 
 /// The questions of all runs that work on a task, the oldest first.
@@ -117,4 +232,15 @@ pub fn all(
         }
     }
     Ok(cards)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::laid_open;
+
+    #[test]
+    fn nothing_of_a_command_is_hidden() {
+        assert_eq!(laid_open("echo a\necho 😀"), "echo a\necho 😀");
+        assert_eq!(laid_open("rm \u{202e}x\r\u{200b}"), "rm \\u{202e}x\\u{d}\\u{200b}");
+    }
 }

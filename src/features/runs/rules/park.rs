@@ -154,6 +154,25 @@ pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError
     }
 }
 
+/// A person has answered what a run asks before it makes a call: it goes on, and its call is weighed anew.
+///
+/// # Errors
+/// When the store refuses.
+pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunError> {
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    let mut pen = Pen::of(run, session);
+    let (by, text) = (tx.by(), Body::Inline(told.to_owned()));
+    pen.append(tx, EventKind::Answered { input: None, by, text })?;
+    wake(tx, pen)
+}
+
+/// Puts a run that waits to the front of its agent's queue.
+fn wake(tx: &mut WriteTx<'_>, mut pen: Pen) -> Result<Run, RunError> {
+    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
+    tx.emit(Event::RunAnswered { run: pen.run.id, session: pen.session.id, agent: pen.run.agent });
+    pen.save(tx)
+}
+
 fn name_of(tx: &WriteTx<'_>, by: AccountId) -> Result<String, StoreError> {
     Ok(tx.get::<Member>(by)?.map_or_else(|| "A person".to_owned(), |member| member.name))
 }
@@ -207,7 +226,5 @@ fn settle_and(
         pen.append(tx, then)?;
     }
     debug_assert!(pen.run.waiting.as_ref().is_none_or(|wait| wait.waits_for != WaitFor::Budget));
-    (pen.run.state, pen.run.waiting) = (RunState::Queued, None);
-    tx.emit(Event::RunAnswered { run: pen.run.id, session: pen.session.id, agent: pen.run.agent });
-    pen.save(tx)
+    wake(tx, pen)
 }

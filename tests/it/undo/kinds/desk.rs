@@ -128,6 +128,8 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     change_agent,
     reach,
     supply::browser,
+    supply::trust_mode,
+    supply::permission,
     pace,
     agent_state,
     report_to,

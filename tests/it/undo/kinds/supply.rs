@@ -9,9 +9,11 @@ use features::runs::model::RunLimits;
 use features::runs::rules::bounds;
 use features::streams::model::Stream;
 use features::tasks::model::Task;
+use features::trust::model::{Permission, What};
+use features::trust::rules as trust;
 use features::usage::rules::{budgets, prices};
 use kernel::time::from_ms;
-use kernel::{Payer, Period, Thinking};
+use kernel::{Leave, Payer, Period, Thinking, TrustMode};
 use store::WriteTx;
 
 use super::desk::{Acted, Pick, by_rule, one};
@@ -95,6 +97,30 @@ pub fn browser(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     let agent = one::<Agent>(tx, a)?.id;
     let to = if b % 2 == 0 { Switch::On } else { Switch::Off };
     by_rule(browsers::set(tx, agent, to))
+}
+
+pub fn trust_mode(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let agent = one::<Agent>(tx, a)?.id;
+    let mode = TrustMode::ALL[usize::from(b) % TrustMode::ALL.len()];
+    by_rule(trust::set_mode(tx, agent, mode))
+}
+
+pub fn permission(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
+    if c % 4 == 0 {
+        let id = one::<Permission>(tx, a)?.id;
+        return by_rule(trust::revoke(tx, id));
+    }
+    let agent = if b % 2 == 0 { Some(one::<Agent>(tx, a)?.id) } else { None };
+    let new = trust::NewPermission {
+        agent,
+        run: None,
+        tool: ["exec", "browser", "write"][usize::from(b) % 3].to_owned(),
+        what: What::All,
+        leave: Leave::ALL[usize::from(c) % Leave::ALL.len()],
+        note: String::new(),
+        expires_at: None,
+    };
+    by_rule(trust::permit(tx, new).map(drop))
 }
 
 pub fn run_limits(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {

@@ -388,6 +388,7 @@ fn scopes(chosen: &[Scope]) -> Vec<Choice> {
         Scope::Write => "Tasks, comments and other shared records",
         Scope::Chat => "Also the OpenAI-compatible API at /v1",
         Scope::Review => "Approve, ask for changes, reject",
+        Scope::Approvals => "Say yes or no to what agents ask before they do it",
         Scope::Agents => "Make, change, pause and archive agents",
         Scope::Admin => "Connections and workspace settings",
     };

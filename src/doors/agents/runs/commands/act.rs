@@ -160,7 +160,8 @@ impl Place<'_> {
                 self.look(tell::verbose)?
             }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
-            Command::Approve => "Nothing waits for an approval.".to_owned(),
+            Command::Approve(None) => self.approvals()?,
+            Command::Approve(Some(said)) => self.approve(said, once).await?,
             Command::Task(Some(text)) => self.task(&text)?,
             Command::Task(None) | Command::Tasks => self.tasks()?,
             Command::Budget => self.budget()?,

@@ -6,11 +6,14 @@
 
 mod act;
 mod around;
+mod decide;
 mod tell;
 
 use features::runs::model::{QueueWish, pause_ms};
 use features::runs::rules::RunError;
-use kernel::{DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity};
+use kernel::{
+    ApprovalAnswer, DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity,
+};
 use store::StoreError;
 use tool::args::nearest;
 
@@ -59,7 +62,11 @@ pub const ALL: &[Spec] = &[
     spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
     spec("verbose", "[on|full|off|default]", "Unfold or leave out what its tools do, here"),
     spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
-    spec("approve", "id once|run|always|deny", "Decide what waits for an approval"),
+    spec(
+        "approve",
+        "[id|first] [once|run|always|deny] [note]",
+        "List what waits for a yes, or answer it",
+    ),
     spec("rename", "[name]", "Name the conversation"),
     spec("budget", "", "Show what the agent and the workspace may spend"),
     spec("pause", "", "Let the agent stop after its step and take no work"),
@@ -89,6 +96,17 @@ pub struct Words {
     pub fast: Option<Fast>,
     /// What it does while a run works.
     pub mode: Option<QueueMode>,
+}
+
+/// The answer to what waits for a person's yes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approve {
+    /// Its id, the end of it, or `first`.
+    pub which: String,
+    /// The answer.
+    pub answer: ApprovalAnswer,
+    /// What the agent is told besides.
+    pub note: String,
 }
 
 /// A command that was understood.
@@ -126,8 +144,8 @@ pub enum Command {
     Verbose(Option<Option<Verbosity>>),
     /// `/answer`: of a run, or of the one here.
     Answer(Option<String>, String),
-    /// `/approve`
-    Approve,
+    /// `/approve`: lists what waits, or answers one.
+    Approve(Option<Approve>),
     /// `/rename`
     Rename(String),
     /// `/task`: one by its name, or a new one; none for the person's own.
@@ -374,7 +392,7 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
             _ => Err(wrong(spec, "say on, off or default")),
         },
         "answer" => answer(spec, rest),
-        "approve" => Ok(Command::Approve),
+        "approve" => approve(spec, rest).map(Command::Approve),
         "model" if given.is_none() && lasts => Err(wrong(spec, "say which model is to last")),
         "model" if rest == "default" => Ok(Command::Model(Some(String::new()), lasts)),
         "model" => Ok(Command::Model(given, lasts)),
@@ -413,6 +431,24 @@ fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     }
 }
 
+/// `first once`, `0f3a9c11 deny not on a Friday`, or nothing.
+fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let (which, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let rest = rest.trim_start();
+    let (word, note) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let answer = match word.to_ascii_lowercase().as_str() {
+        "once" | "allow" | "yes" => ApprovalAnswer::Once,
+        "run" => ApprovalAnswer::Run,
+        "always" => ApprovalAnswer::Always,
+        "deny" | "denied" | "no" => ApprovalAnswer::Denied,
+        _ => return Err(wrong(spec, "say once, run, always or deny")),
+    };
+    Ok(Some(Approve { which: which.to_owned(), answer, note: note.trim().to_owned() }))
+}
+
 /// `collect debounce:2s cap:25 drop:old`, or `default`.
 fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
     if rest.is_empty() {
@@ -444,9 +480,9 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueWish>, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, Command, CommandError, Spoken, Words, find, read};
+    use super::{ALL, Approve, Command, CommandError, Spoken, Words, find, read};
     use features::runs::model::QueueWish;
-    use kernel::{DropPolicy, Fast, QueueMode, Thinking, Verbosity};
+    use kernel::{ApprovalAnswer, DropPolicy, Fast, QueueMode, Thinking, Verbosity};
 
     fn command(text: &str) -> Command {
         match read(text) {
@@ -508,6 +544,14 @@ mod tests {
         let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
         assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
         assert_eq!(command("/answer the red one"), of(None));
+        assert_eq!(command("/approve"), Command::Approve(None));
+        let answer = |which: &str, answer, note: &str| {
+            Command::Approve(Some(Approve { which: which.into(), answer, note: note.into() }))
+        };
+        let once = answer("first", ApprovalAnswer::Once, "");
+        assert_eq!(command("/approve first once"), once);
+        let denied = answer("0f3a9c11", ApprovalAnswer::Denied, "not on a Friday");
+        assert_eq!(command("/approve 0f3a9c11 Deny not on a Friday"), denied);
         assert_eq!(command("/task"), Command::Task(None));
         assert_eq!(command("/task Call  the shop"), Command::Task(Some("Call  the shop".into())));
         assert_eq!(command("/tasks"), Command::Tasks);
@@ -566,6 +610,8 @@ mod tests {
             "/queue a:b",
             "/steer",
             "/answer R-1",
+            "/approve first",
+            "/approve first perhaps",
             "/btw",
             "/fast soon",
             "/verbose much",

@@ -1,0 +1,212 @@
+//! `hq approvals …`: what agents ask before they do it, and the answers.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use kernel::text::{ellipsis, one_line};
+
+use super::Common;
+use super::agents::{second, word};
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{listed, part, pick, short};
+
+/// How much of a call is shown in a list.
+const WIDTH: usize = 120;
+
+/// `hq approvals …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// What waits for a yes, the oldest first: id, run, agent, risk, and what it would do
+    List {
+        /// Those that were answered last
+        #[arg(long)]
+        answered: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// One of them with all that it would do, why it is asked, and what can be allowed
+    Show(Which),
+    /// Say yes: this once, unless said otherwise
+    Approve(Approve),
+    /// Say no
+    Deny {
+        #[command(flatten)]
+        which: Which,
+        /// What the agent is told besides
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// Which approval.
+#[derive(Args)]
+pub struct Which {
+    /// Its id, the end of it, or the run that waits for it
+    approval: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Flags of `hq approvals approve`.
+#[derive(Args)]
+pub struct Approve {
+    #[command(flatten)]
+    which: Which,
+    /// Also calls like it for the rest of the run
+    #[arg(long, conflicts_with = "always")]
+    run: bool,
+    /// Also calls like it from now on: keeps a permission, which needs an admin
+    #[arg(long)]
+    always: bool,
+    /// Which calls those are, by the number that `show` gives
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offer: usize,
+    /// What the agent is told besides
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::List { answered, place } => {
+            let state = if answered { "answered" } else { "open" };
+            let all = all(door, &place, state).await?;
+            let none = if answered { "Nothing was answered lately." } else { "Nothing waits." };
+            print(common, &all, &listed(&all, row, none))
+        }
+        Command::Show(which) => {
+            let one = find(door, &which).await?;
+            print(common, &one, &lines(&one))
+        }
+        Command::Approve(flags) => {
+            let answer = match (flags.run, flags.always) {
+                (_, true) => "always",
+                (true, false) => "run",
+                (false, false) => "once",
+            };
+            let body = json!({ "answer": answer, "offer": flags.offer, "note": flags.note });
+            decide(common, door, &flags.which, &body).await
+        }
+        Command::Deny { which, note } => {
+            let body = json!({ "answer": "denied", "note": note });
+            decide(common, door, &which, &body).await
+        }
+    }
+}
+
+async fn all(door: &Door, place: &Place, state: &str) -> Result<Value, CommandError> {
+    let path = format!("/api/v1/approvals?state={state}");
+    door.call(Ask::get(path).within(place.workspace.as_ref())).await
+}
+
+/// The run that waits is a name as good as the id.
+fn names(one: &Value) -> Vec<&str> {
+    vec![word(one, "run")]
+}
+
+/// One that waits; one that was answered, if no other is meant.
+async fn find(door: &Door, which: &Which) -> Result<Value, CommandError> {
+    let noun = ("approval", "hq approvals list");
+    let open = all(door, &which.place, "open").await?;
+    let error = match pick(&open, &which.approval, noun, names) {
+        Ok(found) => return Ok(found.clone()),
+        Err(error) => error,
+    };
+    let answered = all(door, &which.place, "answered").await?;
+    pick(&answered, &which.approval, noun, names).cloned().map_err(|_| error)
+}
+
+async fn decide(
+    common: &Common,
+    door: &Door,
+    which: &Which,
+    body: &Value,
+) -> Result<u8, CommandError> {
+    let one = find(door, which).await?;
+    let path = format!("/api/v1/approvals/{}/answer", part(word(&one, "id")));
+    let ask = Ask::post(path, body).within(which.place.workspace.as_ref());
+    let answered = door.call(ask).await?;
+    let said = match word(&answered["answer"], "answer") {
+        "denied" => "denied",
+        _ => "allowed",
+    };
+    let line = format!("{} of {} is {said}.", word(&answered, "tool"), word(&answered, "run"));
+    print(common, &answered, &[line])
+}
+
+/// "1a2b3c4d  R-12  Ada  high  exec: sh deploy.sh"; of one that was answered with the answer.
+fn row(one: &Value) -> Vec<String> {
+    let shown = ellipsis(&one_line(word(one, "shown")), WIDTH);
+    let state = match word(&one["answer"], "answer") {
+        "" => word(one, "risk"),
+        answer => answer,
+    };
+    vec![
+        short(word(one, "id")).to_owned(),
+        word(one, "run").to_owned(),
+        word(one, "agent_name").to_owned(),
+        state.to_owned(),
+        format!("{}: {shown}", word(one, "tool")),
+    ]
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn lines(one: &Value) -> Vec<String> {
+    let mut lines = vec![row(one).join("  "), String::new(), word(one, "shown").to_owned()];
+    lines.push(String::new());
+    lines.push(format!("why: {}", word(one, "why")));
+    lines.push(format!("asked: {}Z", second(one, "asked_at")));
+    if !word(one, "folder").is_empty() {
+        lines.push(format!("folder: {}", word(one, "folder")));
+    }
+    for key in ["variables", "files"] {
+        let all = strings(&one[key]);
+        if !all.is_empty() {
+            lines.push(format!("{key}: {}", all.join(", ")));
+        }
+    }
+    for (n, label) in strings(&one["offers"]).into_iter().enumerate() {
+        lines.push(format!("--run or --always, --offer {n}: {label}"));
+    }
+    let answer = &one["answer"];
+    if answer.is_object() {
+        let by = answer["by"].as_str().unwrap_or("nobody");
+        let (said, note) = (word(answer, "answer"), word(answer, "note"));
+        lines.push(format!("answered: {said} by {by} {note}").trim_end().to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{lines, row};
+    use serde_json::json;
+
+    #[test]
+    fn a_call_is_told_in_a_line_and_whole() {
+        let mut one = json!({
+            "id": "0190aaaa-0000-7000-8000-00000000aaaa", "run": "R-12", "agent_name": "Ada",
+            "tool": "exec", "shown": "sh deploy.sh &&\nls", "risk": "high", "why": "It may delete",
+            "asked_at": "2026-11-20T12:00:00.5Z", "folder": "", "variables": ["STAGE"],
+            "files": [], "offers": ["this command"], "answer": null,
+        });
+        assert_eq!(row(&one), ["0000aaaa", "R-12", "Ada", "high", "exec: sh deploy.sh && ls"]);
+        let told = lines(&one);
+        assert!(told.contains(&"variables: STAGE".to_owned()), "{told:?}");
+        assert!(told.contains(&"asked: 2026-11-20T12:00:00Z".to_owned()), "{told:?}");
+        assert!(told.last().is_some_and(|line| line.ends_with("--offer 0: this command")));
+        one["answer"] = json!({ "answer": "denied", "by": "Mira", "note": "" });
+        assert_eq!(row(&one)[3], "denied");
+        assert!(lines(&one).contains(&"answered: denied by Mira".to_owned()));
+    }
+}

@@ -1,0 +1,216 @@
+//! `hq policy …`: what agents may do without asking: modes, permissions, and what would become of a call.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use kernel::{Leave, TrustMode};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::operate::Place;
+use super::reach::CommandError;
+use super::show::{listed, one_of, part, pick, query, short};
+
+/// `hq policy …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// The mode of an agent and the permissions that count for it; without one those of the workspace
+    Show {
+        /// The agent's slug or id
+        agent: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// How much an agent may do without asking; with a word, sets it
+    Mode {
+        /// The agent's slug or id
+        agent: String,
+        /// locked: it looks; ask: it asks before what cannot be taken back; full: all that its switches allow
+        #[arg(value_parser = one_of(TrustMode::ALL.iter().map(|mode| mode.word())))]
+        mode: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let calls of a tool be made without asking
+    Allow(Permit),
+    /// Let calls of a tool be asked for
+    Ask(Permit),
+    /// Refuse calls of a tool; this always wins
+    Deny(Permit),
+    /// Remove a permission
+    Remove {
+        /// Its id, or the end of it, as `show` gives it
+        permission: String,
+        /// The agent whose it is
+        #[arg(long)]
+        agent: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// What would become of an agent's calls of a tool, and why; calls nothing
+    Explain {
+        /// The agent's slug or id
+        agent: String,
+        /// The tool
+        tool: String,
+        #[command(flatten)]
+        request: Request,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// What a permission is for.
+#[derive(Args)]
+pub struct Permit {
+    /// The tool, or '*' for all
+    tool: String,
+    /// Only for this agent, by its slug or id
+    #[arg(long)]
+    agent: Option<String>,
+    #[command(flatten)]
+    request: Request,
+    /// Why
+    #[arg(long, default_value = "")]
+    note: String,
+    /// After how many days it ends, 1 to 365 [default: never]
+    #[arg(long)]
+    days: Option<u16>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which requests, of the tool that makes them.
+#[derive(Args)]
+pub struct Request {
+    /// Only requests to this host
+    #[arg(long)]
+    host: Option<String>,
+    /// Only requests by this method, such as GET
+    #[arg(long, requires = "host")]
+    method: Option<String>,
+}
+
+impl Permit {
+    fn body(&self, leave: Leave) -> Value {
+        let mut body = Map::new();
+        body.insert("tool".to_owned(), json!(self.tool));
+        body.insert("leave".to_owned(), json!(leave.word()));
+        body.insert("note".to_owned(), json!(self.note));
+        let given = [
+            ("agent", &self.agent),
+            ("host", &self.request.host),
+            ("method", &self.request.method),
+        ];
+        for (name, value) in given {
+            body.extend(value.as_ref().map(|value| (name.to_owned(), json!(value))));
+        }
+        body.extend(self.days.map(|days| ("days".to_owned(), json!(days))));
+        Value::Object(body)
+    }
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::Show { agent, place } => show(common, door, agent.as_deref(), &place).await,
+        Command::Mode { agent, mode, place } => {
+            let path = mode_path(&agent);
+            let ask = match mode {
+                Some(mode) => Ask::put(path, &json!({ "mode": mode })),
+                None => Ask::get(path),
+            };
+            let mode = door.call(ask.within(place.workspace.as_ref())).await?;
+            print(common, &mode, &[word(&mode, "mode").to_owned()])
+        }
+        Command::Allow(permit) => add(common, door, &permit, Leave::Allow).await,
+        Command::Ask(permit) => add(common, door, &permit, Leave::Ask).await,
+        Command::Deny(permit) => add(common, door, &permit, Leave::Deny).await,
+        Command::Remove { permission, agent, place } => {
+            let all = kept(door, agent.as_deref(), &place).await?;
+            let noun = ("permission", "hq policy show");
+            let one = pick(&all, &permission, noun, |_| Vec::new())?;
+            let path = format!("/api/v1/permissions/{}", part(word(one, "id")));
+            door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
+            print(common, one, &[format!("{} is removed.", row(one).join(" · "))])
+        }
+        Command::Explain { agent, tool, request, place } => {
+            let asked = query(&[
+                ("agent", Some(agent.as_str())),
+                ("tool", Some(tool.as_str())),
+                ("host", request.host.as_deref()),
+                ("method", request.method.as_deref()),
+            ]);
+            let ask = Ask::get(format!("/api/v1/policy/explain{asked}"));
+            let told = door.call(ask.within(place.workspace.as_ref())).await?;
+            let mut line = format!("{}: {}", word(&told, "verdict"), word(&told, "why"));
+            if let Some(rule) = told["rule"].as_str() {
+                line.push_str(&format!(" (permission {})", short(rule)));
+            }
+            print(common, &told, &[line])
+        }
+    }
+}
+
+fn mode_path(agent: &str) -> String {
+    format!("/api/v1/agents/{}/mode", part(agent))
+}
+
+async fn kept(door: &Door, agent: Option<&str>, place: &Place) -> Result<Value, CommandError> {
+    let path = format!("/api/v1/permissions{}", query(&[("agent", agent)]));
+    door.call(Ask::get(path).within(place.workspace.as_ref())).await
+}
+
+async fn show(
+    common: &Common,
+    door: &Door,
+    agent: Option<&str>,
+    place: &Place,
+) -> Result<u8, CommandError> {
+    let mut all = kept(door, agent, place).await?;
+    let mut lines = Vec::new();
+    if let Some(agent) = agent {
+        let ask = Ask::get(mode_path(agent)).within(place.workspace.as_ref());
+        let mode = word(&door.call(ask).await?, "mode").to_owned();
+        lines.push(format!("mode: {mode}"));
+        all["mode"] = json!(mode);
+    }
+    lines.extend(listed(&all, row, "No permissions."));
+    print(common, &all, &lines)
+}
+
+async fn add(
+    common: &Common,
+    door: &Door,
+    permit: &Permit,
+    leave: Leave,
+) -> Result<u8, CommandError> {
+    let body = permit.body(leave);
+    let ask = Ask::post("/api/v1/permissions", &body).within(permit.place.workspace.as_ref());
+    let rule = door.call(ask).await?;
+    print(common, &rule, &[row(&rule).join(" · ")])
+}
+
+/// "1a2b3c4d  allow  exec  agent  git status …, inside the folder. It builds here".
+fn row(rule: &Value) -> Vec<String> {
+    let whose = if rule["agent"].is_string() { "agent" } else { "workspace" };
+    let mut last = word(rule, "calls").to_owned();
+    if !word(rule, "note").is_empty() {
+        last.push_str(&format!(". {}", word(rule, "note")));
+    }
+    if let Some(until) = rule["expires_at"].as_str() {
+        last.push_str(&format!(" (until {until})"));
+    }
+    vec![
+        short(word(rule, "id")).to_owned(),
+        word(rule, "leave").to_owned(),
+        word(rule, "tool").to_owned(),
+        whose.to_owned(),
+        last,
+    ]
+}

@@ -1,0 +1,100 @@
+//! `/approve`: what waits for a person's yes, and the answer to it.
+
+use features::agents::model::Agent;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use features::trust::model::Approval;
+use features::trust::queries as trust;
+use kernel::text::{ellipsis, one_line};
+use store::{ReadExt as _, StoreError};
+use web::form::sentence;
+use web::idempotency::Once;
+
+use super::{Approve, CommandError, Place};
+use crate::trust as answers;
+
+/// So many are looked through, and listed at most.
+const OPEN: usize = 1_000;
+const LISTED: usize = 20;
+/// So much of an id is shown, from its end.
+const SHORT: usize = 8;
+/// What stands for the one that has waited longest.
+const FIRST: &str = "first";
+const NONE: &str = "Nothing waits for an approval.";
+
+/// One that waits.
+struct Waiting {
+    approval: Approval,
+    run: Run,
+    who: String,
+}
+
+impl Waiting {
+    /// The end of its id, by which it is named.
+    fn short(&self) -> String {
+        let id = self.approval.id.to_string();
+        id[id.len().saturating_sub(SHORT)..].to_owned()
+    }
+
+    fn line(&self) -> String {
+        let shown = one_line(&self.approval.plan.shown).replace('`', "'");
+        let shown = ellipsis(&shown, 120);
+        let (short, who, run) = (self.short(), &self.who, self.run.name());
+        format!("- `{short}` {who} in {run}, {}: `{shown}`", self.approval.tool)
+    }
+}
+
+impl Place<'_> {
+    /// What waits for a yes and may be seen by this person, the oldest first.
+    fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        let who = self.who;
+        self.ws.read(|snap| {
+            let mut waiting = Vec::new();
+            for approval in trust::open(snap, OPEN)? {
+                let Some(run) = snap.get::<Run>(approval.run)? else { continue };
+                if talk::may_see_run(snap, &run, who.account, who.role)? {
+                    let agent = snap.get::<Agent>(approval.agent)?;
+                    let who = agent.map_or_else(|| "An agent".to_owned(), |agent| agent.name);
+                    waiting.push(Waiting { approval, run, who });
+                }
+            }
+            Ok(waiting)
+        })
+    }
+
+    /// What waits for a yes.
+    pub(super) fn approvals(&self) -> Result<String, CommandError> {
+        let waiting = self.waiting()?;
+        if waiting.is_empty() {
+            return Ok(NONE.to_owned());
+        }
+        let mut lines: Vec<String> = waiting.iter().take(LISTED).map(Waiting::line).collect();
+        let page = self.ws.url("approvals");
+        lines.push(format!("\n`/approve {FIRST} once` answers. [All of them]({page})"));
+        Ok(lines.join("\n"))
+    }
+
+    /// Answers one; a yes beyond this once counts for the narrowest that is offered.
+    pub(super) async fn approve(&self, said: Approve, once: Once) -> Result<String, CommandError> {
+        let waiting = self.waiting()?;
+        let which = said.which.to_ascii_lowercase();
+        let is_meant = |one: &&Waiting| {
+            which == FIRST || SHORT <= which.len() && one.approval.id.to_string().ends_with(&which)
+        };
+        let Some(one) = waiting.iter().find(is_meant) else {
+            return Ok(match waiting.is_empty() {
+                true => NONE.to_owned(),
+                false => format!("No approval of this id waits. {}", self.approvals()?),
+            });
+        };
+        if let Some(can) = answers::lacks(self.who, said.answer) {
+            let right = can.label();
+            return Ok(format!("This needs the right to “{right}”. Nothing was changed."));
+        }
+        let (id, answer) = (one.approval.id, said.answer);
+        match answers::answer(self.ws, self.who, (id, answer, said.note), once).await? {
+            Ok(()) => Ok(format!("{}; {} goes on.", answer.label(), one.run.name())),
+            Err(refused) => Ok(sentence(&refused)),
+        }
+    }
+}

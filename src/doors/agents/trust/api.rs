@@ -1,0 +1,444 @@
+//! Approvals, modes and permissions over the API.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::runs::model::Run;
+use features::tasks::queries::people::People;
+use features::trust::model::{Approval, Permission, What};
+use features::trust::queries;
+use features::trust::rules::{self, Decision, TrustError};
+use features::trust::weigh;
+use kernel::{
+    AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, TrustMode,
+};
+use store::StoreError;
+use web::error::ApiError;
+use web::extract::{Json, Path, Query};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs, Routes};
+use web::session::Person;
+
+use super::permits::{self, Wish};
+use super::table;
+
+/// So many that wait are listed.
+const OPEN: usize = 1_000;
+/// Of so many that were asked last, those that were answered are listed.
+const ANSWERED: usize = 100;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    let listed = || {
+        Doc::new("Calls that wait for a person's yes, the oldest first; or those that have waited")
+            .query::<ListQuery>()
+            .returns::<Approvals>()
+    };
+    let answered = || {
+        Doc::new("Answer a call that waits: the first answer counts; `always` needs `admin`")
+            .body::<AnswerBody>()
+            .returns::<ApprovalOut>()
+    };
+    let permissions = || {
+        Doc::new("The permissions of an agent and of the workspace, or of the workspace alone")
+            .query::<PermissionQuery>()
+            .returns::<Permissions>()
+    };
+    let explained = || {
+        Doc::new("What would become of an agent's calls of a tool, and why; nothing is called")
+            .query::<ExplainQuery>()
+            .returns::<Explained>()
+    };
+    Routes::new()
+        .get("/approvals", list.needs(Can::Read).doc(listed))
+        .get(
+            "/approvals/{id}",
+            show.needs(Can::Read)
+                .doc(|| Doc::new("A call that waits or has waited").returns::<ApprovalOut>()),
+        )
+        .post("/approvals/{id}/answer", answer.needs(Can::Approve).doc(answered))
+        .get(
+            "/agents/{agent}/mode",
+            mode.needs(Can::Read)
+                .doc(|| Doc::new("How much an agent may do without asking").returns::<ModeView>()),
+        )
+        .put(
+            "/agents/{agent}/mode",
+            set_mode.needs(Can::Admin).doc(|| {
+                Doc::new("Set it; counts from its next call on")
+                    .body::<ModeView>()
+                    .returns::<ModeView>()
+            }),
+        )
+        .get("/permissions", permissions_of.needs(Can::Read).doc(permissions))
+        .post(
+            "/permissions",
+            permit.needs(Can::Admin).doc(|| {
+                Doc::new("Add a permission; one that says the same is there once")
+                    .body::<Wish>()
+                    .returns::<PermissionOut>()
+                    .status(201)
+            }),
+        )
+        .delete(
+            "/permissions/{id}",
+            remove.needs(Can::Admin).doc(|| Doc::new("Remove a permission").status(204)),
+        )
+        .get("/policy/explain", explain.needs(Can::Read).doc(explained))
+}
+
+/// Which approvals.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct ListQuery {
+    /// `open` unless said otherwise.
+    state: Standing,
+}
+
+/// Whether somebody has answered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    /// They wait.
+    #[default]
+    Open,
+    /// Of the last hundred that were asked, those that wait no longer, the newest first.
+    Answered,
+}
+
+/// Approvals.
+#[derive(Serialize, JsonSchema)]
+struct Approvals {
+    items: Vec<ApprovalOut>,
+}
+
+/// A call that waits for a person's yes, or has waited.
+#[derive(Serialize, JsonSchema)]
+struct ApprovalOut {
+    id: ApprovalId,
+    /// The run that waits.
+    run: String,
+    agent: AgentId,
+    /// The agent's name.
+    agent_name: String,
+    tool: String,
+    /// What it would do, as people read it: a command line, a request, or the arguments.
+    shown: String,
+    /// The arguments as JSON: this is what is called.
+    arguments: String,
+    /// The folder in which a program runs.
+    folder: String,
+    /// The names of the variables that it is given.
+    variables: Vec<String>,
+    /// The files that it names.
+    files: Vec<String>,
+    risk: Risk,
+    /// Why it is asked.
+    why: String,
+    /// For what else a yes can count, by number from 0 on.
+    offers: Vec<String>,
+    asked_at: String,
+    /// Until when it waits; then the run goes on without it.
+    until: Option<String>,
+    answer: Option<AnswerOut>,
+    /// When the call was made.
+    called_at: Option<String>,
+}
+
+/// How it was answered.
+#[derive(Serialize, JsonSchema)]
+struct AnswerOut {
+    answer: ApprovalAnswer,
+    /// Who; nobody when it ended by itself.
+    by: Option<String>,
+    /// What the agent was told besides.
+    note: String,
+    at: String,
+}
+
+impl ApprovalOut {
+    fn of(people: &People, approval: Approval, run: &Run) -> Self {
+        let Approval { id, agent, tool, plan, risk, why, offers, asked_at, until, answer, .. } =
+            approval;
+        Self {
+            id,
+            run: run.name(),
+            agent,
+            agent_name: people.name(Assignee::Agent(agent)),
+            tool,
+            shown: plan.shown,
+            arguments: plan.arguments,
+            folder: plan.folder,
+            variables: plan.variables,
+            files: plan.files.into_iter().map(|file| file.path).collect(),
+            risk,
+            why,
+            offers: offers.into_iter().map(|offer| offer.label).collect(),
+            asked_at: asked_at.to_string(),
+            until: until.map(|at| at.to_string()),
+            answer: answer.map(|answer| AnswerOut {
+                answer: answer.answer,
+                by: answer.by.map(|by| people.name(Assignee::Person(by))),
+                note: answer.note,
+                at: answer.at.to_string(),
+            }),
+            called_at: approval.spent_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+async fn list(
+    ws: Ws,
+    who: Person,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Approvals>, ApiError> {
+    let items = ws.read(|snap| {
+        let all = match query.state {
+            Standing::Open => queries::open(snap, OPEN)?,
+            Standing::Answered => queries::answered(snap, ANSWERED)?,
+        };
+        let people = People::read(snap)?;
+        let mut items = Vec::new();
+        for approval in all {
+            if let Some(run) = super::run_of(snap, &who, &approval)? {
+                items.push(ApprovalOut::of(&people, approval, &run));
+            }
+        }
+        Ok::<_, StoreError>(items)
+    })?;
+    Ok(Json(Approvals { items }))
+}
+
+fn view(ws: &Ws, who: &Person, id: ApprovalId) -> Result<Json<ApprovalOut>, ApiError> {
+    let (approval, run) = super::find(ws, who, id)?;
+    let people = ws.read(|snap| People::read(snap))?;
+    Ok(Json(ApprovalOut::of(&people, approval, &run)))
+}
+
+async fn show(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<ApprovalId>,
+) -> Result<Json<ApprovalOut>, ApiError> {
+    view(&ws, &who, id)
+}
+
+/// An answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AnswerBody {
+    /// `once`, `run`, `always` or `denied`.
+    answer: ApprovalAnswer,
+    /// Which of the offers counts for the run or always; the first, unless said otherwise.
+    #[serde(default)]
+    offer: usize,
+    /// What the agent is told besides.
+    #[serde(default)]
+    note: String,
+}
+
+async fn answer(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<ApprovalId>,
+    Json(body): Json<AnswerBody>,
+) -> Result<Json<ApprovalOut>, ApiError> {
+    let AnswerBody { answer, offer, note } = body;
+    if let Some(can) = super::lacks(&who, answer) {
+        return Err(ApiError::forbidden(can));
+    }
+    super::find(&ws, &who, id)?;
+    super::decide(&ws, &who, (id, Decision { answer, offer, note }), once).await?;
+    view(&ws, &who, id)
+}
+
+/// How much an agent may do without asking.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ModeView {
+    /// `locked`: it looks and changes nothing; `ask`: it asks before what cannot be taken back; `full`: it does all
+    /// that its switches allow.
+    mode: TrustMode,
+}
+
+fn found(ws: &Ws, name: &str) -> Result<Agent, ApiError> {
+    let agent = ws.read(|snap| agents::by_name(snap, name))?;
+    agent.ok_or_else(|| ApiError::not_found("This agent"))
+}
+
+fn mode_view(ws: &Ws, agent: AgentId) -> Result<Json<ModeView>, ApiError> {
+    let mode = ws.read(|snap| queries::mode_of(snap, agent))?;
+    Ok(Json(ModeView { mode }))
+}
+
+async fn mode(ws: Ws, _: Person, Path(name): Path<String>) -> Result<Json<ModeView>, ApiError> {
+    mode_view(&ws, found(&ws, &name)?.id)
+}
+
+async fn set_mode(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(name): Path<String>,
+    Json(ModeView { mode }): Json<ModeView>,
+) -> Result<Json<ModeView>, ApiError> {
+    let id = found(&ws, &name)?.id;
+    ws.write(&who, once.run(move |tx| rules::set_mode(tx, id, mode))).await?;
+    mode_view(&ws, id)
+}
+
+/// Whose permissions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct PermissionQuery {
+    /// Slug or id of an agent: its own and those of the workspace.
+    agent: Option<String>,
+}
+
+/// Permissions.
+#[derive(Serialize, JsonSchema)]
+struct Permissions {
+    items: Vec<PermissionOut>,
+}
+
+/// What becomes of calls like these.
+#[derive(Serialize, JsonSchema)]
+struct PermissionOut {
+    id: PermissionId,
+    /// The agent; none for all of the workspace.
+    agent: Option<AgentId>,
+    /// The tool; `*` for all.
+    tool: String,
+    leave: Leave,
+    /// The calls, in words.
+    calls: String,
+    /// The host of requests.
+    host: Option<String>,
+    /// Their method.
+    method: Option<String>,
+    /// Why.
+    note: String,
+    /// Who made it.
+    by: String,
+    created_at: String,
+    expires_at: Option<String>,
+}
+
+impl PermissionOut {
+    fn of(people: &People, rule: Permission) -> Self {
+        let calls = permits::calls(&rule);
+        let (host, method) = match rule.what {
+            What::Host { host, method } => (Some(host), Some(method)),
+            _ => (None, None),
+        };
+        Self {
+            id: rule.id,
+            agent: rule.agent,
+            tool: rule.tool,
+            leave: rule.leave,
+            calls,
+            host,
+            method: method.filter(|method| !method.is_empty()),
+            note: rule.note,
+            by: people.actor(rule.by).name,
+            created_at: rule.created_at.to_string(),
+            expires_at: rule.expires_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+async fn permissions_of(
+    ws: Ws,
+    _: Person,
+    Query(query): Query<PermissionQuery>,
+) -> Result<Json<Permissions>, ApiError> {
+    let items = ws.read(|snap| {
+        let agent = permits::agent_named(snap, query.agent.as_deref())?;
+        let people = People::read(snap)?;
+        let kept = queries::kept(snap, agent.map(|agent| agent.id))?;
+        let items = kept.into_iter().map(|rule| PermissionOut::of(&people, rule));
+        Ok::<_, TrustError>(items.collect())
+    })?;
+    Ok(Json(Permissions { items }))
+}
+
+async fn permit(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(wish): Json<Wish>,
+) -> Result<(StatusCode, Json<PermissionOut>), ApiError> {
+    let agent = ws.read(|snap| permits::agent_named(snap, wish.agent.as_deref()))?;
+    let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now())?;
+    let rule = ws.write(&who, once.run(move |tx| rules::permit(tx, new))).await?;
+    let people = ws.read(|snap| People::read(snap))?;
+    Ok((StatusCode::CREATED, Json(PermissionOut::of(&people, rule))))
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(id): Path<PermissionId>,
+) -> Result<StatusCode, ApiError> {
+    ws.write(&who, once.run(move |tx| rules::revoke(tx, id))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which calls.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    /// Slug or id of the agent.
+    agent: String,
+    /// The tool.
+    tool: String,
+    /// The host of a request.
+    #[serde(default)]
+    host: Option<String>,
+    /// Its method; `GET` unless said otherwise.
+    #[serde(default)]
+    method: Option<String>,
+}
+
+/// What would become of a call.
+#[derive(Serialize, JsonSchema)]
+struct Explained {
+    /// Whether it is made, asked for or refused.
+    verdict: Leave,
+    /// Why.
+    why: String,
+    /// The permission that decides; none when the mode does.
+    rule: Option<PermissionId>,
+    /// The mode of the agent.
+    mode: TrustMode,
+}
+
+async fn explain(
+    ws: Ws,
+    _: Person,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<Explained>, ApiError> {
+    let agent = found(&ws, &query.agent)?;
+    let spec = table::tool_named(&query.tool).map_err(|told| ApiError::invalid("tool", told))?;
+    let explained = ws.read(|snap| {
+        let programs = weigh::programs(snap, &[agent.id])?;
+        let method = query.method.as_deref().unwrap_or("GET");
+        let request = query.host.as_deref().map(|host| (method, host));
+        let now = ws.app.clock.now();
+        let verdict = table::verdict(snap, agent.id, (spec, programs), request, now)?;
+        Ok::<_, StoreError>(Explained {
+            verdict: verdict.leave,
+            why: web::form::sentence(&verdict.why),
+            rule: verdict.rule,
+            mode: queries::mode_of(snap, agent.id)?,
+        })
+    })?;
+    Ok(Json(explained))
+}

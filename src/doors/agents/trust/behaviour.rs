@@ -1,0 +1,175 @@
+//! What an agent may do without asking, on its page: its mode, its tools, the permissions that count.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::agents::model::{Agent, ReachOf};
+use features::agents::queries::head::{self, Head, Place};
+use features::agents::queries::{self as agents, reach};
+use features::history::queries as history;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::trust::model::AgentTrust;
+use features::trust::{queries, rules};
+use kernel::{Can, TrustMode};
+use store::Snap;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::form::Wrong;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+use super::permits::{self, Permits, Typed};
+use super::table::{self, Part};
+
+/// What a mode means, in a sentence.
+pub(super) fn meaning(mode: TrustMode) -> &'static str {
+    match mode {
+        TrustMode::Locked => "It looks and changes nothing. No permission widens that.",
+        TrustMode::Ask => {
+            "It works by itself and asks before programs with the open network and before what it \
+             does outside HQ."
+        }
+        TrustMode::Full => {
+            "It does all that its switches allow. Only permissions make it ask or refuse."
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "trust/behaviour.html", blocks = ["standing"])]
+struct BehaviourPage {
+    shell: Shell,
+    head: Head,
+    live: Live,
+    mode: TrustMode,
+    modes: Vec<Choice>,
+    /// Whether this person may change it.
+    may: bool,
+    history: String,
+    /// What its programs reach.
+    programs: &'static str,
+    /// The hosts that it reaches, if they are listed.
+    hosts: Vec<String>,
+    parts: Vec<Part>,
+    permits: Permits,
+}
+
+impl BehaviourPage {
+    /// What its mode means.
+    fn meaning(&self) -> &'static str {
+        meaning(self.mode)
+    }
+}
+
+fn found(ws: &Ws, slug: &str) -> Result<Agent, PageError> {
+    let agent = ws.read(|snap| agents::by_name(snap, slug))?;
+    agent.ok_or_else(|| PageError::not_found("This agent"))
+}
+
+/// `GET /agents/{slug}/behaviour`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(slug): Path<String>,
+) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    let page = page(&ws, &who, shell, &agent, (Typed::default(), Wrong::none()))?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_standing()),
+        false => html::page(&page),
+    }
+}
+
+/// The page with a form that was refused.
+pub(super) fn again(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    agent: &Agent,
+    typed: (Typed, Wrong),
+) -> Result<Response, PageError> {
+    let page = page(ws, who, shell, agent, typed)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    agent: &Agent,
+    typed: (Typed, Wrong),
+) -> Result<BehaviourPage, PageError> {
+    Ok(ws.read(|snap| view(ws, who, snap, (shell, agent), typed))?)
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    (shell, agent): (Shell, &Agent),
+    typed: (Typed, Wrong),
+) -> Result<BehaviourPage, TaskError> {
+    let scene = Scene::new(ws, who, snap)?;
+    let now = scene.today.now;
+    let head = head::head(ws, snap, agent, Place::Behaviour, who.access, now)?;
+    let may = who.access.may(Can::Admin) && !head.is_archived;
+    let mode = queries::mode_of(snap, agent.id)?;
+    let modes = TrustMode::ALL
+        .iter()
+        .map(|one| Choice::new(one.word(), one.label(), *one == mode).hint(meaning(*one)));
+    let programs = table::programs(snap, agent)?;
+    let hosts = match programs.ends_with(':') {
+        true => reach::of(snap, ReachOf::Agent(agent.id))?,
+        false => Vec::new(),
+    };
+    let specs = table::tools_of(snap, agent)?;
+    Ok(BehaviourPage {
+        shell,
+        live: Live::new(format!("{}/{}", head.base, Place::Behaviour.word()))
+            .record("agents", agent.id)
+            .tables(&["trust_modes", "permissions", "agent_browsers"])
+            .calm(),
+        mode,
+        modes: modes.collect(),
+        may,
+        history: history::href_if_any::<AgentTrust>(ws, snap, agent.id)?,
+        programs,
+        hosts,
+        parts: table::parts(snap, agent, now)?,
+        permits: permits::permits(snap, &scene, (Some(agent), specs.as_slice()), may, typed)?,
+        head,
+    })
+}
+
+/// What the form of the mode sends.
+#[derive(Debug, Deserialize)]
+pub(super) struct Chosen {
+    mode: TrustMode,
+}
+
+/// `POST /agents/{slug}/behaviour`
+pub(super) async fn set_mode(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(slug): Path<String>,
+    Form(Chosen { mode }): Form<Chosen>,
+) -> Result<Response, PageError> {
+    let agent = found(&ws, &slug)?;
+    let id = agent.id;
+    ws.write(&who, move |tx| rules::set_mode(tx, id, mode)).await?;
+    let told = format!("The mode of {} is {}.", agent.name, mode.label());
+    let url = ws.url(&format!("agents/{}/behaviour", agent.slug));
+    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&url)))
+}

@@ -1,0 +1,78 @@
+//! What lets people and programs in to what agents may do without asking: approvals, modes and permissions, as pages
+//! and over the API.
+
+pub mod api;
+mod behaviour;
+pub mod pages;
+mod permits;
+mod policy;
+mod table;
+
+use app::Ws;
+use features::runs::model::Run;
+use features::runs::queries::talk;
+use features::trust::model::Approval;
+use features::trust::queries;
+use features::trust::rules::{self, Decision, TrustError};
+use kernel::{ApprovalAnswer, ApprovalId, Can};
+use store::{ReadExt, StoreError};
+use web::idempotency::Once;
+use web::session::Person;
+
+/// The run of an approval, if this person may see it.
+fn run_of(tx: &impl ReadExt, who: &Person, approval: &Approval) -> Result<Option<Run>, StoreError> {
+    match tx.get::<Run>(approval.run)? {
+        Some(run) if talk::may_see_run(tx, &run, who.account, who.role)? => Ok(Some(run)),
+        _ => Ok(None),
+    }
+}
+
+/// An approval with its run. What this person may not see is not there.
+fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), TrustError> {
+    ws.read(|snap| {
+        let approval = queries::get(snap, id)?;
+        match run_of(snap, who, &approval)? {
+            Some(run) => Ok((approval, run)),
+            None => Err(TrustError::NotFound(id)),
+        }
+    })
+}
+
+/// The right that somebody lacks who would give this answer; none for who may give it.
+pub(crate) fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
+    let needs: &[Can] = match answer {
+        // What is allowed from now on is a permission.
+        ApprovalAnswer::Always => &[Can::Approve, Can::Admin],
+        _ => &[Can::Approve],
+    };
+    needs.iter().copied().find(|can| !who.access.may(*can))
+}
+
+/// Answers an approval. That this person may, the caller has looked at.
+async fn decide(
+    ws: &Ws,
+    who: &Person,
+    (id, decision): (ApprovalId, Decision),
+    once: Once,
+) -> Result<(), TrustError> {
+    let by = who.account;
+    ws.write(who, once.run(move |tx| rules::decide(tx, id, decision, by).map(drop))).await
+}
+
+/// The same for a conversation, which is told in words what was refused.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn answer(
+    ws: &Ws,
+    who: &Person,
+    (id, answer, note): (ApprovalId, ApprovalAnswer, String),
+    once: Once,
+) -> Result<Result<(), String>, StoreError> {
+    let decision = Decision { answer, offer: 0, note };
+    match decide(ws, who, (id, decision), once).await {
+        Ok(()) => Ok(Ok(())),
+        Err(TrustError::Store(error)) => Err(error),
+        Err(refused) => Ok(Err(refused.to_string())),
+    }
+}

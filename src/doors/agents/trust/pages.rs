@@ -1,0 +1,213 @@
+//! Calls that wait for a person's yes: the page of all of them, and the answer.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::runs::model::Run;
+use features::runs::queries::questions::{self, Card, Reader};
+use features::runs::queries::talk;
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::trust::model::Approval;
+use features::trust::queries;
+use features::trust::rules::{Decision, TrustError};
+use kernel::text::{ellipsis, one_line};
+use kernel::{ApprovalAnswer, ApprovalId, Assignee, Can};
+use store::Snap;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::form::sentence;
+use web::hx::{Ask, Hx};
+use web::idempotency::Once;
+use web::live::Live;
+use web::parts::{Face, Tone};
+use web::routes::{Needs, Routes};
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::time::RelTime;
+use web::{flash, html};
+
+use super::{behaviour, policy};
+
+/// Of so many that were asked last, those that were answered are shown.
+const ANSWERED: usize = 100;
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/approvals", index.needs(Can::Read))
+        .post("/approvals/{id}", answer.needs(Can::Approve))
+        .get("/agents/{slug}/behaviour", behaviour::show.needs(Can::Read))
+        .post("/agents/{slug}/behaviour", behaviour::set_mode.needs(Can::Admin))
+        .get("/settings/policy", policy::show.needs(Can::Read))
+        .post("/permissions", policy::permit.needs(Can::Admin))
+        .post("/permissions/{id}/remove", policy::remove.needs(Can::Admin))
+}
+
+/// A call that waits no longer.
+struct Past {
+    face: Face,
+    tool: String,
+    call: String,
+    run: String,
+    href: String,
+    tone: &'static str,
+    word: &'static str,
+    /// Who answered; empty when nobody did.
+    by: String,
+    note: String,
+    at: RelTime,
+}
+
+#[derive(Template)]
+#[template(path = "trust/approvals.html", blocks = ["all"])]
+struct ApprovalsPage {
+    shell: Shell,
+    live: Live,
+    cards: Vec<Card>,
+    past: Vec<Past>,
+    review_url: String,
+}
+
+/// `GET /approvals`
+async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let page = ws.look(move |ws| ws.read(|snap| view(ws, &who, snap, shell))).await?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_all()),
+        false => html::page(&page),
+    }
+}
+
+fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<ApprovalsPage, TaskError> {
+    let scene = Scene::new(ws, who, snap)?;
+    let (now, zone) = (scene.today.now, &scene.today.zone);
+    let reader = Reader { ws, now, zone, access: who.access, me: who.account };
+    let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
+    let mut cards = questions::all(snap, &reader, &sees)?;
+    cards.retain(|card| card.asked.is_some());
+    let mut past = Vec::new();
+    for approval in queries::answered(snap, ANSWERED)? {
+        if let Some(run) = super::run_of(snap, who, &approval)? {
+            past.extend(answered(&scene, approval, &run));
+        }
+    }
+    Ok(ApprovalsPage {
+        shell,
+        live: Live::new(ws.url("approvals")).table("approvals").table("runs"),
+        cards,
+        past,
+        review_url: ws.url("review"),
+    })
+}
+
+fn answered(scene: &Scene, approval: Approval, run: &Run) -> Option<Past> {
+    let answer = approval.answer?;
+    let by = answer.by.map(|by| scene.people.name(Assignee::Person(by)));
+    Some(Past {
+        face: scene.people.face(Assignee::Agent(approval.agent)),
+        tool: approval.tool,
+        call: ellipsis(&one_line(&approval.plan.shown), 200),
+        run: run.name(),
+        href: scene.run_href(run.number),
+        tone: match answer.answer {
+            ApprovalAnswer::Once | ApprovalAnswer::Run | ApprovalAnswer::Always => "ok",
+            ApprovalAnswer::Denied => "danger",
+            _ => "neutral",
+        },
+        word: answer.answer.label(),
+        by: by.unwrap_or_default(),
+        note: answer.note,
+        at: scene.time(answer.at),
+    })
+}
+
+/// What the form of a card sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    /// `allow` or `deny`.
+    answer: String,
+    /// `once`, or `run` or `always` with the number of what is offered behind a colon.
+    how: String,
+    note: String,
+}
+
+impl Said {
+    fn decision(self) -> Result<Decision, TrustError> {
+        let (answer, offer) = match (self.answer.as_str(), self.how.as_str()) {
+            ("deny", _) => (ApprovalAnswer::Denied, 0),
+            ("allow", "" | "once") => (ApprovalAnswer::Once, 0),
+            ("allow", how) => beyond(how).ok_or(TrustError::Word)?,
+            _ => return Err(TrustError::Word),
+        };
+        Ok(Decision { answer, offer, note: self.note })
+    }
+}
+
+/// An answer that counts beyond this once.
+fn beyond(how: &str) -> Option<(ApprovalAnswer, usize)> {
+    let (word, number) = how.split_once(':')?;
+    let answer = match word {
+        "run" => ApprovalAnswer::Run,
+        "always" => ApprovalAnswer::Always,
+        _ => return None,
+    };
+    // ok: what is no number is no answer.
+    Some((answer, number.parse().ok()?))
+}
+
+/// `POST /approvals/{id}`
+async fn answer(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<ApprovalId>,
+    Form(said): Form<Said>,
+) -> Result<Response, PageError> {
+    let decision = said.decision()?;
+    if let Some(can) = super::lacks(&who, decision.answer) {
+        return Err(PageError::forbidden(can));
+    }
+    let (_, run) = super::find(&ws, &who, id)?;
+    let told = format!("{}; {} goes on", decision.answer.label(), run.name());
+    let (tone, told) = match super::decide(&ws, &who, (id, decision), Once::without_key()).await {
+        Ok(()) => (Tone::Ok, told),
+        // Somebody was first, or the run has ended: that is no fault of who answers.
+        Err(error @ (TrustError::Answered(_) | TrustError::Over)) => {
+            (Tone::Warn, sentence(&error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if hx.is_partial() {
+        let ask = Ask::new().changed("approvals", id).toast(tone, &told);
+        return Ok((ask, "").into_response());
+    }
+    Ok(flash::say(&app, Flash { tone, text: sentence(&told) }, hx.go_to(&ws.url("approvals"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Said, beyond};
+    use kernel::ApprovalAnswer;
+
+    #[test]
+    fn a_card_says_yes_or_no_and_for_how_long() {
+        let said = |answer: &str, how: &str| {
+            let said = Said { answer: answer.into(), how: how.into(), note: String::new() };
+            said.decision().map(|decision| (decision.answer, decision.offer)).ok()
+        };
+        assert_eq!(said("allow", ""), Some((ApprovalAnswer::Once, 0)));
+        assert_eq!(said("allow", "once"), Some((ApprovalAnswer::Once, 0)));
+        assert_eq!(said("allow", "run:1"), Some((ApprovalAnswer::Run, 1)));
+        assert_eq!(said("allow", "always:0"), Some((ApprovalAnswer::Always, 0)));
+        assert_eq!(said("deny", "always:0"), Some((ApprovalAnswer::Denied, 0)));
+        for (answer, how) in [("", ""), ("yes", "once"), ("allow", "always"), ("allow", "run:x")] {
+            assert_eq!(said(answer, how), None, "{answer} {how}");
+        }
+        assert_eq!(beyond("once:1"), None);
+    }
+}

@@ -1,0 +1,288 @@
+//! Permissions that people keep: how a list shows them, and what a form or a program asks for.
+
+use jiff::ToSpan as _;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::tasks::queries::scene::Scene;
+use features::trust::model::{Permission, What};
+use features::trust::queries::{self, ALL_TOOLS};
+use features::trust::rules::{NewPermission, TrustError};
+use features::trust::tools;
+use kernel::text::one_line;
+use kernel::{AgentId, Leave, Timestamp};
+use store::{ReadExt, StoreError};
+use tool::ToolSpec;
+use web::form::Wrong;
+use web::parts::{Choice, Face};
+use web::time::RelTime;
+
+use super::table::{REQUESTS, tool_named, word_of};
+
+/// A permission ends after so many days at most, unless it has no end.
+const MOST_DAYS: u16 = 365;
+
+/// A permission as a list shows it.
+pub(super) struct Line {
+    pub tool: String,
+    pub what: String,
+    /// Whether it counts for all agents.
+    pub for_all: bool,
+    pub tone: &'static str,
+    pub word: &'static str,
+    pub note: String,
+    pub by: Face,
+    pub at: RelTime,
+    pub until: Option<RelTime>,
+    /// Whether its end lies behind us.
+    pub over: bool,
+    /// Where it is removed.
+    pub remove: String,
+}
+
+/// The list of permissions and the form that adds one.
+pub(super) struct Permits {
+    pub lines: Vec<Line>,
+    /// Whether this person may change them.
+    pub may: bool,
+    /// The agent's word in addresses; empty for the workspace.
+    pub agent: String,
+    pub action: String,
+    pub tools: Vec<Choice>,
+    pub leaves: Vec<Choice>,
+    /// Whether there are requests, which have hosts.
+    pub has_requests: bool,
+    pub typed: Typed,
+    pub wrong: Wrong,
+}
+
+/// What the form sends, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    pub agent: String,
+    tool: String,
+    leave: String,
+    pub host: String,
+    pub note: String,
+    pub days: String,
+}
+
+impl Typed {
+    pub fn wish(&self) -> Result<Wish, Wrong> {
+        let leave = self.leave.parse().map_err(|_| Wrong::field("leave", "choose an answer"))?;
+        let days = match self.days.trim() {
+            "" => None,
+            text => match text.parse() {
+                Ok(days) => Some(days),
+                Err(_) => return Err(Wrong::field("days", "write a whole number of days")),
+            },
+        };
+        Ok(Wish {
+            agent: None,
+            tool: self.tool.clone(),
+            leave,
+            host: Some(self.host.clone()),
+            method: None,
+            note: self.note.clone(),
+            days,
+        })
+    }
+}
+
+/// A permission to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    /// Slug or id of the agent; without it, all agents of the workspace.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// The tool; `*` for all.
+    pub tool: String,
+    /// What becomes of the calls.
+    pub leave: Leave,
+    /// Only requests to this host; for `http_request` alone.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Only requests by this method, such as `GET`; with a host.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub note: String,
+    /// After how many days it ends, 1 to 365; without it, never.
+    #[serde(default)]
+    pub days: Option<u16>,
+}
+
+impl Wish {
+    /// The permission that is meant, of the agent that was found.
+    ///
+    /// # Errors
+    /// `Refused`, in words.
+    pub fn permission(
+        self,
+        agent: Option<AgentId>,
+        now: Timestamp,
+    ) -> Result<NewPermission, TrustError> {
+        let tool = self.tool.trim();
+        if tool != ALL_TOOLS {
+            tool_named(tool).map_err(TrustError::Refused)?;
+        }
+        let given = |text: Option<String>| text.map(|text| text.trim().to_owned());
+        let host = given(self.host).filter(|host| !host.is_empty());
+        let method = given(self.method).filter(|method| !method.is_empty());
+        let what = match (host, method) {
+            (None, None) => What::All,
+            _ if tool != REQUESTS => {
+                let told = format!("only {REQUESTS} is told apart by host");
+                return Err(TrustError::Refused(told));
+            }
+            (Some(host), method) if is_host(&host) => What::Host {
+                method: method.unwrap_or_default().to_ascii_uppercase(),
+                host: host.to_ascii_lowercase(),
+            },
+            _ => {
+                let told = "write the name of a host, such as api.example.com";
+                return Err(TrustError::Refused(told.to_owned()));
+            }
+        };
+        let expires_at = match self.days {
+            None => None,
+            Some(days) if (1..=MOST_DAYS).contains(&days) => {
+                now.checked_add((24 * i64::from(days)).hours()).ok()
+            }
+            Some(_) => {
+                let told = format!("a permission ends after 1 to {MOST_DAYS} days, or never");
+                return Err(TrustError::Refused(told));
+            }
+        };
+        Ok(NewPermission {
+            agent,
+            run: None,
+            tool: tool.to_owned(),
+            what,
+            leave: self.leave,
+            note: self.note,
+            expires_at,
+        })
+    }
+}
+
+/// Whether a text could be the name of a host, without scheme, port and path.
+fn is_host(text: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    text.len() <= 253 && text.chars().all(fits) && !text.starts_with('.')
+}
+
+/// The calls of a permission, in words.
+pub(super) fn calls(rule: &Permission) -> String {
+    match &rule.what {
+        What::All if rule.tool == ALL_TOOLS => "Every call of every tool".to_owned(),
+        What::All => "Every call".to_owned(),
+        What::Same { shown, .. } => format!("Exactly {}", one_line(shown)),
+        What::Command(pattern) => one_line(&pattern.shown()),
+        What::Host { method, host } if method.is_empty() => format!("Requests to {host}"),
+        What::Host { method, host } => format!("{method} requests to {host}"),
+    }
+}
+
+/// The permissions that count for an agent, or those of the workspace, with the form that adds one.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn permits(
+    tx: &impl ReadExt,
+    scene: &Scene,
+    (agent, specs): (Option<&Agent>, &[&ToolSpec]),
+    may: bool,
+    (typed, wrong): (Typed, Wrong),
+) -> Result<Permits, StoreError> {
+    let now = scene.today.now;
+    let kept = queries::kept(tx, agent.map(|agent| agent.id))?;
+    let line = |rule: Permission| {
+        let (word, tone) = word_of(rule.leave);
+        Line {
+            what: calls(&rule),
+            for_all: agent.is_some() && rule.agent.is_none(),
+            tone,
+            word,
+            by: scene.people.actor(rule.by),
+            at: scene.time(rule.created_at),
+            until: rule.expires_at.map(|at| scene.time(at)),
+            over: rule.expires_at.is_some_and(|at| at <= now),
+            remove: scene.ws.url(&format!("permissions/{}/remove", rule.id)),
+            note: rule.note,
+            tool: rule.tool,
+        }
+    };
+    let is_chosen = |value: &str| typed.tool == value;
+    let mut tools: Vec<Choice> =
+        specs.iter().map(|spec| Choice::new(spec.name, spec.name, is_chosen(spec.name))).collect();
+    tools.push(Choice::new(ALL_TOOLS, "All tools", is_chosen(ALL_TOOLS)));
+    let leaves = [Leave::Allow, Leave::Ask, Leave::Deny];
+    let chosen = typed.leave.parse().unwrap_or(Leave::Allow);
+    let leaves = leaves.map(|leave| Choice::new(leave.word(), leave.label(), leave == chosen));
+    Ok(Permits {
+        lines: kept.into_iter().map(line).collect(),
+        may,
+        agent: agent.map(|agent| agent.slug.clone()).unwrap_or_default(),
+        action: scene.ws.url("permissions"),
+        has_requests: tools::all().iter().any(|spec| spec.name == REQUESTS),
+        tools,
+        leaves: leaves.into(),
+        typed,
+        wrong,
+    })
+}
+
+/// The agent that a form or a program names; none for all of the workspace.
+///
+/// # Errors
+/// In words when there is no such agent.
+pub(super) fn agent_named(
+    tx: &impl ReadExt,
+    name: Option<&str>,
+) -> Result<Option<Agent>, TrustError> {
+    let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let agent = agents::by_name(tx, name)?;
+    let told = || format!("there is no agent {}", kernel::text::cut(name, 64));
+    agent.map(Some).ok_or_else(|| TrustError::Refused(told()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wish, is_host};
+    use kernel::Leave;
+
+    #[test]
+    fn a_host_is_a_name_and_nothing_more() {
+        for host in ["api.example.com", "localhost", "10.0.0.1", "a-b.example"] {
+            assert!(is_host(host), "{host}");
+        }
+        for text in ["https://example.com", "example.com/x", "example.com:8080", ".com", "a b"] {
+            assert!(!is_host(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_permission_ends_within_a_year_or_never() {
+        let wish = |days| Wish {
+            agent: None,
+            tool: "*".to_owned(),
+            leave: Leave::Ask,
+            host: None,
+            method: None,
+            note: String::new(),
+            days,
+        };
+        let now = kernel::time::from_ms(0);
+        let end = |days| wish(days).permission(None, now).map(|new| new.expires_at);
+        assert_eq!(end(None).expect("it never ends"), None);
+        let day = kernel::time::from_ms(24 * 60 * 60 * 1000);
+        assert_eq!(end(Some(1)).expect("it ends"), Some(day));
+        assert!(end(Some(0)).is_err() && end(Some(366)).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! The permissions of the workspace among the settings, and how people add and remove permissions.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::tasks::queries::error::TaskError;
+use features::tasks::queries::scene::Scene;
+use features::trust::{rules, tools};
+use kernel::{Can, PermissionId};
+use store::Snap;
+use tool::ToolSpec;
+use web::error::PageError;
+use web::extract::{Form, Path};
+use web::form::Wrong;
+use web::hx::Hx;
+use web::idempotency::FormOnce;
+use web::live::Live;
+use web::session::Person;
+use web::shell::{Flash, Shell};
+use web::{flash, html};
+
+use super::behaviour;
+use super::permits::{self, Permits, Typed};
+
+/// Where it stands among the settings.
+const HERE: &str = "settings/policy";
+
+#[derive(Template)]
+#[template(path = "trust/policy.html", blocks = ["rows"])]
+struct PolicyPage {
+    shell: Shell,
+    here: &'static str,
+    live: Live,
+    permits: Permits,
+}
+
+/// `GET /settings/policy`
+pub(super) async fn show(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, PageError> {
+    let page = page(&ws, &who, shell, (Typed::default(), Wrong::none()))?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    typed: (Typed, Wrong),
+) -> Result<PolicyPage, PageError> {
+    Ok(ws.read(|snap| view(ws, who, snap, shell, typed))?)
+}
+
+fn view(
+    ws: &Ws,
+    who: &Person,
+    snap: &Snap<'_>,
+    shell: Shell,
+    typed: (Typed, Wrong),
+) -> Result<PolicyPage, TaskError> {
+    let scene = Scene::new(ws, who, snap)?;
+    let specs: Vec<&ToolSpec> = tools::all().iter().collect();
+    let may = who.access.may(Can::Admin);
+    Ok(PolicyPage {
+        shell,
+        here: "policy",
+        live: Live::new(ws.url(HERE)).table("permissions"),
+        permits: permits::permits(snap, &scene, (None, specs.as_slice()), may, typed)?,
+    })
+}
+
+/// The page that shows an agent's permissions, or the workspace's.
+fn place(ws: &Ws, slug: Option<&str>) -> String {
+    match slug {
+        Some(slug) => ws.url(&format!("agents/{slug}/behaviour")),
+        None => ws.url(HERE),
+    }
+}
+
+/// `POST /permissions`
+pub(super) async fn permit(
+    app: App,
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    hx: Hx,
+    FormOnce(typed, once): FormOnce<Typed>,
+) -> Result<Response, PageError> {
+    let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
+    let (id, now) = (agent.as_ref().map(|agent| agent.id), ws.app.clock.now());
+    let wrong = match typed.wish() {
+        Err(wrong) => wrong,
+        Ok(wish) => {
+            let made = match wish.permission(id, now) {
+                Ok(new) => {
+                    ws.write(&who, once.run(move |tx| rules::permit(tx, new).map(drop))).await
+                }
+                Err(error) => Err(error),
+            };
+            match made {
+                Ok(()) => {
+                    let url = place(&ws, agent.as_ref().map(|agent| agent.slug.as_str()));
+                    return Ok(flash::say(&app, Flash::ok("Added."), hx.go_to(&url)));
+                }
+                Err(error) => Wrong::of(&error)?,
+            }
+        }
+    };
+    match &agent {
+        Some(agent) => behaviour::again(&ws, &who, shell, agent, (typed, wrong)),
+        None => {
+            let page = page(&ws, &who, shell, (typed, wrong))?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+/// From which agent's page something is removed; empty for the settings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Back {
+    agent: String,
+}
+
+/// `POST /permissions/{id}/remove`
+pub(super) async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<PermissionId>,
+    Form(back): Form<Back>,
+) -> Result<Response, PageError> {
+    ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
+    let agent = ws.read(|snap| permits::agent_named(snap, Some(&back.agent)))?;
+    let url = place(&ws, agent.as_ref().map(|agent| agent.slug.as_str()));
+    Ok(flash::say(&app, Flash::ok("Removed."), hx.go_to(&url)))
+}

@@ -1,0 +1,199 @@
+//! What becomes of the calls of an agent's tools, for its page and for whoever asks why.
+
+use features::agents::model::Agent;
+use features::browsers::queries as browsers;
+use features::trust::model::What;
+use features::trust::queries::{self, ALL_TOOLS};
+use features::trust::tools;
+use features::trust::weigh::{self, Facts, Reach, Verdict};
+use kernel::{AgentId, Leave, Timestamp};
+use store::{ReadExt, StoreError};
+use tool::args::nearest;
+use tool::{Effect, Group, ToolSpec};
+use web::form::sentence;
+use web::format;
+
+/// The tool of requests, whose calls are told apart by host.
+pub(super) const REQUESTS: &str = "http_request";
+/// The tool that has a switch of its own.
+const BROWSER: &str = "browser";
+
+/// The groups of tools in the order in which they are shown.
+const GROUPS: [(Group, &str); 8] = [
+    (Group::Machine, "Programs"),
+    (Group::Web, "Web"),
+    (Group::Files, "Its files"),
+    (Group::Work, "Its work"),
+    (Group::Agents, "Colleagues"),
+    (Group::Tasks, "Tasks"),
+    (Group::Customers, "Customers"),
+    (Group::Knowledge, "Knowledge"),
+];
+
+/// A group of tools.
+pub(super) struct Part {
+    pub title: &'static str,
+    /// "5 allowed, 1 asks".
+    pub summary: String,
+    /// Whether it is shown unfolded: not all of it is allowed.
+    pub open: bool,
+    pub rows: Vec<Row>,
+}
+
+/// A tool and what becomes of its calls.
+pub(super) struct Row {
+    pub tool: &'static str,
+    pub tone: &'static str,
+    pub word: &'static str,
+    pub why: String,
+    leave: Leave,
+}
+
+/// What an answer is called in a table, and its tone.
+pub(super) fn word_of(leave: Leave) -> (&'static str, &'static str) {
+    match leave {
+        Leave::Allow => ("Allowed", "ok"),
+        Leave::Ask => ("Asks", "warn"),
+        Leave::Deny => ("Refused", "danger"),
+    }
+}
+
+/// The tools that an agent has by its switches.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn tools_of(
+    tx: &impl ReadExt,
+    agent: &Agent,
+) -> Result<Vec<&'static ToolSpec>, StoreError> {
+    let browses = browsers::is_switched_on(tx, agent.id)?;
+    let has = |spec: &&ToolSpec| {
+        (agent.exec || spec.effect != Effect::Exec) && (browses || spec.name != BROWSER)
+    };
+    Ok(tools::all().iter().filter(has).collect())
+}
+
+/// The tool of this name.
+///
+/// # Errors
+/// In words, with the names that come near.
+pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
+    let all = tools::all();
+    all.iter().find(|spec| spec.name == name).ok_or_else(|| {
+        let near = nearest(name, all.iter().map(|spec| spec.name), 3).join(", ");
+        format!("there is no tool {}; near: {near}", kernel::text::cut(name, 64))
+    })
+}
+
+/// What becomes of calls of a tool; with a request, of one by this method to this host.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn verdict(
+    tx: &impl ReadExt,
+    agent: AgentId,
+    (spec, programs): (&ToolSpec, Reach),
+    request: Option<(&str, &str)>,
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    let facts = Facts {
+        tool: spec.name,
+        effect: spec.effect,
+        reach: weigh::reach_of(spec.name, spec.effect, programs),
+        digest: [0; 32],
+        line: None,
+        request,
+        now,
+    };
+    weigh::weigh(tx, &[agent], None, &facts)
+}
+
+/// All tools of an agent by group, each with what becomes of its calls.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn parts(
+    tx: &impl ReadExt,
+    agent: &Agent,
+    now: Timestamp,
+) -> Result<Vec<Part>, StoreError> {
+    let programs = weigh::programs(tx, &[agent.id])?;
+    let kept = queries::kept(tx, Some(agent.id))?;
+    let is_kept_for_some = |tool: &str| {
+        kept.iter().any(|rule| {
+            (rule.tool == tool || rule.tool == ALL_TOOLS)
+                && rule.what != What::All
+                && rule.expires_at.is_none_or(|until| now < until)
+        })
+    };
+    let specs = tools_of(tx, agent)?;
+    let mut parts = Vec::new();
+    for (group, title) in GROUPS {
+        let mut rows = Vec::new();
+        for spec in specs.iter().copied().filter(|spec| spec.group == group) {
+            let Verdict { leave, why, .. } = verdict(tx, agent.id, (spec, programs), None, now)?;
+            let (word, tone) = word_of(leave);
+            let mut why = sentence(&why);
+            if is_kept_for_some(spec.name) {
+                why.push_str(" Some calls have permissions of their own.");
+            }
+            rows.push(Row { tool: spec.name, tone, word, why, leave });
+        }
+        if !rows.is_empty() {
+            parts.push(Part {
+                title,
+                summary: summary(&rows),
+                open: rows.iter().any(|row| row.leave != Leave::Allow),
+                rows,
+            });
+        }
+    }
+    Ok(parts)
+}
+
+fn summary(rows: &[Row]) -> String {
+    let count = |leave: Leave| rows.iter().filter(|row| row.leave == leave).count() as u64;
+    let told = [
+        (count(Leave::Allow), "allowed", "allowed"),
+        (count(Leave::Ask), "asks", "ask"),
+        (count(Leave::Deny), "refused", "refused"),
+    ];
+    let told = told.into_iter().filter(|(n, ..)| 0 < *n);
+    let told: Vec<String> = told.map(|(n, one, many)| format::count(n, one, many)).collect();
+    told.join(", ")
+}
+
+/// What programs of an agent reach on this machine, in a sentence.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn programs(tx: &impl ReadExt, agent: &Agent) -> Result<&'static str, StoreError> {
+    if !agent.exec {
+        return Ok("It runs no programs.");
+    }
+    Ok(match weigh::programs(tx, &[agent.id])? {
+        Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
+        Reach::AnyHost => "They run in the sandbox and reach any public host.",
+        Reach::Inside | Reach::Elsewhere if agent.network => {
+            "They run in the sandbox and reach these hosts alone:"
+        }
+        Reach::Inside | Reach::Elsewhere => "They run in the sandbox, without the network.",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, summary, word_of};
+    use kernel::Leave;
+
+    #[test]
+    fn a_group_says_how_many_of_its_tools_do_what() {
+        let row = |leave| {
+            let (word, tone) = word_of(leave);
+            Row { tool: "exec", tone, word, why: String::new(), leave }
+        };
+        let all = [Leave::Allow, Leave::Ask, Leave::Allow, Leave::Deny].map(row);
+        assert_eq!(summary(&all), "2 allowed, 1 asks, 1 refused");
+        assert_eq!(summary(&all[..1]), "1 allowed");
+    }
+}

@@ -1,0 +1,57 @@
+//! The cards of modes and permissions: all that the rest of HQ knows of them.
+
+use kernel::{Can, Event};
+use noun::{Area, Field, Fields, Meaning, Noun, Type, named_as, text_of};
+use store::{ReactionError, WriteTx};
+
+use super::model::{AgentTrust, Approval, Permission};
+use super::rules;
+
+/// The card of modes. A record has no name: history calls it by its agent.
+pub static AGENT_TRUST: Noun = Noun {
+    area: Area::Agents,
+    fields: &[
+        Field::text("agent", "agent").hidden().means(Meaning::Somebody),
+        Field::text("mode", "mode"),
+    ],
+    path: |row| format!("agents/{}/behaviour", text_of(row, "agent")),
+    undo: Some(Can::Admin),
+    triggers: Some("Agents and runs"),
+    ..Noun::of::<AgentTrust>("agent_mode", "mode of an agent", "modes of agents")
+};
+
+/// The card of permissions.
+pub static PERMISSION: Noun = Noun {
+    area: Area::Agents,
+    fields: &[
+        Field::text("tool", "tool").called("title"),
+        Field::text("agent", "agent").means(Meaning::Somebody),
+        Field::text("leave", "answer"),
+        Field::text("note", "reason"),
+        Field::new("expires_at", "end", Type::Moment),
+        Field::text("what", "calls").hidden(),
+        Field::text("run", "run").hidden(),
+    ],
+    title: |row| text_of(row, "tool").to_owned(),
+    path: permission_path,
+    undo: Some(Can::Admin),
+    triggers: Some("Agents and runs"),
+    tables: |schema| schema.with::<Permission>().with::<Approval>(),
+    react: Some(react),
+    ..Noun::of::<Permission>("permission", "permission", "permissions")
+};
+
+fn permission_path(row: &Fields) -> String {
+    match text_of(row, "agent") {
+        "" => "settings/policy".to_owned(),
+        agent => format!("agents/{agent}/behaviour"),
+    }
+}
+
+/// A run that has ended asks for nothing any more.
+fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
+    match event {
+        Event::RunEnded { run, .. } => named_as("permissions", rules::withdraw(tx, *run)),
+        _ => Ok(()),
+    }
+}

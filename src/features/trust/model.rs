@@ -1,0 +1,279 @@
+//! Records: the mode of an agent, permissions, approvals. A released layout is frozen: add `…V1`, raise `VERSION`.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::agents::model::Agent;
+use crate::runs::model::Run;
+use kernel::{
+    AccountId, Actor, AgentId, ApprovalAnswer, ApprovalId, Leave, Part, PermissionId, Risk, RunId,
+    Timestamp, TrustMode, TypedId,
+};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+/// Modes of agents.
+pub const TRUST_MODES: Table = Table::new(370, "trust_modes");
+/// Rules of what agents may do without asking.
+pub const PERMISSIONS: Table = Table::new(371, "permissions");
+/// Tool, agent.
+pub const BY_TOOL: Index = Index::multi(372, "permissions_by_tool");
+/// Calls that wait for a person's yes, and those that have waited.
+pub const APPROVALS: Table = Table::new(373, "approvals");
+/// Open ones, by when they were asked.
+pub const OPEN: Index = Index::multi(374, "approvals_open");
+/// The run and the call.
+pub const BY_CALL: Index = Index::multi(375, "approvals_by_call");
+
+/// How much an agent may do without asking; without this record it asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentTrust {
+    /// The agent.
+    pub agent: AgentId,
+    /// How much.
+    pub mode: TrustMode,
+}
+
+impl Record for AgentTrust {
+    type Id = AgentId;
+    const TABLE: Table = TRUST_MODES;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> AgentId {
+        self.agent
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, Some(self.agent), OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self { agent: AgentId::from_bytes([5; 16]), mode: TrustMode::Full }
+    }
+}
+
+/// The calls that a permission is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// All calls of the tool.
+    All,
+    /// Calls with exactly these arguments: SHA-256 of the plan, and what it is as people read it.
+    Same {
+        /// The digest of the plan.
+        digest: [u8; 32],
+        /// For people.
+        shown: String,
+    },
+    /// Programs: every part of the command line fits this.
+    Command(commands::Pattern),
+    /// Requests by this method (empty: any) to this host.
+    Host {
+        /// Such as `GET`; empty for any.
+        method: String,
+        /// The host.
+        host: String,
+    },
+}
+
+/// A rule: whether calls like these are made, asked for or refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// Its id.
+    pub id: PermissionId,
+    /// The agent; none for all of the workspace.
+    pub agent: Option<AgentId>,
+    /// The run for which alone it counts.
+    pub run: Option<RunId>,
+    /// The name of the tool; `*` for all.
+    pub tool: String,
+    /// The calls.
+    pub what: What,
+    /// What becomes of them.
+    pub leave: Leave,
+    /// Why, in a person's words.
+    pub note: String,
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    /// Until when it counts.
+    #[serde(with = "millisecond::optional")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Record for Permission {
+    type Id = PermissionId;
+    const TABLE: Table = PERMISSIONS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_TOOL];
+    fn id(&self) -> PermissionId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        keys.entry(BY_TOOL).text(&self.tool);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(1, self.agent, OnDelete::Cascade);
+        refs.to::<Run>(2, self.run, OnDelete::Cascade);
+    }
+    fn sample() -> Self {
+        Self {
+            id: PermissionId::from_bytes([70; 16]),
+            agent: Some(AgentId::from_bytes([5; 16])),
+            run: None,
+            tool: "exec".into(),
+            what: What::All,
+            leave: Leave::Allow,
+            note: "It builds here".into(),
+            by: Actor::System(Part::Setup),
+            created_at: kernel::time::from_ms(1_700_000_000_000),
+            expires_at: None,
+        }
+    }
+}
+
+/// A file that a call would use, as it was when the call was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Its path in the agent's folder.
+    pub path: String,
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+}
+
+/// What a call would do, to the byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The arguments as canonical JSON: this is what runs.
+    pub arguments: String,
+    /// What people read of it: a command line, a request, or the arguments.
+    pub shown: String,
+    /// The folder in which a program runs; empty for others.
+    pub folder: String,
+    /// The names of variables that it is given.
+    pub variables: Vec<String>,
+    /// The files of the agent that it names.
+    pub files: Vec<Witness>,
+}
+
+/// Calls like this one, for which a yes can count as well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// In words.
+    pub label: String,
+    /// The permissions that it makes: one for each part of a command line.
+    pub whats: Vec<What>,
+}
+
+/// The answer to an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which.
+    pub answer: ApprovalAnswer,
+    /// Who; nobody when it answered itself.
+    pub by: Option<AccountId>,
+    /// What the agent is told besides.
+    pub note: String,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// A call that waits for a person's yes, or has waited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Its id.
+    pub id: ApprovalId,
+    /// The run.
+    pub run: RunId,
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// The name of the tool.
+    pub tool: String,
+    /// What it would do.
+    pub plan: Plan,
+    /// SHA-256 of tool and plan.
+    pub digest: [u8; 32],
+    /// How much harm it may do.
+    pub risk: Risk,
+    /// Why it is asked, in a sentence.
+    pub why: String,
+    /// For what else a yes can count.
+    pub offers: Vec<Offer>,
+    /// Since when it waits.
+    #[serde(with = "millisecond::required")]
+    pub asked_at: Timestamp,
+    /// Until when; then the run goes on without it.
+    #[serde(with = "millisecond::optional")]
+    pub until: Option<Timestamp>,
+    /// The answer.
+    pub answer: Option<Answer>,
+    /// When the call was made on it.
+    #[serde(with = "millisecond::optional")]
+    pub spent_at: Option<Timestamp>,
+}
+
+impl Approval {
+    /// Whether somebody said yes.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        let yes = |answer: &Answer| {
+            matches!(
+                answer.answer,
+                ApprovalAnswer::Once | ApprovalAnswer::Run | ApprovalAnswer::Always
+            )
+        };
+        self.answer.as_ref().is_some_and(yes)
+    }
+}
+
+impl Record for Approval {
+    type Id = ApprovalId;
+    const TABLE: Table = APPROVALS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[OPEN, BY_CALL];
+    fn id(&self) -> ApprovalId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.answer.is_none() {
+            keys.entry(OPEN).part(self.asked_at);
+        }
+        keys.entry(BY_CALL).part(self.run).text(&self.call_id);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: ApprovalId::from_bytes([71; 16]),
+            run: RunId::from_bytes([8; 16]),
+            call_id: "call_1".into(),
+            agent: AgentId::from_bytes([5; 16]),
+            tool: "exec".into(),
+            plan: Plan {
+                arguments: r#"{"command":"sh deploy.sh"}"#.into(),
+                shown: "sh deploy.sh".into(),
+                folder: "/srv/hq/agents/ada".into(),
+                variables: vec!["STAGE".into()],
+                files: vec![Witness { path: "deploy.sh".into(), hash: [3; 32] }],
+            },
+            digest: [4; 32],
+            risk: Risk::Medium,
+            why: "Its programs reach any host".into(),
+            offers: vec![Offer { label: "this command".into(), whats: vec![What::All] }],
+            asked_at: at,
+            until: Some(at),
+            answer: Some(Answer {
+                answer: ApprovalAnswer::Once,
+                by: Some(AccountId::from_bytes([1; 16])),
+                note: "Only today".into(),
+                at,
+            }),
+            spent_at: Some(at),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! All writes to modes, permissions and approvals.
+
+use kernel::{
+    AccountId, AgentId, ApprovalAnswer, ApprovalId, Event, Leave, PermissionId, Problem,
+    ProblemKind, Risk, RowAct, RunId, RunState, Timestamp, TrustMode, WaitFor,
+};
+use store::{ReadExt, StoreError, WriteTx};
+
+use super::card::PERMISSION;
+use super::model::{AgentTrust, Answer, Approval, Offer, Permission, Plan, What};
+use super::queries::{self, ALL_TOOLS};
+use crate::agents::model::Agent;
+use crate::runs::model::Run;
+use crate::workspace::model::Member;
+
+/// The longest note, in bytes.
+const MAX_NOTE: usize = 2_000;
+/// The most permissions of a workspace.
+const MOST: usize = 500;
+
+/// Why something stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// No such agent.
+    #[error("agent {0} does not exist")]
+    NoAgent(AgentId),
+    /// No such approval.
+    #[error("approval {0} does not exist")]
+    NotFound(ApprovalId),
+    /// No such permission.
+    #[error("permission {0} does not exist")]
+    NoPermission(PermissionId),
+    /// Somebody was first.
+    #[error("this has been answered already: {0}")]
+    Answered(String),
+    /// Its run does not wait for it any more.
+    #[error("the run does not wait for this any more")]
+    Over,
+    /// Nothing like it is offered.
+    #[error("this call cannot be allowed beyond this once")]
+    NotOffered,
+    /// Not a word that can be answered.
+    #[error("answer once, run, always or denied")]
+    Word,
+    /// A note or a tool name is too long, or there are too many permissions.
+    #[error("{0}")]
+    Refused(String),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Problem for TrustError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoAgent(_) => "agent_not_found",
+            Self::NotFound(_) => "approval_not_found",
+            Self::NoPermission(_) => "permission_not_found",
+            Self::Answered(_) => "approval_answered",
+            Self::Over => "approval_over",
+            Self::NotOffered => "approval_not_offered",
+            Self::Word => "approval_word",
+            Self::Refused(_) => "permission_refused",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::NoAgent(_) | Self::NotFound(_) | Self::NoPermission(_) => ProblemKind::NotFound,
+            Self::Answered(_) | Self::Over => ProblemKind::Conflict,
+            Self::NotOffered | Self::Word | Self::Refused(_) => ProblemKind::Invalid,
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
+
+/// Sets how much an agent may do without asking. Counts from its next call on.
+///
+/// # Errors
+/// When there is no such agent.
+pub fn set_mode(tx: &mut WriteTx<'_>, agent: AgentId, mode: TrustMode) -> Result<(), TrustError> {
+    if tx.get::<Agent>(agent)?.is_none() {
+        return Err(TrustError::NoAgent(agent));
+    }
+    if queries::mode_of(tx, agent)? != mode {
+        tx.put(&AgentTrust { agent, mode })?;
+    }
+    Ok(())
+}
+
+/// A permission to be made.
+#[derive(Clone, Debug)]
+pub struct NewPermission {
+    /// The agent; none for all of the workspace.
+    pub agent: Option<AgentId>,
+    /// The run for which alone it counts.
+    pub run: Option<RunId>,
+    /// The tool; `*` for all.
+    pub tool: String,
+    /// The calls.
+    pub what: What,
+    /// What becomes of them.
+    pub leave: Leave,
+    /// Why.
+    pub note: String,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a permission; one that says the same is there once.
+///
+/// # Errors
+/// `NoAgent`, `Refused`.
+pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, TrustError> {
+    if let Some(agent) = new.agent
+        && tx.get::<Agent>(agent)?.is_none()
+    {
+        return Err(TrustError::NoAgent(agent));
+    }
+    let tool = new.tool.trim();
+    if tool.is_empty() || 64 < tool.len() {
+        return Err(TrustError::Refused("say for which tool".to_owned()));
+    }
+    if new.leave == Leave::Allow && tool == ALL_TOOLS && new.what == What::All {
+        let told = "a permission for everything is the mode Full; choose that instead";
+        return Err(TrustError::Refused(told.to_owned()));
+    }
+    if MAX_NOTE < new.note.len() {
+        return Err(TrustError::Refused(format!("a reason has at most {MAX_NOTE} bytes")));
+    }
+    if new.expires_at.is_some_and(|at| at <= tx.now()) {
+        return Err(TrustError::Refused("the end lies in the past".to_owned()));
+    }
+    let same = queries::rules_of(tx, tool, tx.now())?;
+    let same = same.into_iter().find(|rule| {
+        (rule.agent, rule.run, rule.leave) == (new.agent, new.run, new.leave)
+            && rule.tool == tool
+            && rule.what == new.what
+            && rule.expires_at == new.expires_at
+    });
+    if let Some(known) = same {
+        return Ok(known);
+    }
+    if new.run.is_none() && MOST <= queries::count_kept(tx, MOST + 1)? {
+        let told = format!("a workspace has at most {MOST} permissions; remove some first");
+        return Err(TrustError::Refused(told));
+    }
+    let permission = Permission {
+        id: tx.new_id(),
+        agent: new.agent,
+        run: new.run,
+        tool: tool.to_owned(),
+        what: new.what,
+        leave: new.leave,
+        note: new.note.trim().to_owned(),
+        by: tx.by(),
+        created_at: tx.now(),
+        expires_at: new.expires_at,
+    };
+    tx.put(&permission)?;
+    tx.emit(PERMISSION.event(&permission.id, RowAct::Created));
+    Ok(permission)
+}
+
+/// Takes a permission away.
+///
+/// # Errors
+/// `NoPermission` when there is none.
+pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> {
+    if !tx.delete::<Permission>(id)? {
+        return Err(TrustError::NoPermission(id));
+    }
+    tx.emit(PERMISSION.event(&id, RowAct::Deleted));
+    Ok(())
+}
+
+/// A call that is to wait for a person's yes.
+#[derive(Clone, Debug)]
+pub struct NewApproval {
+    /// The run.
+    pub run: RunId,
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// The name of the tool.
+    pub tool: String,
+    /// What it would do.
+    pub plan: Plan,
+    /// SHA-256 of tool and plan.
+    pub digest: [u8; 32],
+    /// How much harm it may do.
+    pub risk: Risk,
+    /// Why it is asked, in a sentence.
+    pub why: String,
+    /// For what else a yes can count.
+    pub offers: Vec<Offer>,
+    /// Until when it waits.
+    pub until: Option<Timestamp>,
+}
+
+/// Keeps a call that waits for a person's yes.
+///
+/// # Errors
+/// When the store refuses.
+pub fn ask(tx: &mut WriteTx<'_>, new: NewApproval) -> Result<(), TrustError> {
+    let NewApproval { run, call_id, agent, tool, plan, digest, risk, why, offers, until } = new;
+    tx.put(&Approval {
+        id: tx.new_id(),
+        run,
+        call_id,
+        agent,
+        tool,
+        plan,
+        digest,
+        risk,
+        why,
+        offers,
+        asked_at: tx.now(),
+        until,
+        answer: None,
+        spent_at: None,
+    })?;
+    Ok(())
+}
+
+/// A person's answer.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Once, for the run, always or denied.
+    pub answer: ApprovalAnswer,
+    /// Which of the offers counts, of those that go beyond this once.
+    pub offer: usize,
+    /// What the agent is told besides.
+    pub note: String,
+}
+
+/// Answers an approval; its run goes on. The first answer counts.
+///
+/// # Errors
+/// `Answered`, `Over` when the run waits no longer, `NotOffered`, `Word`, `Refused` for a note too long.
+pub fn decide(
+    tx: &mut WriteTx<'_>,
+    id: ApprovalId,
+    decision: Decision,
+    by: AccountId,
+) -> Result<Approval, TrustError> {
+    let mut approval = queries::get(tx, id)?;
+    if let Some(answer) = &approval.answer {
+        let who = match answer.by {
+            Some(by) => format!("{} by {}", answer.answer.label(), name_of(tx, by)?),
+            None => answer.answer.label().to_owned(),
+        };
+        return Err(TrustError::Answered(who));
+    }
+    let run = tx.get::<Run>(approval.run)?.ok_or(TrustError::Over)?;
+    let waits = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::Approval);
+    if run.state != RunState::Waiting || !waits {
+        return Err(TrustError::Over);
+    }
+    if MAX_NOTE < decision.note.len() {
+        return Err(TrustError::Refused(format!("a note has at most {MAX_NOTE} bytes")));
+    }
+    let only_run = match decision.answer {
+        ApprovalAnswer::Run => Some(Some(run.id)),
+        ApprovalAnswer::Always => Some(None),
+        ApprovalAnswer::Once | ApprovalAnswer::Denied => None,
+        _ => return Err(TrustError::Word),
+    };
+    if let Some(only_run) = only_run {
+        let offer = approval.offers.get(decision.offer).ok_or(TrustError::NotOffered)?.clone();
+        for what in offer.whats {
+            permit(
+                tx,
+                NewPermission {
+                    agent: Some(approval.agent),
+                    run: only_run,
+                    tool: approval.tool.clone(),
+                    what,
+                    leave: Leave::Allow,
+                    note: String::new(),
+                    expires_at: None,
+                },
+            )?;
+        }
+    }
+    let note = decision.note.trim().to_owned();
+    approval.answer = Some(Answer { answer: decision.answer, by: Some(by), note, at: tx.now() });
+    tx.put(&approval)?;
+    tx.emit(Event::ApprovalAnswered(approval.id, run.id, approval.agent, decision.answer));
+    Ok(approval)
+}
+
+/// Closes an approval that nobody answers any more: its time is over, or what it would do has changed.
+///
+/// # Errors
+/// When the store refuses.
+pub fn close(
+    tx: &mut WriteTx<'_>,
+    id: ApprovalId,
+    answer: ApprovalAnswer,
+) -> Result<(), TrustError> {
+    let mut approval = queries::get(tx, id)?;
+    let was_yes = approval.is_allowed() && approval.spent_at.is_none();
+    if approval.answer.is_none() || was_yes && answer == ApprovalAnswer::Changed {
+        approval.answer = Some(Answer { answer, by: None, note: String::new(), at: tx.now() });
+        tx.put(&approval)?;
+    }
+    Ok(())
+}
+
+/// Notes that a call is made on a person's yes. A yes counts for its call alone, which ends once.
+///
+/// # Errors
+/// `Over` when nobody says yes any more.
+pub fn spend(tx: &mut WriteTx<'_>, id: ApprovalId) -> Result<(), TrustError> {
+    let mut approval = queries::get(tx, id)?;
+    if !approval.is_allowed() {
+        return Err(TrustError::Over);
+    }
+    if approval.spent_at.is_none() {
+        approval.spent_at = Some(tx.now());
+        tx.put(&approval)?;
+    }
+    Ok(())
+}
+
+/// A run has ended: what it asked for is not needed any more, and what was allowed for it alone goes.
+///
+/// # Errors
+/// When the store refuses.
+pub fn withdraw(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), TrustError> {
+    for approval in queries::of_run(tx, run)? {
+        match approval.answer.as_ref().map(|answer| answer.answer) {
+            None => close(tx, approval.id, ApprovalAnswer::Withdrawn)?,
+            Some(ApprovalAnswer::Run) => {
+                for rule in queries::rules_of(tx, &approval.tool, tx.now())? {
+                    if rule.run == Some(run) {
+                        tx.delete::<Permission>(rule.id)?;
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn name_of(tx: &WriteTx<'_>, by: AccountId) -> Result<String, StoreError> {
+    Ok(tx.get::<Member>(by)?.map_or_else(|| "a person".to_owned(), |member| member.name))
+}

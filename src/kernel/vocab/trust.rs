@@ -1,0 +1,57 @@
+//! Words of what agents may do without asking.
+
+words! {
+    /// How much an agent may do without asking.
+    TrustMode {
+        /// It looks and changes nothing.
+        Locked = "locked", "Locked";
+        /// It asks before it does what cannot be taken back.
+        Ask = "ask", "Ask";
+        /// It does all that its switches allow.
+        Full = "full", "Full";
+    }
+}
+
+words! {
+    /// What becomes of a call before it is made.
+    Leave {
+        /// It is made.
+        Allow = "allow", "Allow";
+        /// A person is asked.
+        Ask = "ask", "Ask";
+        /// It is refused.
+        Deny = "deny", "Deny";
+    }
+}
+
+words! {
+    /// How much harm a call may do.
+    Risk {
+        /// It looks.
+        Low = "low", "Low risk";
+        /// It changes something.
+        Medium = "medium", "Medium risk";
+        /// It may destroy something, or cannot be told from one that does.
+        High = "high", "High risk";
+    }
+}
+
+words! {
+    /// How an approval was answered.
+    ApprovalAnswer {
+        /// Yes, this one call.
+        Once = "once", "Allowed once";
+        /// Yes, and the like for the rest of the run.
+        Run = "run", "Allowed for this run";
+        /// Yes, and the like from now on.
+        Always = "always", "Always allowed";
+        /// No.
+        Denied = "denied", "Denied";
+        /// Nobody answered in time.
+        Expired = "expired", "Not answered in time";
+        /// The run ended before anybody answered.
+        Withdrawn = "withdrawn", "No longer needed";
+        /// What it would do had changed since: it is asked anew.
+        Changed = "changed", "Changed since";
+    }
+}

@@ -1,0 +1,247 @@
+//! What agents may do without asking, and calls that wait for a person's yes.
+
+use std::time::Duration;
+
+use features::agents::model::Agent;
+use features::agents::rules as agents;
+use features::runs::model::Run;
+use features::trust::model::{Approval, What};
+use features::trust::queries as trust;
+use features::trust::rules::{self, NewPermission};
+use kernel::{ApprovalAnswer, Leave, RunId, RunState, TrustMode, WaitFor};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use support::model::Turn;
+use support::office::Office;
+
+const API: &str = "/api/v1/approvals";
+
+/// An agent whose programs reach any host, and who asks.
+async fn asking(office: &Office) -> Agent {
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    let ada = office.change(ada.id, on).await;
+    office.trust(ada.id, TrustMode::Ask).await;
+    ada
+}
+
+fn runs(command: &str) -> Turn {
+    Turn::call("exec", json!({ "command": command }))
+}
+
+/// What a run waits for a yes to.
+async fn asked(office: &Office, run: RunId) -> Approval {
+    let waiting: Run = office.in_state(run, RunState::Waiting).await;
+    let waits_for = waiting.waiting.map(|waiting| waiting.waits_for);
+    assert_eq!(waits_for, Some(WaitFor::Approval));
+    let approval = office.ws().read(|snap| trust::waiting_of(snap, run)).expect("a store");
+    approval.expect("an approval")
+}
+
+async fn answer(office: &Office, approval: &Approval, body: Value) {
+    let path = format!("{API}/{}/answer", approval.id);
+    let said = office.hq.owner().json("POST", &path, &body).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+}
+
+/// The results of a run once it has ended.
+async fn results(office: &Office, run: RunId) -> Vec<(String, bool, String)> {
+    office.ended(run).await;
+    office.results(run)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_reaches_any_host_waits_for_a_yes_over_a_restart_and_runs_once() {
+    let mut office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("echo one >> log")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Write it down").await;
+    let approval = asked(&office, run).await;
+    assert_eq!((approval.tool.as_str(), approval.plan.shown.as_str()), ("exec", "echo one >> log"));
+    assert!(approval.offers.is_empty(), "what writes into a file is asked for each time");
+    assert_eq!(office.file(&ada, "log"), None);
+
+    office.hq.restart().await;
+    let again = asked(&office, run).await;
+    assert_eq!(again.id, approval.id);
+    answer(&office, &approval, json!({ "answer": "once" })).await;
+    let results = results(&office, run).await;
+    assert!(results.len() == 1 && results[0].1, "{results:?}");
+    assert_eq!(office.file(&ada, "log").as_deref(), Some("one\n"));
+
+    // The first answer counts.
+    let path = format!("{API}/{}/answer", approval.id);
+    let late = office.hq.owner().json("POST", &path, &json!({ "answer": "denied" })).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    let spent: Approval = office.get(approval.id);
+    assert!(spent.spent_at.is_some());
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_reaches_the_model_with_its_note_and_the_run_goes_on() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made")).push(Turn::text("I leave it."));
+    let run = office.say(&ada, "Make it").await;
+    let approval = asked(&office, run).await;
+    answer(&office, &approval, json!({ "answer": "denied", "note": "Not on a Thursday" })).await;
+    let results = results(&office, run).await;
+    assert!(results[0].2.starts_with("Error(approval_denied)"), "{results:?}");
+    assert!(results[0].2.contains("Not on a Thursday") && !results[0].1, "{results:?}");
+    assert_eq!(office.file(&ada, "made"), None);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_was_swapped_after_the_yes_is_asked_for_anew() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let folder = office.ws().agent_folder(&ada.slug);
+    std::fs::write(folder.join("job.sh"), "echo good > out\n").expect("a script");
+    office.model.push(runs("sh job.sh")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Run the job").await;
+    let first = asked(&office, run).await;
+    assert_eq!(first.plan.files[0].path, "job.sh");
+
+    std::fs::write(folder.join("job.sh"), "echo bad > out\n").expect("another script");
+    answer(&office, &first, json!({ "answer": "once" })).await;
+    let second = office
+        .until("another approval", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
+        })
+        .await;
+    assert!(second.why.contains("job.sh has changed"), "{}", second.why);
+    let closed: Approval = office.get(first.id);
+    assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Changed));
+    assert_eq!(office.file(&ada, "out"), None);
+    let second = asked(&office, run).await;
+    answer(&office, &second, json!({ "answer": "once" })).await;
+    office.ended(run).await;
+    assert_eq!(office.file(&ada, "out").as_deref(), Some("bad\n"));
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_for_the_run_or_for_always_counts_for_the_same_and_for_nothing_wider() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let model = &office.model;
+    model.push(runs("touch a")).push(runs("touch a")).push(runs("touch b")).push(Turn::text("."));
+    let run = office.say(&ada, "Touch").await;
+    let first = asked(&office, run).await;
+    assert!(!first.offers.is_empty());
+    answer(&office, &first, json!({ "answer": "run", "offer": 0 })).await;
+    // The same once more is not asked for; another is.
+    let other = office
+        .until("the other", |snap| {
+            Ok(trust::waiting_of(snap, run)?.filter(|one| one.plan.shown == "touch b"))
+        })
+        .await;
+    let other = {
+        drop(other);
+        asked(&office, run).await
+    };
+    answer(&office, &other, json!({ "answer": "always", "offer": 0 })).await;
+    office.ended(run).await;
+    assert_eq!(office.results(run).len(), 3);
+    let kept = office.ws().read(|snap| trust::kept(snap, Some(ada.id))).expect("a store");
+    assert_eq!(kept.len(), 1, "what counted for the run has gone with it: {kept:?}");
+
+    model.push(runs("touch b")).push(runs("touch a")).push(Turn::text("Done."));
+    let later = office.say(&ada, "Again").await;
+    let again = asked(&office, later).await;
+    assert_eq!(again.plan.shown, "touch a");
+    answer(&office, &again, json!({ "answer": "denied" })).await;
+    office.ended(later).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_wins_over_every_yes_and_a_locked_agent_only_looks() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let rule = |tool: &str, leave| NewPermission {
+        agent: None,
+        run: None,
+        tool: tool.to_owned(),
+        what: What::All,
+        leave,
+        note: "Nobody deletes here".to_owned(),
+        expires_at: None,
+    };
+    office.trust(ada.id, TrustMode::Full).await;
+    let (deny, allow) = (rule("exec", Leave::Deny), rule("exec", Leave::Allow));
+    office.act(move |tx| rules::permit(tx, allow)).await;
+    office.act(move |tx| rules::permit(tx, deny)).await;
+    office.model.push(runs("true")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Run").await;
+    let told = results(&office, run).await;
+    assert!(told[0].2.contains("Nobody deletes here"), "{told:?}");
+
+    office.trust(ada.id, TrustMode::Locked).await;
+    let write = Turn::call("write", json!({ "path": "a.md", "content": "x" }));
+    let look = Turn::call("search", json!({ "query": "x" }));
+    office.model.push(write).push(look).push(Turn::text("Done."));
+    let run = office.say(&ada, "Write").await;
+    let told = results(&office, run).await;
+    assert!(told[0].2.contains("locked") && !told[0].1, "{told:?}");
+    assert!(told[1].1, "{told:?}");
+    assert_eq!(office.file(&ada, "a.md"), None);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_waits_for_days_and_a_stop_withdraws_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made"));
+    let run = office.say(&ada, "Make it").await;
+    let approval = asked(&office, run).await;
+    assert_eq!(approval.until, None, "in the background it waits for days");
+    let approves = office.hq.token(&["read", "approvals"]).await;
+    office.hq.advance(Duration::from_secs(72 * 3600)).await;
+    assert_eq!(asked(&office, run).await.id, approval.id);
+    office.stop(run).await;
+    office.ended(run).await;
+    let closed: Approval = office.get(approval.id);
+    assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Withdrawn));
+    let path = format!("{API}/{}/answer", approval.id);
+    let late = approves.json("POST", &path, &json!({ "answer": "once" })).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    assert_eq!(office.file(&ada, "made"), None);
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_people_with_the_right_answer_and_a_page_shows_it() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    office.model.push(runs("touch made")).push(Turn::text("Done."));
+    let run = office.say(&ada, "Make <b>it</b>").await;
+    let approval = asked(&office, run).await;
+    let path = format!("{API}/{}/answer", approval.id);
+    let yes = json!({ "answer": "once" });
+    let writes = office.hq.token(&["read", "write", "chat"]).await;
+    assert_eq!(writes.json("POST", &path, &yes).await.status, StatusCode::FORBIDDEN);
+    let approves = office.hq.token(&["read", "approvals"]).await;
+    let always = json!({ "answer": "always", "offer": 0 });
+    assert_eq!(approves.json("POST", &path, &always).await.status, StatusCode::FORBIDDEN);
+
+    let owner = office.hq.owner();
+    for page in ["approvals", "review", "runs/R-1", "agents/ada", "agents/ada/behaviour"] {
+        let shown = owner.get(&format!("/w/marlow-cargo/{page}")).await;
+        assert_eq!(shown.status, StatusCode::OK, "{page}: {}", shown.text);
+        if page != "agents/ada/behaviour" {
+            assert!(shown.text.contains("touch made"), "{page}: {}", shown.text);
+        }
+    }
+    let listed = owner.get(API).await.json();
+    assert_eq!(listed["items"][0]["id"], json!(approval.id.to_string()), "{listed}");
+    assert_eq!(approves.json("POST", &path, &yes).await.status, StatusCode::OK);
+    office.ended(run).await;
+    assert!(office.file(&ada, "made").is_some());
+    office.hq.finish().await;
+}
