@@ -154,9 +154,21 @@ impl Ask {
         self.event("hq:toast", detail)
     }
 
+    /// Shows a short message with a link, also where what sent the request is gone meanwhile.
+    pub fn toast_with_link(self, text: &str, href: &str) -> Self {
+        let said =
+            serde_json::json!({ "tone": "ok", "text": text, "href": href, "target": "body" });
+        self.event("hq:toast", said)
+    }
+
     /// Closes the dialog that the request came from.
     pub fn close_dialog(self) -> Self {
         self.event("hq:close", serde_json::json!({}))
+    }
+
+    /// The same, and goes on from what it has made, where the page shows that.
+    pub fn close_dialog_on(self, made: &str) -> Self {
+        self.event("hq:close", serde_json::json!({ "made": made }))
     }
 
     /// Puts the answer into another element than the one that was asked for.

@@ -30,6 +30,7 @@ import "./news.js";
 import "./push.js";
 import "./time.js";
 import "./stay.js";
+import "./layer.js";
 import "./unsent.js";
 import "./zone.js";
 import "./setup.js";

@@ -10,13 +10,15 @@ const mostUndone = 3;
 const place = () => document.getElementById("toasts")?.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
 place();
 
-export function toast({ tone = "ok", text, undo }) {
+export function toast({ tone = "ok", text, undo, href }) {
   const box = document.getElementById("toasts");
   const blank = document.getElementById("toast-blank");
   if (!box || !blank) return;
   const item = blank.content.firstElementChild.cloneNode(true);
   item.dataset.tone = tone;
-  item.querySelector("p").textContent = text;
+  const says = item.querySelector("p");
+  says.textContent = text;
+  if (href) says.append(" ", Object.assign(document.createElement("a"), { href, className: "link", textContent: "Open" }));
   const use = item.querySelector("use");
   const icon = { ok: "check", warn: "warn", danger: "warn" }[tone] ?? "info";
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#i-${icon}`));

@@ -11,7 +11,9 @@ const all = () => document.querySelectorAll("form[data-keeps]");
 const nameOf = (form) => form.dataset.keeps || `${document.body.dataset.me} ${form.getAttribute("action")}`;
 const isKept = (form) => ([name, value]) => typeof value === "string" && form.elements[name]?.type !== "password";
 const pairs = (form) => [...new FormData(form)].filter(isKept(form));
-const content = (form) => ({ pairs: pairs(form), asked: location.search });
+// What the address of a form asks for; that of one over a page is not the page's.
+const askedBy = (form) => form.closest("dialog")?.dataset.asked ?? location.search;
+const content = (form) => ({ pairs: pairs(form), asked: askedBy(form) });
 const words = (form) => JSON.stringify(pairs(form));
 
 // How a form was when it came.
@@ -52,8 +54,9 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   // At a door nothing has been taken yet.
   if (form && ctx.response.status < 400 && ctx.hx.redirect?.startsWith("/w/")) drop(nameOf(form), FIELD);
 });
+document.addEventListener("hq:close", ({ target }) => formOf(target) && drop(nameOf(formOf(target)), FIELD));
 document.addEventListener("click", ({ target }) => {
-  const form = target.closest?.("a.btn") && formOf(target);
+  const form = target.closest?.("a.btn, [command=close]") && formOf(target);
   if (!form) return;
   // "Cancel".
   typed.delete(form);
@@ -66,7 +69,7 @@ addEventListener("pagehide", () => all().forEach((form) => typed.has(form) && ho
  * address asks for was chosen later than what was typed.
  */
 function fill(form, { pairs: kept, asked: was }) {
-  const asked = new URLSearchParams(was === location.search ? "" : location.search);
+  const asked = new URLSearchParams(was === askedBy(form) ? "" : askedBy(form));
   const whole = Boolean(form.elements.rev);
   const seen = new Map();
   for (const box of form.querySelectorAll("[type=checkbox], [type=radio]")) {
@@ -89,8 +92,8 @@ function fill(form, { pairs: kept, asked: was }) {
 function restore(form) {
   const draft = left(nameOf(form)).find(({ field }) => field === FIELD);
   // A copy begins with what it is a copy of.
-  const copies = new URLSearchParams(location.search).has("copy");
-  if (!draft || (copies && draft.asked !== location.search)) return;
+  const copies = new URLSearchParams(askedBy(form)).has("copy");
+  if (!draft || (copies && draft.asked !== askedBy(form))) return;
   forget(draft.name);
   if (JSON.stringify(draft.pairs) === words(form)) return;
   fill(form, draft);
@@ -107,3 +110,11 @@ settle(answers && !document.body.classList.contains("gate") && status < 400);
 all().forEach(begin);
 // A form that came back has what was typed in it already.
 if (status < 400) all().forEach(restore);
+document.addEventListener("htmx:after:swap", ({ detail }) => {
+  for (const form of document.querySelectorAll("#layer form[data-keeps]")) {
+    if (begun.has(form)) continue;
+    form.closest("dialog").dataset.asked = detail.ctx.asked ?? "";
+    begin(form);
+    restore(form);
+  }
+});

@@ -266,6 +266,11 @@ async fn what_needs_somebody_is_counted_once_and_the_same_everywhere() {
     assert_eq!(first.text_of("#needs .count"), "1", "{}", first.text_of("#needs"));
     let row = first.text_of("#needs li");
     assert!(row.contains("Failed") && row.contains("was due 3 Feb"), "{row}");
+    // Where more failed than fit, the number leads to just these.
+    for inbox in ["inbox", "agents/ada/inbox"] {
+        let list = owner.get(&format!("{HOME}/{inbox}?show=needs_you")).await;
+        assert_eq!(list.texts(".items li").len(), 1, "{}", list.text_of("#inbox"));
+    }
     assert!(
         first.text_of("#brief").contains("One thing needs you."),
         "{}",
@@ -384,9 +389,17 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
 
     // What cannot be empty is refused, and what can be is emptied.
     assert!(owner.post("/api/v1/tasks", &json!({ "title": "Zero" })).await.status.is_success());
+    let page = owner.post("/api/v1/knowledge", &json!({ "title": "Prices" })).await.json();
+    let page = format!("/api/v1/knowledge/{}", page["id"].as_str().expect("an id"));
+    let all = owner.get("/api/v1/connections").await.json();
+    let connection = all["items"][0]["id"].as_str().expect("a connection");
+    let connection = format!("/api/v1/connections/{connection}");
     for (path, fields) in [
         (path, &["name", "emoji", "exec", "budget_soft_pct"][..]),
         ("/api/v1/tasks/MC-1", &["title", "status", "priority"][..]),
+        ("/api/v1/routines/rules", &["ask", "paused"][..]),
+        (page.as_str(), &["title", "tags"][..]),
+        (connection.as_str(), &["name", "base_url"][..]),
     ] {
         for field in fields {
             let refused = owner.json("PATCH", path, &json!({ (*field): null })).await;
@@ -395,9 +408,14 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
             assert_eq!(told["errors"][0]["field"], *field, "{told}");
             assert!(refused.text.contains("cannot be empty"), "{told}");
         }
+    }
+    for path in [path, "/api/v1/tasks/MC-1"] {
         let emptied = owner.json("PATCH", path, &json!({ "description": null })).await;
         assert_eq!(emptied.json()["description"], "", "{}", emptied.text);
     }
+    let emptied = json!({ "default_model": null, "price": null, "test": false });
+    let told = owner.json("PATCH", &connection, &emptied).await.json();
+    assert!(told["default_model"].is_null(), "{told}");
 
     // What is wrong is said in words, without the place where the parser was.
     let odd = json!({ "kind": "relates", "other": "MC-2" });
@@ -445,6 +463,17 @@ async fn two_agents_of_one_name_are_told_apart() {
     let task = office.task("Compare two offers", &two).await;
     let page = owner.get(&format!("{HOME}/tasks/MC-{}", task.number)).await;
     assert!(page.text_of("#task-props").contains(&second), "{}", page.text_of("#task-props"));
+    assert!(page.text_of("#say").contains(&second), "{}", page.text_of("#say"));
+    let daily = json!({
+        "agent": two.slug,
+        "name": "Look around",
+        "instruction": "Look.",
+        "schedule": { "cadence_type": "daily", "time_of_day": "09:00" },
+    });
+    let made = owner.post("/api/v1/routines", &daily).await;
+    assert!(made.status.is_success(), "{}", made.text);
+    let rows = owner.get(&format!("{HOME}/routines")).await;
+    assert!(rows.text_of("#all-routines").contains(&second), "{}", rows.text_of("#all-routines"));
     office.hq.finish().await;
 }
 

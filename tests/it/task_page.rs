@@ -78,6 +78,31 @@ async fn a_label_comes_off_many_tasks_at_once_and_comes_back_with_one_undo() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_task_is_written_over_the_page_on_which_one_stands() {
+    let hq = TestHq::start().await;
+    let mira = hq.owner();
+    let path = format!("{TASKS}/new?title=Oil");
+    assert_eq!(mira.get(&path).await.text_of("h1"), "New task", "it is a page, too");
+    let over = mira.clone().htmx("layer").get(&path).await;
+    assert_eq!(over.text_of("dialog h2"), "New task");
+    assert_eq!(over.attr("#layer-title", "value"), "Oil");
+    assert!(!over.text.contains("<html") && !over.text.contains("\"f-"), "{}", over.text);
+    let form = mira.clone().htmx("new-task");
+    let refused = form.form(TASKS, &[("title", " "), ("layer", "1")]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!refused.text_of("#layer-title-says").is_empty(), "{}", refused.text);
+    // The page stays, shows it and says where it is.
+    let made = form.form(TASKS, &[("title", "Oil"), ("layer", "1")]).await;
+    assert_eq!((made.status, made.header("hx-redirect")), (StatusCode::OK, None), "{}", made.text);
+    let told = made.header("hx-trigger").expect("what the page hears");
+    let told: Value = serde_json::from_str(told).expect("JSON");
+    assert_eq!(told["hq:toast"]["href"], format!("{TASKS}/MC-1"));
+    let id = told["hq:close"]["made"].as_str().expect("what was made");
+    assert!(mira.get(TASKS).await.attrs(".row", "id").contains(&format!("task-{id}")));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_is_closed_says_so_and_comes_back() {
     let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);

@@ -487,7 +487,10 @@ async fn practice_does_a_task_and_a_person_approves_it() {
     assert_eq!(page.text_of(".deliv header .chip"), "In review", "{}", page.text_of("#task-time"));
     assert!(page.texts("li[id^=step-]").len() >= 3, "the run shows its steps");
     assert!(page.text_of("#task-run").contains("Practice, no AI"));
-    assert!(page.text_of("#task-props").contains("In progress"));
+    assert_eq!(page.text_of("#task-props [data-shows=status]"), "In review");
+    let list = mira.get(&format!("{TASKS}?status=in-review")).await;
+    assert_eq!(list.texts(".row .title"), ["Compare prices"], "{}", list.text_of(".filter"));
+    assert_eq!(list.texts(".filter b"), ["In review"]);
     let (action, version) = (
         page.attr(".deliv footer form", "action"),
         page.attr(".deliv input[name=version]", "value"),

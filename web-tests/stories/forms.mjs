@@ -172,6 +172,39 @@ export function tell(given) {
     await context.close();
   });
 
+  test('a new task is written over its list, keeps what was typed, and is stood on there when it is made', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    const page = await context.newPage();
+    const layer = page.getByRole('dialog', { name: 'New task' });
+    const title = layer.getByLabel('Title', { exact: true });
+    await page.goto(`${place}/tasks?q=layered`);
+    await page.keyboard.press('c');
+    await title.fill('Layered: true the wheels');
+    await assertAccessible(page, 'a new task over its list');
+    await page.keyboard.press('Escape');
+    await layer.waitFor({ state: 'detached' });
+    await page.keyboard.press('c');
+    await page.getByText('What you had typed is back').waitFor();
+    assert.equal(await title.inputValue(), 'Layered: true the wheels');
+    await layer.getByLabel('Part of').fill('no such task');
+    await page.keyboard.press('Control+Enter');
+    await layer.locator('[aria-invalid=true]').waitFor();
+    await layer.getByLabel('Part of').fill('');
+    await page.keyboard.press('Control+Enter');
+    await layer.waitFor({ state: 'detached' });
+    await page.locator('.row[data-cursor]').getByRole('link', { name: 'Layered: true the wheels' }).waitFor();
+    assert.match(page.url(), /tasks\?q=layered$/, 'the list stays');
+    await page.keyboard.press('c');
+    assert.equal(await title.inputValue(), '', 'nothing is kept that has arrived');
+    await layer.getByRole('button', { name: 'Cancel' }).click();
+    await page.locator('#toasts').getByRole('link', { name: 'Open' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Layered: true the wheels' }).waitFor();
+    // The form that was refused.
+    assert.deepEqual(context.faults().filter((fault) => !fault.includes('422')), []);
+    await context.close();
+  });
+
   test('a button that makes something makes one thing, however often it is pressed', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });

@@ -188,18 +188,22 @@ export function tell(given) {
     await page.keyboard.press('Escape');
 
     await page.keyboard.press('c');
-    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    const layer = page.getByRole('dialog', { name: 'New task' });
+    await layer.waitFor();
     await page.keyboard.type('Ring the bell');
     await page.keyboard.press('Tab');
     await page.keyboard.type('Twice.');
-    while (!(await page.getByLabel('Assignee').evaluate((field) => field === document.activeElement))) {
+    const assignee = layer.getByLabel('Assignee');
+    while (!(await assignee.evaluate((field) => field === document.activeElement))) {
       await page.keyboard.press('Tab');
     }
     await page.keyboard.type('Ada');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Shift+Tab');
-    assert.equal(await page.getByLabel('Assignee').inputValue(), 'ada');
+    assert.equal(await assignee.inputValue(), 'ada');
     await page.keyboard.press('Control+Enter');
+    await page.locator('.row[data-cursor]').getByRole('link', { name: 'Ring the bell' }).waitFor();
+    await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'Ring the bell' }).waitFor();
     await waiting(page).waitFor(PATIENCE);
 
@@ -247,9 +251,11 @@ export function tell(given) {
     await page.getByRole('heading', { level: 1, name: first }).waitFor();
 
     await page.keyboard.press('c');
-    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    await page.getByRole('dialog', { name: 'New task' }).waitFor();
     await page.keyboard.type('Made with keys alone');
     await page.keyboard.press('Control+Enter');
+    await page.locator('#toasts').getByRole('link', { name: 'Open' }).focus();
+    await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'Made with keys alone' }).waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();

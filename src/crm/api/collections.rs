@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use app::Ws;
 use store::{Range, Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path};
 use web::idempotency::Once;
 use web::session::Person;
 
@@ -115,7 +115,7 @@ pub(super) async fn change_collection(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Json(body): Json<CollectionBody>,
+    Patch(body): Patch<CollectionBody>,
 ) -> Result<Json<CollectionView>, ApiError> {
     let id = ws.read(|snap| queries::collection(snap, &said))?.id;
     let one = ws.write(&who, move |tx| rules::change_collection(tx, id, body.patch())).await?;

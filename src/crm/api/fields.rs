@@ -10,7 +10,7 @@ use kernel::Can;
 use noun::{AgentsMay, Choice, Column, Kind, Look};
 use store::WriteTx;
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -257,7 +257,7 @@ pub(super) async fn change_field(
     who: Person,
     Path(key): Path<String>,
     Query(of): Query<Of>,
-    Json(body): Json<FieldBody>,
+    Patch(body): Patch<FieldBody>,
 ) -> Result<Json<FieldView>, ApiError> {
     let home = ws.read(|snap| home_of(snap, &of.of))?;
     let (patch, replaced) = body.read()?;

@@ -8,7 +8,7 @@ use app::Ws;
 use kernel::{Can, Timestamp, TypedId as _, UnknownWord};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -113,7 +113,10 @@ pub(crate) struct TalkBody {
     pub organization: Option<String>,
     /// `email`, `call`, `meeting`, `linkedin_message`, `dm`, `intro`, `coffee`, `event`, `note`, `other`.
     pub kind: Option<String>,
-    direction: Option<Way>,
+    /// Null for neither.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Way>")]
+    direction: Option<Option<Way>>,
     /// In one line.
     pub subject: Option<String>,
     /// Markdown.
@@ -122,8 +125,10 @@ pub(crate) struct TalkBody {
     pub occurred_at: Option<String>,
     /// What is to follow.
     pub next_action: Option<String>,
-    /// The day by which it is to follow (2026-12-24).
-    pub next_on: Option<String>,
+    /// The day by which it is to follow (2026-12-24); null for none.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    pub next_on: Option<Option<String>>,
     /// Whether that is done.
     pub next_done: Option<bool>,
 }
@@ -149,17 +154,18 @@ impl TalkBody {
             }
             None => None,
         };
-        let next_on = match self.next_on.as_deref() {
-            Some("" | "none") => Some(None),
-            Some(text) => Some(Some(
+        let next_on = match &self.next_on {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) if matches!(text.as_str(), "" | "none") => Some(None),
+            Some(Some(text)) => Some(Some(
                 text.parse()
                     .map_err(|_| CrmError::field("next_on", "Write the day as 2026-12-24."))?,
             )),
-            None => None,
         };
         Ok(TalkPatch {
             kind,
-            way: self.direction.map(Some),
+            way: self.direction,
             subject: self.subject.clone(),
             body: self.body.clone(),
             occurred_at,
@@ -213,7 +219,7 @@ pub(super) async fn change_talk(
     ws: Ws,
     who: Person,
     Path(id): Path<TalkId>,
-    Json(body): Json<TalkBody>,
+    Patch(body): Patch<TalkBody>,
 ) -> Result<Json<TalkView>, ApiError> {
     let patch = body.patch()?;
     ws.write(&who, move |tx| rules::change_talk(tx, id, patch)).await?;

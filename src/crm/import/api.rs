@@ -10,7 +10,7 @@ use app::Ws;
 use kernel::{Can, ImportId};
 use store::{Range, ReadExt as _};
 use web::error::ApiError;
-use web::extract::{Json, Path, Path2, Query};
+use web::extract::{Json, Patch, Path, Path2, Query};
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
 use web::upload;
@@ -189,7 +189,7 @@ async fn change(
     ws: Ws,
     who: Person,
     Path(id): Path<ImportId>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Json<ImportView>, ApiError> {
     let import = ws.read(|snap| found(snap, id))?;
     let clash = match body.clash.as_deref() {

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::model::{self, Comment, Reaction};
 use crate::agents::model::Agent;
+use crate::agents::queries as agents;
 use crate::tasks::model::Task;
 use crate::tasks::queries::error::TaskError;
 use crate::tasks::queries::standing;
@@ -285,7 +286,7 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     };
     let runs = standing::newest_runs(read, task.id, 3)?;
     let is = |state| runs.iter().any(|run| run.agent == agent.id && run.state == state);
-    let name = &agent.name;
+    let name = agents::called(read, &agent)?;
     let text = if is(RunState::Running) {
         format!("{name} reads this at the next step")
     } else if is(RunState::Waiting) {
@@ -295,7 +296,7 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     } else {
         format!("{name} gets this as work")
     };
-    Ok(Reaches { agent: Some(name.clone()), text })
+    Ok(Reaches { agent: Some(name), text })
 }
 
 /// Whom a comment reaches.

@@ -1,5 +1,6 @@
 //! Reads of inbox items.
 
+pub mod broken;
 pub mod list;
 pub mod order;
 pub mod pace;

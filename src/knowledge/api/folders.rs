@@ -8,7 +8,7 @@ use app::Ws;
 use kernel::Can;
 use store::{Read, WriteTx};
 use web::error::ApiError;
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -130,7 +130,7 @@ async fn change(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Json(body): Json<FolderBody>,
+    Patch(body): Patch<FolderBody>,
 ) -> Result<Json<FolderView>, ApiError> {
     let (id, patch) = ws.read(|snap| {
         Ok::<_, KnowledgeError>((queries::folder(snap, &said)?.id, body.patch(snap)?))

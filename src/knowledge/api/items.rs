@@ -14,7 +14,7 @@ use features::tasks::queries::json::WhoView;
 use kernel::{AgentId, Can, Timestamp};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::{ApiError, PageError};
-use web::extract::{Json, Path, Query};
+use web::extract::{self, Json, Path, Query};
 use web::file::{self as files, Show};
 use web::idempotency::{Once, OnceFile};
 use web::routes::{Doc, Needs as _, Routes};
@@ -450,7 +450,7 @@ async fn change(
     ws: Ws,
     who: Person,
     Path(said): Path<String>,
-    Json(mut body): Json<ChangeBody>,
+    extract::Patch(mut body): extract::Patch<ChangeBody>,
 ) -> Result<Json<Whole>, ApiError> {
     let about = body.about();
     let (id, patch) = ws.read(|snap| {

@@ -12,7 +12,7 @@ use features::streams::model::Stream;
 use kernel::{Can, StreamId, Timestamp};
 use store::{ReadExt as _, WriteTx};
 use web::error::ApiError;
-use web::extract::Json;
+use web::extract::{Json, Patch};
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
@@ -92,7 +92,7 @@ async fn show(ws: Ws) -> Result<Json<View>, ApiError> {
     view(&ws).map(Json)
 }
 
-async fn change(ws: Ws, who: Person, Json(body): Json<Body>) -> Result<Json<View>, ApiError> {
+async fn change(ws: Ws, who: Person, Patch(body): Patch<Body>) -> Result<Json<View>, ApiError> {
     let intent = match &body.intent {
         Some(word) => Some(presets::meant(word).ok_or(OnboardingError::NoIntent)?),
         None => None,

@@ -68,6 +68,8 @@ fn terms_find_what_they_say() {
         ("is:mine", "ag"),
         ("is:overdue", "a"),
         ("is:blocked", "g"),
+        ("is:in-review", "e"),
+        ("is:open -is:in-review", "acdg"),
         ("status:done,BLOCKED", "bg"),
         ("-status:done priority:urgent,high", "c"),
         ("assignee:me", "ag"),

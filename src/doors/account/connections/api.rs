@@ -13,7 +13,7 @@ use providers::error::ErrorClass;
 use store::ReadExt;
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path, sent};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -236,11 +236,18 @@ impl From<Wire> for Kind {
 struct PatchBody {
     name: Option<String>,
     base_url: Option<String>,
-    /// Another key; an empty text removes it.
-    api_key: Option<String>,
-    /// An empty text leaves the choice to HQ.
-    default_model: Option<String>,
-    price: Option<PriceView>,
+    /// Another key; an empty text or null removes it.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    api_key: Option<Option<String>>,
+    /// An empty text or null leaves the choice to HQ.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    default_model: Option<Option<String>>,
+    /// Null when it is not known.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<PriceView>")]
+    price: Option<Option<PriceView>>,
     /// Whether another key or address is tested at once; yes when left out.
     #[serde(default = "yes")]
     test: bool,
@@ -392,22 +399,23 @@ async fn patch(
     once: Once,
     if_match: IfMatch,
     Path(id): Path<ConnectionId>,
-    Json(body): Json<PatchBody>,
+    Patch(body): Patch<PatchBody>,
 ) -> Result<Tagged<View>, ApiError> {
+    let api_key = body.api_key.map(Option::unwrap_or_default);
     let changes = Changes {
         name: body.name,
         base_url: body.base_url,
-        key: match &body.api_key {
+        key: match &api_key {
             None => KeyChange::Keep,
             Some(typed) => seal_key(&ws.app, typed).map_or(KeyChange::Remove, KeyChange::Replace),
         },
-        default_model: body.default_model.map(Some),
-        price: body.price.map(|price| Some((price.input, price.output))),
+        default_model: body.default_model,
+        price: body.price.map(|price| price.map(|price| (price.input, price.output))),
         client: None,
     };
     let write = once.run(move |tx| rules::update(tx, id, if_match.0, changes));
     let changed = ws.write(&who, write).await?;
-    match body.api_key.as_deref().map(str::trim) {
+    match api_key.as_deref().map(str::trim) {
         Some("") => forget_key(&ws.app, id),
         Some(typed) => {
             watch_key(&ws.app, id, typed);

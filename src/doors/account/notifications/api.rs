@@ -18,7 +18,7 @@ use kernel::{
 };
 use store::{Read, StoreError, WriteTx, cursor_key, key_cursor};
 use web::error::ApiError;
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -223,7 +223,7 @@ async fn change(
     who: Person,
     once: Once,
     Path(id): Path<NotificationId>,
-    Json(body): Json<ChangeBody>,
+    Patch(body): Patch<ChangeBody>,
 ) -> Result<Json<View>, ApiError> {
     let marks = body.marks();
     if marks.is_empty() {

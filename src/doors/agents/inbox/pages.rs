@@ -31,6 +31,7 @@ use web::session::Person;
 use web::shell::{Flash, Shell};
 
 use features::inbox::model::Item;
+use features::inbox::queries::broken;
 use features::inbox::queries::list::{self, Filter};
 use features::inbox::queries::pace as paces;
 use features::inbox::queries::view::ItemView;
@@ -57,9 +58,12 @@ struct Asked {
     after: String,
 }
 
+/// What failed and nobody has taken up since, as the dashboard counts it.
+const NEEDS_YOU: &str = "needs_you";
 /// What may be shown: the word of the address, what it is called, what is said when there is nothing.
-const SHOWS: [(&str, &str, &str); 6] = [
+const SHOWS: [(&str, &str, &str); 7] = [
     ("", "Open", "Nothing waits"),
+    (NEEDS_YOU, "Needs you", "Nothing that failed waits for you"),
     ("over", "Over", "Nothing is over yet"),
     ("done", "Done", "Nothing is done yet"),
     ("failed", "Failed", "Nothing has failed"),
@@ -82,6 +86,14 @@ impl Asked {
         }
     }
 
+    /// What its list renews itself after.
+    fn live(&self, base: &str) -> Live {
+        let show = self.shown().0;
+        let live = Live::new(self.address(base, show, &self.after)).table("inbox");
+        // A task that is closed needs nobody.
+        if show == NEEDS_YOU { live.table("tasks") } else { live }
+    }
+
     fn tabs(&self, base: &str, open: u64) -> Vec<Tab> {
         let now = self.shown().0;
         let tab = |(word, label, _): (&'static str, &'static str, &'static str)| {
@@ -102,6 +114,12 @@ impl Asked {
         let show = self.shown().0;
         if show.is_empty() {
             return Ok((list::open(snap, agent, now)?, String::new()));
+        }
+        if show == NEEDS_YOU {
+            let mut agents = agents::all(snap)?;
+            agents.retain(|one| agent.is_none_or(|id| id == one.id));
+            let found = broken::of(snap, &agents, now)?;
+            return Ok((found.into_iter().map(|one| one.item).collect(), String::new()));
         }
         let state = show.parse::<ItemState>().ok();
         let filter = Filter { agent, over: Some(true), state };
@@ -180,7 +198,7 @@ fn view(
     let base = format!("{}/inbox", head.base);
     let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
     let (show, _, none) = asked.shown();
-    let reader = Reader { ws, now, zone: &zone, may: who.access.may(Can::Chat), me: who.account };
+    let reader = Reader { ws, now, zone: &zone, access: who.access, me: who.account };
     let questions = match show {
         "" => {
             questions::all(snap, &reader, &|run| Ok(run.agent == agent.id && run.item.is_some()))?
@@ -190,10 +208,7 @@ fn view(
     let items = items.iter().map(|item| ItemView::new(ws, snap, now, &zone, item));
     let may_set = who.access.may(Can::Agents);
     Ok(View {
-        live: Live::new(asked.address(&base, show, &asked.after))
-            .table("inbox")
-            .table("parks")
-            .table("inbox_paces"),
+        live: asked.live(&base).tables(&["parks", "approvals", "inbox_paces"]),
         views: asked.tabs(&base, head.activity.open as u64),
         none,
         open: show.is_empty(),

@@ -11,7 +11,7 @@ use kernel::{AgentId, Can, FiredBy, FiringId, RoutineId, RunId, Timestamp};
 use store::{Read, ReadExt, WriteTx, cursor_key, key_cursor};
 use web::error::ApiError;
 use web::etag::{IfMatch, Tagged};
-use web::extract::{Json, Path, Query};
+use web::extract::{Json, Patch, Path, Query};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
@@ -498,7 +498,7 @@ async fn set_rules(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(body): Json<RulesBody>,
+    Patch(body): Patch<RulesBody>,
 ) -> Result<Json<Rules>, ApiError> {
     let set = once.run(move |tx: &mut WriteTx<'_>| {
         if let Some(ask) = body.ask {

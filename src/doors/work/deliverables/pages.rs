@@ -210,8 +210,9 @@ fn view(
     let region = |part: &str| Live::new(ws.url(&format!("{here}part={part}{version}")));
     let desk_live = region("desk").table("deliverables");
     // An empty desk says whether questions wait.
-    let desk_live = if desk.is_none() { desk_live.table("parks") } else { desk_live };
-    let mut queue_live = region("queue").table("deliverables").table("parks");
+    let desk_live =
+        if desk.is_none() { desk_live.table("parks").table("approvals") } else { desk_live };
+    let mut queue_live = region("queue").table("deliverables").table("parks").table("approvals");
     for noun in cards::all().filter(|noun| noun.review.is_some()) {
         let table = ws.store.schema().table(noun.table).map(|info| info.name);
         queue_live = table.into_iter().fold(queue_live, Live::table);
@@ -266,7 +267,7 @@ fn line(
 /// What agents ask people, as far as this person may see it.
 fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, DeliverableError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
-    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     let sees = |run: &Run| talk::may_see_run(&read, run, who.account, who.role);
     let cards = questions::all(&read, &reader, &sees)?;
     let line = |card: questions::Card| Waiting {
@@ -274,9 +275,12 @@ fn asks(scene: &Scene, who: &Person, read: &dyn Read) -> Result<Vec<Waiting>, De
         face: card.face,
         at: card.since,
         tone: "warn",
-        word: "Question",
+        word: if card.asked.is_some() { "Approval" } else { "Question" },
         more: card.task.map_or(card.run, |(name, _)| format!("waits · {name}")),
-        href: card.href,
+        href: match &card.asked {
+            Some(asked) => scene.ws.url(&format!("approvals#ask-{}", asked.id)),
+            None => card.href,
+        },
         quiet: false,
         current: false,
     };

@@ -290,7 +290,7 @@ fn one(
         )?,
         budget_live: live("budget").table("usage").table("budgets"),
         asks: Asks {
-            live: live("asks").table("parks").table("runs"),
+            live: live("asks").table("parks").table("approvals").table("runs"),
             questions: asked(scene, read, stream.id)?,
         },
         work: Work {
@@ -376,7 +376,7 @@ fn numbers(
 /// What runs ask about its tasks.
 fn asked(scene: &Scene, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
-    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     questions::all(&read, &reader, &|run: &Run| match run.task {
         Some(task) => Ok(read.get::<Task>(task)?.is_some_and(|task| task.stream == Some(id))),
         None => Ok(false),

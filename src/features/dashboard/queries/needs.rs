@@ -1,9 +1,6 @@
 //! What waits for a person, the most urgent first: the dashboard lists it, other pages count it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-
-use jiff::ToSpan;
 
 use crate::agents::model::{AGENTS, Agent};
 use crate::backups::queries as backups;
@@ -11,7 +8,7 @@ use crate::connections::model::{CONNECTIONS, GRANTS, Grant};
 use crate::connections::queries::{self as connections, eligible};
 use crate::deliverables::model::{DELIVERABLES, Deliverable, IN_REVIEW};
 use crate::inbox::model::{INBOX, Item};
-use crate::inbox::queries as inbox;
+use crate::inbox::queries::broken;
 use crate::inbox::queries::why::went_wrong;
 use crate::runs::model::{Park, RUNS, Run};
 use crate::runs::queries::{self as runs, words};
@@ -21,8 +18,8 @@ use crate::usage::model::USAGE;
 use crate::usage::queries as usage;
 use crate::workspace::model::{SETTINGS, Settings};
 use kernel::text::ellipsis;
-use kernel::{AgentStatus, Assignee, Can, ItemState, RunState, TaskId, Timestamp, WaitFor};
-use store::{Hit, Range, ReadExt, StoreError, Table};
+use kernel::{AgentStatus, Assignee, Can, RunState, TaskId, WaitFor};
+use store::{Range, ReadExt, StoreError, Table};
 use web::format;
 use web::parts::{Face, Tone};
 
@@ -33,8 +30,6 @@ use super::{Scene, late};
 const OFFERED: usize = 3;
 /// From this share on the workspace's budget is told; an agent has its own.
 const SOFT_PCT: u8 = 80;
-/// Failed work is shown for so long.
-const FAILED_HOURS: i64 = 7 * 24;
 
 /// A button of a row.
 pub struct Act {
@@ -129,7 +124,7 @@ pub fn read(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Needs, StoreError> {
         kind("waiting", "runs?state=waiting", waiting(tx, scene)?),
         kind("out of order", "settings/connections", broken(tx, scene)?),
         kind("in review", "review", to_review(tx, scene)?),
-        kind("failed", "inbox?show=over", failed(tx, scene)?),
+        kind("failed", "inbox?show=needs_you", failed(tx, scene)?),
         kind("with nobody on them", "tasks?q=waiting:me", alone(tx, scene)?),
         kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene)?),
         kind("near a budget", "settings/usage", budgets(tx, scene)?),
@@ -199,13 +194,18 @@ fn waiting(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
             if let Some(park) = runs::park::question_of(tx, run)? {
                 return Ok(question(scene, (agent, task.as_ref()), &href, park));
             }
+            let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+            let (icon, word, also) = match waits_for {
+                Some(WaitFor::Approval) => ("lock", "Approval", "asks for approval"),
+                _ => ("clock", "Waiting", "waiting"),
+            };
             Ok(Row {
                 tone: Tone::Warn,
-                icon: "clock",
+                icon,
                 title: runs::talk::title_for(tx, run, scene.who.account)?,
-                word: "Waiting",
+                word,
                 task: run.task,
-                also: "waiting".to_owned(),
+                also: also.to_owned(),
                 face: agent.map(|agent| scene.called.face(agent)),
                 facts,
                 acts: door.into_iter().chain([Act::go("Open", href.clone()).quiet()]).collect(),
@@ -345,42 +345,12 @@ fn to_review(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> 
 
 /// Work that failed and is not tried again by itself.
 fn failed(tx: &impl ReadExt, scene: &Scene<'_>) -> Result<Found, StoreError> {
-    let since = scene.now.checked_sub(FAILED_HOURS.hours()).unwrap_or(scene.now);
-    let mut found: Vec<(Timestamp, Item, &Agent, Option<Task>)> = Vec::new();
-    for agent in &scene.agents {
-        let over: Vec<Hit<Item>> = inbox::of_agent(tx, agent.id, true, None, 20)?;
-        let mut seen = Vec::new();
-        for item in over.into_iter().map(|hit| hit.record) {
-            // Newest first: what came after it on the same task counts.
-            if seen.contains(&item.task) && item.task.is_some() {
-                continue;
-            }
-            seen.push(item.task);
-            let ended = item.ended_at.unwrap_or(item.updated_at);
-            let stopped = item.last_error.as_deref() == Some("stopped");
-            let bad = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
-            if !bad || stopped || ended < since {
-                continue;
-            }
-            let task = task_of(tx, item.task)?;
-            let open = task.as_ref().is_none_or(|t| t.status.is_open() && t.archived_at.is_none());
-            let again = match item.task {
-                Some(task) => !inbox::open_of_task(tx, task)?.is_empty(),
-                None => false,
-            };
-            if open && !again {
-                found.push((ended, item, agent, task));
-            }
-        }
-    }
-    found.sort_by_key(|(ended, ..)| std::cmp::Reverse(*ended));
-    // Several agents may have failed with one task.
-    let mut seen = HashSet::new();
-    found.retain(|(_, item, ..)| item.task.is_none_or(|task| seen.insert(task)));
+    let found = broken::of(tx, &scene.agents, scene.now)?;
+    let found = found.into_iter().filter_map(|one| Some((scene.agent(one.agent)?, one)));
     Found::draw(
         found,
-        |(_, item, ..)| item.task,
-        |(_, item, agent, task)| failed_row(tx, scene, agent, &item, task.as_ref()),
+        |(_, one)| one.item.task,
+        |(agent, one)| failed_row(tx, scene, agent, &one.item, one.task.as_ref()),
     )
 }
 

@@ -83,6 +83,7 @@ const PAGES: &[Place] = &[
     page("Contacts", "contacts", "crm customers people pipeline leads deals", "Pages", "users"),
     page("Organizations", "organizations", "crm companies customers accounts", "Pages", "org"),
     page("Collections", "collections", "tables records database", "Pages", "box"),
+    setting("Permissions", "settings/policy", "approvals policy allow deny ask rules"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
     setting("Notification settings", "settings/notifications", "push email digest quiet")
         .needs(Can::Account),

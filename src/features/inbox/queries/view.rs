@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::agents::model::Agent;
+use crate::agents::queries::Called;
 use crate::inbox::model::Item;
 use crate::runs::model::Run;
 use crate::tasks::queries as tasks;
@@ -135,11 +136,9 @@ impl ItemView {
 
     /// With whose it is, for lists of all agents.
     #[must_use]
-    pub fn of(mut self, ws: &Ws, agent: Option<&Agent>) -> Self {
-        self.agent = agent.map(|agent| {
-            let face = Face::agent(&agent.name, &agent.emoji, &agent.slug);
-            (face, ws.url(&format!("agents/{}/inbox", agent.slug)))
-        });
+    pub fn of(mut self, ws: &Ws, agent: Option<&Agent>, called: &Called) -> Self {
+        self.agent = agent
+            .map(|agent| (called.face(agent), ws.url(&format!("agents/{}/inbox", agent.slug))));
         self
     }
 }

@@ -178,6 +178,7 @@ impl Asker<'_> {
                     list.push(Being::Status(terms::status_bit(TaskStatus::Blocked)));
                     Being::In(Arc::new(marks::blocked(self.read)?.into_keys().collect()))
                 }
+                "in-review" => Being::In(Arc::new(marks::in_review(self.read)?)),
                 "archived" => Being::Archived,
                 "mine" => Being::Of(self.me),
                 "overdue" => Being::Overdue(Passed::at(self.today.now, &self.today.zone)),

@@ -58,6 +58,7 @@ const BEINGS: Words = &[
     ("closed", "Closed"),
     ("overdue", "Overdue"),
     ("blocked", "Blocked"),
+    ("in-review", "In review"),
     ("archived", "Archived"),
     ("mine", "Mine"),
     ("unread", "With unread news"),

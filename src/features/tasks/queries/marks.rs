@@ -6,12 +6,14 @@ use super::columns::Row;
 use super::list;
 use super::overdue::Passed;
 use super::taskset::TaskSet;
+use crate::deliverables::model::{self as deliverables, Deliverable};
+use crate::tasks::model::Task;
 use crate::tasks::model::label::LabelId;
 use crate::tasks::model::label::TaskLabel;
 use crate::tasks::model::relation::Relation;
 use kernel::{RelationId, RelationKind, StreamId, TaskId, TaskStatus};
 use store::columns::{self, Column};
-use store::{Read, StoreError};
+use store::{Range, Read, ReadExt as _, StoreError};
 
 /// Which task has which label.
 struct Mark {
@@ -70,6 +72,21 @@ pub fn with_label(read: &dyn Read, labels: &[LabelId]) -> Result<TaskSet, StoreE
 /// When the store fails.
 pub fn labelled(read: &dyn Read) -> Result<TaskSet, StoreError> {
     columns::with(read, |marks: &[Mark]| marks.iter().map(|mark| mark.task).collect())
+}
+
+/// The open tasks whose delivered work waits for a person.
+///
+/// # Errors
+/// When the store fails.
+pub fn in_review(read: &dyn Read) -> Result<TaskSet, StoreError> {
+    let pieces: Vec<Deliverable> = read.scan(deliverables::IN_REVIEW, &Range::all())?;
+    let mut open = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        if read.get::<Task>(piece.task)?.is_some_and(|task| task.status.is_open()) {
+            open.push(piece.task);
+        }
+    }
+    Ok(open.into_iter().collect())
 }
 
 /// The labels of these tasks.

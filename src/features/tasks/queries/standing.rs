@@ -8,7 +8,7 @@ use crate::inbox::model::{self as inbox, Item};
 use crate::inbox::queries::why::{Cause, Why};
 use crate::runs::model::{self as runs, Run};
 use crate::tasks::model::Task;
-use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, Timestamp};
+use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, TaskStatus, Timestamp};
 use store::{Read, ReadExt, StoreError};
 
 /// After how many milliseconds a task without anybody on it says so.
@@ -85,6 +85,17 @@ pub fn newest_runs(read: &dyn Read, task: TaskId, limit: usize) -> Result<Vec<Ru
 pub fn in_review(read: &dyn Read, task: TaskId) -> Result<bool, StoreError> {
     let pieces: Vec<Deliverable> = read.scan(deliverables::BY_TASK, &super::of_task(task))?;
     Ok(pieces.iter().any(|piece| piece.state == DeliverableState::InReview))
+}
+
+/// The word and the name of where a task stands, as people read it: one whose delivered work waits for a person
+/// is in review, whatever status is stored.
+#[must_use]
+pub fn status(status: TaskStatus, in_review: bool) -> (&'static str, &'static str) {
+    let review = DeliverableState::InReview;
+    match in_review && status.is_open() {
+        true => (review.word(), review.label()),
+        false => (status.word(), status.label()),
+    }
 }
 
 /// What belongs to a task and is told beside it, too.

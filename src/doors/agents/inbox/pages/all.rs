@@ -16,7 +16,6 @@ use web::error::PageError;
 use web::extract::Query;
 use web::html;
 use web::hx::Hx;
-use web::live::Live;
 use web::parts::Choice;
 use web::session::Person;
 use web::shell::Shell;
@@ -87,10 +86,11 @@ fn view(
     };
     let (items, next) = asked.items(snap, agent, &base, now)?;
     let by_id: HashMap<AgentId, &Agent> = all.iter().map(|agent| (agent.id, agent)).collect();
+    let called = Called::among(all);
     let mut rows = Vec::new();
     for item in &items {
         let row = ItemView::new(ws, snap, now, &zone, item)?;
-        rows.push(row.of(ws, by_id.get(&item.agent).copied()));
+        rows.push(row.of(ws, by_id.get(&item.agent).copied(), &called));
     }
     let (show, _, none) = asked.shown();
     let open = match show {
@@ -98,7 +98,7 @@ fn view(
         _ => super::list::open(snap, agent, now)?.len(),
     };
     Ok(View {
-        live: Live::new(asked.address(&base, show, &asked.after)).table("inbox"),
+        live: asked.live(&base),
         views: asked.tabs(&base, open as u64),
         none,
         open: show.is_empty(),

@@ -6,13 +6,14 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::agents::queries as agents;
+use features::agents::model::Agent;
+use features::agents::queries::{self as agents, Called};
 use features::history::queries as history;
 use features::routines::model::{Routine, RoutineRules};
 use features::routines::queries::{self, view};
 use features::routines::rules::{self, RoutineError};
 use kernel::{Can, Timestamp};
-use store::Read;
+use store::{Range, Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Form, Query};
 use web::hx::Hx;
@@ -124,13 +125,14 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
     let words = asked.q.to_lowercase();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
+    let called = Called::among(&read.list::<Agent>(&Range::all())?);
     let mut rows = Vec::new();
     for routine in all {
         let kind = if routine.schedule().is_some() { "schedule" } else { "event" };
         if ![DONE, "", kind].contains(&asked.kind.as_str()) {
             continue;
         }
-        let row = row(ws, read, &routine, (rules.paused_at.is_some(), now, &zone))?;
+        let row = row(ws, read, (&routine, &called), (rules.paused_at.is_some(), now, &zone))?;
         let text = format!("{} {} {}", row.name, routine.instruction, row.face.name).to_lowercase();
         if words.split_whitespace().all(|word| text.contains(word)) {
             rows.push(row);
@@ -165,12 +167,13 @@ fn view(ws: &Ws, who: &Person, read: &dyn Read, asked: &Asked) -> Result<View, R
 pub(super) fn row(
     ws: &Ws,
     read: &dyn Read,
-    routine: &Routine,
+    (routine, called): (&Routine, &Called),
     (all_paused, now, zone): (bool, Timestamp, &TimeZone),
 ) -> Result<Row, RoutineError> {
     let clock = queries::clock(read, routine.id)?;
     let (state, label) = view::standing(routine, all_paused);
     let agent = view::agent_of(read, routine)?;
+    let face = agent.as_ref().map(|agent| called.face(agent));
     let time = |at: Timestamp| RelTime::new(at, now, zone);
     Ok(Row {
         name: routine.name.clone(),
@@ -182,14 +185,12 @@ pub(super) fn row(
         ),
         action: view::action_words(
             &routine.action,
-            agent.as_ref().map_or("an agent", |agent| &agent.name),
+            face.as_ref().map_or("an agent", |face| &face.name),
         ),
         kind: if routine.schedule().is_some() { "Schedule" } else { "Event" },
         dot: Dot::new(state, label),
         note: routine.stopped.clone().unwrap_or_default(),
-        face: agent
-            .as_ref()
-            .map_or_else(Face::nobody, |agent| Face::agent(&agent.name, &agent.emoji, &agent.slug)),
+        face: face.unwrap_or_else(Face::nobody),
         agent_href: agent
             .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
         next: clock.next_at.map(|at| time(clock.fires_at(at))),

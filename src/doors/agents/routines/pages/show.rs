@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use app::{App, Who as _, Ws};
+use features::agents::model::Agent;
+use features::agents::queries::Called;
 use features::history::queries as history;
 use features::routines::model::{Firing, Routine};
 use features::routines::queries;
@@ -15,7 +17,7 @@ use features::routines::rules::{self, RoutineError};
 use features::usage::queries::purse::{self, Purse};
 use kernel::cursor::DEFAULT_LIMIT;
 use kernel::{Can, Fate, Payer, Problem as _, RoutineId, RoutineSession, Timestamp};
-use store::{Read, cursor_key, key_cursor};
+use store::{Range, Read, ReadExt as _, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::form::sentence;
@@ -147,6 +149,8 @@ fn view(
     let lines = hits.iter().map(|hit| line(ws, read, (&routine, &hit.record), (now, &zone)));
     let lines = lines.collect::<Result<Vec<_>, RoutineError>>()?;
     let agent = view::agent_of(read, &routine)?;
+    let called = Called::among(&read.list::<Agent>(&Range::all())?);
+    let face = agent.as_ref().map(|agent| called.face(agent));
     let (state, label) = view::standing(&routine, all_paused);
     let goes = routine.is_on() && !all_paused;
     let instants = if goes { view::coming(&routine, &clock, now) } else { Vec::new() };
@@ -172,16 +176,14 @@ fn view(
         sentence: view::told(&routine.trigger, routine.jitter_secs, &who.zone),
         action: view::action_words(
             &routine.action,
-            agent.as_ref().map_or("an agent", |agent| &agent.name),
+            face.as_ref().map_or("an agent", |face| &face.name),
         ),
         dot: Dot::new(state, label),
         stopped: routine.stopped.as_ref().map(|why| format!("Stopped: {why}")).unwrap_or_default(),
         asks: routine.asks,
         active: routine.active,
         by_event: routine.watch().is_some(),
-        face: agent
-            .as_ref()
-            .map_or_else(Face::nobody, |agent| Face::agent(&agent.name, &agent.emoji, &agent.slug)),
+        face: face.unwrap_or_else(Face::nobody),
         agent_href: agent
             .map_or_else(String::new, |agent| ws.url(&format!("agents/{}", agent.slug))),
         instruction: routine.template().to_owned(),

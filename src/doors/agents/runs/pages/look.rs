@@ -6,18 +6,18 @@ use jiff::tz::TimeZone;
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::queries::by_slug;
+use features::agents::queries::{Called, by_slug};
 use features::links::queries as links;
 use features::runs::model::{Body, Run};
 use features::runs::queries::questions::Reader;
 use features::tasks::model::Task;
 use features::workspace::model::{Member, Settings};
 use kernel::{AccountId, Actor, Can, RunId, RunState, Timestamp};
-use store::{ReadExt, StoreError};
+use store::{Range, ReadExt, StoreError};
 use web::html::SafeHtml;
 use web::md;
 use web::parts::Face;
-use web::session::Person;
+use web::session::{Access, Person};
 use web::time::RelTime;
 
 /// The largest blob that a page reads whole.
@@ -27,6 +27,7 @@ const MAX_BLOB: u64 = 4 * 1024 * 1024;
 pub(super) struct Look<'a> {
     pub ws: &'a Ws,
     pub me: AccountId,
+    pub access: Access,
     pub now: Timestamp,
     pub zone: TimeZone,
     pub may_write: bool,
@@ -35,25 +36,30 @@ pub(super) struct Look<'a> {
     /// Whether this person may change agents and their files.
     pub may_manage: bool,
     settings: Option<Settings>,
+    /// What agents are called.
+    called: Called,
 }
 
 impl<'a> Look<'a> {
     pub fn new(tx: &impl ReadExt, ws: &'a Ws, who: &Person) -> Result<Self, StoreError> {
+        let agents: Vec<Agent> = tx.list(&Range::all())?;
         Ok(Self {
             ws,
             me: who.account,
+            access: who.access,
             may_write: who.access.may(Can::Write),
             may_chat: who.access.may(Can::Chat),
             may_manage: who.access.may(Can::Agents),
             now: ws.app.clock.now(),
             zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC),
             settings: tx.get::<Settings>(())?,
+            called: Called::among(&agents),
         })
     }
 
     /// Who looks at questions.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { ws: self.ws, now: self.now, zone: &self.zone, may: self.may_chat, me: self.me }
+        Reader { ws: self.ws, now: self.now, zone: &self.zone, access: self.access, me: self.me }
     }
 
     /// A moment.
@@ -69,7 +75,12 @@ impl<'a> Look<'a> {
 
     /// The face of an agent; with a ring while it works.
     pub fn agent(&self, agent: &Agent, works: bool) -> Face {
-        Face::agent(&agent.name, &agent.emoji, &agent.slug).working(works.into())
+        self.called.face(agent).working(works.into())
+    }
+
+    /// What an agent is called.
+    pub fn called(&self, agent: &Agent) -> String {
+        self.called.name(agent)
     }
 
     /// Where this person may stop a run, while it can be.
@@ -84,7 +95,8 @@ impl<'a> Look<'a> {
             Actor::Person { account, .. } if account == self.me => "You".to_owned(),
             Actor::Person { account, .. } => self.person(tx, account)?,
             Actor::Agent { agent, .. } => {
-                tx.get::<Agent>(agent)?.map_or_else(|| "An agent".to_owned(), |agent| agent.name)
+                let agent = tx.get::<Agent>(agent)?;
+                agent.map_or_else(|| "An agent".to_owned(), |agent| self.called(&agent))
             }
             Actor::Plugin(_) | Actor::Gateway(_) | Actor::System(_) => "HQ".to_owned(),
         })

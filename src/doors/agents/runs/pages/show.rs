@@ -243,7 +243,7 @@ fn parts(
     let list = list(tx, &look, run, &steps, (&href, &face), from.first(&steps))?;
     let rail = rail(tx, &look, run, &steps, &href)?;
     let head = head(tx, &look, (run, agent.as_ref()), &steps, (&href, face))?;
-    let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| agent.name);
+    let agent_name = agent.map_or_else(|| "the agent".to_owned(), |agent| look.called(&agent));
     let queue = Queue::read(tx, &look, run)?;
     let live = run.is_live() && look.may_chat && talk::may_speak(tx, run, look.me)?;
     Ok(Parts { head, list, rail, queue, agent_name, live })
@@ -336,7 +336,7 @@ fn head(
         face,
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
         name: run.name(),
-        agent: agent.map(|a| (a.name.clone(), ws.url(&format!("agents/{}", a.slug)))),
+        agent: agent.map(|a| (look.called(a), ws.url(&format!("agents/{}", a.slug)))),
         cause: words::cause(run, item.as_ref()),
         parent: below::parent_of(tx, look, run)?,
         task,

@@ -14,7 +14,7 @@ use kernel::{Can, Delegation};
 use store::WriteTx;
 use web::error::ApiError;
 use web::etag::Tagged;
-use web::extract::{Json, Path};
+use web::extract::{Json, Patch, Path};
 use web::idempotency::Once;
 use web::routes::{Doc, Needs as _, Routes};
 use web::session::Person;
@@ -98,7 +98,7 @@ async fn change(
     ws: Ws,
     who: Person,
     once: Once,
-    Json(body): Json<RulesBody>,
+    Patch(body): Patch<RulesBody>,
 ) -> Result<Json<RulesView>, ApiError> {
     let changed = once.run(move |tx: &mut WriteTx<'_>| -> Result<(), TaskError> {
         let now = overdue::rules(tx)?;

@@ -20,13 +20,14 @@ use features::tasks::queries::grouping::{self, GroupBy};
 use features::tasks::queries::keys::KEYS;
 use features::tasks::queries::list::Filter;
 use features::tasks::queries::looks::Layout;
-use features::tasks::queries::marks;
 use features::tasks::queries::scene::Scene;
+use features::tasks::queries::taskset::TaskSet;
 use features::tasks::queries::terms::Dated;
+use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
 use kernel::filter::{Days, Term};
-use store::Read;
+use store::{Read, StoreError};
 use web::error::PageError;
 use web::html;
 use web::hx::Hx;
@@ -162,13 +163,13 @@ fn view(
     let shown: Vec<Date> = (0..).map(|n| on(start, n)).take_while(|day| *day < end).collect();
     let due_on = days::due(read, &filter, &scene.today, &shown, PILLS)?;
     let tasks = due_on.iter().flat_map(|own| &own.first).map(|task| task.id);
-    let blocked = marks::blocked_among(read, &tasks.collect())?;
+    let signs = Signs::of(read, &tasks.collect())?;
     let mut weeks: Vec<Vec<Day>> = Vec::new();
     for (day, own) in shown.into_iter().zip(due_on) {
         if week.before(day) == 0 {
             weeks.push(Vec::with_capacity(7));
         }
-        let cell = cell(&scene, state, (day, first, today), (&own, &blocked));
+        let cell = cell(&scene, state, (day, first, today), (&own, &signs));
         if let Some(week) = weeks.last_mut() {
             week.push(cell);
         }
@@ -213,14 +214,13 @@ fn rail(scene: &Scene, read: &dyn Read, state: &State) -> Result<Option<Rail>, T
     let Some(cell) = cells.into_iter().next() else { return Ok(None) };
     let heads = Heads::new(scene, read)?;
     let tasks = cell.page.items;
-    let blocked = marks::blocked_among(read, &tasks.iter().map(|task| task.id).collect())?;
+    let signs = Signs::of(read, &tasks.iter().map(|task| task.id).collect())?;
     let pill = |task: &Task| Pill {
-        waits: waits(&blocked, task.id),
         wide: Some(Wide {
             priority: (task.priority.word(), task.priority.label()),
             stream: task.stream.and_then(|id| heads.stream(id)).map(Tag::of),
         }),
-        ..pill(scene, task)
+        ..pill(scene, task, &signs)
     };
     let layout = Layout::List.word().to_owned();
     let q = undated.canonical(KEYS).to_string();
@@ -235,9 +235,8 @@ fn cell(
     scene: &Scene,
     state: &State,
     (day, first, today): (Date, Date, Date),
-    (own, blocked): (&DueOn, &HashMap<TaskId, usize>),
+    (own, signs): (&DueOn, &Signs),
 ) -> Day {
-    let pill = |task: &Task| Pill { waits: waits(blocked, task.id), ..pill(scene, task) };
     let iso = day.to_string();
     let q = state.query.with(Term::new("due", iso.clone())).to_string();
     let layout = Layout::List.word().to_owned();
@@ -250,7 +249,7 @@ fn cell(
         past: day < today,
         weekend: 5 <= day.weekday().to_monday_zero_offset(),
         out: day.month() != first.month(),
-        pills: own.first.iter().map(pill).collect(),
+        pills: own.first.iter().map(|task| pill(scene, task, signs)).collect(),
         more: own.total.saturating_sub(own.first.len()),
         more_url: state.url_of(&scene.ws, &Look { q, layout, ..state.look.clone() }),
         add: match add {
@@ -261,17 +260,29 @@ fn cell(
     }
 }
 
-fn pill(scene: &Scene, task: &Task) -> Pill {
+/// What pills tell of tasks besides their own fields.
+struct Signs {
+    blocked: HashMap<TaskId, usize>,
+    review: TaskSet,
+}
+
+impl Signs {
+    fn of(read: &dyn Read, tasks: &TaskSet) -> Result<Self, StoreError> {
+        Ok(Self { blocked: marks::blocked_among(read, tasks)?, review: marks::in_review(read)? })
+    }
+}
+
+fn pill(scene: &Scene, task: &Task, signs: &Signs) -> Pill {
     Pill {
         id: task.id.to_string(),
         name: scene.name(task),
         title: task.title.clone(),
         href: scene.href(task),
-        status: (task.status.word(), task.status.label()),
+        status: standing::status(task.status, signs.review.contains(task.id)),
         time: Deadline::of(task).map(|due| due.time(&scene.today.zone)).unwrap_or_default(),
         late: scene.is_overdue(task),
         recurring: task.series.is_some(),
-        waits: String::new(),
+        waits: waits(&signs.blocked, task.id),
         face: scene.people.face_or_nobody(task.assignee),
         may_write: scene.may_write && task.archived_at.is_none(),
         wide: None,

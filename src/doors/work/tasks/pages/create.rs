@@ -52,6 +52,8 @@ pub struct Typed {
     pub(super) replaces: String,
     /// Sent by the quick line: the address of the list.
     quick: String,
+    /// Sent by the form that lies over a page, which stays.
+    layer: String,
 }
 
 impl Typed {
@@ -92,17 +94,38 @@ impl NewPage {
     }
 }
 
-/// The empty form; what stands in the address is filled in.
+/// The form as a layer over a page.
+#[derive(Template)]
+#[template(path = "tasks/layer.html")]
+struct Layer {
+    form: String,
+}
+
+/// The empty form, over a page or as one; what stands in the address is filled in.
 pub async fn form(
     ws: Ws,
     who: Person,
+    hx: Hx,
     shell: Shell,
     Query(mut typed): Query<Typed>,
 ) -> Result<Response, PageError> {
     if !typed.replaces.is_empty() {
         typed = ws.read(|snap| again(&Scene::new(&ws, &who, snap)?, snap, &typed.replaces))?;
     }
-    html::page(&page(&ws, &who, shell, typed)?)
+    let over = hx.wants("layer");
+    typed.layer = if over { "1".to_owned() } else { String::new() };
+    let page = page(&ws, &who, shell, typed)?;
+    match over {
+        true => html::fragment(&Layer { form: region(&page)? }),
+        false => html::page(&page),
+    }
+}
+
+/// The form alone. Over a page its fields have ids of their own: that page may have some of the same names.
+fn region(page: &NewPage) -> Result<String, PageError> {
+    let form = html::render(&page.as_form())?;
+    // What was typed cannot hold a quotation mark as it is.
+    Ok(if page.typed.layer.is_empty() { form } else { form.replace("\"f-", "\"layer-") })
 }
 
 /// A form that makes a task repeat which does not do so yet.
@@ -224,7 +247,8 @@ pub async fn create(
     };
     let words = format!("Created {}", scene.name(&task));
     if typed.quick.is_empty() {
-        return Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))));
+        let made = Made { table: "tasks", id: task.id.to_string(), href: scene.href(&task), words };
+        return Ok(made.answer(&app, &hx, &typed));
     }
     if hx.is_partial() {
         let ask = Ask::new().changed("tasks", task.id).toast(Tone::Ok, &words);
@@ -234,6 +258,27 @@ pub async fn create(
     let back =
         if typed.quick.starts_with(&ws.url("tasks")) { typed.quick } else { ws.url("tasks") };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// What the form has made.
+pub(super) struct Made {
+    pub(super) table: &'static str,
+    pub(super) id: String,
+    pub(super) href: String,
+    pub(super) words: String,
+}
+
+impl Made {
+    /// Leads to it; a page under the form stays, shows it and says where it is, unless it is that of the task in whose
+    /// place this one stands.
+    pub(super) fn answer(self, app: &App, hx: &Hx, typed: &Typed) -> Response {
+        let stays = !typed.layer.is_empty() && typed.replaces.is_empty();
+        if !stays || !hx.is_partial() {
+            return flash::say(app, Flash::ok(self.words), hx.go_to(&self.href));
+        }
+        let ask = Ask::new().changed(self.table, &self.id).close_dialog_on(&self.id);
+        (ask.toast_with_link(&self.words, &self.href).reswap("none"), "").into_response()
+    }
 }
 
 /// The quick line as it was, empty.
@@ -354,7 +399,7 @@ pub(super) fn refused(
     }
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     match hx.is_partial() {
-        true => html::fragment_with(status, &page.as_form()),
+        true => Ok(html::answer(status, region(&page)?)),
         false => html::document(status, &page),
     }
 }

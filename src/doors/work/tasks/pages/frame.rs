@@ -398,6 +398,7 @@ fn status_choices(query: &Query) -> Vec<Choice> {
     if 1 < status.len() {
         list.push(Choice::new(status.join(","), status.join(", "), true));
     }
+    list.push(Choice::new("in-review", "In review", has(is, "in-review")));
     list.push(Choice::new("closed", "Closed", has(is, "closed")));
     list.push(Choice::new("archived", "Archived", has(is, "archived")));
     list.push(Choice::new("all", "All", none));

@@ -18,10 +18,10 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::grouping::{self, GroupBy};
 use features::tasks::queries::list::{self, Filter, Today};
 use features::tasks::queries::looks::Layout;
-use features::tasks::queries::marks;
 use features::tasks::queries::scene::Scene;
 use features::tasks::queries::taskset::TaskSet;
 use features::tasks::queries::terms::{Terms, Window};
+use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
 use kernel::filter::{Days, Term};
@@ -198,13 +198,15 @@ fn drawn(
 ) -> Result<(Vec<Bar>, Vec<Arrow>), TaskError> {
     let shown: TaskSet = tasks.iter().map(|task| task.id).collect();
     let blocked = marks::blocked_among(read, &shown)?;
+    let review = marks::in_review(read)?;
     let mut places: HashMap<TaskId, (i32, Stretch)> = HashMap::with_capacity(tasks.len());
     let mut bars = Vec::with_capacity(tasks.len());
     let mut y = HEAD;
     for task in tasks {
         let stretch = stretch(read, task, &scene.today)?;
         let waits = waits(&blocked, task.id);
-        bars.push(Bar { waits, ..bar(scene, task, &stretch, (start, y)) });
+        let status = standing::status(task.status, review.contains(task.id));
+        bars.push(Bar { waits, status, ..bar(scene, task, &stretch, (start, y)) });
         places.insert(task.id, (y, stretch));
         y += LINE;
     }
@@ -244,7 +246,7 @@ fn view(
     let middle = on(start, 14);
     Ok(TimelinePage {
         shell: Shell::default(),
-        live: Live::new(state.url(ws)).tables(&["tasks", "task_relations", "runs"]),
+        live: Live::new(state.url(ws)).tables(&["tasks", "task_relations", "runs", "deliverables"]),
         month: format!(
             "{} to {}",
             start.strftime("%-d %b"),

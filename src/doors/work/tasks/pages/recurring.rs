@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::create::{self, Typed, thinking_choices, word};
+use super::create::{self, Made, Typed, thinking_choices, word};
 use super::frame::{self, Counts, Top};
 use super::repeat::{self, Repeat, RepeatView};
 use super::state;
@@ -468,9 +468,13 @@ pub(super) async fn create(
     };
     match made {
         Ok(series) => {
-            let words = format!("{} task scheduled", series.schedule.pill());
-            let to = hx.go_to(&href(&scene, series.id));
-            Ok(flash::say(&app, Flash::ok(words), to))
+            let made = Made {
+                table: "series",
+                id: series.id.to_string(),
+                href: href(&scene, series.id),
+                words: format!("{} task scheduled", series.schedule.pill()),
+            };
+            Ok(made.answer(&app, &hx, &typed))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             create::refused(&ws, &who, (hx, shell), typed, &error)

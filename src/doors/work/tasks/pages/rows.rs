@@ -12,7 +12,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::looks::Columns;
 use features::tasks::queries::marks;
 use features::tasks::queries::scene::{Chip, Scene};
-use features::tasks::queries::standing::Standing;
+use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::summary::{self, Summary};
 use features::tasks::queries::taskset::TaskSet;
 use kernel::{TaskId, TaskStatus, Timestamp};
@@ -196,6 +196,7 @@ impl Row {
             None => String::new(),
         };
         let open = task.status.is_open();
+        let status = standing::status(task.status, in_review);
         let next = if open { TaskStatus::Done } else { TaskStatus::Todo };
         let verb = if open { "Mark as done" } else { "Reopen" };
         // The face shows who works; the review has its own mark.
@@ -211,10 +212,10 @@ impl Row {
             id: task.id.to_string(),
             name: scene.name(&task),
             href: scene.href(&task),
-            status: (task.status.word(), task.status.label()),
+            status,
             priority: (task.priority.word(), task.priority.label()),
             next: next.word(),
-            next_label: format!("{}. {verb}", task.status.label()),
+            next_label: format!("{}. {verb}", status.1),
             next_hint: if open { "Done" } else { "Reopen" },
             part_of,
             parts: (parts, parts_done),

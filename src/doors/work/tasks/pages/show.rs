@@ -422,10 +422,10 @@ fn stopped(scene: &Scene, read: &dyn Read, number: u32) -> Result<Option<Stopped
 
 fn asks(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Asks, TaskError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
-    let reader = Reader { ws: &scene.ws, now, zone, may: scene.may_chat, me: scene.me };
+    let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     let questions = questions::of_task(&read, &reader, task)?;
     // A question comes and goes with its run.
-    let live = live(scene, task, "asks").table("parks").table("runs");
+    let live = live(scene, task, "asks").table("parks").table("approvals").table("runs");
     Ok(Asks { live, questions })
 }
 
@@ -446,17 +446,19 @@ fn props(scene: &Scene, read: &dyn Read, task: &Task) -> Result<Props, TaskError
         None => String::new(),
     };
     Ok(Props {
-        live: live(scene, task, "props")
-            .table("agents")
-            .table("series")
-            .table("streams")
-            .table("labels"),
+        live: live(scene, task, "props").tables(&[
+            "agents",
+            "series",
+            "streams",
+            "labels",
+            "deliverables",
+        ]),
         differs,
         series: series.map(|one| {
             let href = scene.ws.url(&format!("tasks/recurring/{}", one.id));
             (one.schedule.pill(), href)
         }),
-        status: (task.status.word(), task.status.label()),
+        status: standing::status(task.status, standing::in_review(read, task.id)?),
         priority: (task.priority.word(), task.priority.label()),
         face: scene.people.face_or_nobody(task.assignee),
         nobody: task.assignee.is_none(),

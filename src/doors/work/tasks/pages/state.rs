@@ -12,7 +12,7 @@ use kernel::filter::{Query, Term};
 use web::have::Have;
 
 /// States that stand among the statuses of the menu.
-pub const WHOLE: [&str; 3] = ["open", "closed", "archived"];
+pub const WHOLE: [&str; 4] = ["open", "in-review", "closed", "archived"];
 
 /// What stands behind the question mark. What is absent is as the view says.
 #[derive(Clone, Debug, Default, Deserialize)]

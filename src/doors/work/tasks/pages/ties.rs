@@ -8,7 +8,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Cut, Filter, Sort};
 use features::tasks::queries::relations::is_unfinished;
 use features::tasks::queries::scene::Scene;
-use features::tasks::queries::{self, due, labels, relations};
+use features::tasks::queries::{self, due, labels, marks, relations, standing};
 use features::tasks::rules::{self, TaskPatch};
 use kernel::{Colour, RelationKind, TaskId};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
@@ -118,11 +118,12 @@ pub(super) fn ties(
     task: &Task,
     live: Live,
 ) -> Result<Ties, StoreError> {
+    let review = marks::in_review(read)?;
     let row = |task: &Task| TieRow {
         name: scene.name(task),
         href: scene.href(task),
         title: task.title.clone(),
-        status: (task.status.word(), task.status.label()),
+        status: standing::status(task.status, review.contains(task.id)),
     };
     let blockers = relations::blockers(read, task.id)?;
     let open = blockers.iter().filter(|task| is_unfinished(task)).count();

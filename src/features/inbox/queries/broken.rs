@@ -1,0 +1,71 @@
+//! Work that failed and waits for a person: neither HQ nor somebody has taken it up since.
+
+use std::collections::HashSet;
+
+use jiff::ToSpan;
+
+use crate::agents::model::Agent;
+use crate::inbox::model::Item;
+use crate::tasks::model::Task;
+use kernel::{AgentId, ItemState, Timestamp};
+use store::{Hit, ReadExt, StoreError};
+
+/// For so long it is told.
+const TOLD_HOURS: i64 = 7 * 24;
+/// How many items of an agent that are over are looked at.
+const LOOKED_AT: usize = 20;
+
+/// An item that failed.
+pub struct Broken {
+    /// The item.
+    pub item: Item,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Its task.
+    pub task: Option<Task>,
+    /// When it failed.
+    pub ended: Timestamp,
+}
+
+/// What failed with these agents, the last one first; a task is told once.
+///
+/// # Errors
+/// When the disk fails.
+pub fn of(tx: &impl ReadExt, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>, StoreError> {
+    let since = now.checked_sub(TOLD_HOURS.hours()).unwrap_or(now);
+    let mut found = Vec::new();
+    for agent in agents {
+        let over: Vec<Hit<Item>> = super::of_agent(tx, agent.id, true, None, LOOKED_AT)?;
+        let mut seen = Vec::new();
+        for item in over.into_iter().map(|hit| hit.record) {
+            // Newest first: what came after it on the same task counts.
+            if seen.contains(&item.task) && item.task.is_some() {
+                continue;
+            }
+            seen.push(item.task);
+            let ended = item.ended_at.unwrap_or(item.updated_at);
+            let stopped = item.last_error.as_deref() == Some("stopped");
+            let bad = matches!(item.state, ItemState::Failed | ItemState::DeadLetter);
+            if !bad || stopped || ended < since {
+                continue;
+            }
+            let task = match item.task {
+                Some(task) => tx.get::<Task>(task)?,
+                None => None,
+            };
+            let open = task.as_ref().is_none_or(|t| t.status.is_open() && t.archived_at.is_none());
+            let again = match item.task {
+                Some(task) => !super::open_of_task(tx, task)?.is_empty(),
+                None => false,
+            };
+            if open && !again {
+                found.push(Broken { item, agent: agent.id, task, ended });
+            }
+        }
+    }
+    found.sort_by_key(|one| std::cmp::Reverse(one.ended));
+    // Several agents may have failed with one task.
+    let mut seen = HashSet::new();
+    found.retain(|one| one.item.task.is_none_or(|task| seen.insert(task)));
+    Ok(found)
+}
