@@ -1,6 +1,7 @@
 //! Why something about secrets is as it was.
 
 use crypto::keyring::SealError;
+use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
@@ -45,6 +46,15 @@ impl VaultError {
     #[must_use]
     pub fn no(said: &str) -> Self {
         Self::NotFound(kernel::text::ellipsis(said.trim(), 60))
+    }
+}
+
+impl From<TaskError> for VaultError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use app::{App, Ws};
 use crypto::keyring::{self, SealError};
-use kernel::AgentId;
+use kernel::{Actor, AgentId, Cause, Part};
 use store::{Range, ReadExt as _, StoreError};
 
+use crate::error::VaultError;
 use crate::model::{Category, Places, Secret, SecretId, Value, Way};
 use crate::queries;
+use crate::rules;
 use crate::values;
 
 /// A secret that an agent's programs or requests may have now.
@@ -73,6 +75,45 @@ fn give(app: &App, secret: Secret, value: Option<Value>) -> Given {
 #[must_use]
 pub fn opens(app: &App, id: SecretId, value: Option<&Value>) -> bool {
     value.is_some_and(|value| values::open(&app.keyring, id, &value.sealed).is_ok())
+}
+
+/// The value of what is no secret; nothing for all others.
+#[must_use]
+pub fn plain(app: &App, secret: &Secret, value: Option<&Value>) -> Option<String> {
+    let value = value.filter(|_| secret.plain)?;
+    // ok: one that does not open is shown as such.
+    let opened = values::open(&app.keyring, secret.id, &value.sealed).ok()?;
+    opened.expose_text().ok().map(str::to_owned)
+}
+
+/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values.
+///
+/// # Errors
+/// When the store fails; the next sweep goes on.
+pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
+    /// So much goes in one transaction.
+    const PIECE: usize = 100;
+    let by = (Actor::System(Part::Timer), Cause::Timer);
+    let mut swept = 0;
+    loop {
+        let now = ws.app.clock.now();
+        if !ws.read(|snap| queries::is_past(snap, now))? {
+            break;
+        }
+        swept += ws.write(&by, |tx| rules::sweep(tx, PIECE)).await?;
+    }
+    match swept {
+        0 => Ok(()),
+        _ => follow(ws).await,
+    }
+}
+
+/// The same as [`watch`], on a thread where waiting harms nobody.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn follow(ws: &Ws) -> Result<(), VaultError> {
+    ws.look(|ws| watch(ws).map_err(VaultError::from)).await
 }
 
 /// Takes all values that are kept out of every text from now on, former and removed ones too, and forgets those that

@@ -8,18 +8,18 @@
 // Templates name what stands here by its full path.
 extern crate self as vault;
 
-// pub mod api;
+pub mod api;
 pub mod cards;
 pub mod dotenv;
 pub mod error;
 mod given;
 pub mod model;
 pub mod names;
-// pub mod pages;
+pub mod pages;
 pub mod queries;
 pub mod rules;
-// pub mod tools;
+pub mod tools;
 pub mod values;
 
 pub use cards::NOUNS;
-pub use given::{Given, given, opens, watch};
+pub use given::{Given, given, sweep, watch};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use kernel::key::KeyBuf;
@@ -13,6 +15,9 @@ use crate::model::{
     BY_KEY, Category, Former, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET, Use, Value,
     Way,
 };
+
+/// How long what was removed can be restored, in days.
+const REMOVED_DAYS: i64 = 7;
 
 /// A secret by its id, also one that was removed.
 ///
@@ -134,6 +139,35 @@ pub fn value(read: &dyn Read, id: SecretId) -> Result<Option<Value>, StoreError>
 pub fn former(read: &dyn Read, id: SecretId, now: Timestamp) -> Result<Option<Former>, StoreError> {
     let former = value(read, id)?.and_then(|value| value.former);
     Ok(former.filter(|former| now < former.until))
+}
+
+/// Secrets that were removed so long ago that they go for good, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
+    let kept = SignedDuration::from_hours(24 * REMOVED_DAYS);
+    let is_over = |one: &Secret| one.removed_at.is_some_and(|at| kept <= now.duration_since(at));
+    let all: Vec<Secret> = read.list(&Range::all())?;
+    Ok(all.into_iter().filter(is_over).map(|one| one.id).take(most).collect())
+}
+
+/// Secrets whose former value is kept no longer, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn past(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
+    let is_past = |one: &Value| one.former.as_ref().is_some_and(|former| former.until <= now);
+    let all: Vec<Value> = read.list(&Range::all())?;
+    Ok(all.into_iter().filter(is_past).map(|one| one.secret).take(most).collect())
+}
+
+/// Whether a sweep has something to do.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_past(read: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(!gone(read, now, 1)?.is_empty() || !past(read, now, 1)?.is_empty())
 }
 
 /// The agents of these names, slugs or ids.

@@ -112,13 +112,7 @@ pub fn import(
     existing: Existing,
 ) -> Result<Vec<SecretId>, VaultError> {
     let entries = judge(tx, text, scope, existing)?;
-    let wrong: Vec<_> = entries.iter().filter_map(complaint).collect();
-    if !wrong.is_empty() {
-        return Err(VaultError::Invalid(wrong));
-    }
-    if entries.is_empty() {
-        return Err(VaultError::field("text", "There is no KEY=value in it."));
-    }
+    fine(&entries)?;
     let mut made = Vec::new();
     for (entry, value) in entries.into_iter().zip(sealed) {
         made.push(match entry.verdict {
@@ -132,6 +126,19 @@ pub fn import(
         });
     }
     Ok(made)
+}
+
+/// Refuses lines of which one is wrong.
+///
+/// # Errors
+/// Names every line that is.
+pub fn fine(entries: &[Entry]) -> Result<(), VaultError> {
+    let wrong: Vec<_> = entries.iter().filter_map(complaint).collect();
+    match entries.is_empty() {
+        true => Err(VaultError::field("text", "There is no KEY=value in it.")),
+        false if wrong.is_empty() => Ok(()),
+        false => Err(VaultError::Invalid(wrong)),
+    }
 }
 
 fn complaint(entry: &Entry) -> Option<FieldError> {

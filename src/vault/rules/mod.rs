@@ -5,12 +5,10 @@ mod secrets;
 mod uses;
 mod value;
 
-pub use import::{Entry, Existing, Verdict, import, judge};
+pub use import::{Entry, Existing, Verdict, fine, import, judge};
 pub use secrets::{NewSecret, Patch, change, create, remove, restore, sweep};
 pub use uses::{Used, used};
 pub use value::{put_back, set_value};
 
-/// How long a former value can be put back, and how long what was removed can be restored.
-pub const FORMER_HOURS: i64 = 24;
-/// The same in days.
-pub const REMOVED_DAYS: i64 = 7;
+/// How long a former value can be put back, in hours.
+const FORMER_HOURS: i64 = 24;

@@ -1,13 +1,11 @@
 //! Secrets: added, changed, removed, restored, and swept when nobody can have them back.
 
-use jiff::SignedDuration;
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct, Timestamp};
-use store::{Range, ReadExt as _, WriteTx};
+use store::{ReadExt as _, WriteTx};
 
 use features::agents::model::Agent;
 
-use super::REMOVED_DAYS;
 use crate::cards::SECRET;
 use crate::error::VaultError;
 use crate::model::{Category, Places, Scope, Secret, SecretId, Value, Way};
@@ -259,18 +257,16 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError>
 /// When the store fails.
 pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<usize, VaultError> {
     let now = tx.now();
-    let kept = SignedDuration::from_hours(24 * REMOVED_DAYS);
-    let is_over = |one: &Secret| one.removed_at.is_some_and(|at| kept <= now.duration_since(at));
-    let gone: Vec<_> = queries::all(tx)?.into_iter().filter(is_over).take(most).collect();
-    for secret in &gone {
-        tx.delete::<Secret>(secret.id)?;
-        tx.emit(SECRET.event(&secret.id, RowAct::Deleted));
+    let (gone, past) = (queries::gone(tx, now, most)?, queries::past(tx, now, most)?);
+    let count = gone.len() + past.len();
+    for id in gone {
+        tx.delete::<Secret>(id)?;
+        tx.emit(SECRET.event(&id, RowAct::Deleted));
     }
-    let is_past = |one: &Value| one.former.as_ref().is_some_and(|former| former.until <= now);
-    let values: Vec<Value> = tx.list(&Range::all())?;
-    let past: Vec<_> = values.into_iter().filter(is_past).take(most).collect();
-    for value in &past {
-        tx.put(&Value { former: None, ..value.clone() })?;
+    for id in past {
+        if let Some(value) = tx.get::<Value>(id)? {
+            tx.put(&Value { former: None, ..value })?;
+        }
     }
-    Ok(gone.len() + past.len())
+    Ok(count)
 }

@@ -26,6 +26,8 @@ pub enum Place {
     Files,
     /// Its browser.
     Browser,
+    /// Its secrets.
+    Secrets,
     /// What it did.
     Runs,
     /// What waits for it.
@@ -35,12 +37,13 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Overview,
         Self::Chat,
         Self::Memory,
         Self::Files,
         Self::Browser,
+        Self::Secrets,
         Self::Runs,
         Self::Inbox,
         Self::Settings,
@@ -55,6 +58,7 @@ impl Place {
             Self::Memory => "memory",
             Self::Files => "files",
             Self::Browser => "browser",
+            Self::Secrets => "secrets",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
             Self::Settings => "settings",
@@ -74,6 +78,7 @@ impl Place {
             Self::Memory => "Memory",
             Self::Files => "Files",
             Self::Browser => "Browser",
+            Self::Secrets => "Secrets",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",
             Self::Settings => "Settings",
