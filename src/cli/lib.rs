@@ -12,6 +12,7 @@ mod history;
 mod imports;
 mod knowledge;
 mod model;
+mod secrets;
 mod sources;
 mod inbox;
 mod jobs;
