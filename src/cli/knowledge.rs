@@ -173,7 +173,8 @@ pub struct Change {
     about: About,
 }
 
-fn words(file: &std::path::Path) -> Result<String, CommandError> {
+/// The text of a file, or of standard input for `-`.
+pub(super) fn words(file: &std::path::Path) -> Result<String, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
     };

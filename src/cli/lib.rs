@@ -13,6 +13,7 @@ mod history;
 mod imports;
 mod knowledge;
 mod model;
+mod secrets;
 mod sources;
 mod inbox;
 mod jobs;

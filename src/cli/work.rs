@@ -7,7 +7,7 @@ use super::reach::CommandError;
 use super::{
     Common, activity, agents, approvals, connections, history, imports, inbox, jobs, knowledge,
     labels, members, model, models, money, notifications, onboarding, policy, prices, routines,
-    rows, runs, search, series, sources, streams, tasks, templates, undo, views,
+    rows, runs, search, secrets, series, sources, streams, tasks, templates, undo, views,
 };
 
 /// What is asked of the API.
@@ -55,6 +55,9 @@ pub enum Work {
     /// Folders and sites that are kept up to date as knowledge: list, show, add, edit, sync, remove
     #[command(subcommand)]
     Source(sources::Command),
+    /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import
+    #[command(subcommand)]
+    Secret(secrets::Command),
     /// Imports of files: list, show, undo
     #[command(subcommand)]
     Imports(imports::Command),
@@ -133,6 +136,7 @@ impl Work {
             Self::Org(command) => rows::run(common, door, rows::ORGANIZATIONS, command).await,
             Self::Collection(command) => rows::run_collection(common, door, command).await,
             Self::Record(command) => rows::run_record(common, door, command).await,
+            Self::Secret(command) => secrets::run(common, door, command).await,
             Self::Source(command) => sources::run(common, door, command).await,
             Self::Knowledge(command) => knowledge::run(common, door, command).await,
             Self::Model(command) => model::run(common, door, command).await,

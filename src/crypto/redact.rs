@@ -43,10 +43,32 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Shared {
-    /// By the name that stands in place of the value.
-    values: Mutex<BTreeMap<String, Secret>>,
+    values: Mutex<BTreeMap<Place, Secret>>,
     matcher: RwLock<Arc<Matcher>>,
     hits: AtomicU64,
+}
+
+/// The place of a value among all others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// What it was given with; empty for a value of its own.
+    group: String,
+    /// Stands in place of the value.
+    name: String,
+    /// Which value of that name in its group.
+    number: usize,
+}
+
+impl Place {
+    fn of(name: &str) -> Place {
+        Place { group: String::new(), name: name.to_owned(), number: 0 }
+    }
+}
+
+/// Whether a value is too short to be told from ordinary text.
+#[must_use]
+pub fn is_short(value: &[u8]) -> bool {
+    String::from_utf8_lossy(value).trim().chars().count() < MIN_CHARS
 }
 
 impl Redactor {
@@ -59,13 +81,13 @@ impl Redactor {
     /// same name is forgotten.
     pub fn add(&self, name: &str, value: Secret) -> Watch {
         let mut values = self.shared.values.lock();
-        if String::from_utf8_lossy(value.expose()).trim().chars().count() < MIN_CHARS {
-            if values.remove(name).is_some() {
+        if is_short(value.expose()) {
+            if values.remove(&Place::of(name)).is_some() {
                 self.rebuild(&values);
             }
             return Watch::TooShort;
         }
-        values.insert(name.to_owned(), value);
+        values.insert(Place::of(name), value);
         self.rebuild(&values);
         Watch::Watched
     }
@@ -73,18 +95,30 @@ impl Redactor {
     /// Takes many values at once, which builds the search once instead of once for each.
     pub fn add_all<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Secret)>) {
         let mut values = self.shared.values.lock();
-        for (name, value) in entries {
-            if MIN_CHARS <= String::from_utf8_lossy(value.expose()).trim().chars().count() {
-                values.insert(name.to_owned(), value);
-            }
-        }
+        let long = entries.into_iter().filter(|(_, value)| !is_short(value.expose()));
+        values.extend(long.map(|(name, value)| (Place::of(name), value)));
         self.rebuild(&values);
+    }
+
+    /// Takes these values in the place of all that were given for the same group. Several of them may have one name.
+    pub fn replace(&self, group: &str, entries: Vec<(String, Secret)>) {
+        let mut values = self.shared.values.lock();
+        let long = entries.into_iter().enumerate().filter(|(_, (_, one))| !is_short(one.expose()));
+        let place = |name, number| Place { group: group.to_owned(), name, number };
+        let new: BTreeMap<Place, Secret> =
+            long.map(|(number, (name, value))| (place(name, number), value)).collect();
+        let old: BTreeMap<_, _> = values.extract_if(.., |at, _| at.group == group).collect();
+        let is_other = old != new;
+        values.extend(new);
+        if is_other {
+            self.rebuild(&values);
+        }
     }
 
     /// Forgets a value.
     pub fn remove(&self, name: &str) {
         let mut values = self.shared.values.lock();
-        if values.remove(name).is_some() {
+        if values.remove(&Place::of(name)).is_some() {
             self.rebuild(&values);
         }
     }
@@ -139,7 +173,7 @@ impl Redactor {
         Arc::clone(&self.shared.matcher.read())
     }
 
-    fn rebuild(&self, values: &BTreeMap<String, Secret>) {
+    fn rebuild(&self, values: &BTreeMap<Place, Secret>) {
         *self.shared.matcher.write() = Arc::new(Matcher::new(values));
     }
 
@@ -246,10 +280,10 @@ struct Matcher {
 }
 
 impl Matcher {
-    fn new(values: &BTreeMap<String, Secret>) -> Matcher {
+    fn new(values: &BTreeMap<Place, Secret>) -> Matcher {
         let mut forms: Vec<(Zeroizing<Vec<u8>>, usize)> = Vec::new();
         let mut masks = Vec::with_capacity(values.len());
-        for (place, (name, value)) in values.iter().enumerate() {
+        for (place, (Place { name, .. }, value)) in values.iter().enumerate() {
             masks.push(format!("[secret:{name}]"));
             forms.extend(forms_of(value.expose()).into_iter().map(|form| (form, place)));
         }

@@ -46,6 +46,25 @@ fn values_come_and_go_for_all_clones() {
 }
 
 #[test]
+fn a_group_is_replaced_as_a_whole_and_may_have_a_name_twice() {
+    let redactor = Redactor::new();
+    redactor.add("A", Secret::new("of-its-own-0"));
+    let named = |values: &[&str]| {
+        values.iter().map(|one| ("A".to_owned(), Secret::new(*one))).collect::<Vec<_>>()
+    };
+    redactor.replace("one", named(&["first-value-1", "second-value-2", "short"]));
+    redactor.replace("two", named(&["third-value-3"]));
+    let text = "of-its-own-0 first-value-1 second-value-2 third-value-3 short";
+    let all = "[secret:A] [secret:A] [secret:A] [secret:A] short";
+    assert_eq!(redactor.text(text), all);
+    redactor.replace("one", named(&["second-value-2"]));
+    assert_eq!(redactor.text("first-value-1 second-value-2"), "first-value-1 [secret:A]");
+    redactor.replace("one", Vec::new());
+    let rest = "[secret:A] first-value-1 second-value-2 [secret:A] short";
+    assert_eq!(redactor.text(text), rest);
+}
+
+#[test]
 fn short_values_are_reported_and_not_looked_for() {
     let redactor = Redactor::new();
     assert_eq!(redactor.add("PIN", Secret::new("1234567")), Watch::TooShort);

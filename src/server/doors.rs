@@ -14,6 +14,7 @@ pub fn routes() -> Routes {
         .merge(crm::pages::routes())
         .merge(knowledge::pages::routes())
         .merge(sources::pages::routes())
+        .merge(vault::pages::routes())
 }
 
 /// The JSON API, below `/api/v1`.
@@ -27,6 +28,7 @@ pub fn api() -> Routes {
         .merge(crm::api::routes())
         .merge(knowledge::api::routes())
         .merge(sources::api::routes())
+        .merge(vault::api::routes())
 }
 
 /// The tools that agents have of all nouns.
@@ -39,4 +41,5 @@ pub fn tools() -> Registry {
         .merge(crm::tools::tools())
         .merge(knowledge::tools::tools())
         .merge(sources::tools::tools())
+        .merge(vault::tools::tools())
 }

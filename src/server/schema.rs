@@ -13,7 +13,8 @@ use store::{Schema, schema};
 /// The cards of the packages beside the doors.
 fn nouns() -> &'static [&'static Noun] {
     static ALL: LazyLock<Vec<&Noun>> = LazyLock::new(|| {
-        crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS).copied().collect()
+        let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);
+        all.chain(&vault::NOUNS).copied().collect()
     });
     &ALL
 }

@@ -108,6 +108,7 @@ pub async fn sweep(app: &App) {
         note(&ws.slug, "old sessions", old_sessions(&ws).await);
         note(&ws.slug, "old firings", routines::sweep(&ws).await);
         note(&ws.slug, "notifications", notifications(&ws).await);
+        note(&ws.slug, "removed secrets", vault::sweep(&ws).await);
         let former = match ws.read(|snap| audit::queries::keeping(snap)) {
             Ok(keeping) => former_versions(&ws.store, keeping, now).await,
             Err(error) => Err(error),

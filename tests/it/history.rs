@@ -457,6 +457,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("knowledge_versions", ""),
     ("sources", "src/sources/pages/show.rs"),
     ("source_items", ""),
+    ("secrets", "src/vault/pages/one.rs"),
     ("deliverables", "src/doors/work/deliverables/pages.rs"),
     ("deliverable_versions", ""),
     ("reviews", ""),

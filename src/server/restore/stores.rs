@@ -29,6 +29,7 @@ use kernel::{Actor, Cause, Clock, HaltHow, Part, Timestamp, WorkspaceState};
 use store::migrate::{self, UpgradeError};
 use store::undo::moment::{BackError, go_back};
 use store::{NoFaults, Options, Range, ReadExt, Schema, Store, StoreError, WriteTx};
+use vault::model::{Secret, Value};
 
 use super::{Restored, files};
 
@@ -127,6 +128,9 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         }
         drop_kept(staged.folder, &format!("workspaces/{slug}/hq.redb"))?;
         files::back(&store, (staged.folder, &slug), means.clock.now(), done)?;
+        let secrets = unreadable_secrets(&store, ring.as_ref());
+        let secrets = secrets.map_err(BackupError::store(&slug))?;
+        done.unreadable.extend(secrets.into_iter().map(|key| format!("{slug}: the secret {key}")));
         let keys = unreadable_keys(&store, ring.as_ref()).map_err(BackupError::store(&slug))?;
         done.unreadable.extend(keys.into_iter().map(|name| format!("{slug}: the key of {name}")));
         news.extend(people_of(&store, staged, &slug)?);
@@ -426,6 +430,19 @@ fn drop_kept(folder: &Path, name: &str) -> Result<(), BackupError> {
         fs::remove_file(&kept.path).map_err(BackupError::disk(&kept.path))?;
     }
     Ok(())
+}
+
+/// Secrets whose value cannot be opened.
+fn unreadable_secrets(store: &Store, ring: Option<&Keyring>) -> Result<Vec<String>, StoreError> {
+    store.read(|snap| {
+        let mut keys = Vec::new();
+        for value in snap.list::<Value>(&Range::all())? {
+            if !ring.is_some_and(|ring| ring.knows(&value.key_id)) {
+                keys.extend(snap.get::<Secret>(value.secret)?.map(|one| one.key));
+            }
+        }
+        Ok(keys)
+    })
 }
 
 /// Connections whose key cannot be opened.

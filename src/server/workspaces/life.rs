@@ -566,6 +566,9 @@ pub async fn prepare(app: &App, ws: &Ws) {
     if let Err(error) = connections::provider::watch_keys(app, ws) {
         tracing::error!(%error, "keys of connections could not be read");
     }
+    if let Err(error) = vault::watch(ws) {
+        tracing::error!(%error, "secrets could not be read");
+    }
     if !ws.is_active() {
         return;
     }

@@ -26,6 +26,8 @@ pub enum Place {
     Files,
     /// Its browser.
     Browser,
+    /// Its secrets.
+    Secrets,
     /// What it did.
     Runs,
     /// What waits for it.
@@ -43,6 +45,7 @@ impl Place {
         Self::Memory,
         Self::Files,
         Self::Browser,
+        Self::Secrets,
         Self::Runs,
         Self::Inbox,
         Self::Behaviour,
@@ -58,6 +61,7 @@ impl Place {
             Self::Memory => "memory",
             Self::Files => "files",
             Self::Browser => "browser",
+            Self::Secrets => "secrets",
             Self::Runs => "runs",
             Self::Inbox => "inbox",
             Self::Behaviour => "behaviour",
@@ -78,6 +82,7 @@ impl Place {
             Self::Memory => "Memory",
             Self::Files => "Files",
             Self::Browser => "Browser",
+            Self::Secrets => "Secrets",
             Self::Runs => "Runs",
             Self::Inbox => "Inbox",
             Self::Behaviour => "Behaviour",

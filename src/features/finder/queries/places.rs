@@ -103,6 +103,7 @@ const PAGES: &[Place] = &[
     setting("Task templates", "settings/task-templates", "spawn plan"),
     setting("Mail", "settings/mail", "smtp email server").needs(Can::Admin),
     setting("Connections", "settings/connections", "models providers keys api openai anthropic"),
+    setting("Secrets", "settings/secrets", "keys passwords tokens variables env").needs(Can::Admin),
     setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
     setting("Budgets", "settings/usage/budgets", "limits money cap"),
     setting("Prices", "settings/usage/prices", "cost of models"),

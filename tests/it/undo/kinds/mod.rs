@@ -7,6 +7,7 @@ mod knowledge;
 mod sources;
 mod desk;
 mod groups;
+mod secrets;
 mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};

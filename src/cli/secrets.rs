@@ -1,0 +1,277 @@
+//! `hq secret …`: keys and variables of agents. Values come from standard input or a file, never as an argument.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::agents::word;
+use super::commands::print;
+use super::door::{Ask, Door};
+use super::knowledge::words;
+use super::operate::Place;
+use super::reach::CommandError;
+use super::rows::At;
+use super::show::{listed, moment, one_of, part, query, quoted};
+
+/// `hq secret …`
+#[derive(Subcommand)]
+pub enum Command {
+    /// Secrets, without values
+    List(At),
+    /// Add a secret, or replace its value; the value is read from standard input or a file
+    Set(New),
+    /// Remove a secret: nobody has it any more, and for 7 days it can be restored
+    Remove(Named),
+    /// Restore a removed secret, by its id
+    Restore(Named),
+    /// Put the value of before back, within 24 hours
+    PutBack(Named),
+    /// Why an agent has a variable, or has not
+    Why(Named),
+    /// Who used a secret
+    Uses(Named),
+    /// Take in KEY=value lines of a file, all or none; - reads standard input
+    Import(Import),
+}
+
+/// Which secret.
+#[derive(Args)]
+pub struct Named {
+    /// Its variable or id
+    which: String,
+    /// The agent that has one of its own, or is asked about
+    #[arg(long)]
+    agent: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A secret to be set.
+#[derive(Args)]
+pub struct New {
+    /// Its variable, such as SHOP_API_KEY
+    key: String,
+    /// The file that holds the value, in place of standard input
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// What becomes of line breaks at the ends of the value
+    #[arg(long, value_parser = one_of(["keep", "trim"]))]
+    ends: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    name: Option<String>,
+    /// What people should know of it
+    #[arg(long)]
+    note: Option<String>,
+    /// An agent that alone has it; may be given several times
+    #[arg(long)]
+    agent: Vec<String>,
+    /// A host that it is for; may be given several times
+    #[arg(long)]
+    host: Vec<String>,
+    /// How agents use it
+    #[arg(long, value_parser = one_of(["value", "stand_in", "requests"]))]
+    way: Option<String>,
+    /// Whether only programs have it for which the agent names it
+    #[arg(long)]
+    named_only: Option<bool>,
+    /// When it should have another value, such as 2027-05-31T00:00:00Z
+    #[arg(long)]
+    expires: Option<String>,
+    /// It is no secret: a plain variable, which people can read
+    #[arg(long)]
+    plain: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Lines to be taken in.
+#[derive(Args)]
+pub struct Import {
+    /// The file, or - for standard input
+    file: PathBuf,
+    /// An agent that alone has them; may be given several times
+    #[arg(long)]
+    agent: Vec<String>,
+    /// Replace the values of those that exist
+    #[arg(long)]
+    replace: bool,
+    /// Say what would happen, and write nothing
+    #[arg(long)]
+    preview: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+const ALL: &str = "/api/v1/secrets";
+
+fn at(one: &Named, verb: &str) -> String {
+    format!("{ALL}/{}{verb}{}", part(&one.which), query(&[("agent", one.agent.as_deref())]))
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What was refused, or that nobody answers.
+pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
+    let post = |one: &Named, verb: &str| {
+        Ask::post(at(one, verb), &json!({})).within(one.place.workspace.as_ref())
+    };
+    let get =
+        |one: &Named, verb: &str| Ask::get(at(one, verb)).within(one.place.workspace.as_ref());
+    match command {
+        Command::List(here) => {
+            let all = door.call(Ask::get(ALL).within(here.place.workspace.as_ref())).await?;
+            print(common, &all, &listed(&all, row, "No secrets."))
+        }
+        Command::Set(new) => set(common, door, &new).await,
+        Command::Remove(one) => {
+            let ask = Ask::delete(at(&one, "")).within(one.place.workspace.as_ref());
+            let gone = door.call(ask).await?;
+            let told = format!("Removed {}; for 7 days it can be restored.", quoted(&one.which));
+            print(common, &gone, &[told])
+        }
+        Command::Restore(one) => {
+            let back = door.call(post(&one, "/restore")).await?;
+            print(common, &back, &[format!("{} is restored.", word(&back, "key"))])
+        }
+        Command::PutBack(one) => {
+            let back = door.call(post(&one, "/put-back")).await?;
+            print(common, &back, &[format!("{} has its former value again.", word(&back, "key"))])
+        }
+        Command::Why(one) => {
+            let why = door.call(get(&one, "/why")).await?;
+            let says = why["says"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            print(common, &why, &says.map(str::to_owned).collect::<Vec<_>>())
+        }
+        Command::Uses(one) => {
+            let uses = door.call(get(&one, "/uses")).await?;
+            print(common, &uses, &listed(&uses, use_row, "Nobody has used it."))
+        }
+        Command::Import(import) => take_in(common, door, &import).await,
+    }
+}
+
+/// The text of a file or of what is piped in. A value that is typed would be seen.
+fn text(file: Option<&Path>) -> Result<String, CommandError> {
+    let piped = Path::new("-");
+    let file = file.unwrap_or(piped);
+    if file == piped && std::io::stdin().is_terminal() {
+        let told = "pipe the value in, or name a file with --file";
+        return Err(CommandError::Failed(told.to_owned()));
+    }
+    words(file)
+}
+
+async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError> {
+    let place = new.place.workspace.as_ref();
+    let value = text(new.file.as_deref())?;
+    let mut body = Map::new();
+    let texts = [("name", &new.name), ("note", &new.note), ("way", &new.way)];
+    let texts = texts.into_iter().chain([("expires_at", &new.expires)]);
+    body.extend(texts.filter_map(|(key, text)| Some((key.to_owned(), json!(text.as_ref()?)))));
+    body.extend(new.named_only.map(|only| ("named_only".to_owned(), json!(only))));
+    if !new.host.is_empty() {
+        body.insert("hosts".to_owned(), json!(new.host));
+    }
+    let mut given = json!({ "value": value });
+    given["ends"] = json!(new.ends);
+    let known = known(door, new).await?;
+    let answer = match known {
+        Some(id) => {
+            let one = format!("{ALL}/{id}");
+            if !body.is_empty() {
+                door.call(Ask::patch(&one, &Value::Object(body)).within(place)).await?;
+            }
+            door.call(Ask::put(format!("{one}/value"), &given).within(place)).await?
+        }
+        None => {
+            body.entry("name").or_insert_with(|| json!(new.key));
+            if !new.agent.is_empty() {
+                body.insert("agents".to_owned(), json!(new.agent));
+            }
+            for (key, field) in given.as_object().into_iter().flatten() {
+                body.insert(key.clone(), field.clone());
+            }
+            body.insert("key".to_owned(), json!(new.key));
+            body.insert("plain".to_owned(), json!(new.plain));
+            door.call(Ask::post(ALL, &Value::Object(body)).within(place)).await?
+        }
+    };
+    let mut lines = vec![format!("{} is set, version {}.", new.key, answer["version"])];
+    lines.extend(answer["warning"].as_str().map(str::to_owned));
+    print(common, &answer, &lines)
+}
+
+/// The id of the secret with this variable for the same agents; none when it is to be added.
+async fn known(door: &Door, new: &New) -> Result<Option<String>, CommandError> {
+    let place = new.place.workspace.as_ref();
+    if let [agent] = new.agent.as_slice() {
+        let path = format!("{ALL}/{}{}", part(&new.key), query(&[("agent", Some(agent))]));
+        return match door.call(Ask::get(path).within(place)).await {
+            Ok(one) => Ok(Some(word(&one, "id").to_owned())),
+            Err(CommandError::Api { kind, .. }) if kind == "secret_not_found" => Ok(None),
+            Err(error) => Err(error),
+        };
+    }
+    let all = door.call(Ask::get(ALL).within(place)).await?;
+    let is_it = |one: &&Value| {
+        one["key"] == json!(new.key) && one["scope"] == "workspace" && one["removed_at"].is_null()
+    };
+    let shared = all["items"].as_array().into_iter().flatten().find(is_it);
+    Ok(shared.filter(|_| new.agent.is_empty()).map(|one| word(one, "id").to_owned()))
+}
+
+async fn take_in(common: &Common, door: &Door, import: &Import) -> Result<u8, CommandError> {
+    let mut body = json!({ "text": text(Some(&import.file))?, "preview": import.preview });
+    body["existing"] = json!(if import.replace { "replace" } else { "refuse" });
+    if !import.agent.is_empty() {
+        body["agents"] = json!(import.agent);
+    }
+    let ask = Ask::post(format!("{ALL}/import"), &body).within(import.place.workspace.as_ref());
+    let done = door.call(ask).await?;
+    let line = |one: &Value| {
+        format!(
+            "{}  {}  {}  {}",
+            one["line"],
+            word(one, "key"),
+            word(one, "verdict"),
+            word(one, "says")
+        )
+    };
+    let lines = done["lines"].as_array().into_iter().flatten().map(line);
+    print(common, &done, &lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>())
+}
+
+fn row(one: &Value) -> Vec<String> {
+    let who = match one["agents"].as_array().map_or(0, Vec::len) {
+        _ if one["scope"] == "workspace" => "all agents".to_owned(),
+        1 => "1 agent".to_owned(),
+        n => format!("{n} agents"),
+    };
+    let state = if one["removed_at"].is_null() { word(one, "state") } else { "removed" };
+    vec![
+        word(one, "id").to_owned(),
+        word(one, "key").to_owned(),
+        who,
+        word(one, "way").to_owned(),
+        state.to_owned(),
+        moment(one, "last_used_at"),
+        quoted(word(one, "name")),
+    ]
+}
+
+fn use_row(one: &Value) -> Vec<String> {
+    vec![
+        moment(one, "last_at"),
+        word(one, "agent").to_owned(),
+        word(one, "run").to_owned(),
+        word(one, "way").to_owned(),
+        word(one, "host").to_owned(),
+        one["count"].to_string(),
+        format!("version {}", one["version"]),
+    ]
+}

@@ -1,0 +1,594 @@
+//! `/api/v1/secrets`: what is set of secrets, who used them, values on their way in. No answer has a value, but for
+//! what is no secret.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use app::{App, Ws};
+use kernel::{AgentId, Can, RunId, TaskId, Timestamp};
+use store::{Read, WriteTx};
+use web::error::ApiError;
+use web::extract::{self, Json, Path, Query, sent};
+use web::idempotency::Once;
+use web::routes::{Doc, Needs as _, Routes};
+use web::session::Person;
+
+use crate::dotenv;
+use crate::error::VaultError;
+use crate::given::{self, follow};
+use crate::model::{Category, Places, Scope, Secret, SecretId, Use, UseId, Way};
+use crate::queries;
+use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict};
+use crate::values::{self, Ends, NewValue, Typed};
+
+/// Uses of an answer.
+const USES: usize = 500;
+
+/// Routes below `/api/v1`.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/secrets",
+            list.needs(Can::Admin)
+                .doc(|| Doc::new("All secrets, without values").returns::<Secrets>()),
+        )
+        .post(
+            "/secrets",
+            make.needs(Can::Admin).doc(|| {
+                Doc::new("Add a secret").body::<NewBody>().returns::<SecretView>().status(201)
+            }),
+        )
+        .post(
+            "/secrets/import",
+            import.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Take in KEY=value lines, all or none; with `preview` say what would happen",
+                )
+                .body::<ImportBody>()
+                .returns::<Imported>()
+            }),
+        )
+        .get(
+            "/secrets/uses",
+            uses_of_agent.needs(Can::Admin).doc(|| {
+                Doc::new("What an agent has used, the last first")
+                    .query::<UsedBy>()
+                    .returns::<Uses>()
+            }),
+        )
+        .get(
+            "/secrets/{id}",
+            show.needs(Can::Admin).doc(|| {
+                Doc::new("One secret, by id or variable").query::<Whose>().returns::<SecretView>()
+            }),
+        )
+        .patch(
+            "/secrets/{id}",
+            change.needs(Can::Admin).doc(|| {
+                Doc::new("Change what is set of a secret")
+                    .query::<Whose>()
+                    .body::<ChangeBody>()
+                    .returns::<SecretView>()
+            }),
+        )
+        .delete(
+            "/secrets/{id}",
+            remove.needs(Can::Admin).doc(|| {
+                Doc::new("Remove a secret; for 7 days it can be restored")
+                    .query::<Whose>()
+                    .status(204)
+            }),
+        )
+        .post(
+            "/secrets/{id}/restore",
+            restore
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Restore a removed secret, by its id").returns::<SecretView>()),
+        )
+        .put(
+            "/secrets/{id}/value",
+            set_value.needs(Can::Admin).doc(|| {
+                Doc::new("Set another value; the former one can be put back for 24 hours")
+                    .query::<Whose>()
+                    .body::<ValueBody>()
+                    .returns::<SecretView>()
+            }),
+        )
+        .post(
+            "/secrets/{id}/put-back",
+            put_back.needs(Can::Admin).doc(|| {
+                Doc::new("Put the former value back").query::<Whose>().returns::<SecretView>()
+            }),
+        )
+        .get(
+            "/secrets/{id}/uses",
+            uses.needs(Can::Admin).doc(|| {
+                Doc::new("Who used a secret, the last first").query::<Whose>().returns::<Uses>()
+            }),
+        )
+        .get(
+            "/secrets/{id}/why",
+            why.needs(Can::Admin).doc(|| {
+                Doc::new("Why an agent has a variable, or has not")
+                    .query::<Whose>()
+                    .returns::<WhyView>()
+            }),
+        )
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Secrets {
+    items: Vec<SecretView>,
+}
+
+/// A secret, without its value.
+#[derive(Serialize, JsonSchema)]
+struct SecretView {
+    id: SecretId,
+    /// The variable.
+    key: String,
+    name: String,
+    note: String,
+    category: Category,
+    /// `workspace` or `agents`.
+    scope: &'static str,
+    /// The agents that alone have it.
+    agents: Vec<AgentId>,
+    way: Way,
+    named_only: bool,
+    hosts: Vec<String>,
+    places: Places,
+    plain: bool,
+    /// The value of what is no secret; of all others nothing.
+    value: Option<String>,
+    version: u32,
+    /// `active`, or `reenter` when the value does not open with the present master key.
+    state: &'static str,
+    /// What to know of a value that was just set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
+    #[schemars(with = "String")]
+    rotated_at: Timestamp,
+    #[schemars(with = "Option<String>")]
+    expires_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    removed_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
+    last_used_at: Option<Timestamp>,
+    /// Until when the former value can be put back.
+    #[schemars(with = "Option<String>")]
+    former_until: Option<Timestamp>,
+    #[schemars(with = "String")]
+    created_at: Timestamp,
+}
+
+fn view(app: &App, read: &dyn Read, one: Secret) -> Result<SecretView, VaultError> {
+    let value = queries::value(read, one.id)?;
+    let opens = given::opens(app, one.id, value.as_ref());
+    let last = queries::uses(read, one.id, 1)?.pop();
+    let former = queries::former(read, one.id, app.clock.now())?;
+    Ok(SecretView {
+        value: given::plain(app, &one, value.as_ref()),
+        state: if opens { "active" } else { "reenter" },
+        warning: None,
+        scope: if one.scope == Scope::Workspace { "workspace" } else { "agents" },
+        agents: one.scope.agents().to_vec(),
+        last_used_at: last.map(|last| last.last_at),
+        former_until: former.map(|former| former.until),
+        id: one.id,
+        key: one.key,
+        name: one.name,
+        note: one.note,
+        category: one.category,
+        way: one.way,
+        named_only: one.named_only,
+        hosts: one.hosts,
+        places: one.places,
+        plain: one.plain,
+        version: one.version,
+        rotated_at: one.rotated_at,
+        expires_at: one.expires_at,
+        removed_at: one.removed_at,
+        created_at: one.created_at,
+    })
+}
+
+async fn list(ws: Ws) -> Result<Json<Secrets>, ApiError> {
+    let items = ws.look(|ws| {
+        ws.read(|snap| {
+            let all = queries::all(snap)?.into_iter();
+            all.map(|one| view(&ws.app, snap, one)).collect::<Result<Vec<_>, VaultError>>()
+        })
+    });
+    Ok(Json(Secrets { items: items.await? }))
+}
+
+/// Whose it is, where a variable is named.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Whose {
+    /// The slug or id of an agent that has one of its own.
+    agent: Option<String>,
+}
+
+fn found(ws: &Ws, said: &str, whose: &Whose) -> Result<Secret, VaultError> {
+    ws.read(|snap| {
+        let called = |said: &String| queries::agent_called(snap, said).map(|agent| agent.id);
+        queries::meant(snap, said, whose.agent.as_ref().map(called).transpose()?)
+    })
+}
+
+fn answer(ws: &Ws, id: SecretId, is_short: bool) -> Result<SecretView, VaultError> {
+    let view = ws.read(|snap| view(&ws.app, snap, queries::by_id(snap, id)?))?;
+    let warning = (is_short && !view.plain).then_some(values::SHORT);
+    Ok(SecretView { warning, ..view })
+}
+
+async fn show(
+    ws: Ws,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<SecretView>, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    Ok(Json(answer(&ws, id, false)?))
+}
+
+/// A secret to be added.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBody {
+    /// What it is for.
+    name: String,
+    /// The variable; made from the name when it is left out.
+    key: Option<String>,
+    value: Typed,
+    /// What becomes of line breaks at the ends of the value; such a value is asked about when this is left out.
+    ends: Option<Ends>,
+    note: Option<String>,
+    category: Option<Category>,
+    /// The agents that alone have it, by slug or id; all when this is left out.
+    agents: Option<Vec<String>>,
+    /// A stand-in where there are hosts, otherwise the value, when this is left out.
+    way: Option<Way>,
+    named_only: Option<bool>,
+    hosts: Option<Vec<String>>,
+    places: Option<Places>,
+    /// Whether it is no secret: people can read it, and it is not masked.
+    #[serde(default)]
+    plain: bool,
+    #[schemars(with = "Option<String>")]
+    expires_at: Option<Timestamp>,
+}
+
+async fn make(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<NewBody>,
+) -> Result<(StatusCode, Json<SecretView>), ApiError> {
+    let value = values::seal(&ws.app, body.value.text(), body.ends)?;
+    let is_short = value.is_short;
+    let new = NewSecret {
+        name: body.name,
+        key: body.key,
+        category: body.category.unwrap_or(Category::User),
+        plain: body.plain,
+        value,
+        patch: Patch {
+            note: body.note,
+            scope: body.agents.map(|said| scope(&ws, &said)).transpose()?,
+            way: Some(body.way),
+            named_only: body.named_only,
+            hosts: body.hosts,
+            places: body.places,
+            expires_at: body.expires_at.map(Some),
+            name: None,
+        },
+    };
+    let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.id));
+    let id = ws.write(&who, make).await?;
+    follow(&ws).await?;
+    Ok((StatusCode::CREATED, Json(answer(&ws, id, is_short)?)))
+}
+
+fn scope(ws: &Ws, said: &[String]) -> Result<Scope, VaultError> {
+    ws.read(|snap| queries::agents_called(snap, said)).map(Scope::Agents)
+}
+
+/// What a secret is to be; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    name: Option<String>,
+    note: Option<String>,
+    /// The agents that alone have it; null for all.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Vec<String>>")]
+    agents: Option<Option<Vec<String>>>,
+    /// Null for what is usual with its hosts.
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<Way>")]
+    way: Option<Option<Way>>,
+    named_only: Option<bool>,
+    hosts: Option<Vec<String>>,
+    places: Option<Places>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schemars(with = "Option<String>")]
+    expires_at: Option<Option<Timestamp>>,
+}
+
+async fn change(
+    ws: Ws,
+    who: Person,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+    extract::Patch(body): extract::Patch<ChangeBody>,
+) -> Result<Json<SecretView>, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    let scope = match body.agents {
+        None => None,
+        Some(None) => Some(Scope::Workspace),
+        Some(Some(said)) => Some(scope(&ws, &said)?),
+    };
+    let patch = Patch {
+        name: body.name,
+        note: body.note,
+        scope,
+        way: body.way,
+        named_only: body.named_only,
+        hosts: body.hosts,
+        places: body.places,
+        expires_at: body.expires_at,
+    };
+    ws.write(&who, move |tx| rules::change(tx, id, patch)).await?;
+    Ok(Json(answer(&ws, id, false)?))
+}
+
+async fn remove(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<StatusCode, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    let remove = once.run(move |tx: &mut WriteTx<'_>| rules::remove(tx, id).map(|one| one.id));
+    ws.write(&who, remove).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn restore(
+    ws: Ws,
+    who: Person,
+    Path(id): Path<SecretId>,
+) -> Result<Json<SecretView>, ApiError> {
+    ws.write(&who, move |tx| rules::restore(tx, id)).await?;
+    follow(&ws).await?;
+    Ok(Json(answer(&ws, id, false)?))
+}
+
+/// Another value.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ValueBody {
+    value: Typed,
+    /// What becomes of line breaks at its ends.
+    ends: Option<Ends>,
+}
+
+async fn set_value(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+    Json(body): Json<ValueBody>,
+) -> Result<Json<SecretView>, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    let value = values::seal(&ws.app, body.value.text(), body.ends)?;
+    let is_short = value.is_short;
+    let set =
+        once.run(move |tx: &mut WriteTx<'_>| rules::set_value(tx, id, value).map(|one| one.id));
+    ws.write(&who, set).await?;
+    follow(&ws).await?;
+    Ok(Json(answer(&ws, id, is_short)?))
+}
+
+async fn put_back(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<SecretView>, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    let put = once.run(move |tx: &mut WriteTx<'_>| rules::put_back(tx, id).map(|one| one.id));
+    ws.write(&who, put).await?;
+    follow(&ws).await?;
+    Ok(Json(answer(&ws, id, false)?))
+}
+
+/// Lines to be taken in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImportBody {
+    /// Lines as Node's dotenv reads them.
+    text: Typed,
+    /// The agents that alone have them, by slug or id; all when this is left out.
+    agents: Option<Vec<String>>,
+    /// What becomes of those that are there already.
+    existing: Option<Existing>,
+    /// Whether nothing is written.
+    #[serde(default)]
+    preview: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Imported {
+    lines: Vec<LineView>,
+    /// The secrets that were added or have another value.
+    made: Vec<SecretId>,
+}
+
+/// A line, without its value.
+#[derive(Serialize, JsonSchema)]
+struct LineView {
+    line: usize,
+    key: String,
+    /// `new`, `replaces` or `wrong`.
+    verdict: &'static str,
+    /// What is wrong with it.
+    says: String,
+    /// Whether its value is too short to be masked in output.
+    is_short: bool,
+}
+
+fn line_view(entry: Entry) -> LineView {
+    let (verdict, says) = match entry.verdict {
+        Verdict::New => ("new", String::new()),
+        Verdict::Replaces(_) => ("replaces", String::new()),
+        Verdict::Wrong(why) => ("wrong", why),
+    };
+    LineView { line: entry.line, key: entry.key, verdict, says, is_short: entry.is_short }
+}
+
+async fn import(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Json(body): Json<ImportBody>,
+) -> Result<Json<Imported>, ApiError> {
+    let scope = match &body.agents {
+        Some(said) => scope(&ws, said)?,
+        None => Scope::Workspace,
+    };
+    let existing = body.existing.unwrap_or(Existing::Refuse);
+    let text = dotenv::read(body.text.text());
+    let entries = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+    if body.preview {
+        let lines = entries.into_iter().map(line_view).collect();
+        return Ok(Json(Imported { lines, made: Vec::new() }));
+    }
+    rules::fine(&entries)?;
+    let sealed = sealed(&ws.app, &text)?;
+    let take =
+        once.run(move |tx: &mut WriteTx<'_>| rules::import(tx, &text, sealed, &scope, existing));
+    let made = ws.write(&who, take).await?;
+    follow(&ws).await?;
+    Ok(Json(Imported { lines: entries.into_iter().map(line_view).collect(), made }))
+}
+
+/// The values of a text, sealed.
+pub(crate) fn sealed(app: &App, text: &dotenv::Read) -> Result<Vec<NewValue>, VaultError> {
+    let seal = |one: &dotenv::Assignment| values::seal(app, &one.value, Some(Ends::Keep));
+    text.assignments.iter().map(seal).collect()
+}
+
+/// Which uses.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UsedBy {
+    /// The slug or id of an agent.
+    agent: String,
+    /// From this moment on; all that is known when it is left out.
+    #[schemars(with = "Option<String>")]
+    since: Option<Timestamp>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Uses {
+    items: Vec<UseView>,
+}
+
+/// The use of one value of a secret by a run.
+#[derive(Serialize, JsonSchema)]
+struct UseView {
+    id: UseId,
+    secret: SecretId,
+    key: String,
+    version: u32,
+    agent: AgentId,
+    run: RunId,
+    task: Option<TaskId>,
+    way: Way,
+    /// Empty for a program.
+    host: String,
+    #[schemars(with = "String")]
+    first_at: Timestamp,
+    #[schemars(with = "String")]
+    last_at: Timestamp,
+    count: u32,
+}
+
+fn use_view(read: &dyn Read, one: Use) -> Result<UseView, VaultError> {
+    let Use { id, secret, version, run, agent, task, way, host, first_at, last_at, count } = one;
+    let key = queries::by_id(read, secret)?.key;
+    Ok(UseView { id, secret, key, version, agent, run, task, way, host, first_at, last_at, count })
+}
+
+async fn uses(
+    ws: Ws,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Uses>, ApiError> {
+    let id = found(&ws, &said, &whose)?.id;
+    let items = ws.read(|snap| {
+        let all = queries::uses(snap, id, USES)?.into_iter();
+        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
+    })?;
+    Ok(Json(Uses { items }))
+}
+
+async fn uses_of_agent(ws: Ws, Query(asked): Query<UsedBy>) -> Result<Json<Uses>, ApiError> {
+    let items = ws.read(|snap| {
+        let agent = queries::agent_called(snap, &asked.agent)?.id;
+        let since = asked.since.unwrap_or(Timestamp::MIN);
+        let all = queries::used_by(snap, agent, since, USES)?.into_iter();
+        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
+    })?;
+    Ok(Json(Uses { items }))
+}
+
+/// Why an agent has a variable, or has not.
+#[derive(Serialize, JsonSchema)]
+struct WhyView {
+    key: String,
+    /// What it has.
+    has: Option<SecretView>,
+    /// What that stands in the place of.
+    over: Option<SecretId>,
+    /// Others of that name, which it does not have.
+    others: Vec<SecretId>,
+    /// The same in sentences.
+    says: Vec<String>,
+}
+
+async fn why(
+    ws: Ws,
+    Path(said): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<WhyView>, ApiError> {
+    let Some(agent) = whose.agent else {
+        return Err(VaultError::field("agent", "Say for which agent.").into());
+    };
+    let told = ws.read(|snap| {
+        let agent = queries::agent_called(snap, &agent)?.id;
+        let key = match said.parse() {
+            Ok(id) => queries::by_id(snap, id)?.key,
+            Err(_) => said,
+        };
+        let why = queries::why(snap, agent, &key)?;
+        let has = why.held.as_ref().map(|held| view(&ws.app, snap, held.secret.clone()));
+        let has = has.transpose()?;
+        Ok::<_, VaultError>(WhyView {
+            says: why.told(has.as_ref().is_none_or(|has| has.state == "active")),
+            over: why.held.as_ref().and_then(|held| held.over.as_ref()).map(|over| over.id),
+            others: why.others.iter().map(|one| one.id).collect(),
+            has,
+            key,
+        })
+    })?;
+    Ok(Json(told))
+}

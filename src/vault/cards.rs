@@ -1,0 +1,61 @@
+//! The cards: all that the rest of HQ knows of secrets and their uses. No card leads to a value.
+
+use kernel::Can;
+use noun::{Area, Field, Meaning, Noun, Type, text_of};
+use store::Schema;
+
+use crate::model::{Secret, Use, Value};
+
+/// All of them.
+pub static NOUNS: [&Noun; 2] = [&SECRET, &USE];
+
+/// The card of secrets.
+pub static SECRET: Noun = Noun {
+    area: Area::Workspace,
+    tables: |schema: Schema| schema.with::<Secret>().with::<Value>(),
+    read: Can::Admin,
+    // A name, a host or an agent must not come back without a look at what its value is now.
+    undo: None,
+    fields: &[
+        Field::text("name", "name").called("title"),
+        Field::text("key", "variable"),
+        Field::text("note", "note"),
+        Field::text("category", "category"),
+        Field::text("scope", "who may use it").hidden(),
+        Field::text("way", "way"),
+        Field::new("named_only", "only where it is named", Type::YesNo),
+        Field::new("hosts", "hosts", Type::List),
+        Field::text("places", "places in requests").hidden(),
+        Field::new("plain", "not a secret", Type::YesNo),
+        Field::new("version", "version of the value", Type::Number),
+        Field::new("rotated_at", "value set", Type::Moment),
+        Field::new("expires_at", "renew", Type::Moment),
+        Field::new("removed_at", "removed", Type::Moment),
+        Field::text("by", "by").hidden(),
+    ],
+    path: |row| format!("settings/secrets/{}", text_of(row, "id")),
+    triggers: Some("Secrets"),
+    ..Noun::of::<Secret>("secret", "secret", "secrets")
+};
+
+/// The card of uses: the first of a run is told to feed and audit.
+pub static USE: Noun = Noun {
+    area: Area::Workspace,
+    read: Can::Admin,
+    undo: None,
+    fields: &[
+        Field::text("secret", "secret").means(Meaning::One("secret")),
+        Field::text("agent", "agent").means(Meaning::Somebody),
+        Field::text("task", "task").means(Meaning::One("task")),
+        Field::text("run", "run").means(Meaning::One("run")),
+        Field::text("way", "way"),
+        Field::text("host", "host"),
+        Field::new("version", "version of the value", Type::Number),
+        Field::new("count", "times", Type::Number),
+        Field::new("last_at", "last used", Type::Moment).hidden(),
+        Field::new("first_at", "first used", Type::Moment).hidden(),
+    ],
+    title: |row| text_of(row, "host").to_owned(),
+    path: |row| format!("settings/secrets/{}", text_of(row, "secret")),
+    ..Noun::of::<Use>("secret_use", "use of a secret", "uses of secrets")
+};

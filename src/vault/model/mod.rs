@@ -1,0 +1,18 @@
+//! Records of secrets: what people set, the sealed values, who used them.
+
+mod secret;
+mod used;
+mod value;
+
+use kernel::ids;
+
+pub use secret::{BY_KEY, Category, Places, SECRETS, Scope, Secret, Way};
+pub use used::{SECRET_USES, USES_BY_AGENT, USES_BY_RUN, USES_BY_SECRET, Use};
+pub use value::{Former, SECRET_VALUES, Value};
+
+ids! {
+    /// A secret.
+    SecretId,
+    /// The use of a secret by a run.
+    UseId,
+}

@@ -1,0 +1,192 @@
+//! What is set of a secret. Its value is a record of its own, so that whoever reads this never holds it.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, AgentId, Part, Timestamp, TypedId as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
+
+use features::agents::model::Agent;
+
+use super::SecretId;
+
+/// Secrets.
+pub const SECRETS: Table = Table::new(360, "secrets");
+/// The variable, then whose it is: each has one of a name. What was removed has no place here.
+pub const BY_KEY: Index = Index::unique(361, "secrets_by_key");
+
+kernel::words! {
+    /// What a secret is for.
+    Category {
+        /// Programs and requests of agents.
+        User = "user", "Custom";
+        /// A channel alone.
+        Channel = "channel", "Channel";
+        /// A connector alone.
+        Integration = "integration", "Integration";
+    }
+}
+
+kernel::words! {
+    /// How agents use a secret.
+    Way {
+        /// Programs have the value in their environment.
+        Value = "value", "As a variable";
+        /// Programs have a stand-in, which becomes the value on the way to the hosts.
+        StandIn = "stand_in", "As a stand-in";
+        /// Requests of HQ alone have it.
+        Requests = "requests", "In requests only";
+    }
+}
+
+/// Who may use a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All agents.
+    Workspace,
+    /// These alone; nobody when none of them is there any more.
+    Agents(Vec<AgentId>),
+}
+
+impl Scope {
+    /// The agents that it names.
+    #[must_use]
+    pub fn agents(&self) -> &[AgentId] {
+        match self {
+            Self::Workspace => &[],
+            Self::Agents(agents) => agents,
+        }
+    }
+
+    /// Whether it is for this agent alone or beside others.
+    #[must_use]
+    pub fn names(&self, agent: AgentId) -> bool {
+        self.agents().contains(&agent)
+    }
+}
+
+/// The places of a request in which a stand-in becomes the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Places {
+    /// Headers, also inside `Authorization: Basic`.
+    pub headers: bool,
+    /// These parameters of the query.
+    pub query: Vec<String>,
+    /// The path.
+    pub path: bool,
+    /// These fields of the body.
+    pub body: Vec<String>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { headers: true, query: Vec::new(), path: false, body: Vec::new() }
+    }
+}
+
+/// A secret, without its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its id.
+    pub id: SecretId,
+    /// The variable: `SHOP_API_KEY`.
+    pub key: String,
+    /// What it is called.
+    pub name: String,
+    /// What people should know of it.
+    pub note: String,
+    /// What it is for.
+    pub category: Category,
+    /// Who may use it.
+    pub scope: Scope,
+    /// How.
+    pub way: Way,
+    /// Whether only those programs have the value for which an agent names it.
+    pub named_only: bool,
+    /// The hosts that it is for: `api.example.com`, `*.example.com`.
+    pub hosts: Vec<String>,
+    /// Where in a request to them.
+    pub places: Places,
+    /// Whether it is no secret: a variable that may be read.
+    pub plain: bool,
+    /// Counts its values.
+    pub version: u32,
+    /// When the value was set.
+    #[serde(with = "millisecond::required")]
+    pub rotated_at: Timestamp,
+    /// When it should have another value.
+    #[serde(with = "millisecond::optional")]
+    pub expires_at: Option<Timestamp>,
+    /// Since when nobody has it any more.
+    #[serde(with = "millisecond::optional")]
+    pub removed_at: Option<Timestamp>,
+    /// Who added it.
+    pub by: Actor,
+    /// When.
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl Record for Secret {
+    type Id = SecretId;
+    const TABLE: Table = SECRETS;
+    const CLASS: Class = Class::Tracked;
+    const INDEXES: &'static [Index] = &[BY_KEY];
+    fn id(&self) -> SecretId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        if self.removed_at.is_some() {
+            return;
+        }
+        match &self.scope {
+            Scope::Workspace => {
+                keys.entry(BY_KEY).text(&self.key).u8(0);
+            }
+            Scope::Agents(agents) => {
+                for agent in agents {
+                    keys.entry(BY_KEY).text(&self.key).u8(1).part(*agent);
+                }
+            }
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        for (field, agent) in (0..=u8::MAX).zip(self.scope.agents()) {
+            refs.to::<Agent>(field, Some(*agent), OnDelete::Clear);
+        }
+    }
+    fn clear(&mut self, field: u8) {
+        if let Scope::Agents(agents) = &mut self.scope {
+            agents.remove(usize::from(field));
+        }
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: SecretId::from_bytes([90; 16]),
+            key: "SHOP_API_KEY".into(),
+            name: "Shop system ü".into(),
+            note: "Made in the shop".into(),
+            category: Category::User,
+            scope: Scope::Agents(vec![AgentId::from_bytes([5; 16])]),
+            way: Way::StandIn,
+            named_only: true,
+            hosts: vec!["*.shop.example".into()],
+            places: Places {
+                headers: true,
+                query: vec!["key".into()],
+                path: false,
+                body: vec!["token".into()],
+            },
+            plain: false,
+            version: 3,
+            rotated_at: at,
+            expires_at: Some(at),
+            removed_at: Some(at),
+            by: Actor::System(Part::Setup),
+            created_at: at,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Who used which value of a secret, how, and where it went.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{AgentId, RunId, TaskId, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+use super::{Secret, SecretId, UseId, Way};
+
+/// Uses.
+pub const SECRET_USES: Table = Table::new(363, "secret_uses");
+/// Run, secret, version, way, host: one row of each.
+pub const USES_BY_RUN: Index = Index::unique(364, "secret_uses_by_run");
+/// Secret, then the last time.
+pub const USES_BY_SECRET: Index = Index::multi(365, "secret_uses_by_secret");
+/// Agent, then the last time.
+pub const USES_BY_AGENT: Index = Index::multi(366, "secret_uses_by_agent");
+
+/// The use of one value of a secret by a run, in one way and for one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// Its id.
+    pub id: UseId,
+    /// Which secret.
+    pub secret: SecretId,
+    /// Which of its values.
+    pub version: u32,
+    /// In which run.
+    pub run: RunId,
+    /// By which agent.
+    pub agent: AgentId,
+    /// For which task.
+    pub task: Option<TaskId>,
+    /// How.
+    pub way: Way,
+    /// Where it went; empty for a program.
+    pub host: String,
+    /// The first time.
+    #[serde(with = "millisecond::required")]
+    pub first_at: Timestamp,
+    /// The last time.
+    #[serde(with = "millisecond::required")]
+    pub last_at: Timestamp,
+    /// How often.
+    pub count: u32,
+}
+
+impl Record for Use {
+    type Id = UseId;
+    const TABLE: Table = SECRET_USES;
+    // Nobody's work: an undo has nothing to take back of it.
+    const CLASS: Class = Class::Sealed;
+    const INDEXES: &'static [Index] = &[USES_BY_RUN, USES_BY_SECRET, USES_BY_AGENT];
+    fn id(&self) -> UseId {
+        self.id
+    }
+    fn index(&self, keys: &mut Keys) {
+        let of_run = keys.entry(USES_BY_RUN).part(self.run).part(self.secret);
+        of_run.part(self.version).u8(self.way as u8).text(&self.host);
+        keys.entry(USES_BY_SECRET).part(self.secret).part(self.last_at);
+        keys.entry(USES_BY_AGENT).part(self.agent).part(self.last_at);
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Secret>(1, Some(self.secret), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Secret>(self.secret)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: UseId::from_bytes([91; 16]),
+            secret: SecretId::from_bytes([90; 16]),
+            version: 3,
+            run: RunId::from_bytes([6; 16]),
+            agent: AgentId::from_bytes([5; 16]),
+            task: Some(TaskId::from_bytes([1; 16])),
+            way: Way::Requests,
+            host: "api.shop.example".into(),
+            first_at: at,
+            last_at: at,
+            count: 2,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What secrets may be called, and the hosts that they are for.
+
+use net::guard::Hosts;
+
+use crate::error::VaultError;
+
+/// The longest variable, in characters.
+const MAX_KEY: usize = 128;
+/// The most hosts of a secret.
+const MOST_HOSTS: usize = 50;
+
+/// What would run or load something else when it is set.
+const STEERS: &[&str] = &[
+    "PATH",
+    "HOME",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "NODE_OPTIONS",
+    "BASH_ENV",
+    "ENV",
+    "IFS",
+    "SHELL",
+    "RUSTC_WRAPPER",
+    "MAVEN_OPTS",
+    "GLIBC_TUNABLES",
+];
+const STEERING: &[&str] = &["GIT_", "SSH_", "DYLD_"];
+/// What HQ sets itself, so that a program finds its way out.
+const OWN: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_USE_ENV_PROXY",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "DENO_CERT",
+    "AWS_CA_BUNDLE",
+    "TMPDIR",
+];
+
+/// The variable that a name gives: "Notion API Key" is `NOTION_API_KEY`. What it gives may be none.
+#[must_use]
+pub fn key_of(name: &str) -> String {
+    let mut key = String::new();
+    for sign in name.chars().flat_map(char::to_uppercase) {
+        match sign {
+            'A'..='Z' | '0'..='9' => key.push(sign),
+            _ if key.is_empty() || key.ends_with('_') => {}
+            _ => key.push('_'),
+        }
+    }
+    key.trim_end_matches('_').to_owned()
+}
+
+/// A variable that may be one.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn checked(key: &str) -> Result<String, VaultError> {
+    let key = key.trim();
+    match wrong(key) {
+        None => Ok(key.to_owned()),
+        Some(why) => Err(VaultError::field("key", why)),
+    }
+}
+
+/// What is wrong with a variable.
+#[must_use]
+pub fn wrong(key: &str) -> Option<String> {
+    let fits = |sign: u8| sign.is_ascii_uppercase() || sign.is_ascii_digit() || sign == b'_';
+    if !key.starts_with(|sign: char| sign.is_ascii_uppercase())
+        || !key.bytes().all(fits)
+        || MAX_KEY < key.len()
+    {
+        return Some(format!(
+            "A variable begins with A to Z and goes on with A to Z, 0 to 9 and _; it has at most {MAX_KEY} signs."
+        ));
+    }
+    let why = reserved(key)?;
+    Some(format!("{key} cannot be set here: {why}."))
+}
+
+/// Why a variable is nobody's to set.
+fn reserved(key: &str) -> Option<&'static str> {
+    let begins = |names: &[&str]| names.iter().any(|name| key.starts_with(name));
+    if STEERS.contains(&key) || begins(STEERING) {
+        return Some("it says what programs run or load");
+    }
+    (OWN.contains(&key) || begins(&["HQ_"])).then_some("HQ sets it itself")
+}
+
+/// Hosts as they are kept.
+///
+/// # Errors
+/// When one is none, or there are too many.
+pub fn hosts(lines: &[String]) -> Result<Vec<String>, VaultError> {
+    let mut all: Vec<String> = Vec::new();
+    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+        let host = Hosts::line(line).ok_or_else(|| {
+            let words = "is no host; write api.example.com, or *.example.com for all below it.";
+            VaultError::field("hosts", format!("\"{}\" {words}", kernel::text::ellipsis(line, 60)))
+        })?;
+        if !all.contains(&host) {
+            all.push(host);
+        }
+    }
+    if MOST_HOSTS < all.len() {
+        return Err(VaultError::field("hosts", format!("At most {MOST_HOSTS} hosts, please.")));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{checked, hosts, key_of};
+
+    #[test]
+    fn a_name_gives_its_variable() {
+        let all = [
+            ("Notion API Key", "NOTION_API_KEY"),
+            ("  --shop (live)--  ", "SHOP_LIVE"),
+            ("Größe 2", "GR_SSE_2"),
+            ("a__b", "A_B"),
+            ("漢字", ""),
+        ];
+        for (name, key) in all {
+            assert_eq!(key_of(name), key, "{name}");
+        }
+    }
+
+    #[test]
+    fn reserved_and_odd_names_are_refused_with_the_reason() {
+        for key in ["PATH", "LD_PRELOAD", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DYLD_X", "ENV"] {
+            let why = checked(key).expect_err(key).to_string();
+            assert!(why.contains("what programs run or load"), "{why}");
+        }
+        for key in ["HQ_MASTER_KEY", "HTTPS_PROXY", "AWS_CA_BUNDLE"] {
+            let why = checked(key).expect_err(key).to_string();
+            assert!(why.contains("HQ sets it itself"), "{why}");
+        }
+        for key in ["", "1A", "_A", "a", "A-B", "Ä", "A B", &"A".repeat(129)] {
+            assert!(checked(key).is_err(), "{key}");
+        }
+        for key in ["A", "GITHUB_TOKEN", "SSHKEY", "HQX", "PATHS", &"A".repeat(128)] {
+            assert_eq!(checked(key).expect("fine"), key);
+        }
+    }
+
+    #[test]
+    fn hosts_are_kept_in_one_form() {
+        let lines = ["API.Example.com. ", "*.example.com", "api.example.com", ""];
+        let kept = hosts(&lines.map(str::to_owned)).expect("hosts");
+        assert_eq!(kept, ["api.example.com", "*.example.com"]);
+        for odd in ["https://a.example", "a.example/x", "*", "a.*.example", "a.example:8080"] {
+            assert!(hosts(&[odd.to_owned()]).is_err(), "{odd}");
+        }
+    }
+}

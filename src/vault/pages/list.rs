@@ -1,0 +1,196 @@
+//! All secrets, in groups by who may use them.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::Ws;
+use features::tasks::queries::scene::Scene;
+use store::Read;
+use web::error::PageError;
+use web::extract::Query;
+use web::html;
+use web::hx::Hx;
+use web::live::Live;
+use web::parts::{Dot, Face};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::{Due, RelTime, Work};
+
+use super::{HERE, MENU, TABLES, faces, who};
+use crate::error::VaultError;
+use crate::given;
+use crate::model::{Category, Scope, Secret};
+use crate::queries;
+
+/// So many uses are looked through for faces.
+const USES: usize = 40;
+/// So many faces are shown.
+const FACES: usize = 4;
+
+/// A line of the list.
+struct Line {
+    id: String,
+    name: String,
+    key: String,
+    /// A word for what is not for programs.
+    kind: &'static str,
+    who: String,
+    owners: Vec<Face>,
+    used: Vec<Face>,
+    dot: Dot,
+    last: Option<RelTime>,
+    renew: Option<Due>,
+    is_late: bool,
+    /// What somebody has to do.
+    why: &'static str,
+    href: String,
+    replace: String,
+    /// Whether the form for another value is open.
+    is_open: bool,
+    may_put_back: bool,
+}
+
+/// A group of them.
+struct Band {
+    label: &'static str,
+    glyph: &'static str,
+    lines: Vec<Line>,
+}
+
+/// One that was removed.
+struct Gone {
+    name: String,
+    key: String,
+    at: RelTime,
+    href: String,
+}
+
+#[derive(Template)]
+#[template(path = "vault/list.html", blocks = ["rows"])]
+struct ListPage {
+    shell: Shell,
+    here: &'static str,
+    base: String,
+    live: Option<Live>,
+    bands: Vec<Band>,
+    gone: Vec<Gone>,
+    audit: String,
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// The secret that gets another value.
+    replace: String,
+}
+
+/// `GET /settings/secrets`
+pub(super) async fn list(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = ws.look(move |ws| {
+        ws.read(|snap| {
+            let scene = Scene::new(ws, &who, snap)?;
+            page(&scene, snap, shell, &asked.replace)
+        })
+    });
+    let page = page.await.map_err(PageError::from)?;
+    match hx.is_partial() {
+        true => html::fragment(&page.as_rows()),
+        false => html::page(&page),
+    }
+}
+
+fn page(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    replace: &str,
+) -> Result<ListPage, VaultError> {
+    let base = scene.ws.url(HERE);
+    let (mut shared, mut own, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for secret in queries::all(read)? {
+        match secret.removed_at {
+            Some(at) => gone.push(Gone {
+                at: scene.time(at),
+                href: format!("{base}/{}", secret.id),
+                name: secret.name,
+                key: secret.key,
+            }),
+            None if secret.scope == Scope::Workspace => {
+                shared.push(line(scene, read, secret, replace)?);
+            }
+            None => own.push(line(scene, read, secret, replace)?),
+        }
+    }
+    // While somebody types a value, nothing is drawn anew.
+    let is_typing = shared.iter().chain(&own).any(|line| line.is_open);
+    let live = Live::new(base.clone()).tables(&TABLES).calm();
+    let bands = [
+        Band { label: "Available to all agents", glyph: "users", lines: shared },
+        Band { label: "Only some agents", glyph: "lock", lines: own },
+    ];
+    Ok(ListPage {
+        shell,
+        here: MENU,
+        live: (!is_typing).then_some(live),
+        bands: bands.into_iter().filter(|band| !band.lines.is_empty()).collect(),
+        gone,
+        audit: scene.ws.url("settings/audit"),
+        base,
+    })
+}
+
+fn line(scene: &Scene, read: &dyn Read, secret: Secret, replace: &str) -> Result<Line, VaultError> {
+    let (app, now) = (&scene.ws.app, scene.today.now);
+    let value = queries::value(read, secret.id)?;
+    let opens = given::opens(app, secret.id, value.as_ref());
+    let uses = queries::uses(read, secret.id, USES)?;
+    let mut used = faces(scene, uses.iter().map(|one| one.agent));
+    used.truncate(FACES);
+    let href = format!("{}/{}", scene.ws.url(HERE), secret.id);
+    let renew = secret.expires_at.map(|at| {
+        let day = at.to_zoned(scene.today.zone.clone()).date();
+        Due::new(day, now.to_zoned(scene.today.zone.clone()).date(), Work::Open)
+    });
+    Ok(Line {
+        who: who(scene, &secret),
+        owners: faces(scene, secret.scope.agents().iter().copied()),
+        used,
+        dot: dot(opens),
+        last: uses.first().map(|one| scene.time(one.last_at)),
+        renew,
+        is_late: secret.expires_at.is_some_and(|at| at <= now),
+        why: if opens {
+            ""
+        } else {
+            "It does not open with the present master key. Enter it again."
+        },
+        replace: format!("{}?replace={}#replace", scene.ws.url(HERE), secret.id),
+        is_open: secret.id.to_string() == replace,
+        may_put_back: queries::former(read, secret.id, now)?.is_some(),
+        kind: match secret.category {
+            _ if secret.plain => "Not a secret",
+            Category::User => "",
+            other => other.label(),
+        },
+        id: secret.id.to_string(),
+        name: secret.name,
+        key: secret.key,
+        href,
+    })
+}
+
+/// How it stands with a value on this machine.
+pub(super) fn dot(opens: bool) -> Dot {
+    match opens {
+        true => Dot::new("active", "Active"),
+        false => Dot::new("error", "Must be entered again"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Pages of secrets: all of them, one, a new one, a pasted text, and what an agent has. No page shows a value.
+
+mod agent;
+mod list;
+mod one;
+mod paste;
+mod typed;
+
+use app::{App, Ws};
+use axum::response::Response;
+use features::tasks::queries::scene::Scene;
+use kernel::{AgentId, Assignee, Can};
+use web::error::PageError;
+use web::flash;
+use web::hx::Hx;
+use web::parts::Face;
+use web::routes::{Needs as _, Routes};
+use web::shell::Flash;
+
+use crate::given;
+use crate::model::{SECRET_USES, SECRET_VALUES, SECRETS, Scope, Secret};
+
+/// The place of these pages.
+const HERE: &str = "settings/secrets";
+/// Their word in the menu of settings.
+const MENU: &str = "secrets";
+/// What they hear.
+const TABLES: [&str; 3] = [SECRETS.name, SECRET_VALUES.name, SECRET_USES.name];
+
+/// Routes below the workspace.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/settings/secrets", list::list.needs(Can::Admin))
+        .post("/settings/secrets", one::create.needs(Can::Admin))
+        .get("/settings/secrets/new", one::new.needs(Can::Admin))
+        .get("/settings/secrets/paste", paste::form.needs(Can::Admin))
+        .post("/settings/secrets/paste", paste::send.needs(Can::Admin))
+        .get("/settings/secrets/{id}", one::show.needs(Can::Admin))
+        .post("/settings/secrets/{id}", one::save.needs(Can::Admin))
+        .post("/settings/secrets/{id}/value", one::set_value.needs(Can::Admin))
+        .post("/settings/secrets/{id}/put-back", one::put_back.needs(Can::Admin))
+        .post("/settings/secrets/{id}/remove", one::remove.needs(Can::Admin))
+        .post("/settings/secrets/{id}/restore", one::restore.needs(Can::Admin))
+        .get("/agents/{slug}/secrets", agent::show.needs(Can::Read))
+}
+
+/// Says what was done, on the list.
+async fn done(app: &App, ws: &Ws, hx: &Hx, words: String) -> Result<Response, PageError> {
+    given::follow(ws).await?;
+    Ok(flash::say(app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
+}
+
+/// The faces of these agents.
+fn faces(scene: &Scene, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> {
+    let mut all: Vec<AgentId> = Vec::new();
+    for agent in agents {
+        if !all.contains(&agent) {
+            all.push(agent);
+        }
+    }
+    all.into_iter().map(|agent| scene.people.face(Assignee::Agent(agent))).collect()
+}
+
+/// Who may use a secret, in words.
+fn who(scene: &Scene, secret: &Secret) -> String {
+    let name = |id: &AgentId| scene.people.name(Assignee::Agent(*id));
+    match &secret.scope {
+        Scope::Workspace => "All agents".to_owned(),
+        Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
+        Scope::Agents(agents) => agents.iter().map(name).collect::<Vec<_>>().join(", "),
+    }
+}

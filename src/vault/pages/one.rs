@@ -1,0 +1,371 @@
+//! One secret: a new one, what is set of it, another value, its removal.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use app::{App, Ws};
+use features::history::queries as history;
+use features::runs::model::Run;
+use features::tasks::queries::scene::Scene;
+use kernel::{Assignee, Problem as _};
+use store::{Read, ReadExt as _, WriteTx};
+use web::error::PageError;
+use web::extract::{Form, Path, Query};
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::idempotency::Once;
+use web::parts::{Choice, Dot, Face};
+use web::session::Person;
+use web::shell::Shell;
+use web::time::RelTime;
+
+use super::typed::{self, Typed};
+use super::{HERE, MENU, done, list, who};
+use crate::error::VaultError;
+use crate::given;
+use crate::model::{Category, Secret, SecretId, Use};
+use crate::queries;
+use crate::rules::{self, NewSecret, Patch};
+use crate::values;
+
+/// So many uses are shown.
+const USES: usize = 50;
+
+/// The fields of a secret.
+struct Fields {
+    v: Typed,
+    wrong: Wrong,
+    agents: Vec<Choice>,
+    scopes: Vec<Choice>,
+    ways: Vec<Choice>,
+    ends: Vec<Choice>,
+}
+
+impl Fields {
+    fn new(ws: &Ws, v: Typed, wrong: Wrong) -> Result<Self, VaultError> {
+        Ok(Self {
+            agents: v.boxes(ws)?,
+            scopes: v.scopes(),
+            ways: v.ways(),
+            ends: typed::ends(),
+            v,
+            wrong,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "vault/new.html")]
+struct NewPage {
+    shell: Shell,
+    here: &'static str,
+    base: String,
+    f: Fields,
+}
+
+/// A use, in words.
+struct UseLine {
+    face: Face,
+    run: String,
+    href: String,
+    how: String,
+    at: RelTime,
+}
+
+#[derive(Template)]
+#[template(path = "vault/one.html")]
+struct OnePage {
+    shell: Shell,
+    here: &'static str,
+    href: String,
+    name: String,
+    key: String,
+    who: String,
+    dot: Dot,
+    opens: bool,
+    about: String,
+    /// The value of what is no secret.
+    plain: Option<String>,
+    put_back: Option<RelTime>,
+    is_removed: bool,
+    uses: Vec<UseLine>,
+    f: Fields,
+    history: String,
+}
+
+/// A form that comes back.
+struct Again {
+    v: Typed,
+    wrong: Wrong,
+}
+
+/// What stands behind the question mark.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    agent: String,
+    key: String,
+    name: String,
+}
+
+/// `GET /settings/secrets/new`
+pub(super) async fn new(
+    ws: Ws,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let mut v = Typed::default().for_agent(&asked.agent);
+    v.put("name", &asked.name);
+    v.put("key", &asked.key);
+    v.put("headers", "on");
+    html::page(&new_page(&ws, shell, v, Wrong::none())?)
+}
+
+fn new_page(ws: &Ws, shell: Shell, v: Typed, wrong: Wrong) -> Result<NewPage, VaultError> {
+    Ok(NewPage { shell, here: MENU, base: ws.url(HERE), f: Fields::new(ws, v, wrong)? })
+}
+
+/// `POST /settings/secrets`
+pub(super) async fn create(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    // A repeat is known by its name alone: not even the hash of a value is kept.
+    let (key, name) = (typed.text("key").to_ascii_uppercase(), typed.text("name").to_owned());
+    let once = Once::of_form(&who, HERE, typed.text("once"), &[&key, &name]);
+    let made = async {
+        let new = NewSecret {
+            name,
+            key: Some(key),
+            category: Category::User,
+            plain: typed.has("plain"),
+            patch: typed.patch(&ws, &who)?,
+            value: sealed(&app, &typed)?,
+        };
+        let short = said(&new);
+        let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.key));
+        Ok::<_, VaultError>((ws.write(&who, make).await?, short))
+    };
+    match made.await {
+        Ok((key, short)) => done(&app, &ws, &hx, format!("{key} is added.{short}")).await,
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            let page = new_page(&ws, shell, typed.without_value(), wrong)?;
+            html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+fn sealed(app: &App, typed: &Typed) -> Result<values::NewValue, VaultError> {
+    let (value, ends) = typed.value();
+    values::seal(app, &value, ends)
+}
+
+/// A word of warning behind what was done.
+fn said(new: &NewSecret) -> String {
+    match new.value.is_short && !new.plain {
+        true => format!(" {}", values::SHORT),
+        false => String::new(),
+    }
+}
+
+/// `GET /settings/secrets/{id}`
+pub(super) async fn show(
+    ws: Ws,
+    who: Person,
+    shell: Shell,
+    Path(id): Path<SecretId>,
+) -> Result<Response, PageError> {
+    html::page(&one_page(&ws, &who, shell, id, None).await?)
+}
+
+async fn one_page(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    id: SecretId,
+    again: Option<Again>,
+) -> Result<OnePage, PageError> {
+    let who = who.clone();
+    let page = ws.look(move |ws| {
+        let secret = ws.read(|snap| queries::by_id(snap, id))?;
+        let (v, wrong) = match again {
+            Some(Again { v, wrong }) => (v.without_value(), wrong),
+            None => (Typed::of(ws, &who, &secret)?, Wrong::none()),
+        };
+        let f = Fields::new(ws, v, wrong)?;
+        ws.read(|snap| {
+            let scene = Scene::new(ws, &who, snap)?;
+            one(&scene, snap, shell, secret, f)
+        })
+    });
+    Ok(page.await?)
+}
+
+fn one(
+    scene: &Scene,
+    read: &dyn Read,
+    shell: Shell,
+    secret: Secret,
+    f: Fields,
+) -> Result<OnePage, VaultError> {
+    let app = &scene.ws.app;
+    let value = queries::value(read, secret.id)?;
+    let opens = given::opens(app, secret.id, value.as_ref());
+    let uses = queries::uses(read, secret.id, USES)?.into_iter();
+    let former = queries::former(read, secret.id, scene.today.now)?;
+    Ok(OnePage {
+        shell,
+        here: MENU,
+        href: format!("{}/{}", scene.ws.url(HERE), secret.id),
+        who: who(scene, &secret),
+        dot: list::dot(opens),
+        opens,
+        about: queries::reaches(&secret, opens),
+        plain: given::plain(app, &secret, value.as_ref()),
+        put_back: former.map(|former| scene.time(former.until)),
+        is_removed: secret.removed_at.is_some(),
+        uses: uses.map(|one| use_line(scene, read, &one)).collect::<Result<_, VaultError>>()?,
+        f,
+        history: history::href::<Secret>(&scene.ws, secret.id),
+        name: secret.name,
+        key: secret.key,
+    })
+}
+
+fn use_line(scene: &Scene, read: &dyn Read, one: &Use) -> Result<UseLine, VaultError> {
+    let run: Option<Run> = read.get(one.run)?;
+    let times = match one.count {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let place = match one.host.as_str() {
+        "" => "by a program".to_owned(),
+        host => format!("for {host}"),
+    };
+    Ok(UseLine {
+        face: scene.people.face(Assignee::Agent(one.agent)),
+        href: run.as_ref().map(|run| scene.run_href(run.number)).unwrap_or_default(),
+        run: run
+            .map_or_else(|| "A run that is gone".to_owned(), |run| format!("Run {}", run.number)),
+        how: format!("{}, {place}, {times}, version {}", one.way.label(), one.version),
+        at: scene.time(one.last_at),
+    })
+}
+
+/// `POST /settings/secrets/{id}`
+pub(super) async fn save(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<SecretId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let saved = async {
+        let patch = typed.patch(&ws, &who)?;
+        ws.write(&who, move |tx| rules::change(tx, id, patch)).await
+    };
+    match saved.await {
+        Ok(secret) => done(&app, &ws, &hx, format!("{} is saved.", secret.key)).await,
+        Err(error) => {
+            let wrong = Wrong::of(&error)?;
+            again(&ws, &who, shell, id, Again { v: typed, wrong }).await
+        }
+    }
+}
+
+async fn again(
+    ws: &Ws,
+    who: &Person,
+    shell: Shell,
+    id: SecretId,
+    again: Again,
+) -> Result<Response, PageError> {
+    let page = one_page(ws, who, shell, id, Some(again)).await?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// `POST /settings/secrets/{id}/value`
+pub(super) async fn set_value(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Path(id): Path<SecretId>,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let note = typed.has("with_note").then(|| typed.text("note").to_owned());
+    let set = async {
+        let value = sealed(&app, &typed)?;
+        let is_short = value.is_short;
+        let write = move |tx: &mut WriteTx<'_>| {
+            let secret = rules::set_value(tx, id, value)?;
+            match note {
+                Some(note) => rules::change(tx, id, Patch { note: Some(note), ..Patch::default() }),
+                None => Ok(secret),
+            }
+        };
+        Ok::<_, VaultError>((ws.write(&who, write).await?, is_short))
+    };
+    match set.await {
+        Ok((secret, is_short)) => {
+            let short = if is_short && !secret.plain { values::SHORT } else { "" };
+            let words = "has its new value. The former one can be put back for 24 hours.";
+            let words = format!("{} {words} {short}", secret.key);
+            done(&app, &ws, &hx, words.trim_end().to_owned()).await
+        }
+        Err(error) if !error.fields().is_empty() => {
+            let secret = ws.read(|snap| queries::by_id(snap, id))?;
+            let (v, wrong) = (Typed::of(&ws, &who, &secret)?, Wrong::of(&error)?);
+            again(&ws, &who, shell, id, Again { v, wrong }).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /settings/secrets/{id}/put-back`
+pub(super) async fn put_back(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<SecretId>,
+) -> Result<Response, PageError> {
+    let secret = ws.write(&who, move |tx| rules::put_back(tx, id)).await?;
+    done(&app, &ws, &hx, format!("{} has its former value again.", secret.key)).await
+}
+
+/// `POST /settings/secrets/{id}/remove`
+pub(super) async fn remove(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<SecretId>,
+) -> Result<Response, PageError> {
+    let secret = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
+    let words = format!("{} is removed. It can be restored for 7 days.", secret.key);
+    done(&app, &ws, &hx, words).await
+}
+
+/// `POST /settings/secrets/{id}/restore`
+pub(super) async fn restore(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(id): Path<SecretId>,
+) -> Result<Response, PageError> {
+    let secret = ws.write(&who, move |tx| rules::restore(tx, id)).await?;
+    done(&app, &ws, &hx, format!("{} is restored.", secret.key)).await
+}

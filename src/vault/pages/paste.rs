@@ -1,0 +1,138 @@
+//! Many secrets out of a pasted text: first what would happen, then all of them or none. What was pasted stays in the
+//! browser: no page sends it back.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use app::{App, Ws};
+use web::error::PageError;
+use web::extract::{Form, Query};
+use web::form::Wrong;
+use web::html;
+use web::hx::Hx;
+use web::parts::Choice;
+use web::session::Person;
+use web::shell::Shell;
+
+use super::typed::Typed;
+use super::{HERE, MENU, done};
+use crate::api;
+use crate::dotenv;
+use crate::error::VaultError;
+use crate::rules::{self, Entry, Existing, Verdict};
+
+/// What would become of a line.
+struct Line {
+    line: usize,
+    key: String,
+    tone: &'static str,
+    says: String,
+}
+
+#[derive(Template)]
+#[template(path = "vault/paste.html", blocks = ["preview"])]
+struct PastePage {
+    shell: Shell,
+    here: &'static str,
+    base: String,
+    v: Typed,
+    wrong: Wrong,
+    agents: Vec<Choice>,
+    scopes: Vec<Choice>,
+    lines: Vec<Line>,
+    /// Whether the lines were looked at.
+    is_judged: bool,
+    summary: String,
+}
+
+/// `GET /settings/secrets/paste`
+pub(super) async fn form(
+    ws: Ws,
+    shell: Shell,
+    Query(typed): Query<Typed>,
+) -> Result<Response, PageError> {
+    let v = Typed::default().for_agent(typed.text("agent"));
+    html::page(&page(&ws, shell, v, Wrong::none(), None)?)
+}
+
+fn page(
+    ws: &Ws,
+    shell: Shell,
+    typed: Typed,
+    wrong: Wrong,
+    judged: Option<Vec<Entry>>,
+) -> Result<PastePage, VaultError> {
+    let entries = judged.as_deref().unwrap_or_default();
+    let fine = entries.iter().filter(|one| !matches!(one.verdict, Verdict::Wrong(_))).count();
+    let summary = match (fine, entries.len() - fine) {
+        (0, 0) => "There is no KEY=value in it.".to_owned(),
+        (fine, 0) => format!("{fine} can be taken in."),
+        (_, wrong) => format!("{wrong} of {} must be mended first.", entries.len()),
+    };
+    Ok(PastePage {
+        shell,
+        here: MENU,
+        base: ws.url(HERE),
+        agents: typed.boxes(ws)?,
+        scopes: typed.scopes(),
+        lines: entries.iter().map(line).collect(),
+        is_judged: judged.is_some(),
+        summary,
+        v: typed.without_value(),
+        wrong,
+    })
+}
+
+fn line(entry: &Entry) -> Line {
+    let short = if entry.is_short { "; too short to be masked in output" } else { "" };
+    let (tone, says) = match &entry.verdict {
+        Verdict::New => ("ok", format!("New{short}")),
+        Verdict::Replaces(_) => ("info", format!("Replaces the value{short}")),
+        Verdict::Wrong(why) => ("danger", why.clone()),
+    };
+    Line { line: entry.line, key: entry.key.clone(), tone, says }
+}
+
+/// `POST /settings/secrets/paste`
+pub(super) async fn send(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    shell: Shell,
+    Form(typed): Form<Typed>,
+) -> Result<Response, PageError> {
+    let existing = if typed.has("replace") { Existing::Replace } else { Existing::Refuse };
+    let text = dotenv::read(typed.text("text"));
+    let scope = match typed.scope(&ws) {
+        Ok(scope) => scope,
+        Err(error) => return again(&ws, shell, typed, &error),
+    };
+    if typed.text("act") != "add" {
+        let judged = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+        let page = page(&ws, shell, typed, Wrong::none(), Some(judged))?;
+        return match hx.is_partial() {
+            true => html::fragment(&page.as_preview()),
+            false => html::page(&page),
+        };
+    }
+    let taken = async {
+        let entries = ws.read(|snap| rules::judge(snap, &text, &scope, existing))?;
+        rules::fine(&entries)?;
+        let sealed = api::sealed(&app, &text)?;
+        ws.write(&who, move |tx| rules::import(tx, &text, sealed, &scope, existing)).await
+    };
+    match taken.await {
+        Ok(made) => {
+            let count = web::format::count(made.len() as u64, "secret is", "secrets are");
+            done(&app, &ws, &hx, format!("{count} taken in.")).await
+        }
+        Err(error) => again(&ws, shell, typed, &error),
+    }
+}
+
+fn again(ws: &Ws, shell: Shell, typed: Typed, error: &VaultError) -> Result<Response, PageError> {
+    let wrong = Wrong::of(error)?;
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, typed, wrong, None)?)
+}

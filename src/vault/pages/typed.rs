@@ -1,0 +1,205 @@
+//! What a form about a secret sent, and its fields once more.
+
+use std::collections::BTreeMap;
+
+use app::Ws;
+use features::agents::queries as agents;
+use jiff::civil::Date;
+use kernel::Timestamp;
+use serde::Deserialize;
+use web::parts::Choice;
+use web::session::Person;
+use zeroize::Zeroizing;
+
+use crate::error::VaultError;
+use crate::model::{Places, Scope, Secret, Way};
+use crate::queries;
+use crate::rules::Patch;
+use crate::values::Ends;
+
+/// The beginning of the names of boxes for agents.
+const AGENT: &str = "agent.";
+
+/// What a form sent, by the names of its fields.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Typed(BTreeMap<String, String>);
+
+impl Typed {
+    /// What is set of a secret, as a form would send it.
+    pub(super) fn of(ws: &Ws, who: &Person, secret: &Secret) -> Result<Self, VaultError> {
+        let mut typed = Self::default();
+        typed.put("name", &secret.name);
+        typed.put("note", &secret.note);
+        typed.put("way", secret.way.word());
+        typed.put("hosts", &secret.hosts.join("\n"));
+        typed.put("query", &secret.places.query.join(", "));
+        typed.put("body", &secret.places.body.join(", "));
+        let boxes = [
+            ("headers", secret.places.headers),
+            ("path", secret.places.path),
+            ("named_only", secret.named_only),
+        ];
+        boxes.iter().filter(|(_, set)| *set).for_each(|(name, _)| typed.put(name, "on"));
+        if let Some(at) = secret.expires_at {
+            typed.put("expires", &at.to_zoned(zone(who)).date().to_string());
+        }
+        if let Scope::Agents(ids) = &secret.scope {
+            typed.put("who", "some");
+            ws.read(|snap| {
+                for id in ids {
+                    let agent = queries::agent_called(snap, &id.to_string())?;
+                    typed.put(&format!("{AGENT}{}", agent.slug), "on");
+                }
+                Ok::<_, VaultError>(())
+            })?;
+        }
+        Ok(typed)
+    }
+
+    /// The same for this agent alone.
+    pub(super) fn for_agent(mut self, slug: &str) -> Self {
+        if !slug.is_empty() {
+            self.put("who", "some");
+            self.put(&format!("{AGENT}{slug}"), "on");
+        }
+        self
+    }
+
+    /// The same without a value: it is typed again.
+    pub(super) fn without_value(mut self) -> Self {
+        for name in ["value", "lines", "text"] {
+            self.0.remove(name).map(Zeroizing::new);
+        }
+        self
+    }
+
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The words of a field; nothing when it was not sent.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether a box is ticked.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+
+    /// The value, and what becomes of line breaks at its ends. Browsers send lines with two signs between them.
+    pub(super) fn value(&self) -> (Zeroizing<String>, Option<Ends>) {
+        match self.text("lines") {
+            "" => (Zeroizing::new(self.text("value").to_owned()), None),
+            // ok: what is no word is the usual one.
+            lines => (
+                Zeroizing::new(lines.replace("\r\n", "\n")),
+                Some(self.text("ends").parse().unwrap_or(Ends::Trim)),
+            ),
+        }
+    }
+
+    /// Who may use it.
+    pub(super) fn scope(&self, ws: &Ws) -> Result<Scope, VaultError> {
+        if self.text("who") != "some" {
+            return Ok(Scope::Workspace);
+        }
+        let named = self.0.keys().filter_map(|name| name.strip_prefix(AGENT));
+        let named: Vec<String> = named.map(str::to_owned).collect();
+        ws.read(|snap| queries::agents_called(snap, &named)).map(Scope::Agents)
+    }
+
+    /// What is to be set.
+    pub(super) fn patch(&self, ws: &Ws, who: &Person) -> Result<Patch, VaultError> {
+        let way = match self.text("way") {
+            "" => None,
+            word => {
+                let way = word.parse::<Way>();
+                Some(way.map_err(|error| VaultError::field("way", error.to_string()))?)
+            }
+        };
+        Ok(Patch {
+            name: Some(self.text("name").to_owned()),
+            note: Some(self.text("note").to_owned()),
+            scope: Some(self.scope(ws)?),
+            way: Some(way),
+            named_only: Some(self.has("named_only")),
+            hosts: Some(words(self.text("hosts"))),
+            places: Some(Places {
+                headers: self.has("headers"),
+                query: words(self.text("query")),
+                path: self.has("path"),
+                body: words(self.text("body")),
+            }),
+            expires_at: Some(self.expires_at(who)?),
+        })
+    }
+
+    fn expires_at(&self, who: &Person) -> Result<Option<Timestamp>, VaultError> {
+        let wrong = || VaultError::field("expires", "Write a day, such as 2027-05-31.");
+        match self.text("expires").trim() {
+            "" => Ok(None),
+            day => {
+                let day: Date = day.parse().map_err(|_| wrong())?;
+                let at = day.to_zoned(zone(who)).map_err(|_| wrong())?;
+                Ok(Some(at.timestamp()))
+            }
+        }
+    }
+
+    /// Boxes for all agents that work here.
+    pub(super) fn boxes(&self, ws: &Ws) -> Result<Vec<Choice>, VaultError> {
+        let all = ws.read(|snap| agents::all(snap))?;
+        let one = |agent: &features::agents::model::Agent| {
+            let name = format!("{AGENT}{}", agent.slug);
+            let is_chosen = self.has(&name);
+            Choice::new(name, format!("{} {}", agent.emoji, agent.name), is_chosen)
+        };
+        Ok(all.iter().map(one).collect())
+    }
+
+    /// The choice between all agents and some.
+    pub(super) fn scopes(&self) -> Vec<Choice> {
+        let some = self.text("who") == "some";
+        vec![
+            Choice::new("all", "All agents", !some).hint("Those that come later, too."),
+            Choice::new("some", "Only some agents", some).hint("Theirs stands before that of all."),
+        ]
+    }
+
+    /// The choice of ways.
+    pub(super) fn ways(&self) -> Vec<Choice> {
+        let hint = |way: &Way| match way {
+            Way::Value => "Programs have the value in their environment.",
+            Way::StandIn => {
+                "Programs have a stand-in, which becomes the value on the way to its hosts."
+            }
+            Way::Requests => "Programs do not get it; only requests of HQ to its hosts do.",
+        };
+        let chosen = self.text("way");
+        let usual = Choice::new("", "As is usual", chosen.is_empty());
+        let mut all = vec![usual.hint("A stand-in where there are hosts, otherwise a variable.")];
+        all.extend(
+            Way::ALL.iter().map(|way| {
+                Choice::new(way.word(), way.label(), chosen == way.word()).hint(hint(way))
+            }),
+        );
+        all
+    }
+}
+
+/// What becomes of line breaks at the ends of a value of several lines.
+pub(super) fn ends() -> Vec<Choice> {
+    let all = [Ends::Trim, Ends::Keep].into_iter();
+    all.map(|one| Choice::new(one.word(), one.label(), one == Ends::Trim)).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    let parts = text.split([',', '\n', '\r', ' ']).map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn zone(who: &Person) -> jiff::tz::TimeZone {
+    features::tasks::queries::due::zone(&who.zone)
+}

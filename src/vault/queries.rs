@@ -1,0 +1,296 @@
+//! Reads of secrets. None of them opens a value.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use kernel::key::KeyBuf;
+use kernel::{AgentId, Timestamp};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::error::VaultError;
+use crate::model::{
+    BY_KEY, Category, Former, Scope, Secret, SecretId, USES_BY_AGENT, USES_BY_SECRET, Use, Value,
+    Way,
+};
+
+/// How long what was removed can be restored, in days.
+const REMOVED_DAYS: i64 = 7;
+
+/// A secret by its id, also one that was removed.
+///
+/// # Errors
+/// When there is none.
+pub fn by_id(read: &dyn Read, id: SecretId) -> Result<Secret, VaultError> {
+    read.get(id)?.ok_or_else(|| VaultError::no(&id.to_string()))
+}
+
+/// All secrets by their names, also those that were removed.
+///
+/// # Errors
+/// When the store fails.
+pub fn all(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
+    let mut all: Vec<Secret> = read.list(&Range::all())?;
+    all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.key.clone(), one.id));
+    Ok(all)
+}
+
+/// The secrets that somebody may have.
+///
+/// # Errors
+/// When the store fails.
+pub fn live(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
+    let mut all = all(read)?;
+    all.retain(|one| one.removed_at.is_none());
+    Ok(all)
+}
+
+/// The secret that an id or a variable means: with an agent the one of this agent alone, without one that of all
+/// agents, or the only one of that name.
+///
+/// # Errors
+/// When there is none, or there are several.
+pub fn meant(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Secret, VaultError> {
+    let said = said.trim();
+    if let Ok(id) = said.parse() {
+        return by_id(read, id);
+    }
+    if let Some(found) = at(read, said, agent)? {
+        return Ok(found);
+    }
+    let mut named = named(read, said)?;
+    match (agent, named.pop(), named.is_empty()) {
+        (None, Some(one), true) => Ok(one),
+        (None, Some(_), false) => Err(VaultError::Refused(format!(
+            "several agents have a {said} of their own; say whose is meant"
+        ))),
+        _ => Err(VaultError::no(said)),
+    }
+}
+
+/// The secrets with this variable that somebody may have.
+///
+/// # Errors
+/// When the store fails.
+pub fn named(read: &dyn Read, key: &str) -> Result<Vec<Secret>, StoreError> {
+    let mut named = live(read)?;
+    named.retain(|one| one.key == key);
+    Ok(named)
+}
+
+/// The secret with this variable of all agents, or of one of them.
+///
+/// # Errors
+/// When the store fails.
+pub fn at(
+    read: &dyn Read,
+    key: &str,
+    agent: Option<AgentId>,
+) -> Result<Option<Secret>, StoreError> {
+    let mut place = KeyBuf::new();
+    match agent {
+        None => place.text(key).u8(0),
+        Some(agent) => place.text(key).u8(1).part(agent),
+    };
+    read.find(BY_KEY, &place)
+}
+
+/// A secret that an agent has, and the one of all agents in whose place it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The secret.
+    pub secret: Secret,
+    /// What it stands in the place of.
+    pub over: Option<Secret>,
+}
+
+/// What an agent has, by variable: its own before that of all.
+///
+/// # Errors
+/// When the store fails.
+pub fn held(read: &dyn Read, agent: AgentId) -> Result<Vec<Held>, StoreError> {
+    let mut held: BTreeMap<String, Held> = BTreeMap::new();
+    let (shared, own): (Vec<_>, Vec<_>) =
+        live(read)?.into_iter().partition(|one| one.scope == Scope::Workspace);
+    for secret in shared {
+        held.insert(secret.key.clone(), Held { secret, over: None });
+    }
+    for secret in own.into_iter().filter(|one| one.scope.names(agent)) {
+        let over = held.remove(&secret.key).map(|held| held.secret);
+        held.insert(secret.key.clone(), Held { secret, over });
+    }
+    Ok(held.into_values().collect())
+}
+
+/// The sealed value of a secret.
+///
+/// # Errors
+/// When the store fails.
+pub fn value(read: &dyn Read, id: SecretId) -> Result<Option<Value>, StoreError> {
+    read.get(id)
+}
+
+/// The value that can be put back at a moment.
+///
+/// # Errors
+/// When the store fails.
+pub fn former(read: &dyn Read, id: SecretId, now: Timestamp) -> Result<Option<Former>, StoreError> {
+    let former = value(read, id)?.and_then(|value| value.former);
+    Ok(former.filter(|former| now < former.until))
+}
+
+/// Secrets that were removed so long ago that they go for good, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
+    let kept = SignedDuration::from_hours(24 * REMOVED_DAYS);
+    let is_over = |one: &Secret| one.removed_at.is_some_and(|at| kept <= now.duration_since(at));
+    let all: Vec<Secret> = read.list(&Range::all())?;
+    Ok(all.into_iter().filter(is_over).map(|one| one.id).take(most).collect())
+}
+
+/// Secrets whose former value is kept no longer, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn past(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
+    let is_past = |one: &Value| one.former.as_ref().is_some_and(|former| former.until <= now);
+    let all: Vec<Value> = read.list(&Range::all())?;
+    Ok(all.into_iter().filter(is_past).map(|one| one.secret).take(most).collect())
+}
+
+/// Whether a sweep has something to do.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_past(read: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(!gone(read, now, 1)?.is_empty() || !past(read, now, 1)?.is_empty())
+}
+
+/// The agents of these names, slugs or ids.
+///
+/// # Errors
+/// When one is not there.
+pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, VaultError> {
+    let mut all = Vec::new();
+    for word in said {
+        let id = agent_called(read, word)?.id;
+        if !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    Ok(all)
+}
+
+/// The agent of this slug or id.
+///
+/// # Errors
+/// When there is none.
+pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
+    let found = agents::by_name(&read, said)?;
+    found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(said.trim(), 60)))
+}
+
+/// Uses of a secret, the last first, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn uses(read: &dyn Read, id: SecretId, most: usize) -> Result<Vec<Use>, StoreError> {
+    read.scan(USES_BY_SECRET, &Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
+}
+
+/// What an agent has used since a moment, the last first, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn used_by(
+    read: &dyn Read,
+    agent: AgentId,
+    since: Timestamp,
+    most: usize,
+) -> Result<Vec<Use>, StoreError> {
+    let range = Range::prefix(KeyBuf::of(&agent)).reverse().limit(most);
+    let mut uses: Vec<Use> = read.scan(USES_BY_AGENT, &range)?;
+    uses.retain(|one| since <= one.last_at);
+    Ok(uses)
+}
+
+/// Why an agent has a variable, or has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// What it has.
+    pub held: Option<Held>,
+    /// Others of that name, which it does not have.
+    pub others: Vec<Secret>,
+}
+
+/// Why an agent has a variable, or has not.
+///
+/// # Errors
+/// When the store fails.
+pub fn why(read: &dyn Read, agent: AgentId, key: &str) -> Result<Why, StoreError> {
+    let held = held(read, agent)?.into_iter().find(|held| held.secret.key == key);
+    let mut others = all(read)?;
+    others.retain(|one| one.key == key && !is_in(held.as_ref(), one.id));
+    Ok(Why { held, others })
+}
+
+fn is_in(held: Option<&Held>, id: SecretId) -> bool {
+    let over = |held: &Held| held.over.as_ref().is_some_and(|over| over.id == id);
+    held.is_some_and(|held| held.secret.id == id || over(held))
+}
+
+impl Why {
+    /// The same in sentences.
+    #[must_use]
+    pub fn told(&self, opens: bool) -> Vec<String> {
+        let mut told = Vec::new();
+        match &self.held {
+            Some(Held { secret, over }) => {
+                told.push(match secret.scope {
+                    Scope::Workspace => "It is available to all agents.".to_owned(),
+                    Scope::Agents(_) => "This agent has one of its own.".to_owned(),
+                });
+                if over.is_some() {
+                    told.push("It stands in the place of the one for all agents.".to_owned());
+                }
+                told.push(reaches(secret, opens));
+            }
+            None => told.push("This agent does not have it.".to_owned()),
+        }
+        let removed = self.others.iter().filter(|one| one.removed_at.is_some()).count();
+        if removed < self.others.len() {
+            told.push("Another agent has one of that name.".to_owned());
+        }
+        if 0 < removed {
+            told.push("One of that name was removed and can be restored.".to_owned());
+        }
+        told
+    }
+}
+
+/// How a secret reaches who has it, in a sentence.
+#[must_use]
+pub fn reaches(secret: &Secret, opens: bool) -> String {
+    let Secret { key, hosts, .. } = secret;
+    let hosts = kernel::text::listed(hosts);
+    match (secret.category, secret.way) {
+        _ if !opens => "Nobody gets it: its value does not open with the present master key and must be entered again."
+            .to_owned(),
+        (Category::Channel, _) => "Only its channel gets it; programs do not.".to_owned(),
+        (Category::Integration, _) => "Only its connector gets it; programs do not.".to_owned(),
+        (_, Way::Value) if secret.named_only => {
+            format!("A program has it as ${key} only where the agent names it.")
+        }
+        (_, Way::Value) => format!("Programs have it as ${key}."),
+        (_, Way::StandIn) => {
+            format!("Programs have a stand-in as ${key}, which becomes the value on the way to {hosts}.")
+        }
+        (_, Way::Requests) => {
+            format!("Programs do not get it; requests of HQ to {hosts} have it as {{{{secret:{key}}}}}.")
+        }
+    }
+}

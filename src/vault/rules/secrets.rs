@@ -1,0 +1,272 @@
+//! Secrets: added, changed, removed, restored, and swept when nobody can have them back.
+
+use kernel::text::one_line;
+use kernel::{FieldError, RowAct, Timestamp};
+use store::{ReadExt as _, WriteTx};
+
+use features::agents::model::Agent;
+
+use crate::cards::SECRET;
+use crate::error::VaultError;
+use crate::model::{Category, Places, Scope, Secret, SecretId, Value, Way};
+use crate::names;
+use crate::queries;
+use crate::values::NewValue;
+
+/// The longest name and note, in characters.
+const MAX_NAME: usize = 120;
+const MAX_NOTE: usize = 2_000;
+/// The most secrets of a workspace, and agents of one.
+const MOST: usize = 1_000;
+const MOST_AGENTS: usize = 100;
+/// The most fields that a place names.
+const MOST_FIELDS: usize = 20;
+
+/// A secret to be added.
+#[derive(Clone, Debug)]
+pub struct NewSecret {
+    /// What it is called.
+    pub name: String,
+    /// The variable; from the name when it is left out.
+    pub key: Option<String>,
+    /// What it is for.
+    pub category: Category,
+    /// Whether it is no secret.
+    pub plain: bool,
+    /// Its value.
+    pub value: NewValue,
+    /// The rest.
+    pub patch: Patch,
+}
+
+/// What is to change in a secret; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// What it is called.
+    pub name: Option<String>,
+    /// What people should know of it.
+    pub note: Option<String>,
+    /// Who may use it.
+    pub scope: Option<Scope>,
+    /// How; none for what is usual with its hosts.
+    pub way: Option<Option<Way>>,
+    /// Whether only named programs have it.
+    pub named_only: Option<bool>,
+    /// The hosts that it is for.
+    pub hosts: Option<Vec<String>>,
+    /// Where in requests.
+    pub places: Option<Places>,
+    /// When it should have another value.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+/// Adds a secret.
+///
+/// # Errors
+/// When the input is wrong, the variable is taken there, or there are too many.
+pub fn create(tx: &mut WriteTx<'_>, new: NewSecret) -> Result<Secret, VaultError> {
+    if MOST <= queries::all(tx)?.len() {
+        return Err(VaultError::Refused(format!("there are {MOST} secrets here already")));
+    }
+    let now = tx.now();
+    let key = match new.key.filter(|key| !key.trim().is_empty()) {
+        Some(key) => key,
+        None => names::key_of(&new.name),
+    };
+    let bare = Secret {
+        id: tx.new_id(),
+        key: names::checked(&key)?,
+        name: String::new(),
+        note: String::new(),
+        category: new.category,
+        scope: Scope::Workspace,
+        way: Way::Value,
+        named_only: false,
+        hosts: Vec::new(),
+        places: Places::default(),
+        plain: new.plain,
+        version: 1,
+        rotated_at: now,
+        expires_at: None,
+        removed_at: None,
+        by: tx.by(),
+        created_at: now,
+    };
+    let way = new.patch.way.or(Some(None));
+    let made = checked(tx, &bare, Patch { name: Some(new.name), way, ..new.patch })?;
+    free(tx, &made)?;
+    tx.put(&made)?;
+    let (sealed, key_id) = (new.value.sealed.as_str().to_owned(), new.value.key_id);
+    tx.put(&Value { secret: made.id, sealed, key_id, former: None })?;
+    tx.emit(SECRET.event(&made.id, RowAct::Created));
+    Ok(made)
+}
+
+/// Changes what is set of a secret.
+///
+/// # Errors
+/// When it is gone, the input is wrong, or the variable is taken there.
+pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret, VaultError> {
+    let old = there(tx, id)?;
+    let new = checked(tx, &old, patch)?;
+    if new == old {
+        return Ok(old);
+    }
+    free(tx, &new)?;
+    tx.put(&new)?;
+    tx.emit(SECRET.changed(&old, &new));
+    Ok(new)
+}
+
+/// A secret that was not removed.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn there(tx: &WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
+    let secret = queries::by_id(tx, id)?;
+    match secret.removed_at {
+        None => Ok(secret),
+        Some(_) => {
+            Err(VaultError::Refused(format!("{} was removed; restore it first", secret.key)))
+        }
+    }
+}
+
+/// Refuses a secret whose variable is taken for all agents, or for one of those that it names.
+fn free(tx: &WriteTx<'_>, made: &Secret) -> Result<(), VaultError> {
+    let owners: Vec<_> = match &made.scope {
+        Scope::Workspace => vec![None],
+        Scope::Agents(agents) => agents.iter().copied().map(Some).collect(),
+    };
+    for owner in owners {
+        let Some(_) = queries::at(tx, &made.key, owner)?.filter(|other| other.id != made.id) else {
+            continue;
+        };
+        let agent = owner.map(|id| tx.get::<Agent>(id)).transpose()?.flatten();
+        let place =
+            agent.map_or("for all agents".to_owned(), |agent| format!("for {}", agent.name));
+        return Err(VaultError::Exists { key: made.key.clone(), place });
+    }
+    Ok(())
+}
+
+fn checked(tx: &WriteTx<'_>, old: &Secret, patch: Patch) -> Result<Secret, VaultError> {
+    let mut wrong = Vec::new();
+    let mut new = old.clone();
+    if let Some(name) = patch.name {
+        new.name = one_line(&name).trim().to_owned();
+        if new.name.is_empty() || MAX_NAME < new.name.chars().count() {
+            let words = format!("A secret has a name of at most {MAX_NAME} characters.");
+            wrong.push(FieldError::new("name", words));
+        }
+    }
+    if let Some(note) = patch.note {
+        new.note = note.trim().replace("\r\n", "\n");
+        if MAX_NOTE < new.note.chars().count() {
+            let words = format!("A note has at most {MAX_NOTE} characters.");
+            wrong.push(FieldError::new("note", words));
+        }
+    }
+    if let Some(scope) = patch.scope {
+        new.scope = scope;
+        wrong.extend(misfit(tx, old, &new.scope)?);
+    }
+    if let Some(hosts) = patch.hosts {
+        match names::hosts(&hosts) {
+            Ok(hosts) => new.hosts = hosts,
+            Err(VaultError::Invalid(fields)) => wrong.extend(fields),
+            Err(error) => return Err(error),
+        }
+    }
+    new.places = patch.places.unwrap_or(new.places);
+    if [&new.places.query, &new.places.body].iter().any(|names| !are_fields(names)) {
+        let words = format!("At most {MOST_FIELDS} names of at most 100 characters, please.");
+        wrong.push(FieldError::new("places", words));
+    }
+    new.way = match patch.way {
+        None => new.way,
+        Some(Some(way)) => way,
+        Some(None) if new.hosts.is_empty() => Way::Value,
+        Some(None) => Way::StandIn,
+    };
+    if new.way != Way::Value && new.hosts.is_empty() {
+        let words = "Name the hosts that it is for: it leaves HQ for these alone.";
+        wrong.push(FieldError::new("hosts", words));
+    }
+    new.named_only = patch.named_only.unwrap_or(new.named_only);
+    new.expires_at = patch.expires_at.unwrap_or(new.expires_at);
+    if wrong.is_empty() { Ok(new) } else { Err(VaultError::Invalid(wrong)) }
+}
+
+fn are_fields(names: &[String]) -> bool {
+    let fits = |name: &String| !name.trim().is_empty() && name.chars().count() <= 100;
+    names.len() <= MOST_FIELDS && names.iter().all(fits)
+}
+
+/// What is wrong with who may use it. An agent that was archived stays, and is not added.
+fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldError>, VaultError> {
+    let wrong = |words: &str| Ok(Some(FieldError::new("agents", words)));
+    let Scope::Agents(agents) = scope else { return Ok(None) };
+    if agents.is_empty() || MOST_AGENTS < agents.len() {
+        return wrong("Choose between one agent and a hundred.");
+    }
+    for (n, id) in agents.iter().enumerate() {
+        let works = tx.get::<Agent>(*id)?.is_some_and(|agent| agent.archived_at.is_none());
+        if agents[..n].contains(id) {
+            return wrong("Each agent once, please.");
+        }
+        if !works && !old.scope.names(*id) {
+            return wrong("An agent that works here, please.");
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a secret: nobody has it any more. For a week it can be restored.
+///
+/// # Errors
+/// When it is gone.
+pub fn remove(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
+    let old = there(tx, id)?;
+    let new = Secret { removed_at: Some(tx.now()), ..old.clone() };
+    tx.put(&new)?;
+    tx.emit(SECRET.changed(&old, &new));
+    Ok(new)
+}
+
+/// Gives a removed secret back to those who had it.
+///
+/// # Errors
+/// When it is gone for good, or its variable was taken meanwhile.
+pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
+    let old = queries::by_id(tx, id)?;
+    if old.removed_at.is_none() {
+        return Ok(old);
+    }
+    let new = Secret { removed_at: None, ..old.clone() };
+    free(tx, &new)?;
+    tx.put(&new)?;
+    tx.emit(SECRET.changed(&old, &new));
+    Ok(new)
+}
+
+/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values. Says how many
+/// rows it was, at most so many.
+///
+/// # Errors
+/// When the store fails.
+pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<usize, VaultError> {
+    let now = tx.now();
+    let (gone, past) = (queries::gone(tx, now, most)?, queries::past(tx, now, most)?);
+    let count = gone.len() + past.len();
+    for id in gone {
+        tx.delete::<Secret>(id)?;
+        tx.emit(SECRET.event(&id, RowAct::Deleted));
+    }
+    for id in past {
+        if let Some(value) = tx.get::<Value>(id)? {
+            tx.put(&Value { former: None, ..value })?;
+        }
+    }
+    Ok(count)
+}

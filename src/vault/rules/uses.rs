@@ -1,0 +1,53 @@
+//! Uses of secrets, as the runtime tells them.
+
+use kernel::key::KeyBuf;
+use kernel::{AgentId, RowAct, RunId, TaskId};
+use store::{Range, ReadExt as _, StoreError, WriteTx};
+
+use crate::cards::USE;
+use crate::model::{SecretId, USES_BY_RUN, Use, Way};
+
+/// The use of one value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Which secret.
+    pub secret: SecretId,
+    /// Which of its values.
+    pub version: u32,
+    /// In which run.
+    pub run: RunId,
+    /// By which agent.
+    pub agent: AgentId,
+    /// For which task.
+    pub task: Option<TaskId>,
+    /// How.
+    pub way: Way,
+    /// Where it went; empty for a program.
+    pub host: String,
+}
+
+/// Notes a use. The first one of a secret in a run is told to feed and audit.
+///
+/// # Errors
+/// When the store fails.
+pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
+    let now = tx.now();
+    let mut of_run = KeyBuf::new();
+    of_run.part(one.run).part(one.secret);
+    let before = tx.len(USES_BY_RUN, &Range::prefix(of_run.clone()).limit(1))?;
+    of_run.part(one.version).u8(one.way as u8).text(&one.host);
+    if let Some(same) = tx.find::<Use>(USES_BY_RUN, &of_run)? {
+        let count = same.count.saturating_add(1);
+        tx.put(&Use { last_at: now, count, ..same })?;
+        return Ok(());
+    }
+    let Used { secret, version, run, agent, task, way, host } = one;
+    let id = tx.new_id();
+    let count = 1;
+    let (first_at, last_at) = (now, now);
+    tx.put(&Use { id, secret, version, run, agent, task, way, host, first_at, last_at, count })?;
+    if before == 0 {
+        tx.emit(USE.event(&id, RowAct::Created));
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The value of a secret: another one, and the one before once more.
+
+use jiff::SignedDuration;
+use store::WriteTx;
+
+use super::FORMER_HOURS;
+use super::secrets::there;
+use crate::cards::SECRET;
+use crate::error::VaultError;
+use crate::model::{Former, Secret, SecretId, Value};
+use crate::queries;
+use crate::values::NewValue;
+
+/// Sets another value. The one before can be put back for a day; one that never opened stays as long.
+///
+/// # Errors
+/// When the secret is gone.
+pub fn set_value(
+    tx: &mut WriteTx<'_>,
+    id: SecretId,
+    value: NewValue,
+) -> Result<Secret, VaultError> {
+    there(tx, id)?;
+    let new = Value {
+        secret: id,
+        sealed: value.sealed.as_str().to_owned(),
+        key_id: value.key_id,
+        former: None,
+    };
+    replace(tx, new)
+}
+
+/// Puts the value of before back; the present one takes its place for a day.
+///
+/// # Errors
+/// When the secret is gone, or its former value is.
+pub fn put_back(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
+    there(tx, id)?;
+    let former = queries::former(tx, id, tx.now())?;
+    let Former { sealed, key_id, .. } = former.ok_or_else(|| {
+        VaultError::Refused(format!(
+            "a former value is kept for {FORMER_HOURS} hours; there is none"
+        ))
+    })?;
+    replace(tx, Value { secret: id, sealed, key_id, former: None })
+}
+
+fn replace(tx: &mut WriteTx<'_>, new: Value) -> Result<Secret, VaultError> {
+    let old = there(tx, new.secret)?;
+    let until = tx.now() + SignedDuration::from_hours(FORMER_HOURS);
+    let former = queries::value(tx, old.id)?;
+    let former = former.map(|Value { sealed, key_id, .. }| Former { sealed, key_id, until });
+    let changed = Secret { version: old.version + 1, rotated_at: tx.now(), ..old.clone() };
+    tx.put(&Value { former, ..new })?;
+    tx.put(&changed)?;
+    tx.emit(SECRET.changed(&old, &changed));
+    Ok(changed)
+}

@@ -1,0 +1,7 @@
+//! Secrets as people, programs and agents use them, what an agent has, and where no value may be.
+
+mod canary;
+mod common;
+mod doors;
+mod precedence;
+mod rules;

@@ -1,0 +1,176 @@
+//! The life of a secret: added, replaced, put back, removed, restored, swept, taken in from lines.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::hq::TestHq;
+use support::work;
+
+use super::common::{ALL, added, id, refused};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn value_of(hq: &TestHq, agent: kernel::AgentId, key: &str) -> Option<String> {
+    let given = vault::given(&hq.ws(), agent).expect("a readable store");
+    let one = given.into_iter().find(|one| one.key == key)?;
+    Some(one.value.expect("it opens").expose_text().expect("text").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_override_stands_before_the_shared_one_and_falls_back() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let (ada, otto) = (work::agent(&hq, "Ada").await, work::agent(&hq, "Otto").await);
+    let shared = added(&api, "SHOP_KEY", "shared-value-1", json!({})).await;
+    assert_eq!((&shared["scope"], &shared["way"]), (&json!("workspace"), &json!("value")));
+    let own = added(&api, "SHOP_KEY", "own-value-of-ada", json!({ "agents": ["ada"] })).await;
+    assert_eq!(value_of(&hq, ada.id, "SHOP_KEY").as_deref(), Some("own-value-of-ada"));
+    assert_eq!(value_of(&hq, otto.id, "SHOP_KEY").as_deref(), Some("shared-value-1"));
+    let why = api.get(&format!("{ALL}/SHOP_KEY/why?agent=ada")).await.json();
+    assert_eq!((&why["has"]["id"], &why["over"]), (&own["id"], &shared["id"]), "{why}");
+    assert!(why["says"].to_string().contains("in the place of the one for all"), "{why}");
+
+    // Each place has a variable once.
+    let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1", "agents": ["otto", "ada"] });
+    let (code, text) = refused(&api, &again).await;
+    assert!(code == "secret_exists" && text.contains("already exists for Ada"), "{text}");
+    let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1" });
+    let (_, text) = refused(&api, &again).await;
+    assert!(text.contains("already exists for all agents"), "{text}");
+
+    let gone = api.call("DELETE", &format!("{ALL}/SHOP_KEY?agent=ada")).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    assert_eq!(value_of(&hq, ada.id, "SHOP_KEY").as_deref(), Some("shared-value-1"));
+    let why = api.get(&format!("{ALL}/SHOP_KEY/why?agent=ada")).await.json();
+    assert!(why["says"].to_string().contains("was removed"), "{why}");
+    let back = api.post(&format!("{ALL}/{}/restore", id(&own)), &json!({})).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    assert_eq!(value_of(&hq, ada.id, "SHOP_KEY").as_deref(), Some("own-value-of-ada"));
+
+    // What belongs to a channel is given to no program.
+    added(&api, "BOT_TOKEN", "token-of-a-bot", json!({ "category": "channel" })).await;
+    assert_eq!(value_of(&hq, ada.id, "BOT_TOKEN"), None);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_former_value_is_put_back_within_a_day_and_what_is_removed_goes_after_a_week() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let ada = work::agent(&hq, "Ada").await.id;
+    let made = added(&api, "KEY", "first-value-1", json!({})).await;
+    let put = |value: &str| json!({ "value": value });
+    let at = format!("{ALL}/KEY");
+    let set = api.json("PUT", &format!("{at}/value"), &put("second-value-2")).await;
+    assert_eq!((set.status.as_u16(), &set.json()["version"]), (200, &json!(2)), "{}", set.text);
+    let hidden = |text: &str| hq.ws().app.redactor.text(text).into_owned();
+    assert_eq!(hidden("first-value-1 second-value-2"), "[secret:KEY] [secret:KEY]");
+    let back = api.post(&format!("{at}/put-back"), &json!({})).await;
+    assert_eq!(back.json()["version"], 3, "{}", back.text);
+    assert_eq!(value_of(&hq, ada, "KEY").as_deref(), Some("first-value-1"));
+
+    hq.advance(DAY).await;
+    let late = api.post(&format!("{at}/put-back"), &json!({})).await;
+    assert_eq!(late.status, 409, "{}", late.text);
+    vault::sweep(&hq.ws()).await.expect("swept");
+    assert_eq!(hidden("first-value-1 second-value-2"), "[secret:KEY] second-value-2");
+
+    assert_eq!(api.call("DELETE", &at).await.status, 204);
+    assert_eq!(value_of(&hq, ada, "KEY"), None);
+    assert_eq!(hidden("first-value-1"), "[secret:KEY]", "it is hidden as long as it can come back");
+    let refused =
+        api.json("PUT", &format!("{ALL}/{}/value", id(&made)), &put("third-value-3")).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    // Its variable is free, and then it cannot come back.
+    let other = added(&api, "KEY", "other-value-4", json!({})).await;
+    let back = api.post(&format!("{ALL}/{}/restore", id(&made)), &json!({})).await;
+    assert_eq!(back.status, 409, "{}", back.text);
+    assert_eq!(api.call("DELETE", &format!("{ALL}/{}", id(&other))).await.status, 204);
+    assert_eq!(api.post(&format!("{ALL}/{}/restore", id(&made)), &json!({})).await.status, 200);
+    assert_eq!(api.call("DELETE", &at).await.status, 204);
+
+    hq.advance(7 * DAY).await;
+    vault::sweep(&hq.ws()).await.expect("swept");
+    assert_eq!(api.get(&format!("{ALL}/{}", id(&made))).await.status, 404);
+    assert_eq!(hidden("first-value-1 other-value-4"), "first-value-1 other-value-4");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_is_named_and_no_answer_repeats_a_value() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let body = |key: &str, value: Value| json!({ "name": "Some", "key": key, "value": value });
+    let canary = "canary-in-an-answer";
+    for (key, value, field) in [
+        ("LD_PRELOAD", json!(canary), "key"),
+        ("lower", json!(canary), "key"),
+        ("A", json!(""), "value"),
+        ("A", json!(format!("{canary}\0")), "value"),
+        ("A", json!(canary.repeat(4_000)), "value"),
+        ("A", json!(format!("{canary}\n")), "ends"),
+        ("A", json!([canary]), "value"),
+    ] {
+        let (_, text) = refused(&api, &body(key, value)).await;
+        assert!(text.contains(&format!("\"field\":\"{field}\"")), "{key}: {text}");
+        assert!(!text.contains(canary), "{text}");
+    }
+    let hostless = json!({ "name": "A", "value": canary, "way": "requests" });
+    assert!(refused(&api, &hostless).await.1.contains("Name the hosts"));
+    let nobody = json!({ "name": "A", "value": canary, "agents": ["nobody"] });
+    assert_eq!(refused(&api, &nobody).await.0, "agent_not_found");
+
+    let named =
+        added(&api, "", canary, json!({ "name": "Notion API Key", "hosts": ["API.notion.com"] }));
+    let named = named.await;
+    assert_eq!((&named["key"], &named["way"]), (&json!("NOTION_API_KEY"), &json!("stand_in")));
+    assert_eq!(named["hosts"], json!(["api.notion.com"]));
+    let short = added(&api, "PIN", "1234", json!({})).await;
+    assert!(short["warning"].as_str().is_some_and(|words| words.contains("too short")), "{short}");
+    let plain = added(&api, "REGION", "eu", json!({ "plain": true })).await;
+    assert_eq!((&plain["value"], &plain["warning"]), (&json!("eu"), &Value::Null));
+    let kept = added(&api, "PEM", "a\nb\n", json!({ "ends": "keep" })).await;
+    let ada = work::agent(&hq, "Ada").await.id;
+    assert_eq!(value_of(&hq, ada, "PEM").as_deref(), Some("a\nb\n"));
+    assert_eq!(kept["value"], Value::Null);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_taken_in_together_or_not_at_all() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let ada = work::agent(&hq, "Ada").await.id;
+    added(&api, "OLD", "old-value-1", json!({})).await;
+    let import = |text: &str, existing: &str, preview: bool| {
+        let body = json!({ "text": text, "existing": existing, "preview": preview });
+        let api = &api;
+        async move { api.post(&format!("{ALL}/import"), &body).await }
+    };
+    let bad =
+        "NEW=new-value-2\nPATH=/bin-canary\nnoise canary\nNEW=twice-canary\nOLD=other-canary\n";
+    let preview = import(bad, "refuse", true).await;
+    assert_eq!(preview.status, 200, "{}", preview.text);
+    assert!(!preview.text.contains("canary"), "{}", preview.text);
+    let lines = preview.json()["lines"].as_array().expect("lines").clone();
+    let verdicts: Vec<_> =
+        lines.iter().map(|one| one["verdict"].as_str().expect("a word")).collect();
+    assert_eq!(verdicts, ["new", "wrong", "wrong", "wrong", "wrong"], "{lines:?}");
+    let refused = import(bad, "refuse", false).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    for told in
+        ["Line 2: PATH", "Line 3: This is no assignment", "Line 4: Line 1 has NEW", "Line 5: OLD"]
+    {
+        assert!(refused.text.contains(told), "{told}: {}", refused.text);
+    }
+    assert!(!refused.text.contains("canary"), "{}", refused.text);
+    assert_eq!(value_of(&hq, ada, "NEW"), None, "nothing was taken in");
+
+    let good = "# keys\nexport NEW='new-value-2'\nOLD=\"two\\nlines of it\"\n";
+    let done = import(good, "replace", false).await;
+    assert_eq!(done.json()["made"].as_array().map(Vec::len), Some(2), "{}", done.text);
+    assert_eq!(value_of(&hq, ada, "NEW").as_deref(), Some("new-value-2"));
+    assert_eq!(value_of(&hq, ada, "OLD").as_deref(), Some("two\nlines of it"));
+    assert_eq!(api.get(&format!("{ALL}/OLD")).await.json()["version"], 2);
+    hq.finish().await;
+}

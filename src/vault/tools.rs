@@ -1,0 +1,69 @@
+//! What agents see of secrets: that they are there, never a value.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use kernel::Can;
+use tool::{Effect, Group, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
+
+use crate::given;
+use crate::model::{Category, Secret};
+use crate::queries;
+
+/// The tools of this noun.
+#[must_use]
+pub fn tools() -> Registry {
+    Registry::new().read(List)
+}
+
+/// Lists secrets.
+struct List;
+
+/// Arguments of `secret_list`.
+#[derive(Deserialize, JsonSchema)]
+struct ListArgs {}
+
+impl ReadTool for List {
+    type Args = ListArgs;
+    const SPEC: ToolSpec = ToolSpec {
+        name: "secret_list",
+        group: Group::Machine,
+        needs: Can::Read,
+        effect: Effect::Read,
+        about: "Keys and variables that your programs and requests can use, and how; never their values.",
+    };
+
+    async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
+        let agent = cx.agent;
+        let all = cx.ws.look(move |ws| {
+            ws.read(|snap| {
+                let mut all = Vec::new();
+                for held in queries::held(snap, agent)? {
+                    if held.secret.category == Category::User {
+                        let value = queries::value(snap, held.secret.id)?;
+                        let opens = given::opens(&ws.app, held.secret.id, value.as_ref());
+                        all.push(told(&held.secret, opens));
+                    }
+                }
+                Ok::<_, crate::error::VaultError>(all)
+            })
+        });
+        let all = all.await?;
+        match all.is_empty() {
+            true => Ok(ToolOutput::text("You have no secrets.")),
+            false => Ok(ToolOutput::of(&all)),
+        }
+    }
+}
+
+fn told(secret: &Secret, opens: bool) -> Value {
+    json!({
+        "key": secret.key,
+        "name": secret.name,
+        "note": secret.note,
+        "hosts": secret.hosts,
+        "way": secret.way,
+        "use": queries::reaches(secret, opens),
+    })
+}

@@ -1,0 +1,134 @@
+//! Values on their way in. What is typed is checked and sealed here, before any transaction: rules see envelopes alone.
+
+use app::App;
+use crypto::keyring::{Binding, Keyring, SealError, Sealed, Secret};
+use crypto::redact::is_short;
+use zeroize::Zeroizing;
+
+use crate::error::VaultError;
+use crate::model::SecretId;
+
+/// The longest value, in bytes.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+kernel::words! {
+    /// What becomes of line breaks at the ends of a value.
+    Ends {
+        /// They are part of it.
+        Keep = "keep", "Keep them";
+        /// They are left out.
+        Trim = "trim", "Leave them out";
+    }
+}
+
+/// A value, sealed.
+#[derive(Clone, Debug)]
+pub struct NewValue {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// The id of the master key that sealed it.
+    pub key_id: String,
+    /// Whether it is too short to be masked in output.
+    pub is_short: bool,
+}
+
+/// The words for a value that is too short to be masked.
+pub const SHORT: &str =
+    "The value has fewer than 8 characters: it is too short to be masked in output.";
+
+/// Seals a value. Without a word for line breaks at its ends, such a value is asked about.
+///
+/// # Errors
+/// When it cannot be a value.
+pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, VaultError> {
+    let breaks = ['\n', '\r'];
+    let value = match ends {
+        Some(Ends::Trim) => typed.trim_matches(breaks),
+        Some(Ends::Keep) => typed,
+        None if typed.starts_with(breaks) || typed.ends_with(breaks) => {
+            let words = "The value begins or ends with a line break. Say whether it is part of it.";
+            return Err(VaultError::field("ends", words));
+        }
+        None => typed,
+    };
+    if let Some(why) = wrong(value) {
+        return Err(VaultError::field("value", why));
+    }
+    Ok(NewValue {
+        sealed: app.keyring.seal(value.as_bytes()),
+        key_id: app.keyring.key_id().to_string(),
+        is_short: is_short(value.as_bytes()),
+    })
+}
+
+/// What is wrong with a value; never tells any of it.
+#[must_use]
+pub fn wrong(value: &str) -> Option<&'static str> {
+    match value {
+        "" => Some("A secret has a value."),
+        _ if MAX_VALUE < value.len() => Some("A value has at most 64 KiB."),
+        _ if value.contains('\0') => Some("A value has no zero bytes: no program could get it."),
+        _ => None,
+    }
+}
+
+/// Opens a sealed value.
+///
+/// # Errors
+/// When it does not open with the keys that are there.
+pub fn open(ring: &Keyring, id: SecretId, sealed: &str) -> Result<Secret, SealError> {
+    let owner = id.to_string();
+    let place = Binding { scope: "secret", owner: &owner, name: "value" };
+    ring.open(&Sealed::from_stored(sealed), place)
+}
+
+/// A value in a question of a program. A wrong type is refused without a word of it.
+#[derive(Clone)]
+pub struct Typed(Zeroizing<String>);
+
+impl Typed {
+    /// What was sent.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Typed {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed(hidden)")
+    }
+}
+
+impl Default for Typed {
+    fn default() -> Self {
+        Self::from(String::new())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Typed {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::String(text) => Ok(Self::from(text)),
+            _ => Err(serde::de::Error::custom("it is no text")),
+        }
+    }
+}
+
+impl schemars::JsonSchema for Typed {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretValue".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "writeOnly": true })
+    }
+}
