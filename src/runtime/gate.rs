@@ -18,7 +18,7 @@ use features::trust::{queries as trust, rules};
 use features::workspace::model::Member;
 use git::files::AgentFiles;
 use kernel::text::ellipsis;
-use kernel::{ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, WaitFor};
+use kernel::{AgentId, ApprovalAnswer, ApprovalId, Leave, Risk, RunTrigger, Timestamp, WaitFor};
 use store::ReadExt;
 use tool::registry::Entry;
 use tool::{Effect, Lease, ToolError};
@@ -27,7 +27,7 @@ use super::EngineError;
 use super::journal::blocking;
 use super::model_call::not_halted;
 use super::toolbox::Call;
-use super::tools::folder;
+use super::tools::{folder, request};
 use super::turn::Turn;
 
 /// How long a program that waits on its connection is kept waiting for a yes.
@@ -169,6 +169,9 @@ impl Turn {
         if entry.spec.name == "process" && PROCESS_LOOKS.contains(&text("action")) {
             reach = Reach::Inside;
         }
+        if entry.spec.name == request::NAME && self.is_named(&given, &agents)? {
+            reach = Reach::Inside;
+        }
         let command = if entry.spec.effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
         let cwd = match text("workdir") {
@@ -201,6 +204,18 @@ impl Turn {
         };
         let verdict = ws.read(|snap| weigh::weigh(snap, &agents, Some(run), &facts))?;
         Ok(Weighed { verdict, plan, digest, line, request, answered })
+    }
+
+    /// Whether a request only looks, as a page is fetched, or goes where a person has sent this agent.
+    fn is_named(&self, given: &Value, agents: &[AgentId]) -> Result<bool, EngineError> {
+        let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
+        let reads = matches!(text("method").to_ascii_uppercase().as_str(), "" | "GET" | "HEAD");
+        if reads && given.get("body").is_none() && !given.to_string().contains(request::SECRET) {
+            return Ok(true);
+        }
+        let hosts = self.talk.journal.ws.read(|snap| reach::of_all(snap, agents))?;
+        let at = url::Url::parse(text("url"));
+        Ok(hosts.are_listed() && at.is_ok_and(|at| hosts.check(&at).is_ok()))
     }
 
     /// What is asked of a person.

@@ -35,6 +35,7 @@ use tool::{ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolS
 
 use super::fetch::hosts_of;
 use super::folder;
+use super::secrets;
 
 /// Time-out in seconds unless asked.
 const SECONDS: u64 = 1_800;
@@ -119,6 +120,8 @@ pub(crate) struct Args {
     workdir: Option<String>,
     /// Variables.
     env: Option<BTreeMap<String, String>>,
+    /// Secrets that only programs get for which they are named.
+    secrets: Option<Vec<String>>,
     /// Leave it running; `process` follows it.
     background: Option<bool>,
     /// Milliseconds to wait before it is left running (10000).
@@ -305,7 +308,13 @@ async fn command(
     command.env = Command::base_env(&cx.folder, &scratch);
     let proxy = way.iter().flat_map(Way::env);
     command.env.extend(proxy.map(|(name, value)| (name.into(), value.into())));
-    for (name, value) in variables(args)? {
+    let own = variables(args)?;
+    for given in secrets::of(cx, args.secrets.as_deref().unwrap_or_default()).await? {
+        if own.iter().all(|(name, _)| **name != given.key) {
+            command.env.push((given.key.into(), given.value));
+        }
+    }
+    for (name, value) in own {
         command.env.push((name.into(), value.into()));
     }
     command.stdin = wanted.stdin.clone();

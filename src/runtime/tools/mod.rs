@@ -10,7 +10,9 @@ pub(super) mod memory;
 pub(super) mod process;
 pub(super) mod progress;
 pub(super) mod read;
+pub(super) mod request;
 pub(super) mod search;
+pub(super) mod secrets;
 pub(super) mod subagents;
 pub(super) mod wait;
 pub(super) mod work;
@@ -63,6 +65,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .act(exec::Exec::new(sandbox, jobs.clone(), programs))
         .act(process::Process::new(jobs))
         .act(browser::Browse::default())
+        .act(request::HttpRequest { http: http.clone() })
         .read(fetch::WebFetch { pages: Pages::new(http).reading(fetch::words) });
     let find = find::ToolSearch::over(&all);
     all.read(find)

@@ -39,7 +39,7 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Chat,
         Self::Memory,

@@ -1,0 +1,298 @@
+//! `http_request`: one request of any method, behind the guard, with secrets that the agent names and never sees.
+//!
+//! `{{secret:KEY}}` in the address's query, in headers and in the body becomes the value, for the hosts of that secret
+//! alone and over TLS. A request with a secret follows no redirect: the value would travel along.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use features::agents::queries::reach;
+use kernel::Can;
+use kernel::text::cut;
+use net::client::{Extent, HttpClient, Response};
+use net::guard::{self, Hosts, Opened};
+use net::message::{Method, Policy, Request, Timeouts};
+use tool::{
+    ActTool, Aliases, Effect, Group, ToolCx, ToolError, ToolOutput, ToolSpec, leaks, untrusted,
+};
+use vault::Given;
+
+use super::fetch::hosts_of;
+use super::secrets::{note, readable, unknown};
+
+/// The tool's name.
+pub(crate) const NAME: &str = "http_request";
+/// The most that is sent, in bytes.
+const MAX_SENT: usize = 1024 * 1024;
+/// The most that is read of an answer, in bytes.
+const MAX_READ: usize = 1024 * 1024;
+/// How long a request may take.
+const TIMES: Timeouts = Timeouts {
+    headers: Duration::from_secs(30),
+    idle: Duration::from_secs(30),
+    total: Some(Duration::from_secs(120)),
+};
+/// A place for a secret begins and ends with these.
+const MARKS: (&str, &str) = (SECRET, "}}");
+/// The beginning of a place for a secret.
+pub(crate) const SECRET: &str = "{{secret:";
+
+/// Makes requests.
+pub(crate) struct HttpRequest {
+    pub http: HttpClient,
+}
+
+/// What `http_request` takes.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Args {
+    /// An https address. In its query, in headers and in the body, {{secret:KEY}} stands for a secret.
+    url: String,
+    /// GET (default), POST, PUT, PATCH, DELETE or HEAD.
+    method: Option<String>,
+    /// Headers.
+    headers: Option<BTreeMap<String, String>>,
+    /// Text, or an object that is sent as JSON.
+    body: Option<Value>,
+}
+
+impl ActTool for HttpRequest {
+    type Args = Args;
+    const SPEC: ToolSpec = ToolSpec {
+        name: NAME,
+        group: Group::Web,
+        needs: Can::Write,
+        effect: Effect::External,
+        about: "Make an HTTP request to an API, with secrets that secret_list names and you never see.",
+    };
+    const ALIASES: Aliases = &[("data", "body"), ("json", "body")];
+
+    async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
+        if let Some(why) = leaks::of(&cx.ws.app.redactor, &args.url) {
+            let told = format!("nothing was sent: {why}; name a secret with {{{{secret:KEY}}}}");
+            return Err(ToolError::refused("denied", told));
+        }
+        let wanted = Wanted::of(args)?;
+        let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
+        let inside = opened.has(&wanted.at);
+        let keys = wanted.keys()?;
+        let given = match keys.is_empty() {
+            true => Vec::new(),
+            false => named(cx, &keys, &wanted.at, inside)?,
+        };
+        let at_host = wanted.at.host_str().unwrap_or_default().to_owned();
+        let mut request = wanted.filled(&given)?.only(only).timeouts(TIMES);
+        if !given.is_empty() {
+            request = request.redirects(0);
+            note(cx, &given, &at_host).await?;
+        }
+        let sent = self.send(request, inside.then_some(opened));
+        let answer = tokio::select! {
+            answer = sent => answer,
+            () = cx.cancel.cancelled() => return Err(ToolError::refused("aborted", "stopped")),
+        };
+        Ok(match answer {
+            Ok(answer) => output(cx, answer),
+            // What the outside does not give is the model's to work around, not a failure of HQ.
+            Err(error) => ToolOutput::error(format!("Error(unavailable): {error}")),
+        })
+    }
+}
+
+/// What was answered.
+struct Answer {
+    status: u16,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    is_cut: bool,
+}
+
+impl HttpRequest {
+    async fn send(
+        &self,
+        request: Request,
+        opened: Option<Opened>,
+    ) -> Result<Answer, net::error::NetError> {
+        let response = match opened {
+            Some(opened) => self.http.opening(opened).request(request).await?,
+            None => self.http.request(request).await?,
+        };
+        let Response { status, headers, url, body } = response;
+        let (body, extent) = body.beginning(MAX_READ).await?;
+        let headers = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(Answer { status, url, headers: headers.collect(), body, is_cut: extent == Extent::Cut })
+    }
+}
+
+/// A request as it was asked for.
+struct Wanted {
+    at: Url,
+    url: String,
+    method: Method,
+    headers: BTreeMap<String, String>,
+    body: String,
+    is_json: bool,
+}
+
+impl Wanted {
+    fn of(args: Args) -> Result<Self, ToolError> {
+        let wrong = |text: String| ToolError::refused("invalid_args", text);
+        let method = match args.method.unwrap_or_default().trim().to_ascii_uppercase().as_str() {
+            "" | "GET" => Method::Get,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "PATCH" => Method::Patch,
+            "DELETE" => Method::Delete,
+            "HEAD" => Method::Head,
+            other => return Err(wrong(format!("method: {} is none of them", cut(other, 20)))),
+        };
+        let at = guard::parse(&args.url).map_err(|error| wrong(format!("url: {error}")))?;
+        let (body, is_json) = match args.body {
+            None | Some(Value::Null) => (String::new(), false),
+            Some(Value::String(text)) => (text, false),
+            Some(value) => (value.to_string(), true),
+        };
+        if MAX_SENT < body.len() {
+            return Err(ToolError::refused("too_large", "body: at most 1 MB is sent"));
+        }
+        let headers = args.headers.unwrap_or_default();
+        Ok(Self { at, url: args.url, method, headers, body, is_json })
+    }
+
+    /// The secrets that it names, each once.
+    fn keys(&self) -> Result<Vec<String>, ToolError> {
+        let before = self.url.split(['?', '#']).next().unwrap_or_default();
+        if before.contains(MARKS.0) {
+            let told = "url: a secret stands in the query, in headers or in the body";
+            return Err(ToolError::refused("invalid_args", told));
+        }
+        let mut keys = Vec::new();
+        let texts = [&self.url, &self.body].into_iter().chain(self.headers.values());
+        for text in texts {
+            for part in text.split(MARKS.0).skip(1) {
+                let key = part.split_once(MARKS.1).map(|(key, _)| key.trim().to_owned());
+                let key = key.ok_or_else(|| {
+                    ToolError::refused("invalid_args", "a secret is named as {{secret:KEY}}")
+                })?;
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The request as it is sent.
+    fn filled(self, given: &[Given]) -> Result<Request, ToolError> {
+        let url = fill(&self.url, given, in_query)?;
+        let mut request = Request::new(Policy::Guarded, self.method, url);
+        let names_type = self.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+        if !self.body.is_empty() {
+            let body = match self.is_json {
+                true => fill(&self.body, given, in_json)?,
+                false => fill(&self.body, given, str::to_owned)?,
+            };
+            let kind = if self.is_json { "application/json" } else { "text/plain; charset=utf-8" };
+            request = request.body(kind, body);
+        }
+        for (name, value) in &self.headers {
+            let value = fill(value, given, str::to_owned)?;
+            if value.contains(['\r', '\n', '\0']) {
+                return Err(ToolError::refused("invalid_args", "headers: no line breaks"));
+            }
+            if name.eq_ignore_ascii_case("content-type") && names_type {
+                request.headers.set("content-type", value);
+            } else {
+                request = request.header(&name.to_ascii_lowercase(), value);
+            }
+        }
+        Ok(request)
+    }
+}
+
+fn in_query(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+/// A value inside a string of JSON.
+fn in_json(value: &str) -> String {
+    let quoted = Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// A text with values in place of the names of secrets. What a value holds is never read for names again.
+fn fill(text: &str, given: &[Given], write: fn(&str) -> String) -> Result<String, ToolError> {
+    let mut parts = text.split(MARKS.0);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (key, rest) = part.split_once(MARKS.1).unwrap_or((part, ""));
+        let one = given.iter().find(|one| one.key == key.trim());
+        let value = one.and_then(|one| one.value.as_ref().ok());
+        let value = value.and_then(|value| value.expose_text().ok()).ok_or_else(|| unknown(key))?;
+        out.push_str(&write(value));
+        out.push_str(rest);
+    }
+    Ok(out)
+}
+
+/// The secrets of these names, when each may go to this host.
+fn named(cx: &ToolCx, keys: &[String], at: &Url, inside: bool) -> Result<Vec<Given>, ToolError> {
+    let denied = |text: String| ToolError::refused("denied", text);
+    if at.scheme() != "https" && !inside {
+        return Err(denied("secrets are sent over https alone".to_owned()));
+    }
+    let mut all = vault::given(&cx.ws, cx.agent)?;
+    all.retain(|one| keys.contains(&one.key));
+    for key in keys {
+        let one = all.iter().find(|one| one.key == *key).ok_or_else(|| unknown(key))?;
+        readable(one)?;
+        let is_for = |hosts: &[String]| {
+            !hosts.is_empty() && Hosts::of(vec![hosts.to_vec()]).check(at).is_ok()
+        };
+        if !one.plain && !is_for(&one.hosts) {
+            let told = match one.hosts.is_empty() {
+                true => format!("{key} has no hosts: a person has to name those it may go to"),
+                false => format!("{key} may go to {} alone", one.hosts.join(", ")),
+            };
+            return Err(denied(told));
+        }
+    }
+    Ok(all)
+}
+
+fn output(cx: &ToolCx, answer: Answer) -> ToolOutput {
+    let Answer { status, url, headers, body, is_cut } = answer;
+    let mut told = format!("HTTP {status} from {url}\n");
+    for (name, value) in headers {
+        let _ = writeln!(told, "{name}: {value}"); // ok: writing into a text
+    }
+    let size = body.len();
+    let text = match String::from_utf8(body) {
+        Ok(text) => text,
+        Err(_) => format!("[{size} bytes that are no text]"),
+    };
+    let more = if is_cut { "\n[the rest was not read: at most 1 MB is]" } else { "" };
+    let id = untrusted::id_for(cx);
+    let whole = untrusted::wrap(&id, &format!("{told}\n{text}{more}"));
+    match status < 400 {
+        true => ToolOutput::text(whole),
+        false => ToolOutput::error(whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{in_json, in_query};
+
+    #[test]
+    fn values_keep_to_their_place() {
+        assert_eq!(in_query("a&b=c d#"), "a%26b%3Dc+d%23");
+        assert_eq!(in_json("a\"b\\c\n"), "a\\\"b\\\\c\\n");
+    }
+}
