@@ -63,7 +63,7 @@ impl Body {
 
     /// Reads up to the next chunk, or the trailers after the last.
     async fn chunk(&mut self, source: &mut Source, within: Duration) -> Result<(), Fault> {
-        if self.is_begun && !source.line(2, within).await?.is_empty() {
+        if self.is_begun && !source.line(MAX_SIZE_LINE, within).await?.is_empty() {
             return Err(Fault::Unclear("a chunk is longer than it says"));
         }
         self.is_begun = true;

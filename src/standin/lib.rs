@@ -25,3 +25,11 @@ mod talk;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod swap_tests;
+#[cfg(test)]
+mod talk_tests;
+#[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
+mod foreign_tests;

@@ -19,8 +19,8 @@ use super::swap::{Changes, Refused, Swap};
 use super::wire::{self, Fault, Sink, Source, Wire};
 
 /// How long a program may still talk after it was told that nothing is passed on, and how much.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why an exchange ends.
 enum Stop {

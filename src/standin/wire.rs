@@ -118,7 +118,10 @@ impl Source {
         loop {
             if let Some(at) = self.held.iter().position(|byte| *byte == b'\n') {
                 let mut line = self.held.split_to(at + 1);
-                if limit < at || !line.ends_with(b"\r\n") {
+                if limit < at {
+                    return Err(Fault::TooLong);
+                }
+                if !line.ends_with(b"\r\n") {
                     return Err(Fault::Unclear("a line does not end as lines do"));
                 }
                 line.truncate(at - 1);
