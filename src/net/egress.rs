@@ -2,16 +2,19 @@
 //! the guard closes is closed to them as well: this machine, private networks, the keys that clouds hand out.
 //!
 //! It speaks what tools speak that heed `http_proxy`: `CONNECT host:443`, and requests for whole addresses of plain
-//! http. Each names its pass as the password of a Basic authorization. What passes through is not looked into.
+//! http. Each names its pass as the password of a Basic authorization. What passes through is not looked into, unless
+//! the doorman takes a way over.
 
+use std::io::{self, Cursor};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Chain, Join, join};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use url::{Host, Position, Url};
 
@@ -64,6 +67,41 @@ impl Closed {
     }
 }
 
+/// What a program asks of the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A tunnel, in which it says what it likes.
+    Tunnel,
+    /// A request of plain http.
+    Plain,
+}
+
+/// The program's side of a way: what has come of it already, then what comes.
+pub type Inner = Join<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OwnedWriteHalf>;
+
+/// The other side of a way: an address that was admitted, under a guard that looks at each connection.
+pub struct Outer {
+    guard: Guard,
+    url: Url,
+}
+
+impl Outer {
+    /// Connects to it, each time anew.
+    ///
+    /// # Errors
+    /// Why it cannot be reached, or must not.
+    pub async fn dial(&self) -> io::Result<TcpStream> {
+        connect(&self.guard, &self.url).await.map_err(|closed| match closed {
+            Closed::Refused(why) => io::Error::new(io::ErrorKind::PermissionDenied, why),
+            Closed::Away(why) => io::Error::new(io::ErrorKind::HostUnreachable, why),
+            other => io::Error::other(format!("{other:?}")),
+        })
+    }
+}
+
+/// Serves the program's side of a way itself, until it has had enough.
+pub type Handler = Box<dyn FnOnce(Inner, Outer) -> BoxFuture<'static, ()> + Send>;
+
 /// Decides who gets out.
 pub trait Doorman: Send + Sync {
     /// The pass of whoever names none, where only one can come to the port.
@@ -78,6 +116,12 @@ pub trait Doorman: Send + Sync {
     /// Why not, in words for the program.
     fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed>;
 
+    /// Who serves the program's side of a way that was admitted, in the place of what is there. Nobody does unless
+    /// this says so.
+    fn takes_over(&self, _pass: &str, _url: &Url, _kind: Kind) -> Option<Handler> {
+        None
+    }
+
     /// Ends when whoever has this pass may not ask this address any more.
     fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()>;
 }
@@ -86,15 +130,16 @@ pub trait Doorman: Send + Sync {
 pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
     // ok, here and below: a program that goes away needs no answer.
     match open(&mut inner, guard, doorman).await {
-        Ok(mut way) => {
-            let begun = inner.write_all(way.answer.as_bytes()).await.is_ok()
-                && way.outer.write_all(&way.first).await.is_ok();
-            if begun {
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut inner, &mut way.outer) => {}
-                    // Both ends close as they are dropped.
-                    () = doorman.shut(&way.pass, &way.url) => {}
-                }
+        Ok(way) => {
+            let Way { pass, url, kind, first, end } = way;
+            let answer = if kind == Kind::Tunnel { ESTABLISHED } else { "" };
+            if inner.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                () = pass_through(inner, first, end) => {}
+                // Both ends close as they are dropped.
+                () = doorman.shut(&pass, &url) => {}
             }
         }
         Err(closed) => {
@@ -104,16 +149,38 @@ pub async fn serve(mut inner: TcpStream, guard: &Guard, doorman: &dyn Doorman) {
     }
 }
 
+async fn pass_through(mut inner: TcpStream, first: Vec<u8>, end: End) {
+    match end {
+        End::There(mut outer) => {
+            if outer.write_all(&first).await.is_ok() {
+                // ok: how it ends is told to both by its end
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+            }
+        }
+        End::Taken(handler, outer) => {
+            let (read, write) = inner.into_split();
+            handler(join(Cursor::new(first).chain(read), write), outer).await;
+        }
+    }
+}
+
 /// A way out that is open.
 struct Way {
-    outer: TcpStream,
     /// Whose, and where to.
     pass: String,
     url: Url,
-    /// What the program hears first.
-    answer: &'static str,
+    kind: Kind,
     /// What the other side hears first.
     first: Vec<u8>,
+    end: End,
+}
+
+/// Where a way leads.
+enum End {
+    /// There.
+    There(TcpStream),
+    /// To whoever takes it over.
+    Taken(Handler, Outer),
 }
 
 async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Result<Way, Closed> {
@@ -129,11 +196,17 @@ async fn open(inner: &mut TcpStream, guard: &Guard, doorman: &dyn Doorman) -> Re
     let opened = doorman.admit(&pass, &asked.url)?;
     let guard = if opened.has(&asked.url) { guard.opening(opened) } else { guard.clone() };
     guard.check_url(&asked.url).map_err(|error| Closed::Refused(error.to_string()))?;
-    let outer = connect(&guard, &asked.url).await?;
-    let mut first = if asked.tunnel { String::new() } else { asked.forwarded() }.into_bytes();
+    let mut first = match asked.kind {
+        Kind::Tunnel => Vec::new(),
+        Kind::Plain => asked.forwarded().into_bytes(),
+    };
     first.extend_from_slice(&bytes[end..]);
-    let answer = if asked.tunnel { ESTABLISHED } else { "" };
-    Ok(Way { outer, pass, url: asked.url, answer, first })
+    let (kind, url) = (asked.kind, asked.url);
+    let end = match doorman.takes_over(&pass, &url, kind) {
+        Some(handler) => End::Taken(handler, Outer { guard, url: url.clone() }),
+        None => End::There(connect(&guard, &url).await?),
+    };
+    Ok(Way { pass, url, kind, first, end })
 }
 
 /// All that has come so far, and where the head ends; nothing when there is none or it is too long.
@@ -176,8 +249,7 @@ async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
 /// What a program asks for.
 struct Asked<'h> {
     url: Url,
-    /// Whether what passes is nobody's business here.
-    tunnel: bool,
+    kind: Kind,
     method: &'h str,
     headers: Vec<(&'h str, &'h str)>,
 }
@@ -215,7 +287,8 @@ impl<'h> Asked<'h> {
             false => return Err(unclear("ask for a whole address that begins with http://")),
         };
         let url = guard::parse(&address).map_err(|error| Closed::Refused(error.to_string()))?;
-        Ok(Self { url, tunnel, method, headers })
+        let kind = if tunnel { Kind::Tunnel } else { Kind::Plain };
+        Ok(Self { url, kind, method, headers })
     }
 
     fn header(&self, name: &str) -> Option<&'h str> {
@@ -318,6 +391,39 @@ mod tests {
         }
     }
 
+    /// Takes over what goes to one host, and says what it hears there and here.
+    struct Taking;
+
+    impl Doorman for Taking {
+        fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
+            Open.admit(pass, url)
+        }
+
+        fn takes_over(&self, _pass: &str, url: &Url, kind: Kind) -> Option<Handler> {
+            if url.path() == "/past" || url.host_str() != Some("site.test") {
+                return None;
+            }
+            Some(Box::new(move |mut inner, outer| {
+                Box::pin(async move {
+                    let mut asked = vec![0; 4];
+                    inner.read_exact(&mut asked).await.unwrap();
+                    let mut there = outer.dial().await.unwrap();
+                    there.write_all(b"GET /taken HTTP/1.1\r\n\r\n").await.unwrap();
+                    let mut said = Vec::new();
+                    there.read_to_end(&mut said).await.unwrap();
+                    let told = format!("{kind:?} {}", String::from_utf8_lossy(&asked));
+                    inner.write_all(told.as_bytes()).await.unwrap();
+                    inner.write_all(&said).await.unwrap();
+                    inner.shutdown().await.unwrap();
+                })
+            }))
+        }
+
+        fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
+            Open.shut(pass, url)
+        }
+    }
+
     /// What a program hears that says this.
     async fn said(text: String) -> String {
         said_to(&Open, text).await
@@ -390,6 +496,35 @@ mod tests {
         .await;
         assert!(heard.starts_with("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 200 OK"));
         assert!(heard.contains("GET /x HTTP/1.1"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_a_way_over_hears_all_that_the_program_says() {
+        for (head, begins, path) in [
+            (
+                "CONNECT site.test:{port} HTTP/1.1",
+                "HTTP/1.1 200 Connection established\r\n\r\nTunnel abcdHTTP/1.1 200 OK",
+                "/taken",
+            ),
+            ("POST http://site.test:{port}/x HTTP/1.1", "Plain POSTHTTP/1.1 200 OK", "/taken"),
+            ("GET http://site.test:{port}/past HTTP/1.1", "HTTP/1.1 200 OK", "/past"),
+        ] {
+            let heard = serving(
+                |request| answer("200 OK", "", request),
+                async |site| {
+                    let head = head.replace("{port}", &site.port().to_string());
+                    said_to(&Taking, format!("{head}\r\n{PASS}\r\nabcd")).await
+                },
+            )
+            .await;
+            assert!(heard.starts_with(begins), "{heard}");
+            assert!(heard.contains(&format!("GET {path} ")), "{heard}");
+        }
+        // What must not be reached is not dialled by whoever takes over, either.
+        let guard = Guard::new(Arc::new(Site), Arc::new(NoExceptions), &[]);
+        let outer = Outer { guard, url: Url::parse("https://site.test/").unwrap() };
+        let refused = outer.dial().await.expect_err("it is closed");
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[tokio::test]
