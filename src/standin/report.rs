@@ -41,6 +41,7 @@ pub enum Told<'t> {
 }
 
 type Hears = Box<dyn Fn(Told<'_>) + Send + Sync>;
+type May = Box<dyn Fn(&Use) -> Result<(), String> + Send + Sync>;
 
 /// The account of one tunnel, or of several.
 #[derive(Default)]
@@ -48,12 +49,22 @@ pub struct Report {
     uses: Mutex<Vec<Use>>,
     refusals: Mutex<Vec<Refusal>>,
     hears: Option<Hears>,
+    may: Option<May>,
 }
 
 impl Report {
     /// A report that also tells each piece at once. `hears` must not wait.
     pub fn telling(hears: impl Fn(Told<'_>) + Send + Sync + 'static) -> Report {
         Report { hears: Some(Box::new(hears)), ..Report::default() }
+    }
+
+    /// Asks this before each use of a secret; an error is the reason why nothing is passed on. `may` must not wait.
+    #[must_use]
+    pub fn asking(
+        self,
+        may: impl Fn(&Use) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Report {
+        Report { may: Some(Box::new(may)), ..self }
     }
 
     /// The secrets that were used so far: one line for each secret, host and place.
@@ -64,6 +75,11 @@ impl Report {
     /// What was refused so far.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.refusals.lock().clone()
+    }
+
+    /// Why a secret may not be used now.
+    pub(crate) fn check(&self, new: &Use) -> Result<(), String> {
+        self.may.as_ref().map_or(Ok(()), |may| may(new))
     }
 
     pub(crate) fn used(&self, new: Use) {

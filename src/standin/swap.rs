@@ -92,7 +92,7 @@ impl<'w> Swap<'w> {
         let query = request.target.iter().position(|byte| *byte == b'?');
         let (path, query) = request.target.split_at(query.unwrap_or(request.target.len()));
         self.text(path, Spot::Open(&Place::Path, Written::InPath), &mut out)?;
-        self.text(query, Spot::Open(&Place::Query, Written::InQuery), &mut out)?;
+        self.query(query, &mut out)?;
         out.extend_from_slice(b" HTTP/1.1\r\n");
         for line in &request.lines {
             self.line(request, line, changes, &mut out)?;
@@ -103,6 +103,23 @@ impl<'w> Swap<'w> {
         }
         out.extend_from_slice(b"\r\n");
         Ok(out)
+    }
+
+    /// The query; of its parameters those are places of their own that a secret names.
+    fn query(&mut self, query: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
+        let anywhere = Spot::Open(&Place::Query, Written::InQuery);
+        let (mark, query) = query.split_at(query.len().min(1));
+        out.extend_from_slice(mark);
+        let mut from = 0;
+        for (at, name) in Kind::Form.fields(query) {
+            let place = Place::Parameter(name);
+            if self.way.standins.name(&place) {
+                self.text(&query[from..at.start], anywhere, out)?;
+                self.text(&query[at.clone()], Spot::Open(&place, Written::InQuery), out)?;
+                from = at.end;
+            }
+        }
+        self.text(&query[from..], anywhere, out)
     }
 
     fn line(
@@ -214,7 +231,7 @@ impl<'w> Swap<'w> {
             Spot::Closed(place) => return Err(self.closed(number, place)),
         };
         let entry = &self.way.standins.entries[of];
-        if !entry.is_for(self.way.host, self.way.port) || !entry.places.contains(place) {
+        if !entry.is_for(self.way.host, self.way.port) || !entry.fits(place) {
             return Err(self.closed(number, &place.to_string()));
         }
         let value = entry.value.bytes();

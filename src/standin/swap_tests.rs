@@ -305,3 +305,23 @@ fn a_table_covers_the_hosts_and_ports_of_its_secrets() {
     let table = Standins::new(vec![shaped]).unwrap();
     assert!(table.tokens().all(|(_, token)| token.starts_with("ghp_") && token.len() == 40));
 }
+
+#[tokio::test]
+async fn a_parameter_that_a_secret_names_is_a_place_and_the_rest_of_the_query_is_none() {
+    let named = Place::Parameter("key".to_owned());
+    let all = vec![secret("KEY", "plain-value", &[named]), secret("ANY", VALUE, &[Place::Query])];
+    let bed = Bed::new(all);
+    let site = bed.site(|_| ok("", "")).await;
+    let (key, any) = (bed.token("KEY"), bed.token("ANY"));
+    let heard = bed.ask(&site, &get(&format!("/a?x={any}&key={key}&y=1&key={any}"), "")).await;
+    assert_eq!(heard.status(), "200", "{heard:?}");
+    let coded = "va%2Flue%2Bof%20%22the%22%20key%3D1";
+    let first = format!("GET /a?x={coded}&key=plain-value&y=1&key={coded} HTTP/1.1");
+    assert!(site.heads()[0].starts_with(&first), "{:?}", site.heads());
+    for target in [format!("/a?x={key}"), format!("/a?{key}"), format!("/a?key=&{key}=1")] {
+        let heard = bed.ask(&site, &get(&target, "")).await;
+        let told = "the stand-in of KEY may not stand in the query; send it in the parameter key";
+        assert!(heard.status() == "403" && heard.body().contains(told), "{heard:?}");
+    }
+    assert_eq!(site.heads().len(), 1);
+}

@@ -42,6 +42,8 @@ pub enum Place {
     Headers,
     /// The query of the address.
     Query,
+    /// The value of this parameter of the query alone.
+    Parameter(String),
     /// The path of the address.
     Path,
     /// A field of a form, or a text at the top of a JSON object.
@@ -53,6 +55,7 @@ impl fmt::Display for Place {
         match self {
             Self::Headers => f.write_str("a header"),
             Self::Query => f.write_str("the query"),
+            Self::Parameter(name) => write!(f, "the parameter {name}"),
             Self::Path => f.write_str("the path"),
             Self::Field(name) => write!(f, "the field {name}"),
         }
@@ -102,6 +105,12 @@ impl Entry {
             None => *line == host,
         };
         self.port == port && self.hosts.iter().any(fits)
+    }
+
+    /// Whether it may stand in a place.
+    pub(crate) fn fits(&self, place: &Place) -> bool {
+        let in_query = matches!(place, Place::Parameter(_)) && self.places.contains(&Place::Query);
+        in_query || self.places.contains(place)
     }
 }
 
@@ -175,6 +184,11 @@ impl Standins {
     pub(crate) fn have_fields(&self, host: &str, port: u16) -> bool {
         let has = |entry: &Entry| entry.places.iter().any(|p| matches!(p, Place::Field(_)));
         self.entries.iter().any(|entry| has(entry) && entry.is_for(host, port))
+    }
+
+    /// Whether a secret names this place.
+    pub(crate) fn name(&self, place: &Place) -> bool {
+        self.entries.iter().any(|entry| entry.places.contains(place))
     }
 
     pub(crate) fn meaning(&self, number: usize) -> Met {

@@ -144,7 +144,11 @@ impl<'t> Talk<'t> {
             }
         }
         let (from, to) = connection(self.way, &mut self.host, self.dial).await?;
-        for used in swap.into_uses() {
+        let uses = swap.into_uses();
+        for used in &uses {
+            self.report.check(used).map_err(Refused)?;
+        }
+        for used in uses {
             self.report.used(used);
         }
         to.send(&head).await.map_err(|fault| of_host(self.way, fault))?;

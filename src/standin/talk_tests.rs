@@ -65,6 +65,34 @@ async fn a_kept_connection_serves_one_request_after_the_other() {
 }
 
 #[tokio::test]
+async fn what_may_not_be_used_any_more_is_refused_on_an_open_connection_too() {
+    let bed = bed();
+    let asked = AtomicUsize::new(0);
+    let report = Report::default().asking(move |used| {
+        assert_eq!((used.id.as_str(), used.host.as_str()), ("KEY", HOST));
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err("KEY was removed".to_owned()),
+        }
+    });
+    let site = bed.site(|_| ok("", "done")).await;
+    let (client, serving) = bed.raw(site.address, &report);
+    let asking = async {
+        let mut client = bed.sealed(client, HOST).await.unwrap();
+        for asks in [asks("1"), asks(&bed.token("KEY"))] {
+            client.write_all(asks.as_bytes()).await.unwrap();
+            until(&mut client, "done\r\n0\r\n\r\n").await;
+        }
+        client.write_all(asks(&bed.token("KEY")).as_bytes()).await.unwrap();
+        all(&mut client).await
+    };
+    let (ended, heard) = tokio::join!(serving, asking);
+    assert!(ended == Ok(()) && heard.starts_with("HTTP/1.1 403") && heard.contains("KEY was"));
+    assert!(site.heads().len() == 2 && report.refusals().len() == 1);
+    assert_eq!(report.uses()[0].count, 1);
+}
+
+#[tokio::test]
 async fn a_host_that_went_away_meanwhile_is_asked_anew() {
     let bed = bed();
     let site =
