@@ -341,15 +341,20 @@ impl Hosts {
     /// Whether an address leads to one of them.
     pub fn check(&self, url: &Url) -> Result<(), GuardError> {
         let host = host_name(url)?;
+        match self.has(&host) {
+            true => Ok(()),
+            false => Err(GuardError::NotListed { host }),
+        }
+    }
+
+    /// Whether a host is one of them.
+    pub fn has(&self, host: &str) -> bool {
+        let host = normal_name(host);
         let fits = |line: &String| match line.strip_prefix("*.") {
             Some(name) => host.strip_suffix(name).is_some_and(|below| below.ends_with('.')),
             None => *line == host,
         };
-        let is_listed = self.0.iter().all(|list| list.iter().any(fits));
-        match is_listed {
-            true => Ok(()),
-            false => Err(GuardError::NotListed { host }),
-        }
+        self.0.iter().all(|list| list.iter().any(fits))
     }
 }
 

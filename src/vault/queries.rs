@@ -8,6 +8,7 @@ use features::agents::model::Agent;
 use features::agents::queries as agents;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, Timestamp};
+use net::guard::Hosts;
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::error::VaultError;
@@ -192,6 +193,45 @@ pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, V
 pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
     let found = agents::by_name(&read, said)?;
     found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(said.trim(), 60)))
+}
+
+/// A value that a program has a stand-in for, and the host that it is about to be sent to.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending<'s> {
+    /// The secret.
+    pub id: SecretId,
+    /// Which of its values.
+    pub version: u32,
+    /// Whose program.
+    pub agent: AgentId,
+    /// Where to.
+    pub host: &'s str,
+}
+
+/// Why a value may not be sent any more; nothing while it may. A former value may: programs keep what they have.
+///
+/// # Errors
+/// When the store fails.
+pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
+    let found: Option<Secret> = read.get(of.id)?;
+    let Some(secret) = found.filter(|secret| secret.removed_at.is_none()) else {
+        return Ok(Some("was removed"));
+    };
+    let is_others = match &secret.scope {
+        Scope::Workspace => false,
+        Scope::Agents(agents) => !agents.contains(&of.agent),
+    };
+    Ok(if secret.way != Way::StandIn {
+        Some("is not used as a stand-in any more")
+    } else if secret.version < of.version {
+        Some("has its former value again")
+    } else if is_others {
+        Some("is for other agents now")
+    } else if !Hosts::of(vec![secret.hosts]).has(of.host) {
+        Some("is for other hosts now")
+    } else {
+        None
+    })
 }
 
 /// Uses of a secret, the last first, at most so many.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::hq::TestHq;
 use support::work;
+use vault::queries::{self, Sending};
 
 use super::common::{ALL, added, id, refused};
 
@@ -172,5 +173,45 @@ async fn lines_are_taken_in_together_or_not_at_all() {
     assert_eq!(value_of(&hq, ada, "NEW").as_deref(), Some("new-value-2"));
     assert_eq!(value_of(&hq, ada, "OLD").as_deref(), Some("two\nlines of it"));
     assert_eq!(api.get(&format!("{ALL}/OLD")).await.json()["version"], 2);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_take_away_is_not_sent_any_more_and_a_former_value_still_is() {
+    let hq = TestHq::start().await;
+    let api = hq.api().await;
+    let (ada, otto) = (work::agent(&hq, "Ada").await.id, work::agent(&hq, "Otto").await.id);
+    let hosts =
+        json!({ "hosts": ["api.shop.example", "*.far.example"], "agents": ["ada", "otto"] });
+    let made = added(&api, "KEY", "first-value-1", hosts).await;
+    assert_eq!(made["way"], "stand_in");
+    let at = format!("{ALL}/{}", id(&made));
+    let why = |agent, host: &str, version| {
+        let sending = Sending { id: id(&made).parse().expect("an id"), version, agent, host };
+        hq.ws().read(|snap| queries::barred(snap, sending)).expect("a readable store")
+    };
+    for host in ["api.shop.example", "API.shop.example.", "x.far.example"] {
+        assert_eq!(why(ada, host, 1), None, "{host}");
+    }
+    for host in ["shop.example", "far.example", "evil.example"] {
+        assert_eq!(why(ada, host, 1), Some("is for other hosts now"), "{host}");
+    }
+    let value = json!({ "value": "second-value-2" });
+    assert_eq!(api.json("PUT", &format!("{at}/value"), &value).await.status, 200);
+    let here = "api.shop.example";
+    assert_eq!((why(ada, here, 1), why(ada, here, 2)), (None, None));
+    assert_eq!(why(ada, here, 3), Some("has its former value again"));
+    let patch = async |body: Value| {
+        let reply = api.json("PATCH", &at, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    };
+    patch(json!({ "agents": ["ada"] })).await;
+    assert_eq!((why(ada, here, 2), why(otto, here, 2)), (None, Some("is for other agents now")));
+    patch(json!({ "hosts": ["*.far.example"] })).await;
+    assert_eq!(why(ada, here, 2), Some("is for other hosts now"));
+    patch(json!({ "way": "requests" })).await;
+    assert_eq!(why(ada, "x.far.example", 2), Some("is not used as a stand-in any more"));
+    assert_eq!(api.call("DELETE", &at).await.status, 204);
+    assert_eq!(why(ada, "x.far.example", 2), Some("was removed"));
     hq.finish().await;
 }
