@@ -10,6 +10,7 @@
 //! every descendant keeps the session id that it was born with.
 
 pub mod confine;
+pub mod handed;
 pub mod input;
 pub mod jail;
 pub mod job;
