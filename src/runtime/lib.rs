@@ -40,6 +40,7 @@ mod prune;
 mod questions;
 mod resume;
 mod reverts;
+mod stand_ins;
 mod toolbox;
 pub mod tools;
 mod turn;
@@ -63,6 +64,7 @@ use tool::{ToolError, Tools};
 
 pub use items::make_run;
 pub use limits::Limits;
+pub use stand_ins::Trusted;
 
 /// What the engine itself does has no other cause.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);

@@ -273,6 +273,7 @@ mod tests {
             jobs: crate::jobs::Jobs::default(),
             http: HttpClient::new(ClientParts::default()),
             programs: 1,
+            trusted: crate::Trusted::default(),
         };
         tools::registry(hands(), own)
     }

@@ -1,13 +1,17 @@
 //! The way out of agents' programs: where the jail can tell ports apart, a program with the network reaches the
 //! proxy of `net/egress` and nothing else. It listens from the first such program on, on this machine alone.
 //!
-//! A pass says whose program asks. A browser takes no pass to a proxy, so each has a port of its own, which is the only
-//! one that its jail lets it reach. What an agent may do is looked up each time: a switch that is turned off counts from
-//! then on, and closes what is open.
+//! A pass says whose program asks: an agent's, or that of a run that has stand-ins for keys, which are swapped here for
+//! the hosts of these keys. A browser takes no pass to a proxy, so each has a port of its own, which is the
+//! only one that its jail lets it reach. What an agent may do is looked up each time: a switch that is turned off counts
+//! from then on, and closes what is open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -23,18 +27,25 @@ use features::agents::model::{AGENTS, Agent, REACH};
 use features::agents::queries::reach;
 use features::browsers::model::AGENT_BROWSERS;
 use features::browsers::queries as browsers;
-use kernel::{AgentId, WorkspaceId};
-use net::egress::{self, Closed, Doorman};
+use features::jobs::queries as jobs;
+use features::runs::model::Run;
+use kernel::{AgentId, RunId, WorkspaceId};
+use net::egress::{self, Closed, Doorman, Handler, Kind};
 use net::guard::Opened;
 use store::{ReadExt, StoreError, Table};
 use tool::{ToolCx, leaks};
+use vault::Given;
 
 use super::feed::changed;
+use super::stand_ins::{self, Ends, StandIns, Trusted};
 
 /// How many connections programs have at once, and each browser.
 const CONNECTIONS: usize = 256;
 /// How long to wait when no connection can be taken: the host is short of something.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The most passes of runs with stand-ins that are kept; the oldest go first.
+const MOST_OF_RUNS: usize = 2_000;
 
 /// Where it stands who may go where.
 const SWITCHES: [Table; 3] = [AGENTS, REACH, AGENT_BROWSERS];
@@ -44,11 +55,44 @@ const NO_PASS: &str = "";
 /// Whose program this is: an agent's and, of a sub-agent, of those who asked for it.
 pub(crate) type Whose = (WorkspaceId, Vec<AgentId>);
 
+/// Whose a pass is.
+#[derive(Clone)]
+struct Holder {
+    whose: Whose,
+    stand_ins: Option<Arc<StandIns>>,
+}
+
+/// The pass of a run that has stand-ins.
+struct OfRun {
+    run: (WorkspaceId, RunId),
+    pass: String,
+    /// What stands for it in texts.
+    name: String,
+    stand_ins: Arc<StandIns>,
+}
+
 /// Passes by what they say, and by whose they are.
 #[derive(Default)]
 struct Passes {
-    whose: HashMap<String, Whose>,
+    holders: HashMap<String, Holder>,
+    /// Of all runs without stand-ins.
     of: HashMap<Whose, String>,
+    /// Of the others, the oldest first. A run has several when its secrets have changed.
+    of_runs: VecDeque<OfRun>,
+}
+
+impl Passes {
+    /// Takes away the passes of these runs, and the oldest where there are too many.
+    fn take(&mut self, ended: &HashSet<(WorkspaceId, RunId)>) -> VecDeque<OfRun> {
+        let (mut gone, mut left): (VecDeque<_>, VecDeque<_>) =
+            self.of_runs.drain(..).partition(|one| ended.contains(&one.run));
+        gone.extend(left.drain(..(left.len() + 1).saturating_sub(MOST_OF_RUNS)));
+        for one in &gone {
+            self.holders.remove(&one.pass);
+        }
+        self.of_runs = left;
+        gone
+    }
 }
 
 /// The proxy, once it is needed.
@@ -56,8 +100,13 @@ struct Passes {
 pub(crate) struct WayOut {
     port: OnceCell<u16>,
     passes: Arc<Mutex<Passes>>,
+    /// How many passes were issued.
+    issued: AtomicUsize,
     /// The ports of browsers.
     ports: tokio::sync::Mutex<HashMap<Whose, u16>>,
+    trusted: Trusted,
+    /// What ends the TLS of programs, once one has a stand-in.
+    ends: OnceCell<Arc<Ends>>,
 }
 
 /// How one program gets out.
@@ -65,40 +114,130 @@ pub(crate) struct Way {
     /// The port of the proxy.
     pub(crate) port: u16,
     pass: String,
+    stand_ins: Option<Arc<StandIns>>,
 }
 
 impl Way {
-    /// What tells programs of it.
-    pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
+    /// What tells programs of it, and whom to trust there.
+    pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
         let address = format!("http://agent:{}@127.0.0.1:{}", self.pass, self.port);
-        let mut env = vec![("NODE_USE_ENV_PROXY", "1".to_owned()), ("no_proxy", String::new())];
+        let mut env =
+            vec![("NODE_USE_ENV_PROXY".into(), "1".into()), ("no_proxy".into(), "".into())];
         for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            env.push((name, address.clone()));
+            env.push((name.into(), address.clone().into()));
         }
+        let files = self.stand_ins.iter().flat_map(|all| all.files());
+        env.extend(files.map(|(name, path)| (name.into(), path.into())));
         env
+    }
+
+    /// The file that it has to read for that.
+    pub(crate) fn roots(&self) -> Option<&Path> {
+        self.stand_ins.as_ref().map(|all| all.roots())
+    }
+
+    /// Each variable of a key with what stands for it.
+    pub(crate) fn stand_ins(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.stand_ins.iter().flat_map(|all| all.variables())
     }
 }
 
 impl WayOut {
-    /// The way out of an agent's programs.
+    /// A way out that trusts these.
+    pub(crate) fn trusting(trusted: Trusted) -> Self {
+        Self { trusted, ..Self::default() }
+    }
+
+    /// The way out of an agent's programs, which have these secrets.
     ///
     /// # Errors
     /// When this machine gives no port.
-    pub(crate) async fn of(&self, cx: &ToolCx) -> io::Result<Way> {
+    pub(crate) async fn of(&self, cx: &ToolCx, given: &[Given]) -> io::Result<Way> {
         let port = *self.port.get_or_try_init(|| self.open(&cx.ws.app)).await?;
         let agents = cx.ws.read(|snap| reach::agents_of(snap, cx.agent, cx.run));
         let whose = (cx.ws.id, agents.map_err(io::Error::other)?);
-        let mut passes = self.passes.lock();
-        if let Some(pass) = passes.of.get(&whose) {
-            return Ok(Way { port, pass: pass.clone() });
+        if stand_ins::are_in(given) {
+            match self.of_run(cx, given, port, whose.clone()).await {
+                Ok(way) => return Ok(way),
+                // They get out all the same, as those without keys.
+                Err(error) => tracing::warn!(%error, run.id = %cx.run, "there are no stand-ins"),
+            }
         }
-        let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
-        // A program may print what surrounds it.
-        let name = format!("the way out of program {}", passes.of.len());
-        cx.ws.app.redactor.add(&name, Secret::new(pass.as_str()));
+        let known = self.passes.lock().of.get(&whose).cloned();
+        if let Some(pass) = known {
+            return Ok(Way { port, pass, stand_ins: None });
+        }
+        let (pass, _) = self.issue(&cx.ws.app);
+        let mut passes = self.passes.lock();
         passes.of.insert(whose.clone(), pass.clone());
-        passes.whose.insert(pass.clone(), whose);
-        Ok(Way { port, pass })
+        passes.holders.insert(pass.clone(), Holder { whose, stand_ins: None });
+        Ok(Way { port, pass, stand_ins: None })
+    }
+
+    /// The way out of the programs of a run that has stand-ins.
+    async fn of_run(
+        &self,
+        cx: &ToolCx,
+        given: &[Given],
+        port: u16,
+        whose: Whose,
+    ) -> io::Result<Way> {
+        let run = (cx.ws.id, cx.run);
+        let is_same = |one: &&OfRun| one.run == run && one.stand_ins.are_for(given);
+        if let Some(one) = self.passes.lock().of_runs.iter().rev().find(is_same) {
+            let (pass, stand_ins) = (one.pass.clone(), Some(Arc::clone(&one.stand_ins)));
+            return Ok(Way { port, pass, stand_ins });
+        }
+        let ends = Arc::clone(self.ends.get_or_try_init(|| self.end(&cx.ws.app)).await?);
+        let made = StandIns::make(cx, given, ends).map_err(io::Error::other)?;
+        let stand_ins = Arc::new(made);
+        self.forget_ended(&cx.ws.app);
+        let (pass, name) = self.issue(&cx.ws.app);
+        let mut passes = self.passes.lock();
+        let holder = Holder { whose, stand_ins: Some(Arc::clone(&stand_ins)) };
+        passes.holders.insert(pass.clone(), holder);
+        let own = Arc::clone(&stand_ins);
+        passes.of_runs.push_back(OfRun { run, pass: pass.clone(), name, stand_ins: own });
+        Ok(Way { port, pass, stand_ins: Some(stand_ins) })
+    }
+
+    /// A new pass, and what stands for it in texts: a program may print what surrounds it.
+    fn issue(&self, app: &App) -> (String, String) {
+        let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        let name = format!("the way out of program {number}");
+        app.redactor.add(&name, Secret::new(pass.as_str()));
+        (pass, name)
+    }
+
+    /// Makes what ends the TLS of programs.
+    async fn end(&self, app: &App) -> io::Result<Arc<Ends>> {
+        let (data, trusted) = (app.config.data.clone(), self.trusted.clone());
+        let made = tokio::task::spawn_blocking(move || Ends::make(&data, &trusted)).await;
+        made.map_err(io::Error::other).flatten().map(Arc::new)
+    }
+
+    /// Forgets the passes of runs that have ended and have nothing left running.
+    fn forget_ended(&self, app: &App) {
+        let mut known: HashMap<WorkspaceId, HashSet<RunId>> = HashMap::new();
+        for one in &self.passes.lock().of_runs {
+            known.entry(one.run.0).or_default().insert(one.run.1);
+        }
+        let mut ended = HashSet::new();
+        for (id, runs) in known {
+            let gone = match app.workspace_by_id(id) {
+                None => runs,
+                Some(ws) => ws.read(|snap| over(snap, runs)).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "runs with stand-ins could not be looked up");
+                    HashSet::new()
+                }),
+            };
+            ended.extend(gone.into_iter().map(|run| (id, run)));
+        }
+        let gone = self.passes.lock().take(&ended);
+        for one in gone {
+            app.redactor.remove(&one.name);
+        }
     }
 
     /// The port of the way out of a browser; it stays the same until the program ends.
@@ -118,6 +257,20 @@ impl WayOut {
     async fn open(&self, app: &App) -> io::Result<u16> {
         begin(app, Keeps::Programs(Arc::clone(&self.passes))).await
     }
+}
+
+/// Those of these runs that have ended and have nothing left running.
+fn over(tx: &impl ReadExt, mut runs: HashSet<RunId>) -> Result<HashSet<RunId>, StoreError> {
+    for job in jobs::running(tx, None)? {
+        runs.remove(&job.run);
+    }
+    let mut over = HashSet::new();
+    for id in runs {
+        if !tx.get::<Run>(id)?.is_some_and(|run| run.is_live()) {
+            over.insert(id);
+        }
+    }
+    Ok(over)
 }
 
 /// Begins to listen on a free port.
@@ -182,10 +335,10 @@ impl Door {
     }
 
     /// Who comes with this pass.
-    fn whose(&self, pass: &str) -> Option<Whose> {
+    fn holder(&self, pass: &str) -> Option<Holder> {
         match &self.keeps {
-            Keeps::Programs(passes) => passes.lock().whose.get(pass).cloned(),
-            Keeps::Browser(whose) => Some(whose.clone()),
+            Keeps::Programs(passes) => passes.lock().holders.get(pass).cloned(),
+            Keeps::Browser(whose) => Some(Holder { whose: whose.clone(), stand_ins: None }),
         }
     }
 
@@ -227,7 +380,7 @@ impl Doorman for Door {
 
     fn admit(&self, pass: &str, url: &Url) -> Result<Opened, Closed> {
         let refused = |why: &str| Closed::Refused(why.to_owned());
-        let (ws, agents) = self.whose(pass).ok_or(Closed::NoPass)?;
+        let Holder { whose: (ws, agents), stand_ins } = self.holder(pass).ok_or(Closed::NoPass)?;
         let ws = self.app.workspace_by_id(ws).ok_or_else(|| refused("its workspace is closed"))?;
         let facts = ws.read(|snap| {
             let hosts = reach::of_all(snap, &agents)?;
@@ -241,14 +394,23 @@ impl Doorman for Door {
             return Err(refused(off));
         }
         hosts.check(url).map_err(|error| Closed::Refused(error.to_string()))?;
-        match leaks::of(&self.app.redactor, url.as_str()) {
+        let asked = match stand_ins {
+            Some(all) => all.left_out(url.as_str()),
+            None => url.to_string(),
+        };
+        match leaks::of(&self.app.redactor, &asked) {
             Some(why) => Err(Closed::Refused(format!("nothing was sent: {why}"))),
             None => Ok(opened),
         }
     }
 
+    fn takes_over(&self, pass: &str, url: &Url, kind: Kind) -> Option<Handler> {
+        let Holder { whose: (ws, _), stand_ins } = self.holder(pass)?;
+        stand_ins?.takes_over(&self.app.workspace_by_id(ws)?, url, kind)
+    }
+
     fn shut<'d>(&'d self, pass: &'d str, url: &'d Url) -> BoxFuture<'d, ()> {
-        let ws = self.whose(pass).and_then(|(ws, _)| self.app.workspace_by_id(ws));
+        let ws = self.holder(pass).and_then(|of| self.app.workspace_by_id(of.whose.0));
         Box::pin(async move {
             let Some(ws) = ws else { return };
             let (mut feed, halt) = (ws.store.subscribe(), ws.halt());

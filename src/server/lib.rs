@@ -77,7 +77,7 @@ use kernel::id::{IdSource, SystemIds};
 use kernel::time::SystemClock;
 use kernel::{Actor, Cause, Clock, Part};
 use net::client::{ClientParts, HttpClient};
-use runtime::{Engine, Limits};
+use runtime::{Engine, Limits, Trusted};
 use sandbox::SandboxError;
 use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use store::migrate::UpgradeError;
@@ -108,6 +108,8 @@ pub struct Parts {
     pub jail_program: PathBuf,
     /// What bounds the runs of agents.
     pub runs: Limits,
+    /// Whom their programs and the way out of these trust.
+    pub trusted: Trusted,
     /// Takes live secrets out of text; the log writes through it, too.
     pub redactor: Arc<Redactor>,
     /// How long clients may take.
@@ -128,6 +130,7 @@ impl Default for Parts {
             http: ClientParts::default(),
             jail_program: PathBuf::from(OWN_PROGRAM),
             runs: Limits::default(),
+            trusted: Trusted::default(),
             redactor: Arc::new(Redactor::new()),
             patience: Patience::default(),
             consumers: consumers::all(),
@@ -237,7 +240,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let wide = !config.listen.ip().is_loopback() && !in_container();
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
-    let (start, spawner, limits) = (config.clone(), tasks.spawn(), parts.runs);
+    let (start, spawner) = (config.clone(), tasks.spawn());
+    let (limits, trusted) = (parts.runs, parts.trusted.clone());
     let (token, shown) = (stopping.clone(), front.clone());
     let (tell, is_owned) = oneshot::channel();
     let opened =
@@ -255,7 +259,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     people::withdraw_strange_tokens(&app).await?;
     place::heed(&app, in_container()).await;
     starts::heed(&app).await;
-    let engine = begin_work(&app, limits).await;
+    let engine = begin_work(&app, limits, trusted).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let holding = app.clone();
@@ -420,13 +424,14 @@ fn open(
 
 /// Lets agents work in every workspace that is open and in each that will be. What a crash left
 /// half made is finished first, so that nobody meets it.
-async fn begin_work(app: &App, limits: Limits) -> Engine {
+async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
     let jobs = runtime::jobs::Jobs::default();
     let own = runtime::tools::Own {
         jobs: jobs.clone(),
         sandbox: app.sandbox.clone(),
         http: app.http.clone(),
         programs: limits.programs,
+        trusted,
     };
     let tools = runtime::tools::registry(crate::doors::tools(), own);
     features::trust::tools::install(&tools);

@@ -20,7 +20,7 @@ use kernel::time::{ManualClock, SystemClock};
 use kernel::{Actor, Cause, Clock as _, Part, Role, Timestamp};
 use net::client::ClientParts;
 use reqwest::StatusCode;
-use runtime::Limits;
+use runtime::{Limits, Trusted};
 use server::listen::Patience;
 use server::{Parts, Running};
 use store::consumer::{Standing, standing};
@@ -56,6 +56,7 @@ pub struct Setup {
     http: Option<ClientParts>,
     patience: Patience,
     runs: Limits,
+    trusted: Trusted,
     consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
     faults: Option<Arc<dyn Faults>>,
     data: Option<Fill>,
@@ -97,6 +98,13 @@ impl Setup {
     #[must_use]
     pub fn runs(mut self, limits: Limits) -> Self {
         self.runs = limits;
+        self
+    }
+
+    /// With others whom the way out of programs trusts.
+    #[must_use]
+    pub fn trusted(mut self, trusted: Trusted) -> Self {
+        self.trusted = trusted;
         self
     }
 
@@ -215,6 +223,7 @@ impl TestHq {
             ids: Arc::new(SeededIds::new(7 * self.starts)),
             jail_program: crate::hq_program(),
             runs: self.setup.runs,
+            trusted: self.setup.trusted.clone(),
             http: self.setup.http.take().unwrap_or_default(),
             patience: self.setup.patience,
             consumers: self

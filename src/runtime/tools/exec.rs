@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::child;
 use crate::jobs::{Jobs, Leaving, READ_BACK};
+use crate::stand_ins::Trusted;
 use crate::way_out::{Way, WayOut};
 use app::Ws;
 use features::agents::model::Agent;
@@ -72,9 +73,9 @@ pub(crate) struct Exec {
 
 impl Exec {
     /// Programs started by this spawner, so many at once; those that take long become jobs.
-    pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize) -> Self {
+    pub(crate) fn new(sandbox: Spawner, jobs: Jobs, programs: usize, trusted: Trusted) -> Self {
         let turns = tokio::sync::Semaphore::new(programs);
-        Self { sandbox, jobs, way_out: WayOut::default(), turns }
+        Self { sandbox, jobs, way_out: WayOut::trusting(trusted), turns }
     }
 }
 
@@ -287,13 +288,14 @@ async fn command(
     if let Some(workdir) = &args.workdir {
         policy.cwd = workdir_of(cx, workdir).await?;
     }
-    let mut way = None;
+    let (given, mut way) = (vault::given(&cx.ws, cx.agent)?, None);
     if agent.network {
         policy.network = Network::to_ports([80, 443]);
         // A kernel that cannot tell ports apart opens all or none, and a person has chosen.
         if confine::PORTS <= confine::abi_for(&policy) {
-            let open = io(way_out.of(cx).await, "the way out of programs")?;
+            let open = io(way_out.of(cx, &given).await, "the way out of programs")?;
             policy.network = Network::through(open.port);
+            policy.readable.extend(open.roots().map(Path::to_owned));
             way = Some(open);
         } else if hosts_of(cx)?.are_listed() {
             // What cannot be kept to a list is not opened.
@@ -306,10 +308,10 @@ async fn command(
     let mut command = Command::new("/bin/sh", policy);
     command.args = vec![OsString::from("-c"), OsString::from(&args.command)];
     command.env = Command::base_env(&cx.folder, &scratch);
-    let proxy = way.iter().flat_map(Way::env);
-    command.env.extend(proxy.map(|(name, value)| (name.into(), value.into())));
+    command.env.extend(way.iter().flat_map(Way::env));
     let own = variables(args)?;
-    for given in secrets::of(cx, args.secrets.as_deref().unwrap_or_default()).await? {
+    let named = args.secrets.as_deref().unwrap_or_default();
+    for given in secrets::of(cx, named, given, way.as_ref()).await? {
         if own.iter().all(|(name, _)| **name != given.key) {
             command.env.push((given.key.into(), given.value));
         }

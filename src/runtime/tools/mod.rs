@@ -19,6 +19,7 @@ pub(super) mod work;
 pub(super) mod write;
 
 use super::jobs::Jobs;
+use super::stand_ins::Trusted;
 use net::client::HttpClient;
 use net::pages::Pages;
 use sandbox::spawn::Spawner;
@@ -34,12 +35,14 @@ pub struct Own {
     pub jobs: Jobs,
     /// How many programs run at once.
     pub programs: usize,
+    /// Whom programs and their way out trust.
+    pub trusted: Trusted,
 }
 
 /// All tools: those of the features and the engine's own.
 #[must_use]
 pub fn registry(features: Registry, own: Own) -> Registry {
-    let Own { sandbox, http, jobs, programs } = own;
+    let Own { sandbox, http, jobs, programs, trusted } = own;
     let all = features
         .write(work::WorkDone)
         .write(work::WorkFail)
@@ -62,7 +65,7 @@ pub fn registry(features: Registry, own: Own) -> Registry {
         .file(write::Write)
         .file(write::Edit)
         .file(write::ApplyPatch)
-        .act(exec::Exec::new(sandbox, jobs.clone(), programs))
+        .act(exec::Exec::new(sandbox, jobs.clone(), programs, trusted))
         .act(process::Process::new(jobs))
         .act(browser::Browse::default())
         .act(request::HttpRequest { http: http.clone() })

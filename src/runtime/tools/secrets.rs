@@ -10,23 +10,34 @@ use vault::Given;
 use vault::model::Way;
 use vault::rules::Used;
 
+use crate::way_out;
+
 /// A variable of a program.
 pub(super) struct Variable {
     pub(super) key: String,
     pub(super) value: OsString,
 }
 
-/// What programs of a call get in their environment: all that are given as variables, and of those that only some
-/// programs get the ones that are named here. What cannot be opened any more is left out, unless it is named.
-pub(super) async fn of(cx: &ToolCx, named: &[String]) -> Result<Vec<Variable>, ToolError> {
-    let mut all = vault::given(&cx.ws, cx.agent)?;
+/// What programs of a call get of these in their environment: all that are given as variables, and of those that only
+/// some programs get the ones that are named here; of those that stand-ins stand for, what their way out knows. What
+/// cannot be opened any more is left out, unless it is named.
+pub(super) async fn of(
+    cx: &ToolCx,
+    named: &[String],
+    mut all: Vec<Given>,
+    way: Option<&way_out::Way>,
+) -> Result<Vec<Variable>, ToolError> {
+    let stand_ins: Vec<_> = way.into_iter().flat_map(way_out::Way::stand_ins).collect();
     for key in named {
         let one = all.iter().find(|one| one.key == *key).ok_or_else(|| unknown(key))?;
-        if one.way != Way::Value {
-            let told = format!("{key} is not for programs: http_request sends it to its hosts");
-            return Err(ToolError::refused("denied", told));
-        }
         readable(one)?;
+        let told = match one.way {
+            Way::Value => continue,
+            Way::StandIn if stand_ins.iter().any(|(name, _)| name == key) => continue,
+            Way::StandIn => "has no stand-in here: programs have one that have the network",
+            Way::Requests => "is not for programs: http_request sends it to its hosts",
+        };
+        return Err(ToolError::refused("denied", format!("{key} {told}")));
     }
     all.retain(|one| {
         one.way == Way::Value && one.value.is_ok() && (!one.named_only || named.contains(&one.key))
@@ -36,7 +47,9 @@ pub(super) async fn of(cx: &ToolCx, named: &[String]) -> Result<Vec<Variable>, T
         let value = one.value.ok()?; // ok: those that do not open were taken out
         Some(Variable { key: one.key, value: OsString::from_vec(value.expose().to_vec()) })
     };
-    Ok(all.into_iter().filter_map(variable).collect())
+    let stand_in = |(key, word): (&str, &str)| Variable { key: key.into(), value: word.into() };
+    let stand_ins = stand_ins.into_iter().map(stand_in);
+    Ok(all.into_iter().filter_map(variable).chain(stand_ins).collect())
 }
 
 /// Refuses what cannot be opened any more.
