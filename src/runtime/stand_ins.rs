@@ -284,3 +284,41 @@ impl StandIns {
         tracing::info!(run.id = %run, "a request of a program to {host} was refused: {why}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use kernel::TypedId as _;
+
+    impl StandIns {
+        /// Those of a run that has none, and the folder of its file.
+        pub(crate) fn none(data: &Path) -> Self {
+            let roots = Authority::new(Arc::new(SystemClock)).unwrap().pem().to_owned();
+            let trusted = Trusted { roots: Some(roots.clone()), ..Trusted::default() };
+            let ends = Ends::make(data, &trusted).unwrap();
+            let written = fs::read_to_string(&ends.roots).unwrap();
+            assert!(written.contains(&roots) && written.starts_with(ends.authority.pem()));
+            let (run, agent) = (RunId::from_bytes([1; 16]), AgentId::from_bytes([2; 16]));
+            Self {
+                of: Of { run, step: 1, agent, task: None },
+                keys: Vec::new(),
+                table: Standins::new(Vec::new()).unwrap(),
+                ends: Arc::new(ends),
+                noted: Mutex::default(),
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_those_that_the_secret_names_and_no_other() {
+        let none = Places { headers: false, ..Places::default() };
+        assert!(places_of(&none).is_empty());
+        assert_eq!(places_of(&Places::default()), [Place::Headers]);
+        let (query, body) = (vec!["key".to_owned()], vec!["token".to_owned()]);
+        let all = places_of(&Places { query, path: true, body, ..none });
+        let (query, body) = (Place::Parameter("key".to_owned()), Place::Field("token".to_owned()));
+        assert_eq!(all, [query, Place::Path, body]);
+    }
+}

@@ -424,3 +424,33 @@ impl Doorman for Door {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::TypedId as _;
+
+    #[test]
+    fn passes_of_ended_runs_go_and_so_do_the_oldest_of_too_many() {
+        let data = tempfile::tempdir().unwrap();
+        let stand_ins = Arc::new(StandIns::none(data.path()));
+        let ws = WorkspaceId::from_bytes([9; 16]);
+        let id = |n: usize| (ws, RunId::from_bytes((n as u128).to_be_bytes()));
+        let mut passes = Passes::default();
+        for n in 0..MOST_OF_RUNS + 2 {
+            let (run, pass, own) = (id(n), n.to_string(), Arc::clone(&stand_ins));
+            let holder = Holder { whose: (ws, Vec::new()), stand_ins: Some(Arc::clone(&own)) };
+            passes.holders.insert(pass.clone(), holder);
+            passes.of_runs.push_back(OfRun { run, name: pass.clone(), pass, stand_ins: own });
+        }
+        let gone: Vec<_> =
+            passes.take(&HashSet::from([id(5)])).into_iter().map(|one| one.pass).collect();
+        assert_eq!(gone, ["5", "0", "1"], "one more has room");
+        assert_eq!(
+            (passes.of_runs.len(), passes.holders.len()),
+            (MOST_OF_RUNS - 1, MOST_OF_RUNS - 1)
+        );
+        assert!(!passes.holders.contains_key("5") && passes.holders.contains_key("2"));
+        assert!(passes.take(&HashSet::new()).is_empty());
+    }
+}
