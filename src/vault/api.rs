@@ -522,10 +522,23 @@ struct UseView {
     count: u32,
 }
 
-fn use_view(read: &dyn Read, one: Use) -> Result<UseView, VaultError> {
-    let Use { id, secret, version, run, agent, task, way, host, first_at, last_at, count } = one;
-    let key = queries::by_id(read, secret)?.key;
-    Ok(UseView { id, secret, key, version, agent, run, task, way, host, first_at, last_at, count })
+impl From<Use> for UseView {
+    fn from(one: Use) -> Self {
+        Self {
+            id: one.id,
+            secret: one.secret,
+            key: one.key,
+            version: one.version,
+            agent: one.agent,
+            run: one.run,
+            task: one.task,
+            way: one.way,
+            host: one.host,
+            first_at: one.first_at,
+            last_at: one.last_at,
+            count: one.count,
+        }
+    }
 }
 
 async fn uses(
@@ -534,21 +547,17 @@ async fn uses(
     Query(whose): Query<Whose>,
 ) -> Result<Json<Uses>, ApiError> {
     let id = found(&ws, &said, &whose)?.id;
-    let items = ws.read(|snap| {
-        let all = queries::uses(snap, id, USES)?.into_iter();
-        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
-    })?;
-    Ok(Json(Uses { items }))
+    let uses = ws.read(|snap| queries::uses(snap, id, USES))?;
+    Ok(Json(Uses { items: uses.into_iter().map(UseView::from).collect() }))
 }
 
 async fn uses_of_agent(ws: Ws, Query(asked): Query<UsedBy>) -> Result<Json<Uses>, ApiError> {
-    let items = ws.read(|snap| {
+    let since = asked.since.unwrap_or(Timestamp::MIN);
+    let uses = ws.read(|snap| {
         let agent = queries::agent_called(snap, &asked.agent)?.id;
-        let since = asked.since.unwrap_or(Timestamp::MIN);
-        let all = queries::used_by(snap, agent, since, USES)?.into_iter();
-        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
+        queries::used_by(snap, agent, since, USES).map_err(VaultError::from)
     })?;
-    Ok(Json(Uses { items }))
+    Ok(Json(Uses { items: uses.into_iter().map(UseView::from).collect() }))
 }
 
 /// Why an agent has a variable, or has not.
