@@ -34,7 +34,6 @@ pub static SECRET: Noun = Noun {
         Field::text("by", "by").hidden(),
     ],
     path: |row| format!("settings/secrets/{}", text_of(row, "id")),
-    triggers: Some("Secrets"),
     ..Noun::of::<Secret>("secret", "secret", "secrets")
 };
 
@@ -48,6 +47,7 @@ pub static USE: Noun = Noun {
         Field::text("agent", "agent").means(Meaning::Somebody),
         Field::text("task", "task").means(Meaning::One("task")),
         Field::text("run", "run").means(Meaning::One("run")),
+        Field::text("key", "variable"),
         Field::text("way", "way"),
         Field::text("host", "host"),
         Field::new("version", "version of the value", Type::Number),
@@ -55,7 +55,7 @@ pub static USE: Noun = Noun {
         Field::new("last_at", "last used", Type::Moment).hidden(),
         Field::new("first_at", "first used", Type::Moment).hidden(),
     ],
-    title: |row| text_of(row, "host").to_owned(),
+    title: |row| text_of(row, "key").to_owned(),
     path: |row| format!("settings/secrets/{}", text_of(row, "secret")),
     ..Noun::of::<Use>("secret_use", "use of a secret", "uses of secrets")
 };

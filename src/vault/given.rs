@@ -94,18 +94,10 @@ pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
     /// So much goes in one transaction.
     const PIECE: usize = 100;
     let by = (Actor::System(Part::Timer), Cause::Timer);
-    let mut swept = 0;
-    loop {
-        let now = ws.app.clock.now();
-        if !ws.read(|snap| queries::is_past(snap, now))? {
-            break;
-        }
-        swept += ws.write(&by, |tx| rules::sweep(tx, PIECE)).await?;
+    while ws.read(|snap| queries::is_past(snap, ws.app.clock.now()))? {
+        ws.write(&by, |tx| rules::sweep(tx, PIECE)).await?;
     }
-    match swept {
-        0 => Ok(()),
-        _ => follow(ws).await,
-    }
+    follow(ws).await
 }
 
 /// The same as [`watch`], on a thread where waiting harms nobody.

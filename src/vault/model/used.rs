@@ -23,6 +23,8 @@ pub struct Use {
     pub id: UseId,
     /// Which secret.
     pub secret: SecretId,
+    /// Its variable, as it was then.
+    pub key: String,
     /// Which of its values.
     pub version: u32,
     /// In which run.
@@ -71,6 +73,7 @@ impl Record for Use {
         Self {
             id: UseId::from_bytes([91; 16]),
             secret: SecretId::from_bytes([90; 16]),
+            key: "SHOP_API_KEY".into(),
             version: 3,
             run: RunId::from_bytes([6; 16]),
             agent: AgentId::from_bytes([5; 16]),

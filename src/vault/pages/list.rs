@@ -33,6 +33,7 @@ struct Line {
     id: String,
     name: String,
     key: String,
+    note: String,
     /// A word for what is not for programs.
     kind: &'static str,
     who: String,
@@ -183,6 +184,7 @@ fn line(scene: &Scene, read: &dyn Read, secret: Secret, replace: &str) -> Result
         id: secret.id.to_string(),
         name: secret.name,
         key: secret.key,
+        note: secret.note,
         href,
     })
 }

@@ -164,7 +164,8 @@ impl Typed {
         let some = self.text("who") == "some";
         vec![
             Choice::new("all", "All agents", !some).hint("Those that come later, too."),
-            Choice::new("some", "Only some agents", some).hint("Theirs stands before that of all."),
+            Choice::new("some", "Only some agents", some)
+                .hint("It stands before one for all agents."),
         ]
     }
 

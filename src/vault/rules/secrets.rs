@@ -250,15 +250,14 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError>
     Ok(new)
 }
 
-/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values. Says how many
-/// rows it was, at most so many.
+/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values; of each at most
+/// so many.
 ///
 /// # Errors
 /// When the store fails.
-pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<usize, VaultError> {
+pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<(), VaultError> {
     let now = tx.now();
     let (gone, past) = (queries::gone(tx, now, most)?, queries::past(tx, now, most)?);
-    let count = gone.len() + past.len();
     for id in gone {
         tx.delete::<Secret>(id)?;
         tx.emit(SECRET.event(&id, RowAct::Deleted));
@@ -268,5 +267,5 @@ pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<usize, VaultError> {
             tx.put(&Value { former: None, ..value })?;
         }
     }
-    Ok(count)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use kernel::{AgentId, RowAct, RunId, TaskId};
 use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::cards::USE;
-use crate::model::{SecretId, USES_BY_RUN, Use, Way};
+use crate::model::{Secret, SecretId, USES_BY_RUN, Use, Way};
 
 /// The use of one value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Used {
     pub host: String,
 }
 
-/// Notes a use. The first one of a secret in a run is told to feed and audit.
+/// Notes a use. The first one of a secret in a run is told to feed and audit; of one that is gone for good nothing is.
 ///
 /// # Errors
 /// When the store fails.
@@ -42,10 +42,22 @@ pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
         return Ok(());
     }
     let Used { secret, version, run, agent, task, way, host } = one;
-    let id = tx.new_id();
-    let count = 1;
-    let (first_at, last_at) = (now, now);
-    tx.put(&Use { id, secret, version, run, agent, task, way, host, first_at, last_at, count })?;
+    let Some(Secret { key, .. }) = tx.get(secret)? else { return Ok(()) };
+    let (id, first_at, last_at, count) = (tx.new_id(), now, now, 1);
+    tx.put(&Use {
+        id,
+        secret,
+        key,
+        version,
+        run,
+        agent,
+        task,
+        way,
+        host,
+        first_at,
+        last_at,
+        count,
+    })?;
     if before == 0 {
         tx.emit(USE.event(&id, RowAct::Created));
     }

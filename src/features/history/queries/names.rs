@@ -395,6 +395,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),
         "connection_keys" => ("key of a connection", "keys of connections"),
+        "secret_values" => ("value of a secret", "values of secrets"),
         "connection_spare_keys" => ("more keys of a connection", "more keys of connections"),
         "model_fallbacks" => ("list of models to fall back on", "lists of models to fall back on"),
         "model_cooldowns" => ("rest after a failure", "rests after failures"),

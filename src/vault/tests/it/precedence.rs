@@ -18,6 +18,9 @@ use vault::values::NewValue;
 const KEYS: [&str; 3] = ["A", "B", "C"];
 const AGENTS: usize = 3;
 
+/// What an act does.
+type Body = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<SecretId, VaultError> + Send>;
+
 /// An act of a person.
 #[derive(Clone, Debug)]
 enum Act {
@@ -95,9 +98,7 @@ async fn an_agents_own_stands_before_that_of_all_whatever_happened() {
     let tried = tokio::task::spawn_blocking(move || {
         let mut runner = TestRunner::new(Config::with_cases(40));
         runner.run(&acts(), |acts| {
-            let write = |body: Box<
-                dyn FnOnce(&mut WriteTx<'_>) -> Result<SecretId, VaultError> + Send,
-            >| { ws.store.write_blocking(who.0, who.1, body) };
+            let write = |body: Body| ws.store.write_blocking(who.0, who.1, body);
             let scope = |named: &BTreeSet<usize>| match named.is_empty() {
                 true => Scope::Workspace,
                 false => Scope::Agents(named.iter().map(|n| agents[*n]).collect()),

@@ -10,9 +10,11 @@ use features::agents::queries::{Called, by_slug};
 use features::links::queries as links;
 use features::runs::model::{Body, Run};
 use features::runs::queries::questions::Reader;
+use features::runs::queries::steps::What;
+use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::workspace::model::{Member, Settings};
-use kernel::{AccountId, Actor, Can, RunId, RunState, Timestamp};
+use kernel::{AccountId, Actor, Can, Outcome, RunId, RunState, Timestamp};
 use store::{Range, ReadExt, StoreError};
 use web::html::SafeHtml;
 use web::md;
@@ -60,6 +62,31 @@ impl<'a> Look<'a> {
     /// Who looks at questions.
     pub fn reader(&self) -> Reader<'_> {
         Reader { ws: self.ws, now: self.now, zone: &self.zone, access: self.access, me: self.me }
+    }
+
+    /// How a turn ended, when it did not end well.
+    pub fn trouble(
+        &self,
+        tx: &impl ReadExt,
+        what: &What,
+    ) -> Result<Option<(&'static str, String)>, StoreError> {
+        let What::Ended { outcome, .. } = what else { return Ok(None) };
+        Ok(match outcome {
+            Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome => None,
+            Outcome::Stopped { by: Some(by) } if *by == self.me => {
+                Some(("neutral", "You stopped this.".to_owned()))
+            }
+            Outcome::Stopped { by: Some(by) } => {
+                Some(("neutral", format!("{} stopped this.", self.person(tx, *by)?)))
+            }
+            Outcome::Stopped { by: None } => Some(("neutral", "This was stopped.".to_owned())),
+            Outcome::Limit { .. } | Outcome::Interrupted => {
+                words::reason(outcome).map(|text| ("warn", text))
+            }
+            Outcome::Failed { .. } | Outcome::CrashLoop => {
+                words::reason(outcome).map(|text| ("danger", text))
+            }
+        })
     }
 
     /// A moment.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use app::live::BlockKind;
 use features::runs::model::{Attachment, Habits, Input, InputState, Run};
+use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
 use features::runs::queries::versions::Versions;
 use features::runs::queries::{onward, words};
-use kernel::{Actor, InputId, Outcome, RunId, RunState, RunTrigger, SessionId, Verbosity};
+use kernel::{Actor, InputId, RunId, RunState, RunTrigger, SessionId, Verbosity};
 use store::{ReadExt, StoreError};
 use web::format;
 use web::html::SafeHtml;
@@ -139,6 +140,8 @@ pub(super) struct Turn {
     pub again: Option<String>,
     /// Where it goes on where it stopped, and with which words.
     pub onward: Option<(String, String)>,
+    /// The call that waits for a yes; what it asks in words is answered by a message.
+    pub asks: Option<Card>,
 }
 
 impl Turn {
@@ -334,7 +337,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             self.open = Some((run, Box::new(turn)));
         }
         let view = self.drawing.view(tx, step)?;
-        let trouble = trouble(&step.what, self.look, tx)?;
+        let trouble = self.look.trouble(tx, &step.what)?;
         let words = match &step.what {
             What::Said(text) => Some(self.look.md_of(tx, text, Some(run))),
             _ => None,
@@ -485,6 +488,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         self.seen = Seen::default();
         let asked = self.asked.take();
         let chat = run.as_ref().is_some_and(|run| run.trigger != RunTrigger::Item);
+        let asks = run.as_ref().map(|run| questions::card(tx, &self.look.reader(), run));
         let onward = match run.as_ref().filter(|_| self.look.may_write) {
             Some(run) => onward::of(tx, run, self.look.me)?,
             None => None,
@@ -505,6 +509,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             href: self.look.ws.url(&format!("runs/{name}")),
             stop: run.as_ref().and_then(|run| self.look.stop(run)),
             again: asked.filter(|_| chat),
+            asks: asks.transpose()?.flatten().filter(|card| card.asked.is_some()),
             onward: onward
                 .map(|onward| (self.look.ws.url(&format!("runs/{name}/continue")), onward.label)),
         })
@@ -572,29 +577,4 @@ fn folded(seen: &Seen) -> String {
         (0, _) => format!("Used {}", format::count(tools, "tool", "tools")),
         (_, _) => format!("Thought, used {}", format::count(tools, "tool", "tools")),
     }
-}
-
-/// How a turn ended, when it did not end well.
-fn trouble(
-    what: &What,
-    look: &Look<'_>,
-    tx: &impl ReadExt,
-) -> Result<Option<(&'static str, String)>, StoreError> {
-    let What::Ended { outcome, .. } = what else { return Ok(None) };
-    Ok(match outcome {
-        Outcome::Done | Outcome::Snoozed { .. } | Outcome::NoOutcome => None,
-        Outcome::Stopped { by: Some(by) } if *by == look.me => {
-            Some(("neutral", "You stopped this.".to_owned()))
-        }
-        Outcome::Stopped { by: Some(by) } => {
-            Some(("neutral", format!("{} stopped this.", look.person(tx, *by)?)))
-        }
-        Outcome::Stopped { by: None } => Some(("neutral", "This was stopped.".to_owned())),
-        Outcome::Limit { .. } | Outcome::Interrupted => {
-            words::reason(outcome).map(|text| ("warn", text))
-        }
-        Outcome::Failed { .. } | Outcome::CrashLoop => {
-            words::reason(outcome).map(|text| ("danger", text))
-        }
-    })
 }

@@ -1,12 +1,14 @@
 //! `/api/v1/secrets`: what is set of secrets, who used them, values on their way in. No answer has a value, but for
 //! what is no secret.
 
+mod uses;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::{App, Ws};
-use kernel::{AgentId, Can, RunId, TaskId, Timestamp};
+use kernel::{AgentId, Can, Timestamp};
 use store::{Read, WriteTx};
 use web::error::ApiError;
 use web::extract::{self, Json, Path, Query, sent};
@@ -17,13 +19,10 @@ use web::session::Person;
 use crate::dotenv;
 use crate::error::VaultError;
 use crate::given::{self, follow};
-use crate::model::{Category, Places, Scope, Secret, SecretId, Use, UseId, Way};
+use crate::model::{Category, Places, Scope, Secret, SecretId, Way};
 use crate::queries;
 use crate::rules::{self, Entry, Existing, NewSecret, Patch, Verdict};
 use crate::values::{self, Ends, NewValue, Typed};
-
-/// Uses of an answer.
-const USES: usize = 500;
 
 /// Routes below `/api/v1`.
 #[must_use]
@@ -52,10 +51,10 @@ pub fn routes() -> Routes {
         )
         .get(
             "/secrets/uses",
-            uses_of_agent.needs(Can::Admin).doc(|| {
+            uses::of_agent.needs(Can::Admin).doc(|| {
                 Doc::new("What an agent has used, the last first")
-                    .query::<UsedBy>()
-                    .returns::<Uses>()
+                    .query::<uses::UsedBy>()
+                    .returns::<uses::Uses>()
             }),
         )
         .get(
@@ -104,8 +103,10 @@ pub fn routes() -> Routes {
         )
         .get(
             "/secrets/{id}/uses",
-            uses.needs(Can::Admin).doc(|| {
-                Doc::new("Who used a secret, the last first").query::<Whose>().returns::<Uses>()
+            uses::of_secret.needs(Can::Admin).doc(|| {
+                Doc::new("Who used a secret, the last first")
+                    .query::<Whose>()
+                    .returns::<uses::Uses>()
             }),
         )
         .get(
@@ -484,71 +485,6 @@ async fn import(
 pub(crate) fn sealed(app: &App, text: &dotenv::Read) -> Result<Vec<NewValue>, VaultError> {
     let seal = |one: &dotenv::Assignment| values::seal(app, &one.value, Some(Ends::Keep));
     text.assignments.iter().map(seal).collect()
-}
-
-/// Which uses.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct UsedBy {
-    /// The slug or id of an agent.
-    agent: String,
-    /// From this moment on; all that is known when it is left out.
-    #[schemars(with = "Option<String>")]
-    since: Option<Timestamp>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Uses {
-    items: Vec<UseView>,
-}
-
-/// The use of one value of a secret by a run.
-#[derive(Serialize, JsonSchema)]
-struct UseView {
-    id: UseId,
-    secret: SecretId,
-    key: String,
-    version: u32,
-    agent: AgentId,
-    run: RunId,
-    task: Option<TaskId>,
-    way: Way,
-    /// Empty for a program.
-    host: String,
-    #[schemars(with = "String")]
-    first_at: Timestamp,
-    #[schemars(with = "String")]
-    last_at: Timestamp,
-    count: u32,
-}
-
-fn use_view(read: &dyn Read, one: Use) -> Result<UseView, VaultError> {
-    let Use { id, secret, version, run, agent, task, way, host, first_at, last_at, count } = one;
-    let key = queries::by_id(read, secret)?.key;
-    Ok(UseView { id, secret, key, version, agent, run, task, way, host, first_at, last_at, count })
-}
-
-async fn uses(
-    ws: Ws,
-    Path(said): Path<String>,
-    Query(whose): Query<Whose>,
-) -> Result<Json<Uses>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
-    let items = ws.read(|snap| {
-        let all = queries::uses(snap, id, USES)?.into_iter();
-        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
-    })?;
-    Ok(Json(Uses { items }))
-}
-
-async fn uses_of_agent(ws: Ws, Query(asked): Query<UsedBy>) -> Result<Json<Uses>, ApiError> {
-    let items = ws.read(|snap| {
-        let agent = queries::agent_called(snap, &asked.agent)?.id;
-        let since = asked.since.unwrap_or(Timestamp::MIN);
-        let all = queries::used_by(snap, agent, since, USES)?.into_iter();
-        all.map(|one| use_view(snap, one)).collect::<Result<_, VaultError>>()
-    })?;
-    Ok(Json(Uses { items }))
 }
 
 /// Why an agent has a variable, or has not.
