@@ -112,7 +112,7 @@ async fn a_host_that_went_away_meanwhile_is_asked_anew() {
 
 #[tokio::test]
 async fn bodies_stream_both_ways_without_being_kept() {
-    const PIECES: usize = 50;
+    const PIECES: usize = 12;
     let bed = bed();
     let piece = vec![b'x'; 1024 * 1024];
     let (heard, mut hears) = mpsc::channel::<usize>(1);

@@ -34,6 +34,7 @@ pub static SECRET: Noun = Noun {
         Field::text("by", "by").hidden(),
     ],
     path: |row| format!("settings/secrets/{}", text_of(row, "id")),
+    triggers: Some("The workspace"),
     ..Noun::of::<Secret>("secret", "secret", "secrets")
 };
 

@@ -110,9 +110,12 @@ settle(answers && !document.body.classList.contains("gate") && status < 400);
 all().forEach(begin);
 // A form that came back has what was typed in it already.
 if (status < 400) all().forEach(restore);
+// A form over a page has the focus, and so has begun, before its swap is told.
+const laid = new WeakSet();
 document.addEventListener("htmx:after:swap", ({ detail }) => {
   for (const form of document.querySelectorAll("#layer form[data-keeps]")) {
-    if (begun.has(form)) continue;
+    if (laid.has(form)) continue;
+    laid.add(form);
     form.closest("dialog").dataset.asked = detail.ctx.asked ?? "";
     begin(form);
     restore(form);

@@ -18,7 +18,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("aes_gcm", "crypto"),
     ("hkdf", "crypto"),
     ("argon2", "crypto"),
-    ("aws_lc_rs", "crypto"),
+    ("aws_lc_rs", "crypto standin/trust"),
     ("Lease::granted", "runtime/gate"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),

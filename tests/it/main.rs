@@ -37,6 +37,7 @@ mod cli_agents; // agents at the terminal
 mod ending; // the program is asked to end while agents are at work
 mod cli_secrets; // secrets at the terminal
 mod secrets_out; // keys that programs use without having them: what goes out for a stand-in
+mod secrets_in; // secrets that programs get as variables, and requests that name them
 mod cli_sources; // sources at the terminal
 mod cli_work; // work at the terminal: tasks and what groups them, activity, search
 mod cli_undo; // history and undo at the terminal

@@ -121,7 +121,7 @@ pub(crate) struct Args {
     workdir: Option<String>,
     /// Variables.
     env: Option<BTreeMap<String, String>>,
-    /// Secrets that only programs get for which they are named.
+    /// Names of secrets.
     secrets: Option<Vec<String>>,
     /// Leave it running; `process` follows it.
     background: Option<bool>,

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use crypto::redact::Redactor;
 use features::agents::queries::reach;
 use kernel::Can;
 use kernel::text::cut;
@@ -73,11 +74,11 @@ impl ActTool for HttpRequest {
     const ALIASES: Aliases = &[("data", "body"), ("json", "body")];
 
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        if let Some(why) = leaks::of(&cx.ws.app.redactor, &args.url) {
+        let wanted = Wanted::of(args)?;
+        if let Some(why) = wanted.leak(&cx.ws.app.redactor) {
             let told = format!("nothing was sent: {why}; name a secret with {{{{secret:KEY}}}}");
             return Err(ToolError::refused("denied", told));
         }
-        let wanted = Wanted::of(args)?;
         let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
         let inside = opened.has(&wanted.at);
         let keys = wanted.keys()?;
@@ -163,6 +164,12 @@ impl Wanted {
         }
         let headers = args.headers.unwrap_or_default();
         Ok(Self { at, url: args.url, method, headers, body, is_json })
+    }
+
+    /// Why it must not go out as it is: it holds a value in place of a name.
+    fn leak(&self, redactor: &Redactor) -> Option<&'static str> {
+        let texts = [&self.url, &self.body].into_iter().chain(self.headers.values());
+        texts.filter_map(|text| leaks::of(redactor, text)).next()
     }
 
     /// The secrets that it names, each once.

@@ -46,7 +46,7 @@ use store::{
     BlobId, Limits, NoFaults, Options, Range, ReadExt as _, Record, Store, StoreError, WriteTx,
 };
 
-use super::{customers, groups, knowledge, secrets, sources, supply};
+use super::{customers, groups, knowledge, sources, supply};
 use crate::store::toys::folder_in_memory;
 
 /// What an act may choose from: which record, which way, what value.
@@ -114,7 +114,6 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     knowledge::text,
     sources::source,
     sources::pages,
-    secrets::secret,
     comment,
     reword,
     answer,

@@ -7,11 +7,11 @@ mod knowledge;
 mod sources;
 mod desk;
 mod groups;
-mod secrets;
 mod supply;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use features::cards;
 use features::history::queries::error::HistoryError;
 use features::history::queries::guard::Undoer;
 use features::history::queries::scope::Wanted;
@@ -156,7 +156,9 @@ fn every_kind_that_an_undo_takes_back_is_changed_by_some_act() {
         }
     }
     let tables = desk.store.schema().tables().iter();
-    let wanted = tables.filter(|info| info.class() == Some(Class::Tracked));
+    // What no undo may take back needs no act.
+    let undone = |number| cards::of_table(number).is_none_or(|noun| noun.undo.is_some());
+    let wanted = tables.filter(|info| info.class() == Some(Class::Tracked) && undone(info.number));
     let missing: Vec<_> =
         wanted.filter(|info| !changed.contains(&info.number)).map(|info| info.name).collect();
     assert!(missing.is_empty(), "add an act to desk.rs that changes {missing:?}");

@@ -1,0 +1,154 @@
+//! Secrets that programs get as variables, and requests that name them: where a value goes, and where it is never seen.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use features::agents::model::Agent;
+use kernel::TrustMode;
+use parking_lot::Mutex;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use support::hq::everything_in;
+use support::model::Turn;
+use support::office::Office;
+
+const VALUE: &str = "zebra-canary-0123456789";
+
+async fn secret(office: &Office, body: Value) -> Value {
+    let made = office.hq.owner().json("POST", "/api/v1/secrets", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    made.json()
+}
+
+/// What the tools answered to these calls, in a run of their own.
+async fn does(office: &Office, ada: &Agent, calls: &[(&str, Value)]) -> Vec<(bool, String)> {
+    for (name, args) in calls {
+        office.model.push(Turn::call(name, args.clone()));
+    }
+    office.model.push(Turn::text("Done."));
+    let run = office.say(ada, "Go on").await;
+    office.ended(run).await;
+    office.results(run).into_iter().map(|(_, ok, text)| (ok, text)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_has_its_variables_and_nobody_sees_their_values() {
+    let mut office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    secret(&office, json!({ "name": "Build token", "value": VALUE })).await;
+    let named = json!({ "name": "Rare key", "value": "gnu-canary-9876543210", "named_only": true });
+    secret(&office, named).await;
+    let print = "printf '%s' \"$BUILD_TOKEN\" | wc -c; echo \"<$BUILD_TOKEN>\"; echo \"[${RARE_KEY-none}]\"";
+    let told = does(
+        &office,
+        &ada,
+        &[
+            ("exec", json!({ "command": print })),
+            ("exec", json!({ "command": "echo \"${#RARE_KEY}\"", "secrets": ["RARE_KEY"] })),
+            ("exec", json!({ "command": "true", "secrets": ["NO_SUCH"] })),
+        ],
+    )
+    .await;
+    assert!(told[0].1.contains("23\n<[secret:BUILD_TOKEN]>\n[none]"), "{told:?}");
+    assert!(told[1].1.contains("21"), "{told:?}");
+    assert!(!told[2].0 && told[2].1.contains("NO_SUCH"), "{told:?}");
+    let uses = office.hq.owner().get("/api/v1/secrets/uses?agent=ada").await;
+    assert!(uses.text.contains("BUILD_TOKEN") && uses.text.contains("RARE_KEY"), "{}", uses.text);
+    let data = office.hq.data();
+    office.hq.stop().await;
+    let all = everything_in(&data);
+    for value in [VALUE, "gnu-canary-9876543210"] {
+        let seen = all.windows(value.len()).any(|part| part == value.as_bytes());
+        assert!(!seen, "{value} lies in the data folder");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_carries_a_secret_to_its_hosts_alone() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let ear = Arc::clone(&heard);
+    let app = Router::new().route(
+        "/",
+        post(move |headers: HeaderMap, body: String| async move {
+            let key = headers.get("authorization").and_then(|value| value.to_str().ok());
+            ear.lock().push((key.unwrap_or_default().to_owned(), body.clone()));
+            format!("you sent {} and {body}", key.unwrap_or_default())
+        }),
+    );
+    let served = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.trust(ada.id, TrustMode::Full).await;
+    let reach = json!({ "opened": [format!("127.0.0.1:{port}"), format!("localhost:{port}")] });
+    let opened = office.hq.owner().json("PUT", "/api/v1/reach", &reach).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    let key =
+        json!({ "name": "Shop key", "value": VALUE, "hosts": ["127.0.0.1"], "way": "requests" });
+    secret(&office, key).await;
+    let ask = |host: &str, more: Value| {
+        let mut args = json!({ "url": format!("http://{host}:{port}/"), "method": "POST" });
+        args.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        ("http_request", args)
+    };
+    let header = json!({ "headers": { "Authorization": "Bearer {{secret:SHOP_KEY}}" } });
+    let told = does(
+        &office,
+        &ada,
+        &[
+            ask(
+                "127.0.0.1",
+                json!({
+                    "headers": { "Authorization": "Bearer {{secret:SHOP_KEY}}" },
+                    "body": { "key": "{{secret:SHOP_KEY}}" },
+                }),
+            ),
+            ask("localhost", header),
+            ask("127.0.0.1", json!({ "body": "{{secret:NOBODYS}}" })),
+            ask("127.0.0.1", json!({ "body": VALUE })),
+        ],
+    )
+    .await;
+    let sent = heard.lock().clone();
+    let first = (format!("Bearer {VALUE}"), format!(r#"{{"key":"{VALUE}"}}"#));
+    assert_eq!(sent.first(), Some(&first), "{told:?}");
+    assert!(told[0].0 && !told[0].1.contains(VALUE), "{told:?}");
+    assert!(told[0].1.contains("Bearer [secret:SHOP_KEY]"), "{told:?}");
+    assert!(!told[1].0 && told[1].1.contains("127.0.0.1 alone"), "{told:?}");
+    assert!(!told[2].0 && told[2].1.contains("NOBODYS"), "{told:?}");
+    // A value that a model writes out itself goes nowhere as such.
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_eq!(sent[1].1, "[secret:SHOP_KEY]", "{told:?}");
+    served.abort();
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_changes_something_outside_is_asked_for_and_one_that_looks_is_not() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let get = json!({ "url": "http://127.0.0.1:9/" });
+    let told = does(&office, &ada, &[("http_request", get)]).await;
+    assert!(
+        told[0].1.starts_with("Error(unavailable)"),
+        "looked, and refused by the guard: {told:?}"
+    );
+
+    let post = json!({ "url": "https://api.shop.example/orders", "method": "POST", "body": "x" });
+    office.model.push(Turn::call("http_request", post)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Order it").await;
+    let waits = office.in_state(run, kernel::RunState::Waiting).await;
+    assert!(waits.waiting.is_some_and(|wait| wait.waits_for == kernel::WaitFor::Approval));
+    let list = office.hq.owner().get("/api/v1/approvals").await.json();
+    let offers = list["items"][0].to_string();
+    assert!(offers.contains("POST requests to api.shop.example"), "{offers}");
+    office.stop(run).await;
+    office.hq.finish().await;
+}
