@@ -2,6 +2,7 @@
 //! made, refused, or asked for. A call that is asked for gives its run's slot back and is weighed anew when somebody has
 //! answered; what it would do then has to be what the yes was given to, to the byte.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
@@ -13,7 +14,7 @@ use features::agents::queries::reach;
 use features::runs::rules::Pause;
 use features::trust::model::{Approval, Offer, Plan, What, Witness};
 use features::trust::rules::NewApproval;
-use features::trust::weigh::{self, Facts, Reach, Verdict};
+use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use features::trust::{queries as trust, rules};
 use features::workspace::model::Member;
 use git::files::AgentFiles;
@@ -32,13 +33,21 @@ use super::turn::Turn;
 
 /// How long a program that waits on its connection is kept waiting for a yes.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
-/// The most files that a yes is bound to.
+/// The most files that a yes is bound to one by one.
 const MAX_FILES: usize = 32;
+/// The most places in which a word of a line is looked for.
+const MAX_TRIED: usize = 2_000;
 /// The most of a call that people are shown, in bytes.
 const MAX_SHOWN: usize = 32 * 1024;
 /// Where a bare name is looked for in the jail.
 const PATH: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Programs that do what files say which the agent writes: settings, scripts of a package, hooks. The same words may
+/// mean something else tomorrow, so no yes to them is kept.
+const FOLDERS_CODE: &[&str] = &[
+    "bun", "cargo", "curl", "docker", "gh", "git", "go", "kubectl", "npm", "npx", "pip", "pip3",
+    "pnpm", "podman", "ssh", "uv", "wget", "yarn",
+];
 /// What `process` does without touching the program.
 const PROCESS_LOOKS: &[&str] = &["list", "poll", "log", "kill", "clear", "remove"];
 
@@ -55,6 +64,8 @@ pub(super) enum Passed {
 /// A command line: what the shell will make of it, and what that is on this machine.
 struct Line {
     text: String,
+    /// The folder in which it runs.
+    cwd: String,
     reduced: Reduced,
     seen: Result<Vec<Seen>, commands::Why>,
 }
@@ -65,7 +76,9 @@ struct Weighed {
     plan: Plan,
     digest: [u8; 32],
     line: Option<Line>,
-    request: Option<(String, String)>,
+    /// Whether its command line is all that it is.
+    bare: bool,
+    request: Option<Asked>,
     answered: Option<Approval>,
 }
 
@@ -164,29 +177,30 @@ impl Turn {
         }
         // ok: canonical arguments are an object.
         let given: Value = serde_json::from_str(&arguments).unwrap_or_default();
-        let mut reach = weigh::reach_of(entry.spec.name, entry.spec.effect, programs);
+        let mut effect = entry.spec.effect;
+        let mut reach = weigh::reach_of(entry.spec.name, effect, programs);
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
         if entry.spec.name == "process" && PROCESS_LOOKS.contains(&text("action")) {
-            reach = Reach::Inside;
+            (effect, reach) = (Effect::Read, Reach::Inside);
         }
         if entry.spec.name == request::NAME && self.is_named(&given, &agents)? {
             reach = Reach::Inside;
         }
-        let command = if entry.spec.effect == Effect::Exec { text("command") } else { "" };
+        let command = if effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
-        let cwd = match text("workdir") {
-            "" => folder.clone(),
-            below => folder.join(below),
-        };
         let request = request_of(&given);
         let variables = given.get("env").and_then(Value::as_object);
         let (line, files) = match command {
             "" => (None, Vec::new()),
-            command => looked_at(command.to_owned(), folder, cwd.clone()).await?,
+            command => {
+                let below = text("workdir").to_owned();
+                let (line, files) = looked_at(command.to_owned(), folder, below).await?;
+                (Some(line), files)
+            }
         };
         let plan = Plan {
             shown: ellipsis(&shown(entry.spec.name, command, &given), MAX_SHOWN),
-            folder: line.as_ref().map(|_| cwd.display().to_string()).unwrap_or_default(),
+            folder: line.as_ref().map(|line| line.cwd.clone()).unwrap_or_default(),
             variables: variables.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
             files,
             arguments,
@@ -195,22 +209,27 @@ impl Turn {
         let now = ws.app.clock.now();
         let facts = Facts {
             tool: entry.spec.name,
-            effect: entry.spec.effect,
+            effect,
             reach,
             digest,
-            line: line.as_ref().filter(|_| plan.variables.is_empty()).map(|line| &line.seen),
-            request: request.as_ref().map(|(method, host)| (method.as_str(), host.as_str())),
+            // Variables, keys and a program that goes on are more than its words.
+            line: line.as_ref().filter(|_| is_bare(&given)).map(|line| &line.seen),
+            request: request.as_ref(),
             now,
         };
         let verdict = ws.read(|snap| weigh::weigh(snap, &agents, Some(run), &facts))?;
-        Ok(Weighed { verdict, plan, digest, line, request, answered })
+        let bare = is_bare(&given);
+        Ok(Weighed { verdict, plan, digest, line, bare, request, answered })
     }
 
     /// Whether a request only looks, as a page is fetched, or goes where a person has sent this agent.
     fn is_named(&self, given: &Value, agents: &[AgentId]) -> Result<bool, EngineError> {
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
-        let reads = matches!(text("method").to_ascii_uppercase().as_str(), "" | "GET" | "HEAD");
-        if reads && given.get("body").is_none() && !given.to_string().contains(request::SECRET) {
+        let method = text("method").trim().to_ascii_uppercase();
+        if matches!(method.as_str(), "" | "GET" | "HEAD")
+            && given.get("body").is_none()
+            && !given.to_string().contains(request::SECRET)
+        {
             return Ok(true);
         }
         let hosts = self.talk.journal.ws.read(|snap| reach::of_all(snap, agents))?;
@@ -226,10 +245,13 @@ impl Turn {
         changed: Option<String>,
         now: Timestamp,
     ) -> NewApproval {
-        let Weighed { verdict, plan, digest, line, request, .. } = weighed;
+        let Weighed { verdict, plan, digest, line, bare, request, .. } = weighed;
         let (risk, offers) = match &line {
-            Some(line) if plan.variables.is_empty() => (risk_of(line), offers_of(line)),
-            Some(line) => (risk_of(line), Vec::new()),
+            Some(line) if bare => (risk_of(line), offers_of(line)),
+            Some(line) if plan.variables.iter().any(|name| is_telling(name)) => {
+                (Risk::High.max(risk_of(line)), Vec::new())
+            }
+            Some(line) => (Risk::Medium.max(risk_of(line)), Vec::new()),
             None => (Risk::Medium, offers_of_request(request, digest, &plan)),
         };
         NewApproval {
@@ -299,20 +321,51 @@ fn unanswered() -> ToolError {
     )
 }
 
-/// What people read of a call.
+/// What people read of a call: of a program its variables before its command line, and what else it gets behind it.
 fn shown(tool: &str, command: &str, given: &Value) -> String {
-    match (tool, command) {
-        ("exec", command) if !command.is_empty() => command.to_owned(),
+    if tool != "exec" || command.is_empty() {
         // ok: a value of our own making is written.
-        _ => serde_json::to_string_pretty(given).unwrap_or_default(),
+        return serde_json::to_string_pretty(given).unwrap_or_default();
     }
+    let mut shown = String::new();
+    for (name, value) in given.get("env").and_then(Value::as_object).into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default().replace('\'', r"'\''");
+        shown.push_str(&format!("{name}='{value}'\n"));
+    }
+    shown.push_str(command);
+    let secrets = given.get("secrets").and_then(Value::as_array).into_iter().flatten();
+    let secrets: Vec<&str> = secrets.filter_map(Value::as_str).collect();
+    if !secrets.is_empty() {
+        shown.push_str(&format!("\n# with the secrets {}", secrets.join(", ")));
+    }
+    if given.get("background").and_then(Value::as_bool) == Some(true) {
+        shown.push_str("\n# goes on in the background");
+    }
+    shown
 }
 
-/// The method and host of a call that names an address.
-fn request_of(given: &Value) -> Option<(String, String)> {
+/// Whether a command line, its folder and how long one waits are all that a call says.
+fn is_bare(given: &Value) -> bool {
+    const SAID: &[&str] = &["command", "workdir", "yieldMs", "timeoutSeconds"];
+    given.as_object().is_some_and(|given| given.keys().all(|key| SAID.contains(&key.as_str())))
+}
+
+/// Whether a variable of this name may say which code a program runs.
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let begins = ["LD_", "GIT_", "NODE_", "PYTHON", "PERL", "RUBY", "CARGO_", "RUSTC", "NPM_"];
+    let ends = ["OPTIONS", "OPTS", "PAGER", "EDITOR", "PATH", "SHELL"];
+    begins.iter().any(|part| name.starts_with(part)) || ends.iter().any(|part| name.ends_with(part))
+}
+
+/// What a call asks of whom, when it names an address.
+fn request_of(given: &Value) -> Option<Asked> {
     let url = url::Url::parse(given.get("url")?.as_str()?).ok()?; // ok: no address, no host
-    let method = given.get("method").and_then(Value::as_str).unwrap_or("GET").to_ascii_uppercase();
-    Some((method, url.host_str()?.to_ascii_lowercase()))
+    let method = given.get("method").and_then(Value::as_str).unwrap_or_default().trim();
+    let method = if method.is_empty() { "GET" } else { method }.to_ascii_uppercase();
+    let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+    let is_usual = url.scheme() == "https" && url.port_or_known_default() == Some(443);
+    Some(Asked { method, host, is_usual })
 }
 
 /// SHA-256 over the tool and all of its plan, each part with its length before it.
@@ -332,16 +385,44 @@ fn digest(tool: &str, plan: &Plan) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The words of a command line that may be files; of one that cannot be taken apart all that look like words.
-fn words_of(line: &Line) -> Vec<String> {
+/// The words of a command line that may be files, each with the folders that it may be seen from, below the line's own.
+/// Of a line that cannot be taken apart these are all words below all words.
+fn words_of(line: &Line) -> Vec<(String, String)> {
+    let mut words = Vec::new();
     match &line.reduced {
-        Reduced::Plan(parts) => parts.iter().flat_map(|part| part.argv.iter().cloned()).collect(),
-        Reduced::Opaque(_) => line
-            .text
-            .split(|c: char| c.is_whitespace() || "\"'`;|&<>()$={}".contains(c))
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        Reduced::Plan(parts) => {
+            for part in parts {
+                let commands = match commands::unwrap(&part.argv) {
+                    commands::Unwrapped::Commands(commands) => commands,
+                    commands::Unwrapped::Opaque(_) => {
+                        let said = part.argv.iter().map(|word| (String::new(), word.clone()));
+                        words.extend(said);
+                        loose(&part.argv.join(" "), &mut words);
+                        continue;
+                    }
+                };
+                for (outer, command) in
+                    part.folders.iter().flat_map(|at| commands.iter().map(move |one| (at, one)))
+                {
+                    for inner in &command.folders {
+                        let at = format!("{outer}/{inner}");
+                        let at = at.trim_matches('/');
+                        words.extend(command.argv.iter().map(|word| (at.to_owned(), word.clone())));
+                    }
+                }
+            }
+        }
+        Reduced::Opaque(_) => loose(&line.text, &mut words),
+    }
+    words
+}
+
+/// All that looks like a word, also below all else that does.
+fn loose(text: &str, words: &mut Vec<(String, String)>) {
+    let parts = text.split(|c: char| c.is_whitespace() || "\"'`;|&<>()$={}".contains(c));
+    let parts: Vec<&str> = parts.filter(|word| !word.is_empty()).take(MAX_FILES).collect();
+    for at in std::iter::once("").chain(parts.iter().copied()) {
+        words.extend(parts.iter().map(|word| (at.to_owned(), (*word).to_owned())));
     }
 }
 
@@ -349,34 +430,57 @@ fn words_of(line: &Line) -> Vec<String> {
 async fn looked_at(
     text: String,
     folder: PathBuf,
-    cwd: PathBuf,
-) -> Result<(Option<Line>, Vec<Witness>), EngineError> {
+    below: String,
+) -> Result<(Line, Vec<Witness>), EngineError> {
     blocking(move || {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let (folder, cwd) = (real(&folder), real(&cwd));
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let files = folder::open(&folder).ok();
+        // ok: a folder that is refused here is refused by the program's start, too.
+        let below = match (&files, below.as_str()) {
+            (_, "") | (None, _) => String::new(),
+            (Some(files), below) => folder::relative(files, below).unwrap_or_default(),
+        };
+        let cwd = folder.join(below);
         let reduced = commands::reduce(&text);
-        let (at, start) = (folder.display().to_string(), cwd.display().to_string());
-        let jail = Jail { files: folder::open(&folder).ok(), folder };
-        let place = commands::Place { folder: &at, start: &start, machine: &jail };
+        let (at, cwd) = (folder.display().to_string(), cwd.display().to_string());
+        let jail = Jail { files, folder };
+        let place = commands::Place { folder: &at, start: &cwd, machine: &jail };
         let seen = commands::look(&reduced, &place);
-        let line = Line { text, reduced, seen };
-        let files = witnesses(words_of(&line), &jail, &cwd);
-        (Some(line), files)
+        let line = Line { text, cwd, reduced, seen };
+        let files = witnesses(&line, &jail);
+        (line, files)
     })
     .await
 }
 
-/// The files of the agent among words, as they are now. Blocking.
-fn witnesses(words: Vec<String>, jail: &Jail, cwd: &Path) -> Vec<Witness> {
-    let mut found: Vec<Witness> = Vec::new();
-    for word in words {
-        let Ok(path) = cwd.join(&word).canonicalize() else { continue }; // ok: no file, no witness
-        let Some((path, hash)) = jail.sum(&path) else { continue };
-        if found.len() < MAX_FILES && found.iter().all(|one| one.path != path) {
-            found.push(Witness { path, hash });
+/// The files of the agent that a line names, as they are now. Of very many the last stands for all others. Blocking.
+fn witnesses(line: &Line, jail: &Jail) -> Vec<Witness> {
+    let mut found = BTreeMap::new();
+    for bound in line.seen.iter().flatten().flat_map(|seen| &seen.files) {
+        found.extend(jail.sum(Path::new(&bound.path)));
+    }
+    let mut tried = BTreeSet::new();
+    for (at, word) in words_of(line) {
+        let path = Path::new(&line.cwd).join(at).join(word);
+        if tried.len() < MAX_TRIED && tried.insert(path.clone()) {
+            // ok: no file, no witness
+            found.extend(path.canonicalize().ok().and_then(|path| jail.sum(&path)));
         }
     }
-    found
+    let mut all: Vec<Witness> =
+        found.into_iter().map(|(path, hash)| Witness { path, hash }).collect();
+    if MAX_FILES < all.len() {
+        let rest = all.split_off(MAX_FILES - 1);
+        let mut hash = Sha256::new();
+        for one in &rest {
+            hash.update((one.path.len() as u64).to_le_bytes());
+            hash.update(one.path.as_bytes());
+            hash.update(one.hash);
+        }
+        let path = format!("{} more files", rest.len());
+        all.push(Witness { path, hash: hash.finalize().into() });
+    }
+    all
 }
 
 /// The machine as a program in the jail finds it, with the agent's folder if it is there. A file outside of that has no
@@ -437,7 +541,15 @@ fn risk_of(line: &Line) -> Risk {
 /// For what else a yes to a command line can count, the narrowest first. What cannot be taken apart, and programs with
 /// code among their words, are asked for each time.
 fn offers_of(line: &Line) -> Vec<Offer> {
-    let scopes = line.seen.as_deref().map(commands::scopes).unwrap_or_default();
+    let seen = line.seen.as_deref().unwrap_or_default();
+    let reads_folder = |one: &Seen| {
+        let name = one.argv[0].rsplit('/').next().unwrap_or_default();
+        FOLDERS_CODE.contains(&name)
+    };
+    if seen.iter().any(reads_folder) {
+        return Vec::new();
+    }
+    let scopes = commands::scopes(seen);
     let label = |patterns: &[Pattern]| {
         let shown: Vec<String> = patterns.iter().map(Pattern::shown).collect();
         ellipsis(&shown.join(" · "), 300)
@@ -449,15 +561,11 @@ fn offers_of(line: &Line) -> Vec<Offer> {
     scopes.into_iter().map(|scope| offer(scope.patterns)).collect()
 }
 
-fn offers_of_request(
-    request: Option<(String, String)>,
-    digest: [u8; 32],
-    plan: &Plan,
-) -> Vec<Offer> {
+fn offers_of_request(request: Option<Asked>, digest: [u8; 32], plan: &Plan) -> Vec<Offer> {
     let shown = ellipsis(&plan.shown, 400);
     let same =
         Offer { label: "exactly this call".to_owned(), whats: vec![What::Same { digest, shown }] };
-    let host = request.map(|(method, host)| Offer {
+    let host = request.filter(|asked| asked.is_usual).map(|Asked { method, host, .. }| Offer {
         label: format!("{method} requests to {host}"),
         whats: vec![What::Host { method, host }],
     });

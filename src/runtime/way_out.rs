@@ -29,7 +29,9 @@ use features::browsers::model::AGENT_BROWSERS;
 use features::browsers::queries as browsers;
 use features::jobs::queries as jobs;
 use features::runs::model::Run;
-use kernel::{AgentId, RunId, WorkspaceId};
+use features::trust::model::TRUST_MODES;
+use features::trust::queries as trust;
+use kernel::{AgentId, RunId, TrustMode, WorkspaceId};
 use net::egress::{self, Closed, Doorman, Handler, Kind};
 use net::guard::Opened;
 use store::{ReadExt, StoreError, Table};
@@ -48,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const MOST_OF_RUNS: usize = 2_000;
 
 /// Where it stands who may go where.
-const SWITCHES: [Table; 3] = [AGENTS, REACH, AGENT_BROWSERS];
+const SWITCHES: [Table; 4] = [AGENTS, REACH, AGENT_BROWSERS, TRUST_MODES];
 /// What stands for the pass of a browser, which has none.
 const NO_PASS: &str = "";
 
@@ -363,7 +365,8 @@ impl Door {
 fn may_reach_out(tx: &impl ReadExt, agents: &[AgentId]) -> Result<bool, StoreError> {
     for id in agents {
         let agent = tx.get::<Agent>(*id)?;
-        if !agent.is_some_and(|a| a.exec && a.network && a.archived_at.is_none()) {
+        let is_locked = trust::mode_of(tx, *id)? == TrustMode::Locked;
+        if is_locked || !agent.is_some_and(|a| a.exec && a.network && a.archived_at.is_none()) {
             return Ok(false);
         }
     }

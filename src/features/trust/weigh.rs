@@ -72,6 +72,17 @@ pub fn programs(tx: &impl ReadExt, agents: &[AgentId]) -> Result<Reach, StoreErr
     Ok(Reach::AnyHost)
 }
 
+/// What a request asks of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Such as `GET`.
+    pub method: String,
+    /// The host, in small letters and without a point at its end.
+    pub host: String,
+    /// Whether it goes over https to the usual port: a permission is for nothing else.
+    pub is_usual: bool,
+}
+
 /// What a call is, as far as it decides.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -86,8 +97,8 @@ pub struct Facts<'a> {
     /// Of a command line: the commands that it will run, or why that cannot be told. None where variables of the call's
     /// own may make something else of them.
     pub line: Option<&'a Result<Vec<Seen>, commands::Why>>,
-    /// Of a request: its method and its host.
-    pub request: Option<(&'a str, &'a str)>,
+    /// Of a request: what it asks of whom.
+    pub request: Option<&'a Asked>,
     /// Now.
     pub now: Timestamp,
 }
@@ -127,8 +138,10 @@ pub fn weigh(
     let mut strictest: Option<Verdict> = None;
     for agent in agents {
         let mode = queries::mode_of(tx, *agent)?;
-        let counts = |rule: &&Permission| {
-            rule.agent.is_none_or(|of| of == *agent) && rule.run.is_none_or(|of| Some(of) == run)
+        // What counts for the run counts for all who asked for it: one yes is asked for, not one from each.
+        let counts = |rule: &&Permission| match rule.run {
+            Some(of) => Some(of) == run,
+            None => rule.agent.is_none_or(|of| of == *agent),
         };
         let rules: Vec<&Permission> = rules.iter().filter(counts).collect();
         let verdict = one(mode, &rules, facts);
@@ -192,9 +205,9 @@ fn touches(what: &What, facts: &Facts<'_>) -> bool {
         What::Command(pattern) => {
             facts.line.is_some_and(|line| commands_of(line).iter().any(|one| one.matches(pattern)))
         }
-        What::Host { method, host } => facts.request.is_some_and(|(asked, at)| {
-            (method.is_empty() || method.eq_ignore_ascii_case(asked))
-                && host.eq_ignore_ascii_case(at)
+        What::Host { method, host } => facts.request.is_some_and(|asked| {
+            (method.is_empty() || method.eq_ignore_ascii_case(&asked.method))
+                && host.trim_end_matches('.').eq_ignore_ascii_case(&asked.host)
         }),
     }
 }
@@ -202,8 +215,12 @@ fn touches(what: &What, facts: &Facts<'_>) -> bool {
 /// The permission that allows a call as a whole; of a command line each part needs one.
 fn allowing<'r>(rules: &[&'r Permission], facts: &Facts<'_>) -> Option<&'r Permission> {
     let allows = || rules.iter().copied().filter(|rule| rule.leave == Leave::Allow);
-    let whole =
-        |rule: &&Permission| !matches!(rule.what, What::Command(_)) && touches(&rule.what, facts);
+    let is_usual = facts.request.is_none_or(|asked| asked.is_usual);
+    let whole = |rule: &&Permission| match &rule.what {
+        What::Command(_) => false,
+        What::Host { .. } => is_usual && touches(&rule.what, facts),
+        what => touches(what, facts),
+    };
     if let Some(rule) = allows().find(whole) {
         return Some(rule);
     }

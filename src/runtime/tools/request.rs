@@ -1,7 +1,7 @@
 //! `http_request`: one request of any method, behind the guard, with secrets that the agent names and never sees.
 //!
 //! `{{secret:KEY}}` in the address's query, in headers and in the body becomes the value, for the hosts of that secret
-//! alone and over TLS. A request with a secret follows no redirect: the value would travel along.
+//! alone and over TLS. No redirect is followed: the answer says where it leads, and a request to there is another.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -87,9 +87,9 @@ impl ActTool for HttpRequest {
             false => named(cx, &keys, &wanted.at, inside)?,
         };
         let at_host = wanted.at.host_str().unwrap_or_default().to_owned();
-        let mut request = wanted.filled(&given)?.only(only).timeouts(TIMES);
+        // Another address is another request: it is weighed for itself.
+        let request = wanted.filled(&given)?.only(only).timeouts(TIMES).redirects(0);
         if !given.is_empty() {
-            request = request.redirects(0);
             note(cx, &given, &at_host).await?;
         }
         let sent = self.send(request, inside.then_some(opened));

@@ -12,7 +12,7 @@ use features::tasks::queries::people::People;
 use features::trust::model::{Approval, Permission, What};
 use features::trust::queries;
 use features::trust::rules::{self, Decision, TrustError};
-use features::trust::weigh;
+use features::trust::weigh::{self, Asked};
 use kernel::{
     AgentId, ApprovalAnswer, ApprovalId, Assignee, Can, Leave, PermissionId, Risk, TrustMode,
 };
@@ -430,9 +430,13 @@ async fn explain(
     let explained = ws.read(|snap| {
         let programs = weigh::programs(snap, &[agent.id])?;
         let method = query.method.as_deref().unwrap_or("GET");
-        let request = query.host.as_deref().map(|host| (method, host));
+        let request = query.host.as_deref().map(|host| Asked {
+            method: method.trim().to_ascii_uppercase(),
+            host: host.trim().trim_end_matches('.').to_ascii_lowercase(),
+            is_usual: true,
+        });
         let now = ws.app.clock.now();
-        let verdict = table::verdict(snap, agent.id, (spec, programs), request, now)?;
+        let verdict = table::verdict(snap, agent.id, (spec, programs), request.as_ref(), now)?;
         Ok::<_, StoreError>(Explained {
             verdict: verdict.leave,
             why: web::form::sentence(&verdict.why),

@@ -32,7 +32,9 @@ use super::table::{self, Part};
 /// What a mode means, in a sentence.
 pub(super) fn meaning(mode: TrustMode) -> &'static str {
     match mode {
-        TrustMode::Locked => "It looks and changes nothing. No permission widens that.",
+        TrustMode::Locked => {
+            "It looks and begins nothing; programs that run already go on without the network. No permission widens that."
+        }
         TrustMode::Ask => {
             "It works by itself and asks before programs with the open network and before what it \
              does outside HQ."

@@ -5,7 +5,7 @@ use features::browsers::queries as browsers;
 use features::trust::model::What;
 use features::trust::queries::{self, ALL_TOOLS};
 use features::trust::tools;
-use features::trust::weigh::{self, Facts, Reach, Verdict};
+use features::trust::weigh::{self, Asked, Facts, Reach, Verdict};
 use kernel::{AgentId, Leave, Timestamp};
 use store::{ReadExt, StoreError};
 use tool::args::nearest;
@@ -93,7 +93,7 @@ pub(super) fn verdict(
     tx: &impl ReadExt,
     agent: AgentId,
     (spec, programs): (&ToolSpec, Reach),
-    request: Option<(&str, &str)>,
+    request: Option<&Asked>,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let facts = Facts {
