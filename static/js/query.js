@@ -3,6 +3,9 @@
 const list = () => document.getElementById("query-list");
 let wait;
 let asked = 0;
+// Whether something was typed since the field got the focus or the last offer was taken: only then Tab takes one.
+// Whoever goes on with Tab alone goes on.
+let typed = false;
 
 function close(field) {
   clearTimeout(wait);
@@ -59,6 +62,7 @@ function soon(field) {
 }
 
 function take(field, line) {
+  typed = false;
   field.value = line.dataset.q;
   const at = Number(line.dataset.at);
   field.setSelectionRange(at, at);
@@ -68,8 +72,14 @@ function take(field, line) {
 
 const boxOf = (event) => (event.target.matches?.("[data-complete]") ? event.target : undefined);
 
-document.addEventListener("input", (event) => boxOf(event) && soon(boxOf(event)));
-document.addEventListener("focusin", (event) => boxOf(event) && soon(boxOf(event)));
+for (const kind of ["input", "focusin"]) {
+  document.addEventListener(kind, (event) => {
+    const field = boxOf(event);
+    if (!field) return;
+    typed = kind === "input";
+    soon(field);
+  });
+}
 document.addEventListener("focusout", (event) => boxOf(event) && close(boxOf(event)));
 // The field keeps the focus while a line is pressed.
 document.addEventListener("mousedown", (event) => {
@@ -89,7 +99,7 @@ document.addEventListener(
     const at = lines.findIndex((line) => line.ariaSelected === "true");
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) mark(field, (at + step + lines.length + (at < 0 && step < 0 ? 1 : 0)) % lines.length);
-    else if (event.key === "Tab" && !event.shiftKey && field.value) take(field, lines[Math.max(at, 0)]);
+    else if (event.key === "Tab" && !event.shiftKey && field.value && (typed || at >= 0)) take(field, lines[Math.max(at, 0)]);
     else if (event.key === "Enter" && at >= 0) take(field, lines[at]);
     else if (event.key === "Escape") close(field);
     else return;

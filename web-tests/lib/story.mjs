@@ -121,7 +121,8 @@ export async function tabTo(page, target, most = 120) {
     if (!state.seen) throw new Error('what has the focus is out of sight');
     return;
   }
-  throw new Error(`${most} times Tab do not lead there`);
+  const at = await page.evaluate(() => `${document.activeElement.outerHTML.slice(0, 160)} of ${document.querySelectorAll('a, button, input').length}`);
+  throw new Error(`${most} times Tab do not lead there, but to ${at}`);
 }
 
 /** The delivered work that waits for a decision on a task's page. */
