@@ -206,6 +206,7 @@ impl Turn {
             arguments,
         };
         let digest = digest(entry.spec.name, &plan);
+        let bare = is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
             tool: entry.spec.name,
@@ -213,12 +214,11 @@ impl Turn {
             reach,
             digest,
             // Variables, keys and a program that goes on are more than its words.
-            line: line.as_ref().filter(|_| is_bare(&given)).map(|line| &line.seen),
+            line: line.as_ref().filter(|_| bare).map(|line| &line.seen),
             request: request.as_ref(),
             now,
         };
         let verdict = ws.read(|snap| weigh::weigh(snap, &agents, Some(run), &facts))?;
-        let bare = is_bare(&given);
         Ok(Weighed { verdict, plan, digest, line, bare, request, answered })
     }
 

@@ -199,7 +199,6 @@ impl Wanted {
     fn filled(self, given: &[Given]) -> Result<Request, ToolError> {
         let url = fill(&self.url, given, in_query)?;
         let mut request = Request::new(Policy::Guarded, self.method, url);
-        let names_type = self.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
         if !self.body.is_empty() {
             let body = match self.is_json {
                 true => fill(&self.body, given, in_json)?,
@@ -213,11 +212,7 @@ impl Wanted {
             if value.contains(['\r', '\n', '\0']) {
                 return Err(ToolError::refused("invalid_args", "headers: no line breaks"));
             }
-            if name.eq_ignore_ascii_case("content-type") && names_type {
-                request.headers.set("content-type", value);
-            } else {
-                request = request.header(&name.to_ascii_lowercase(), value);
-            }
+            request = request.header(&name.to_ascii_lowercase(), value);
         }
         Ok(request)
     }
