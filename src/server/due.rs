@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::futures::Notified;
 
 use app::Ws;
 use features::tasks::model::series::SERIES;
@@ -37,6 +38,8 @@ async fn run(ws: Ws) {
     // Heard from before the first look on, so that nothing falls between the two.
     let mut feed = ws.store.subscribe();
     while !stopping.is_cancelled() {
+        // Before the look, so that no move of the clock in between is missed.
+        let moved = ws.app.clock_moved.notified();
         let next = match look(&ws).await {
             Ok(next) => next,
             Err(StoreError::Closed) => return,
@@ -45,7 +48,7 @@ async fn run(ws: Ws) {
                 Some(ws.app.clock.now() + AGAIN)
             }
         };
-        if !sleep(&ws, &mut feed, next, &[SERIES.number]).await {
+        if !sleep(&ws, &mut feed, moved, next, &[SERIES.number]).await {
             return;
         }
     }
@@ -113,19 +116,17 @@ async fn spawn(ws: &Ws, id: SeriesId) -> Result<bool, StoreError> {
     }
 }
 
-/// Waits until something may be due: at a moment, or when a row of these tables changes. Answers false
-/// when the workspace's work ends.
+/// Waits until something may be due: at a moment, when the clock has been moved since `moved` was asked
+/// for, or when a row of these tables changes. Answers false when the workspace's work ends.
 pub(super) async fn sleep(
     ws: &Ws,
     feed: &mut Receiver<Arc<Entry>>,
+    moved: Notified<'_>,
     next: Option<Timestamp>,
     tables: &[u16],
 ) -> bool {
     let (app, halt) = (&ws.app, ws.halt());
-    // Registered before the clock is read, so that a move in between is not missed.
-    let moved = app.clock_moved.notified();
     tokio::pin!(moved);
-    moved.as_mut().enable();
     let pause = next.map_or(AT_MOST, |at| {
         Duration::try_from(at.duration_since(app.clock.now())).unwrap_or_default()
     });

@@ -47,6 +47,8 @@ async fn run(ws: Ws) {
                 Err(error) => tracing::warn!(%error, "the clocks of routines were not looked at"),
             }
         }
+        // Before the look, so that no move of the clock in between is missed.
+        let moved = ws.app.clock_moved.notified();
         let next = match look(&ws).await {
             Ok(next) => next,
             Err(StoreError::Closed) => return,
@@ -55,7 +57,7 @@ async fn run(ws: Ws) {
                 Some(ws.app.clock.now() + AGAIN)
             }
         };
-        if !due::sleep(&ws, &mut feed, next, &[CLOCKS.number, HALTS.number]).await {
+        if !due::sleep(&ws, &mut feed, moved, next, &[CLOCKS.number, HALTS.number]).await {
             return;
         }
     }

@@ -43,6 +43,8 @@ pub async fn run(app: App) {
     }
     let mut due = app.clock.now() + EVERY;
     loop {
+        // Before the clock is read, so that no move in between is missed.
+        let moved = app.clock_moved.notified();
         let now = app.clock.now();
         // A clock that was set back puts the next time off by an hour and no more.
         due = due.min(now + EVERY);
@@ -60,7 +62,7 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(sleep) => {
                 app.workspaces.read().iter().for_each(|ws| ws.store.drop_idle_columns(COLUMNS));
             }
-            () = app.clock_moved.notified() => {}
+            () = moved => {}
             () = app.stopping.cancelled() => return,
         }
     }
